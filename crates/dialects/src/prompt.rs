@@ -1,0 +1,98 @@
+//! What a request says, read once: the view that signals read, whatever wire it came by.
+
+use std::collections::BTreeMap;
+
+/// A request as signals see it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Prompt {
+    /// The model name asked for, as written.
+    pub model: String,
+    /// The client asked for a stream.
+    pub stream: bool,
+    /// Texts by role.
+    pub texts: Texts,
+    /// Message and tool counts.
+    pub conversation: Conversation,
+    /// What the context signal's token estimate is made of.
+    pub tokens: TokenFacts,
+    /// Top-level `metadata`, string to string.
+    pub metadata: BTreeMap<String, String>,
+    /// The acceptable inline image (`data:` URI), if any.
+    pub image: Option<String>,
+    /// `messages` was empty (no signal runs unless tools or metadata are present).
+    pub no_messages: bool,
+    /// The caller's own reasoning effort, if any.
+    pub reasoning_effort: Option<String>,
+}
+
+/// Texts by role. Field letters are those of the semantics page.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Texts {
+    /// `E`: the user's turn, else all non-user texts joined by one space.
+    pub evaluation: String,
+    /// `C`: non-user texts, then the user's turn, joined by one space.
+    pub context: String,
+    /// `R`: the user's turn, never promoted from other roles.
+    pub current: String,
+    /// `P`: earlier user texts, oldest first.
+    pub prior_user: Vec<String>,
+    /// `N`: system, developer and assistant texts in order.
+    pub non_user: Vec<String>,
+    /// `A`: some assistant message has text.
+    pub assistant_replied: bool,
+}
+
+/// Counts over all messages and tools.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Conversation {
+    /// Messages of role `user`.
+    pub user: u64,
+    /// Messages of role `assistant`.
+    pub assistant: u64,
+    /// Messages of role `system`.
+    pub system: u64,
+    /// Messages of role `tool` (= tool results).
+    pub tool: u64,
+    /// Some message has role `developer`; counts 1 at most.
+    pub developer: bool,
+    /// Elements of assistants' `tool_calls`.
+    pub tool_calls: u64,
+    /// Elements of `tools` and `functions`.
+    pub tool_definitions: u64,
+    /// Image parts of user messages.
+    pub images: u64,
+    /// The last message is a tool result.
+    pub last_is_tool_result: bool,
+    /// The last message is a user's and directly follows a tool result.
+    pub last_user_follows_tool: bool,
+}
+
+/// The summands of the token estimate, bytes and counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TokenFacts {
+    /// Decoded text bytes (4 per token).
+    pub text_bytes: u64,
+    /// Raw JSON bytes (1 per token).
+    pub structured_bytes: u64,
+    /// Images (8,192 tokens each).
+    pub images: u64,
+    /// Framing tokens.
+    pub framing: u64,
+    /// Output reserve, tokens.
+    pub output_reserve: u64,
+}
+
+impl TokenFacts {
+    /// `ceil(text/4) + structured + 8192·images + framing + reserve`, saturating at `i64::MAX`.
+    #[must_use]
+    pub fn floor(&self) -> u64 {
+        let sum = self
+            .text_bytes
+            .div_ceil(4)
+            .saturating_add(self.structured_bytes)
+            .saturating_add(self.images.saturating_mul(8192))
+            .saturating_add(self.framing)
+            .saturating_add(self.output_reserve);
+        sum.min(i64::MAX as u64)
+    }
+}

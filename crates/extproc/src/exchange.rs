@@ -1,0 +1,175 @@
+//! What a server says about one HTTP exchange: one method a phase, values in, values out.
+//!
+//! The protocol (frames, modes, order, deadlines, size limits, panics) is the service's business; an [`Exchange`] only
+//! decides. Every method is called at most once per exchange, except [`Exchange::response_chunk`].
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode};
+use std::collections::BTreeMap;
+
+/// Opens one [`Exchange`] per HTTP request. Shared by all streams.
+pub trait Exchanges: Send + Sync + 'static {
+    /// Called at the first frame of a stream.
+    fn open(&self) -> Box<dyn Exchange>;
+}
+
+/// One HTTP exchange as the server sees it.
+#[async_trait]
+pub trait Exchange: Send {
+    /// The request's headers have come. In a body-less exchange this is the only request phase.
+    async fn request_headers(&mut self, head: RequestHead) -> HeadStep;
+
+    /// The whole request body has come (asked for by [`HeadStep::NeedBody`]).
+    async fn request_body(&mut self, body: Bytes) -> BodyStep;
+
+    /// The response's headers have come (only if [`ResponseInterest`] asked and the mode sends them).
+    async fn response_headers(&mut self, _head: ResponseHead) -> HeaderEdits {
+        HeaderEdits::default()
+    }
+
+    /// A piece of the response body passes by; it is forwarded unchanged. `end` is set on the last piece.
+    fn response_chunk(&mut self, _chunk: &Bytes, _end: bool) {}
+
+    /// The stream is over: completed, cut by the client, or failed.
+    fn closed(&mut self) {}
+
+    /// How this exchange's client must be told of a fault that the protocol layer found.
+    fn fault(&mut self, fault: Fault) -> Immediate;
+}
+
+/// A fault found by the protocol layer, before or instead of the exchange's own decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The request body is larger than the configured cap (bytes).
+    BodyTooLarge { limit: usize },
+    /// All buffered bodies together would pass the configured cap.
+    Overloaded,
+    /// The exchange's own deadline passed before it decided.
+    DeadlineExceeded,
+    /// Envoy sent only the first part of the body (BUFFERED_PARTIAL over its limit).
+    TruncatedBody,
+    /// The request body mode cannot route on the body (STREAMED, or NONE although a body is needed).
+    UnsupportedBodyMode,
+}
+
+/// Case-insensitive request or response headers, pseudo headers (`:path`) included, in wire order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Headers {
+    entries: Vec<(String, Bytes)>,
+}
+
+impl Headers {
+    /// Builds from `(lower-case name, raw value)` pairs.
+    #[must_use]
+    pub fn new(entries: Vec<(String, Bytes)>) -> Self {
+        Self { entries }
+    }
+
+    /// The first value of `name` (lower case) as text; `None` if absent or not UTF-8.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.entries.iter().find(|(key, _)| key == name)?;
+        std::str::from_utf8(value).ok()
+    }
+
+    /// All pairs in wire order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Bytes)> {
+        self.entries.iter().map(|(name, value)| (name.as_str(), value))
+    }
+}
+
+/// The head of a request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RequestHead {
+    /// Headers and pseudo headers.
+    pub headers: Headers,
+    /// No body follows.
+    pub end_of_stream: bool,
+    /// Filter metadata that Envoy forwarded, by namespace (for example `envoy.filters.http.jwt_authn`).
+    pub metadata: BTreeMap<String, serde_json::Value>,
+}
+
+/// The head of a response.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ResponseHead {
+    /// Headers and pseudo headers (`:status`).
+    pub headers: Headers,
+    /// No body follows.
+    pub end_of_stream: bool,
+}
+
+/// One change to a set of headers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeaderEdit {
+    /// Sets, replacing every earlier value. Pseudo headers (`:path`) are allowed, hence the string name.
+    Set(String, Bytes),
+    /// Removes every value.
+    Remove(String),
+}
+
+/// Changes to a set of headers, applied in order.
+pub type HeaderEdits = Vec<HeaderEdit>;
+
+/// Dynamic metadata to attach: namespace → JSON object.
+pub type Metadata = BTreeMap<String, serde_json::Value>;
+
+/// What follows the request headers.
+#[derive(Debug, Clone, PartialEq)]
+pub enum HeadStep {
+    /// The body is needed before anything can be said.
+    NeedBody,
+    /// The request goes on with these edits; its body is not looked at.
+    Forward(BodyReply),
+    /// Merit answers itself.
+    Respond(Immediate),
+}
+
+/// What follows the request body.
+#[derive(Debug, Clone, PartialEq)]
+pub enum BodyStep {
+    /// The request goes on.
+    Forward(BodyReply),
+    /// Merit answers itself.
+    Respond(Immediate),
+}
+
+/// How a request goes on.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct BodyReply {
+    /// Header changes. `content-length` is the service's business, never set it here.
+    pub headers: HeaderEdits,
+    /// The new body; `None` leaves it as it came.
+    pub body: Option<Bytes>,
+    /// Ask Envoy to match its routes again.
+    pub clear_route_cache: bool,
+    /// Dynamic metadata.
+    pub metadata: Metadata,
+    /// What of the response this exchange wants to see.
+    pub response: ResponseInterest,
+}
+
+/// What of the response an exchange wants to see, at most what the mode offers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ResponseInterest {
+    /// Nothing: the stream may end early where that is safe.
+    #[default]
+    Nothing,
+    /// The response headers.
+    Headers,
+    /// Headers and body.
+    Body,
+}
+
+/// An answer that Merit gives itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Immediate {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// Response headers, `content-type` included.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Response body. Sent chunk by chunk when there is more than one piece and the mode allows it.
+    pub body: Vec<Bytes>,
+    /// Shows as `%RESPONSE_CODE_DETAILS%`.
+    pub details: &'static str,
+}

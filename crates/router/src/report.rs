@@ -1,0 +1,281 @@
+//! What the signals of one request found: names interned once per generation, facts in flat arrays.
+//!
+//! Every name that a rule, a projection or a decision can speak of (`type:name[:suffix]`) becomes a [`Key`] when the
+//! generation is built, so that evaluating a request hashes and allocates nothing per leaf.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// A signal family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Kind {
+    Keyword,
+    Embedding,
+    Domain,
+    FactCheck,
+    UserFeedback,
+    Reask,
+    Preference,
+    Language,
+    Context,
+    Structure,
+    Complexity,
+    Modality,
+    Authz,
+    Jailbreak,
+    Pii,
+    Kb,
+    Conversation,
+    Event,
+    Metadata,
+    Classifier,
+    Projection,
+}
+
+impl Kind {
+    /// All families, in the order of eval's tables.
+    pub const ALL: [Self; 21] = [
+        Self::Keyword,
+        Self::Embedding,
+        Self::Domain,
+        Self::FactCheck,
+        Self::UserFeedback,
+        Self::Reask,
+        Self::Preference,
+        Self::Language,
+        Self::Context,
+        Self::Structure,
+        Self::Complexity,
+        Self::Modality,
+        Self::Authz,
+        Self::Jailbreak,
+        Self::Pii,
+        Self::Kb,
+        Self::Conversation,
+        Self::Event,
+        Self::Metadata,
+        Self::Classifier,
+        Self::Projection,
+    ];
+
+    /// The `type:` of a rule leaf, and the metrics key of eval.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Keyword => "keyword",
+            Self::Embedding => "embedding",
+            Self::Domain => "domain",
+            Self::FactCheck => "fact_check",
+            Self::UserFeedback => "user_feedback",
+            Self::Reask => "reask",
+            Self::Preference => "preference",
+            Self::Language => "language",
+            Self::Context => "context",
+            Self::Structure => "structure",
+            Self::Complexity => "complexity",
+            Self::Modality => "modality",
+            Self::Authz => "authz",
+            Self::Jailbreak => "jailbreak",
+            Self::Pii => "pii",
+            Self::Kb => "kb",
+            Self::Conversation => "conversation",
+            Self::Event => "event",
+            Self::Metadata => "metadata",
+            Self::Classifier => "classifier",
+            Self::Projection => "projection",
+        }
+    }
+
+    /// The family's key in eval's signal groups (singular and plural mix as the reference has it).
+    #[must_use]
+    pub fn family(self) -> &'static str {
+        match self {
+            Self::Keyword => "keywords",
+            Self::Embedding => "embeddings",
+            Self::Domain => "domains",
+            Self::Preference => "preferences",
+            other => other.as_str(),
+        }
+    }
+
+    /// Parses a leaf's `type:` (trimmed, any case).
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.as_str().eq_ignore_ascii_case(text))
+    }
+}
+
+/// An interned `type:name[:suffix]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key(u32);
+
+impl Key {
+    fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// The names of one generation's recipe.
+#[derive(Debug, Clone, Default)]
+pub struct Keys {
+    ids: HashMap<(Kind, Box<str>), Key>,
+    names: Vec<(Kind, Box<str>)>,
+}
+
+impl Keys {
+    /// The key of `kind:name`, made if new.
+    pub fn intern(&mut self, kind: Kind, name: &str) -> Key {
+        if let Some(key) = self.get(kind, name) {
+            return key;
+        }
+        let key = Key(u32::try_from(self.names.len()).unwrap_or(u32::MAX));
+        self.ids.insert((kind, name.into()), key);
+        self.names.push((kind, name.into()));
+        key
+    }
+
+    /// The key of `kind:name`, if some part of the recipe mentions it.
+    #[must_use]
+    pub fn get(&self, kind: Kind, name: &str) -> Option<Key> {
+        self.ids.get(&(kind, Box::from(name))).copied()
+    }
+
+    /// The family of a key.
+    #[must_use]
+    pub fn kind(&self, key: Key) -> Kind {
+        self.names[key.index()].0
+    }
+
+    /// The name of a key, without its family.
+    #[must_use]
+    pub fn name(&self, key: Key) -> &str {
+        &self.names[key.index()].1
+    }
+
+    /// How many names there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// No name was interned.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// All keys in interning order.
+    pub fn iter(&self) -> impl Iterator<Item = Key> + use<> {
+        (0..self.names.len()).map(|index| Key(index as u32))
+    }
+}
+
+/// What was found for one request. Indexed by the [`Keys`] it was made from.
+#[derive(Debug, Clone, Default)]
+pub struct SignalReport {
+    order: Vec<Key>,
+    matched: Vec<bool>,
+    confidence: Vec<f64>,
+    value: Vec<f64>,
+    errors: Vec<(Key, String)>,
+    /// Time and confidence per family, indexed by `Kind as usize`.
+    pub families: [FamilyMetric; Kind::ALL.len()],
+}
+
+/// What eval's `metrics` says of one family.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct FamilyMetric {
+    /// Evaluation time.
+    pub elapsed: Duration,
+    /// The family's own confidence.
+    pub confidence: f64,
+    /// The family ran.
+    pub ran: bool,
+}
+
+impl SignalReport {
+    /// An empty report over `keys`.
+    #[must_use]
+    pub fn new(keys: &Keys) -> Self {
+        Self {
+            order: Vec::new(),
+            matched: vec![false; keys.len()],
+            confidence: vec![f64::NAN; keys.len()],
+            value: vec![f64::NAN; keys.len()],
+            errors: Vec::new(),
+            families: [FamilyMetric::default(); Kind::ALL.len()],
+        }
+    }
+
+    /// Records a match, in emission order; a second emission is ignored.
+    pub fn emit(&mut self, key: Key) {
+        let slot = &mut self.matched[key.index()];
+        if !*slot {
+            *slot = true;
+            self.order.push(key);
+        }
+    }
+
+    /// Takes a match back, its confidence too; values stay.
+    pub fn withdraw(&mut self, key: Key) {
+        self.matched[key.index()] = false;
+        self.confidence[key.index()] = f64::NAN;
+        self.order.retain(|&other| other != key);
+    }
+
+    /// Stores a confidence (matched or not).
+    pub fn set_confidence(&mut self, key: Key, confidence: f64) {
+        self.confidence[key.index()] = confidence;
+    }
+
+    /// Stores a raw value (matched or not).
+    pub fn set_value(&mut self, key: Key, value: f64) {
+        self.value[key.index()] = value;
+    }
+
+    /// Records that evaluating `key` failed.
+    pub fn fail(&mut self, key: Key, error: impl Into<String>) {
+        self.errors.push((key, error.into()));
+    }
+
+    /// `key` matched.
+    #[must_use]
+    pub fn is_matched(&self, key: Key) -> bool {
+        self.matched[key.index()]
+    }
+
+    /// The stored confidence. A match without one counts 1.0 in decisions; that is the caller's rule.
+    #[must_use]
+    pub fn confidence(&self, key: Key) -> Option<f64> {
+        Some(self.confidence[key.index()]).filter(|value| !value.is_nan())
+    }
+
+    /// The stored raw value.
+    #[must_use]
+    pub fn value(&self, key: Key) -> Option<f64> {
+        Some(self.value[key.index()]).filter(|value| !value.is_nan())
+    }
+
+    /// The recorded failure of `key`.
+    #[must_use]
+    pub fn error(&self, key: Key) -> Option<&str> {
+        self.errors
+            .iter()
+            .find(|(other, _)| *other == key)
+            .map(|(_, error)| error.as_str())
+    }
+
+    /// All failures.
+    pub fn errors(&self) -> impl Iterator<Item = (Key, &str)> {
+        self.errors.iter().map(|(key, error)| (*key, error.as_str()))
+    }
+
+    /// Matches in emission order.
+    pub fn matches(&self) -> impl Iterator<Item = Key> {
+        self.order.iter().copied()
+    }
+}
