@@ -1,0 +1,137 @@
+//! A document, built: what a reload swaps. Immutable, shared by every exchange that began under it.
+
+use crate::config::Document;
+use crate::models::{Env, Models};
+use crate::names::{DEFAULT_RECIPE, Names};
+use crate::recipe::Recipe;
+use crate::signals::language::LanguageDetector;
+use crate::signals::{self, Identity, Problem};
+use dialects::Wrappers;
+use std::sync::Arc;
+
+/// Everything that routing a request needs.
+pub struct Generation {
+    /// The recipes; the default one first if the document has one.
+    pub recipes: Vec<Recipe>,
+    /// Model names.
+    pub names: Names,
+    /// The models that requests go to.
+    pub models: Models,
+    /// Settings of the process and the edge.
+    pub settings: Settings,
+    /// Digest of the document.
+    pub hash: String,
+    /// The document as read.
+    pub document: Document,
+}
+
+/// Settings of the edge, ready for use.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Model of a request that no decision matched.
+    pub default_model: Option<Arc<str>>,
+    /// Headers that carry the chosen model to Envoy's routes.
+    pub routing_headers: Vec<Arc<str>>,
+    /// Ask Envoy to match its routes again.
+    pub clear_route_cache: bool,
+    /// Response phases are used.
+    pub observe: bool,
+    /// `x-vsr-skip-processing` is honoured.
+    pub skip_processing: bool,
+    /// Requests whose model has no credential at hand go on with the caller's.
+    pub fail_open: bool,
+    /// Header, or key of authentication metadata, that names the user.
+    pub user_header: String,
+    /// The same for groups, comma-separated.
+    pub groups_header: String,
+    /// Request headers that may state who calls.
+    pub trusted_headers: Vec<String>,
+    /// Users that may ask for debug headers; `*` is everybody.
+    pub debug_principals: Vec<String>,
+    /// What clients wrap around the user's words.
+    pub wrappers: Wrappers,
+}
+
+/// What a generation is built with, beside the document.
+pub struct Deps<'a> {
+    /// The process environment.
+    pub env: Env<'a>,
+    /// Language detection.
+    pub language: Arc<LanguageDetector>,
+}
+
+impl Generation {
+    /// Builds a document that was read without errors.
+    ///
+    /// # Errors
+    /// All problems at once.
+    pub fn build(document: Document, hash: String, deps: &Deps<'_>) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let models = Models::build(&document.providers, deps.env, &mut Vec::new());
+        let settings = Settings::build(&document, &mut problems);
+        let signal_deps = signals::Deps {
+            language: deps.language.clone(),
+            identity_header: settings.as_ref().map_or_else(String::new, |settings| settings.user_header.clone()),
+            authz_fail_open: document.global.services.authz.fail_open,
+        };
+        let mut recipes = Vec::new();
+        let profiles = document.recipes.iter().map(|recipe| (recipe.name.as_str(), &recipe.routing));
+        for (name, routing) in std::iter::once((DEFAULT_RECIPE, &document.routing)).chain(profiles) {
+            match Recipe::build(name, routing, &document, &models, &signal_deps) {
+                Ok(recipe) => recipes.push(recipe),
+                Err(found) => problems.extend(found.into_iter().map(|problem| below(name, problem))),
+            }
+        }
+        let (Some(settings), true) = (settings, problems.is_empty()) else { return Err(problems) };
+        let recipe_names: Vec<Arc<str>> = recipes.iter().map(|recipe| recipe.name.clone()).collect();
+        let names = Names::build(&document, &recipe_names);
+        Ok(Self { recipes, names, models, settings, hash, document })
+    }
+}
+
+/// A problem of a named recipe says which.
+fn below(recipe: &str, mut problem: Problem) -> Problem {
+    if recipe != DEFAULT_RECIPE {
+        problem.path = format!("recipes[name={recipe}].{}", problem.path);
+    }
+    problem
+}
+
+impl Settings {
+    fn build(document: &Document, problems: &mut Vec<Problem>) -> Option<Self> {
+        let server = &document.global.server;
+        let identity = &document.global.services.authz.identity;
+        let named = |configured: &str, usual: &str| {
+            if configured.is_empty() { usual.to_owned() } else { configured.to_ascii_lowercase() }
+        };
+        let wrappers = Wrappers::new(&server.wrapper_patterns).map_err(|error| {
+            problems.push(Problem {
+                path: "global.server.wrapper_patterns".to_owned(),
+                message: error.to_string(),
+            });
+        });
+        let router = &document.global.router;
+        Some(Self {
+            default_model: Some(document.providers.defaults.default_model.trim())
+                .filter(|name| !name.is_empty())
+                .map(Arc::from),
+            routing_headers: server.routing_headers.iter().map(|name| name.to_ascii_lowercase().into()).collect(),
+            clear_route_cache: router.clear_route_cache,
+            observe: server.profile == "observe",
+            skip_processing: router.skip_processing.as_ref().is_some_and(|skip| skip.enabled),
+            fail_open: document.global.services.authz.fail_open,
+            user_header: named(&identity.user_id_header, "x-authz-user-id"),
+            groups_header: named(&identity.user_groups_header, "x-authz-user-groups"),
+            trusted_headers: server.trusted_identity_headers.iter().map(|name| name.to_ascii_lowercase()).collect(),
+            debug_principals: server.debug_principals.clone(),
+            wrappers: wrappers.ok()?,
+        })
+    }
+
+    /// The user may ask for debug headers.
+    #[must_use]
+    pub fn may_debug(&self, identity: &Identity) -> bool {
+        let user = identity.user.as_str();
+        self.debug_principals.iter().any(|principal| principal == "*" || (!user.is_empty() && principal == user))
+    }
+}

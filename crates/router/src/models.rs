@@ -1,0 +1,209 @@
+//! The models that requests can be sent to, as the gateway must see them: upstream id, credential, headers, path.
+
+use crate::config::providers::{BackendRef, ProviderModel, Providers};
+use crate::plan::HeaderOp;
+use crate::reasoning::Switch;
+use crate::signals::Problem;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Reads a variable of the process environment.
+pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Every configured model by name.
+#[derive(Debug, Default)]
+pub struct Models {
+    by_name: HashMap<String, Arc<Model>>,
+}
+
+/// One model.
+#[derive(Debug)]
+pub struct Model {
+    /// Name in the document.
+    pub name: Arc<str>,
+    /// The id that its backend knows it by.
+    pub upstream_id: Arc<str>,
+    /// The API that its backend speaks.
+    pub format: ApiFormat,
+    /// Its reasoning switch.
+    pub reasoning: Switch,
+    /// Credential, extra headers and `:path`, in order.
+    pub headers: Vec<HeaderOp>,
+    /// What stands between this model and its use.
+    pub credential: Credential,
+    /// Some backend is configured.
+    pub routable: bool,
+}
+
+/// The API of a backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ApiFormat {
+    /// Chat completions and Responses.
+    OpenAi,
+    /// Messages.
+    Anthropic,
+}
+
+impl ApiFormat {
+    /// The word in the document.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OpenAi => "openai",
+            Self::Anthropic => "anthropic",
+        }
+    }
+}
+
+/// Whether a model's credential is at hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// The client's own credential goes on.
+    Callers,
+    /// Merit sets the backend's.
+    Ours,
+    /// The named environment variable is not set.
+    Missing {
+        /// Its name.
+        variable: String,
+    },
+}
+
+/// Headers that carry a client's credential; they go no further once Merit sets a backend's.
+pub const CLIENT_CREDENTIALS: &[&str] = &["authorization", "x-api-key", "api-key", "x-goog-api-key"];
+
+impl Models {
+    /// Compiles the providers section. Problems are of the kind that leaves a model unusable, not the document.
+    pub fn build(providers: &Providers, env: Env<'_>, problems: &mut Vec<Problem>) -> Self {
+        let mut by_name = HashMap::new();
+        for (index, configured) in providers.models.iter().enumerate() {
+            let model = Model::build(configured, providers, env);
+            if let Credential::Missing { variable } = &model.credential {
+                problems.push(Problem {
+                    path: format!("providers.models[{index}].backend_refs"),
+                    message: format!("environment variable {variable} is not set; requests to this model get a 401"),
+                });
+            }
+            by_name.insert(configured.name.clone(), Arc::new(model));
+        }
+        Self { by_name }
+    }
+
+    /// The model of this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Arc<Model>> {
+        self.by_name.get(name)
+    }
+
+    /// Some model is used with a credential of ours.
+    #[must_use]
+    pub fn any_credential(&self) -> bool {
+        self.by_name.values().any(|model| model.credential == Credential::Ours)
+    }
+}
+
+impl Model {
+    fn build(configured: &ProviderModel, providers: &Providers, env: Env<'_>) -> Self {
+        let backend = configured.backend_refs.iter().find(|backend| has_credential(backend));
+        let backend = backend.or(configured.backend_refs.first());
+        let format = if configured.api_format == "anthropic" { ApiFormat::Anthropic } else { ApiFormat::OpenAi };
+        let (headers, credential) = match backend {
+            Some(backend) => backend_headers(backend, format, env),
+            None => (Vec::new(), Credential::Callers),
+        };
+        Self {
+            name: configured.name.as_str().into(),
+            upstream_id: upstream_id(configured).into(),
+            format,
+            reasoning: Switch::of(configured, &providers.defaults),
+            headers,
+            credential,
+            routable: !configured.backend_refs.is_empty(),
+        }
+    }
+}
+
+fn upstream_id(model: &ProviderModel) -> &str {
+    let provider = model.backend_refs.first().map(|backend| backend.provider.as_str());
+    let external = provider.and_then(|provider| model.external_model_ids.get(provider));
+    match external {
+        Some(id) if !id.is_empty() => id,
+        _ if !model.provider_model_id.is_empty() => &model.provider_model_id,
+        _ => &model.name,
+    }
+}
+
+fn has_credential(backend: &BackendRef) -> bool {
+    !backend.api_key.is_empty() || !backend.api_key_env.is_empty()
+}
+
+fn backend_headers(backend: &BackendRef, format: ApiFormat, env: Env<'_>) -> (Vec<HeaderOp>, Credential) {
+    let mut headers = Vec::new();
+    let credential = credential(backend, format, env, &mut headers);
+    for (name, value) in &backend.extra_headers {
+        headers.push(set(&name.to_ascii_lowercase(), value));
+    }
+    if let Some(path) = chat_path(backend) {
+        headers.push(set(":path", &path));
+    }
+    (headers, credential)
+}
+
+fn credential(backend: &BackendRef, format: ApiFormat, env: Env<'_>, headers: &mut Vec<HeaderOp>) -> Credential {
+    if !has_credential(backend) {
+        return Credential::Callers;
+    }
+    let key = if backend.api_key.is_empty() { env(&backend.api_key_env) } else { Some(backend.api_key.clone()) };
+    let Some(key) = key.filter(|key| !key.is_empty()) else {
+        return Credential::Missing { variable: backend.api_key_env.clone() };
+    };
+    let (name, prefix) = auth_header(backend, format);
+    headers.extend(CLIENT_CREDENTIALS.iter().filter(|other| **other != name).map(|other| remove(other)));
+    let value = if prefix.is_empty() { key } else { format!("{prefix} {key}") };
+    headers.push(set(&name, &value));
+    Credential::Ours
+}
+
+/// The header and the word before the key: as configured, else the provider's usual ones.
+fn auth_header(backend: &BackendRef, format: ApiFormat) -> (String, String) {
+    let (name, prefix) = match (backend.provider.as_str(), format) {
+        ("anthropic", _) | ("", ApiFormat::Anthropic) => ("x-api-key", ""),
+        ("azure-openai" | "azure", _) => ("api-key", ""),
+        ("gemini", _) => ("x-goog-api-key", ""),
+        _ => ("authorization", "Bearer"),
+    };
+    let name = if backend.auth_header.is_empty() { name.to_owned() } else { backend.auth_header.to_ascii_lowercase() };
+    let prefix = match (backend.auth_prefix.as_str(), name.as_str()) {
+        ("", "authorization") => "Bearer",
+        ("", _) if !backend.auth_header.is_empty() => "",
+        ("", _) => prefix,
+        (configured, _) => configured,
+    };
+    (name, prefix.to_owned())
+}
+
+/// The upstream path where the profile sets one: the base URL's own path, then `chat_path`.
+fn chat_path(backend: &BackendRef) -> Option<String> {
+    if backend.chat_path.is_empty() {
+        return None;
+    }
+    let base = backend.base_url.split_once("://").and_then(|(_, rest)| rest.split_once('/'));
+    let base = base.map_or("", |(_, path)| path.trim_end_matches('/'));
+    let separator = if base.is_empty() { "" } else { "/" };
+    let version = match backend.api_version.as_str() {
+        version if backend.provider.starts_with("azure") && !version.is_empty() => format!("?api-version={version}"),
+        _ => String::new(),
+    };
+    Some(format!("{separator}{base}/{}{version}", backend.chat_path.trim_start_matches('/')))
+}
+
+fn set(name: &str, value: &str) -> HeaderOp {
+    HeaderOp::Set(name.into(), value.into())
+}
+
+fn remove(name: &str) -> HeaderOp {
+    HeaderOp::Remove(name.into())
+}
+
+#[cfg(test)]
+mod tests;

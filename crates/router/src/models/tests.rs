@@ -1,0 +1,82 @@
+//! What a backend reference becomes on the wire.
+
+use super::*;
+
+fn build(backend: BackendRef, api_format: &str) -> Arc<Model> {
+    let model = ProviderModel {
+        name: "m".into(),
+        provider_model_id: "m-upstream".into(),
+        api_format: api_format.into(),
+        external_model_ids: [("openai".to_owned(), "m-openai".to_owned())].into(),
+        backend_refs: vec![backend],
+        ..ProviderModel::default()
+    };
+    let providers = Providers { models: vec![model], ..Providers::default() };
+    let env = |name: &str| (name == "KEY").then(|| "s3cret".to_owned());
+    let models = Models::build(&providers, &env, &mut Vec::new());
+    models.get("m").unwrap().clone()
+}
+
+fn check(backend: BackendRef, api_format: &str, expected: &str) {
+    let model = build(backend, api_format);
+    let mut lines = vec![format!("id {}", model.upstream_id), format!("{:?}", model.credential)];
+    lines.extend(model.headers.iter().map(|op| match op {
+        HeaderOp::Set(name, value) => format!("{name}: {value}"),
+        HeaderOp::Remove(name) => format!("-{name}"),
+    }));
+    assert_eq!(lines.join("\n"), expected);
+}
+
+#[test]
+fn a_local_backend_keeps_the_callers_credential() {
+    check(BackendRef { endpoint: "127.0.0.1:8000".into(), ..BackendRef::default() }, "", "id m-upstream\nCallers");
+}
+
+#[test]
+fn openai_with_key_and_path() {
+    let backend = BackendRef {
+        base_url: "https://api.example.com/v1".into(),
+        provider: "openai".into(),
+        api_key_env: "KEY".into(),
+        chat_path: "/chat/completions".into(),
+        extra_headers: [("X-Tenant".to_owned(), "t".to_owned())].into(),
+        ..BackendRef::default()
+    };
+    check(
+        backend,
+        "openai",
+        "id m-openai\nOurs\n-x-api-key\n-api-key\n-x-goog-api-key\nauthorization: Bearer s3cret\nx-tenant: t\n\
+         :path: /v1/chat/completions",
+    );
+}
+
+#[test]
+fn anthropic_uses_its_own_header() {
+    let backend = BackendRef { api_key: "k".into(), ..BackendRef::default() };
+    check(
+        backend,
+        "anthropic",
+        "id m-upstream\nOurs\n-authorization\n-api-key\n-x-goog-api-key\nx-api-key: k",
+    );
+}
+
+#[test]
+fn a_configured_header_and_prefix_win() {
+    let backend = BackendRef {
+        api_key: "k".into(),
+        auth_header: "X-Auth".into(),
+        auth_prefix: "Token".into(),
+        ..BackendRef::default()
+    };
+    check(
+        backend,
+        "",
+        "id m-upstream\nOurs\n-authorization\n-x-api-key\n-api-key\n-x-goog-api-key\nx-auth: Token k",
+    );
+}
+
+#[test]
+fn a_missing_variable_is_named() {
+    let backend = BackendRef { api_key_env: "NOT_SET".into(), ..BackendRef::default() };
+    check(backend, "", "id m-upstream\nMissing { variable: \"NOT_SET\" }");
+}

@@ -1,0 +1,248 @@
+//! The request's way. Start here.
+//!
+//! ```text
+//! Prompt → names (recipe or concrete model) → signals → projections → decision → selection → plugins → RoutePlan
+//! ```
+//!
+//! Every stage takes values and gives values; a plan carries all that the edge and the response's way need.
+
+use crate::decision::Decided;
+use crate::generation::Generation;
+use crate::models::{Credential, Model};
+use crate::names::Target;
+use crate::plan::{BodyEdit, Facts, Forward, HeaderOp, Outcome, Refusal, RoutePlan};
+use crate::plugins::Flow;
+use crate::recipe::{Extent, Recipe, Route};
+use crate::report::{Key, SignalReport};
+use crate::selection::Selection;
+use crate::signals::{Identity, SignalInput};
+use dialects::{Dialect, Prompt};
+use std::sync::Arc;
+
+/// A request to be routed.
+pub struct Call<'a> {
+    /// What it says.
+    pub prompt: &'a Prompt,
+    /// The wire it came by.
+    pub dialect: Dialect,
+    /// Who asks.
+    pub identity: &'a Identity,
+}
+
+/// A plan, and what it was made from.
+pub struct Routed<'g> {
+    /// What is to become of the request.
+    pub plan: RoutePlan,
+    /// The recipe and its findings; none for concrete model names and empty conversations.
+    pub findings: Option<Findings<'g>>,
+}
+
+/// What a recipe found in a request.
+pub struct Findings<'g> {
+    /// The recipe.
+    pub recipe: &'g Recipe,
+    /// Its signals.
+    pub report: SignalReport,
+    /// The winning decision.
+    pub decided: Option<Decided>,
+}
+
+impl Generation {
+    /// Routes one request.
+    #[must_use]
+    pub fn route(&self, call: &Call<'_>) -> Routed<'_> {
+        match self.names.resolve(&call.prompt.model) {
+            Target::Concrete => Routed { plan: self.pass_through(call), findings: None },
+            Target::Recipe { recipe, only } => self.route_by(&self.recipes[recipe], only, call),
+        }
+    }
+
+    fn route_by<'g>(&'g self, recipe: &'g Recipe, only: Option<&str>, call: &Call<'_>) -> Routed<'g> {
+        let mut facts = Facts { recipe: Some(recipe.name.clone()), ..Facts::default() };
+        if call.prompt.is_silent() {
+            let plan = self.to_default(facts, call);
+            return Routed { plan, findings: None };
+        }
+        let input = SignalInput::new(call.prompt, Some(call.identity));
+        let report = match recipe.read(&input, Extent::Used) {
+            Ok(report) => report,
+            Err(error) => {
+                let refusal = Refusal { status: 403, message: error.to_string() };
+                let plan = RoutePlan { outcome: Outcome::Refuse(refusal), facts };
+                return Routed { plan, findings: None };
+            }
+        };
+        let decided = recipe.decide(&report, only);
+        facts.context_tokens = call.prompt.tokens.floor();
+        let plan = match decided {
+            Some(decided) => {
+                facts.note(recipe, decided, &report);
+                self.follow(&recipe.routes[decided.index], facts, call)
+            }
+            None => self.to_default(facts, call),
+        };
+        Routed { plan, findings: Some(Findings { recipe, report, decided }) }
+    }
+
+    /// What a winning decision leads to: selection, then plugins.
+    fn follow(&self, route: &Route, mut facts: Facts, call: &Call<'_>) -> RoutePlan {
+        let selection = route.candidates.select();
+        facts.algorithm = Some(selection.method.into());
+        facts.fallback = selection.fallback.map(|fallback| fallback.as_str());
+        let planned = match selection.candidate {
+            Some(index) => self.to_candidate(route, index, &mut facts, call),
+            None => self.to_named_default(&mut facts, call),
+        };
+        // A fixed answer needs no model, so one that cannot be reached does not matter.
+        let (mut forward, unreachable) = match planned {
+            Ok(forward) => (forward, None),
+            Err(refusal) => (Forward::default(), Some(refusal)),
+        };
+        for plugin in &route.plugins {
+            if let Flow::Answer(message) = plugin.on_request(&mut forward) {
+                return RoutePlan { outcome: Outcome::Answer { message }, facts };
+            }
+        }
+        facts.injected_system_prompt = forward.body.iter().any(|edit| matches!(edit, BodyEdit::SystemPrompt { .. }));
+        let outcome = unreachable.map_or_else(|| Outcome::Forward(forward), Outcome::Refuse);
+        RoutePlan { outcome, facts }
+    }
+
+    fn to_candidate(
+        &self,
+        route: &Route,
+        index: usize,
+        facts: &mut Facts,
+        call: &Call<'_>,
+    ) -> Result<Forward, Refusal> {
+        let candidate = &route.candidates.model_refs()[index];
+        let lora = candidate.lora_name.trim();
+        let shown = if lora.is_empty() { candidate.model.trim() } else { lora };
+        facts.model = Some(shown.into());
+        let backend = route.backends[index].as_deref().ok_or_else(|| unavailable(shown))?;
+        let upstream = if lora.is_empty() { backend.upstream_id.clone() } else { lora.into() };
+        let mut forward = self.to_model(backend, shown, upstream, call)?;
+        let on = candidate.use_reasoning.unwrap_or(false);
+        let callers = call.prompt.reasoning_effort.as_deref();
+        forward.body.push(BodyEdit::Reasoning(backend.reasoning.edit(on, &candidate.reasoning_effort, callers)));
+        facts.reasoning = Some(on);
+        Ok(forward)
+    }
+
+    /// No decision, or one without candidates: the default model.
+    fn to_default(&self, mut facts: Facts, call: &Call<'_>) -> RoutePlan {
+        facts.algorithm = Some("default".into());
+        let outcome = match self.to_named_default(&mut facts, call) {
+            Ok(forward) => Outcome::Forward(forward),
+            Err(refusal) => Outcome::Refuse(refusal),
+        };
+        RoutePlan { outcome, facts }
+    }
+
+    fn to_named_default(&self, facts: &mut Facts, call: &Call<'_>) -> Result<Forward, Refusal> {
+        let Some(name) = &self.settings.default_model else {
+            let message = "unable to route request: no model selected and no default model configured";
+            return Err(Refusal { status: 400, message: message.to_owned() });
+        };
+        facts.model = Some(name.clone());
+        let model = self.models.get(name).ok_or_else(|| unavailable(name))?;
+        self.to_model(model, name, model.upstream_id.clone(), call)
+    }
+
+    /// The user's explicit choice: no signals, no decisions, no plugins.
+    fn pass_through(&self, call: &Call<'_>) -> RoutePlan {
+        let name = call.prompt.model.trim();
+        let mut facts = Facts::default();
+        let base = self.models.get(name).map(|model| (model, model.upstream_id.clone()));
+        let adapter = || {
+            let base = self.models.get(self.document.base_of_lora(name)?)?;
+            Some((base, Arc::from(name)))
+        };
+        let planned = match base.or_else(adapter) {
+            Some((model, upstream)) => self.to_model(model, name, upstream, call),
+            None => Err(unavailable(&call.prompt.model)),
+        };
+        let outcome = match planned {
+            Ok(forward) => {
+                facts.model = Some(name.into());
+                Outcome::Forward(forward)
+            }
+            Err(refusal) => Outcome::Refuse(refusal),
+        };
+        RoutePlan { outcome, facts }
+    }
+
+    fn to_model(&self, model: &Model, shown: &str, upstream: Arc<str>, call: &Call<'_>) -> Result<Forward, Refusal> {
+        model.accepts(call.dialect, self.settings.fail_open)?;
+        if !model.routable {
+            return Err(unavailable(shown));
+        }
+        let shown: Arc<str> = shown.into();
+        let routing = self.settings.routing_headers.iter();
+        let mut headers: Vec<HeaderOp> = routing.map(|name| HeaderOp::Set(name.clone(), shown.clone())).collect();
+        let path = |op: &&HeaderOp| !matches!(op, HeaderOp::Set(name, _) if &**name == ":path");
+        // A backend's path is that of chat completions; the other wires keep their own.
+        let whole = call.dialect == Dialect::OpenAiChat;
+        headers.extend(model.headers.iter().filter(|op| whole || path(op)).cloned());
+        let mut body = vec![BodyEdit::Model(upstream)];
+        if self.settings.observe && call.prompt.stream {
+            body.push(BodyEdit::StreamUsage);
+        }
+        Ok(Forward { body, headers })
+    }
+}
+
+impl Recipe {
+    /// The winning decision, among those of one algorithm if a name asked for it.
+    #[must_use]
+    pub fn decide(&self, report: &SignalReport, only: Option<&str>) -> Option<Decided> {
+        match only {
+            None => self.decisions.decide(report),
+            Some(algorithm) => {
+                self.decisions.decide_among(report, |index| self.routes[index].algorithm == algorithm)
+            }
+        }
+    }
+}
+
+impl Facts {
+    fn note(&mut self, recipe: &Recipe, decided: Decided, report: &SignalReport) {
+        self.decision = Some(recipe.routes[decided.index].name.clone());
+        self.confidence = Some(decided.confidence);
+        self.category = recipe.decisions.category(decided.index, report).map(Arc::from);
+    }
+
+    /// Fills in the match lists of the debug headers.
+    pub fn detail(&mut self, findings: &Findings<'_>) {
+        let keys = &findings.recipe.keys;
+        let named = |key: Key| (keys.kind(key), Arc::from(keys.name(key)));
+        self.matched = findings.report.matches().map(named).collect();
+    }
+}
+
+impl Model {
+    /// Whether the model can take a request of this dialect now.
+    fn accepts(&self, dialect: Dialect, fail_open: bool) -> Result<(), Refusal> {
+        use crate::models::ApiFormat::{Anthropic, OpenAi};
+        let wanted = if dialect == Dialect::AnthropicMessages { Anthropic } else { OpenAi };
+        if wanted != self.format {
+            let (name, speaks, asked) = (&self.name, self.format.as_str(), wanted.as_str());
+            let message = format!(
+                "model \"{name}\" speaks the {speaks} API and this request the {asked} API; translation is not available"
+            );
+            return Err(Refusal { status: 400, message });
+        }
+        match self.credential {
+            Credential::Missing { .. } if !fail_open => {
+                let message = "Authentication failed. Check your API key configuration.".to_owned();
+                Err(Refusal { status: 401, message })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn unavailable(model: &str) -> Refusal {
+    Refusal { status: 400, message: format!("model \"{model}\" is not available") }
+}
+

@@ -1,0 +1,91 @@
+//! What is to become of a request: plain values that the edge turns into frames.
+//!
+//! A plan is data. It is made once by the pipeline, printed by `merit explain`, and applied to the original bytes by
+//! [`apply`](body::apply); nothing in it refers to the request or to the generation that made it.
+
+pub mod body;
+pub mod surface;
+
+pub use body::{BodyEdit, PromptMode, ReasoningEdit, RequestParams};
+
+use crate::report::Kind;
+use std::sync::Arc;
+
+/// The outcome of routing one request, with what is known about why.
+#[derive(Debug, Clone)]
+pub struct RoutePlan {
+    /// What happens to the request.
+    pub outcome: Outcome,
+    /// Why, for headers, metadata, metrics and records.
+    pub facts: Facts,
+}
+
+/// What happens to a request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// It goes on to a model.
+    Forward(Forward),
+    /// A decision's `fast_response` answers it.
+    Answer {
+        /// The configured text.
+        message: String,
+    },
+    /// It is turned down.
+    Refuse(Refusal),
+}
+
+/// How a request goes on.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Forward {
+    /// Edits of the JSON body, in order.
+    pub body: Vec<BodyEdit>,
+    /// Edits of the request headers, in order; later ones win.
+    pub headers: Vec<HeaderOp>,
+}
+
+/// One edit of the request headers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeaderOp {
+    /// Sets a header (or `:path`), replacing earlier values.
+    Set(Arc<str>, Arc<str>),
+    /// Removes a header.
+    Remove(Arc<str>),
+}
+
+/// Why a request is turned down, as its client will be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// HTTP status.
+    pub status: u16,
+    /// For people.
+    pub message: String,
+}
+
+/// How a model came to be chosen.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// The recipe that was asked; none for concrete model names.
+    pub recipe: Option<Arc<str>>,
+    /// The winning decision.
+    pub decision: Option<Arc<str>>,
+    /// Its confidence.
+    pub confidence: Option<f64>,
+    /// How the model was picked: `single`, `static`, `default`, ...
+    pub algorithm: Option<Arc<str>>,
+    /// The model as the policy names it (adapter name where there is one).
+    pub model: Option<Arc<str>>,
+    /// First `domain` rule of the winning tree.
+    pub category: Option<Arc<str>>,
+    /// Whether reasoning was switched on.
+    pub reasoning: Option<bool>,
+    /// A `system_prompt` plugin changed the body.
+    pub injected_system_prompt: bool,
+    /// Names of matched signals by family, in emission order.
+    pub matched: Vec<(Kind, Arc<str>)>,
+    /// The token estimate; 0 if it was not made.
+    pub context_tokens: u64,
+    /// Signals that could not be read, `signal=reason`.
+    pub degraded: Vec<Arc<str>>,
+    /// The selection fell back, with the reason.
+    pub fallback: Option<&'static str>,
+}

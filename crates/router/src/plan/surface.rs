@@ -1,0 +1,207 @@
+//! The reply headers that tell a client what was decided: the reference's default and debug surface, schema "2".
+
+use super::Facts;
+use crate::report::Kind;
+use std::fmt::Write as _;
+
+/// The version of the header contract.
+pub const SCHEMA_VERSION: &str = "2";
+
+/// Request headers that Merit sets or whose client copies would fool a route: removed when a client sends them.
+pub const OWNED: &[&str] = &[
+    "x-selected-model",
+    "x-gateway-model-name",
+    "x-gateway-base-model-name",
+    "x-ai-eg-model",
+    "x-vsr-schema-version",
+    "x-vsr-response-path",
+    "x-vsr-selected-recipe",
+    "x-vsr-selected-decision",
+    "x-vsr-selected-confidence",
+    "x-vsr-selected-algorithm",
+    "x-vsr-selected-model",
+    "x-vsr-selected-category",
+    "x-vsr-selected-reasoning",
+    "x-vsr-internal-auth",
+    "x-vsr-looper-request",
+    "x-vsr-looper-iteration",
+    "x-vsr-looper-decision",
+    "x-vsr-fusion-depth",
+    "x-merit-degraded",
+];
+
+/// Where a reply came from, as `x-vsr-response-path` says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResponsePath {
+    /// A model.
+    Upstream,
+    /// A decision's fixed answer.
+    FastResponse,
+    /// Merit turned the request down.
+    Error,
+}
+
+impl ResponsePath {
+    /// The header value.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Upstream => "upstream",
+            Self::FastResponse => "fast_response",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// Header names are static; values are made per request.
+pub type ReplyHeader = (&'static str, String);
+
+impl Facts {
+    /// Headers that every reply carries, whatever its status.
+    #[must_use]
+    pub fn always(path: ResponsePath) -> [ReplyHeader; 2] {
+        [("x-vsr-schema-version", SCHEMA_VERSION.to_owned()), ("x-vsr-response-path", path.as_str().to_owned())]
+    }
+
+    /// The final routing facts (2xx only). A fixed answer names neither model, confidence nor algorithm.
+    #[must_use]
+    pub fn routing(&self, path: ResponsePath) -> Vec<ReplyHeader> {
+        let mut headers = Vec::with_capacity(6);
+        push(&mut headers, "x-vsr-selected-recipe", self.recipe.as_deref());
+        push(&mut headers, "x-vsr-selected-decision", self.decision.as_deref());
+        if path != ResponsePath::FastResponse {
+            if let (Some(_), Some(confidence)) = (&self.decision, self.confidence) {
+                headers.push(("x-vsr-selected-confidence", format!("{confidence:.4}")));
+            }
+            push(&mut headers, "x-vsr-selected-algorithm", self.algorithm.as_deref());
+            push(&mut headers, "x-vsr-selected-model", self.model.as_deref());
+        }
+        if !self.degraded.is_empty() {
+            headers.push(("x-merit-degraded", self.degraded.join(",")));
+        }
+        headers
+    }
+
+    /// What `x-vsr-debug: true` adds.
+    #[must_use]
+    pub fn debug(&self) -> Vec<ReplyHeader> {
+        let mut headers = Vec::with_capacity(8);
+        push(&mut headers, "x-vsr-selected-category", self.category.as_deref());
+        push(&mut headers, "x-vsr-selected-reasoning", self.reasoning.map(|on| if on { "on" } else { "off" }));
+        headers.push(("x-vsr-injected-system-prompt", self.injected_system_prompt.to_string()));
+        for kind in Kind::ALL {
+            if let Some(name) = matched_header(kind) {
+                let names = self.matched_names(kind);
+                push(&mut headers, name, (!names.is_empty()).then_some(names.as_str()));
+            }
+        }
+        if self.context_tokens > 0 {
+            headers.push(("x-vsr-context-token-count", self.context_tokens.to_string()));
+        }
+        headers
+    }
+
+    fn matched_names(&self, kind: Kind) -> String {
+        let mut list = String::new();
+        for (_, name) in self.matched.iter().filter(|(family, _)| *family == kind) {
+            let separator = if list.is_empty() { "" } else { "," };
+            if write!(list, "{separator}{name}").is_err() {
+                break;
+            }
+        }
+        list
+    }
+}
+
+fn push(headers: &mut Vec<ReplyHeader>, name: &'static str, value: Option<&str>) {
+    if let Some(value) = value.filter(|text| !text.is_empty()) {
+        headers.push((name, value.to_owned()));
+    }
+}
+
+/// The header of a family's match list; metadata and classifier have none.
+fn matched_header(kind: Kind) -> Option<&'static str> {
+    Some(match kind {
+        Kind::Keyword => "x-vsr-matched-keywords",
+        Kind::Embedding => "x-vsr-matched-embeddings",
+        Kind::Domain => "x-vsr-matched-domains",
+        Kind::FactCheck => "x-vsr-matched-fact-check",
+        Kind::UserFeedback => "x-vsr-matched-user-feedback",
+        Kind::Reask => "x-vsr-matched-reask",
+        Kind::Preference => "x-vsr-matched-preference",
+        Kind::Language => "x-vsr-matched-language",
+        Kind::Context => "x-vsr-matched-context",
+        Kind::Structure => "x-vsr-matched-structure",
+        Kind::Complexity => "x-vsr-matched-complexity",
+        Kind::Modality => "x-vsr-matched-modality",
+        Kind::Authz => "x-vsr-matched-authz",
+        Kind::Jailbreak => "x-vsr-matched-jailbreak",
+        Kind::Pii => "x-vsr-matched-pii",
+        Kind::Kb => "x-vsr-matched-kb",
+        Kind::Conversation => "x-vsr-matched-conversation",
+        Kind::Event => "x-vsr-matched-event",
+        Kind::Projection => "x-vsr-matched-projections",
+        Kind::Metadata | Kind::Classifier => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts() -> Facts {
+        Facts {
+            recipe: Some("default".into()),
+            decision: Some("deep".into()),
+            confidence: Some(0.5),
+            algorithm: Some("single".into()),
+            model: Some("large".into()),
+            reasoning: Some(true),
+            matched: vec![
+                (Kind::Keyword, "a".into()),
+                (Kind::Metadata, "hidden".into()),
+                (Kind::Keyword, "b".into()),
+                (Kind::Projection, "hard".into()),
+            ],
+            context_tokens: 12,
+            ..Facts::default()
+        }
+    }
+
+    fn check(headers: &[ReplyHeader], expected: &str) {
+        let text = headers.iter().map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>().join("\n");
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn routing_facts_of_a_model_reply() {
+        check(
+            &facts().routing(ResponsePath::Upstream),
+            "x-vsr-selected-recipe: default\nx-vsr-selected-decision: deep\nx-vsr-selected-confidence: 0.5000\n\
+             x-vsr-selected-algorithm: single\nx-vsr-selected-model: large",
+        );
+    }
+
+    #[test]
+    fn a_fixed_answer_names_no_model() {
+        check(
+            &facts().routing(ResponsePath::FastResponse),
+            "x-vsr-selected-recipe: default\nx-vsr-selected-decision: deep",
+        );
+    }
+
+    #[test]
+    fn passthrough_shows_the_model_alone() {
+        let facts = Facts { model: Some("gpt".into()), confidence: Some(0.0), ..Facts::default() };
+        check(&facts.routing(ResponsePath::Upstream), "x-vsr-selected-model: gpt");
+    }
+
+    #[test]
+    fn debug_lists_families_in_order() {
+        check(
+            &facts().debug(),
+            "x-vsr-selected-reasoning: on\nx-vsr-injected-system-prompt: false\nx-vsr-matched-keywords: a,b\n\
+             x-vsr-matched-projections: hard\nx-vsr-context-token-count: 12",
+        );
+    }
+}

@@ -1,0 +1,30 @@
+//! Answers at once, without a model. This is how a policy refuses: a decision on unsafe or unwanted requests carries it.
+//!
+//! ```yaml
+//! plugins:
+//!   - type: fast_response
+//!     configuration: {message: "This desk cannot help with that."}
+//! ```
+
+use super::{Flow, Plugin};
+use crate::config::plugins::FastResponse as Config;
+use crate::plan::Forward;
+
+struct FastResponse {
+    message: String,
+}
+
+/// Always on: the type has no `enabled`.
+pub(super) fn build(config: &Config) -> Option<Box<dyn Plugin>> {
+    Some(Box::new(FastResponse { message: config.message.clone() }))
+}
+
+impl Plugin for FastResponse {
+    fn name(&self) -> &'static str {
+        "fast_response"
+    }
+
+    fn on_request(&self, _plan: &mut Forward) -> Flow {
+        Flow::Answer(self.message.clone())
+    }
+}

@@ -1,0 +1,38 @@
+//! Puts a system prompt before the caller's, or in its place.
+//!
+//! ```yaml
+//! plugins:
+//!   - type: system_prompt
+//!     configuration: {mode: insert, system_prompt: "Answer in one paragraph."}
+//! ```
+
+use super::{Flow, Plugin};
+use crate::config::plugins::SystemPrompt as Config;
+use crate::plan::{BodyEdit, Forward, PromptMode};
+use std::sync::Arc;
+
+struct SystemPrompt {
+    mode: PromptMode,
+    text: Arc<str>,
+}
+
+/// Nothing to do without text or when switched off. Any mode text but `insert` (or none) replaces, as the reference
+/// has it.
+pub(super) fn build(config: &Config) -> Option<Box<dyn Plugin>> {
+    if config.enabled == Some(false) || config.system_prompt.is_empty() {
+        return None;
+    }
+    let mode = if matches!(config.mode.as_str(), "" | "insert") { PromptMode::Insert } else { PromptMode::Replace };
+    Some(Box::new(SystemPrompt { mode, text: config.system_prompt.as_str().into() }))
+}
+
+impl Plugin for SystemPrompt {
+    fn name(&self) -> &'static str {
+        "system_prompt"
+    }
+
+    fn on_request(&self, plan: &mut Forward) -> Flow {
+        plan.body.push(BodyEdit::SystemPrompt { mode: self.mode, text: self.text.clone() });
+        Flow::Continue
+    }
+}

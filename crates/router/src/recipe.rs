@@ -1,0 +1,206 @@
+//! One routing profile, built: its signals, projections, decisions and what each decision leads to.
+
+use crate::config::Document;
+use crate::config::decisions::{Decision, ModelRef};
+use crate::config::routing::Routing;
+use crate::decision::{Decisions, Strategy};
+use crate::declared::Declared;
+use crate::models::{Model, Models};
+use crate::plugins::{self, Plugin};
+use crate::projection::Projections;
+use crate::report::{Keys, Kind, SignalReport};
+use crate::selection::r#static::StaticScores;
+use crate::selection::{self, Candidates, Selector};
+use crate::signals::{self, Problem, Signal, SignalError, SignalInput};
+use crate::used::{self, UsedSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// One routing profile. Isolated: nothing of another recipe is visible in it.
+pub struct Recipe {
+    /// Its name; `default` for the top-level `routing` block.
+    pub name: Arc<str>,
+    /// Every name its parts speak of.
+    pub keys: Keys,
+    /// What it declares, in the order of the document.
+    pub declared: Declared,
+    /// The decisions' rule trees.
+    pub decisions: Decisions,
+    /// What each decision leads to, by the index of the decision.
+    pub routes: Vec<Route>,
+    projections: Projections,
+    signals: Vec<Box<dyn Signal>>,
+    used: [bool; Kind::ALL.len()],
+}
+
+/// What a decision leads to.
+pub struct Route {
+    /// The decision's name.
+    pub name: Arc<str>,
+    /// `algorithm.type` as written; empty if there is none.
+    pub algorithm: String,
+    /// Plugin types as written, disabled ones included, under their canonical names.
+    pub plugin_names: Vec<&'static str>,
+    /// The candidates and the algorithm among them.
+    pub candidates: Candidates,
+    /// The model behind each candidate; `None` if it is not configured.
+    pub backends: Vec<Option<Arc<Model>>>,
+    /// Enabled plugins in their fixed order.
+    pub plugins: Vec<Box<dyn Plugin>>,
+}
+
+/// Which signals are evaluated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// Families that some decision can reach: a request on the wire.
+    Used,
+    /// Every configured family: eval.
+    All,
+}
+
+impl Recipe {
+    /// Builds a recipe from its routing block.
+    ///
+    /// # Errors
+    /// All problems at once.
+    pub fn build(
+        name: &str,
+        routing: &Routing,
+        document: &Document,
+        models: &Models,
+        deps: &signals::Deps,
+    ) -> Result<Self, Vec<Problem>> {
+        let mut keys = Keys::default();
+        let declared = declared(routing);
+        let used = used::used(&routing.decisions, &routing.projections, |rule| composer(routing, rule));
+        let mut problems = Vec::new();
+        let signals = collect(signals::build(&routing.signals, &mut keys, deps), &mut problems);
+        let projections = collect(Projections::build(&routing.projections, &mut keys, &declared), &mut problems);
+        let strategy = Strategy::parse(&routing.strategy);
+        let built = Decisions::build(&routing.decisions, strategy, &mut keys, &declared);
+        let decisions = collect(built, &mut problems);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let routes = routing.decisions.iter().map(|decision| Route::build(decision, routing, document, models));
+        Ok(Self {
+            name: name.into(),
+            keys,
+            declared,
+            decisions: decisions.unwrap_or_default(),
+            routes: routes.collect(),
+            projections: projections.unwrap_or_default(),
+            signals: signals.unwrap_or_default(),
+            used: families(&used),
+        })
+    }
+
+    /// Reads a request: signals, then projections.
+    ///
+    /// # Errors
+    /// The first failure that the client must hear of.
+    pub fn read(&self, input: &SignalInput<'_>, extent: Extent) -> Result<SignalReport, SignalError> {
+        let mut report = SignalReport::new(&self.keys);
+        for signal in &self.signals {
+            let kind = signal.kind();
+            if extent == Extent::All || self.used[kind as usize] {
+                let started = Instant::now();
+                signal.evaluate(input, &mut report)?;
+                let family = &mut report.families[kind as usize];
+                family.elapsed = started.elapsed();
+                family.ran = true;
+            }
+        }
+        self.projections.apply(&mut report);
+        Ok(report)
+    }
+
+    /// Some decision reaches the family.
+    #[must_use]
+    pub fn uses(&self, kind: Kind) -> bool {
+        self.used[kind as usize]
+    }
+}
+
+impl Route {
+    fn build(decision: &Decision, routing: &Routing, document: &Document, models: &Models) -> Self {
+        let algorithm = decision.algorithm.as_ref().map(|block| block.kind().to_owned()).unwrap_or_default();
+        let selector = selector(decision, &algorithm, routing);
+        let mut candidates = Candidates::new(&decision.name, decision.model_refs.clone(), &algorithm, selector);
+        let plugins = plugins::build(&decision.plugins);
+        if plugins.iter().any(|plugin| plugin.name() == "fast_response") {
+            candidates = candidates.with_fast_response();
+        }
+        let backends = decision.model_refs.iter().map(|candidate| backend(candidate, document, models)).collect();
+        Self {
+            name: decision.name.as_str().into(),
+            algorithm,
+            plugin_names: decision.plugins.iter().map(|plugin| plugin.name()).collect(),
+            candidates,
+            backends,
+            plugins,
+        }
+    }
+}
+
+/// The model of a candidate; an adapter is served by its base model.
+fn backend(candidate: &ModelRef, document: &Document, models: &Models) -> Option<Arc<Model>> {
+    let name = candidate.model.trim();
+    models.get(name).or_else(|| models.get(document.base_of_lora(name)?)).cloned()
+}
+
+fn selector(decision: &Decision, algorithm: &str, routing: &Routing) -> Option<Box<dyn Selector>> {
+    if selection::method(algorithm) != "static" {
+        return None;
+    }
+    let scored = routing.signals.domains.iter().find(|domain| domain.name == decision.name);
+    let scores = scored.map(|domain| {
+        domain.model_scores.iter().map(|entry| (entry.model.clone(), entry.score)).collect::<StaticScores>()
+    });
+    Some(Box::new(selection::r#static::Static::new(&decision.name, scores)))
+}
+
+fn composer<'a>(routing: &'a Routing, rule: &str) -> Option<&'a crate::config::decisions::RuleNode> {
+    let rule = routing.signals.complexity.iter().find(|other| other.name.to_lowercase() == rule)?;
+    rule.composer.as_ref()
+}
+
+fn families(used: &UsedSet) -> [bool; Kind::ALL.len()] {
+    Kind::ALL.map(|kind| used.has_family(kind))
+}
+
+fn collect<T>(built: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Option<T> {
+    built.map_err(|mut found| problems.append(&mut found)).ok()
+}
+
+/// What eval lists as declared, by family.
+fn declared(routing: &Routing) -> Declared {
+    let mut declared = Declared::default();
+    let signals = &routing.signals;
+    for rule in &signals.domains {
+        declared.push_domain(&rule.name, &rule.mmlu_categories);
+    }
+    let mut push = |kind: Kind, names: Vec<&String>| names.into_iter().for_each(|name| declared.push(kind, name));
+    push(Kind::Keyword, signals.keywords.iter().map(|rule| &rule.name).collect());
+    push(Kind::Embedding, signals.embeddings.iter().map(|rule| &rule.name).collect());
+    push(Kind::FactCheck, signals.fact_check.iter().map(|rule| &rule.name).collect());
+    push(Kind::UserFeedback, signals.user_feedbacks.iter().map(|rule| &rule.name).collect());
+    push(Kind::Reask, signals.reasks.iter().map(|rule| &rule.name).collect());
+    push(Kind::Preference, signals.preferences.iter().map(|rule| &rule.name).collect());
+    push(Kind::Language, signals.language.iter().map(|rule| &rule.name).collect());
+    push(Kind::Context, signals.context.iter().map(|rule| &rule.name).collect());
+    push(Kind::Structure, signals.structure.iter().map(|rule| &rule.name).collect());
+    push(Kind::Complexity, signals.complexity.iter().map(|rule| &rule.name).collect());
+    push(Kind::Modality, signals.modality.iter().map(|rule| &rule.name).collect());
+    push(Kind::Authz, signals.role_bindings.iter().map(|rule| &rule.name).collect());
+    push(Kind::Jailbreak, signals.jailbreak.iter().map(|rule| &rule.name).collect());
+    push(Kind::Pii, signals.pii.iter().map(|rule| &rule.name).collect());
+    push(Kind::Kb, signals.kb.iter().map(|rule| &rule.name).collect());
+    push(Kind::Conversation, signals.conversation.iter().map(|rule| &rule.name).collect());
+    push(Kind::Event, signals.events.iter().map(|rule| &rule.name).collect());
+    push(Kind::Metadata, signals.metadata.iter().map(|rule| &rule.name).collect());
+    push(Kind::Classifier, signals.classifiers.iter().map(|rule| &rule.name).collect());
+    let outputs = routing.projections.mappings.iter().flat_map(|mapping| &mapping.outputs);
+    push(Kind::Projection, outputs.map(|output| &output.name).collect());
+    declared
+}

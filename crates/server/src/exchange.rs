@@ -1,0 +1,194 @@
+//! LLM traffic: one [`Exchange`] per HTTP request, from its headers to the end of its response.
+//!
+//! What an exchange knows is an enum by how far it has come. It pins one generation at the request's headers and
+//! lets go of it as soon as it has planned: what the response's way needs is in [`ResponsePlan`].
+
+mod forward;
+mod identity;
+mod immediate;
+mod response;
+mod route;
+
+use crate::engine::Generation;
+use crate::metrics::Metrics;
+use crate::reload::{Live, Loaded};
+use crate::telemetry::{ExchangeSpan, Tracing};
+use async_trait::async_trait;
+use bytes::Bytes;
+use dialects::{Dialect, Endpoint};
+use extproc::{
+    BodyReply, BodyStep, Exchange, Exchanges, Fault, HeadStep, HeaderEdits, Immediate, Options, RequestHead,
+    ResponseHead,
+};
+use response::{ResponsePlan, Responding};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Bodies above this are parsed off the async threads, bytes.
+const INLINE_BODY: usize = 128 << 10;
+
+/// Opens exchanges under the generation that is live.
+pub struct LlmExchanges {
+    live: Arc<Live<Generation>>,
+    metrics: Arc<Metrics>,
+    tracing: Tracing,
+}
+
+impl LlmExchanges {
+    /// Exchanges of `live`, counted in `metrics`.
+    #[must_use]
+    pub fn new(live: Arc<Live<Generation>>, metrics: Arc<Metrics>, tracing: Tracing) -> Self {
+        Self { live, metrics, tracing }
+    }
+}
+
+impl Exchanges for LlmExchanges {
+    fn open(&self) -> Box<dyn Exchange> {
+        Box::new(LlmExchange {
+            live: self.live.clone(),
+            metrics: self.metrics.clone(),
+            tracing: self.tracing,
+            phase: Phase::Opened,
+        })
+    }
+
+    fn options(&self) -> Arc<Options> {
+        self.live.load().options.clone()
+    }
+}
+
+/// One exchange.
+struct LlmExchange {
+    live: Arc<Live<Generation>>,
+    metrics: Arc<Metrics>,
+    tracing: Tracing,
+    phase: Phase,
+}
+
+/// What an exchange knows, by how far it has come.
+enum Phase {
+    /// Nothing yet.
+    Opened,
+    /// The headers ask for inference; the body is on its way.
+    AwaitsBody(Box<Head>),
+    /// The request has gone on.
+    Responding(Box<Responding>),
+    /// Nothing more is wanted, or Merit answered itself; the dialect remains for late faults.
+    Done(Option<Dialect>),
+}
+
+/// What the request's headers said.
+struct Head {
+    serving: Arc<Loaded<Generation>>,
+    dialect: Dialect,
+    request: RequestHead,
+    span: ExchangeSpan,
+    since: Instant,
+}
+
+#[async_trait]
+impl Exchange for LlmExchange {
+    async fn request_headers(&mut self, head: RequestHead) -> HeadStep {
+        let serving = self.live.load();
+        let method = head.headers.get(":method").unwrap_or_default();
+        let path = head.headers.get(":path").unwrap_or_default();
+        if forward::skips(&serving, &head) {
+            self.phase = Phase::Done(None);
+            return HeadStep::Forward(BodyReply::default());
+        }
+        let dialect = match Endpoint::of(method, path) {
+            Endpoint::Inference(dialect) => dialect,
+            Endpoint::Foreign | Endpoint::Passthrough => {
+                self.phase = Phase::Done(None);
+                return HeadStep::Forward(forward::untouched(&head));
+            }
+            Endpoint::Models => return HeadStep::Respond(immediate::models(&serving, &head)),
+            Endpoint::Model(id) => return HeadStep::Respond(immediate::model(&serving, &head, &id)),
+            Endpoint::NotFound => return HeadStep::Respond(self.turn_down(404, "endpoint not found", &head)),
+            Endpoint::MethodNotAllowed => return HeadStep::Respond(self.turn_down(405, "method not allowed", &head)),
+        };
+        let span = self.tracing.begin(&head.headers);
+        let bodiless = head.end_of_stream;
+        self.phase = Phase::AwaitsBody(Box::new(Head { serving, dialect, request: head, span, since: Instant::now() }));
+        if !bodiless {
+            return HeadStep::NeedBody;
+        }
+        match self.request_body(Bytes::new()).await {
+            BodyStep::Forward(reply) => HeadStep::Forward(reply),
+            BodyStep::Respond(answer) => HeadStep::Respond(answer),
+        }
+    }
+
+    async fn request_body(&mut self, body: Bytes) -> BodyStep {
+        let phase = std::mem::replace(&mut self.phase, Phase::Done(None));
+        let Phase::AwaitsBody(head) = phase else {
+            self.phase = phase;
+            return BodyStep::Forward(BodyReply::default());
+        };
+        let dialect = head.dialect;
+        self.phase = Phase::Done(Some(dialect));
+        let metrics = self.metrics.clone();
+        let planned = if body.len() > INLINE_BODY {
+            // The closure owns all it needs, so a client that goes away costs no more than this one parse.
+            let planned = tokio::task::spawn_blocking(move || route::plan(&head, body, &metrics)).await;
+            match planned {
+                Ok(planned) => planned,
+                // Planning does not panic on input that tests know of; should it, the fence of the protocol layer is the place.
+                Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+            }
+        } else {
+            route::plan(&head, body, &metrics)
+        };
+        match planned {
+            route::Planned::Forward(reply, plan) => {
+                self.phase = Phase::Responding(Box::new(Responding::new(plan, self.metrics.clone())));
+                BodyStep::Forward(*reply)
+            }
+            route::Planned::Respond(answer) => BodyStep::Respond(answer),
+        }
+    }
+
+    async fn response_headers(&mut self, head: ResponseHead) -> HeaderEdits {
+        match &mut self.phase {
+            Phase::Responding(responding) => responding.headers(&head),
+            _ => HeaderEdits::new(),
+        }
+    }
+
+    fn response_chunk(&mut self, chunk: &Bytes, end: bool) {
+        if let Phase::Responding(responding) = &mut self.phase {
+            responding.chunk(chunk, end);
+        }
+    }
+
+    fn closed(&mut self) {
+        if let Phase::Responding(responding) = &mut self.phase {
+            responding.closed();
+        }
+    }
+
+    fn fault(&mut self, fault: Fault) -> Immediate {
+        let (dialect, request_id) = match &self.phase {
+            Phase::AwaitsBody(head) => (Some(head.dialect), head.request.headers.get("x-request-id")),
+            Phase::Done(dialect) => (*dialect, None),
+            Phase::Opened | Phase::Responding(_) => (None, None),
+        };
+        let answer = immediate::fault(fault, dialect, request_id);
+        self.metrics.refused("", fault.name());
+        answer
+    }
+
+    fn refuse(&mut self, head: &RequestHead, fault: Fault) -> Immediate {
+        self.metrics.refused("", fault.name());
+        immediate::fault(fault, immediate::wire(head), head.headers.get("x-request-id"))
+    }
+}
+
+impl LlmExchange {
+    fn turn_down(&mut self, status: u16, message: &str, head: &RequestHead) -> Immediate {
+        self.phase = Phase::Done(None);
+        self.metrics.refused("", if status == 404 { "not_found" } else { "method_not_allowed" });
+        immediate::refusal(status, message, immediate::wire(head), head.headers.get("x-request-id"))
+    }
+}
+

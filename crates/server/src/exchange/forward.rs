@@ -1,0 +1,98 @@
+//! A plan as edits that Envoy understands.
+
+use crate::engine::Generation;
+use extproc::{HeaderEdit, HeaderEdits, Metadata, RequestHead};
+use extproc::BodyReply;
+use router::plan::surface::{OWNED, ReplyHeader};
+use router::plan::{Forward, HeaderOp};
+use serde_json::{Map, Value};
+
+/// The namespace of our dynamic metadata.
+pub(super) const NAMESPACE: &str = "merit";
+
+/// The request asks to be left alone, and the operator lets it.
+pub(super) fn skips(serving: &Generation, head: &RequestHead) -> bool {
+    serving.router.settings.skip_processing && head.headers.get("x-vsr-skip-processing") == Some("true")
+}
+
+/// A request that is not ours to route: only headers that would fool a route are taken off.
+pub(super) fn untouched(head: &RequestHead) -> BodyReply {
+    BodyReply { headers: strip(head), ..BodyReply::default() }
+}
+
+/// Removes what a client sent of the headers that Merit owns, and of per-user provider keys.
+fn strip(head: &RequestHead) -> HeaderEdits {
+    let ours = |name: &str| OWNED.contains(&name) || (name.starts_with("x-user-") && name.ends_with("-key"));
+    head.headers.iter().filter(|(name, _)| ours(name)).map(|(name, _)| HeaderEdit::Remove(name.to_owned())).collect()
+}
+
+/// All header edits of a forwarded request, in the order in which they must be made.
+pub(super) fn headers(head: &RequestHead, forward: &Forward, trace: HeaderEdits) -> HeaderEdits {
+    let mut edits = strip(head);
+    edits.extend(trace);
+    // Envoy applies removals after sets: what a later edit sets must not also be removed.
+    let mut planned: Vec<HeaderEdit> = Vec::with_capacity(forward.headers.len());
+    for op in &forward.headers {
+        let edit = match op {
+            HeaderOp::Set(name, value) => HeaderEdit::Set(name.to_string(), value.as_bytes().to_vec().into()),
+            HeaderOp::Remove(name) => HeaderEdit::Remove(name.to_string()),
+        };
+        planned.retain(|earlier| name_of(earlier) != name_of(&edit));
+        planned.push(edit);
+    }
+    edits.retain(|earlier| !planned.iter().any(|later| name_of(later) == name_of(earlier)));
+    edits.append(&mut planned);
+    edits
+}
+
+fn name_of(edit: &HeaderEdit) -> &str {
+    match edit {
+        HeaderEdit::Set(name, _) | HeaderEdit::Remove(name) => name,
+    }
+}
+
+/// Reply headers as dynamic metadata, for gateways that write them onto the response themselves.
+pub(super) fn metadata(headers: &[ReplyHeader]) -> Metadata {
+    let entries = headers.iter().map(|(name, value)| ((*name).to_owned(), Value::from(value.as_str())));
+    Metadata::from([(NAMESPACE.to_owned(), Value::Object(entries.collect::<Map<_, _>>()))])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use extproc::Headers;
+
+    fn check(sent: &[(&str, &str)], planned: &[HeaderOp], expected: &str) {
+        let sent = sent.iter().map(|(name, value)| ((*name).to_owned(), value.to_string().into())).collect();
+        let head = RequestHead { headers: Headers::new(sent), ..RequestHead::default() };
+        let forward = Forward { headers: planned.to_vec(), ..Forward::default() };
+        let edits = headers(&head, &forward, vec![HeaderEdit::Set("traceparent".into(), "t".into())]);
+        let lines: Vec<String> = edits
+            .iter()
+            .map(|edit| match edit {
+                HeaderEdit::Set(name, value) => format!("{name}={}", String::from_utf8_lossy(value)),
+                HeaderEdit::Remove(name) => format!("-{name}"),
+            })
+            .collect();
+        assert_eq!(lines.join(" "), expected);
+    }
+
+    fn set(name: &str, value: &str) -> HeaderOp {
+        HeaderOp::Set(name.into(), value.into())
+    }
+
+    #[test]
+    fn spoofed_headers_go_and_ours_stay() {
+        check(
+            &[("x-selected-model", "spoof"), ("x-ai-eg-model", "spoof"), ("x-user-openai-key", "k"), ("accept", "*/*")],
+            &[set("x-selected-model", "small")],
+            "-x-ai-eg-model -x-user-openai-key traceparent=t x-selected-model=small",
+        );
+    }
+
+    #[test]
+    fn the_last_edit_of_a_name_wins() {
+        check(&[], &[set("a", "1"), HeaderOp::Remove("b".into()), set("a", "2"), set("b", "3")], "traceparent=t a=2 b=3");
+        check(&[], &[set("a", "1"), HeaderOp::Remove("a".into())], "traceparent=t -a");
+    }
+}

@@ -1,0 +1,112 @@
+//! Answers that Merit gives itself: refusals in the client's own protocol, fixed answers, the model list.
+
+use crate::engine::Generation;
+use bytes::Bytes;
+use dialects::{Dialect, Endpoint, FastResponse, ListShape, refusal as wire};
+use extproc::{Fault, Immediate, RequestHead};
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, StatusCode};
+use router::plan::Facts;
+use router::plan::surface::{ReplyHeader, ResponsePath};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The wire that a request's path speaks, for errors found before its body.
+pub(super) fn wire(head: &RequestHead) -> Option<Dialect> {
+    let path = head.headers.get(":path").unwrap_or_default();
+    match Endpoint::of("POST", path) {
+        Endpoint::Inference(dialect) => Some(dialect),
+        _ if path.starts_with("/v1/messages") => Some(Dialect::AnthropicMessages),
+        _ => None,
+    }
+}
+
+/// A refusal in the shape of the client's wire.
+pub(super) fn refusal(status: u16, message: &str, dialect: Option<Dialect>, request_id: Option<&str>) -> Immediate {
+    let body = wire::Refusal { status, message, code: None, request_id }.body(dialect);
+    let mut answer = answer(status, wire::CONTENT_TYPE, body, ResponsePath::Error);
+    answer.details = "merit_refused";
+    if wire::is_final(status) {
+        answer.headers.push((HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false")));
+    }
+    if status == 503 {
+        answer.headers.push((RETRY_AFTER, HeaderValue::from_static("1")));
+    }
+    answer
+}
+
+/// What the protocol layer found wrong, as the client is told.
+pub(super) fn fault(fault: Fault, dialect: Option<Dialect>, request_id: Option<&str>) -> Immediate {
+    let (status, message) = match fault {
+        Fault::BodyTooLarge { limit } => (413, format!("request body exceeds the limit of {limit} bytes")),
+        Fault::Overloaded => (503, "the router is overloaded; try again shortly".to_owned()),
+        Fault::DeadlineExceeded => (504, "the router could not decide in time".to_owned()),
+        Fault::TruncatedBody => {
+            (413, "the gateway sent only the first part of the request body; a truncated body cannot be routed".to_owned())
+        }
+        Fault::UnsupportedBodyMode => {
+            let message = "the gateway's request body mode cannot route on the body; \
+                           configure FULL_DUPLEX_STREAMED or BUFFERED for this ext_proc filter";
+            (500, message.to_owned())
+        }
+    };
+    let mut answer = refusal(status, &message, dialect, request_id);
+    answer.details = match fault {
+        Fault::BodyTooLarge { .. } => "merit_body_too_large",
+        Fault::Overloaded => "merit_overloaded",
+        Fault::DeadlineExceeded => "merit_deadline_exceeded",
+        Fault::TruncatedBody => "merit_truncated_body",
+        Fault::UnsupportedBodyMode => "merit_unsupported_body_mode",
+    };
+    answer
+}
+
+/// A decision's fixed answer, streamed where the client asked for a stream.
+pub(super) fn fast_response(message: &str, model: &str, wire: (Dialect, bool), facts: &[ReplyHeader]) -> Immediate {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+    let unix_nanos = u64::try_from(now).unwrap_or(u64::MAX);
+    let (dialect, stream) = wire;
+    let (content_type, body) = FastResponse { message, model, unix_nanos }.render(dialect, stream);
+    let mut answer = answer(200, content_type, body, ResponsePath::FastResponse);
+    answer.details = "merit_fast_response";
+    answer.headers.push((HeaderName::from_static("x-vsr-fast-response"), HeaderValue::from_static("true")));
+    answer.headers.extend(facts.iter().filter_map(header));
+    answer
+}
+
+/// `GET /v1/models`. It carries no routing headers.
+pub(super) fn models(serving: &Generation, head: &RequestHead) -> Immediate {
+    listing(dialects::models::list(&serving.models, shape(head)))
+}
+
+/// `GET /v1/models/{id}`.
+pub(super) fn model(serving: &Generation, head: &RequestHead, id: &str) -> Immediate {
+    match dialects::models::single(&serving.models, id, shape(head)) {
+        Some(body) => listing(body),
+        None => {
+            let dialect = (shape(head) == ListShape::Anthropic).then_some(Dialect::AnthropicMessages);
+            let message = format!("model \"{id}\" is not available");
+            refusal(404, &message, dialect, head.headers.get("x-request-id"))
+        }
+    }
+}
+
+fn shape(head: &RequestHead) -> ListShape {
+    if head.headers.get("anthropic-version").is_some() { ListShape::Anthropic } else { ListShape::OpenAi }
+}
+
+fn listing(body: Bytes) -> Immediate {
+    let headers = vec![(CONTENT_TYPE, HeaderValue::from_static(wire::CONTENT_TYPE))];
+    Immediate { status: StatusCode::OK, headers, body: vec![body], details: "merit_models" }
+}
+
+fn answer(status: u16, content_type: &'static str, body: Bytes, path: ResponsePath) -> Immediate {
+    let mut headers = vec![(CONTENT_TYPE, HeaderValue::from_static(content_type))];
+    headers.extend(Facts::always(path).iter().filter_map(header));
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    Immediate { status, headers, body: vec![body], details: "" }
+}
+
+/// Names and texts of a document may hold what a header cannot; such a header is left out.
+fn header((name, value): &ReplyHeader) -> Option<(HeaderName, HeaderValue)> {
+    Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?))
+}

@@ -1,0 +1,139 @@
+//! From a request body to what Envoy is told: parse, route, edit.
+
+use super::response::ResponsePlan;
+use super::{Head, forward, identity, immediate};
+use crate::engine::Generation;
+use crate::metrics::Metrics;
+use bytes::Bytes;
+use dialects::{Dialect, Request};
+use extproc::{BodyReply, Immediate, ResponseInterest};
+use router::pipeline::{Call, Routed};
+use router::plan::surface::{ReplyHeader, ResponsePath};
+use router::plan::{Facts, Forward, Outcome, body};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What is to be done with a request.
+pub(super) enum Planned {
+    /// It goes on; the plan waits for the response.
+    Forward(Box<BodyReply>, ResponsePlan),
+    /// Merit answers.
+    Respond(Immediate),
+}
+
+/// Plans one request. Pure computation: it runs wherever there is time for it.
+pub(super) fn plan(head: &Head, body: Bytes, metrics: &Metrics) -> Planned {
+    let scope = head.span.span().enter();
+    let started = Instant::now();
+    let settings = &head.serving.router.settings;
+    let request = match Request::parse(head.dialect, body, &settings.wrappers) {
+        Ok(request) => request,
+        Err(refused) => {
+            metrics.refused("", "invalid_request");
+            return Planned::Respond(turn_down(head, refused.status, &refused.message));
+        }
+    };
+    let parsed = Instant::now();
+    let identity = identity::of(&head.request, settings);
+    let call = Call { prompt: request.prompt(), dialect: head.dialect, identity: &identity };
+    let mut routed = head.serving.router.route(&call);
+    let debug = asks_debug(head) && settings.may_debug(&identity);
+    if let (true, Some(findings)) = (debug, &routed.findings) {
+        routed.plan.facts.detail(findings);
+    }
+    let routed_at = Instant::now();
+    record(&head.serving, metrics, &routed);
+    note(head, &routed.plan.facts);
+    drop(scope);
+    let planned = execute(head, &request, routed, debug);
+    metrics.stages(parsed - started, routed_at - parsed, routed_at.elapsed());
+    planned
+}
+
+fn execute(head: &Head, request: &Request, routed: Routed<'_>, debug: bool) -> Planned {
+    let facts = routed.plan.facts;
+    match routed.plan.outcome {
+        Outcome::Forward(plan) => go_on(head, request, &plan, &facts, debug),
+        Outcome::Answer { message } => {
+            let prompt = request.prompt();
+            let model = facts.model.as_deref().unwrap_or(&prompt.model);
+            let shown = surface(&facts, ResponsePath::FastResponse, debug);
+            Planned::Respond(immediate::fast_response(&message, model, (head.dialect, prompt.stream), &shown))
+        }
+        Outcome::Refuse(refusal) => Planned::Respond(turn_down(head, refusal.status, &refusal.message)),
+    }
+}
+
+fn go_on(head: &Head, request: &Request, plan: &Forward, facts: &Facts, debug: bool) -> Planned {
+    let settings = &head.serving.router.settings;
+    let always = Facts::always(ResponsePath::Upstream).to_vec();
+    let on_success = surface(facts, ResponsePath::Upstream, debug);
+    let shown: Vec<ReplyHeader> = always.iter().chain(&on_success).cloned().collect();
+    let reply = BodyReply {
+        headers: forward::headers(&head.request, plan, head.span.edits()),
+        body: body::apply(request, &plan.body),
+        clear_route_cache: settings.clear_route_cache,
+        metadata: forward::metadata(&shown),
+        response: if settings.observe { ResponseInterest::Body } else { ResponseInterest::Nothing },
+    };
+    let plan = ResponsePlan {
+        dialect: head.dialect,
+        model: facts.model.clone().unwrap_or_else(|| Arc::from("")),
+        always,
+        on_success,
+        since: head.since,
+    };
+    Planned::Forward(Box::new(reply), plan)
+}
+
+fn surface(facts: &Facts, path: ResponsePath, debug: bool) -> Vec<ReplyHeader> {
+    let mut headers = facts.routing(path);
+    if debug {
+        headers.extend(facts.debug());
+    }
+    headers
+}
+
+fn asks_debug(head: &Head) -> bool {
+    let asked = head.request.headers.get("x-vsr-debug");
+    asked.is_some_and(|value| value.trim().eq_ignore_ascii_case("true"))
+}
+
+fn turn_down(head: &Head, status: u16, message: &str) -> Immediate {
+    immediate::refusal(status, message, Some(head.dialect), head.request.headers.get("x-request-id"))
+}
+
+/// Counts what routing found.
+fn record(serving: &Generation, metrics: &Metrics, routed: &Routed<'_>) {
+    let facts = &routed.plan.facts;
+    if let Some(findings) = &routed.findings {
+        serving.meters.findings(metrics, findings);
+    }
+    if facts.context_tokens > 0 {
+        metrics.context_tokens(facts.context_tokens);
+    }
+    match &routed.plan.outcome {
+        Outcome::Forward(_) => serving.meters.forwarded(metrics, facts),
+        Outcome::Answer { .. } => metrics.answered(facts),
+        Outcome::Refuse(refusal) => {
+            let reason = if refusal.status == 403 { "forbidden" } else { "unroutable" };
+            metrics.refused(facts.model.as_deref().unwrap_or_default(), reason);
+        }
+    }
+}
+
+/// Puts the result on the request's span.
+fn note(head: &Head, facts: &Facts) {
+    let span = head.span.span();
+    let fields = [
+        ("routing.recipe", &facts.recipe),
+        ("routing.decision", &facts.decision),
+        ("routing.model", &facts.model),
+        ("routing.algorithm", &facts.algorithm),
+    ];
+    for (field, value) in fields {
+        if let Some(value) = value {
+            span.record(field, value.as_ref());
+        }
+    }
+}
