@@ -1,6 +1,36 @@
 //! The LLM wires (OpenAI chat completions, OpenAI Responses, Anthropic Messages): parse to a [`Prompt`], edit in place,
 //! say errors in each one's shape, read an SSE stream. Pure: no I/O, no async.
 
+pub mod edit;
+pub mod endpoint;
+pub mod eval;
+pub mod fast_response;
+pub mod models;
 pub mod prompt;
+pub mod refusal;
+pub mod request;
+pub mod sse;
+pub mod usage;
+pub mod wrappers;
 
+mod anthropic_messages;
+mod json;
+mod metadata;
+mod meter;
+mod openai_chat;
+mod openai_responses;
+mod turns;
+
+#[cfg(test)]
+mod golden;
+
+pub use edit::{Edits, PromptMode, RequestParams};
+pub use endpoint::{Dialect, Endpoint};
+pub use eval::{EvalError, EvalRequest};
+pub use fast_response::FastResponse;
+pub use models::{ListShape, ModelEntry, Routing};
 pub use prompt::{Conversation, Prompt, Texts, TokenFacts};
+pub use refusal::{Refusal, error_body};
+pub use request::{Refused, RefusedKind, Request};
+pub use usage::{BodyKind, Outcome, Usage, UsageReader};
+pub use wrappers::Wrappers;

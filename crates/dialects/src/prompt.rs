@@ -40,6 +40,9 @@ pub struct Texts {
     pub non_user: Vec<String>,
     /// `A`: some assistant message has text.
     pub assistant_replied: bool,
+    /// User texts that a wrapper pattern covers, in order. They are in none of the other fields; a safety scan that must not
+    /// be evaded by imitating a wrapper reads them too.
+    pub passed_over: Vec<String>,
 }
 
 /// Counts over all messages and tools.

@@ -1,0 +1,133 @@
+//! Edits of a request body as spans over its original bytes: what is not edited stays identical, byte for byte, so that prefix
+//! caches downstream keep hitting.
+
+mod params;
+mod splice;
+mod system_prompt;
+
+use bytes::Bytes;
+
+pub use params::{RequestParams, known_params};
+pub use system_prompt::PromptMode;
+
+use crate::endpoint::Dialect;
+use crate::json::{self, Kind};
+use crate::request::Request;
+use splice::{Change, Object};
+
+/// A list of edits of top-level members. Of several edits of one member the last wins; a member that is set but not there is
+/// appended to the object; one that stands there twice is edited in both places.
+///
+/// Methods that depend on the current value take the request and see the edits made before them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Edits {
+    changes: Vec<(String, Change)>,
+}
+
+impl Edits {
+    /// No edits.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Nothing is to be changed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// Writes the model's name.
+    pub fn set_model(&mut self, name: &str) {
+        self.set("model", json::quote(name));
+    }
+
+    /// Sets a member to `raw`, which must be valid JSON.
+    pub fn set(&mut self, name: &str, raw: impl Into<String>) {
+        self.change(name, Change::Set(raw.into()));
+    }
+
+    /// Removes a member, wherever it stands.
+    pub fn remove(&mut self, name: &str) {
+        self.change(name, Change::Remove);
+    }
+
+    /// Sets a member of a member (`chat_template_kwargs.thinking`); the others in it survive. An outer value that is no object is
+    /// replaced by one.
+    pub fn set_in(&mut self, request: &Request, outer: &str, name: &str, raw: impl Into<String>) {
+        let changes = [(name.to_owned(), Change::Set(raw.into()))];
+        let current = self.current(request, outer).filter(|raw| Kind::of(raw) == Kind::Object).unwrap_or("{}");
+        let edited = Object::read(current).splice(&changes);
+        self.set(outer, edited);
+    }
+
+    /// Removes a member of a member, if it is there; an outer object left empty goes as well.
+    pub fn remove_in(&mut self, request: &Request, outer: &str, name: &str) {
+        let Some(current) = self.current(request, outer) else { return };
+        let object = Object::read(current);
+        if object.get(name).is_none() {
+            return;
+        }
+        let edited = object.splice(&[(name.to_owned(), Change::Remove)]);
+        if Object::read(&edited).is_empty() { self.remove(outer) } else { self.set(outer, edited) }
+    }
+
+    /// Asks a chat backend to report usage at the end of a stream. Nothing to do on the other wires, which always do, nor for a
+    /// request that does not stream.
+    pub fn ensure_stream_usage(&mut self, request: &Request) {
+        if request.dialect() != Dialect::OpenAiChat || !request.prompt().stream {
+            return;
+        }
+        match json::present(self.current(request, "stream_options")) {
+            Some(options) if Kind::of(options) != Kind::Object => {}
+            Some(options) if Object::read(options).get("include_usage") == Some("true") => {}
+            _ => self.set_in(request, "stream_options", "include_usage", "true"),
+        }
+    }
+
+    /// Puts a system prompt before the request's own, or in its place.
+    pub fn insert_system_prompt(&mut self, request: &Request, mode: PromptMode, text: &str) {
+        system_prompt::insert(self, request, mode, text);
+    }
+
+    /// Applies an operator's limits on parameters, after all other edits of them.
+    pub fn limit_params(&mut self, request: &Request, params: &RequestParams) {
+        params::limit(self, request, params);
+    }
+
+    /// The raw value that a member has after the edits so far.
+    #[must_use]
+    pub fn current<'a>(&'a self, request: &'a Request, name: &str) -> Option<&'a str> {
+        match self.changes.iter().find(|(changed, _)| changed == name) {
+            Some((_, Change::Set(raw))) => Some(raw),
+            Some((_, Change::Remove)) => None,
+            None => request.member(name),
+        }
+    }
+
+    /// The edited body. Without edits it is the original, not a copy.
+    #[must_use]
+    pub fn apply(&self, request: &Request) -> Bytes {
+        if self.is_empty() {
+            return request.body().clone();
+        }
+        Object::of(request).splice(&self.changes).into()
+    }
+
+    fn change(&mut self, name: &str, change: Change) {
+        match self.changes.iter_mut().find(|(changed, _)| changed == name) {
+            Some((_, old)) => *old = change,
+            None => self.changes.push((name.to_owned(), change)),
+        }
+    }
+
+    /// Names of the members that stand in the body after the edits so far.
+    fn names<'a>(&'a self, request: &'a Request) -> Vec<&'a str> {
+        let original = request.members().iter().map(|member| member.name.as_ref());
+        let set = self.changes.iter().map(|(name, _)| name.as_str());
+        original.chain(set).filter(|name| self.current(request, name).is_some()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! Requests in the shapes of known clients.

@@ -1,0 +1,115 @@
+//! An error as each wire says it.
+
+use bytes::Bytes;
+use serde_json::json;
+
+use crate::endpoint::Dialect;
+
+/// The content type of every error body.
+pub const CONTENT_TYPE: &str = "application/json";
+
+/// The code that clients recognise a context overflow by; its message should contain the words "maximum context length".
+pub const CONTEXT_LENGTH_EXCEEDED: &str = "context_length_exceeded";
+
+/// An error answered by the router itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal<'a> {
+    /// HTTP status.
+    pub status: u16,
+    /// The text for the client.
+    pub message: &'a str,
+    /// A code that clients know, in place of the status ([`CONTEXT_LENGTH_EXCEEDED`]).
+    pub code: Option<&'a str>,
+    /// The request's id, which Anthropic's shape carries.
+    pub request_id: Option<&'a str>,
+}
+
+impl Refusal<'_> {
+    /// The JSON body in the shape of the wire; OpenAI's where there is none.
+    #[must_use]
+    pub fn body(&self, dialect: Option<Dialect>) -> Bytes {
+        let body = match dialect {
+            Some(Dialect::AnthropicMessages) => {
+                let kind = anthropic_type(self.status);
+                let mut body = json!({"type": "error", "error": {"type": kind, "message": self.message}});
+                if let (Some(id), Some(body)) = (self.request_id, body.as_object_mut()) {
+                    body.insert("request_id".to_owned(), id.into());
+                }
+                body
+            }
+            _ => {
+                // The reference says `invalid_request_error` for everything but rate limits, 5xx included.
+                let kind = if self.status == 429 { "rate_limit_error" } else { "invalid_request_error" };
+                let code = self.code.map_or_else(|| json!(self.status), |code| json!(code));
+                json!({"error": {"message": self.message, "type": kind, "code": code}})
+            }
+        };
+        body.to_string().into()
+    }
+}
+
+/// Content type and body of an error, see [`Refusal`].
+#[must_use]
+pub fn error_body(dialect: Option<Dialect>, status: u16, message: &str, code: Option<&str>) -> (&'static str, Bytes) {
+    (CONTENT_TYPE, Refusal { status, message, code, request_id: None }.body(dialect))
+}
+
+/// Whether the same request can never succeed, so that the answer should carry `x-should-retry: false`: SDKs obey it before they
+/// look at the status, of which they retry some that are final.
+#[must_use]
+pub fn is_final(status: u16) -> bool {
+    matches!(status, 400..=499 if !matches!(status, 408 | 409 | 425 | 429)) || status == 501
+}
+
+fn anthropic_type(status: u16) -> &'static str {
+    match status {
+        401 => "authentication_error",
+        402 => "billing_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        503 | 529 => "overloaded_error",
+        504 => "timeout_error",
+        400..=499 => "invalid_request_error",
+        _ => "api_error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_wire_has_its_own_shape() {
+        let openai = Some(Dialect::OpenAiChat);
+        let anthropic = Some(Dialect::AnthropicMessages);
+        let cases = [
+            (openai, 404, None, r#"{"error":{"message":"m","type":"invalid_request_error","code":404}}"#),
+            (None, 500, None, r#"{"error":{"message":"m","type":"invalid_request_error","code":500}}"#),
+            (openai, 429, None, r#"{"error":{"message":"m","type":"rate_limit_error","code":429}}"#),
+            (
+                Some(Dialect::OpenAiResponses),
+                400,
+                Some(CONTEXT_LENGTH_EXCEEDED),
+                r#"{"error":{"message":"m","type":"invalid_request_error","code":"context_length_exceeded"}}"#,
+            ),
+            (anthropic, 400, None, r#"{"type":"error","error":{"type":"invalid_request_error","message":"m"}}"#),
+            (anthropic, 413, None, r#"{"type":"error","error":{"type":"request_too_large","message":"m"}}"#),
+            (anthropic, 503, None, r#"{"type":"error","error":{"type":"overloaded_error","message":"m"}}"#),
+            (anthropic, 500, None, r#"{"type":"error","error":{"type":"api_error","message":"m"}}"#),
+        ];
+        for (dialect, status, code, expected) in cases {
+            assert_eq!(error_body(dialect, status, "m", code).1, expected, "{dialect:?} {status}");
+        }
+        let refusal = Refusal { status: 403, message: "m", code: None, request_id: Some("req_1") };
+        let expected = r#"{"type":"error","error":{"type":"permission_error","message":"m"},"request_id":"req_1"}"#;
+        assert_eq!(refusal.body(anthropic), expected);
+    }
+
+    #[test]
+    fn only_what_cannot_succeed_later_is_final() {
+        let retried: Vec<u16> = (400..600).filter(|status| !is_final(*status)).take(5).collect();
+        assert_eq!(retried, [408, 409, 425, 429, 500]);
+    }
+}

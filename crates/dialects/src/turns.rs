@@ -1,0 +1,161 @@
+//! Gathers who said what, message by message, into the texts and counters that signals read.
+
+use crate::prompt::{Conversation, Texts};
+
+/// Who speaks in a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    User,
+    Assistant,
+    System,
+    Developer,
+    Tool,
+    /// Any other role: no text, no count, but it is the last message's role.
+    Other,
+}
+
+impl Role {
+    /// The role of exactly this name.
+    pub(crate) fn named(name: &str) -> Self {
+        match name {
+            "user" => Self::User,
+            "assistant" => Self::Assistant,
+            "system" => Self::System,
+            "developer" => Self::Developer,
+            "tool" => Self::Tool,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Texts and counters so far.
+#[derive(Debug, Default)]
+pub(crate) struct Turns {
+    pub(crate) user: Vec<String>,
+    pub(crate) non_user: Vec<String>,
+    pub(crate) passed_over: Vec<String>,
+    pub(crate) assistant_replied: bool,
+    pub(crate) conversation: Conversation,
+    pub(crate) image: Option<String>,
+}
+
+impl Turns {
+    /// Counts one message of `role`, which becomes the last one.
+    pub(crate) fn count(&mut self, role: Role) {
+        let counters = &mut self.conversation;
+        match role {
+            Role::User => counters.user += 1,
+            Role::Assistant => counters.assistant += 1,
+            Role::System => counters.system += 1,
+            Role::Tool => counters.tool += 1,
+            Role::Developer => counters.developer = true,
+            Role::Other => {}
+        }
+        counters.last_user_follows_tool = role == Role::User && counters.last_is_tool_result;
+        counters.last_is_tool_result = role == Role::Tool;
+    }
+
+    /// The user message just counted carries tool results: it is one tool message as well.
+    pub(crate) fn carries_tool_results(&mut self) {
+        self.conversation.tool += 1;
+        self.conversation.last_is_tool_result = true;
+        self.conversation.last_user_follows_tool = false;
+    }
+
+    /// Keeps a message's text. An empty one is no text; tool and unknown roles have none.
+    pub(crate) fn say(&mut self, role: Role, text: String) {
+        if text.is_empty() {
+            return;
+        }
+        match role {
+            Role::User => self.user.push(text),
+            Role::Assistant => {
+                self.assistant_replied = true;
+                self.non_user.push(text);
+            }
+            Role::System | Role::Developer => self.non_user.push(text),
+            Role::Tool | Role::Other => {}
+        }
+    }
+
+    /// The texts as the wire defines them: the last user text is the turn.
+    pub(crate) fn into_texts(mut self) -> Texts {
+        let current = self.user.pop().unwrap_or_default();
+        let evaluation = if current.is_empty() { self.non_user.join(" ") } else { current.clone() };
+        Texts {
+            context: context(&self.non_user, &current),
+            evaluation,
+            current,
+            prior_user: self.user,
+            non_user: self.non_user,
+            assistant_replied: self.assistant_replied,
+            passed_over: self.passed_over,
+        }
+    }
+}
+
+/// `C`: all non-user texts and the user's turn, joined by one space.
+pub(crate) fn context(non_user: &[String], turn: &str) -> String {
+    let mut context = String::with_capacity(non_user.iter().map(|text| text.len() + 1).sum::<usize>() + turn.len());
+    for text in non_user.iter().map(String::as_str).chain((!turn.is_empty()).then_some(turn)) {
+        if !context.is_empty() {
+            context.push(' ');
+        }
+        context.push_str(text);
+    }
+    context
+}
+
+/// The texts of one message's content, parts joined by one space.
+#[derive(Debug, Default)]
+pub(crate) struct Said {
+    pub(crate) text: String,
+    /// The first acceptable inline image.
+    pub(crate) image: Option<String>,
+}
+
+impl Said {
+    /// Adds a part's text; an empty one is no part.
+    pub(crate) fn add(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        if !self.text.is_empty() {
+            self.text.push(' ');
+        }
+        self.text.push_str(text);
+    }
+}
+
+/// The image types that may be looked at.
+const IMAGE_TYPES: [&str; 5] = ["image/png", "image/jpeg", "image/jpg", "image/gif", "image/webp"];
+
+/// Splits an acceptable `data:` URI of a base64 image into its prefix (`data:image/png;base64,`) and its payload.
+pub(crate) fn inline_image(uri: &str) -> Option<(&str, &str)> {
+    let (prefix, payload) = uri.split_at_checked(uri.find(',')? + 1)?;
+    let rest = prefix.split_at_checked("data:".len()).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("data:"))?.1;
+    let (kind, marker) = rest.split_once(';')?;
+    let known = IMAGE_TYPES.iter().any(|known| known.eq_ignore_ascii_case(kind));
+    (known && marker.eq_ignore_ascii_case("base64,") && !payload.is_empty()).then_some((prefix, payload))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_base64_images_of_known_types_are_inline_images() {
+        let cases = [
+            ("data:image/png;base64,AA", Some(("data:image/png;base64,", "AA"))),
+            ("DATA:Image/JPG;BASE64,AA", Some(("DATA:Image/JPG;BASE64,", "AA"))),
+            ("data:image/png;base64,", None),
+            ("data:image/svg+xml;base64,AA", None),
+            ("data:image/png,AA", None),
+            ("https://x/y.png", None),
+            ("", None),
+        ];
+        for (uri, expected) in cases {
+            assert_eq!(inline_image(uri), expected, "{uri}");
+        }
+    }
+}
