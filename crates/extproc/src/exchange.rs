@@ -1,12 +1,14 @@
 //! What a server says about one HTTP exchange: one method a phase, values in, values out.
 //!
 //! The protocol (frames, modes, order, deadlines, size limits, panics) is the service's business; an [`Exchange`] only
-//! decides. Every method is called at most once per exchange, except [`Exchange::response_chunk`].
+//! decides. Every method is called at most once per exchange, except [`Exchange::response_chunk`] and
+//! [`Exchange::deadline`].
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 /// Opens one [`Exchange`] per HTTP request. Shared by all streams.
 pub trait Exchanges: Send + Sync + 'static {
@@ -34,8 +36,18 @@ pub trait Exchange: Send {
     /// The stream is over: completed, cut by the client, or failed.
     fn closed(&mut self) {}
 
+    /// The instant by which the decision asked for next must be made; afterwards [`Fault::DeadlineExceeded`] is
+    /// answered. Called before [`Exchange::request_headers`] and again before [`Exchange::request_body`].
+    fn deadline(&mut self, _at: Instant) {}
+
     /// How this exchange's client must be told of a fault that the protocol layer found.
     fn fault(&mut self, fault: Fault) -> Immediate;
+
+    /// As [`Exchange::fault`], where [`Exchange::request_headers`] was not called at all (overload): the head is
+    /// shown only so that the answer has the client's shape.
+    fn refuse(&mut self, _head: &RequestHead, fault: Fault) -> Immediate {
+        self.fault(fault)
+    }
 }
 
 /// A fault found by the protocol layer, before or instead of the exchange's own decision.
@@ -49,8 +61,36 @@ pub enum Fault {
     DeadlineExceeded,
     /// Envoy sent only the first part of the body (BUFFERED_PARTIAL over its limit).
     TruncatedBody,
-    /// The request body mode cannot route on the body (STREAMED, or NONE although a body is needed).
+    /// The body mode cannot carry what the decision needs: STREAMED or NONE although the body must be read, or a new
+    /// body for a request that came without one.
     UnsupportedBodyMode,
+}
+
+impl Fault {
+    /// Every name that [`Fault::name`] gives, in the order of the variants.
+    pub const NAMES: [&str; 5] = [
+        "body_too_large",
+        "overloaded",
+        "deadline_exceeded",
+        "truncated_body",
+        "unsupported_body_mode",
+    ];
+
+    /// A stable name for metric labels.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self.index()]
+    }
+
+    pub(crate) fn index(self) -> usize {
+        match self {
+            Self::BodyTooLarge { .. } => 0,
+            Self::Overloaded => 1,
+            Self::DeadlineExceeded => 2,
+            Self::TruncatedBody => 3,
+            Self::UnsupportedBodyMode => 4,
+        }
+    }
 }
 
 /// Case-insensitive request or response headers, pseudo headers (`:path`) included, in wire order.
@@ -137,7 +177,7 @@ pub enum BodyStep {
 /// How a request goes on.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct BodyReply {
-    /// Header changes. `content-length` is the service's business, never set it here.
+    /// Header changes. `content-length` is the service's business: edits of it are ignored.
     pub headers: HeaderEdits,
     /// The new body; `None` leaves it as it came.
     pub body: Option<Bytes>,

@@ -1,11 +1,26 @@
 //! Envoy's external-processing protocol: frames in, replies out, order guaranteed.
 //!
 //! This is the only crate that sees Envoy's protobuf. A server implements [`Exchanges`] and [`Exchange`];
-//! [`service`](service::service) turns that into a tonic service that speaks every body mode.
+//! [`service`] turns that into a tonic service that speaks every body mode. [`FakeEnvoy`] is the other end, for tests.
 
+mod body;
+mod client;
+mod counters;
 mod exchange;
+mod frame;
+mod options;
+mod phase;
+mod reply;
+#[cfg(test)]
+mod script;
+mod service;
+mod session;
 
+pub use client::{Answer, FakeEnvoy, FakeRequest, FakeResponse, Forwarded, Outcome, Violation};
+pub use counters::Counters;
 pub use exchange::{
     BodyReply, BodyStep, Exchange, Exchanges, Fault, HeadStep, HeaderEdit, HeaderEdits, Headers, Immediate, Metadata,
     RequestHead, ResponseHead, ResponseInterest,
 };
+pub use options::{BodyMode, Options, Peer, Settings};
+pub use service::{HEALTH_SERVICES, Processor, Streams, service};

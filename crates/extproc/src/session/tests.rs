@@ -1,0 +1,745 @@
+//! Sessions over frames in memory, on a paused clock: what is replied, and what the exchange is told.
+
+use super::*;
+use crate::script::{Act, Script, answer, route};
+use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
+use envoy_types::pb::envoy::service::ext_proc::v3::{
+    CommonResponse, HttpBody, HttpHeaders, HttpTrailers, ProtocolConfiguration, body_mutation::Mutation,
+    processing_request::Request as Wire, processing_response::Response, streamed_immediate_response,
+};
+use std::time::Duration;
+
+mod envoy {
+    //! The wire's mode numbers, short.
+    pub(super) const NONE: i32 = 0;
+    pub(super) const STREAMED: i32 = 1;
+    pub(super) const BUFFERED: i32 = 2;
+    pub(super) const PARTIAL: i32 = 3;
+    pub(super) const DUPLEX: i32 = 4;
+}
+use envoy::{BUFFERED, DUPLEX, NONE, PARTIAL, STREAMED};
+
+/// How the frames end: half-closed, left open, or broken off.
+#[derive(Clone)]
+enum Tail {
+    Close,
+    Open,
+    Broken(Status),
+}
+
+struct Case {
+    script: Script,
+    options: Options,
+    tail: Tail,
+    observe: bool,
+    overloaded: bool,
+}
+
+impl Case {
+    fn new(script: Script) -> Self {
+        Self {
+            script,
+            options: Options::default(),
+            tail: Tail::Close,
+            observe: false,
+            overloaded: false,
+        }
+    }
+
+    /// Runs `frames` (see [`frame`]) in the given modes (`None`: not declared); gives the replies as text.
+    async fn run(&self, modes: Option<(i32, i32)>, frames: &[&str]) -> Vec<String> {
+        let mut messages = frames.iter().map(|it| frame(it)).collect::<Vec<_>>();
+        if let (Some(first), Some((request, response))) = (messages.first_mut(), modes) {
+            first.protocol_config = Some(ProtocolConfiguration {
+                request_body_mode: request,
+                response_body_mode: response,
+                send_body_without_waiting_for_header_response: false,
+            });
+        }
+        messages.iter_mut().for_each(|it| it.observability_mode = self.observe);
+        let tail = match self.tail.clone() {
+            Tail::Close => stream::empty().boxed(),
+            Tail::Open => stream::pending().boxed(),
+            Tail::Broken(status) => stream::iter([Err(status)]).boxed(),
+        };
+        let frames = stream::iter(messages.into_iter().map(Ok)).chain(tail);
+        let admission = Admission {
+            options: Arc::new(self.options.clone()),
+            overloaded: self.overloaded,
+            token: None,
+        };
+        replies(frames, self.shared(), admission)
+            .map(|reply| describe(&reply))
+            .collect()
+            .await
+    }
+
+    fn shared(&self) -> Arc<Shared> {
+        Arc::new(Shared {
+            exchanges: Arc::new(self.script.clone()),
+            budget: Arc::default(),
+            counters: Arc::default(),
+            stop: CancellationToken::new(),
+        })
+    }
+
+    #[track_caller]
+    fn told(&self, expected: &[&str]) {
+        assert_eq!(self.script.log(), expected);
+    }
+}
+
+/// `H` request headers, `h` the same with the end, `B TEXT` a piece of request body, `b TEXT` the last one, `T` request
+/// trailers; `rH rh rB rb rT` the same of the response; `-` a message without a phase. Headers take a `content-length`.
+fn frame(script: &str) -> ProcessingRequest {
+    let (kind, text) = script.split_once(' ').unwrap_or((script, ""));
+    let head = |end: bool| {
+        let pair = |key: &str, value: &str| HeaderValue {
+            key: key.to_owned(),
+            raw_value: value.as_bytes().to_vec(),
+            ..HeaderValue::default()
+        };
+        let mut headers = vec![pair(":path", "/v1/x"), pair(":status", "200")];
+        if !text.is_empty() {
+            headers.push(pair("content-length", text));
+        }
+        HttpHeaders {
+            headers: Some(HeaderMap { headers }),
+            end_of_stream: end,
+            ..HttpHeaders::default()
+        }
+    };
+    let body = |end: bool| HttpBody {
+        body: text.as_bytes().to_vec(),
+        end_of_stream: end,
+        ..HttpBody::default()
+    };
+    let request = match kind {
+        "H" | "h" => Some(Wire::RequestHeaders(head(kind == "h"))),
+        "B" | "b" => Some(Wire::RequestBody(body(kind == "b"))),
+        "T" => Some(Wire::RequestTrailers(HttpTrailers::default())),
+        "rH" | "rh" => Some(Wire::ResponseHeaders(head(kind == "rh"))),
+        "rB" | "rb" => Some(Wire::ResponseBody(body(kind == "rb"))),
+        "rT" => Some(Wire::ResponseTrailers(HttpTrailers::default())),
+        _ => None,
+    };
+    ProcessingRequest {
+        request,
+        ..ProcessingRequest::default()
+    }
+}
+
+/// A reply in the notation of [`frame`], with what it changes.
+fn describe(reply: &Result<ProcessingResponse, Status>) -> String {
+    let reply = match reply {
+        Ok(reply) => reply,
+        Err(status) => return format!("{:?}: {}", status.code(), status.message()),
+    };
+    let metadata = if reply.dynamic_metadata.is_some() { " meta" } else { "" };
+    let text = match reply.response.as_ref().unwrap() {
+        Response::RequestHeaders(it) => format!("H{}", changes(it.response.as_ref())),
+        Response::ResponseHeaders(it) => format!("rH{}", changes(it.response.as_ref())),
+        Response::RequestBody(it) => format!("B{}", changes(it.response.as_ref())),
+        Response::ResponseBody(it) => format!("rB{}", changes(it.response.as_ref())),
+        Response::RequestTrailers(_) => "T".to_owned(),
+        Response::ResponseTrailers(_) => "rT".to_owned(),
+        Response::ImmediateResponse(it) => {
+            format!(
+                "immediate {} {}",
+                it.status.unwrap().code,
+                String::from_utf8_lossy(&it.body)
+            )
+        }
+        Response::StreamedImmediateResponse(it) => match it.response.as_ref().unwrap() {
+            streamed_immediate_response::Response::BodyResponse(piece) => {
+                let end = if piece.end_of_stream { " end" } else { "" };
+                format!("immediate piece {}{end}", String::from_utf8_lossy(&piece.body))
+            }
+            _ => "immediate headers".to_owned(),
+        },
+    };
+    text + metadata
+}
+
+fn changes(common: Option<&CommonResponse>) -> String {
+    let common = common.unwrap();
+    let mut text = String::new();
+    let mutation = common.header_mutation.clone().unwrap_or_default();
+    for header in mutation.set_headers.iter().filter_map(|it| it.header.as_ref()) {
+        text += &format!(" {}={}", header.key, String::from_utf8_lossy(&header.raw_value));
+    }
+    for name in &mutation.remove_headers {
+        text += &format!(" -{name}");
+    }
+    if common.clear_route_cache {
+        text += " clear";
+    }
+    match common.body_mutation.as_ref().and_then(|it| it.mutation.as_ref()) {
+        None => {}
+        Some(Mutation::Body(body)) => text += &format!(" \"{}\"", String::from_utf8_lossy(body)),
+        Some(Mutation::ClearBody(_)) => text += " cleared",
+        Some(Mutation::StreamedResponse(piece)) => {
+            let end = if piece.end_of_stream { " end" } else { "" };
+            text += &format!(" piece \"{}\"{end}", String::from_utf8_lossy(&piece.body));
+        }
+    }
+    text
+}
+
+fn forward(body: Option<&'static str>) -> Act {
+    Act::Forward(route(body, ResponseInterest::Nothing))
+}
+
+fn watch(interest: ResponseInterest) -> Act {
+    Act::Forward(route(None, interest))
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_in_every_mode() {
+    let cut = "immediate 500 truncated_body";
+    let unusable = "immediate 500 unsupported_body_mode";
+    let routed = "H x-model=b clear";
+    let cases: &[(Option<(i32, i32)>, Option<&'static str>, &[&str], &[&str])] = &[
+        // full duplex: headers wait, pieces follow
+        (
+            Some((DUPLEX, NONE)),
+            None,
+            &["H 4", "B ab", "b cd"],
+            &[routed, "B piece \"abcd\" end"],
+        ),
+        (
+            Some((DUPLEX, NONE)),
+            None,
+            &["H", "B ab", "B cd", "b"],
+            &[routed, "B piece \"abcd\" end"],
+        ),
+        (
+            Some((DUPLEX, NONE)),
+            Some("new"),
+            &["H", "b ab"],
+            &["H x-model=b -content-length clear", "B piece \"new\" end"],
+        ),
+        (
+            Some((DUPLEX, NONE)),
+            Some("ab"),
+            &["H", "b ab"],
+            &[routed, "B piece \"ab\" end"],
+        ),
+        (
+            Some((DUPLEX, NONE)),
+            None,
+            &["H", "B ab", "T"],
+            &[routed, "B piece \"ab\"", "T"],
+        ),
+        (Some((DUPLEX, NONE)), None, &["H", "T"], &[routed, "T"]),
+        (Some((DUPLEX, NONE)), None, &["H", "b"], &[routed, "B piece \"\" end"]),
+        (Some((DUPLEX, NONE)), None, &["h"], &[routed]),
+        (Some((DUPLEX, NONE)), Some("new"), &["h"], &[unusable]),
+        // buffered: headers at once, then everything with the body
+        (
+            Some((BUFFERED, NONE)),
+            None,
+            &["H 2", "b ab"],
+            &["H", "B x-model=b clear"],
+        ),
+        (
+            Some((BUFFERED, NONE)),
+            Some("ab"),
+            &["H 2", "b ab"],
+            &["H", "B x-model=b clear"],
+        ),
+        (
+            Some((BUFFERED, NONE)),
+            Some("new"),
+            &["H 2", "b ab"],
+            &["H", "B x-model=b content-length=3 clear \"new\""],
+        ),
+        (
+            Some((BUFFERED, NONE)),
+            Some("new"),
+            &["H", "B ab", "T"],
+            &["H", "B x-model=b content-length=3 clear \"new\""],
+        ),
+        (Some((BUFFERED, NONE)), None, &["H", "T"], &["H", unusable]),
+        (Some((BUFFERED, NONE)), None, &["h"], &[routed]),
+        (Some((BUFFERED, NONE)), Some("new"), &["h"], &[unusable]),
+        // partial: as buffered, if it is whole
+        (
+            Some((PARTIAL, NONE)),
+            None,
+            &["H 2", "b ab"],
+            &["H", "B x-model=b clear"],
+        ),
+        (Some((PARTIAL, NONE)), None, &["H", "b ab"], &["H", "B x-model=b clear"]),
+        (
+            Some((PARTIAL, NONE)),
+            None,
+            &["H 2", "B ab"],
+            &["H", "B x-model=b clear"],
+        ),
+        (Some((PARTIAL, NONE)), None, &["H 3", "B ab"], &["H", cut]),
+        (Some((PARTIAL, NONE)), None, &["H", "B ab"], &["H", cut]),
+        // not declared: buffered, and the length tells a cut body
+        (None, None, &["H 2", "b ab"], &["H", "B x-model=b clear"]),
+        (None, None, &["H", "B ab"], &["H", "B x-model=b clear"]),
+        (None, None, &["H 3", "B ab", "b c"], &["H", cut]),
+        // modes that cannot show the body in time
+        (Some((NONE, NONE)), None, &["H 2"], &[unusable]),
+        (Some((NONE, NONE)), None, &["h"], &[routed]),
+        (Some((STREAMED, NONE)), None, &["H 2", "b ab"], &[unusable]),
+        (Some((STREAMED, NONE)), None, &["h"], &[routed]),
+    ];
+    for (modes, new, frames, expected) in cases {
+        let case = Case::new(Script::on_body(forward(*new)));
+        assert_eq!(
+            case.run(*modes, frames).await,
+            *expected,
+            "{modes:?} {new:?} {frames:?}"
+        );
+        assert_eq!(
+            case.script.log().iter().filter(|it| *it == "closed").count(),
+            1,
+            "{frames:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_decided_by_their_headers() {
+    let cases: &[((i32, i32), Option<&'static str>, &[&str], &[&str])] = &[
+        (
+            (DUPLEX, NONE),
+            None,
+            &["H", "B ab", "b cd"],
+            &["H x-model=b clear", "B piece \"ab\"", "B piece \"cd\" end"],
+        ),
+        (
+            (DUPLEX, NONE),
+            None,
+            &["H", "B ab", "T"],
+            &["H x-model=b clear", "B piece \"ab\"", "T"],
+        ),
+        (
+            (DUPLEX, NONE),
+            Some("new"),
+            &["H", "B ab", "b"],
+            &["H x-model=b -content-length clear", "B piece \"new\" end"],
+        ),
+        (
+            (BUFFERED, NONE),
+            Some("new"),
+            &["H", "b ab"],
+            &["H", "B x-model=b content-length=3 clear \"new\""],
+        ),
+        (
+            (STREAMED, NONE),
+            None,
+            &["H", "B ab", "b cd"],
+            &["H x-model=b clear", "B", "B"],
+        ),
+        (
+            (STREAMED, NONE),
+            Some("new"),
+            &["H", "b ab"],
+            &["immediate 500 unsupported_body_mode"],
+        ),
+        ((NONE, NONE), None, &["H"], &["H x-model=b clear"]),
+        // ended early: the body is not asked for
+        ((BUFFERED, NONE), None, &["H", "b ab"], &["H x-model=b clear"]),
+    ];
+    for (modes, new, frames, expected) in cases {
+        let case = Case::new(Script::new(forward(*new), Act::Panic));
+        assert_eq!(
+            case.run(Some(*modes), frames).await,
+            *expected,
+            "{modes:?} {new:?} {frames:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn responses_in_every_mode() {
+    use ResponseInterest::{Body, Headers, Nothing};
+    let edited = "rH x-answered=yes";
+    let cases: &[(i32, ResponseInterest, &[&str], &[&str], &[&str])] = &[
+        (NONE, Headers, &["rH"], &[edited], &["response 200"]),
+        (NONE, Headers, &["rh"], &[edited], &["response 200"]),
+        (NONE, Body, &["rh"], &[edited], &["response 200", "chunk 0 end"]),
+        (
+            STREAMED,
+            Headers,
+            &["rH", "rB ab", "rb c"],
+            &[edited, "rB", "rB"],
+            &["response 200"],
+        ),
+        (
+            STREAMED,
+            Body,
+            &["rH", "rB ab", "rb c"],
+            &[edited, "rB", "rB"],
+            &["response 200", "chunk 2", "chunk 1 end"],
+        ),
+        (
+            STREAMED,
+            Body,
+            &["rB ab", "rb"],
+            &["rB", "rB"],
+            &["chunk 2", "chunk 0 end"],
+        ),
+        (
+            BUFFERED,
+            Body,
+            &["rH", "rb abc"],
+            &[edited, "rB"],
+            &["response 200", "chunk 3 end"],
+        ),
+        (
+            BUFFERED,
+            Body,
+            &["rH", "rB abc", "rT"],
+            &[edited, "rB", "rT"],
+            &["response 200", "chunk 3", "chunk 0 end"],
+        ),
+        (
+            DUPLEX,
+            Nothing,
+            &["rH", "rB ab", "rb"],
+            &["rH", "rB piece \"ab\"", "rB piece \"\" end"],
+            &[],
+        ),
+        (
+            DUPLEX,
+            Body,
+            &["rH", "rB ab", "rT"],
+            &[edited, "rB piece \"ab\"", "rT"],
+            &["response 200", "chunk 2", "chunk 0 end"],
+        ),
+    ];
+    for (mode, interest, frames, expected, told) in cases {
+        let case = Case::new(Script::on_body(watch(*interest)));
+        let frames = [&["H", "b ab"], *frames].concat();
+        let replies = case.run(Some((BUFFERED, *mode)), &frames).await;
+        assert_eq!(
+            replies,
+            [&["H", "B x-model=b clear"], *expected].concat(),
+            "{mode} {interest:?} {frames:?}"
+        );
+        case.told(&[&["open", "head /v1/x", "body 2"], *told, &["closed"]].concat());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_that_is_not_the_upstreams_passes() {
+    // another filter answered before us; Envoy answered (413, for one) while we waited for the body
+    for (frames, expected) in [
+        (&["rH", "rb x"] as &[&str], &["rH", "rB"] as &[&str]),
+        (&["H", "rh"], &["H", "rH"]),
+    ] {
+        let case = Case::new(Script::on_body(watch(ResponseInterest::Body)));
+        assert_eq!(case.run(Some((BUFFERED, STREAMED)), frames).await, expected);
+        assert!(
+            !case
+                .script
+                .log()
+                .iter()
+                .any(|it| it.starts_with("response") || it.starts_with("chunk"))
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn early_close_where_nothing_more_is_wanted() {
+    let ends = |modes, interest, options: Options| async move {
+        let case = Case {
+            options,
+            tail: Tail::Open,
+            ..Case::new(Script::on_body(watch(interest)))
+        };
+        let run = case.run(modes, &["H 2", "b ab"]);
+        tokio::time::timeout(Duration::from_secs(600), run).await.is_ok()
+    };
+    let streamed = || Options {
+        early_close_streamed: true,
+        ..Options::default()
+    };
+    let nothing = ResponseInterest::Nothing;
+    assert!(ends(Some((BUFFERED, NONE)), nothing, Options::default()).await);
+    assert!(ends(Some((BUFFERED, STREAMED)), nothing, Options::default()).await);
+    assert!(ends(Some((DUPLEX, NONE)), nothing, streamed()).await);
+    assert!(!ends(Some((BUFFERED, NONE)), ResponseInterest::Headers, Options::default()).await);
+    assert!(!ends(Some((BUFFERED, DUPLEX)), nothing, Options::default()).await);
+    assert!(!ends(Some((DUPLEX, NONE)), nothing, Options::default()).await);
+    assert!(!ends(None, nothing, Options::default()).await);
+    assert!(
+        !ends(
+            Some((BUFFERED, NONE)),
+            nothing,
+            Options {
+                early_close: false,
+                ..Options::default()
+            }
+        )
+        .await
+    );
+    let gateway = Options {
+        peer: Peer::Agentgateway,
+        ..streamed()
+    };
+    assert!(!ends(Some((BUFFERED, NONE)), nothing, gateway.clone()).await);
+    assert!(!ends(Some((DUPLEX, NONE)), nothing, gateway).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_of_our_own() {
+    let respond = |body| Act::Respond(body);
+    let streamed = Options {
+        streamed_immediate: true,
+        ..Options::default()
+    };
+    let joined = ["immediate 403 ab"];
+    let pieces = ["immediate headers", "immediate piece a", "immediate piece b end"];
+    let cases: &[(i32, &Options, &[&str])] = &[
+        (DUPLEX, &Options::default(), &joined),
+        (DUPLEX, &streamed, &pieces),
+        (NONE, &streamed, &joined),
+    ];
+    for (mode, options, expected) in cases {
+        let script = Script::new(respond(answer(403, ["a", "b"])), Act::Panic);
+        let case = Case {
+            options: (*options).clone(),
+            ..Case::new(script)
+        };
+        assert_eq!(case.run(Some((*mode, NONE)), &["H"]).await, *expected, "{mode}");
+    }
+    let case = Case::new(Script::on_body(respond(answer(429, ["slow down"]))));
+    let tail = case.run(Some((BUFFERED, STREAMED)), &["H 2", "b ab", "rH"]).await;
+    assert_eq!(tail, ["H", "immediate 429 slow down"]);
+    case.told(&["open", "head /v1/x", "body 2", "closed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn deadlines() {
+    for (modes, script, frames, millis) in [
+        (
+            (DUPLEX, NONE),
+            Script::new(Act::Hang, Act::Hang),
+            &["H"] as &[&str],
+            2_000,
+        ),
+        ((DUPLEX, NONE), Script::on_body(Act::Hang), &["H", "b ab"], 2_000),
+        ((BUFFERED, NONE), Script::on_body(Act::Hang), &["H", "b ab"], 150),
+        ((NONE, NONE), Script::new(Act::Hang, Act::Hang), &["H"], 150),
+        // the client stopped in mid-body
+        ((DUPLEX, NONE), Script::on_body(forward(None)), &["H", "B ab"], 60_000),
+    ] {
+        let case = Case {
+            tail: Tail::Open,
+            ..Case::new(script)
+        };
+        let begin = Instant::now();
+        let replies = case.run(Some(modes), frames).await;
+        assert_eq!(
+            replies.last().map(String::as_str),
+            Some("immediate 504 deadline_exceeded"),
+            "{frames:?}"
+        );
+        let waited = begin.elapsed().as_millis();
+        assert!((millis..millis + 5).contains(&waited), "{waited} ms in {modes:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_deadline_costs_only_our_edits() {
+    let mut script = Script::on_body(watch(ResponseInterest::Headers));
+    script.response = Act::Hang;
+    let case = Case::new(script);
+    let replies = case.run(Some((BUFFERED, NONE)), &["H", "b ab", "rH"]).await;
+    assert_eq!(replies, ["H", "B x-model=b clear", "rH"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits() {
+    let small = Options {
+        body_limit: 4,
+        ..Options::default()
+    };
+    let tight = Options {
+        buffered_total: 3,
+        ..Options::default()
+    };
+    let large = "immediate 413 body_too_large";
+    let cases: &[(&Options, i32, &[&str], &[&str])] = &[
+        (&small, DUPLEX, &["H", "B abc", "b de"], &[large]),
+        (&small, DUPLEX, &["H 5"], &[large]),
+        (&small, BUFFERED, &["H 5"], &[large]),
+        (&small, BUFFERED, &["H", "b abcde"], &["H", large]),
+        (
+            &small,
+            DUPLEX,
+            &["H", "b abcd"],
+            &["H x-model=b clear", "B piece \"abcd\" end"],
+        ),
+        (&tight, DUPLEX, &["H", "b abcd"], &["immediate 503 overloaded"]),
+    ];
+    for (options, mode, frames, expected) in cases {
+        let case = Case {
+            options: (*options).clone(),
+            ..Case::new(Script::on_body(forward(None)))
+        };
+        assert_eq!(case.run(Some((*mode, NONE)), frames).await, *expected, "{frames:?}");
+    }
+    let case = Case {
+        overloaded: true,
+        ..Case::new(Script::on_body(forward(None)))
+    };
+    assert_eq!(
+        case.run(Some((DUPLEX, NONE)), &["H"]).await,
+        ["immediate 503 overloaded"]
+    );
+    case.told(&["open", "refuse /v1/x", "fault overloaded", "closed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn panics_end_the_stream_with_a_status() {
+    let panicked = "Internal: the exchange panicked";
+    let mut late = Script::on_body(watch(ResponseInterest::Headers));
+    late.response = Act::Panic;
+    for (script, frames, expected) in [
+        (
+            Script::new(Act::Panic, Act::Panic),
+            &["H"] as &[&str],
+            &[panicked] as &[&str],
+        ),
+        (Script::on_body(Act::Panic), &["H", "b ab"], &["H", panicked]),
+        (late, &["H", "b ab", "rH"], &["H", "B x-model=b clear", panicked]),
+    ] {
+        let case = Case::new(script);
+        assert_eq!(case.run(Some((BUFFERED, NONE)), frames).await, expected);
+        assert_eq!(case.script.log().last().unwrap(), "closed");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_never_ends_ok_before_its_reply() {
+    let gone = "Cancelled: the stream ended before the request was complete";
+    let reset = || {
+        let source = std::io::Error::other("reset");
+        Status::from_error(Box::new(source))
+    };
+    let undecodable = "InvalidArgument: a message could not be decoded: bad wire type";
+    let too_long = Status::out_of_range("message too long");
+    for (tail, frames, expected) in [
+        (Tail::Close, &["H", "B ab"] as &[&str], gone),
+        (Tail::Broken(reset()), &["H", "B ab"], gone),
+        (
+            Tail::Broken(Status::internal("bad wire type")),
+            &["H", "B ab"],
+            undecodable,
+        ),
+        (Tail::Broken(too_long), &["H"], "immediate 413 body_too_large"),
+        (
+            Tail::Close,
+            &["-"],
+            "InvalidArgument: a message came that carries no phase",
+        ),
+        (
+            Tail::Close,
+            &["b"],
+            "FailedPrecondition: a request body came before the request headers: set request_header_mode to SEND",
+        ),
+        (
+            Tail::Close,
+            &["H", "H"],
+            "FailedPrecondition: request headers came where the protocol expects request body or request trailers",
+        ),
+    ] {
+        let case = Case {
+            tail,
+            ..Case::new(Script::on_body(forward(None)))
+        };
+        assert_eq!(case.run(Some((DUPLEX, NONE)), frames).await, [expected], "{frames:?}");
+    }
+    // after the decision the same ends are normal
+    for tail in [Tail::Close, Tail::Broken(reset())] {
+        let case = Case {
+            tail,
+            ..Case::new(Script::on_body(forward(None)))
+        };
+        let replies = case.run(Some((DUPLEX, NONE)), &["H", "b ab"]).await;
+        assert_eq!(replies, ["H x-model=b clear", "B piece \"ab\" end"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_is_told_everything_and_says_nothing() {
+    let interest = watch(ResponseInterest::Body);
+    let case = Case {
+        observe: true,
+        ..Case::new(Script::on_body(interest))
+    };
+    let frames = ["H", "B ab", "b c", "rH", "rB x", "rb y"];
+    assert_eq!(case.run(None, &frames).await, [""; 0]);
+    case.told(&[
+        "open",
+        "head /v1/x",
+        "body 3",
+        "response 200",
+        "chunk 1",
+        "chunk 1 end",
+        "closed",
+    ]);
+    // an answer that nobody takes: the frames go on
+    let case = Case {
+        observe: true,
+        ..Case::new(Script::new(Act::Respond(answer(403, ["no"])), Act::Panic))
+    };
+    assert_eq!(case.run(None, &frames).await, [""; 0]);
+    case.told(&["open", "head /v1/x", "closed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn stopping_ends_waiting_streams() {
+    let case = Case {
+        tail: Tail::Open,
+        ..Case::new(Script::on_body(forward(None)))
+    };
+    let shared = case.shared();
+    let frames = stream::iter([Ok(frame("H"))]).chain(stream::pending());
+    let admission = Admission {
+        options: Arc::default(),
+        overloaded: false,
+        token: None,
+    };
+    let mut replies = std::pin::pin!(replies(frames, Arc::clone(&shared), admission));
+    assert!(
+        describe(&replies.next().await.unwrap()) == "H",
+        "headers are answered first"
+    );
+    shared.stop.cancel();
+    assert_eq!(
+        describe(&replies.next().await.unwrap()),
+        "Unavailable: the server is shutting down"
+    );
+    assert!(replies.next().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_stream_gives_everything_back() {
+    let case = Case::new(Script::on_body(Act::Hang));
+    let shared = case.shared();
+    {
+        let frames = stream::iter([Ok(frame("H")), Ok(frame("b ab"))]).chain(stream::pending());
+        let admission = Admission {
+            options: Arc::default(),
+            overloaded: false,
+            token: None,
+        };
+        let mut replies = std::pin::pin!(replies(frames, Arc::clone(&shared), admission));
+        assert!(replies.next().await.is_some());
+        assert!(replies.next().now_or_never().is_none(), "it is deciding");
+        assert_eq!(shared.budget.used(), 2);
+    }
+    assert_eq!(shared.budget.used(), 0);
+    assert_eq!(shared.counters.abandoned(), 1);
+    case.told(&["open", "head /v1/x", "body 2", "closed"]);
+}
