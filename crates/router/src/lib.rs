@@ -2,5 +2,11 @@
 //! database.
 
 pub mod config;
+pub mod decision;
+pub mod declared;
+pub mod explain;
+pub mod projection;
 pub mod report;
+pub mod selection;
 pub mod signals;
+pub mod used;

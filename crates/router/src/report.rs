@@ -179,8 +179,8 @@ impl Keys {
 pub struct SignalReport {
     order: Vec<Key>,
     matched: Vec<bool>,
-    confidence: Vec<f64>,
-    value: Vec<f64>,
+    confidence: Vec<Option<f64>>,
+    value: Vec<Option<f64>>,
     errors: Vec<(Key, String)>,
     /// Time and confidence per family, indexed by `Kind as usize`.
     pub families: [FamilyMetric; Kind::ALL.len()],
@@ -204,8 +204,8 @@ impl SignalReport {
         Self {
             order: Vec::new(),
             matched: vec![false; keys.len()],
-            confidence: vec![f64::NAN; keys.len()],
-            value: vec![f64::NAN; keys.len()],
+            confidence: vec![None; keys.len()],
+            value: vec![None; keys.len()],
             errors: Vec::new(),
             families: [FamilyMetric::default(); Kind::ALL.len()],
         }
@@ -223,18 +223,18 @@ impl SignalReport {
     /// Takes a match back, its confidence too; values stay.
     pub fn withdraw(&mut self, key: Key) {
         self.matched[key.index()] = false;
-        self.confidence[key.index()] = f64::NAN;
+        self.confidence[key.index()] = None;
         self.order.retain(|&other| other != key);
     }
 
     /// Stores a confidence (matched or not).
     pub fn set_confidence(&mut self, key: Key, confidence: f64) {
-        self.confidence[key.index()] = confidence;
+        self.confidence[key.index()] = Some(confidence);
     }
 
     /// Stores a raw value (matched or not).
     pub fn set_value(&mut self, key: Key, value: f64) {
-        self.value[key.index()] = value;
+        self.value[key.index()] = Some(value);
     }
 
     /// Records that evaluating `key` failed.
@@ -251,13 +251,13 @@ impl SignalReport {
     /// The stored confidence. A match without one counts 1.0 in decisions; that is the caller's rule.
     #[must_use]
     pub fn confidence(&self, key: Key) -> Option<f64> {
-        Some(self.confidence[key.index()]).filter(|value| !value.is_nan())
+        self.confidence[key.index()]
     }
 
     /// The stored raw value.
     #[must_use]
     pub fn value(&self, key: Key) -> Option<f64> {
-        Some(self.value[key.index()]).filter(|value| !value.is_nan())
+        self.value[key.index()]
     }
 
     /// The recorded failure of `key`.

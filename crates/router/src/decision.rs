@@ -1,0 +1,184 @@
+//! Decisions: which of the recipe's rule trees hold, and which of those wins.
+//!
+//! Trees are compiled once to flat arrays ([`rule`]); [`Decisions::decide`] walks them without allocating, orders the
+//! matches ([`engine`]) and returns an index and a confidence. What matched and why ([`trace`]) is computed again, only
+//! when somebody asks.
+
+mod engine;
+mod rule;
+mod trace;
+
+#[cfg(test)]
+mod tests;
+
+pub use engine::{Decided, Strategy};
+pub use trace::{DecisionTrace, TraceNode};
+
+use crate::config;
+use crate::declared::Declared;
+use crate::report::{Key, Keys, Kind, SignalReport};
+use crate::signals::Problem;
+use engine::Rank;
+use rule::Rules;
+use std::collections::HashSet;
+
+/// The decisions of one recipe, compiled.
+#[derive(Debug, Clone, Default)]
+pub struct Decisions {
+    strategy: Strategy,
+    rules: Rules,
+    decisions: Vec<Compiled>,
+}
+
+#[derive(Debug, Clone)]
+struct Compiled {
+    name: Box<str>,
+    priority: i64,
+    tier: i64,
+    /// Root node; `None` always matches, with confidence 0.
+    root: Option<usize>,
+}
+
+impl Decisions {
+    /// Compiles `decisions`; every name that a leaf speaks of is interned.
+    ///
+    /// # Errors
+    /// All problems at once: a name used twice, a tree that is nested too deeply.
+    pub fn build(
+        decisions: &[config::decisions::Decision],
+        strategy: Strategy,
+        keys: &mut Keys,
+        declared: &Declared,
+    ) -> Result<Self, Vec<Problem>> {
+        let mut built = Self {
+            strategy,
+            ..Self::default()
+        };
+        let mut problems = Vec::new();
+        let mut seen = HashSet::new();
+        for (index, decision) in decisions.iter().enumerate() {
+            let path = format!("routing.decisions[{index}]");
+            if !seen.insert(decision.name.as_str()) {
+                problems.push(Problem {
+                    path: format!("{path}.name"),
+                    message: format!("another decision is named \"{}\" too; names must differ", decision.name),
+                });
+            }
+            let root = match &decision.rules {
+                Some(tree) if !rule::is_blank(tree) => match built.rules.compile(tree, keys, declared) {
+                    Ok(root) => Some(root),
+                    Err(too_deep) => {
+                        problems.push(Problem {
+                            path: format!("{path}.rules"),
+                            message: too_deep.to_string(),
+                        });
+                        continue;
+                    }
+                },
+                _ => None,
+            };
+            built.decisions.push(Compiled {
+                name: decision.name.as_str().into(),
+                priority: decision.priority,
+                tier: decision.tier,
+                root,
+            });
+        }
+        if problems.is_empty() { Ok(built) } else { Err(problems) }
+    }
+
+    /// The winner among all decisions whose rules hold. Allocates nothing.
+    #[must_use]
+    pub fn decide(&self, report: &SignalReport) -> Option<Decided> {
+        self.decide_among(report, |_| true)
+    }
+
+    /// The winner among those decisions that `eligible` lets compete, by index.
+    pub fn decide_among(&self, report: &SignalReport, eligible: impl Fn(usize) -> bool) -> Option<Decided> {
+        let mut ranking = engine::Ranking::new(self.strategy);
+        for (index, decision) in self.decisions.iter().enumerate() {
+            if !eligible(index) {
+                continue;
+            }
+            if let Some(confidence) = self.confidence(decision, report) {
+                ranking.offer(Rank {
+                    index,
+                    confidence,
+                    priority: decision.priority,
+                    tier: decision.tier,
+                    name: &decision.name,
+                });
+            }
+        }
+        ranking.winner()
+    }
+
+    /// Whether a decision holds when only the facts of the keys that `known` accepts are final; `None` if it still
+    /// depends on others. A settled answer never changes, whatever the others turn out to be.
+    pub fn settle(&self, index: usize, report: &SignalReport, known: impl Fn(Key) -> bool) -> Option<bool> {
+        match self.decisions[index].root {
+            None => Some(true),
+            Some(root) => self.rules.settle(root, report, &known),
+        }
+    }
+
+    /// The leaves to which a matched decision owes its confidence, as the document writes them (`type:name[:label]`):
+    /// all below AND, the best child below OR, none below NOT.
+    #[must_use]
+    pub fn matched_rules(&self, index: usize, report: &SignalReport) -> Vec<&str> {
+        let mut rules = Vec::new();
+        self.visit_matched(index, report, &mut |rule| rules.push(rule));
+        rules
+    }
+
+    /// The category of a request that this decision won: its first matched rule that starts with `domain:`.
+    #[must_use]
+    pub fn category(&self, index: usize, report: &SignalReport) -> Option<&str> {
+        let mut category = None;
+        self.visit_matched(index, report, &mut |rule| {
+            category = category.or_else(|| rule.strip_prefix("domain:"));
+        });
+        category
+    }
+
+    /// Every leaf of a decision's tree, depth first, leaves below NOT included: its family and its name as written.
+    /// Leaves of unknown type are passed over.
+    pub fn leaves(&self, index: usize) -> impl Iterator<Item = (Kind, &str)> {
+        self.decisions[index]
+            .root
+            .into_iter()
+            .flat_map(|root| self.rules.leaves(root))
+    }
+
+    /// The name of a decision.
+    #[must_use]
+    pub fn name(&self, index: usize) -> &str {
+        &self.decisions[index].name
+    }
+
+    /// How many decisions there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.decisions.len()
+    }
+
+    /// The recipe has no decision.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.decisions.is_empty()
+    }
+
+    fn confidence(&self, decision: &Compiled, report: &SignalReport) -> Option<f64> {
+        match decision.root {
+            None => Some(0.0),
+            Some(root) => self.rules.evaluate(root, report),
+        }
+    }
+
+    fn visit_matched<'a>(&'a self, index: usize, report: &SignalReport, found: &mut dyn FnMut(&'a str)) {
+        let root = self.decisions[index].root;
+        if let Some(root) = root.filter(|&root| self.rules.evaluate(root, report).is_some()) {
+            self.rules.visit_matched(root, report, found);
+        }
+    }
+}

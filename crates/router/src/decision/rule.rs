@@ -1,0 +1,328 @@
+//! Rule trees of a whole recipe in flat arrays, and their evaluation.
+//!
+//! Nodes lie in pre-order and know where their subtree ends, so children are found by skipping and nothing is boxed.
+
+use crate::config::decisions::RuleNode;
+use crate::config::signals::NumericPredicate;
+use crate::declared::Declared;
+use crate::report::{Key, Keys, Kind, SignalReport};
+use std::ops::Range;
+
+/// Evaluation recurses once per level; no sane rule comes near this.
+const MAX_DEPTH: usize = 64;
+
+/// A tree is nested too deeply to be evaluated on a small stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("rules are nested more than {MAX_DEPTH} levels deep")]
+pub(super) struct TooDeep;
+
+/// All trees of a recipe.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Rules {
+    nodes: Vec<Node>,
+    leaves: Vec<Leaf>,
+    predicates: Vec<NumericPredicate>,
+    categories: Vec<Key>,
+    written: Vec<Written>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Node {
+    op: Op,
+    /// One past the last node of this subtree.
+    end: usize,
+}
+
+/// What a node does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Op {
+    And,
+    Or,
+    Not,
+    /// Index of the leaf.
+    Leaf(usize),
+}
+
+#[derive(Debug, Clone)]
+struct Leaf {
+    test: Test,
+    /// `type:name`: match, confidence and error are read here.
+    key: Key,
+    /// `type:name[:label]`: what a predicate reads.
+    number: Key,
+    match_on_error: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Test {
+    /// The name was emitted.
+    Emitted,
+    /// The name or one of these categories was emitted.
+    Domain(Range<usize>),
+    /// The number satisfies the predicate of this index.
+    Number(usize),
+    /// A label without a predicate says nothing.
+    Never,
+}
+
+/// A leaf as the document writes it.
+#[derive(Debug, Clone)]
+pub(super) struct Written {
+    /// Its family; `None` never matches.
+    pub(super) family: Option<Kind>,
+    pub(super) kind: Box<str>,
+    pub(super) name: Box<str>,
+    pub(super) label: Box<str>,
+    /// `type:name[:label]`.
+    pub(super) rule: Box<str>,
+}
+
+/// A node without operator, conditions and type is the same as no rules at all.
+pub(super) fn is_blank(tree: &RuleNode) -> bool {
+    tree.kind.is_empty() && tree.conditions.is_empty() && tree.operator.trim().is_empty() && tree.name.is_empty()
+}
+
+impl Rules {
+    /// Appends a tree and returns its root.
+    pub(super) fn compile(
+        &mut self,
+        tree: &RuleNode,
+        keys: &mut Keys,
+        declared: &Declared,
+    ) -> Result<usize, TooDeep> {
+        let root = self.nodes.len();
+        self.append(tree, keys, declared, MAX_DEPTH)?;
+        Ok(root)
+    }
+
+    /// The confidence of a tree that holds, `None` of one that does not.
+    pub(super) fn evaluate(&self, at: usize, report: &SignalReport) -> Option<f64> {
+        match self.nodes[at].op {
+            Op::Leaf(leaf) => self.read(leaf, report),
+            Op::And => {
+                let (mut sum, mut count) = (0.0, 0_u32);
+                for child in self.children(at) {
+                    sum += self.evaluate(child, report)?;
+                    count += 1;
+                }
+                Some(if count == 0 { 0.0 } else { sum / f64::from(count) })
+            }
+            Op::Or => self.best_child(at, report).map(|(_, confidence)| confidence),
+            Op::Not => match self.only_child(at) {
+                Some(child) if self.evaluate(child, report).is_none() => Some(1.0),
+                _ => None,
+            },
+        }
+    }
+
+    /// Kleene's three-valued answer where only `known` keys are final.
+    pub(super) fn settle(&self, at: usize, report: &SignalReport, known: &dyn Fn(Key) -> bool) -> Option<bool> {
+        match self.nodes[at].op {
+            Op::Leaf(leaf) => self.settle_leaf(leaf, report, known),
+            Op::And => self.settle_all(at, true, |child| self.settle(child, report, known)),
+            Op::Or => self.settle_all(at, false, |child| self.settle(child, report, known)),
+            Op::Not => match self.only_child(at) {
+                Some(child) => self.settle(child, report, known).map(|holds| !holds),
+                None => Some(false),
+            },
+        }
+    }
+
+    /// Calls `found` with the leaves that make a matched node match.
+    pub(super) fn visit_matched<'a>(&'a self, at: usize, report: &SignalReport, found: &mut dyn FnMut(&'a str)) {
+        match self.nodes[at].op {
+            Op::Leaf(leaf) => found(&self.written[leaf].rule),
+            Op::And => {
+                for child in self.children(at) {
+                    self.visit_matched(child, report, found);
+                }
+            }
+            Op::Or => {
+                if let Some((child, _)) = self.best_child(at, report) {
+                    self.visit_matched(child, report, found);
+                }
+            }
+            Op::Not => {}
+        }
+    }
+
+    /// Families and names of a subtree's leaves, depth first.
+    pub(super) fn leaves(&self, at: usize) -> impl Iterator<Item = (Kind, &str)> {
+        self.nodes[at..self.nodes[at].end]
+            .iter()
+            .filter_map(|node| match node.op {
+                Op::Leaf(leaf) => self.written[leaf].family.map(|kind| (kind, &*self.written[leaf].name)),
+                _ => None,
+            })
+    }
+
+    /// What a node does.
+    pub(super) fn op(&self, at: usize) -> Op {
+        self.nodes[at].op
+    }
+
+    /// A leaf as written.
+    pub(super) fn written(&self, leaf: usize) -> &Written {
+        &self.written[leaf]
+    }
+
+    /// The roots of a node's children, in order.
+    pub(super) fn children(&self, at: usize) -> impl Iterator<Item = usize> {
+        let end = self.nodes[at].end;
+        let first = Some(at + 1).filter(|&child| child < end);
+        std::iter::successors(first, move |&child| {
+            Some(self.nodes[child].end).filter(|&next| next < end)
+        })
+    }
+
+    /// The only child of a node that has exactly one.
+    pub(super) fn only_child(&self, at: usize) -> Option<usize> {
+        let child = at + 1;
+        let end = self.nodes[at].end;
+        (child < end && self.nodes[child].end == end).then_some(child)
+    }
+
+    /// The matched child of the highest confidence, the first of equals.
+    fn best_child(&self, at: usize, report: &SignalReport) -> Option<(usize, f64)> {
+        let mut best: Option<(usize, f64)> = None;
+        for child in self.children(at) {
+            if let Some(confidence) = self.evaluate(child, report)
+                && best.is_none_or(|(_, highest)| confidence > highest)
+            {
+                best = Some((child, confidence));
+            }
+        }
+        best
+    }
+
+    fn read(&self, leaf: usize, report: &SignalReport) -> Option<f64> {
+        let leaf = &self.leaves[leaf];
+        let found = match &leaf.test {
+            Test::Emitted => report.is_matched(leaf.key).then(|| stored(report, leaf.key)),
+            Test::Domain(categories) => std::iter::once(&leaf.key)
+                .chain(&self.categories[categories.clone()])
+                .any(|&key| report.is_matched(key))
+                .then(|| stored(report, leaf.key)),
+            Test::Number(predicate) => match report.value(leaf.number).or_else(|| report.confidence(leaf.number)) {
+                // A number that is there settles the leaf, whatever failed beside it.
+                Some(number) => return self.predicates[*predicate].holds(number).then_some(1.0),
+                None => None,
+            },
+            Test::Never => return None,
+        };
+        found.or_else(|| (leaf.match_on_error && report.error(leaf.key).is_some()).then_some(1.0))
+    }
+
+    fn settle_leaf(&self, leaf: usize, report: &SignalReport, known: &dyn Fn(Key) -> bool) -> Option<bool> {
+        let test = &self.leaves[leaf];
+        let final_now = match &test.test {
+            Test::Never => true,
+            Test::Emitted | Test::Number(_) => known(test.key) && known(test.number),
+            Test::Domain(categories) => {
+                let mut names = std::iter::once(&test.key).chain(&self.categories[categories.clone()]);
+                if names.clone().any(|&key| known(key) && report.is_matched(key)) {
+                    return Some(true);
+                }
+                names.all(|&key| known(key))
+            }
+        };
+        final_now.then(|| self.read(leaf, report).is_some())
+    }
+
+    /// Folds children under AND (`unit` true) or OR (`unit` false): the opposite of `unit` wins over unknown.
+    fn settle_all(&self, at: usize, unit: bool, settle: impl Fn(usize) -> Option<bool>) -> Option<bool> {
+        let mut all = Some(unit);
+        for child in self.children(at) {
+            match settle(child) {
+                Some(holds) if holds == unit => {}
+                Some(holds) => return Some(holds),
+                None => all = None,
+            }
+        }
+        all
+    }
+
+    fn append(
+        &mut self,
+        tree: &RuleNode,
+        keys: &mut Keys,
+        declared: &Declared,
+        levels: usize,
+    ) -> Result<(), TooDeep> {
+        let levels = levels.checked_sub(1).ok_or(TooDeep)?;
+        let at = self.nodes.len();
+        let is_leaf = !tree.kind.is_empty();
+        let op = if is_leaf {
+            Op::Leaf(self.append_leaf(tree, keys, declared))
+        } else {
+            operator(&tree.operator)
+        };
+        self.nodes.push(Node { op, end: at + 1 });
+        if !is_leaf {
+            for child in &tree.conditions {
+                self.append(child, keys, declared, levels)?;
+            }
+        }
+        self.nodes[at].end = self.nodes.len();
+        Ok(())
+    }
+
+    fn append_leaf(&mut self, tree: &RuleNode, keys: &mut Keys, declared: &Declared) -> usize {
+        let family = Kind::parse(&tree.kind);
+        let suffix = if tree.label.is_empty() {
+            String::new()
+        } else {
+            format!(":{}", tree.label)
+        };
+        // A leaf of unknown type needs some key; `Test::Never` does not read it.
+        let kind = family.unwrap_or(Kind::Projection);
+        let key = keys.intern(kind, &tree.name);
+        let number = keys.intern(kind, &format!("{}{suffix}", tree.name));
+        let test = match (family, tree.predicate) {
+            (None, _) | (Some(Kind::Classifier), None) => Test::Never,
+            (Some(_), Some(predicate)) => {
+                self.predicates.push(predicate);
+                Test::Number(self.predicates.len() - 1)
+            }
+            (Some(Kind::Domain), None) => {
+                let first = self.categories.len();
+                let categories = declared.categories(&tree.name);
+                self.categories
+                    .extend(categories.iter().map(|category| keys.intern(Kind::Domain, category)));
+                Test::Domain(first..self.categories.len())
+            }
+            (Some(_), None) => Test::Emitted,
+        };
+        self.leaves.push(Leaf {
+            test,
+            key,
+            number,
+            match_on_error: tree.on_error.trim().eq_ignore_ascii_case("match"),
+        });
+        self.written.push(Written {
+            family,
+            kind: tree.kind.as_str().into(),
+            name: tree.name.as_str().into(),
+            label: tree.label.as_str().into(),
+            rule: format!("{}:{}{suffix}", tree.kind, tree.name).into(),
+        });
+        self.leaves.len() - 1
+    }
+}
+
+/// A match without a stored confidence counts 1.0; a stored 0 stays 0.
+fn stored(report: &SignalReport, key: Key) -> f64 {
+    report.confidence(key).unwrap_or(1.0)
+}
+
+/// Anything unknown, and nothing, is OR.
+fn operator(text: &str) -> Op {
+    let text = text.trim();
+    if text.eq_ignore_ascii_case("AND") {
+        Op::And
+    } else if text.eq_ignore_ascii_case("NOT") {
+        Op::Not
+    } else {
+        Op::Or
+    }
+}

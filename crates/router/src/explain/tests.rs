@@ -1,0 +1,288 @@
+//! Whole answers of eval for a few recipes.
+
+use super::*;
+use crate::config::decisions::{Decision, ModelRef, RuleNode};
+use crate::decision::Strategy;
+use crate::selection::r#static::Static;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+fn refs(names: &[&str]) -> Vec<ModelRef> {
+    names
+        .iter()
+        .map(|name| {
+            let (model, lora) = name.split_once('+').unwrap_or((name, ""));
+            ModelRef {
+                model: model.into(),
+                lora_name: lora.into(),
+                ..ModelRef::default()
+            }
+        })
+        .collect()
+}
+
+fn statically(decision: &str, names: &[&str], algorithm: &str) -> Candidates {
+    let selector = Static::new(decision, Vec::new());
+    Candidates::new(decision, refs(names), algorithm, Some(Box::new(selector)))
+}
+
+/// A recipe with every kind of listing, evaluated.
+struct Recipe {
+    keys: Keys,
+    declared: Declared,
+    decisions: Decisions,
+    report: SignalReport,
+}
+
+fn leaf(kind: &str, name: &str, label: &str) -> RuleNode {
+    RuleNode {
+        kind: kind.into(),
+        name: name.into(),
+        label: label.into(),
+        ..RuleNode::default()
+    }
+}
+
+fn recipe() -> Recipe {
+    let mut keys = Keys::default();
+    let mut declared = Declared::default();
+    declared.push(Kind::Keyword, "code");
+    declared.push(Kind::Keyword, "urgent");
+    declared.push_domain("cs", &["computer science".into()]);
+    declared.push(Kind::Complexity, "depth");
+    declared.push(Kind::Conversation, "many_turns");
+    declared.push(Kind::Event, "outage");
+    declared.push(Kind::Authz, "staff_binding");
+    declared.push(Kind::Kb, "private");
+    declared.push(Kind::Classifier, "tone");
+    declared.push(Kind::Classifier, "topic");
+    declared.push(Kind::Projection, "easy");
+    declared.push(Kind::Projection, "hard");
+    let tree = RuleNode {
+        operator: "AND".into(),
+        conditions: vec![
+            leaf("Keyword", " code ", ""),
+            leaf("complexity", "depth:hard", ""),
+            leaf("classifier", "tone", "angry"),
+            RuleNode {
+                operator: "NOT".into(),
+                conditions: vec![leaf("keyword", "code", ""), leaf("authz", "staff", "")],
+                ..RuleNode::default()
+            },
+        ],
+        ..RuleNode::default()
+    };
+    let decisions = [
+        Decision {
+            name: "deep".into(),
+            rules: Some(tree),
+            ..Decision::default()
+        },
+        Decision {
+            name: "rest".into(),
+            ..Decision::default()
+        },
+    ];
+    let decisions = Decisions::build(&decisions, Strategy::Priority, &mut keys, &declared).unwrap();
+    let emitted = [
+        keys.intern(Kind::Keyword, "code"),
+        keys.intern(Kind::Domain, "computer science"),
+        keys.intern(Kind::Complexity, "depth:hard"),
+        keys.intern(Kind::Event, "outage"),
+        keys.intern(Kind::Classifier, "tone:angry"),
+        keys.intern(Kind::Projection, "hard"),
+    ];
+    let metric = crate::projection::kb_metric(&mut keys, "privacy", "margin");
+    let mut report = SignalReport::new(&keys);
+    emitted.iter().for_each(|&key| report.emit(key));
+    report.set_confidence(emitted[1], 0.75);
+    report.set_confidence(emitted[3], 0.5);
+    report.set_value(emitted[3], f64::NAN);
+    report.set_value(metric, -0.25);
+    report.fail(emitted[4], "classifier_timeout");
+    report.families[Kind::Keyword as usize].ran = true;
+    report.families[Kind::Keyword as usize].elapsed = Duration::from_micros(1_500);
+    report.families[Kind::Event as usize].ran = true;
+    report.families[Kind::Event as usize].confidence = 0.5;
+    Recipe {
+        keys,
+        declared,
+        decisions,
+        report,
+    }
+}
+
+fn view(recipe: &Recipe) -> EvalView<'_> {
+    EvalView {
+        original_text: "fix it",
+        requested_model: "",
+        recipe: "default",
+        keys: &recipe.keys,
+        declared: &recipe.declared,
+        report: &recipe.report,
+        decisions: &recipe.decisions,
+        winner: None,
+        trace: false,
+    }
+}
+
+#[test]
+fn an_answer_with_everything() {
+    let recipe = recipe();
+    let candidates = statically("deep", &["large+tuned", "small", "large"], "");
+    let answer = EvalAnswer::new(&EvalView {
+        requested_model: "auto",
+        trace: true,
+        winner: Some(Winner {
+            index: 0,
+            algorithm: Algorithm::default(),
+            plugins: &["semantic-cache", "system_prompt", "semantic_cache", "response-cache"],
+            candidates: &candidates,
+        }),
+        ..view(&recipe)
+    });
+    insta::assert_json_snapshot!(answer);
+}
+
+#[test]
+fn an_answer_without_a_decision_has_all_metrics_and_no_selection() {
+    let recipe = recipe();
+    let answer = serde_json::to_value(EvalAnswer::new(&view(&recipe))).unwrap();
+    let fields: Vec<&str> = answer.as_object().unwrap().keys().map(String::as_str).collect();
+    let expected = [
+        "original_text",
+        "recipe",
+        "decision_result",
+        "metrics",
+        "signal_confidences",
+        "signal_values",
+        "signal_errors",
+    ];
+    assert_eq!(fields, expected);
+    assert_eq!(answer["decision_result"]["decision_name"], "");
+    assert_eq!(answer["decision_result"]["algorithm"], "");
+    assert_eq!(answer["decision_result"]["used_signals"], json!({}));
+    assert_eq!(answer["metrics"].as_object().unwrap().len(), 20);
+    assert_eq!(answer["metrics"]["keyword"], json!({"execution_time_ms": 1.5, "confidence": 1.0}));
+    assert_eq!(answer["metrics"]["event"]["confidence"], 0.5);
+    assert_eq!(answer["metrics"]["context"]["confidence"], 0.0);
+    assert_eq!(answer["metrics"].get("projection"), None);
+}
+
+#[test]
+fn an_empty_report_leaves_the_optional_fields_out() {
+    let mut recipe = recipe();
+    recipe.report = SignalReport::new(&recipe.keys);
+    let candidates = statically("rest", &[], "");
+    let answer = EvalAnswer::new(&EvalView {
+        winner: Some(Winner {
+            index: 1,
+            algorithm: Algorithm::default(),
+            plugins: &["fast_response"],
+            candidates: &candidates,
+        }),
+        ..view(&recipe)
+    });
+    let mut answer = serde_json::to_value(answer).unwrap();
+    answer.as_object_mut().unwrap().remove("metrics");
+    let expected = json!({
+        "original_text": "fix it",
+        "recipe": "default",
+        "decision_result": {
+            "decision_name": "rest",
+            "algorithm": "static",
+            "plugins": ["fast_response"],
+            "used_signals": {},
+            "matched_signals": {},
+            "unmatched_signals": {
+                "keywords": ["code", "urgent"],
+                "domains": ["cs"],
+                "complexity": ["depth"],
+                "authz": ["staff_binding"],
+                "classifier": ["tone", "topic"],
+                "projection": ["easy", "hard"]
+            }
+        },
+        "selection_status": "unavailable",
+        "selection_reason": "decision has no selectable model"
+    });
+    assert_eq!(answer, expected);
+}
+
+#[test]
+fn previews() {
+    /// Status, model, method and reason; absent fields are null.
+    #[track_caller]
+    fn check(algorithm: Algorithm<'_>, candidates: &Candidates, expected: [&str; 4]) {
+        let preview = serde_json::to_value(Preview::new(&algorithm, candidates)).unwrap();
+        let fields = ["selection_status", "selected_model", "selection_method", "selection_reason"];
+        for (field, expected) in fields.into_iter().zip(expected) {
+            let found = preview.get(field).and_then(Value::as_str).unwrap_or_default();
+            assert_eq!(found, expected, "{field}");
+        }
+    }
+    let of = |kind| Algorithm {
+        kind,
+        ..Algorithm::default()
+    };
+    let two = |kind| statically("math", &["a", "b+lora"], kind);
+    let static_reason = "Static selection for category 'math'";
+    check(of(""), &two(""), ["selected", "a", "static", static_reason]);
+    check(of("astrology"), &two("astrology"), ["selected", "a", "static", static_reason]);
+    let one = ["selected", "lora", "single", "single declared candidate"];
+    check(of("static"), &statically("math", &["b+lora"], "static"), one);
+    check(of("multi_factor"), &Candidates::new("d", refs(&["b+lora"]), "multi_factor", None), one);
+    check(
+        of("multi_factor"),
+        &Candidates::new("d", refs(&["a", "b"]), "multi_factor", None),
+        ["fallback", "a", "multi_factor", "selector is unavailable"],
+    );
+    let later = "selector depends on request-time state that Eval does not mutate";
+    check(of("router_dc"), &two("router_dc"), ["execution_required", "", "router_dc", later]);
+    check(
+        of("router_dc"),
+        &Candidates::new("d", refs(&["only"]), "router_dc", None),
+        ["execution_required", "", "router_dc", later],
+    );
+    let multi = "final model is produced only when the multi-model algorithm executes";
+    for kind in ["confidence", "fusion", "ratings", "remom", "workflows"] {
+        check(of(kind), &two(kind), ["execution_required", "", kind, multi]);
+    }
+    let planned = |kind| Algorithm {
+        final_model: " judge ",
+        ..of(kind)
+    };
+    let final_model = "configured final-output model for the multi-model algorithm";
+    check(planned("fusion"), &two("fusion"), ["planned_final", "judge", "fusion", final_model]);
+    check(planned("ratings"), &two("ratings"), ["execution_required", "", "ratings", multi]);
+    let learning = Algorithm {
+        learns: true,
+        ..Algorithm::default()
+    };
+    let adapts = "Router Learning can adapt or protect the base selector only during request execution";
+    check(learning, &two(""), ["execution_required", "", "static", adapts]);
+    let none = ["unavailable", "", "", "decision has no selectable model"];
+    check(of(""), &statically("math", &[" "], ""), none);
+    let partly = ["fallback", "b", "static", "selector failed during dry-run"];
+    check(of(""), &statically("math", &["", "b"], ""), partly);
+    // A canned reply does not show in the preview.
+    check(of(""), &two("").with_fast_response(), ["selected", "a", "static", static_reason]);
+}
+
+#[test]
+fn long_reasons_are_cut_between_characters() {
+    let name = "é".repeat(600);
+    let candidates = statically(&name, &["a", "b"], "");
+    let preview = Preview::new(&Algorithm::default(), &candidates);
+    assert!(preview.selection_reason.len() <= 1_024 && preview.selection_reason.len() > 1_020);
+    assert!(preview.selection_reason.ends_with('é'));
+}
+
+#[test]
+fn errors() {
+    let mut body = ErrorBody::new("INVALID_INPUT", "text cannot be empty", "2026-08-22T10:00:00Z");
+    let expected = r#"{"error":{"code":"INVALID_INPUT","message":"text cannot be empty","timestamp":"2026-08-22T10:00:00Z"}}"#;
+    assert_eq!(serde_json::to_string(&body).unwrap(), expected);
+    body.error.request_id = Some("r1");
+    assert!(serde_json::to_string(&body).unwrap().ends_with(r#","request_id":"r1"}}"#));
+}

@@ -1,0 +1,186 @@
+//! Partitions: among the rules of one family at most one matches.
+
+use super::trace::PartitionTrace;
+use crate::config;
+use crate::declared::Declared;
+use crate::report::{Key, Keys, Kind, SignalReport};
+use crate::signals::Problem;
+
+/// A partition of two or more rules.
+#[derive(Debug, Clone)]
+pub(super) struct Partition {
+    name: Box<str>,
+    kind: Kind,
+    members: Vec<Key>,
+    default: Option<Key>,
+    /// τ of the softmax; `None` leaves the winner its confidence.
+    temperature: Option<f64>,
+}
+
+/// What a partition did.
+struct Outcome {
+    winner: Option<Key>,
+    default_used: bool,
+}
+
+/// Compiles partitions: those over domains first, then those over embeddings.
+pub(super) fn build(
+    partitions: &[config::projections::Partition],
+    keys: &mut Keys,
+    declared: &Declared,
+    problems: &mut Vec<Problem>,
+) -> Vec<Partition> {
+    let mut built = Vec::new();
+    for kind in [Kind::Domain, Kind::Embedding] {
+        for partition in partitions {
+            let mut names: Vec<&str> = Vec::new();
+            for member in &partition.members {
+                if declared.contains(kind, member) && !names.contains(&member.as_str()) {
+                    names.push(member);
+                }
+            }
+            if names.len() < 2 {
+                continue;
+            }
+            built.push(Partition {
+                name: partition.name.as_str().into(),
+                kind,
+                default: names
+                    .contains(&partition.default.as_str())
+                    .then(|| keys.intern(kind, &partition.default)),
+                members: names.into_iter().map(|name| keys.intern(kind, name)).collect(),
+                temperature: (partition.semantics == "softmax_exclusive").then_some(partition.temperature),
+            });
+        }
+    }
+    for (index, partition) in partitions.iter().enumerate() {
+        check(partition, index, declared, problems);
+    }
+    built
+}
+
+impl Partition {
+    pub(super) fn apply(&self, report: &mut SignalReport) {
+        self.run(report);
+    }
+
+    pub(super) fn apply_traced<'a>(&'a self, keys: &'a Keys, report: &mut SignalReport) -> PartitionTrace<'a> {
+        let contenders = self
+            .contenders(report)
+            .map(|(key, confidence)| (keys.name(key), confidence))
+            .collect();
+        let outcome = self.run(report);
+        PartitionTrace {
+            name: &self.name,
+            signal_type: self.kind.as_str(),
+            contenders,
+            winner: outcome.winner.map(|key| keys.name(key)),
+            confidence: outcome.winner.and_then(|key| report.confidence(key)),
+            default_used: outcome.default_used,
+        }
+    }
+
+    fn run(&self, report: &mut SignalReport) -> Outcome {
+        let mut best: Option<(Key, f64)> = None;
+        let mut count = 0_usize;
+        for (key, confidence) in self.contenders(report) {
+            count += 1;
+            if best.is_none_or(|(_, highest)| confidence > highest) {
+                best = Some((key, confidence));
+            }
+        }
+        let Some((winner, highest)) = best else {
+            // The default stands in even if its family never ran: the reference's rule.
+            let absent = self.default.filter(|&key| !report.is_matched(key));
+            if let Some(default) = absent {
+                report.emit(default);
+            }
+            return Outcome {
+                winner: None,
+                default_used: absent.is_some(),
+            };
+        };
+        // A lone contender keeps its raw score also under softmax.
+        if count > 1 {
+            let share = self.temperature.map(|temperature| self.softmax(highest, temperature, report));
+            for &member in &self.members {
+                if member != winner && report.confidence(member).is_some() && report.is_matched(member) {
+                    report.withdraw(member);
+                }
+            }
+            if let Some(share) = share {
+                report.set_confidence(winner, share);
+            }
+        }
+        Outcome {
+            winner: Some(winner),
+            default_used: false,
+        }
+    }
+
+    /// Matched members that have a confidence, in match order.
+    fn contenders<'a>(&'a self, report: &'a SignalReport) -> impl Iterator<Item = (Key, f64)> + 'a {
+        report
+            .matches()
+            .filter(|key| self.members.contains(key))
+            .filter_map(|key| report.confidence(key).map(|confidence| (key, confidence)))
+    }
+
+    /// The winner's share in the softmax over all contenders.
+    fn softmax(&self, highest: f64, temperature: f64, report: &SignalReport) -> f64 {
+        let temperature = if temperature > 0.0 { temperature } else { 1.0 };
+        let sum: f64 = self
+            .contenders(report)
+            .map(|(_, confidence)| ((confidence - highest) / temperature).exp())
+            .sum();
+        1.0 / sum
+    }
+}
+
+fn check(
+    partition: &config::projections::Partition,
+    index: usize,
+    declared: &Declared,
+    problems: &mut Vec<Problem>,
+) {
+    let mut problem = |field: &str, message: String| {
+        problems.push(Problem {
+            path: format!("routing.projections.partitions[{index}]{field}"),
+            message,
+        });
+    };
+    match partition.semantics.as_str() {
+        "exclusive" => {}
+        "softmax_exclusive" if partition.temperature > 0.0 => {}
+        "softmax_exclusive" => problem(".temperature", "softmax_exclusive needs a temperature above 0".to_owned()),
+        other => problem(
+            ".semantics",
+            format!("unknown semantics \"{other}\"; use exclusive or softmax_exclusive"),
+        ),
+    }
+    if !partition.members.contains(&partition.default) {
+        problem(
+            ".default",
+            format!("the default \"{}\" must be one of the members", partition.default),
+        );
+    }
+    let unknown = partition
+        .members
+        .iter()
+        .enumerate()
+        .filter(|(_, member)| !declared.contains(Kind::Domain, member) && !declared.contains(Kind::Embedding, member));
+    for (member_index, member) in unknown {
+        problem(
+            &format!(".members[{member_index}]"),
+            format!("no domain and no embedding is named \"{member}\""),
+        );
+    }
+    let all_of = |kind| partition.members.iter().all(|member| declared.contains(kind, member));
+    let known = partition
+        .members
+        .iter()
+        .all(|member| declared.contains(Kind::Domain, member) || declared.contains(Kind::Embedding, member));
+    if known && !all_of(Kind::Domain) && !all_of(Kind::Embedding) {
+        problem(".members", "members must all be domains or all be embeddings".to_owned());
+    }
+}

@@ -1,0 +1,77 @@
+//! `static`: the candidate of the highest configured score, without looking at the request.
+//!
+//! Scores come from `model_scores` of the domain that is named like the decision (not of the detected domain):
+//!
+//! ```yaml
+//! signals:
+//!   domains:
+//!     - name: math                  # read by the decision named math
+//!       model_scores:
+//!         - { model: small, score: 0.4 }
+//!         - { model: large, score: 0.9 }
+//! decisions:
+//!   - name: math
+//!     modelRefs: [{ model: small }, { model: large }]
+//!     algorithm: { type: static }
+//! ```
+
+use super::{Choice, SelectionError, SelectionInput, Selector};
+use std::sync::Arc;
+
+/// What a candidate without a configured score counts.
+const UNSCORED: f64 = 1.0;
+
+/// Scores of one decision's candidates.
+#[derive(Debug, Clone)]
+pub struct Static {
+    scores: Vec<(String, f64)>,
+    reason: Arc<str>,
+}
+
+impl Static {
+    /// `scores` are the `model_scores` of the domain that is named like `decision`; empty if there is none.
+    #[must_use]
+    pub fn new(decision: &str, scores: Vec<(String, f64)>) -> Self {
+        Self {
+            scores,
+            reason: format!("Static selection for category '{decision}'").into(),
+        }
+    }
+
+    fn score(&self, model: &str) -> f64 {
+        self.scores
+            .iter()
+            .find(|(name, _)| name == model)
+            .map_or(UNSCORED, |(_, score)| *score)
+    }
+}
+
+impl Selector for Static {
+    fn select(&self, input: &SelectionInput<'_>) -> Result<Choice, SelectionError> {
+        let mut best: Option<(usize, f64)> = None;
+        for (index, candidate) in input.candidates.iter().enumerate() {
+            let score = self.score(&candidate.model);
+            if best.is_none_or(|(_, highest)| score > highest) {
+                best = Some((index, score));
+            }
+        }
+        let (mut candidate, mut score) = best.ok_or(SelectionError::InvalidOutput)?;
+        // The reference takes a best score of exactly 1.0 for "nothing is configured", and so the first candidate, even
+        // one that is scored lower.
+        if let Some(first) = input.candidates.first()
+            && is_unscored(score)
+        {
+            (candidate, score) = (0, self.score(&first.model));
+        }
+        Ok(Choice {
+            candidate,
+            score,
+            confidence: 1.0,
+            reason: Arc::clone(&self.reason),
+        })
+    }
+}
+
+fn is_unscored(score: f64) -> bool {
+    score.total_cmp(&UNSCORED).is_eq()
+}
