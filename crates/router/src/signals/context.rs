@@ -1,0 +1,218 @@
+//! Bands of the estimated token count.
+//!
+//! Use it to send long requests to models with long windows. The estimate counts messages, tools, images and the output
+//! reserve, so it is an upper guess, and it is at least what the text's own length says.
+//!
+//! ```yaml
+//! routing:
+//!   signals:
+//!     context:
+//!       - name: long
+//!         min_tokens: 32K
+//!         max_tokens: 1M
+//! ```
+//!
+//! Both ends are included; an omitted `max_tokens` is 0, as in the reference, so such a rule matches almost nothing.
+
+use super::{Problem, Signal, SignalError, SignalInput, ran};
+use crate::config::signals::ContextRule;
+use crate::report::{Key, Keys, Kind, SignalReport};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Compiles the context rules; nothing without rules.
+pub(super) fn build(
+    rules: &[ContextRule],
+    keys: &mut Keys,
+    ratio: &Arc<TokenRatio>,
+    problems: &mut Vec<Problem>,
+) -> Option<Box<dyn Signal>> {
+    if rules.is_empty() {
+        return None;
+    }
+    let mut bands = Vec::with_capacity(rules.len());
+    for (at, rule) in rules.iter().enumerate() {
+        let mut bound = |field: &str, text: &str| {
+            parse_bound(text).unwrap_or_else(|| {
+                let path = format!("routing.signals.context[{at}].{field}");
+                problems.push(Problem { path, message: format!("`{text}` is no token count; write 1024, 32K or 1M") });
+                0
+            })
+        };
+        let (min, max) = (bound("min_tokens", &rule.min_tokens), bound("max_tokens", &rule.max_tokens));
+        bands.push(Band { key: keys.intern(Kind::Context, &rule.name), min, max });
+    }
+    Some(Box::new(ContextSignal { bands, ratio: Arc::clone(ratio) }))
+}
+
+/// Bytes per token of ordinary text, shared by all generations of a process and learned from real usage.
+#[derive(Debug)]
+pub struct TokenRatio(AtomicU64);
+
+impl TokenRatio {
+    /// What is assumed before anything was learned.
+    pub const UNCALIBRATED: f64 = 4.0;
+
+    /// The ratio in use.
+    #[must_use]
+    pub fn get(&self) -> f64 {
+        f64::from_bits(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Uses `bytes_per_token` from now on; anything but a positive number is ignored.
+    pub fn set(&self, bytes_per_token: f64) {
+        if bytes_per_token.is_finite() && bytes_per_token > 0.0 {
+            self.0.store(bytes_per_token.to_bits(), Ordering::Relaxed);
+        }
+    }
+}
+
+impl Default for TokenRatio {
+    fn default() -> Self {
+        Self(AtomicU64::new(Self::UNCALIBRATED.to_bits()))
+    }
+}
+
+/// The context family of one recipe.
+struct ContextSignal {
+    bands: Vec<Band>,
+    ratio: Arc<TokenRatio>,
+}
+
+struct Band {
+    key: Key,
+    min: i64,
+    max: i64,
+}
+
+impl Signal for ContextSignal {
+    fn kind(&self) -> Kind {
+        Kind::Context
+    }
+
+    fn evaluate(&self, input: &SignalInput<'_>, report: &mut SignalReport) -> Result<(), SignalError> {
+        let floor = i64::try_from(input.prompt.tokens.floor()).unwrap_or(i64::MAX);
+        let tokens = floor.max(text_tokens(&input.prompt.texts.context, self.ratio.get()));
+        for band in self.bands.iter().filter(|band| (band.min..=band.max).contains(&tokens)) {
+            report.emit(band.key);
+        }
+        ran(report, Kind::Context, 1.0);
+        Ok(())
+    }
+}
+
+/// Tokens of a text alone.
+#[expect(clippy::cast_possible_truncation, reason = "a float to integer cast saturates, which is what is wanted")]
+fn text_tokens(text: &str, ratio: f64) -> i64 {
+    if text.is_empty() { 0 } else { ((text.len() as f64 / ratio).ceil() as i64).max(1) }
+}
+
+/// `1024`, `1.5K` (1,500), `1M` (1,000,000); empty is 0.
+#[expect(clippy::cast_possible_truncation, reason = "fractions of a token are cut off, as the reference does")]
+fn parse_bound(text: &str) -> Option<i64> {
+    let text = text.trim().to_uppercase();
+    if text.is_empty() {
+        return Some(0);
+    }
+    let (number, unit) = match (text.strip_suffix('K'), text.strip_suffix('M')) {
+        (Some(number), _) => (number, 1_000.0),
+        (_, Some(number)) => (number, 1_000_000.0),
+        _ => (text.as_str(), 1.0),
+    };
+    number.parse::<f64>().ok().filter(|number| number.is_finite()).map(|number| (number * unit) as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dialects::{Prompt, TokenFacts};
+
+    fn facts(text: u64, structured: u64, images: u64, framing: u64, reserve: u64) -> TokenFacts {
+        TokenFacts { text_bytes: text, structured_bytes: structured, images, framing, output_reserve: reserve }
+    }
+
+    fn matches(bands: &[(&str, &str, &str)], prompt: &Prompt, ratio: f64) -> Vec<String> {
+        let rules: Vec<ContextRule> = bands
+            .iter()
+            .map(|(name, min, max)| ContextRule {
+                name: (*name).into(),
+                min_tokens: (*min).into(),
+                max_tokens: (*max).into(),
+                ..ContextRule::default()
+            })
+            .collect();
+        let (mut keys, mut problems, shared) = (Keys::default(), Vec::new(), Arc::new(TokenRatio::default()));
+        shared.set(ratio);
+        let signal = build(&rules, &mut keys, &shared, &mut problems).unwrap();
+        assert_eq!(problems, []);
+        let mut report = SignalReport::new(&keys);
+        signal.evaluate(&SignalInput::new(prompt, None), &mut report).unwrap();
+        assert!(report.families[Kind::Context as usize].ran);
+        report.matches().map(|key| keys.name(key).into()).collect()
+    }
+
+    #[test]
+    fn estimates() {
+        for (name, tokens, total) in [
+            ("A", facts(15, 0, 0, 4, 0), 8),
+            ("B", facts(48, 0, 0, 16, 64), 92),
+            ("C", facts(17, 0, 1, 4, 100), 8301),
+            ("D", facts(64, 123, 0, 36, 0), 175),
+            ("E on the wire", facts(7, 93, 0, 12, 0), 107),
+            ("E in eval", facts(7, 108, 0, 12, 0), 122),
+            ("F", facts(30, 0, 0, 8, 0), 16),
+        ] {
+            let prompt = Prompt { tokens, ..Prompt::default() };
+            let exact = total.to_string();
+            let above = (total + 1).to_string();
+            let bands = [("exact", exact.as_str(), exact.as_str()), ("above", &above, "1M"), ("below", "", &exact)];
+            assert_eq!(matches(&bands, &prompt, 4.0), ["exact", "below"], "{name}");
+        }
+    }
+
+    #[test]
+    fn text_wins_only_when_tokens_are_short() {
+        let mut prompt = Prompt { tokens: facts(15, 0, 0, 4, 0), ..Prompt::default() };
+        prompt.texts.context = "Hello world".into();
+        assert_eq!(matches(&[("eight", "8", "8")], &prompt, 4.0), ["eight"]);
+        assert_eq!(matches(&[("eleven", "11", "11")], &prompt, 1.0), ["eleven"]);
+        for (text, ratio, expected) in [("", 4.0, 0), ("a", 4.0, 1), ("abcde", 4.0, 2), ("Hello world", 4.0, 3)] {
+            assert_eq!(text_tokens(text, ratio), expected);
+        }
+    }
+
+    #[test]
+    fn bounds() {
+        for (text, expected) in [
+            ("", Some(0)),
+            (" 1024 ", Some(1024)),
+            ("1.5K", Some(1500)),
+            ("32k", Some(32_000)),
+            ("1M", Some(1_000_000)),
+            ("0.0005K", Some(0)),
+            ("1e3", Some(1000)),
+            ("-5", Some(-5)),
+            ("12 K", None),
+            ("1G", None),
+            ("K", None),
+            ("inf", None),
+        ] {
+            assert_eq!(parse_bound(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_omitted_maximum_is_zero() {
+        let prompt = Prompt { tokens: facts(4, 0, 0, 0, 0), ..Prompt::default() };
+        assert_eq!(matches(&[("open", "0", "")], &prompt, 4.0), Vec::<String>::new());
+        assert_eq!(matches(&[("open", "0", "")], &Prompt::default(), 4.0), ["open"]);
+    }
+
+    #[test]
+    fn a_malformed_bound_is_a_problem() {
+        let rules = [ContextRule { max_tokens: "lots".into(), ..ContextRule::default() }];
+        let mut problems = Vec::new();
+        build(&rules, &mut Keys::default(), &Arc::default(), &mut problems);
+        assert_eq!(problems[0].path, "routing.signals.context[0].max_tokens");
+    }
+}

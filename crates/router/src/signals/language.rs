@@ -1,0 +1,168 @@
+//! Language of the evaluation text (head, middle and tail of a long one), by ISO-639-1 code.
+//!
+//! Use it to send a language to a model that speaks it well. One rule at most matches; an unsure answer counts as
+//! English, as in the reference.
+//!
+//! ```yaml
+//! routing:
+//!   signals:
+//!     language:
+//!       - name: zh
+//!       - name: fr
+//!         threshold: 0.6
+//! ```
+//!
+//! Without thresholds an answer needs 0.3. Norwegian is `nb` or `nn`.
+
+mod model;
+mod script;
+
+use super::{Signal, SignalError, SignalInput, ran};
+use crate::config::signals::LanguageRule;
+use crate::report::{Key, Keys, Kind, SignalReport};
+pub use model::{LanguageDetector, LoadError};
+use std::sync::Arc;
+
+/// The least confidence where no rule names one.
+const DEFAULT_THRESHOLD: f32 = 0.3;
+/// What an unsure answer becomes.
+const UNSURE: Detected = Detected { code: "en", confidence: 0.5 };
+
+/// Tells languages apart.
+pub trait DetectLanguage: Send + Sync {
+    /// The most likely language of `text`; nothing if it has no letters or no language stands out.
+    fn detect(&self, text: &str) -> Option<Detected>;
+}
+
+/// A language and how sure the detector is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Detected {
+    /// ISO-639-1, lower case.
+    pub code: &'static str,
+    /// 0 to 1.
+    pub confidence: f32,
+}
+
+/// Compiles the language rules; nothing without rules.
+pub(super) fn build(
+    rules: &[LanguageRule],
+    keys: &mut Keys,
+    detector: &Arc<dyn DetectLanguage>,
+) -> Option<Box<dyn Signal>> {
+    if rules.is_empty() {
+        return None;
+    }
+    let least = rules.iter().map(|rule| rule.threshold).filter(|threshold| *threshold > 0.0).reduce(f32::min);
+    let compile = |rule: &LanguageRule| Rule {
+        key: keys.intern(Kind::Language, &rule.name),
+        code: rule.name.clone(),
+        threshold: rule.threshold,
+    };
+    Some(Box::new(LanguageSignal {
+        rules: rules.iter().map(compile).collect(),
+        least: least.unwrap_or(DEFAULT_THRESHOLD),
+        detector: Arc::clone(detector),
+    }))
+}
+
+/// The language family of one recipe.
+struct LanguageSignal {
+    rules: Vec<Rule>,
+    least: f32,
+    detector: Arc<dyn DetectLanguage>,
+}
+
+struct Rule {
+    key: Key,
+    code: String,
+    threshold: f32,
+}
+
+impl Signal for LanguageSignal {
+    fn kind(&self) -> Kind {
+        Kind::Language
+    }
+
+    fn evaluate(&self, input: &SignalInput<'_>, report: &mut SignalReport) -> Result<(), SignalError> {
+        let text = input.windowed().trim();
+        let detected = if text.is_empty() { None } else { self.detector.detect(text) };
+        let detected = detected.filter(|detected| detected.confidence >= self.least).unwrap_or(UNSURE);
+        let rule = self.rules.iter().find(|rule| rule.code == detected.code);
+        if let Some(rule) = rule.filter(|rule| rule.threshold <= 0.0 || detected.confidence >= rule.threshold) {
+            report.emit(rule.key);
+        }
+        ran(report, Kind::Language, f64::from(detected.confidence));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dialects::Prompt;
+
+    struct Fixed(Option<Detected>);
+
+    impl DetectLanguage for Fixed {
+        fn detect(&self, _: &str) -> Option<Detected> {
+            self.0
+        }
+    }
+
+    fn check(rules: &[(&str, f32)], detected: Option<(&'static str, f32)>, expected: (&[&str], f64)) {
+        let rules: Vec<LanguageRule> = rules
+            .iter()
+            .map(|(name, threshold)| LanguageRule {
+                name: (*name).into(),
+                threshold: *threshold,
+                ..LanguageRule::default()
+            })
+            .collect();
+        let mut keys = Keys::default();
+        let detector: Arc<dyn DetectLanguage> =
+            Arc::new(Fixed(detected.map(|(code, confidence)| Detected { code, confidence })));
+        let signal = build(&rules, &mut keys, &detector).unwrap();
+        let mut prompt = Prompt::default();
+        prompt.texts.evaluation = "text".into();
+        let mut report = SignalReport::new(&keys);
+        signal.evaluate(&SignalInput::new(&prompt, None), &mut report).unwrap();
+        let names: Vec<_> = report.matches().map(|key| keys.name(key)).collect();
+        assert_eq!(names, expected.0, "{detected:?}");
+        assert!(report.matches().all(|key| report.confidence(key).is_none()));
+        let metric = report.families[Kind::Language as usize];
+        assert!(metric.ran && (metric.confidence - expected.1).abs() < 1e-6);
+    }
+
+    #[test]
+    fn thresholds() {
+        let plain = [("fr", 0.0), ("en", 0.0)];
+        check(&plain, Some(("fr", 0.31)), (&["fr"], 0.31));
+        check(&plain, Some(("fr", 0.3)), (&["fr"], 0.3));
+        check(&plain, Some(("fr", 0.29)), (&["en"], 0.5));
+        check(&plain, Some(("de", 0.9)), (&[], 0.9));
+        check(&plain, None, (&["en"], 0.5));
+        let strict = [("fr", 0.9), ("en", 0.0)];
+        check(&strict, Some(("fr", 0.8)), (&["en"], 0.5));
+        check(&strict, Some(("fr", 0.9)), (&["fr"], 0.9));
+        let lowered = [("fr", 0.0), ("de", 0.1), ("es", 0.7)];
+        check(&lowered, Some(("fr", 0.15)), (&["fr"], 0.15));
+        check(&lowered, Some(("es", 0.6)), (&[], 0.6));
+        check(&[("en", 0.6)], None, (&[], 0.5));
+        check(&[("en", 0.6)], Some(("en", 0.7)), (&["en"], 0.7));
+        check(&[("FR", 0.0)], Some(("fr", 0.9)), (&[], 0.9));
+        check(&[("fr", 0.95), ("fr", 0.2)], Some(("fr", 0.5)), (&[], 0.5));
+    }
+
+    #[test]
+    fn blank_text_is_english() {
+        let detector: Arc<dyn DetectLanguage> = Arc::new(Fixed(Some(Detected { code: "fr", confidence: 1.0 })));
+        let mut keys = Keys::default();
+        let rule = LanguageRule { name: "en".into(), ..LanguageRule::default() };
+        let signal = build(&[rule], &mut keys, &detector).unwrap();
+        let mut prompt = Prompt::default();
+        prompt.texts.evaluation = " \n".into();
+        let mut report = SignalReport::new(&keys);
+        signal.evaluate(&SignalInput::new(&prompt, None), &mut report).unwrap();
+        assert_eq!(report.matches().map(|key| keys.name(key)).collect::<Vec<_>>(), ["en"]);
+    }
+}

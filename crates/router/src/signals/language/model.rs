@@ -1,0 +1,200 @@
+//! The language detector: script first, then a small statistical model.
+//!
+//! The model is fastText's compressed language identifier (`lid.176.ftz`, 0.9 MB), an installed asset; without it the
+//! built-in sixteen-language model of `whichlang` answers. Either one chooses only among the languages that the script
+//! leaves.
+
+use super::script::{self, Verdict};
+use super::{DetectLanguage, Detected};
+use fasttext_pure_rs::FastText;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+use whichlang::Lang;
+
+/// Labels of the model that are looked at; the right one is nearly always among the first few.
+const CANDIDATES: usize = 12;
+const LABEL_PREFIX: &str = "__label__";
+
+/// Why the model could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file could not be read.
+    #[error("cannot read language model {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The file is not a fastText model.
+    #[error("cannot use language model {}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: fasttext_pure_rs::Error,
+    },
+}
+
+/// Script rules and a model behind them.
+pub struct LanguageDetector {
+    model: Option<Box<FastText>>,
+}
+
+impl LanguageDetector {
+    /// Loads the model file, or takes the built-in model if there is none.
+    ///
+    /// # Errors
+    /// The file is named and cannot be used.
+    pub fn load(model: Option<&Path>) -> Result<Self, LoadError> {
+        let Some(path) = model else { return Ok(Self::small()) };
+        let bytes = std::fs::read(path).map_err(|source| LoadError::Read { path: path.into(), source })?;
+        let model = FastText::load_from_reader(Cursor::new(bytes))
+            .map_err(|source| LoadError::Format { path: path.into(), source })?;
+        Ok(Self { model: Some(Box::new(model)) })
+    }
+
+    /// The built-in model: sixteen languages.
+    #[must_use]
+    pub fn small() -> Self {
+        Self { model: None }
+    }
+
+    fn choose(&self, text: &str, among: &'static [&'static str]) -> Option<Detected> {
+        let likely = self.model.as_ref().and_then(|model| large(model, text, among));
+        likely.or_else(|| small(text, among))
+    }
+}
+
+impl DetectLanguage for LanguageDetector {
+    fn detect(&self, text: &str) -> Option<Detected> {
+        match script::judge(text) {
+            Verdict::Nothing => None,
+            Verdict::Decided(code) => Some(Detected { code, confidence: 1.0 }),
+            Verdict::OneOf(among) => self.choose(text, among),
+        }
+    }
+}
+
+/// The likeliest of `among`; its share of the probability that all of them have.
+fn large(model: &FastText, text: &str, among: &'static [&'static str]) -> Option<Detected> {
+    let predictions = model.predict(&text.to_lowercase(), CANDIDATES, 0.0).ok()?;
+    let shares = predictions.iter().filter_map(|prediction| {
+        let code = code_of(prediction.label.strip_prefix(LABEL_PREFIX)?, among)?;
+        Some(Detected { code, confidence: prediction.probability })
+    });
+    let mut total = 0.0;
+    let mut best: Option<Detected> = None;
+    for share in shares {
+        total += share.confidence;
+        best = best.or(Some(share));
+    }
+    best.map(|best| Detected { confidence: (best.confidence / total).min(1.0), ..best })
+}
+
+/// The model's label as one of `among`.
+fn code_of(label: &str, among: &'static [&'static str]) -> Option<&'static str> {
+    let label = match label {
+        "no" => "nb",
+        "sh" => "hr",
+        label => label,
+    };
+    among.iter().copied().find(|code| *code == label)
+}
+
+/// The built-in model's answer, trusted more the more letters there are.
+fn small(text: &str, among: &'static [&'static str]) -> Option<Detected> {
+    let code = code_of(small_code(whichlang::detect_language(text)), among).or_else(|| among.first().copied())?;
+    let letters = text.chars().filter(|c| c.is_alphabetic()).take(100).count() as f32;
+    Some(Detected { code, confidence: letters / (letters + 8.0) })
+}
+
+fn small_code(lang: Lang) -> &'static str {
+    match lang {
+        Lang::Ara => "ar",
+        Lang::Cmn => "zh",
+        Lang::Deu => "de",
+        Lang::Eng => "en",
+        Lang::Fra => "fr",
+        Lang::Hin => "hi",
+        Lang::Ita => "it",
+        Lang::Jpn => "ja",
+        Lang::Kor => "ko",
+        Lang::Nld => "nl",
+        Lang::Por => "pt",
+        Lang::Rus => "ru",
+        Lang::Spa => "es",
+        Lang::Swe => "sv",
+        Lang::Tur => "tr",
+        Lang::Vie => "vi",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The installed model, where there is one.
+    fn installed() -> Option<PathBuf> {
+        let assets = std::env::var_os("MERIT_ASSETS").map(PathBuf::from);
+        let assets = assets.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.merit/assets"));
+        Some(assets.join("lid.176.ftz")).filter(|path| path.exists())
+    }
+
+    fn check(detector: &LanguageDetector, text: &str, expected: Option<&str>) {
+        let detected = detector.detect(text);
+        assert_eq!(detected.map(|detected| detected.code), expected, "{text}");
+        assert!(detected.is_none_or(|detected| (0.3..=1.0).contains(&detected.confidence)), "{text} {detected:?}");
+    }
+
+    const PROSE: [(&str, &str); 9] = [
+        ("How do I reset my router password?", "en"),
+        ("Wie kann ich mein Passwort zurücksetzen?", "de"),
+        ("Comment puis-je réinitialiser mon mot de passe ?", "fr"),
+        ("¿Cómo puedo restablecer mi contraseña?", "es"),
+        ("Come posso reimpostare la mia password?", "it"),
+        ("Как мне сбросить пароль?", "ru"),
+        ("Parolamı nasıl sıfırlayabilirim?", "tr"),
+        ("请帮我重置密码", "zh"),
+        ("パスワードをリセットするにはどうすればいいですか", "ja"),
+    ];
+
+    #[test]
+    fn the_small_model_knows_ordinary_prose() {
+        let detector = LanguageDetector::load(None).unwrap();
+        for (text, code) in PROSE {
+            check(&detector, text, Some(code));
+        }
+        check(&detector, "12345 !?", None);
+    }
+
+    #[test]
+    fn the_installed_model_knows_more() {
+        let Some(path) = installed() else {
+            eprintln!("skipped: no lid.176.ftz in MERIT_ASSETS or .merit/assets");
+            return;
+        };
+        let detector = LanguageDetector::load(Some(&path)).unwrap();
+        for (text, code) in PROSE {
+            check(&detector, text, Some(code));
+        }
+        for (text, code) in [
+            ("Jak mogę zresetować hasło do swojego konta?", "pl"),
+            ("Hvordan kan jeg tilbakestille passordet mitt?", "nb"),
+            ("Как могу да сменя паролата си за пощата?", "bg"),
+            ("मैं अपना पासवर्ड कैसे बदल सकता हूँ?", "hi"),
+            ("چطور می‌توانم رمز عبورم را عوض کنم؟", "fa"),
+            ("كيف يمكنني إعادة تعيين كلمة المرور؟", "ar"),
+        ] {
+            check(&detector, text, Some(code));
+        }
+    }
+
+    #[test]
+    fn a_wrong_file_says_which() {
+        let missing = LanguageDetector::load(Some(Path::new("/nowhere/lid.ftz"))).map(|_| ()).unwrap_err();
+        assert_eq!(missing.to_string(), "cannot read language model /nowhere/lid.ftz");
+        let wrong = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+        assert!(matches!(LanguageDetector::load(Some(&wrong)), Err(LoadError::Format { .. })));
+    }
+}

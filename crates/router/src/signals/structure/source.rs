@@ -1,0 +1,206 @@
+//! Where a structure feature is read: patterns, words, ordered markers, or the turn's length.
+
+use crate::config::signals::StructureSource;
+use crate::signals::{Problem, letters, pattern};
+use dialects::Texts;
+use memchr::memmem::Finder;
+use regex::Regex;
+use std::borrow::Cow;
+use std::cell::OnceCell;
+
+/// A compiled source.
+pub(super) enum Source {
+    Regex(Regex),
+    Words { words: Vec<Word>, case_sensitive: bool },
+    Sequences { lists: Vec<Vec<Finder<'static>>>, case_sensitive: bool },
+    TextBytes,
+}
+
+/// One word of a `keyword_set`.
+pub(super) struct Word {
+    finder: Finder<'static>,
+    /// Letters and digits beside it make it another word.
+    bounded: bool,
+}
+
+impl Source {
+    pub(super) fn build(path: &str, source: &StructureSource, problems: &mut Vec<Problem>) -> Option<Self> {
+        let case_sensitive = source.case_sensitive;
+        let built = match source.kind.trim().to_lowercase().as_str() {
+            "regex" if source.pattern.is_empty() => Err(("pattern", "must not be empty".into())),
+            "regex" => {
+                // The reference adds its own flag only where the pattern does not begin with it.
+                let exact = case_sensitive || source.pattern.starts_with("(?i)");
+                let regex = pattern::compile(&source.pattern, exact);
+                regex.map(Self::Regex).map_err(|error| ("pattern", error.to_string()))
+            }
+            "keyword_set" if source.keywords.is_empty() => Err(("keywords", "must not be empty".into())),
+            "keyword_set" => {
+                let words = source.keywords.iter().map(|word| Word::new(word, case_sensitive)).collect();
+                Ok(Self::Words { words, case_sensitive })
+            }
+            "sequence" if source.sequences.is_empty() || source.sequences.contains(&Vec::new()) => {
+                Err(("sequences", "must be lists of at least one marker".into()))
+            }
+            "sequence" => {
+                let finder = |marker: &String| Finder::new(&*cased(marker, case_sensitive)).into_owned();
+                let list = |markers: &Vec<String>| markers.iter().map(finder).collect();
+                Ok(Self::Sequences { lists: source.sequences.iter().map(list).collect(), case_sensitive })
+            }
+            "text_bytes" => Ok(Self::TextBytes),
+            _ => Err(("type", "must be regex, keyword_set, sequence or text_bytes".into())),
+        };
+        built
+            .map_err(|(field, message)| problems.push(Problem { path: format!("{path}.{field}"), message }))
+            .ok()
+    }
+
+    /// How often it occurs; a sequence occurs once or not at all.
+    pub(super) fn count(&self, text: &Text<'_>) -> usize {
+        match self {
+            Self::Regex(regex) => regex.find_iter(text.evaluation).count(),
+            Self::Words { words, case_sensitive } => {
+                let text = text.cased(*case_sensitive);
+                words.iter().map(|word| word.occurrences(text).count()).sum()
+            }
+            Self::Sequences { .. } => usize::from(self.occurs(text)),
+            Self::TextBytes => text.current.len(),
+        }
+    }
+
+    /// It occurs at all.
+    pub(super) fn occurs(&self, text: &Text<'_>) -> bool {
+        match self {
+            Self::Regex(regex) => regex.is_match(text.evaluation),
+            Self::Words { words, case_sensitive } => {
+                let text = text.cased(*case_sensitive);
+                words.iter().any(|word| word.occurrences(text).next().is_some())
+            }
+            Self::Sequences { lists, case_sensitive } => {
+                let text = text.cased(*case_sensitive);
+                lists.iter().any(|markers| in_order(markers, text))
+            }
+            Self::TextBytes => !text.current.is_empty(),
+        }
+    }
+}
+
+/// Every marker is found behind the one before it.
+fn in_order(markers: &[Finder<'static>], text: &str) -> bool {
+    let mut rest = text.as_bytes();
+    markers.iter().all(|marker| match marker.find(rest) {
+        Some(at) => {
+            rest = rest.get(at + marker.needle().len()..).unwrap_or_default();
+            true
+        }
+        None => false,
+    })
+}
+
+impl Word {
+    fn new(word: &str, case_sensitive: bool) -> Self {
+        Self {
+            finder: Finder::new(&*cased(word, case_sensitive)).into_owned(),
+            bounded: !word.chars().any(letters::is_cjk),
+        }
+    }
+
+    /// Occurrences that do not overlap; a rejected one hides what begins inside it.
+    fn occurrences<'a>(&'a self, text: &'a str) -> impl Iterator<Item = usize> + 'a {
+        let length = self.finder.needle().len();
+        let text = if length == 0 { "" } else { text };
+        let hits = self.finder.find_iter(text.as_bytes());
+        hits.filter(move |at| length > 0 && (!self.bounded || stands_alone(text, *at, length)))
+    }
+}
+
+fn stands_alone(text: &str, at: usize, length: usize) -> bool {
+    let before = text.get(..at).and_then(|text| text.chars().next_back());
+    let after = text.get(at + length..).and_then(|text| text.chars().next());
+    !before.is_some_and(continues_word) && !after.is_some_and(continues_word)
+}
+
+fn continues_word(c: char) -> bool {
+    letters::is_alphanumeric(c) && !letters::is_cjk(c)
+}
+
+fn cased(text: &str, case_sensitive: bool) -> Cow<'_, str> {
+    if case_sensitive { Cow::Borrowed(text) } else { Cow::Owned(letters::lower_all(text)) }
+}
+
+/// One request's texts, and what is made of them on demand and once.
+pub(super) struct Text<'a> {
+    evaluation: &'a str,
+    current: &'a str,
+    lower: OnceCell<String>,
+    units: OnceCell<usize>,
+}
+
+impl<'a> Text<'a> {
+    pub(super) fn new(texts: &'a Texts) -> Self {
+        Self { evaluation: &texts.evaluation, current: &texts.current, lower: OnceCell::new(), units: OnceCell::new() }
+    }
+
+    fn cased(&self, case_sensitive: bool) -> &str {
+        if case_sensitive { self.evaluation } else { self.lower.get_or_init(|| letters::lower_all(self.evaluation)) }
+    }
+
+    /// CJK characters and runs of other letters and digits.
+    pub(super) fn units(&self) -> usize {
+        *self.units.get_or_init(|| units(self.evaluation))
+    }
+}
+
+fn units(text: &str) -> usize {
+    let mut units = 0;
+    let mut in_word = false;
+    for c in text.chars() {
+        let cjk = letters::is_cjk(c);
+        let continues = !cjk && letters::is_alphanumeric(c);
+        units += usize::from(cjk || (continues && !in_word));
+        in_word = continues;
+    }
+    units
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_units() {
+        for (text, expected) in [
+            ("", 0),
+            ("?!", 0),
+            ("user_id", 2),
+            ("don't", 2),
+            ("hello 世界", 3),
+            ("コーヒー", 4),
+            ("Step one, then step two", 5),
+            ("请解释请举例", 6),
+            ("x1 ٣٤", 2),
+        ] {
+            assert_eq!(units(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn words_have_their_own_boundaries() {
+        for (word, text, expected) in [
+            ("user", "user_id and user", 2),
+            ("c++", "use C++ now", 1),
+            ("привет", "Привет!", 1),
+            ("привет", "приветы", 0),
+            ("a a", "xa a a", 0),
+            ("a a", "a a a a", 2),
+            ("step", "steps", 0),
+            ("step", "世step界", 1),
+            ("请", "请解释请举例", 2),
+            ("json", "JSON2", 0),
+            ("ΟΔΟΣ", "οδοσ", 1),
+            ("", "anything", 0),
+        ] {
+            assert_eq!(Word::new(word, false).occurrences(&letters::lower_all(text)).count(), expected, "{word} {text}");
+        }
+    }
+}
