@@ -12,6 +12,9 @@ use crate::workspace::{Workspace, execute, output};
 /// One Envoy of each release line that a supported Envoy Gateway ships.
 const VERSIONS: [&str; 4] = ["1.37.0", "1.38.3", "1.39.3", "1.40.0"];
 
+/// The test target that needs an Envoy.
+pub(crate) const SUITE: &str = "envoy";
+
 /// Has Envoy itself read every bootstrap in `envoy/`.
 pub(crate) fn validate(workspace: &Workspace, tools: &Toolbox) -> Result<()> {
     let folder = workspace.root.join("envoy");
@@ -33,7 +36,7 @@ pub(crate) fn validate(workspace: &Workspace, tools: &Toolbox) -> Result<()> {
 /// Runs the real-Envoy suite. Everything was built with the whole workspace, so it is selected the same way here:
 /// another selection would unify other features and build the dependencies again.
 pub(crate) fn suite(workspace: &Workspace, tools: &Toolbox) -> Result<()> {
-    let mut tests = workspace.cargo(["test", "--workspace", "--locked", "--test", "envoy"]);
+    let mut tests = workspace.cargo(["test", "--workspace", "--locked", "--test", SUITE]);
     execute(
         tests
             .envs(tools.variables())

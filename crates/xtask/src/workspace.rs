@@ -18,7 +18,9 @@ pub(crate) struct Workspace {
 impl Workspace {
     /// Asks cargo about the workspace that this program was built from.
     pub(crate) fn open() -> Result<Self> {
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+        // Said by the cargo that runs us; what was true at compile time serves when started without cargo.
+        let manifest = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        let manifest = Path::new(&manifest);
         let root = manifest
             .ancestors()
             .nth(2)
@@ -49,6 +51,19 @@ impl Workspace {
         let target = self.metadata.pointer("/target_directory").and_then(Value::as_str);
         let target = target.context("cargo names no target folder")?;
         Ok(Path::new(target).join(profile).join(program))
+    }
+
+    /// The names of all integration tests of all members.
+    pub(crate) fn test_targets(&self) -> Vec<&str> {
+        let lists = self
+            .metadata
+            .get("packages")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
+        let targets = lists.filter_map(|package| package.get("targets")?.as_array()).flatten();
+        let tests = targets.filter(|target| target.pointer("/kind/0").and_then(Value::as_str) == Some("test"));
+        tests.filter_map(|target| target.get("name")?.as_str()).collect()
     }
 
     /// Every file of the checkout, tracked or not yet, that git does not ignore; relative, sorted.

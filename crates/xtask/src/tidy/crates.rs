@@ -34,7 +34,7 @@ const EVERYTHING: &[&str] = &[
 
 /// Outside crates that only some of ours may see.
 const FENCES: [(&str, &[&str]); 5] = [
-    ("envoy-types", &["extproc"]),
+    ("envoy-types", &["extproc", "tests", "benches"]),
     ("tonic", &["extproc", "server", "tests", "benches"]),
     (
         "tokio",
