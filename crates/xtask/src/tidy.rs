@@ -1,5 +1,6 @@
 //! `cargo xtask tidy`: the rules of the house that no compiler knows. All findings are printed, not only the first.
 
+mod bootstraps;
 mod crates;
 mod files;
 mod map;
@@ -39,6 +40,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     findings.extend(files.iter().flat_map(files::check_source));
     findings.extend(files.iter().flat_map(modules::check));
     findings.extend(files.iter().flat_map(words::check));
+    findings.extend(bootstraps::check(&files));
     findings.extend(map::check(&files, &paths));
     for finding in &findings {
         println!("{finding}");
