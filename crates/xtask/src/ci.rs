@@ -93,7 +93,7 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
         times.push((step.name, start.elapsed()));
         if let Err(error) = outcome {
             print_times(&times);
-            return Err(error).with_context(|| format!("step {} failed; again: cargo xtask ci --only {0}", step.name));
+            return Err(error).with_context(|| format!("step {} failed (alone: cargo xtask ci --only {0})", step.name));
         }
     }
     print_times(&times);
