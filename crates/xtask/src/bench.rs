@@ -1,0 +1,32 @@
+//! `cargo xtask bench`: the load driver through a real Envoy, then the Criterion benches; both as they are shipped.
+
+use anyhow::{Result, bail};
+
+use crate::setup;
+use crate::workspace::{Workspace, execute};
+
+/// Runs one kind of bench, or both when none is named; further arguments go to the bench.
+pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
+    match args.split_first() {
+        None => load(workspace, &[]).and_then(|()| micro(workspace, &[])),
+        Some((kind, rest)) => match kind.as_str() {
+            "load" => load(workspace, rest),
+            "micro" => micro(workspace, rest),
+            _ => bail!("unknown kind of bench `{kind}`: load or micro"),
+        },
+    }
+}
+
+fn load(workspace: &Workspace, args: &[String]) -> Result<()> {
+    let tools = setup::run(workspace)?;
+    execute(&mut workspace.cargo(["build", "--release", "--package", "server", "--bin", "merit"]))?;
+    let mut driver = workspace.cargo(["run", "--release", "--package", "benches", "--bin", "load", "--"]);
+    driver.args(args).envs(tools.variables());
+    execute(driver.env("MERIT_BIN", workspace.built("release", "merit")?))
+}
+
+fn micro(workspace: &Workspace, args: &[String]) -> Result<()> {
+    let tools = setup::run(workspace)?;
+    let mut criterion = workspace.cargo(["bench", "--package", "benches", "--benches", "--"]);
+    execute(criterion.args(args).envs(tools.variables()))
+}
