@@ -2,10 +2,10 @@
 
 use crate::config::Document;
 use crate::models::{Env, Models};
-use crate::names::{DEFAULT_RECIPE, Names};
+use crate::names::Names;
 use crate::recipe::Recipe;
-use crate::signals::language::LanguageDetector;
-use crate::signals::{self, Identity, Problem};
+use crate::signals::language::DetectLanguage;
+use crate::signals::{self, Identity, Problem, TokenRatio};
 use dialects::Wrappers;
 use std::sync::Arc;
 
@@ -56,8 +56,10 @@ pub struct Settings {
 pub struct Deps<'a> {
     /// The process environment.
     pub env: Env<'a>,
-    /// Language detection.
-    pub language: Arc<LanguageDetector>,
+    /// Language detection, shared by all generations.
+    pub language: Arc<dyn DetectLanguage>,
+    /// Bytes per token, shared by all generations.
+    pub token_ratio: Arc<TokenRatio>,
 }
 
 impl Generation {
@@ -70,16 +72,17 @@ impl Generation {
         let models = Models::build(&document.providers, deps.env, &mut Vec::new());
         let settings = Settings::build(&document, &mut problems);
         let signal_deps = signals::Deps {
-            language: deps.language.clone(),
             identity_header: settings.as_ref().map_or_else(String::new, |settings| settings.user_header.clone()),
-            authz_fail_open: document.global.services.authz.fail_open,
+            fail_open: document.global.services.authz.fail_open,
+            token_ratio: deps.token_ratio.clone(),
+            language: deps.language.clone(),
+            used: &|_, _| true,
         };
         let mut recipes = Vec::new();
-        let profiles = document.recipes.iter().map(|recipe| (recipe.name.as_str(), &recipe.routing));
-        for (name, routing) in std::iter::once((DEFAULT_RECIPE, &document.routing)).chain(profiles) {
+        for (name, path, routing) in document.policies() {
             match Recipe::build(name, routing, &document, &models, &signal_deps) {
                 Ok(recipe) => recipes.push(recipe),
-                Err(found) => problems.extend(found.into_iter().map(|problem| below(name, problem))),
+                Err(found) => problems.extend(found.into_iter().map(|problem| below(&path, problem))),
             }
         }
         let (Some(settings), true) = (settings, problems.is_empty()) else { return Err(problems) };
@@ -89,10 +92,10 @@ impl Generation {
     }
 }
 
-/// A problem of a named recipe says which.
-fn below(recipe: &str, mut problem: Problem) -> Problem {
-    if recipe != DEFAULT_RECIPE {
-        problem.path = format!("recipes[name={recipe}].{}", problem.path);
+/// Families report paths below `routing`; a named recipe's block lies elsewhere.
+fn below(routing: &str, mut problem: Problem) -> Problem {
+    if let Some(rest) = problem.path.strip_prefix("routing") {
+        problem.path = format!("{routing}{rest}");
     }
     problem
 }

@@ -1,12 +1,29 @@
 //! The domain: document, signals, projections, decisions, selection, plugins, plan. Knows neither Envoy nor ONNX nor a
 //! database.
+//!
+//! Start at [`pipeline`]: the request's way. [`generation`] is what a reload swaps; [`config`] is the document as written.
+
+pub mod pipeline;
+
+pub mod generation;
+pub mod names;
+pub mod recipe;
 
 pub mod config;
-pub mod decision;
-pub mod declared;
-pub mod explain;
-pub mod projection;
+
 pub mod report;
-pub mod selection;
 pub mod signals;
+
+pub mod declared;
+pub mod decision;
+pub mod projection;
 pub mod used;
+
+pub mod models;
+pub mod plan;
+pub mod plugins;
+pub mod reasoning;
+pub mod selection;
+
+pub mod evaluation;
+pub mod explain;

@@ -2,12 +2,9 @@
 //!
 //! Names compare exactly, after trimming. A concrete model name is the user's explicit choice and is left alone.
 
-use crate::config::Document;
+use crate::config::{DEFAULT_RECIPE, Document};
 use std::collections::HashMap;
 use std::sync::Arc;
-
-/// The recipe of the top-level `routing` block.
-pub const DEFAULT_RECIPE: &str = "default";
 
 /// Owner of names that Merit answers for.
 const OWNER: &str = "vllm-semantic-router";
@@ -60,7 +57,7 @@ impl Names {
         let window = largest_window(document);
         let default = recipes.iter().position(|name| name.as_ref() == DEFAULT_RECIPE);
         if let Some(recipe) = default {
-            for id in document.auto_names() {
+            for id in document.auto_model_names() {
                 names.add(&id, Target::Recipe { recipe, only: None });
                 names.listed.push(Listed {
                     id,
@@ -72,10 +69,8 @@ impl Names {
                     max_model_len: window,
                 });
             }
-            for (algorithm, ids) in document.looper_names() {
-                for id in ids {
-                    names.add(&id, Target::Recipe { recipe, only: Some(algorithm) });
-                }
+            for (id, algorithm) in document.looper_names() {
+                names.add(&id, Target::Recipe { recipe, only: Some(algorithm) });
             }
         }
         names.add_entrypoints(document, recipes, window);
@@ -129,7 +124,7 @@ impl Names {
             return;
         }
         for model in &document.providers.models {
-            let card = document.routing.model_cards.iter().find(|card| card.name == model.name);
+            let card = document.model_card(&model.name);
             self.listed.push(Listed {
                 id: model.name.clone(),
                 owner: "upstream-endpoint",
@@ -144,6 +139,6 @@ impl Names {
 }
 
 fn largest_window(document: &Document) -> Option<u64> {
-    let windows = document.routing.model_cards.iter().map(|card| card.context_window_size);
+    let windows = document.model_cards().map(|card| card.context_window_size);
     windows.max().filter(|&tokens| tokens > 0)
 }

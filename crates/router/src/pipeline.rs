@@ -155,7 +155,7 @@ impl Generation {
         let mut facts = Facts::default();
         let base = self.models.get(name).map(|model| (model, model.upstream_id.clone()));
         let adapter = || {
-            let base = self.models.get(self.document.base_of_lora(name)?)?;
+            let base = self.models.get(&self.document.lora_base(name)?.name)?;
             Some((base, Arc::from(name)))
         };
         let planned = match base.or_else(adapter) {

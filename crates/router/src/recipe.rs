@@ -1,15 +1,15 @@
 //! One routing profile, built: its signals, projections, decisions and what each decision leads to.
 
-use crate::config::Document;
+use crate::config::algorithms::Algorithm;
 use crate::config::decisions::{Decision, ModelRef};
-use crate::config::routing::Routing;
+use crate::config::{Document, Routing};
 use crate::decision::{Decisions, Strategy};
 use crate::declared::Declared;
 use crate::models::{Model, Models};
 use crate::plugins::{self, Plugin};
 use crate::projection::Projections;
 use crate::report::{Keys, Kind, SignalReport};
-use crate::selection::r#static::StaticScores;
+use crate::selection::r#static::Static;
 use crate::selection::{self, Candidates, Selector};
 use crate::signals::{self, Problem, Signal, SignalError, SignalInput};
 use crate::used::{self, UsedSet};
@@ -39,6 +39,10 @@ pub struct Route {
     pub name: Arc<str>,
     /// `algorithm.type` as written; empty if there is none.
     pub algorithm: String,
+    /// The model that writes the final answer of a multi-model algorithm; empty if not set.
+    pub final_model: String,
+    /// Router learning may change the choice.
+    pub learns: bool,
     /// Plugin types as written, disabled ones included, under their canonical names.
     pub plugin_names: Vec<&'static str>,
     /// The candidates and the algorithm among them.
@@ -68,7 +72,7 @@ impl Recipe {
         routing: &Routing,
         document: &Document,
         models: &Models,
-        deps: &signals::Deps,
+        deps: &signals::Deps<'_>,
     ) -> Result<Self, Vec<Problem>> {
         let mut keys = Keys::default();
         let declared = declared(routing);
@@ -124,7 +128,7 @@ impl Recipe {
 
 impl Route {
     fn build(decision: &Decision, routing: &Routing, document: &Document, models: &Models) -> Self {
-        let algorithm = decision.algorithm.as_ref().map(|block| block.kind().to_owned()).unwrap_or_default();
+        let algorithm = decision.algorithm.as_ref().map(|block| block.kind.trim().to_owned()).unwrap_or_default();
         let selector = selector(decision, &algorithm, routing);
         let mut candidates = Candidates::new(&decision.name, decision.model_refs.clone(), &algorithm, selector);
         let plugins = plugins::build(&decision.plugins);
@@ -135,6 +139,8 @@ impl Route {
         Self {
             name: decision.name.as_str().into(),
             algorithm,
+            final_model: decision.algorithm.as_ref().map(final_model).unwrap_or_default(),
+            learns: learns(decision, document),
             plugin_names: decision.plugins.iter().map(|plugin| plugin.name()).collect(),
             candidates,
             backends,
@@ -146,7 +152,7 @@ impl Route {
 /// The model of a candidate; an adapter is served by its base model.
 fn backend(candidate: &ModelRef, document: &Document, models: &Models) -> Option<Arc<Model>> {
     let name = candidate.model.trim();
-    models.get(name).or_else(|| models.get(document.base_of_lora(name)?)).cloned()
+    models.get(name).or_else(|| models.get(&document.lora_base(name)?.name)).cloned()
 }
 
 fn selector(decision: &Decision, algorithm: &str, routing: &Routing) -> Option<Box<dyn Selector>> {
@@ -154,10 +160,36 @@ fn selector(decision: &Decision, algorithm: &str, routing: &Routing) -> Option<B
         return None;
     }
     let scored = routing.signals.domains.iter().find(|domain| domain.name == decision.name);
-    let scores = scored.map(|domain| {
-        domain.model_scores.iter().map(|entry| (entry.model.clone(), entry.score)).collect::<StaticScores>()
-    });
-    Some(Box::new(selection::r#static::Static::new(&decision.name, scores)))
+    let scores = scored.into_iter().flat_map(|domain| &domain.model_scores);
+    let scores = scores.map(|entry| (entry.model.clone(), entry.score)).collect();
+    Some(Box::new(Static::new(&decision.name, scores)))
+}
+
+fn final_model(algorithm: &Algorithm) -> String {
+    let named = match algorithm.kind.trim() {
+        "fusion" => algorithm.fusion.as_ref().map(|block| block.model.as_str()),
+        "remom" => algorithm.remom.as_ref().map(|block| block.synthesis_model.as_str()),
+        "workflows" => algorithm.workflows.as_ref().and_then(|block| Some(block.r#final.as_ref()?.model.as_str())),
+        _ => None,
+    };
+    named.unwrap_or_default().trim().to_owned()
+}
+
+/// Adaptation or protection is in apply mode: the most specific mode counts, `bypass` and `observe` above cap it.
+fn learns(decision: &Decision, document: &Document) -> bool {
+    let Some(learning) = document.global.router.learning.as_ref().filter(|learning| learning.enabled) else {
+        return false;
+    };
+    let own = decision.adaptations.as_ref();
+    if own.is_some_and(|own| matches!(own.mode.as_str(), "bypass" | "observe")) {
+        return false;
+    }
+    let applies = |mode: &str| matches!(mode, "" | "apply");
+    let adapts = learning.adaptation.as_ref().is_none_or(|part| part.enabled != Some(false))
+        && own.and_then(|own| own.adaptation.as_ref()).is_none_or(|part| applies(&part.mode));
+    let protects = learning.protection.as_ref().is_none_or(|part| part.enabled != Some(false))
+        && own.and_then(|own| own.protection.as_ref()).is_none_or(|part| applies(&part.mode));
+    adapts || protects
 }
 
 fn composer<'a>(routing: &'a Routing, rule: &str) -> Option<&'a crate::config::decisions::RuleNode> {
