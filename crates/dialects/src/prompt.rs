@@ -25,6 +25,14 @@ pub struct Prompt {
     pub reasoning_effort: Option<String>,
 }
 
+impl Prompt {
+    /// An empty conversation with neither tools nor metadata: there is nothing for signals to read.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.no_messages && self.conversation.tool_definitions == 0 && self.metadata.is_empty()
+    }
+}
+
 /// Texts by role. Field letters are those of the semantics page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Texts {

@@ -7,6 +7,7 @@ use crate::recipe::Recipe;
 use crate::signals::language::DetectLanguage;
 use crate::signals::{self, Identity, Problem, TokenRatio};
 use dialects::Wrappers;
+use serde_json::Value;
 use std::sync::Arc;
 
 /// Everything that routing a request needs.
@@ -19,10 +20,10 @@ pub struct Generation {
     pub models: Models,
     /// Settings of the process and the edge.
     pub settings: Settings,
-    /// Digest of the document.
-    pub hash: String,
     /// The document as read.
     pub document: Document,
+    /// The same as JSON, variables replaced, secrets in clear.
+    pub value: Value,
 }
 
 /// Settings of the edge, ready for use.
@@ -67,7 +68,7 @@ impl Generation {
     ///
     /// # Errors
     /// All problems at once.
-    pub fn build(document: Document, hash: String, deps: &Deps<'_>) -> Result<Self, Vec<Problem>> {
+    pub fn build(document: Document, value: Value, deps: &Deps<'_>) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let models = Models::build(&document.providers, deps.env, &mut Vec::new());
         let settings = Settings::build(&document, &mut problems);
@@ -88,7 +89,7 @@ impl Generation {
         let (Some(settings), true) = (settings, problems.is_empty()) else { return Err(problems) };
         let recipe_names: Vec<Arc<str>> = recipes.iter().map(|recipe| recipe.name.clone()).collect();
         let names = Names::build(&document, &recipe_names);
-        Ok(Self { recipes, names, models, settings, hash, document })
+        Ok(Self { recipes, names, models, settings, document, value })
     }
 }
 

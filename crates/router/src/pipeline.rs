@@ -87,7 +87,7 @@ impl Generation {
     /// What a winning decision leads to: selection, then plugins.
     fn follow(&self, route: &Route, mut facts: Facts, call: &Call<'_>) -> RoutePlan {
         let selection = route.candidates.select();
-        facts.algorithm = Some(selection.method.into());
+        facts.algorithm = Some(selection.method);
         facts.fallback = selection.fallback.map(|fallback| fallback.as_str());
         let planned = match selection.candidate {
             Some(index) => self.to_candidate(route, index, &mut facts, call),
@@ -131,7 +131,7 @@ impl Generation {
 
     /// No decision, or one without candidates: the default model.
     fn to_default(&self, mut facts: Facts, call: &Call<'_>) -> RoutePlan {
-        facts.algorithm = Some("default".into());
+        facts.algorithm = Some("default");
         let outcome = match self.to_named_default(&mut facts, call) {
             Ok(forward) => Outcome::Forward(forward),
             Err(refusal) => Outcome::Refuse(refusal),

@@ -71,7 +71,7 @@ pub struct Facts {
     /// Its confidence.
     pub confidence: Option<f64>,
     /// How the model was picked: `single`, `static`, `default`, ...
-    pub algorithm: Option<Arc<str>>,
+    pub algorithm: Option<&'static str>,
     /// The model as the policy names it (adapter name where there is one).
     pub model: Option<Arc<str>>,
     /// First `domain` rule of the winning tree.

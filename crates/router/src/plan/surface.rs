@@ -73,7 +73,7 @@ impl Facts {
             if let (Some(_), Some(confidence)) = (&self.decision, self.confidence) {
                 headers.push(("x-vsr-selected-confidence", format!("{confidence:.4}")));
             }
-            push(&mut headers, "x-vsr-selected-algorithm", self.algorithm.as_deref());
+            push(&mut headers, "x-vsr-selected-algorithm", self.algorithm);
             push(&mut headers, "x-vsr-selected-model", self.model.as_deref());
         }
         if !self.degraded.is_empty() {
@@ -154,7 +154,7 @@ mod tests {
             recipe: Some("default".into()),
             decision: Some("deep".into()),
             confidence: Some(0.5),
-            algorithm: Some("single".into()),
+            algorithm: Some("single"),
             model: Some("large".into()),
             reasoning: Some(true),
             matched: vec![

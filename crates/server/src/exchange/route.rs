@@ -126,14 +126,14 @@ fn record(serving: &Generation, metrics: &Metrics, routed: &Routed<'_>) {
 fn note(head: &Head, facts: &Facts) {
     let span = head.span.span();
     let fields = [
-        ("routing.recipe", &facts.recipe),
-        ("routing.decision", &facts.decision),
-        ("routing.model", &facts.model),
-        ("routing.algorithm", &facts.algorithm),
+        ("routing.recipe", facts.recipe.as_deref()),
+        ("routing.decision", facts.decision.as_deref()),
+        ("routing.model", facts.model.as_deref()),
+        ("routing.algorithm", facts.algorithm),
     ];
     for (field, value) in fields {
         if let Some(value) = value {
-            span.record(field, value.as_ref());
+            span.record(field, value);
         }
     }
 }

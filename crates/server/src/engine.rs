@@ -1,0 +1,218 @@
+//! Where the routing domain plugs into the process: the only module here that knows what a document means.
+
+mod explain;
+mod meters;
+mod settings;
+
+pub use explain::explain;
+pub use settings::trace_settings;
+
+use crate::admin::Refusal as AdminRefusal;
+use crate::exchange::LlmExchanges;
+use crate::metrics::Metrics;
+use crate::problem::Diagnostic;
+use crate::reload::{Live, Prepare, Refusal};
+use crate::telemetry::Tracing;
+use crate::trust::Exposure;
+use dialects::{EvalRequest, ListShape, ModelEntry};
+use extproc::Options;
+use meters::Meters;
+use router::config::{self, Checked};
+use router::evaluation::EvalRefused;
+use router::generation::Deps;
+use router::signals::TokenRatio;
+use router::signals::language::{DetectLanguage, LanguageDetector};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The language model's file in the folder of assets.
+const LANGUAGE_MODEL: &str = "lid.176.ftz";
+
+/// Everything made from one document.
+pub struct Generation {
+    /// Routing.
+    pub router: router::generation::Generation,
+    /// The protocol layer's limits.
+    pub options: Arc<Options>,
+    /// `GET /v1/models`.
+    pub models: Vec<ModelEntry>,
+    /// Resolved metrics.
+    pub(crate) meters: Meters,
+    config: Value,
+    shared: Shared,
+}
+
+/// What outlives generations.
+#[derive(Clone)]
+struct Shared {
+    language: Arc<dyn DetectLanguage>,
+    token_ratio: Arc<TokenRatio>,
+}
+
+impl Generation {
+    /// A backend has a key, so that reaching us means spending it.
+    #[must_use]
+    pub fn has_credentials(&self) -> bool {
+        self.router.models.any_credential()
+    }
+
+    /// Answers `POST /api/v1/eval`.
+    ///
+    /// # Errors
+    /// In the shape of the admin API.
+    pub fn eval(&self, body: &[u8], trace: bool) -> Result<Value, AdminRefusal> {
+        let request = EvalRequest::parse(body, trace, &self.router.settings.wrappers)
+            .map_err(|error| AdminRefusal::invalid_input(error.to_string()))?;
+        self.router.eval(&request).map_err(|refused| match refused {
+            EvalRefused::UnknownModel(_) => AdminRefusal::invalid_routing_model(refused.to_string()),
+            EvalRefused::Answer(_) => AdminRefusal::internal(refused.to_string()),
+        })
+    }
+
+    /// The document, secrets redacted.
+    #[must_use]
+    pub fn config(&self) -> Value {
+        self.config.clone()
+    }
+
+    /// The model list.
+    #[must_use]
+    pub fn models(&self) -> Value {
+        serde_json::from_slice(&dialects::models::list(&self.models, ListShape::OpenAi)).unwrap_or_default()
+    }
+}
+
+/// Makes generations.
+pub struct Preparer {
+    /// How the listener is protected; decides whether credentials are acceptable.
+    pub exposure: Exposure,
+    /// Where generations count.
+    pub metrics: Arc<Metrics>,
+    /// Folder of installed models and word lists.
+    pub assets: Option<PathBuf>,
+}
+
+impl Prepare for Preparer {
+    type Built = Generation;
+
+    fn prepare(&self, text: &str, current: Option<&Generation>) -> Result<Generation, Refusal> {
+        let shared = match current {
+            Some(current) => current.shared.clone(),
+            None => shared(self.assets.as_deref()).map_err(|diagnostic| Refusal::Rejected(vec![diagnostic]))?,
+        };
+        let checked = config::check(text, &variable);
+        if !checked.is_servable() {
+            return Err(Refusal::Rejected(diagnostics(&checked)));
+        }
+        for diagnostic in diagnostics(&checked) {
+            tracing::debug!(%diagnostic, "in the configuration");
+        }
+        let generation = build(checked, &shared).map_err(Refusal::Rejected)?;
+        let meters = Meters::new(&generation, &self.metrics);
+        let generation = Generation {
+            options: Arc::new(settings::options(&generation.document)),
+            models: settings::listing(&generation),
+            meters,
+            config: config::redact(&generation.value),
+            router: generation,
+            shared,
+        };
+        self.exposure
+            .check(generation.has_credentials())
+            .map_err(|exposed| Refusal::Rejected(vec![Diagnostic::error(exposed.to_string())]))?;
+        Ok(generation)
+    }
+}
+
+/// Builds what was checked.
+fn build(checked: Checked, shared: &Shared) -> Result<router::generation::Generation, Vec<Diagnostic>> {
+    let Some(document) = checked.document else { return Err(Vec::new()) };
+    let deps = Deps {
+        env: &variable,
+        language: shared.language.clone(),
+        token_ratio: shared.token_ratio.clone(),
+    };
+    router::generation::Generation::build(document, checked.value, &deps).map_err(|problems| {
+        let errors = problems.into_iter();
+        errors.map(|problem| Diagnostic { path: problem.path, ..Diagnostic::error(problem.message) }).collect()
+    })
+}
+
+/// Loads what every generation uses. A folder of assets without the language model is a mistake of the installation.
+fn shared(assets: Option<&Path>) -> Result<Shared, Diagnostic> {
+    let model = assets.map(|folder| folder.join(LANGUAGE_MODEL));
+    let language = LanguageDetector::load(model.as_deref()).map_err(|error| {
+        Diagnostic::error(format!("{error}; install it with `cargo xtask setup` or leave --assets out"))
+    })?;
+    if model.is_none() {
+        tracing::info!("no language model installed; the built-in one tells 16 languages apart");
+    }
+    Ok(Shared { language: Arc::new(language), token_ratio: Arc::default() })
+}
+
+/// What the ext_proc service is made of.
+pub struct Routes {
+    /// What serves.
+    pub live: Arc<Live<Generation>>,
+    /// Where exchanges count.
+    pub metrics: Arc<Metrics>,
+    /// Whether exchanges are traced.
+    pub tracing: Tracing,
+}
+
+impl Routes {
+    /// Adds the ext_proc service; returns how many exchanges are open, too.
+    #[must_use]
+    pub fn add_to(
+        self,
+        routes: tonic::service::Routes,
+    ) -> (tonic::service::Routes, impl Fn() -> usize + Send + Sync + 'static) {
+        let exchanges = LlmExchanges::new(self.live, self.metrics, self.tracing);
+        let (service, streams) = extproc::service(Arc::new(exchanges));
+        (routes.add_service(service), move || streams.open())
+    }
+}
+
+/// Every finding in a document's text (`merit check`).
+#[must_use]
+pub fn check(text: &str) -> Vec<Diagnostic> {
+    let checked = config::check(text, &variable);
+    let mut found = diagnostics(&checked);
+    if checked.is_servable() {
+        let shared = Shared { language: Arc::new(LanguageDetector::small()), token_ratio: Arc::default() };
+        found.extend(build(checked, &shared).err().unwrap_or_default());
+    }
+    found
+}
+
+/// The JSON Schema of the document.
+#[must_use]
+pub fn schema() -> String {
+    config::schema_text()
+}
+
+fn diagnostics(checked: &Checked) -> Vec<Diagnostic> {
+    checked.problems.iter().map(Diagnostic::from).collect()
+}
+
+impl From<&config::Problem> for Diagnostic {
+    fn from(problem: &config::Problem) -> Self {
+        let severity = match problem.severity {
+            config::Severity::Note => crate::problem::Severity::Note,
+            config::Severity::Warning => crate::problem::Severity::Warning,
+            config::Severity::Error => crate::problem::Severity::Error,
+        };
+        Self {
+            severity,
+            line: problem.line.into(),
+            column: problem.column.into(),
+            path: problem.path.clone(),
+            message: problem.message.clone(),
+        }
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

@@ -1,0 +1,79 @@
+//! `merit explain`: one request through a document, for people: where it would go, and every rule on the way.
+
+use super::{Shared, build, diagnostics, shared, variable};
+use crate::explain::Query;
+use crate::problem::Diagnostic;
+use dialects::EvalRequest;
+use router::config;
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// Where one request would go, and why.
+///
+/// # Errors
+/// What is wrong with the document or the request.
+pub fn explain(document: &str, query: &Query, assets: Option<&Path>) -> Result<String, Vec<Diagnostic>> {
+    let checked = config::check(document, &variable);
+    if !checked.is_servable() {
+        return Err(diagnostics(&checked));
+    }
+    let shared: Shared = shared(assets).map_err(|diagnostic| vec![diagnostic])?;
+    let generation = build(checked, &shared)?;
+    let body = Value::Object(query.body.clone()).to_string();
+    let request = EvalRequest::parse(body.as_bytes(), true, &generation.settings.wrappers)
+        .map_err(|error| vec![Diagnostic::error(error.to_string())])?;
+    let answer = generation.eval(&request).map_err(|error| vec![Diagnostic::error(error.to_string())])?;
+    Ok(render(&answer))
+}
+
+/// Plain lines: the outcome first, then matches, numbers and the trees.
+fn render(answer: &Value) -> String {
+    let mut text = String::new();
+    let shown = |pointer: &str| answer.pointer(pointer).and_then(Value::as_str).unwrap_or("-").to_owned();
+    line(&mut text, 0, &format!("recipe    {}", shown("/recipe")));
+    line(&mut text, 0, &format!("decision  {}", shown("/decision_result/decision_name")));
+    let (model, status) = (shown("/selected_model"), shown("/selection_status"));
+    line(&mut text, 0, &format!("model     {model} ({status}; {})", shown("/selection_reason")));
+    line(&mut text, 0, "matched");
+    for (family, names) in answer["decision_result"]["matched_signals"].as_object().into_iter().flatten() {
+        let names: Vec<&str> = names.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        line(&mut text, 1, &format!("{family}: {}", names.join(", ")));
+    }
+    for (title, key) in [("confidences", "signal_confidences"), ("values", "signal_values")] {
+        if let Some(numbers) = answer[key].as_object() {
+            line(&mut text, 0, title);
+            numbers.iter().for_each(|(name, number)| line(&mut text, 1, &format!("{name} = {number}")));
+        }
+    }
+    line(&mut text, 0, "decisions");
+    for decision in answer["eval_trace"].as_array().into_iter().flatten() {
+        let name = decision["decision_name"].as_str().unwrap_or_default();
+        line(&mut text, 1, &format!("{} {name} (confidence {})", mark(decision), decision["confidence"]));
+        tree(&mut text, &decision["root_trace"], 2);
+    }
+    text
+}
+
+fn tree(text: &mut String, node: &Value, depth: usize) {
+    let kind = node["node_type"].as_str().unwrap_or_default();
+    let what = match (node["signal_type"].as_str(), node["signal_name"].as_str()) {
+        (Some(kind), Some(name)) => format!("{kind}:{name}"),
+        _ => kind.to_owned(),
+    };
+    line(text, depth, &format!("{} {what}", mark(node)));
+    for child in node["children"].as_array().into_iter().flatten() {
+        tree(text, child, depth + 1);
+    }
+}
+
+fn mark(node: &Value) -> &'static str {
+    if node["matched"] == Value::Bool(true) { "+" } else { "-" }
+}
+
+fn line(text: &mut String, depth: usize, content: &str) {
+    // Writing to a string does not fail.
+    if writeln!(text, "{:indent$}{content}", "", indent = depth * 2).is_err() {
+        text.push('\n');
+    }
+}

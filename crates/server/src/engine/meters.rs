@@ -1,0 +1,64 @@
+//! A generation's metrics, resolved when it is built: counting a request hashes no labels.
+
+use crate::metrics::{Handles, Metrics, Names};
+use router::generation::Generation;
+use router::pipeline::Findings;
+use router::plan::Facts;
+use router::report::Kind;
+use std::sync::Arc;
+
+/// The metrics of one generation.
+pub(crate) struct Meters {
+    models: Handles,
+    /// By recipe name.
+    recipes: Vec<(Arc<str>, Handles)>,
+}
+
+impl Meters {
+    /// Resolves every model, decision and signal name.
+    pub(super) fn new(generation: &Generation, metrics: &Metrics) -> Self {
+        let models: Vec<&str> = generation.document.providers.models.iter().map(|model| model.name.as_str()).collect();
+        let recipes = generation.recipes.iter().map(|recipe| {
+            let decisions: Vec<&str> = recipe.routes.iter().map(|route| route.name.as_ref()).collect();
+            let keys = recipe.keys.iter().map(|key| (recipe.keys.kind(key).as_str(), recipe.keys.name(key)));
+            let signals: Vec<(&'static str, &str)> = keys.collect();
+            let names = Names { decisions: &decisions, signals: &signals, ..Names::default() };
+            (recipe.name.clone(), metrics.handles(&names))
+        });
+        let recipes = recipes.collect();
+        Self { models: metrics.handles(&Names { models: &models, ..Names::default() }), recipes }
+    }
+
+    /// Counts what a recipe found.
+    pub(crate) fn findings(&self, metrics: &Metrics, findings: &Findings<'_>) {
+        let Some((_, handles)) = self.recipes.iter().find(|(name, _)| *name == findings.recipe.name) else { return };
+        for (kind, metric) in Kind::ALL.into_iter().zip(&findings.report.families) {
+            let family = handles.families.get(kind.as_str());
+            if let (true, Some(family)) = (metric.ran, family) {
+                family.latency.observe(metric.elapsed.as_secs_f64());
+            }
+        }
+        // Keys and handles are in the same order, that of interning.
+        for (key, signal) in findings.recipe.keys.iter().zip(&handles.signals) {
+            if findings.report.is_matched(key) {
+                signal.matches.inc();
+            }
+        }
+        metrics.decisions.evaluations.inc();
+        if let Some(decided) = findings.decided {
+            if let Some(decision) = handles.decisions.get(decided.index) {
+                decision.matches.inc();
+                decision.confidence.observe(decided.confidence);
+            }
+        }
+    }
+
+    /// Counts a request that goes on to a model.
+    pub(crate) fn forwarded(&self, metrics: &Metrics, facts: &Facts) {
+        let Some(model) = &facts.model else { return };
+        if let Some(handles) = self.models.models.get(model) {
+            handles.requests.inc();
+        }
+        metrics.selected(facts);
+    }
+}

@@ -1,0 +1,84 @@
+//! Parts of a document that the process reads itself: limits, traces, the model list.
+
+use crate::telemetry::TraceSettings;
+use dialects::{ModelEntry, Routing};
+use extproc::{BodyMode, Options, Peer};
+use router::config::{self, Document};
+use router::generation::Generation;
+use router::names::Listed;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The protocol layer's limits.
+pub(super) fn options(document: &Document) -> Options {
+    let written = &document.global.server.extproc;
+    let bytes = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
+    Options {
+        deadline_buffered: Duration::from_millis(written.buffered_deadline_ms),
+        deadline_streamed: Duration::from_millis(written.deadline_ms),
+        body_limit: bytes(written.body_limit_bytes),
+        buffered_total: bytes(written.total_buffered_bytes),
+        max_streams: bytes(written.max_streams.into()),
+        assume_mode: body_mode(&written.assume_mode),
+        peer: if written.peer == "agentgateway" { Peer::Agentgateway } else { Peer::Envoy },
+        streamed_immediate: written.streamed_immediate,
+        ..Options::default()
+    }
+}
+
+fn body_mode(word: &str) -> Option<BodyMode> {
+    Some(match word {
+        "none" => BodyMode::None,
+        "streamed" => BodyMode::Streamed,
+        "buffered" => BodyMode::Buffered,
+        "buffered_partial" => BodyMode::BufferedPartial,
+        "full_duplex_streamed" => BodyMode::FullDuplex,
+        _ => return None,
+    })
+}
+
+/// Where the document sends traces; read before anything else, so that all of the start can be logged. A document that
+/// cannot be read is reported by the load that follows.
+#[must_use]
+pub fn trace_settings(file: &Path) -> Option<TraceSettings> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let document = config::load(&text, &super::variable).document?;
+    let tracing = document.global.services.observability?.tracing?;
+    let exporter = tracing.exporter.unwrap_or_default();
+    if tracing.enabled != Some(true) || exporter.endpoint.is_empty() {
+        return None;
+    }
+    let sampling = tracing.sampling.map_or(1.0, |sampling| match sampling.kind.as_str() {
+        "always_off" => 0.0,
+        "probabilistic" | "traceidratio" => sampling.rate,
+        _ => 1.0,
+    });
+    let service = tracing.resource.map(|resource| resource.service_name).filter(|name| !name.is_empty());
+    Some(TraceSettings {
+        endpoint: Some(exporter.endpoint),
+        sampling,
+        service: service.unwrap_or_else(|| "merit".to_owned()),
+    })
+}
+
+/// The lines of `GET /v1/models`. They exist since the generation does.
+pub(super) fn listing(generation: &Generation) -> Vec<ModelEntry> {
+    let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    generation.names.listed().iter().map(|listed| entry(listed, created)).collect()
+}
+
+fn entry(listed: &Listed, created: u64) -> ModelEntry {
+    ModelEntry {
+        id: listed.id.clone(),
+        created,
+        owned_by: listed.owner.to_owned(),
+        description: listed.description.clone(),
+        max_model_len: listed.max_model_len,
+        routing: Routing {
+            resolution: if listed.is_virtual { "virtual" } else { "passthrough" },
+            selectable: listed.is_virtual,
+            default_route: listed.default_route,
+            recipe: listed.recipe.as_deref().map(str::to_owned),
+        },
+    }
+}

@@ -1,0 +1,59 @@
+//! What happened to a request, counted under the right names.
+
+use super::Metrics;
+use super::families::{Fallback, ModelError, Model, Plugin, Selected, Stage};
+use router::plan::Facts;
+use std::sync::Arc;
+use std::time::Duration;
+
+impl Metrics {
+    /// Merit or the upstream turned a request down. `model` is a name of the document, or empty.
+    pub fn refused(&self, model: &str, reason: &'static str) {
+        self.models.errors.get_or_create(&ModelError { model: model.into(), reason }).inc();
+    }
+
+    /// The first token of a response came.
+    pub fn first_token(&self, model: &Arc<str>, after: Duration) {
+        self.models.ttft.get_or_create(&Model { model: model.clone() }).observe(after.as_secs_f64());
+    }
+
+    /// A response reported its tokens.
+    pub fn tokens(&self, model: &Arc<str>, prompt: u64, completion: u64) {
+        let label = Model { model: model.clone() };
+        self.models.prompt_tokens.get_or_create(&label).inc_by(prompt);
+        self.models.completion_tokens.get_or_create(&label).inc_by(completion);
+    }
+
+    /// Time that one request took, by stage.
+    pub fn stages(&self, parse: Duration, route: Duration, apply: Duration) {
+        for (stage, time) in [("parse", parse), ("route", route), ("apply", apply)] {
+            self.process.overhead.get_or_create(&Stage { stage }).observe(time.as_secs_f64());
+        }
+        self.models.routing_latency.observe((parse + route + apply).as_secs_f64());
+    }
+
+    /// The estimate that context rules read.
+    pub fn context_tokens(&self, tokens: u64) {
+        // Above 2^53 the histogram's last bucket takes it anyway.
+        #[expect(clippy::cast_precision_loss, reason = "a histogram's bounds are far below 2^53")]
+        self.signals.context_tokens.observe(tokens as f64);
+    }
+
+    /// A model was chosen.
+    pub fn selected(&self, facts: &Facts) {
+        let (Some(model), Some(method)) = (&facts.model, &facts.algorithm) else { return };
+        let decision = facts.decision.clone().unwrap_or_else(|| Arc::from(""));
+        let label = Selected { method, model: model.clone(), decision };
+        self.selection.selections.get_or_create(&label).inc();
+        if let Some(reason) = facts.fallback {
+            self.selection.fallbacks.get_or_create(&Fallback { method, reason }).inc();
+        }
+    }
+
+    /// A decision's fixed answer was given.
+    pub fn answered(&self, facts: &Facts) {
+        let decision_name = facts.decision.clone().unwrap_or_else(|| Arc::from(""));
+        let label = Plugin { plugin_type: "fast_response", decision_name, status: "success" };
+        self.plugins.executions.get_or_create(&label).inc();
+    }
+}
