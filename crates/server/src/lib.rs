@@ -1,1 +1,21 @@
-//! placeholder
+//! The process around the router: listeners, reload, shutdown, admin API, telemetry and the `merit` command.
+//!
+//! In reading order: [`app`] builds everything and runs it; [`engine`] is where the routing domain plugs in; the other
+//! modules know nothing of routing.
+
+pub mod admin;
+pub mod app;
+pub mod check;
+pub mod cli;
+pub mod engine;
+pub mod explain;
+pub mod health;
+pub mod listener;
+pub mod metrics;
+pub mod output;
+pub mod problem;
+pub mod reload;
+pub mod shutdown;
+pub mod telemetry;
+pub mod tls;
+pub mod trust;

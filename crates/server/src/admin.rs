@@ -1,0 +1,132 @@
+//! The admin HTTP API, over a [`Console`] that knows the answers.
+
+mod endpoint;
+mod refusal;
+
+pub use endpoint::Endpoint;
+pub use refusal::Refusal;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
+use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use std::sync::Arc;
+
+/// Largest body of an evaluation, in bytes.
+pub const BODY_LIMIT: usize = 10 << 20;
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// A longer or stranger id of the caller is replaced: it would end up in logs.
+const REQUEST_ID_MAX: usize = 128;
+
+/// What the API shows and asks.
+pub trait Console: Send + Sync + 'static {
+    /// Traffic may come.
+    fn ready(&self) -> bool;
+    /// Evaluates one request (`POST /api/v1/eval`). May take milliseconds: called where blocking is allowed.
+    ///
+    /// # Errors
+    /// In the shape of the API.
+    fn eval(&self, body: &[u8], trace: bool) -> Result<Value, Refusal>;
+    /// The document that serves, secrets redacted.
+    fn config(&self) -> Value;
+    /// Hash and generation of the document that serves, and the last reload.
+    fn hash(&self) -> Value;
+    /// The models that clients may ask for.
+    fn models(&self) -> Value;
+}
+
+/// A bearer token, kept as a digest: comparing digests tells nothing by its time.
+#[derive(Clone)]
+pub struct Token([u8; 32]);
+
+impl Token {
+    /// The token is `text` without surrounding white space; `None` if nothing is left.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let text = text.trim();
+        (!text.is_empty()).then(|| Self(Sha256::digest(text).into()))
+    }
+
+    fn admits(&self, headers: &HeaderMap) -> bool {
+        let Some(value) = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()) else {
+            return false;
+        };
+        let Some((scheme, token)) = value.split_once(' ') else {
+            return false;
+        };
+        scheme.eq_ignore_ascii_case("bearer") && Sha256::digest(token.trim()).as_slice() == self.0
+    }
+}
+
+/// The API. With a token, everything but health and readiness asks for it.
+pub fn router(console: Arc<dyn Console>, token: Option<Token>) -> Router {
+    let mut router = Router::new();
+    for endpoint in Endpoint::ALL {
+        router = router.route(endpoint.path(), endpoint.handler());
+    }
+    let router = router
+        .fallback(async || Refusal::not_found().into_response())
+        .method_not_allowed_fallback(async || Refusal::method_not_allowed().into_response())
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .with_state(console);
+    let router = match token {
+        Some(token) => router.layer(from_fn_with_state(token, authorize)),
+        None => router,
+    };
+    router.layer(from_fn(identify))
+}
+
+async fn authorize(State(token): State<Token>, request: Request, next: Next) -> Response {
+    let open = Endpoint::ALL
+        .iter()
+        .any(|endpoint| endpoint.is_open() && endpoint.path() == request.uri().path());
+    if open || token.admits(request.headers()) {
+        return next.run(request).await;
+    }
+    let id = request
+        .headers()
+        .get(REQUEST_ID)
+        .and_then(|id| id.to_str().ok())
+        .unwrap_or_default()
+        .to_owned();
+    Refusal::unauthorized(id).into_response()
+}
+
+/// Gives the request an id if it has none, and the response the same.
+async fn identify(mut request: Request, next: Next) -> Response {
+    let id = request
+        .headers()
+        .get(REQUEST_ID)
+        .filter(|id| is_sane(id))
+        .cloned()
+        .unwrap_or_else(new_id);
+    request.headers_mut().insert(REQUEST_ID, id.clone());
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(REQUEST_ID, id);
+    response
+}
+
+fn is_sane(id: &HeaderValue) -> bool {
+    !id.is_empty() && id.len() <= REQUEST_ID_MAX && id.as_bytes().iter().all(u8::is_ascii_graphic)
+}
+
+fn new_id() -> HeaderValue {
+    let id = RandomIdGenerator::default().new_trace_id().to_string();
+    HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("unknown"))
+}
+
+/// Runs an evaluation off the serving threads: one of 10 MiB takes tens of milliseconds.
+async fn evaluate(console: Arc<dyn Console>, body: Bytes, trace: bool) -> Result<Value, Refusal> {
+    tokio::task::spawn_blocking(move || console.eval(&body, trace))
+        .await
+        .unwrap_or_else(|_| Err(Refusal::internal("the evaluation failed unexpectedly")))
+}
+
+#[cfg(test)]
+mod tests;

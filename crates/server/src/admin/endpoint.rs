@@ -1,0 +1,109 @@
+//! The endpoints: one list, from which the router is built and against which openapi.json is tested.
+
+use super::{BODY_LIMIT, Console, Refusal, evaluate};
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{RawQuery, State};
+use axum::http::{StatusCode, header::CONTENT_TYPE};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{MethodRouter, get, post};
+use serde_json::json;
+use std::sync::Arc;
+
+type Shared = State<Arc<dyn Console>>;
+
+/// One path of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Endpoint {
+    /// The process lives.
+    Health,
+    /// Traffic may come.
+    Ready,
+    /// Evaluate one request with all signals.
+    Eval,
+    /// The document that serves.
+    Config,
+    /// Its hash, and the last reload.
+    Hash,
+    /// The models that clients may ask for.
+    Models,
+    /// This API described.
+    OpenApi,
+}
+
+impl Endpoint {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Health,
+        Self::Ready,
+        Self::Eval,
+        Self::Config,
+        Self::Hash,
+        Self::Models,
+        Self::OpenApi,
+    ];
+
+    /// The path.
+    #[must_use]
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Health => "/health",
+            Self::Ready => "/ready",
+            Self::Eval => "/api/v1/eval",
+            Self::Config => "/config/router",
+            Self::Hash => "/config/hash",
+            Self::Models => "/v1/models",
+            Self::OpenApi => "/openapi.json",
+        }
+    }
+
+    /// The one method, in lower case as OpenAPI has it.
+    #[must_use]
+    pub fn method(self) -> &'static str {
+        match self {
+            Self::Eval => "post",
+            _ => "get",
+        }
+    }
+
+    /// Needs no token: probes have none.
+    #[must_use]
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Health | Self::Ready)
+    }
+
+    pub(super) fn handler(self) -> MethodRouter<Arc<dyn Console>> {
+        match self {
+            Self::Health => get(async || Json(json!({"status": "healthy", "service": "merit"}))),
+            Self::Ready => get(ready),
+            Self::Eval => post(eval),
+            Self::Config => get(async |State(console): Shared| Json(console.config())),
+            Self::Hash => get(async |State(console): Shared| Json(console.hash())),
+            Self::Models => get(async |State(console): Shared| Json(console.models())),
+            Self::OpenApi => get(async || ([(CONTENT_TYPE, "application/json")], include_str!("openapi.json"))),
+        }
+    }
+}
+
+async fn ready(State(console): Shared) -> Response {
+    if console.ready() {
+        return Json(json!({"status": "ready"})).into_response();
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "not_ready"}))).into_response()
+}
+
+async fn eval(
+    State(console): Shared,
+    RawQuery(query): RawQuery,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Refusal> {
+    let body = body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Refusal::too_large(BODY_LIMIT),
+        _ => Refusal::invalid_input(format!("failed to read request body: {rejection}")),
+    })?;
+    let trace = query.is_some_and(|query| query.split('&').any(|pair| pair == "trace=true"));
+    evaluate(console, body, trace)
+        .await
+        .map(|answer| Json(answer).into_response())
+}

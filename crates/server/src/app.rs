@@ -1,0 +1,329 @@
+//! Builds everything in dependency order, serves, and stops in order. START HERE.
+
+mod console;
+
+use crate::admin::{self, Token};
+use crate::cli::ServeArgs;
+use crate::engine::{self, Generation, Preparer};
+use crate::health::{Readiness, State};
+use crate::listener::{self, Address, BindError, Bound};
+use crate::metrics::{self, Metrics};
+use crate::reload::{Loaded, Refusal, Reloader, Status, Triggers};
+use crate::shutdown::{self, Outcome, Running, Signals, Tasks};
+use crate::telemetry::{Telemetry, TraceSettings, Tracing};
+use crate::tls::Tls;
+use crate::trust::{self, Exposure};
+use anyhow::Context as _;
+use axum::Router;
+use console::AppConsole;
+use serde::Serialize;
+use std::future::Future;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+
+/// Threads that hang in a blocking call do not hold up the exit longer than this.
+const LEFTOVERS: Duration = Duration::from_secs(1);
+
+/// `merit serve`: serves until SIGTERM or SIGINT. The exit code says whether exchanges were cut.
+///
+/// # Errors
+/// If serving cannot begin: document, TLS files, addresses.
+pub fn serve(arguments: Box<ServeArgs>) -> anyhow::Result<ExitCode> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if let Some(workers) = arguments.workers {
+        builder.worker_threads(usize::from(workers));
+    }
+    let runtime = builder
+        .enable_all()
+        .thread_name("merit")
+        .build()
+        .context("cannot start threads")?;
+    let outcome = runtime.block_on(async {
+        let mut signals = Signals::new().context("cannot handle signals")?;
+        let traces = TraceSettings::from_env(|name| std::env::var(name).ok())
+            .or_else(|| engine::trace_settings(&arguments.config));
+        let telemetry = Telemetry::install(arguments.log_format, traces.as_ref())?;
+        let tracing = telemetry.tracing();
+        let process = Process::start(&arguments, tracing, move || telemetry.flush()).await?;
+        signals.next().await;
+        let grace = Duration::from_secs(arguments.drain_seconds.into());
+        Ok::<_, anyhow::Error>(process.stop(grace, async { signals.next().await }).await)
+    });
+    runtime.shutdown_timeout(LEFTOVERS);
+    outcome.map(ExitCode::from)
+}
+
+/// A serving process, without the signals: what `merit serve` and in-process tests share.
+pub struct Process {
+    addresses: Addresses,
+    running: Running,
+    status: tokio::sync::watch::Receiver<Status>,
+    reload: Arc<Notify>,
+}
+
+/// Where a process really listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addresses {
+    /// ext_proc and gRPC health.
+    pub grpc: Address,
+    /// Admin HTTP.
+    pub admin: SocketAddr,
+    /// Prometheus.
+    pub metrics: SocketAddr,
+}
+
+impl Process {
+    /// Builds, binds and serves. `flush` runs at the very end.
+    ///
+    /// # Errors
+    /// If the document is refused, TLS files are not usable, or an address is taken or too exposed.
+    pub async fn start(
+        arguments: &ServeArgs,
+        tracing: Tracing,
+        flush: impl FnOnce() + Send + 'static,
+    ) -> anyhow::Result<Self> {
+        let metrics = Arc::new(Metrics::new());
+        let tls = Tls::load(&arguments.tls)?;
+        let token = token(arguments.admin_token_file.as_deref())?;
+        trust::check_admin(arguments.admin, token.is_some())?;
+
+        let reloader = first_load(arguments, tls.is_some(), &metrics).await?;
+        let sockets = Sockets::bind(arguments).await?;
+        let addresses = sockets.addresses()?;
+
+        let (serving, background) = (Tasks::default(), Tasks::default());
+        let readiness = Readiness::new().await;
+        let (live, status) = (reloader.live(), reloader.status());
+
+        let routes = engine::Routes {
+            live: Arc::clone(&live),
+            metrics: Arc::clone(&metrics),
+            tracing,
+        };
+        let service = tonic::service::Routes::new(readiness.service());
+        let (service, open) = routes.add_to(service);
+        serve_grpc(sockets.grpc, service, tls.clone(), &serving);
+
+        let console = AppConsole {
+            live: Arc::clone(&live),
+            status: status.clone(),
+            state: readiness.watch(),
+        };
+        serve_http(sockets.admin, admin::router(Arc::new(console), token), &background);
+        serve_http(sockets.metrics, metrics::router(Arc::clone(&metrics)), &background);
+
+        let open = Arc::new(open);
+        observe(&metrics, &live, &open);
+        let reload = Arc::new(Notify::new());
+        keep_loaded(reloader, &arguments.config, &reload, &metrics, &background)?;
+        if let Some(tls) = tls {
+            background.spawn(tls.keep_fresh(background.stopping()));
+        }
+
+        readiness.set(State::Ready).await;
+        announce(&addresses, arguments.ports_file.as_deref(), &live.load())?;
+        let running = Running {
+            readiness,
+            serving,
+            background,
+            open: Box::new(move || open()),
+            flush: Box::new(flush),
+        };
+        Ok(Self {
+            addresses,
+            running,
+            status,
+            reload,
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// The last reload, and following ones.
+    #[must_use]
+    pub fn reloads(&self) -> tokio::sync::watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    /// Reads the document again, as SIGHUP does.
+    pub fn reload(&self) {
+        self.reload.notify_one();
+    }
+
+    /// Stops in order within `grace`; `force` ends the waiting.
+    pub async fn stop(self, grace: Duration, force: impl Future<Output = ()>) -> Outcome {
+        shutdown::run(self.running, grace, force).await
+    }
+}
+
+async fn first_load(arguments: &ServeArgs, tls: bool, metrics: &Arc<Metrics>) -> anyhow::Result<Reloader<Preparer>> {
+    let exposure = Exposure {
+        address: arguments.listen.clone(),
+        tls,
+        insecure_listen: arguments.insecure_listen,
+    };
+    let preparer = Preparer {
+        exposure,
+        metrics: Arc::clone(metrics),
+        assets: arguments.assets.clone(),
+    };
+    let file = arguments.config.clone();
+    let loaded = tokio::task::spawn_blocking(move || Reloader::first(file, preparer)).await?;
+    let reloader = loaded.map_err(|refusal| refused(&arguments.config, refusal))?;
+    count(metrics, &reloader.status().borrow());
+    Ok(reloader)
+}
+
+fn refused(file: &Path, refusal: Refusal) -> anyhow::Error {
+    let lines: Vec<_> = match refusal {
+        Refusal::Rejected(diagnostics) => diagnostics.iter().map(|it| it.in_file(file)).collect(),
+        Refusal::NeedsRestart(fields) => fields,
+    };
+    anyhow::anyhow!("the configuration is refused\n{}", lines.join("\n"))
+}
+
+fn token(file: Option<&Path>) -> anyhow::Result<Option<Token>> {
+    let Some(file) = file else { return Ok(None) };
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let token = Token::new(&text).with_context(|| format!("{} is empty", file.display()))?;
+    Ok(Some(token))
+}
+
+/// All three are bound before any serves, so that a taken port is found before traffic comes.
+struct Sockets {
+    grpc: Bound,
+    admin: TcpListener,
+    metrics: TcpListener,
+}
+
+impl Sockets {
+    async fn bind(arguments: &ServeArgs) -> Result<Self, BindError> {
+        Ok(Self {
+            grpc: Bound::bind(&arguments.listen).await?,
+            admin: bind_http(arguments.admin).await?,
+            metrics: bind_http(arguments.metrics).await?,
+        })
+    }
+
+    fn addresses(&self) -> std::io::Result<Addresses> {
+        Ok(Addresses {
+            grpc: self.grpc.address().clone(),
+            admin: self.admin.local_addr()?,
+            metrics: self.metrics.local_addr()?,
+        })
+    }
+}
+
+async fn bind_http(address: SocketAddr) -> Result<TcpListener, BindError> {
+    let failed = |source| BindError::Io {
+        address: Address::Tcp(address),
+        source,
+    };
+    TcpListener::bind(address).await.map_err(failed)
+}
+
+fn serve_grpc(socket: Bound, service: tonic::service::Routes, tls: Option<Arc<Tls>>, tasks: &Tasks) {
+    let incoming = socket.incoming(tls, tasks);
+    let stop = tasks.stopping();
+    let server = listener::grpc().add_routes(service);
+    tasks.spawn(async move {
+        if let Err(error) = server
+            .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
+            .await
+        {
+            tracing::error!(%error, "the grpc server failed");
+        }
+    });
+}
+
+fn serve_http(listener: TcpListener, router: Router, tasks: &Tasks) {
+    let stop = tasks.stopping();
+    tasks.spawn(async move {
+        // A client that keeps its connection open does not hold up the exit.
+        let serve = async { axum::serve(listener, router).await };
+        if let Some(Err(error)) = stop.run_until_cancelled(serve).await {
+            tracing::error!(%error, "an http server failed");
+        }
+    });
+}
+
+fn observe<F>(metrics: &Metrics, live: &Arc<crate::reload::Live<Generation>>, open: &Arc<F>)
+where
+    F: Fn() -> usize + Send + Sync + 'static,
+{
+    let (live, open) = (Arc::clone(live), Arc::clone(open));
+    metrics.observe(
+        "merit_generations_alive",
+        "Configurations that serve or are still held",
+        move || live.alive(),
+    );
+    metrics.observe("merit_exchange_open", "Exchanges in flight", move || open());
+}
+
+fn keep_loaded(
+    reloader: Reloader<Preparer>,
+    file: &Path,
+    requests: &Arc<Notify>,
+    metrics: &Arc<Metrics>,
+    tasks: &Tasks,
+) -> anyhow::Result<()> {
+    let mut hangups = signal(SignalKind::hangup()).context("cannot handle SIGHUP")?;
+    let (notify, stop) = (Arc::clone(requests), tasks.stopping());
+    tasks.spawn(async move {
+        while let Some(Some(())) = stop.run_until_cancelled(hangups.recv()).await {
+            notify.notify_one();
+        }
+    });
+    let metrics = Arc::clone(metrics);
+    let triggers = Triggers::new(file, Arc::clone(requests));
+    tasks.spawn(reloader.run(triggers, tasks.stopping(), move |status| count(&metrics, status)));
+    Ok(())
+}
+
+fn count(metrics: &Metrics, status: &Status) {
+    metrics.process.reloaded(status.outcome.label(), status.generation);
+}
+
+/// Says where the process listens: in the log, and in a file for whoever asked for free ports.
+fn announce(addresses: &Addresses, file: Option<&Path>, loaded: &Loaded<Generation>) -> anyhow::Result<()> {
+    let Addresses { grpc, admin, metrics } = addresses;
+    tracing::info!(%grpc, %admin, %metrics, hash = loaded.hash, "listening");
+    let Some(file) = file else { return Ok(()) };
+    #[derive(Serialize)]
+    struct Ports {
+        grpc: String,
+        admin: String,
+        metrics: String,
+    }
+    let ports = Ports {
+        grpc: grpc.to_string(),
+        admin: admin.to_string(),
+        metrics: metrics.to_string(),
+    };
+    write_atomically(file, &serde_json::to_vec(&ports)?).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// Readers see nothing or everything.
+fn write_atomically(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(".tmp");
+    let temporary = file.with_file_name(name);
+    let mut out = std::fs::File::create(&temporary)?;
+    out.write_all(bytes)?;
+    out.sync_all()?;
+    std::fs::rename(temporary, file)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,41 @@
+//! What the admin API shows of the running process.
+
+use crate::admin::{Console, Refusal};
+use crate::engine::Generation;
+use crate::health::State;
+use crate::reload::{Live, Status};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// Answers from the generation that serves.
+pub(super) struct AppConsole {
+    pub(super) live: Arc<Live<Generation>>,
+    pub(super) status: watch::Receiver<Status>,
+    pub(super) state: watch::Receiver<State>,
+}
+
+impl Console for AppConsole {
+    fn ready(&self) -> bool {
+        *self.state.borrow() == State::Ready
+    }
+
+    fn eval(&self, body: &[u8], trace: bool) -> Result<Value, Refusal> {
+        self.live.load().eval(body, trace)
+    }
+
+    fn config(&self) -> Value {
+        self.live.load().config()
+    }
+
+    fn hash(&self) -> Value {
+        let (loaded, status) = (self.live.load(), self.status.borrow().clone());
+        let mut reload = serde_json::to_value(&status.outcome).unwrap_or_default();
+        reload["at"] = humantime::format_rfc3339_seconds(status.at).to_string().into();
+        json!({"hash": loaded.hash, "generation": loaded.generation, "last_reload": reload})
+    }
+
+    fn models(&self) -> Value {
+        self.live.load().models()
+    }
+}

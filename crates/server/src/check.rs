@@ -1,0 +1,117 @@
+//! `merit check`: every problem of routing documents and of an Envoy bootstrap, for people or for machines.
+
+mod envoy;
+
+use crate::cli::{CheckArgs, LogFormat};
+use crate::output;
+use crate::problem::{Diagnostic, has_errors};
+use anyhow::Context as _;
+use serde::Serialize;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Checks all files; `document` finds the problems of one routing document. Fails when there is an error, not when there
+/// are only warnings.
+///
+/// # Errors
+/// If a file cannot be read.
+pub fn run(arguments: &CheckArgs, document: impl Fn(&str) -> Vec<Diagnostic>) -> anyhow::Result<ExitCode> {
+    let mut reports = Vec::new();
+    for file in &arguments.files {
+        reports.push(Report {
+            file,
+            diagnostics: document(&read(file)?),
+        });
+    }
+    if let Some(file) = &arguments.envoy {
+        reports.push(Report {
+            file,
+            diagnostics: envoy::check(&read(file)?),
+        });
+    }
+    let text = match arguments.format {
+        LogFormat::Text => for_people(&reports),
+        LogFormat::Json => serde_json::to_string_pretty(&reports)?,
+    };
+    output::text(&text)?;
+    let failed = reports.iter().any(|report| has_errors(&report.diagnostics));
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    file: &'a Path,
+    diagnostics: Vec<Diagnostic>,
+}
+
+fn read(file: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+}
+
+fn for_people(reports: &[Report<'_>]) -> String {
+    let lines = |report: &Report<'_>| match &*report.diagnostics {
+        [] => format!("{}: ok", report.file.display()),
+        found => found
+            .iter()
+            .map(|it| it.in_file(report.file))
+            .collect::<Vec<_>>()
+            .join("\n"),
+    };
+    reports.iter().map(lines).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::problem::Severity;
+
+    #[test]
+    fn only_errors_fail() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("a.yaml");
+        std::fs::write(&file, "a: 1").unwrap();
+        for (severity, code) in [
+            (None, ExitCode::SUCCESS),
+            (Some(Severity::Note), ExitCode::SUCCESS),
+            (Some(Severity::Warning), ExitCode::SUCCESS),
+            (Some(Severity::Error), ExitCode::FAILURE),
+        ] {
+            for format in [LogFormat::Text, LogFormat::Json] {
+                let arguments = CheckArgs {
+                    files: vec![file.clone()],
+                    envoy: None,
+                    format,
+                };
+                let found = severity.map(|severity| Diagnostic::new(severity, "a", "b"));
+                let got = run(&arguments, |_| found.clone().into_iter().collect()).unwrap();
+                assert_eq!(got, code, "{severity:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let arguments = CheckArgs {
+            files: vec!["/nowhere/x".into()],
+            envoy: None,
+            format: LogFormat::Text,
+        };
+        let error = run(&arguments, |_| Vec::new()).unwrap_err();
+        assert!(error.to_string().contains("/nowhere/x"), "{error}");
+    }
+
+    #[test]
+    fn text_names_every_file() {
+        let report = |file, diagnostics| Report {
+            file: Path::new(file),
+            diagnostics,
+        };
+        let found = Diagnostic {
+            line: 2,
+            column: 3,
+            ..Diagnostic::error("odd")
+        };
+        let text = for_people(&[report("a", vec![]), report("b", vec![found])]);
+        assert_eq!(text, "a: ok\nb:2:3: error: odd");
+    }
+}

@@ -1,0 +1,181 @@
+//! The command line of `merit`.
+
+use crate::listener::Address;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Routes every LLM request to the least costly intelligence that merits it, as Envoy's external processor.
+#[derive(Debug, Parser)]
+#[command(name = "merit", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve Envoy over gRPC, with the admin API and metrics beside it
+    Serve(Box<ServeArgs>),
+    /// Report every problem of routing documents, and of an Envoy bootstrap
+    Check(CheckArgs),
+    /// Show where one request would go, and why
+    Explain(ExplainArgs),
+    /// Print the JSON Schema of the routing document
+    Schema,
+}
+
+/// `merit serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Routing document (YAML); reloaded when it changes and on SIGHUP
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Where Envoy connects: ADDR:PORT or unix:PATH
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:50051")]
+    pub listen: Address,
+    /// Admin HTTP API
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub admin: SocketAddr,
+    /// Prometheus metrics
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9190")]
+    pub metrics: SocketAddr,
+    /// TLS of the ext_proc listener.
+    #[command(flatten)]
+    pub tls: TlsArgs,
+    /// Allow plaintext ext_proc beyond loopback although a backend has a credential
+    #[arg(long)]
+    pub insecure_listen: bool,
+    /// File with the bearer token of the admin API; required beyond loopback
+    #[arg(long, value_name = "FILE")]
+    pub admin_token_file: Option<PathBuf>,
+    /// Folder of installed models and word lists
+    #[arg(long, value_name = "DIR")]
+    pub assets: Option<PathBuf>,
+    /// How the log is written
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// Grace period of a shutdown, from signal to exit
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    pub drain_seconds: u32,
+    /// Threads that serve requests; as many as there are cores if absent
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub workers: Option<u16>,
+    /// Write the addresses bound, as JSON, once all listeners are ready
+    #[arg(long, value_name = "FILE")]
+    pub ports_file: Option<PathBuf>,
+}
+
+/// Files of the ext_proc listener's TLS; re-read when they change.
+#[derive(Debug, Clone, Default, Args)]
+pub struct TlsArgs {
+    /// Certificate chain (PEM) of the ext_proc listener
+    #[arg(long = "tls-cert", value_name = "FILE", requires = "key")]
+    pub cert: Option<PathBuf>,
+    /// Private key (PEM) of the ext_proc listener
+    #[arg(long = "tls-key", value_name = "FILE", requires = "cert")]
+    pub key: Option<PathBuf>,
+    /// Require client certificates signed by these authorities (PEM)
+    #[arg(long = "tls-client-ca", value_name = "FILE", requires = "cert")]
+    pub client_ca: Option<PathBuf>,
+}
+
+/// `merit check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Routing documents
+    #[arg(value_name = "FILE", required_unless_present = "envoy")]
+    pub files: Vec<PathBuf>,
+    /// An Envoy bootstrap whose ext_proc filters to check
+    #[arg(long, value_name = "FILE")]
+    pub envoy: Option<PathBuf>,
+    /// How problems are written
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub format: LogFormat,
+}
+
+/// `merit explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// Routing document
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// A request body (JSON)
+    #[arg(long, value_name = "FILE", conflicts_with = "text", required_unless_present = "text")]
+    pub request: Option<PathBuf>,
+    /// What the user says
+    pub text: Option<String>,
+    /// Model name asked for
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+    /// A request header, `name=value`; may be repeated
+    #[arg(long = "header", value_name = "K=V", value_parser = header)]
+    pub headers: Vec<(String, String)>,
+}
+
+/// Text for people or JSON for machines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// JSON for machines.
+    Json,
+}
+
+fn header(text: &str) -> Result<(String, String), NotAHeader> {
+    let (name, value) = text.split_once('=').ok_or(NotAHeader)?;
+    Ok((name.trim().to_ascii_lowercase(), value.to_owned()))
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("expected name=value")]
+struct NotAHeader;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn serve_defaults_to_loopback() {
+        let Command::Serve(arguments) = Cli::parse_from(["merit", "serve", "--config", "a.yaml"]).command else {
+            panic!("not serve");
+        };
+        assert_eq!(arguments.listen.to_string(), "127.0.0.1:50051");
+        assert_eq!(arguments.admin.to_string(), "127.0.0.1:8080");
+        assert_eq!(arguments.metrics.to_string(), "127.0.0.1:9190");
+        assert!(!arguments.insecure_listen);
+    }
+
+    #[test]
+    fn command_lines() {
+        for (line, accepted) in [
+            ("serve --config a --listen unix:/tmp/x.sock", true),
+            ("serve --config a --listen localhost:0", true),
+            ("serve", false),
+            ("serve --config a --listen nonsense", false),
+            ("serve --config a --tls-cert c", false),
+            ("serve --config a --tls-cert c --tls-key k --tls-client-ca ca", true),
+            ("serve --config a --workers 0", false),
+            ("check a b --format json", true),
+            ("check --envoy e", true),
+            ("check", false),
+            ("explain --config a hello --header x-user=me", true),
+            ("explain --config a hello --header nonsense", false),
+            ("explain --config a --request r", true),
+            ("explain --config a hello --request r", false),
+            ("explain --config a", false),
+            ("schema", true),
+        ] {
+            let words = std::iter::once("merit").chain(line.split(' '));
+            assert_eq!(Cli::try_parse_from(words).is_ok(), accepted, "{line}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Prometheus metrics: typed families, registered once, handed to whoever counts.
+//!
+//! Names and labels are the reference's where it has the metric, `merit_…` otherwise. Label values are names of the
+//! document or words of the code, never what a client sent. The library appends `_total` to counters and `_info` to infos.
+
+pub mod families;
+mod handles;
+
+pub use handles::{DecisionHandles, FamilyHandles, Handles, ModelHandles, Names, SignalHandles};
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse as _;
+use axum::routing::get;
+use families::{Decisions, Models, Plugins, Process, Selection, Signals};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, text};
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Every metric of the process.
+pub struct Metrics {
+    registry: Registry,
+    observed: Observed,
+    known: Mutex<handles::Known>,
+    /// Requests, by model.
+    pub models: Models,
+    /// Signal evaluation.
+    pub signals: Signals,
+    /// Decision evaluation.
+    pub decisions: Decisions,
+    /// Model selection.
+    pub selection: Selection,
+    /// Plugins.
+    pub plugins: Plugins,
+    /// The process itself.
+    pub process: Process,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Registers everything.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut registry = Registry::default();
+        let observed = Observed::default();
+        registry.register_collector(Box::new(observed.clone()));
+        Self {
+            models: Models::register(&mut registry),
+            signals: Signals::register(&mut registry),
+            decisions: Decisions::register(&mut registry),
+            selection: Selection::register(&mut registry),
+            plugins: Plugins::register(&mut registry),
+            process: Process::register(&mut registry),
+            observed,
+            known: Mutex::default(),
+            registry,
+        }
+    }
+
+    /// A gauge that is read when somebody scrapes.
+    pub fn observe(&self, name: &'static str, help: &'static str, read: impl Fn() -> usize + Send + Sync + 'static) {
+        let mut gauges = self.observed.0.lock().unwrap_or_else(PoisonError::into_inner);
+        gauges.push(Gauge {
+            name,
+            help,
+            read: Box::new(read),
+        });
+    }
+
+    /// All metrics in OpenMetrics text.
+    ///
+    /// # Errors
+    /// If a metric cannot be written, which would be a mistake in its definition.
+    pub fn render(&self) -> Result<String, fmt::Error> {
+        let mut text = String::with_capacity(16 << 10);
+        text::encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+/// `GET /metrics`.
+pub fn router(metrics: Arc<Metrics>) -> Router {
+    let handler = async move || match metrics.render() {
+        Ok(text) => ([(CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    };
+    Router::new().route("/metrics", get(handler))
+}
+
+#[derive(Clone, Default)]
+struct Observed(Arc<Mutex<Vec<Gauge>>>);
+
+struct Gauge {
+    name: &'static str,
+    help: &'static str,
+    read: Box<dyn Fn() -> usize + Send + Sync>,
+}
+
+impl fmt::Debug for Observed {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str("Observed")
+    }
+}
+
+impl Collector for Observed {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        for gauge in &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            let value = ConstGauge::new(i64::try_from((gauge.read)()).unwrap_or(i64::MAX));
+            let metric = encoder.encode_descriptor(gauge.name, gauge.help, None, value.metric_type())?;
+            value.encode(metric)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

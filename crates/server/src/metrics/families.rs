@@ -1,0 +1,326 @@
+//! The families, grouped as the request meets them. A field's doc comment is its help text.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Metric, Registry};
+use std::sync::Arc;
+
+/// A family of histograms, all with the same buckets.
+pub type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
+
+/// A model's label.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Model {
+    /// Name in the document.
+    pub model: Arc<str>,
+}
+
+/// Why a request failed, and for which model.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ModelError {
+    /// Name in the document; empty if none was chosen.
+    pub model: Arc<str>,
+    /// A word of the code.
+    pub reason: &'static str,
+}
+
+/// A signal family.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct SignalType {
+    /// For example `keyword`.
+    pub signal_type: &'static str,
+}
+
+/// One rule of a signal family.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Signal {
+    /// For example `keyword`.
+    pub signal_type: &'static str,
+    /// Name in the document.
+    pub signal_name: Arc<str>,
+}
+
+/// A decision.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Decision {
+    /// Name in the document.
+    pub decision_name: Arc<str>,
+}
+
+/// A selection.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Selected {
+    /// Algorithm.
+    pub method: &'static str,
+    /// Name in the document.
+    pub model: Arc<str>,
+    /// Name in the document.
+    pub decision: Arc<str>,
+}
+
+/// A selection that fell back to the first candidate.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Fallback {
+    /// Algorithm.
+    pub method: &'static str,
+    /// A word of the code.
+    pub reason: &'static str,
+}
+
+/// One run of a plugin.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Plugin {
+    /// For example `system_prompt`.
+    pub plugin_type: &'static str,
+    /// Name in the document.
+    pub decision_name: Arc<str>,
+    /// `success`, `error`, `skipped` …
+    pub status: &'static str,
+}
+
+/// What became of a reload.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Reload {
+    /// `swapped`, `unchanged`, `rejected`, `needs_restart`.
+    pub outcome: &'static str,
+}
+
+/// A stage of a request's way.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Stage {
+    /// `parse`, `signals`, `decision`, `plan` …
+    pub stage: &'static str,
+}
+
+/// A fault of the protocol layer.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Fault {
+    /// For example `body_too_large`.
+    pub fault: &'static str,
+}
+
+/// A signal that did not do its whole work.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Degraded {
+    /// Signal family.
+    pub signal: &'static str,
+    /// `unready`, `shed`, `timeout`, `truncated` …
+    pub reason: &'static str,
+}
+
+/// Requests, by model.
+pub struct Models {
+    pub requests: Family<Model, Counter>,
+    pub errors: Family<ModelError, Counter>,
+    pub prompt_tokens: Family<Model, Counter>,
+    pub completion_tokens: Family<Model, Counter>,
+    pub ttft: Histograms<Model>,
+    pub routing_latency: Histogram,
+}
+
+impl Models {
+    pub(super) fn register(to: &mut Registry) -> Self {
+        Self {
+            requests: add(to, "llm_model_requests", "Requests by the model that they were sent to"),
+            errors: add(to, "llm_request_errors", "Requests that Merit answered with an error"),
+            prompt_tokens: add(to, "llm_model_prompt_tokens", "Prompt tokens reported by the model"),
+            completion_tokens: add(
+                to,
+                "llm_model_completion_tokens",
+                "Completion tokens reported by the model",
+            ),
+            ttft: histograms(
+                to,
+                "llm_model_ttft_seconds",
+                "Time from request to the first response token",
+                slow,
+            ),
+            routing_latency: histogram(
+                to,
+                "llm_model_routing_latency_seconds",
+                "Time to route one request",
+                fast,
+            ),
+        }
+    }
+}
+
+/// Signal evaluation.
+pub struct Signals {
+    pub extractions: Family<Signal, Counter>,
+    pub latency: Histograms<SignalType>,
+    pub matches: Family<Signal, Counter>,
+    pub context_tokens: Histogram,
+    pub degraded: Family<Degraded, Counter>,
+}
+
+impl Signals {
+    pub(super) fn register(to: &mut Registry) -> Self {
+        Self {
+            extractions: add(to, "llm_signal_extraction", "Evaluations of a signal rule"),
+            latency: histograms(
+                to,
+                "llm_signal_extraction_latency_seconds",
+                "Time to evaluate a signal family",
+                fast,
+            ),
+            matches: add(to, "llm_signal_match", "Matches of a signal rule"),
+            context_tokens: histogram(to, "llm_context_token_count", "Estimated tokens of a request", tokens),
+            degraded: add(to, "merit_degraded", "Signals that did not do their whole work"),
+        }
+    }
+}
+
+/// Decision evaluation.
+pub struct Decisions {
+    pub evaluations: Counter,
+    pub latency: Histogram,
+    pub matches: Family<Decision, Counter>,
+    pub confidence: Histograms<Decision>,
+}
+
+impl Decisions {
+    pub(super) fn register(to: &mut Registry) -> Self {
+        Self {
+            evaluations: add(to, "llm_decision_evaluation", "Requests whose decisions were evaluated"),
+            latency: histogram(
+                to,
+                "llm_decision_evaluation_latency_seconds",
+                "Time to evaluate all decisions",
+                fast,
+            ),
+            matches: add(to, "llm_decision_match", "Requests by the decision that won"),
+            confidence: histograms(
+                to,
+                "llm_decision_confidence",
+                "Confidence of the decision that won",
+                unit,
+            ),
+        }
+    }
+}
+
+/// Model selection.
+pub struct Selection {
+    pub selections: Family<Selected, Counter>,
+    pub fallbacks: Family<Fallback, Counter>,
+}
+
+impl Selection {
+    pub(super) fn register(to: &mut Registry) -> Self {
+        Self {
+            selections: add(to, "llm_model_selection", "Selections by method, model and decision"),
+            fallbacks: add(
+                to,
+                "llm_model_selection_fallback",
+                "Selections that fell back to the first candidate",
+            ),
+        }
+    }
+}
+
+/// Plugins.
+pub struct Plugins {
+    pub executions: Family<Plugin, Counter>,
+}
+
+impl Plugins {
+    pub(super) fn register(to: &mut Registry) -> Self {
+        Self {
+            executions: add(to, "llm_plugin_execution", "Plugin runs by type, decision and status"),
+        }
+    }
+}
+
+/// The process itself.
+pub struct Process {
+    pub reloads: Family<Reload, Counter>,
+    pub generation: Gauge,
+    pub overhead: Histograms<Stage>,
+    pub faults: Family<Fault, Counter>,
+}
+
+impl Process {
+    pub(super) fn register(to: &mut Registry) -> Self {
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        to.register("merit_build", "The version that runs", build);
+        Self {
+            reloads: add(to, "merit_config_reload", "Attempts to load the configuration"),
+            generation: add(
+                to,
+                "merit_config_generation",
+                "Number of the configuration that serves, from 1",
+            ),
+            overhead: histograms(
+                to,
+                "merit_request_overhead_seconds",
+                "Time that Merit adds, waits excluded",
+                fast,
+            ),
+            faults: add(to, "merit_fault", "Faults found by the protocol layer"),
+        }
+    }
+
+    /// One attempt to load the configuration, after which `generation` serves.
+    pub fn reloaded(&self, outcome: &'static str, generation: u64) {
+        self.reloads.get_or_create(&Reload { outcome }).inc();
+        self.generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
+    }
+}
+
+fn add<M: Metric + Clone + Default>(to: &mut Registry, name: &str, help: &str) -> M {
+    let metric = M::default();
+    to.register(name, help, metric.clone());
+    metric
+}
+
+fn histogram(to: &mut Registry, name: &str, help: &str, make: fn() -> Histogram) -> Histogram {
+    let metric = make();
+    to.register(name, help, metric.clone());
+    metric
+}
+
+fn histograms<L>(to: &mut Registry, name: &str, help: &str, make: fn() -> Histogram) -> Histograms<L>
+where
+    Histograms<L>: Metric,
+    L: Clone + std::hash::Hash + Eq,
+{
+    let metric = Histograms::new_with_constructor(make);
+    to.register(name, help, metric.clone());
+    metric
+}
+
+/// Heuristics take microseconds, encoders milliseconds: 5 µs to 0.5 s.
+fn fast() -> Histogram {
+    Histogram::new([
+        5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.1, 0.5,
+    ])
+}
+
+/// What a model makes a user wait.
+fn slow() -> Histogram {
+    Histogram::new([0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0])
+}
+
+fn unit() -> Histogram {
+    Histogram::new((0..=10).map(|tenth| f64::from(tenth) / 10.0))
+}
+
+fn tokens() -> Histogram {
+    Histogram::new([
+        64.0,
+        256.0,
+        1024.0,
+        4096.0,
+        16_384.0,
+        32_768.0,
+        65_536.0,
+        131_072.0,
+        262_144.0,
+        1_048_576.0,
+    ])
+}

@@ -1,0 +1,163 @@
+//! What a scrape shows.
+
+use super::families::{Degraded, Fallback, Fault, ModelError, Plugin, Reload, Selected, Stage};
+use super::*;
+use axum::body::Body;
+use axum::http::Request;
+use http_body_util::BodyExt as _;
+use tower::ServiceExt as _;
+
+fn shows(metrics: &Metrics, lines: &[&str]) {
+    let text = metrics.render().unwrap();
+    for line in lines {
+        assert!(text.lines().any(|it| it == *line), "no line {line:?} in\n{text}");
+    }
+}
+
+#[test]
+fn names_and_labels() {
+    let metrics = Metrics::new();
+    let names = Names {
+        models: &["small"],
+        decisions: &["math"],
+        signals: &[("keyword", "urgent")],
+    };
+    let handles = metrics.handles(&names);
+    let model = &handles.models["small"];
+    model.requests.inc();
+    model.prompt_tokens.inc_by(7);
+    model.ttft.observe(0.3);
+    handles.decisions[0].matches.inc();
+    handles.decisions[0].confidence.observe(0.5);
+    handles.signals[0].extractions.inc();
+    handles.signals[0].matches.inc();
+    handles.families["keyword"].latency.observe(2e-5);
+    let selected = Selected {
+        method: "static",
+        model: "small".into(),
+        decision: "math".into(),
+    };
+    metrics.selection.selections.get_or_create(&selected).inc();
+    metrics
+        .selection
+        .fallbacks
+        .get_or_create(&Fallback {
+            method: "knn",
+            reason: "no_data",
+        })
+        .inc();
+    let plugin = Plugin {
+        plugin_type: "system_prompt",
+        decision_name: "math".into(),
+        status: "success",
+    };
+    metrics.plugins.executions.get_or_create(&plugin).inc();
+    metrics
+        .models
+        .errors
+        .get_or_create(&ModelError {
+            model: "".into(),
+            reason: "authz",
+        })
+        .inc();
+    metrics
+        .process
+        .reloads
+        .get_or_create(&Reload { outcome: "swapped" })
+        .inc();
+    metrics.process.generation.set(3);
+    metrics
+        .process
+        .overhead
+        .get_or_create(&Stage { stage: "parse" })
+        .observe(1e-5);
+    metrics
+        .process
+        .faults
+        .get_or_create(&Fault { fault: "overloaded" })
+        .inc();
+    metrics
+        .signals
+        .degraded
+        .get_or_create(&Degraded {
+            signal: "pii",
+            reason: "shed",
+        })
+        .inc();
+    metrics.observe("merit_exchange_open", "Open exchanges", || 5);
+    shows(
+        &metrics,
+        &[
+            r#"llm_model_requests_total{model="small"} 1"#,
+            r#"llm_model_prompt_tokens_total{model="small"} 7"#,
+            r#"llm_model_ttft_seconds_count{model="small"} 1"#,
+            r#"llm_decision_match_total{decision_name="math"} 1"#,
+            r#"llm_decision_confidence_bucket{le="0.5",decision_name="math"} 1"#,
+            r#"llm_signal_extraction_total{signal_type="keyword",signal_name="urgent"} 1"#,
+            r#"llm_signal_match_total{signal_type="keyword",signal_name="urgent"} 1"#,
+            r#"llm_signal_extraction_latency_seconds_count{signal_type="keyword"} 1"#,
+            r#"llm_model_selection_total{method="static",model="small",decision="math"} 1"#,
+            r#"llm_model_selection_fallback_total{method="knn",reason="no_data"} 1"#,
+            r#"llm_plugin_execution_total{plugin_type="system_prompt",decision_name="math",status="success"} 1"#,
+            r#"llm_request_errors_total{model="",reason="authz"} 1"#,
+            r#"merit_config_reload_total{outcome="swapped"} 1"#,
+            "merit_config_generation 3",
+            r#"merit_request_overhead_seconds_count{stage="parse"} 1"#,
+            r#"merit_fault_total{fault="overloaded"} 1"#,
+            r#"merit_degraded_total{signal="pii",reason="shed"} 1"#,
+            "merit_exchange_open 5",
+            concat!(r#"merit_build_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1"#),
+            "# TYPE llm_context_token_count histogram",
+            "# TYPE llm_model_routing_latency_seconds histogram",
+            "# TYPE llm_decision_evaluation_latency_seconds histogram",
+        ],
+    );
+}
+
+#[test]
+fn two_generations_count_in_the_same_series() {
+    let metrics = Metrics::new();
+    let names = Names {
+        models: &["small"],
+        ..Names::default()
+    };
+    let (old, new) = (metrics.handles(&names), metrics.handles(&names));
+    old.models["small"].requests.inc();
+    new.models["small"].requests.inc();
+    shows(&metrics, &[r#"llm_model_requests_total{model="small"} 2"#]);
+}
+
+#[test]
+fn series_of_past_documents_are_bounded() {
+    let metrics = Metrics::new();
+    for reload in 0..30 {
+        let names: Vec<_> = (0..1_000).map(|model| format!("{reload}-{model}")).collect();
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        drop(metrics.handles(&Names {
+            models: &names,
+            ..Names::default()
+        }));
+    }
+    let series = metrics
+        .render()
+        .unwrap()
+        .lines()
+        .filter(|line| line.starts_with("llm_model_requests_total"))
+        .count();
+    assert!((1_000..=10_000).contains(&series), "{series}");
+}
+
+#[tokio::test]
+async fn is_served_as_open_metrics() {
+    let router = router(Arc::new(Metrics::new()));
+    for (path, status) in [("/metrics", 200), ("/", 404)] {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let response = router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status().as_u16(), status, "{path}");
+        if status == 200 {
+            assert_eq!(response.headers()[CONTENT_TYPE], OPEN_METRICS);
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            assert!(body.ends_with(b"# EOF\n"));
+        }
+    }
+}

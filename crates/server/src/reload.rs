@@ -1,0 +1,300 @@
+//! Reload: read → prepare (may fail, off the serving threads) → swap (cannot). The first load goes the same way.
+//!
+//! An exchange holds the [`Loaded`] that it started with; the old one dies with its last holder.
+
+mod triggers;
+
+pub use triggers::{Cause, Triggers};
+
+use crate::problem::Diagnostic;
+use arc_swap::ArcSwap;
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::SystemTime;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// Makes what serves out of a document's text.
+pub trait Prepare: Send + Sync + 'static {
+    /// What serves.
+    type Built: Send + Sync + 'static;
+
+    /// Builds everything, so that swapping cannot fail. `current` is what serves now; `None` on the first load. Runs on
+    /// a thread where blocking is allowed.
+    ///
+    /// # Errors
+    /// [`Refusal`] says why the old one goes on serving.
+    fn prepare(&self, text: &str, current: Option<&Self::Built>) -> Result<Self::Built, Refusal>;
+}
+
+/// Why a document was not taken over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is wrong.
+    Rejected(Vec<Diagnostic>),
+    /// It is right, but changes these fields, which are read at start only.
+    NeedsRestart(Vec<String>),
+}
+
+/// What became of one attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "outcome", content = "detail", rename_all = "snake_case")]
+pub enum Outcome {
+    /// The new document serves.
+    Swapped,
+    /// The file says what already serves.
+    Unchanged,
+    /// The old document goes on serving: the new one is wrong.
+    Rejected(Vec<Diagnostic>),
+    /// The old document goes on serving: these fields cannot change while running.
+    NeedsRestart(Vec<String>),
+}
+
+impl Outcome {
+    /// The value of the metric's label.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Swapped => "swapped",
+            Self::Unchanged => "unchanged",
+            Self::Rejected(_) => "rejected",
+            Self::NeedsRestart(_) => "needs_restart",
+        }
+    }
+}
+
+impl From<Refusal> for Outcome {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Rejected(diagnostics) => Self::Rejected(diagnostics),
+            Refusal::NeedsRestart(fields) => Self::NeedsRestart(fields),
+        }
+    }
+}
+
+/// The last attempt, for the admin API and for whoever waits for a reload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Number of the generation that serves, from 1.
+    pub generation: u64,
+    /// When.
+    pub at: SystemTime,
+}
+
+/// What serves, and which document it was made from.
+#[derive(Debug)]
+pub struct Loaded<B> {
+    /// Counts from 1.
+    pub generation: u64,
+    /// SHA-256 of the document's text, in hex.
+    pub hash: String,
+    built: B,
+}
+
+impl<B> Deref for Loaded<B> {
+    type Target = B;
+
+    fn deref(&self) -> &B {
+        &self.built
+    }
+}
+
+/// The one pointer that a reload swaps.
+#[derive(Debug)]
+pub struct Live<B> {
+    current: ArcSwap<Loaded<B>>,
+    alive: Mutex<Vec<Weak<Loaded<B>>>>,
+}
+
+impl<B> Live<B> {
+    fn new(first: Loaded<B>) -> Self {
+        let first = Arc::new(first);
+        Self {
+            alive: Mutex::new(vec![Arc::downgrade(&first)]),
+            current: ArcSwap::new(first),
+        }
+    }
+
+    /// What serves now. Keep it for the whole of one exchange's planning.
+    #[must_use]
+    pub fn load(&self) -> Arc<Loaded<B>> {
+        self.current.load_full()
+    }
+
+    /// How many generations somebody still holds, the serving one included.
+    #[must_use]
+    pub fn alive(&self) -> usize {
+        let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
+        alive.retain(|generation| generation.strong_count() > 0);
+        alive.len()
+    }
+
+    fn store(&self, next: Loaded<B>) {
+        let next = Arc::new(next);
+        let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
+        alive.retain(|generation| generation.strong_count() > 0);
+        alive.push(Arc::downgrade(&next));
+        drop(alive);
+        self.current.store(next);
+    }
+}
+
+/// Keeps a [`Live`] in step with a file.
+pub struct Reloader<P: Prepare> {
+    source: Arc<Source<P>>,
+    live: Arc<Live<P::Built>>,
+    status: watch::Sender<Status>,
+    /// Hash of the text last tried, so that polling tries a wrong document once.
+    tried: String,
+}
+
+struct Source<P> {
+    file: PathBuf,
+    prepare: P,
+}
+
+impl<P: Prepare> Reloader<P> {
+    /// The first load, blocking.
+    ///
+    /// # Errors
+    /// There is nothing to serve then.
+    pub fn first(file: PathBuf, prepare: P) -> Result<Self, Refusal> {
+        let source = Source { file, prepare };
+        let text = source.read()?;
+        let built = source.prepare.prepare(&text, None)?;
+        let tried = hash(&text);
+        let live = Live::new(Loaded {
+            generation: 1,
+            hash: tried.clone(),
+            built,
+        });
+        let status = watch::Sender::new(Status {
+            outcome: Outcome::Swapped,
+            generation: 1,
+            at: SystemTime::now(),
+        });
+        Ok(Self {
+            source: Arc::new(source),
+            live: Arc::new(live),
+            status,
+            tried,
+        })
+    }
+
+    /// What serves.
+    #[must_use]
+    pub fn live(&self) -> Arc<Live<P::Built>> {
+        Arc::clone(&self.live)
+    }
+
+    /// The last attempt. The receiver sees every change of it.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.subscribe()
+    }
+
+    /// Follows the triggers until `stop`. `observe` is called once for each attempt.
+    pub async fn run(mut self, mut triggers: Triggers, stop: CancellationToken, observe: impl Fn(&Status) + Send) {
+        while let Some(cause) = stop.run_until_cancelled(triggers.next()).await {
+            if let Some(outcome) = self.attempt(cause).await {
+                let status = Status {
+                    outcome,
+                    generation: self.live.load().generation,
+                    at: SystemTime::now(),
+                };
+                log(&status, cause);
+                observe(&status);
+                self.status.send_replace(status);
+            }
+            triggers.rearm();
+        }
+    }
+
+    /// `None` if there was nothing to try: a poll that finds what was tried before.
+    async fn attempt(&mut self, cause: Cause) -> Option<Outcome> {
+        let (source, live, tried) = (Arc::clone(&self.source), Arc::clone(&self.live), self.tried.clone());
+        let attempt = tokio::task::spawn_blocking(move || source.attempt(&live, cause, tried)).await;
+        match attempt {
+            Ok((tried, outcome)) => {
+                self.tried = tried;
+                outcome
+            }
+            Err(_) => Some(Outcome::Rejected(vec![Diagnostic::error(
+                "preparing this document failed unexpectedly",
+            )])),
+        }
+    }
+}
+
+impl<P: Prepare> Source<P> {
+    fn read(&self) -> Result<String, Refusal> {
+        std::fs::read_to_string(&self.file)
+            .map_err(|error| Refusal::Rejected(vec![Diagnostic::error(format!("cannot read the file: {error}"))]))
+    }
+
+    fn attempt(&self, live: &Live<P::Built>, cause: Cause, tried: String) -> (String, Option<Outcome>) {
+        let text = match self.read() {
+            Ok(text) => text,
+            // Between two steps of a swap the file may be away for a moment; a poll will find it.
+            Err(_) if cause == Cause::Poll => return (tried, None),
+            Err(refusal) => return (tried, Some(refusal.into())),
+        };
+        let hash = hash(&text);
+        if cause == Cause::Poll && hash == tried {
+            return (tried, None);
+        }
+        let current = live.load();
+        if hash == current.hash {
+            return (hash, Some(Outcome::Unchanged));
+        }
+        let outcome = match self.prepare.prepare(&text, Some(&current.built)) {
+            Ok(built) => {
+                live.store(Loaded {
+                    generation: current.generation + 1,
+                    hash: hash.clone(),
+                    built,
+                });
+                Outcome::Swapped
+            }
+            Err(refusal) => refusal.into(),
+        };
+        (hash, Some(outcome))
+    }
+}
+
+fn hash(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn log(status: &Status, cause: Cause) {
+    let generation = status.generation;
+    match &status.outcome {
+        Outcome::Swapped => tracing::info!(generation, ?cause, "configuration swapped"),
+        Outcome::Unchanged => tracing::info!(generation, ?cause, "configuration unchanged"),
+        Outcome::Rejected(diagnostics) => {
+            let problems: Vec<_> = diagnostics.iter().map(ToString::to_string).collect();
+            tracing::error!(
+                generation,
+                ?cause,
+                ?problems,
+                "configuration rejected, the old one keeps serving"
+            );
+        }
+        Outcome::NeedsRestart(fields) => {
+            tracing::error!(
+                generation,
+                ?cause,
+                ?fields,
+                "configuration needs a restart, the old one keeps serving"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
