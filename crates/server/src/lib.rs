@@ -8,6 +8,7 @@ pub mod app;
 pub mod check;
 pub mod cli;
 pub mod engine;
+mod exchange;
 pub mod explain;
 pub mod health;
 pub mod listener;

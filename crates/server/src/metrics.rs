@@ -5,6 +5,7 @@
 
 pub mod families;
 mod handles;
+mod record;
 
 pub use handles::{DecisionHandles, FamilyHandles, Handles, ModelHandles, Names, SignalHandles};
 
