@@ -14,7 +14,6 @@ use crate::plan::{BodyEdit, Facts, Forward, HeaderOp, Outcome, Refusal, RoutePla
 use crate::plugins::Flow;
 use crate::recipe::{Extent, Recipe, Route};
 use crate::report::{Key, SignalReport};
-use crate::selection::Selection;
 use crate::signals::{Identity, SignalInput};
 use dialects::{Dialect, Prompt};
 use std::sync::Arc;

@@ -169,7 +169,7 @@ fn final_model(algorithm: &Algorithm) -> String {
     let named = match algorithm.kind.trim() {
         "fusion" => algorithm.fusion.as_ref().map(|block| block.model.as_str()),
         "remom" => algorithm.remom.as_ref().map(|block| block.synthesis_model.as_str()),
-        "workflows" => algorithm.workflows.as_ref().and_then(|block| Some(block.r#final.as_ref()?.model.as_str())),
+        "workflows" => algorithm.workflows.as_ref().and_then(|block| Some(block.final_step.as_ref()?.model.as_str())),
         _ => None,
     };
     named.unwrap_or_default().trim().to_owned()

@@ -7,8 +7,8 @@ use crate::cli::ServeArgs;
 use crate::engine::{self, Generation, Preparer};
 use crate::health::{Readiness, State};
 use crate::listener::{self, Address, BindError, Bound};
-use crate::metrics::{self, Metrics};
-use crate::reload::{Loaded, Refusal, Reloader, Status, Triggers};
+use crate::metrics::{self, Metrics, Observed};
+use crate::reload::{Live, Loaded, Refusal, Reloader, Status, Triggers};
 use crate::shutdown::{self, Outcome, Running, Signals, Tasks};
 use crate::telemetry::{Telemetry, TraceSettings, Tracing};
 use crate::tls::Tls;
@@ -16,6 +16,7 @@ use crate::trust::{self, Exposure};
 use anyhow::Context as _;
 use axum::Router;
 use console::AppConsole;
+use extproc::{Counters, Processor};
 use serde::Serialize;
 use std::future::Future;
 use std::io::Write as _;
@@ -108,7 +109,9 @@ impl Process {
             tracing,
         };
         let service = tonic::service::Routes::new(readiness.service());
-        let (service, open) = routes.add_to(service);
+        let processor = routes.processor();
+        let streams = processor.streams();
+        let service = service.add_service(processor.server());
         serve_grpc(sockets.grpc, service, tls.clone(), &serving);
 
         let console = AppConsole {
@@ -119,8 +122,7 @@ impl Process {
         serve_http(sockets.admin, admin::router(Arc::new(console), token), &background);
         serve_http(sockets.metrics, metrics::router(Arc::clone(&metrics)), &background);
 
-        let open = Arc::new(open);
-        observe(&metrics, &live, &open);
+        observe(&metrics, &live, &processor);
         let reload = Arc::new(Notify::new());
         keep_loaded(reloader, &arguments.config, &reload, &metrics, &background)?;
         if let Some(tls) = tls {
@@ -133,7 +135,11 @@ impl Process {
             readiness,
             serving,
             background,
-            open: Box::new(move || open()),
+            open: Box::new({
+                let streams = streams.clone();
+                move || streams.open()
+            }),
+            cut: Box::new(move || streams.stop()),
             flush: Box::new(flush),
         };
         Ok(Self {
@@ -258,17 +264,21 @@ fn serve_http(listener: TcpListener, router: Router, tasks: &Tasks) {
     });
 }
 
-fn observe<F>(metrics: &Metrics, live: &Arc<crate::reload::Live<Generation>>, open: &Arc<F>)
-where
-    F: Fn() -> usize + Send + Sync + 'static,
-{
-    let (live, open) = (Arc::clone(live), Arc::clone(open));
-    metrics.observe(
-        "merit_generations_alive",
-        "Configurations that serve or are still held",
-        move || live.alive(),
-    );
-    metrics.observe("merit_exchange_open", "Exchanges in flight", move || open());
+fn observe(metrics: &Metrics, live: &Arc<Live<Generation>>, processor: &Processor) {
+    let (live, streams, counters) = (Arc::clone(live), processor.streams(), processor.counters());
+    let alive = move || live.alive() as u64;
+    metrics.observe("merit_generations_alive", "Configurations that serve or are still held", Observed::Gauge, alive);
+    let open = move || streams.open() as u64;
+    metrics.observe("merit_exchange_open", "Exchanges in flight", Observed::Gauge, open);
+    let count = |name, help, read: fn(&Counters) -> u64| {
+        let counters = Arc::clone(&counters);
+        metrics.observe(name, help, Observed::Counter, move || read(&counters));
+    };
+    count("merit_exchange", "Exchanges begun", Counters::streams);
+    count("merit_immediate_response", "Requests that Merit answered itself", Counters::immediates);
+    count("merit_panic", "Exchanges ended by a panic", Counters::panics);
+    count("merit_protocol_error", "Exchanges ended by an illegal frame", Counters::protocol_errors);
+    count("merit_exchange_abandoned", "Exchanges that the gateway left before a reply", Counters::abandoned);
 }
 
 fn keep_loaded(

@@ -113,6 +113,9 @@ pub struct ExplainArgs {
     /// A request header, `name=value`; may be repeated
     #[arg(long = "header", value_name = "K=V", value_parser = header)]
     pub headers: Vec<(String, String)>,
+    /// Folder of installed models and word lists
+    #[arg(long, value_name = "DIR")]
+    pub assets: Option<PathBuf>,
 }
 
 /// Text for people or JSON for machines.

@@ -15,7 +15,7 @@ use crate::reload::{Live, Prepare, Refusal};
 use crate::telemetry::Tracing;
 use crate::trust::Exposure;
 use dialects::{EvalRequest, ListShape, ModelEntry};
-use extproc::Options;
+use extproc::{Options, Processor, Settings};
 use meters::Meters;
 use router::config::{self, Checked};
 use router::evaluation::EvalRefused;
@@ -65,8 +65,8 @@ impl Generation {
         let request = EvalRequest::parse(body, trace, &self.router.settings.wrappers)
             .map_err(|error| AdminRefusal::invalid_input(error.to_string()))?;
         self.router.eval(&request).map_err(|refused| match refused {
-            EvalRefused::UnknownModel(_) => AdminRefusal::invalid_routing_model(refused.to_string()),
-            EvalRefused::Answer(_) => AdminRefusal::internal(refused.to_string()),
+            EvalRefused::UnknownModel(name) => AdminRefusal::unknown_model(&name),
+            EvalRefused::Answer(error) => AdminRefusal::internal(error.to_string()),
         })
     }
 
@@ -162,15 +162,12 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// Adds the ext_proc service; returns how many exchanges are open, too.
+    /// The ext_proc service under the generation that is live.
     #[must_use]
-    pub fn add_to(
-        self,
-        routes: tonic::service::Routes,
-    ) -> (tonic::service::Routes, impl Fn() -> usize + Send + Sync + 'static) {
-        let exchanges = LlmExchanges::new(self.live, self.metrics, self.tracing);
-        let (service, streams) = extproc::service(Arc::new(exchanges));
-        (routes.add_service(service), move || streams.open())
+    pub fn processor(self) -> Processor {
+        let live = Arc::clone(&self.live);
+        let current = Settings::dynamic(move || Arc::clone(&live.load().options));
+        extproc::service(Arc::new(LlmExchanges::new(self.live, self.metrics, self.tracing)), current)
     }
 }
 

@@ -17,10 +17,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use dialects::{Dialect, Endpoint};
 use extproc::{
-    BodyReply, BodyStep, Exchange, Exchanges, Fault, HeadStep, HeaderEdits, Immediate, Options, RequestHead,
+    BodyReply, BodyStep, Exchange, Exchanges, Fault, HeadStep, HeaderEdits, Immediate, RequestHead,
     ResponseHead,
 };
-use response::{ResponsePlan, Responding};
+use response::Responding;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -28,7 +28,7 @@ use std::time::Instant;
 const INLINE_BODY: usize = 128 << 10;
 
 /// Opens exchanges under the generation that is live.
-pub struct LlmExchanges {
+pub(crate) struct LlmExchanges {
     live: Arc<Live<Generation>>,
     metrics: Arc<Metrics>,
     tracing: Tracing,
@@ -37,7 +37,7 @@ pub struct LlmExchanges {
 impl LlmExchanges {
     /// Exchanges of `live`, counted in `metrics`.
     #[must_use]
-    pub fn new(live: Arc<Live<Generation>>, metrics: Arc<Metrics>, tracing: Tracing) -> Self {
+    pub(crate) fn new(live: Arc<Live<Generation>>, metrics: Arc<Metrics>, tracing: Tracing) -> Self {
         Self { live, metrics, tracing }
     }
 }
@@ -50,10 +50,6 @@ impl Exchanges for LlmExchanges {
             tracing: self.tracing,
             phase: Phase::Opened,
         })
-    }
-
-    fn options(&self) -> Arc<Options> {
-        self.live.load().options.clone()
     }
 }
 
@@ -174,12 +170,12 @@ impl Exchange for LlmExchange {
             Phase::Opened | Phase::Responding(_) => (None, None),
         };
         let answer = immediate::fault(fault, dialect, request_id);
-        self.metrics.refused("", fault.name());
+        self.metrics.fault(fault);
         answer
     }
 
     fn refuse(&mut self, head: &RequestHead, fault: Fault) -> Immediate {
-        self.metrics.refused("", fault.name());
+        self.metrics.fault(fault);
         immediate::fault(fault, immediate::wire(head), head.headers.get("x-request-id"))
     }
 }

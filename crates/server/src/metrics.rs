@@ -17,6 +17,7 @@ use axum::routing::get;
 use families::{Decisions, Models, Plugins, Process, Selection, Signals};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, text};
+use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use std::fmt;
@@ -27,7 +28,7 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 /// Every metric of the process.
 pub struct Metrics {
     registry: Registry,
-    observed: Observed,
+    observed: Readings,
     known: Mutex<handles::Known>,
     /// Requests, by model.
     pub models: Models,
@@ -54,7 +55,7 @@ impl Metrics {
     #[must_use]
     pub fn new() -> Self {
         let mut registry = Registry::default();
-        let observed = Observed::default();
+        let observed = Readings::default();
         registry.register_collector(Box::new(observed.clone()));
         Self {
             models: Models::register(&mut registry),
@@ -69,14 +70,16 @@ impl Metrics {
         }
     }
 
-    /// A gauge that is read when somebody scrapes.
-    pub fn observe(&self, name: &'static str, help: &'static str, read: impl Fn() -> usize + Send + Sync + 'static) {
-        let mut gauges = self.observed.0.lock().unwrap_or_else(PoisonError::into_inner);
-        gauges.push(Gauge {
-            name,
-            help,
-            read: Box::new(read),
-        });
+    /// A number that is read when somebody scrapes.
+    pub fn observe(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        kind: Observed,
+        read: impl Fn() -> u64 + Send + Sync + 'static,
+    ) {
+        let mut readings = self.observed.0.lock().unwrap_or_else(PoisonError::into_inner);
+        readings.push(Reading { name, help, kind, read: Box::new(read) });
     }
 
     /// All metrics in OpenMetrics text.
@@ -99,27 +102,47 @@ pub fn router(metrics: Arc<Metrics>) -> Router {
     Router::new().route("/metrics", get(handler))
 }
 
-#[derive(Clone, Default)]
-struct Observed(Arc<Mutex<Vec<Gauge>>>);
-
-struct Gauge {
-    name: &'static str,
-    help: &'static str,
-    read: Box<dyn Fn() -> usize + Send + Sync>,
+/// How a number that is read on demand behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Observed {
+    /// Goes up and down.
+    Gauge,
+    /// Only grows.
+    Counter,
 }
 
-impl fmt::Debug for Observed {
+#[derive(Clone, Default)]
+struct Readings(Arc<Mutex<Vec<Reading>>>);
+
+struct Reading {
+    name: &'static str,
+    help: &'static str,
+    kind: Observed,
+    read: Box<dyn Fn() -> u64 + Send + Sync>,
+}
+
+impl fmt::Debug for Readings {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        to.write_str("Observed")
+        to.write_str("Readings")
     }
 }
 
-impl Collector for Observed {
+impl Collector for Readings {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        for gauge in &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            let value = ConstGauge::new(i64::try_from((gauge.read)()).unwrap_or(i64::MAX));
-            let metric = encoder.encode_descriptor(gauge.name, gauge.help, None, value.metric_type())?;
-            value.encode(metric)?;
+        for reading in &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            let value = (reading.read)();
+            match reading.kind {
+                Observed::Gauge => {
+                    let value = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+                    let metric = encoder.encode_descriptor(reading.name, reading.help, None, value.metric_type())?;
+                    value.encode(metric)?;
+                }
+                Observed::Counter => {
+                    let value = ConstCounter::new(value);
+                    let metric = encoder.encode_descriptor(reading.name, reading.help, None, value.metric_type())?;
+                    value.encode(metric)?;
+                }
+            }
         }
         Ok(())
     }

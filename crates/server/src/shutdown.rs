@@ -58,6 +58,8 @@ pub struct Running {
     pub open: Box<dyn Fn() -> usize + Send + Sync>,
     /// Writes out what is buffered (spans, records); blocking.
     pub flush: Box<dyn FnOnce() + Send>,
+    /// Ends exchanges that the grace period did not suffice for, with an error that their gateways see.
+    pub cut: Box<dyn FnOnce() + Send>,
 }
 
 /// How a shutdown went.
@@ -93,6 +95,7 @@ pub async fn run(running: Running, grace: Duration, force: impl Future<Output = 
         background,
         open,
         flush,
+        cut,
     } = running;
     let budget = Budget::of(grace);
     let orderly = async {
@@ -123,6 +126,9 @@ pub async fn run(running: Running, grace: Duration, force: impl Future<Output = 
         () = force => Outcome::Forced,
     };
     serving.stop.cancel();
+    if outcome != Outcome::Drained {
+        cut();
+    }
 
     tracing::info!(phase = 5, ?outcome, "shutdown: ending background tasks");
     background.stop.cancel();

@@ -45,7 +45,7 @@ pub fn trace_settings(file: &Path) -> Option<TraceSettings> {
     let document = config::load(&text, &super::variable).document?;
     let tracing = document.global.services.observability?.tracing?;
     let exporter = tracing.exporter.unwrap_or_default();
-    if tracing.enabled != Some(true) || exporter.endpoint.is_empty() {
+    if !tracing.enabled || exporter.endpoint.is_empty() {
         return None;
     }
     let sampling = tracing.sampling.map_or(1.0, |sampling| match sampling.kind.as_str() {

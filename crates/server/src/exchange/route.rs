@@ -5,7 +5,7 @@ use super::{Head, forward, identity, immediate};
 use crate::engine::Generation;
 use crate::metrics::Metrics;
 use bytes::Bytes;
-use dialects::{Dialect, Request};
+use dialects::Request;
 use extproc::{BodyReply, Immediate, ResponseInterest};
 use router::pipeline::{Call, Routed};
 use router::plan::surface::{ReplyHeader, ResponsePath};

@@ -1,7 +1,7 @@
 //! What happened to a request, counted under the right names.
 
 use super::Metrics;
-use super::families::{Fallback, ModelError, Model, Plugin, Selected, Stage};
+use super::families::{Fallback, Fault, Model, ModelError, Plugin, Selected, Stage};
 use router::plan::Facts;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +10,12 @@ impl Metrics {
     /// Merit or the upstream turned a request down. `model` is a name of the document, or empty.
     pub fn refused(&self, model: &str, reason: &'static str) {
         self.models.errors.get_or_create(&ModelError { model: model.into(), reason }).inc();
+    }
+
+    /// The protocol layer found a fault, and the client was told.
+    pub fn fault(&self, fault: extproc::Fault) {
+        self.process.faults.get_or_create(&Fault { fault: fault.name() }).inc();
+        self.refused("", fault.name());
     }
 
     /// The first token of a response came.

@@ -84,7 +84,7 @@ fn names_and_labels() {
             reason: "shed",
         })
         .inc();
-    metrics.observe("merit_exchange_open", "Open exchanges", || 5);
+    metrics.observe("merit_exchange_open", "Open exchanges", super::Observed::Gauge, || 5);
     shows(
         &metrics,
         &[

@@ -25,6 +25,7 @@ async fn world() -> World {
         readiness,
         serving: serving.clone(),
         background: background.clone(),
+        cut: Box::new(|| {}),
         open: {
             let open = Arc::clone(&open);
             Box::new(move || open.load(SeqCst))
