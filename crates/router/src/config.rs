@@ -1,5 +1,133 @@
-//! The v0.3 document as written: typed sections, every key known.
+//! The v0.3 routing document: its types, reading it strictly, and what is wrong with it.
+//!
+//! [`check`] does everything at once: parse YAML into one located tree, walk it against the schema that is generated
+//! from [`Document`], deserialise, validate, and list what is known but not implemented.
 
+pub mod algorithms;
+pub mod catalog;
+pub mod databases;
 pub mod decisions;
+mod environment;
+pub mod global;
+pub mod integrations;
+pub mod learned;
+mod loading;
+mod lookup;
+pub mod milvus;
+pub mod modules;
+pub mod plugins;
+mod problem;
 pub mod projections;
+pub mod providers;
+mod reach;
+mod reader;
+mod redact;
+pub mod retrieval;
+pub mod savings;
+mod scalar;
+mod schema;
+pub mod selectors;
+pub mod server;
+pub mod services;
 pub mod signals;
+pub mod stores;
+mod tree;
+mod unimplemented;
+mod validate;
+
+pub use loading::{Checked, Loaded, check, load};
+pub use lookup::{DEFAULT_RECIPE, Resolution};
+pub use problem::{Problem, Severity};
+pub use reach::Reach;
+pub use redact::{hash, redact};
+pub use schema::{schema, schema_text};
+pub use unimplemented::{Unimplemented, unimplemented};
+pub use validate::{validate, without_unusable};
+
+use decisions::{Boundary, Decision};
+use global::Global;
+use projections::Projections;
+use providers::{ModelCard, Providers};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use signals::Signals;
+
+/// A routing document.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Document {
+    /// Version of the layout: `v0.3`.
+    #[schemars(extend("examples" = ["v0.3"]))]
+    pub version: String,
+    /// Addresses of the gateway in front, for tools that render its configuration.
+    pub listeners: Vec<Listener>,
+    /// Models, endpoints, prices.
+    pub providers: Providers,
+    /// The default recipe.
+    pub routing: Routing,
+    /// Model names that ask for a recipe.
+    pub entrypoints: Vec<Entrypoint>,
+    /// Further recipes, each complete in itself.
+    pub recipes: Vec<Recipe>,
+    /// What holds for the process and all recipes.
+    pub global: Global,
+}
+
+/// An address of the gateway in front.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Listener {
+    /// Name.
+    pub name: String,
+    /// IP address.
+    pub address: String,
+    /// Port.
+    pub port: u16,
+    /// Time limit of a request, for example `300s`.
+    pub timeout: String,
+}
+
+/// A policy: signals, what is derived from them, and decisions.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Routing {
+    /// `priority` (the default) or `confidence`: which of several matching decisions wins.
+    #[schemars(extend("examples" = ["priority", "confidence"]))]
+    pub strategy: String,
+    /// What is known of models. Shared by all recipes.
+    #[serde(rename = "modelCards")]
+    pub model_cards: Vec<ModelCard>,
+    /// Signal rules by family.
+    pub signals: Signals,
+    /// Signals derived from signals.
+    pub projections: Projections,
+    /// Decisions.
+    pub decisions: Vec<Decision>,
+    /// Merit's own: limits that hold on every path.
+    pub boundaries: Vec<Boundary>,
+}
+
+/// Model names that ask for a recipe.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Entrypoint {
+    /// The names.
+    pub model_names: Vec<String>,
+    /// The recipe; `default` is the top-level `routing`.
+    pub recipe: String,
+}
+
+/// A named policy.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Recipe {
+    /// Unique name.
+    pub name: String,
+    /// Free text; the description of its entrypoints in `GET /v1/models`.
+    pub description: String,
+    /// The policy.
+    pub routing: Routing,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,12 @@
 //! `routing.decisions`: rule trees, candidates, algorithm, plugins.
 
+use super::algorithms::Algorithm;
+use super::plugins::Plugin;
 use super::signals::NumericPredicate;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// One decision.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -21,6 +25,23 @@ pub struct Decision {
     /// Candidate models, in order.
     #[serde(rename = "modelRefs")]
     pub model_refs: Vec<ModelRef>,
+    /// How one of several candidates is chosen; omitted means the first.
+    pub algorithm: Option<Algorithm>,
+    /// How learning may change the choice.
+    pub adaptations: Option<Adaptations>,
+    /// What is done to the request and its answer.
+    pub plugins: Vec<Plugin>,
+    /// What the decision says to caches and sessions.
+    pub emits: Vec<Emit>,
+    /// How answers of several models are rendered, in words.
+    pub output_contract: String,
+    /// The same, for machines.
+    pub output_contract_spec: Option<OutputContract>,
+    /// Loops of the policy language that this decision was compiled from.
+    #[serde(rename = "candidateIterations")]
+    pub candidate_iterations: Vec<CandidateIteration>,
+    /// Words for the operator's own use.
+    pub annotations: BTreeMap<String, Value>,
 }
 
 /// A tree of operators over leaves. An operator node has `operator` and `conditions`, a leaf has `type` and `name`.
@@ -28,6 +49,7 @@ pub struct Decision {
 #[serde(deny_unknown_fields, default)]
 pub struct RuleNode {
     /// `AND`, `OR` or `NOT`.
+    #[schemars(extend("examples" = ["AND", "OR", "NOT"]))]
     pub operator: String,
     /// Children of an operator node.
     pub conditions: Vec<RuleNode>,
@@ -41,6 +63,7 @@ pub struct RuleNode {
     /// Bounds on the signal's value instead of its match.
     pub predicate: Option<NumericPredicate>,
     /// `match` or `no_match` when the signal failed.
+    #[schemars(extend("enum" = ["match", "no_match"]))]
     pub on_error: String,
 }
 
@@ -60,4 +83,157 @@ pub struct ModelRef {
     pub reasoning_effort: String,
     /// Free text.
     pub reasoning_description: String,
+}
+
+/// How learning may change the choice.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Adaptations {
+    /// `apply`, `observe` or `bypass`, for both parts.
+    #[schemars(extend("enum" = ["apply", "observe", "bypass"]))]
+    pub mode: String,
+    /// Choice by outcomes.
+    pub adaptation: Option<AdaptationMode>,
+    /// Staying with a conversation's model.
+    pub protection: Option<ProtectionMode>,
+}
+
+/// How choice by outcomes acts on a decision.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdaptationMode {
+    /// `apply`, `observe` or `bypass`.
+    #[schemars(extend("enum" = ["apply", "observe", "bypass"]))]
+    pub mode: String,
+}
+
+/// How staying with a conversation's model acts on a decision.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProtectionMode {
+    /// `apply`, `observe` or `bypass`.
+    #[schemars(extend("enum" = ["apply", "observe", "bypass"]))]
+    pub mode: String,
+    /// Factor of the reasons to stay.
+    pub stability_weight: Option<f64>,
+    /// Lead that a switch needs.
+    pub switch_margin: Option<f64>,
+}
+
+/// What a decision says to caches and sessions.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Emit {
+    /// `retention`.
+    #[schemars(extend("enum" = ["retention"]))]
+    pub kind: String,
+    /// How long things are kept.
+    pub retention: Option<Retention>,
+}
+
+/// How long things are kept.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retention {
+    /// Write nothing to the cache.
+    pub drop: Option<bool>,
+    /// Lifetime of a cache entry in turns of 60 s.
+    pub ttl_turns: Option<u32>,
+    /// Reported in a header only.
+    pub keep_current_model: Option<bool>,
+    /// Reported in a header only.
+    pub prefer_prefix_retention: Option<bool>,
+}
+
+/// How answers of several models become one.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct OutputContract {
+    /// Kind of contract, for example `reference_selection` or `json_action`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What a selection refers to.
+    pub reference: Option<ContractReference>,
+    /// Where the result is found.
+    pub extract: Option<ContractExtract>,
+    /// Steps after that.
+    pub postprocess: Vec<ContractStep>,
+}
+
+/// What a selection refers to.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ContractReference {
+    /// Where the choices are.
+    pub source: String,
+    /// How a choice is named.
+    pub id_format: String,
+}
+
+/// Where a result is found.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ContractExtract {
+    /// How it is found.
+    pub mode: String,
+    /// Parts of the answer.
+    pub sources: Vec<String>,
+}
+
+/// A step of a contract.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ContractStep {
+    /// Kind of step.
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
+/// A loop of the policy language. Kept for tools; routing does not read it.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CandidateIteration {
+    /// Loop variable.
+    pub variable: String,
+    /// What it runs over.
+    pub source: String,
+    /// Models, if it runs over models.
+    pub models: Vec<ModelRef>,
+    /// What the loop gives.
+    pub outputs: Vec<IterationOutput>,
+}
+
+/// What a loop gives.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct IterationOutput {
+    /// Kind of output.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// A limit that holds on every path: where `when` holds, only the allowed models may be used.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Boundary {
+    /// Unique name.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// When it holds; omitted means always.
+    pub when: Option<RuleNode>,
+    /// What may be used then.
+    pub allow: Allowed,
+}
+
+/// Models that may be used: those named, and those at a named location.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Allowed {
+    /// Model names.
+    pub models: Vec<String>,
+    /// Words of `providers.models[].location`.
+    pub locations: Vec<String>,
 }

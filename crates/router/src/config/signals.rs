@@ -1,5 +1,9 @@
 //! `routing.signals`: one list per signal family.
 
+use super::learned::{
+    ClassifierRule, ComplexityRule, DomainRule, EmbeddingRule, JailbreakRule, KbRule, LabelRule, PiiRule,
+    PreferenceRule, ReaskRule,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -9,20 +13,44 @@ use serde::Deserialize;
 pub struct Signals {
     /// Words and patterns in the user's turn.
     pub keywords: Vec<KeywordRule>,
+    /// Similarity to example texts.
+    pub embeddings: Vec<EmbeddingRule>,
+    /// Topics.
+    pub domains: Vec<DomainRule>,
+    /// Does the turn need facts? Names: `needs_fact_check`, `no_fact_check_needed`.
+    pub fact_check: Vec<LabelRule>,
+    /// What the turn says of the last answer. Names: `satisfied`, `need_clarification`, `wrong_answer`, `want_different`.
+    pub user_feedbacks: Vec<LabelRule>,
+    /// Repeated questions.
+    pub reasks: Vec<ReaskRule>,
+    /// Expressed preferences.
+    pub preferences: Vec<PreferenceRule>,
     /// Language of the user's turn.
     pub language: Vec<LanguageRule>,
     /// Bands of the estimated token count.
     pub context: Vec<ContextRule>,
     /// Counts, densities and sequences in the user's turn.
     pub structure: Vec<StructureRule>,
+    /// Hard, medium or easy.
+    pub complexity: Vec<ComplexityRule>,
+    /// Text or images. Names: `AR`, `DIFFUSION`, `BOTH`.
+    pub modality: Vec<LabelRule>,
     /// Roles granted to authenticated users and groups.
     pub role_bindings: Vec<RoleBinding>,
+    /// Prompt injection and jailbreak attempts.
+    pub jailbreak: Vec<JailbreakRule>,
+    /// Personal data.
+    pub pii: Vec<PiiRule>,
+    /// Labels and groups of knowledge bases.
+    pub kb: Vec<KbRule>,
     /// Counts over messages and tools.
     pub conversation: Vec<ConversationRule>,
     /// Operational events named in the user's turn.
     pub events: Vec<EventRule>,
     /// Values of the request's `metadata` map.
     pub metadata: Vec<MetadataRule>,
+    /// Classifiers of the operator's own.
+    pub classifiers: Vec<ClassifierRule>,
 }
 
 /// A rule over keywords.
@@ -34,12 +62,14 @@ pub struct KeywordRule {
     /// Free text.
     pub description: String,
     /// `AND`, `OR` or `NOR`, upper case.
+    #[schemars(extend("examples" = ["AND", "OR", "NOR"]))]
     pub operator: String,
     /// Keywords or, with `method: regex`, patterns.
     pub keywords: Vec<String>,
     /// Compare case.
     pub case_sensitive: bool,
     /// Empty (literal), `regex`, `bm25` or `ngram`.
+    #[schemars(extend("examples" = ["regex", "bm25", "ngram"]))]
     pub method: String,
     /// Accept near spellings (literal and regex only).
     pub fuzzy_match: bool,

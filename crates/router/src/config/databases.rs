@@ -1,0 +1,202 @@
+//! Connections to databases, as the stores and services write them. One type per database: each place reads its own keys.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// A Redis server or cluster.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RedisStore {
+    /// `host:port`.
+    pub address: String,
+    /// Password.
+    #[schemars(extend("writeOnly" = true))]
+    pub password: String,
+    /// Database number.
+    pub db: u32,
+    /// Database number, where the place calls it so.
+    pub database: u32,
+    /// Prefix of keys.
+    pub key_prefix: String,
+    /// Use a cluster.
+    pub cluster_mode: bool,
+    /// Its nodes.
+    pub cluster_addresses: Vec<String>,
+    /// Connections.
+    pub pool_size: u32,
+    /// Idle connections at least.
+    pub min_idle_conns: u32,
+    /// Retries.
+    pub max_retries: u32,
+    /// Time limit of connecting, seconds.
+    pub dial_timeout: u32,
+    /// Time limit of reading, seconds.
+    pub read_timeout: u32,
+    /// Time limit of writing, seconds.
+    pub write_timeout: u32,
+    /// Use TLS.
+    pub use_tls: bool,
+    /// Take any certificate.
+    pub tls_skip_verify: bool,
+    /// Use TLS, where the place calls it so.
+    pub tls_enabled: bool,
+    /// Client certificate.
+    pub tls_cert_path: String,
+    /// Its key.
+    pub tls_key_path: String,
+    /// Certificate authority.
+    pub tls_ca_path: String,
+    /// File with more settings.
+    pub config_path: String,
+}
+
+/// A cache on Redis.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RedisCache {
+    /// Use it.
+    pub enabled: bool,
+    /// `host:port`.
+    pub address: String,
+    /// Lifetime.
+    pub ttl_seconds: u64,
+    /// Database number.
+    pub db: u32,
+    /// Prefix of keys.
+    pub key_prefix: String,
+    /// Password.
+    #[schemars(extend("writeOnly" = true))]
+    pub password: String,
+}
+
+/// A PostgreSQL database.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PostgresStore {
+    /// Host.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Database.
+    pub database: String,
+    /// User.
+    pub user: String,
+    /// Password.
+    #[schemars(extend("writeOnly" = true))]
+    pub password: String,
+    /// TLS mode, for example `disable` or `verify-full`.
+    pub ssl_mode: String,
+    /// Connections at most.
+    pub max_open_conns: u32,
+    /// Idle connections at most.
+    pub max_idle_conns: u32,
+    /// Seconds that a connection lives.
+    pub conn_max_lifetime: u64,
+    /// Table.
+    pub table_name: String,
+}
+
+/// A Valkey server.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ValkeyStore {
+    /// Host.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Database number.
+    pub database: u32,
+    /// Password.
+    #[schemars(extend("writeOnly" = true))]
+    pub password: String,
+    /// Time limit, seconds.
+    pub timeout: u32,
+    /// Time limit of connecting, seconds.
+    pub connect_timeout: u32,
+    /// Prefix of collections.
+    pub collection_prefix: String,
+    /// Index.
+    pub index_name: String,
+    /// Dimensions.
+    pub dimension: u32,
+    /// Distance.
+    #[schemars(extend("enum" = ["COSINE", "L2", "IP"]))]
+    pub metric_type: String,
+    /// M of the index.
+    pub index_m: u32,
+    /// efConstruction of the index.
+    pub index_ef_construction: u32,
+    /// Use TLS.
+    pub tls_enabled: bool,
+    /// Certificate authority.
+    pub tls_ca_path: String,
+    /// Take any certificate.
+    pub tls_insecure_skip_verify: bool,
+}
+
+/// A Qdrant server.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct QdrantStore {
+    /// Host.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Credential.
+    #[schemars(extend("writeOnly" = true))]
+    pub api_key: String,
+    /// Use TLS.
+    pub use_tls: bool,
+    /// Time limit of connecting, seconds.
+    pub connect_timeout: u32,
+    /// Collection.
+    pub collection: String,
+    /// Collection, where the place calls it so.
+    pub collection_name: String,
+    /// Prefix of collections.
+    pub collection_prefix: String,
+    /// Dimensions.
+    pub dimension: u32,
+}
+
+/// A Milvus server, in short.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MilvusStore {
+    /// `host:port`.
+    pub address: String,
+    /// User.
+    pub username: String,
+    /// Password.
+    #[schemars(extend("writeOnly" = true))]
+    pub password: String,
+    /// Collection.
+    pub collection: String,
+    /// Collection, where the place calls it so.
+    pub collection_name: String,
+    /// Consistency.
+    pub consistency_level: String,
+    /// Shards.
+    pub shard_num: u32,
+    /// Dimensions.
+    pub dimension: u32,
+    /// Partitions.
+    pub num_partitions: u32,
+}
+
+/// A Llama Stack server.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LlamaStack {
+    /// URL.
+    pub endpoint: String,
+    /// Credential.
+    #[schemars(extend("writeOnly" = true))]
+    pub auth_token: String,
+    /// Embedding model.
+    pub embedding_model: String,
+    /// Time limit.
+    pub request_timeout_seconds: u32,
+    /// Kind of search.
+    pub search_type: String,
+}

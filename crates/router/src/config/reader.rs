@@ -1,0 +1,325 @@
+//! The walk of a located tree along the schema: every fault of form at once, and each scalar as its place wants it.
+
+use super::environment::substitute;
+use super::problem::{Problem, Severity, suggestion};
+use super::scalar;
+use super::schema::{SCHEMA, branch, resolve, tags};
+use super::tree::{Entry, Mark, Node, NodeKind, push_key};
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+/// Walks a tree by the document's schema: the JSON value, and `problems` with those found here.
+pub(super) fn read(
+    tree: Option<&Node>,
+    problems: Vec<Problem>,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> (Option<Value>, Vec<Problem>) {
+    let mut reader = Reader {
+        env,
+        problems,
+        path: String::new(),
+    };
+    let value = tree.and_then(|root| reader.value(root, &SCHEMA));
+    (value, reader.problems)
+}
+
+struct Reader<'a> {
+    env: &'a dyn Fn(&str) -> Option<String>,
+    problems: Vec<Problem>,
+    path: String,
+}
+
+impl Reader<'_> {
+    /// The node as the schema wants it; `None` if it is null or faulty.
+    fn value(&mut self, node: &Node, schema: &'static Value) -> Option<Value> {
+        let schema = resolve(schema);
+        if let Some(branches) = schema.get("oneOf").and_then(Value::as_array) {
+            return self.choice(node, branches);
+        }
+        let wanted = wanted(schema);
+        match (&node.kind, wanted) {
+            (NodeKind::Scalar { text, plain }, _) => self.scalar(node.mark, (text, *plain), schema),
+            (_, "") => Some(self.free(node)),
+            (NodeKind::List(items), "array") => Some(self.list(items, schema.get("items").unwrap_or(&Value::Null))),
+            (NodeKind::Map(entries), "object") => Some(Value::Object(self.object(entries, schema))),
+            (kind, wanted) => {
+                let found = if matches!(kind, NodeKind::List(_)) {
+                    "a list"
+                } else {
+                    "a mapping"
+                };
+                self.error(node.mark, format!("expected {}, found {found}", words(wanted)));
+                None
+            }
+        }
+    }
+
+    fn list(&mut self, items: &[Arc<Node>], schema: &'static Value) -> Value {
+        let mut values = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            let length = self.path.len();
+            self.path.push_str(&format!("[{index}]"));
+            let before = self.problems.len();
+            // A faulty item keeps its place, so that paths into the typed document stay those of the text.
+            match self.value(item, schema) {
+                Some(value) => values.push(value),
+                None => values.extend(self.blank(item.mark, schema, before)),
+            }
+            self.path.truncate(length);
+        }
+        Value::Array(values)
+    }
+
+    fn blank(&mut self, mark: Mark, schema: &'static Value, before: usize) -> Option<Value> {
+        let schema = resolve(schema);
+        if self.problems.len() == before && wanted(schema) != "string" {
+            self.error(mark, "an empty list item");
+        }
+        match wanted(schema) {
+            "object" => Some(Value::Object(Map::new())),
+            "string" => Some(Value::from("")),
+            _ => None,
+        }
+    }
+
+    fn object(&mut self, entries: &[Entry], schema: &'static Value) -> Map<String, Value> {
+        let properties = schema.get("properties").and_then(Value::as_object);
+        let others = schema.get("additionalProperties").filter(|others| !others.is_boolean());
+        let free = properties.is_none() && others.is_none();
+        let mut object = Map::new();
+        for entry in entries {
+            let length = self.path.len();
+            push_key(&mut self.path, &entry.key);
+            let known = properties.and_then(|known| known.get(&entry.key)).or(others);
+            let value = match known {
+                Some(schema) => self.value(&entry.value, schema),
+                None if free => Some(self.free(&entry.value)),
+                None => {
+                    self.unknown(entry, properties, length == 0);
+                    None
+                }
+            };
+            object.extend(value.map(|value| (entry.key.clone(), value)));
+            self.path.truncate(length);
+        }
+        object
+    }
+
+    fn unknown(&mut self, entry: &Entry, properties: Option<&Map<String, Value>>, top: bool) {
+        let known = properties
+            .into_iter()
+            .flat_map(|known| known.keys().map(String::as_str));
+        let mut message = format!("unknown key `{}`{}", entry.key, suggestion(&entry.key, known));
+        if top && LEGACY.contains(&entry.key.as_str()) {
+            message = format!(
+                "`{}` belongs to a layout before v0.3; convert the document with the reference's `vllm-sr config migrate`",
+                entry.key
+            );
+        }
+        self.error(entry.mark, message);
+    }
+
+    /// A list of words, or of blocks told apart by `type`.
+    fn choice(&mut self, node: &Node, branches: &'static [Value]) -> Option<Value> {
+        let NodeKind::Map(entries) = &node.kind else {
+            let NodeKind::Scalar { text, plain } = &node.kind else {
+                self.error(node.mark, "expected a word or a mapping, found a list");
+                return None;
+            };
+            let text = self.text(node.mark, text, *plain)?.0;
+            let known: Vec<&str> = branches
+                .iter()
+                .filter_map(|branch| branch.get("const")?.as_str())
+                .collect();
+            if known.contains(&text.as_str()) {
+                return Some(Value::from(text));
+            }
+            let message = match known.is_empty() {
+                true => format!("expected a mapping with `type`, found `{text}`"),
+                false => format!("`{text}` is not known here{}", suggestion(&text, known)),
+            };
+            self.error(node.mark, message);
+            return None;
+        };
+        self.tagged(node.mark, entries, branches)
+    }
+
+    fn tagged(&mut self, mark: Mark, entries: &[Entry], branches: &'static [Value]) -> Option<Value> {
+        let tag = entries.iter().find(|entry| entry.key == "type");
+        let Some((Entry { value, .. }, NodeKind::Scalar { text, .. })) = tag.map(|tag| (tag, &tag.value.kind)) else {
+            self.error(mark, "`type` is missing");
+            return None;
+        };
+        let Some(branch) = branch(branches, text) else {
+            let known: Vec<&str> = branches.iter().flat_map(tags).collect();
+            let length = self.path.len();
+            self.path.push_str(".type");
+            self.error(value.mark, format!("unknown type `{text}`{}", suggestion(text, known)));
+            self.path.truncate(length);
+            return None;
+        };
+        let mut object = self.object(entries, branch);
+        object
+            .entry("configuration")
+            .or_insert_with(|| Value::Object(Map::new()));
+        Some(Value::Object(object))
+    }
+
+    fn free(&mut self, node: &Node) -> Value {
+        match &node.kind {
+            NodeKind::Scalar { text, plain } => match self.text(node.mark, text, *plain) {
+                Some((text, plain)) => scalar::free(&text, plain),
+                None => Value::Null,
+            },
+            NodeKind::List(items) => {
+                let values: Vec<Value> = items.iter().map(|item| self.free(item)).collect();
+                Value::Array(values)
+            }
+            NodeKind::Map(entries) => {
+                let pairs = entries.iter().map(|entry| (entry.key.clone(), self.free(&entry.value)));
+                Value::Object(pairs.collect())
+            }
+        }
+    }
+
+    fn scalar(&mut self, mark: Mark, (text, plain): (&str, bool), schema: &Value) -> Option<Value> {
+        let (text, loose) = self.text(mark, text, plain)?;
+        if scalar::is_null(&text, plain) {
+            return None;
+        }
+        let value = match wanted(schema) {
+            "" => return Some(scalar::free(&text, plain)),
+            "string" => return self.word(mark, text, schema),
+            "boolean" if loose => scalar::boolean(&text).map(Value::from),
+            "integer" if loose => return self.integer(mark, &text, schema),
+            "number" if loose => scalar::json_number(&text).map(Value::Number),
+            _ => None,
+        };
+        if value.is_none() {
+            let quoted = if loose { "" } else { " in quotes" };
+            self.error(
+                mark,
+                format!("expected {}, found `{}`{quoted}", words(wanted(schema)), shorten(&text)),
+            );
+        }
+        value
+    }
+
+    fn word(&mut self, mark: Mark, text: String, schema: &Value) -> Option<Value> {
+        let known = schema.get("enum").and_then(Value::as_array);
+        let Some(known) = known.filter(|known| !known.iter().any(|word| word == &text)) else {
+            return Some(Value::from(text));
+        };
+        if !text.is_empty() {
+            let known = known.iter().filter_map(Value::as_str);
+            self.error(
+                mark,
+                format!("`{}` is not known here{}", shorten(&text), suggestion(&text, known)),
+            );
+        }
+        None
+    }
+
+    fn integer(&mut self, mark: Mark, text: &str, schema: &Value) -> Option<Value> {
+        let bound = |key: &str| schema.get(key).and_then(Value::as_f64);
+        let Some(value) = scalar::integer(text) else {
+            self.error(mark, format!("expected a whole number, found `{}`", shorten(text)));
+            return None;
+        };
+        let low = bound("minimum").is_some_and(|minimum| (value as f64) < minimum);
+        let high = bound("maximum").is_some_and(|maximum| (value as f64) > maximum);
+        let number = scalar::json_number(text).filter(|_| !low && !high);
+        if number.is_none() {
+            self.error(mark, format!("{text} is out of range"));
+        }
+        if scalar::is_old_octal(text) {
+            let message = format!("`{text}` reads as octal, that is {value}; write {value} or drop the leading zero");
+            self.push(mark, Severity::Warning, message);
+        }
+        number.map(Value::Number)
+    }
+
+    /// The text with variables replaced, and whether it may be read as more than text.
+    fn text(&mut self, mark: Mark, text: &str, plain: bool) -> Option<(String, bool)> {
+        let done = substitute(text, self.env);
+        for name in &done.missing {
+            let message =
+                format!("the environment variable `{name}` is not set; set it, or write `${{{name}:-default}}`");
+            self.push(mark, Severity::Error, message);
+        }
+        if let Some(kept) = &done.suspicious {
+            let message = format!("`{kept}` is kept as text: names of environment variables are upper case");
+            self.push(mark, Severity::Note, message);
+        }
+        done.missing
+            .is_empty()
+            .then(|| (done.text.into_owned(), plain || done.replaced))
+    }
+
+    fn error(&mut self, mark: Mark, message: impl Into<String>) {
+        self.push(mark, Severity::Error, message.into());
+    }
+
+    fn push(&mut self, mark: Mark, severity: Severity, message: String) {
+        self.problems.push(Problem {
+            path: self.path.clone(),
+            line: mark.line,
+            column: mark.column,
+            severity,
+            message,
+        });
+    }
+}
+
+/// Top-level keys of the layouts before v0.3.
+const LEGACY: [&str; 17] = [
+    "api",
+    "bert_model",
+    "categories",
+    "classifier",
+    "decisions",
+    "default_model",
+    "embedding_models",
+    "keyword_rules",
+    "model_config",
+    "observability",
+    "prompt_guard",
+    "reasoning_families",
+    "router_replay",
+    "semantic_cache",
+    "signals",
+    "tools",
+    "vllm_endpoints",
+];
+
+/// The schema's type, `""` if it takes anything.
+fn wanted(schema: &Value) -> &str {
+    match schema.get("type") {
+        Some(Value::String(name)) => name,
+        Some(Value::Array(names)) => names
+            .iter()
+            .filter_map(Value::as_str)
+            .find(|name| *name != "null")
+            .unwrap_or_default(),
+        _ => "",
+    }
+}
+
+fn words(wanted: &str) -> &'static str {
+    match wanted {
+        "array" => "a list",
+        "object" => "a mapping",
+        "boolean" => "true or false",
+        "integer" => "a whole number",
+        "number" => "a number",
+        _ => "text",
+    }
+}
+
+fn shorten(text: &str) -> String {
+    let mut short: String = text.chars().take(40).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}

@@ -1,0 +1,131 @@
+//! A document as it may be shown, and its digest.
+
+use super::schema::{SCHEMA, branch, resolve};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+
+/// What stands in place of a secret.
+const HIDDEN: &str = "[redacted]";
+/// Keys that hold secrets wherever they appear, also where the document is free-form.
+const SECRET_KEYS: [&str; 9] = [
+    "access_key",
+    "api_key",
+    "auth_token",
+    "authorization",
+    "credentials",
+    "password",
+    "secret",
+    "secret_key",
+    "token",
+];
+
+/// The document without its secrets: what the schema marks `writeOnly`, keys named like secrets, and user information in
+/// URLs. Empty secrets stay empty, so that one sees whether any is set.
+#[must_use]
+pub fn redact(value: &Value) -> Value {
+    visible(value, &SCHEMA)
+}
+
+/// SHA-256 of the document with sorted keys and no white space, in hexadecimal: the same for documents that say the same.
+#[must_use]
+pub fn hash(value: &Value) -> String {
+    let mut text = String::new();
+    canonical(value, &mut text);
+    let mut hex = String::with_capacity(64);
+    for byte in Sha256::digest(text.as_bytes()) {
+        // Writing to a string does not fail.
+        let _ignored = write!(hex, "{byte:02x}");
+    }
+    hex
+}
+
+fn visible(value: &Value, schema: &'static Value) -> Value {
+    let schema = resolve(schema);
+    match value {
+        Value::Object(fields) => {
+            let tag = fields.get("type").and_then(Value::as_str).unwrap_or_default();
+            let branches = schema.get("oneOf").and_then(Value::as_array);
+            let schema = branches.and_then(|branches| branch(branches, tag)).unwrap_or(schema);
+            Value::Object(
+                fields
+                    .iter()
+                    .map(|(key, value)| (key.clone(), field(key, value, schema)))
+                    .collect(),
+            )
+        }
+        Value::Array(items) => {
+            let schema = schema.get("items").unwrap_or(&Value::Null);
+            Value::Array(items.iter().map(|item| visible(item, schema)).collect())
+        }
+        Value::String(text) => Value::from(without_user(text)),
+        other => other.clone(),
+    }
+}
+
+fn field(key: &str, value: &Value, schema: &'static Value) -> Value {
+    let known = schema.get("properties").and_then(|properties| properties.get(key));
+    let known = known
+        .or_else(|| schema.get("additionalProperties"))
+        .unwrap_or(&Value::Null);
+    let marked = known.get("writeOnly") == Some(&Value::Bool(true));
+    let named = SECRET_KEYS.contains(&key.to_lowercase().as_str());
+    match marked || named {
+        true => hidden(value),
+        false => visible(value, known),
+    }
+}
+
+fn hidden(value: &Value) -> Value {
+    match value {
+        Value::String(text) if text.is_empty() => Value::from(""),
+        Value::Null | Value::Bool(_) => value.clone(),
+        Value::Object(fields) => {
+            let fields: Map<_, _> = fields.iter().map(|(key, value)| (key.clone(), hidden(value))).collect();
+            Value::Object(fields)
+        }
+        Value::Array(items) => Value::Array(items.iter().map(hidden).collect()),
+        Value::String(_) | Value::Number(_) => Value::from(HIDDEN),
+    }
+}
+
+/// `scheme://user:password@host` loses its user information.
+fn without_user(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return text.to_owned();
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    match authority.rsplit_once('@') {
+        Some((user, _)) if !scheme.contains(char::is_whitespace) => {
+            let host = rest.strip_prefix(user).unwrap_or(rest);
+            format!("{scheme}://{HIDDEN}{host}")
+        }
+        _ => text.to_owned(),
+    }
+}
+
+fn canonical(value: &Value, out: &mut String) {
+    match value {
+        Value::Object(fields) => {
+            let mut fields: Vec<_> = fields.iter().collect();
+            fields.sort_by_key(|(key, _)| *key);
+            out.push('{');
+            for (index, (key, value)) in fields.into_iter().enumerate() {
+                out.push_str(if index > 0 { "," } else { "" });
+                out.push_str(&Value::from(key.as_str()).to_string());
+                out.push(':');
+                canonical(value, out);
+            }
+            out.push('}');
+        }
+        Value::Array(items) => {
+            out.push('[');
+            for (index, item) in items.iter().enumerate() {
+                out.push_str(if index > 0 { "," } else { "" });
+                canonical(item, out);
+            }
+            out.push(']');
+        }
+        other => out.push_str(&other.to_string()),
+    }
+}

@@ -1,0 +1,115 @@
+//! Merit's own keys of `global`: trust, limits, evaluation, energy.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Listeners, limits and trust of the process.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    /// `route` (no response phase) or `observe` (response headers, and bodies where they are needed).
+    #[schemars(extend("enum" = ["route", "observe"]))]
+    pub profile: String,
+    /// The external-processing listener.
+    pub extproc: ExtProc,
+    /// Request headers that state who calls. Listed only where a proxy in front removes the clients' own copies.
+    pub trusted_identity_headers: Vec<String>,
+    /// User ids that may ask for debug headers.
+    pub debug_principals: Vec<String>,
+    /// Request headers that carry the chosen model to Envoy's routes.
+    pub routing_headers: Vec<String>,
+    /// Regular expressions; a user message or block that matches one as a whole is a client's wrapper and passed over.
+    pub wrapper_patterns: Vec<String>,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        let list = |items: &[&str]| items.iter().map(|&item| item.to_owned()).collect();
+        Self {
+            profile: "route".to_owned(),
+            extproc: ExtProc::default(),
+            trusted_identity_headers: Vec::new(),
+            debug_principals: Vec::new(),
+            routing_headers: list(&["x-selected-model", "x-gateway-model-name", "x-ai-eg-model"]),
+            wrapper_patterns: list(&[
+                r"(?s)\s*<system-reminder>.*</system-reminder>\s*",
+                r"(?s)\s*<environment_context>.*</environment_context>\s*",
+                r"(?s)\s*<skills_instructions>.*</skills_instructions>\s*",
+                r"(?s)\s*<user_instructions>.*</user_instructions>\s*",
+                r"(?s)\s*<permissions instructions>.*</permissions instructions>\s*",
+                r"(?s)\s*Continue from the tool evidence\..*",
+                r"(?s)\s*Continue the same Elephant Agent turn.*",
+            ]),
+        }
+    }
+}
+
+/// The external-processing listener.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ExtProc {
+    /// Body mode to assume where Envoy does not say.
+    #[schemars(extend("enum" = ["none", "buffered", "buffered_partial", "streamed", "full_duplex_streamed"]))]
+    pub assume_mode: String,
+    /// What is at the other end: `envoy` or `agentgateway`, whose streams are never ended early.
+    #[schemars(extend("enum" = ["envoy", "agentgateway"]))]
+    pub peer: String,
+    /// Time to decide under full duplex, milliseconds.
+    pub deadline_ms: u64,
+    /// Time to decide under BUFFERED, whose gateways wait 200 ms, milliseconds.
+    pub buffered_deadline_ms: u64,
+    /// Largest request body, bytes.
+    pub body_limit_bytes: u64,
+    /// All request bodies held together, bytes.
+    pub total_buffered_bytes: u64,
+    /// Exchanges at a time.
+    pub max_streams: u32,
+    /// Send immediate answers as streams where Envoy can take them.
+    pub streamed_immediate: bool,
+}
+
+impl Default for ExtProc {
+    fn default() -> Self {
+        Self {
+            assume_mode: "buffered".to_owned(),
+            peer: "envoy".to_owned(),
+            deadline_ms: 2_000,
+            buffered_deadline_ms: 150,
+            body_limit_bytes: 32 << 20,
+            total_buffered_bytes: 512 << 20,
+            max_streams: 10_000,
+            streamed_immediate: false,
+        }
+    }
+}
+
+/// How signals are evaluated.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Evaluation {
+    /// `lazy` stops when nothing more can change the result; `full` evaluates every signal. The decision is the same.
+    #[schemars(extend("enum" = ["lazy", "full"]))]
+    pub mode: String,
+}
+
+impl Default for Evaluation {
+    fn default() -> Self {
+        Self {
+            mode: "lazy".to_owned(),
+        }
+    }
+}
+
+/// The energy ledger.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Energy {
+    /// Keep it.
+    pub enabled: bool,
+    /// Factor from accelerator to site (power usage effectiveness); 0 means 1.
+    pub pue: f64,
+    /// Grams of CO2 equivalent per kilowatt-hour; 0 means that none is reported.
+    pub carbon_intensity: f64,
+    /// Where `carbon_intensity` is from.
+    pub carbon_source: String,
+}

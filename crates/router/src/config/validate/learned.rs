@@ -1,0 +1,274 @@
+//! Signal rules that need a model.
+
+use super::{Findings, Scope, rules};
+use crate::config::problem::suggestion;
+use crate::report::Kind;
+use std::collections::HashMap;
+
+/// Labels of the topic model. A decision may name one without declaring a domain.
+pub(super) const DOMAIN_LABELS: [&str; 14] = [
+    "biology",
+    "business",
+    "chemistry",
+    "computer science",
+    "economics",
+    "engineering",
+    "health",
+    "history",
+    "law",
+    "math",
+    "other",
+    "philosophy",
+    "physics",
+    "psychology",
+];
+const FACT_LABELS: [&str; 2] = ["needs_fact_check", "no_fact_check_needed"];
+const FEEDBACK_LABELS: [&str; 4] = ["satisfied", "need_clarification", "wrong_answer", "want_different"];
+const MODALITIES: [&str; 3] = ["AR", "DIFFUSION", "BOTH"];
+
+pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
+    macro_rules! names {
+        ($($list:ident),*) => {
+            $(findings.names(&scope.at(concat!("signals.", stringify!($list))), scope.routing.signals.$list.iter().map(|rule| rule.name.as_str()));)*
+        };
+    }
+    names!(
+        embeddings,
+        domains,
+        fact_check,
+        user_feedbacks,
+        reasks,
+        preferences,
+        complexity,
+        modality,
+        jailbreak,
+        pii,
+        kb,
+        classifiers
+    );
+    labels(scope, Kind::FactCheck, &FACT_LABELS, findings);
+    labels(scope, Kind::UserFeedback, &FEEDBACK_LABELS, findings);
+    labels(scope, Kind::Modality, &MODALITIES, findings);
+    embeddings(scope, findings);
+    domains(scope, findings);
+    complexity(scope, findings);
+    safety(scope, findings);
+    knowledge(scope, findings);
+    classifiers(scope, findings);
+}
+
+fn labels(scope: &Scope<'_>, kind: Kind, known: &[&str], findings: &mut Findings) {
+    let section = crate::config::unimplemented::section(kind);
+    for (index, name) in super::declared(scope.routing, kind).into_iter().enumerate() {
+        let any_case = kind == Kind::Modality && known.iter().any(|label| label.eq_ignore_ascii_case(name));
+        if !name.is_empty() && !any_case && !known.contains(&name) {
+            let path = scope.at(&format!("signals.{section}[{index}].name"));
+            let hint = suggestion(name, known.iter().copied());
+            findings.error(path, format!("`{name}` is no label of this family{hint}"));
+        }
+    }
+}
+
+fn embeddings(scope: &Scope<'_>, findings: &mut Findings) {
+    let encoder = scope.document.global.model_catalog.embeddings.semantic.as_ref();
+    let model = encoder
+        .and_then(|encoder| encoder.embedding_config.as_ref())
+        .map_or("", |config| &config.model_type);
+    for (index, rule) in scope.routing.signals.embeddings.iter().enumerate() {
+        let path = scope.at(&format!("signals.embeddings[{index}]"));
+        if rule.candidates.is_empty() {
+            findings.warn(&path, "no candidates, so the rule never matches");
+        }
+        match rule.query_modality.as_str() {
+            "audio" => findings.warn(format!("{path}.query_modality"), "`audio` is known and never runs"),
+            "image" if model != "multimodal" => {
+                let message =
+                    "`image` needs `global.model_catalog.embeddings.semantic.embedding_config.model_type: multimodal`";
+                findings.warn(format!("{path}.query_modality"), message);
+            }
+            _ => {}
+        }
+        unit(&format!("{path}.threshold"), rule.threshold, findings);
+    }
+    for (index, rule) in scope.routing.signals.reasks.iter().enumerate() {
+        unit(
+            &scope.at(&format!("signals.reasks[{index}].threshold")),
+            rule.threshold,
+            findings,
+        );
+    }
+    for (index, rule) in scope.routing.signals.preferences.iter().enumerate() {
+        unit(
+            &scope.at(&format!("signals.preferences[{index}].threshold")),
+            rule.threshold,
+            findings,
+        );
+    }
+}
+
+fn unit(path: &str, threshold: f32, findings: &mut Findings) {
+    if !(-1.0..=1.0).contains(&threshold) {
+        findings.warn(
+            path,
+            format!("a threshold of {threshold} lies outside the scores' range"),
+        );
+    }
+}
+
+fn domains(scope: &Scope<'_>, findings: &mut Findings) {
+    let mut owners: HashMap<String, &str> = HashMap::new();
+    for (index, rule) in scope.routing.signals.domains.iter().enumerate() {
+        let path = scope.at(&format!("signals.domains[{index}]"));
+        for (index, label) in rule.mmlu_categories.iter().enumerate() {
+            let path = format!("{path}.mmlu_categories[{index}]");
+            let lower = label.to_lowercase();
+            if !DOMAIN_LABELS.contains(&lower.as_str()) {
+                let hint = suggestion(label, DOMAIN_LABELS);
+                findings.warn(
+                    &path,
+                    format!("`{label}` is no label of the standard topic model{hint}"),
+                );
+            }
+            if let Some(owner) = owners.insert(lower, &rule.name) {
+                findings.warn(
+                    path,
+                    format!("takes `{label}` away from the domain `{owner}`, which then never matches by it"),
+                );
+            }
+        }
+        for (index, score) in rule.model_scores.iter().enumerate() {
+            super::models::known_model(
+                scope.document,
+                &format!("{path}.model_scores[{index}].model"),
+                &score.model,
+                findings,
+            );
+        }
+        let decided = scope
+            .routing
+            .decisions
+            .iter()
+            .any(|decision| decision.name == rule.name);
+        if !rule.model_scores.is_empty() && !decided {
+            let message = format!(
+                "is read only by a decision that is called `{}`, and there is none",
+                rule.name
+            );
+            findings.note(format!("{path}.model_scores"), message);
+        }
+    }
+}
+
+fn complexity(scope: &Scope<'_>, findings: &mut Findings) {
+    for (index, rule) in scope.routing.signals.complexity.iter().enumerate() {
+        let path = scope.at(&format!("signals.complexity[{index}]"));
+        if rule.hard.candidates.is_empty() && rule.easy.candidates.is_empty() {
+            findings.warn(&path, "no candidates, so every turn is `medium`");
+        }
+        if rule.threshold < 0.0 {
+            findings.error(
+                format!("{path}.threshold"),
+                "a negative threshold makes turns hard and easy at once",
+            );
+        } else if rule.threshold > 0.5 {
+            let message = format!(
+                "the difference of two similarities seldom exceeds 0.4, so at {} nearly every turn is `medium`; 0.05 to 0.2 is usual",
+                rule.threshold
+            );
+            findings.note(format!("{path}.threshold"), message);
+        }
+        if let Some(composer) = &rule.composer {
+            if rule.name.contains(':') {
+                findings.warn(format!("{path}.name"), "with a composer, a name with `:` never matches");
+            }
+            rules::composer(scope, &format!("{path}.composer"), composer, findings);
+        }
+    }
+}
+
+fn safety(scope: &Scope<'_>, findings: &mut Findings) {
+    for (index, rule) in scope.routing.signals.jailbreak.iter().enumerate() {
+        let path = scope.at(&format!("signals.jailbreak[{index}]"));
+        if rule.method == "hybrid" {
+            findings.note(
+                format!("{path}.method"),
+                "`hybrid` runs the model alone, as in the reference; the pattern lists are not read",
+            );
+        }
+        if rule.method == "contrastive" && rule.benign_patterns.is_empty() {
+            findings.warn(
+                &path,
+                "without `benign_patterns` the score is the similarity plus 1, so every request matches",
+            );
+        }
+        if rule.method == "contrastive" && rule.jailbreak_patterns.is_empty() {
+            findings.warn(&path, "without `jailbreak_patterns` nothing matches");
+        }
+        if rule.threshold == 0.0 && rule.method != "contrastive" {
+            findings.note(
+                &path,
+                "`threshold` is omitted: the module's is taken, where the reference takes 0",
+            );
+        }
+        unit(&format!("{path}.threshold"), rule.threshold, findings);
+    }
+    for (index, rule) in scope.routing.signals.pii.iter().enumerate() {
+        let path = scope.at(&format!("signals.pii[{index}]"));
+        if rule.threshold == 0.0 {
+            findings.note(
+                &path,
+                "`threshold` is omitted: the module's is taken, where the reference takes 0",
+            );
+        }
+        unit(&format!("{path}.threshold"), rule.threshold, findings);
+    }
+}
+
+fn knowledge(scope: &Scope<'_>, findings: &mut Findings) {
+    let bases = &scope.document.global.model_catalog.kbs;
+    for (index, rule) in scope.routing.signals.kb.iter().enumerate() {
+        let path = scope.at(&format!("signals.kb[{index}]"));
+        let Some(base) = bases.iter().find(|base| base.name == rule.kb) else {
+            let hint = suggestion(&rule.kb, bases.iter().map(|base| base.name.as_str()));
+            findings.error(
+                format!("{path}.kb"),
+                format!("no knowledge base is called `{}`{hint}", rule.kb),
+            );
+            continue;
+        };
+        let value = &rule.target.value;
+        match rule.target.kind.as_str() {
+            "" => findings.error(format!("{path}.target"), "`kind` is missing; known: label, group"),
+            "group" if !base.groups.contains_key(value) => {
+                let hint = suggestion(value, base.groups.keys().map(String::as_str));
+                findings.error(
+                    format!("{path}.target.value"),
+                    format!("`{}` has no group `{value}`{hint}", base.name),
+                );
+            }
+            _ => {}
+        }
+    }
+}
+
+fn classifiers(scope: &Scope<'_>, findings: &mut Findings) {
+    let external = &scope.document.global.model_catalog.external;
+    for (index, rule) in scope.routing.signals.classifiers.iter().enumerate() {
+        let path = scope.at(&format!("signals.classifiers[{index}]"));
+        match rule.kind.as_str() {
+            "" => findings.error(&path, "`type` is missing; known: local, llm"),
+            "local" if rule.model_path.is_empty() => findings.error(&path, "a `local` classifier needs `model_path`"),
+            "llm" if !external.iter().any(|model| model.name == rule.model) => {
+                let hint = suggestion(&rule.model, external.iter().map(|model| model.name.as_str()));
+                findings.error(
+                    format!("{path}.model"),
+                    format!("no external model is called `{}`{hint}", rule.model),
+                );
+            }
+            _ => {}
+        }
+        if rule.labels.len() < 2 {
+            findings.error(&path, "`labels` names at least two labels");
+        }
+    }
+}
