@@ -1,108 +1,26 @@
-//! Reading a document: the located tree is walked against the schema, so that every fault is found at once and each
-//! scalar means what its place wants.
+//! The walk of a located tree along the schema: every fault of form at once, and each scalar as its place wants it.
 
 use super::environment::substitute;
 use super::problem::{Problem, Severity, suggestion};
+use super::scalar;
 use super::schema::{SCHEMA, branch, resolve, tags};
-use super::tree::{self, Entry, Mark, Node, NodeKind, push_key};
-use super::{Document, scalar};
-use serde::Deserialize;
+use super::tree::{Entry, Mark, Node, NodeKind, push_key};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
-/// A document as read, before anything is said of its sense.
-#[derive(Debug)]
-pub struct Loaded {
-    /// The typed document without its faulty parts; `None` after a syntax error. Serve it only if there is no error.
-    pub document: Option<Document>,
-    /// The same as JSON, variables replaced; `null` after a syntax error.
-    pub value: Value,
-    /// All faults of form.
-    pub problems: Vec<Problem>,
-    tree: Option<Arc<Node>>,
-}
-
-impl Loaded {
-    /// Line and column of `path`, or of its nearest ancestor that is written.
-    #[must_use]
-    pub fn locate(&self, path: &str) -> Option<(u32, u32)> {
-        let mark = tree::locate(self.tree.as_deref()?, path);
-        Some((mark.line, mark.column))
-    }
-
-    /// Gives each problem that has none its line and column.
-    #[must_use]
-    pub fn placed(&self, mut problems: Vec<Problem>) -> Vec<Problem> {
-        for problem in problems.iter_mut().filter(|problem| problem.line == 0) {
-            (problem.line, problem.column) = self.locate(&problem.path).unwrap_or_default();
-        }
-        problems
-    }
-}
-
-/// A document and everything that is wrong with it.
-#[derive(Debug)]
-pub struct Checked {
-    /// The document to serve, if no problem is an error.
-    pub document: Option<Document>,
-    /// The document as JSON, variables replaced, secrets in clear.
-    pub value: Value,
-    /// Everything found, in the order of the text.
-    pub problems: Vec<Problem>,
-}
-
-impl Checked {
-    /// Nothing forbids serving the document.
-    #[must_use]
-    pub fn is_servable(&self) -> bool {
-        self.document.is_some() && self.problems.iter().all(|problem| problem.severity < Severity::Error)
-    }
-}
-
-/// Reads a document and reports everything: form, sense, and what is not implemented.
-#[must_use]
-pub fn check(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Checked {
-    let loaded = load(text, env);
-    let mut problems = loaded.problems.clone();
-    if let Some(document) = &loaded.document {
-        problems.extend(loaded.placed(super::validate(document)));
-        let missing = super::unimplemented(document);
-        problems.extend(loaded.placed(missing.into_iter().map(Problem::from).collect()));
-    }
-    problems.sort_by(|a, b| (a.line, a.column, &a.path).cmp(&(b.line, b.column, &b.path)));
-    Checked {
-        document: loaded.document.map(super::without_unusable),
-        value: loaded.value,
-        problems,
-    }
-}
-
-/// Reads a document strictly: unknown keys, wrong types and unset variables are errors, each with its place.
-#[must_use]
-pub fn load(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
-    let (tree, problems) = tree::parse(text);
+/// Walks a tree by the document's schema: the JSON value, and `problems` with those found here.
+pub(super) fn read(
+    tree: Option<&Node>,
+    problems: Vec<Problem>,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> (Option<Value>, Vec<Problem>) {
     let mut reader = Reader {
         env,
         problems,
         path: String::new(),
     };
-    let value = tree.as_deref().and_then(|root| reader.value(root, &SCHEMA));
-    let value = value.unwrap_or_else(|| Value::Object(Map::new()));
-    let document = match Document::deserialize(&value) {
-        _ if tree.is_none() => None,
-        Ok(document) => Some(document),
-        Err(error) => {
-            let problem = Problem::new(Severity::Error, "", error.to_string());
-            reader.problems.push(problem);
-            None
-        }
-    };
-    Loaded {
-        document,
-        value: if tree.is_some() { value } else { Value::Null },
-        problems: reader.problems,
-        tree,
-    }
+    let value = tree.and_then(|root| reader.value(root, &SCHEMA));
+    (value, reader.problems)
 }
 
 struct Reader<'a> {

@@ -135,12 +135,10 @@ fn declared(routing: &Routing, kind: Kind) -> Vec<&str> {
         Kind::Event => names!(signals.events),
         Kind::Metadata => names!(signals.metadata),
         Kind::Classifier => names!(signals.classifiers),
-        Kind::Projection => routing
-            .projections
-            .mappings
-            .iter()
-            .flat_map(|mapping| mapping.outputs.iter().map(|output| output.name.as_str()))
-            .collect(),
+        Kind::Projection => {
+            let outputs = routing.projections.mappings.iter().flat_map(|mapping| &mapping.outputs);
+            outputs.map(|output| output.name.as_str()).collect()
+        }
     }
 }
 

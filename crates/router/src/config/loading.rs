@@ -1,0 +1,99 @@
+//! From text to a typed document with every problem at its line.
+
+use super::Document;
+use super::problem::{Problem, Severity};
+use super::reader::read;
+use super::tree::{self, Node};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+/// A document as read, before anything is said of its sense.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The typed document without its faulty parts; `None` after a syntax error. Serve it only if there is no error.
+    pub document: Option<Document>,
+    /// The same as JSON, variables replaced; `null` after a syntax error.
+    pub value: Value,
+    /// All faults of form.
+    pub problems: Vec<Problem>,
+    tree: Option<Arc<Node>>,
+}
+
+impl Loaded {
+    /// Line and column of `path`, or of its nearest ancestor that is written.
+    #[must_use]
+    pub fn locate(&self, path: &str) -> Option<(u32, u32)> {
+        let mark = tree::locate(self.tree.as_deref()?, path);
+        Some((mark.line, mark.column))
+    }
+
+    /// Gives each problem that has none its line and column.
+    #[must_use]
+    pub fn placed(&self, mut problems: Vec<Problem>) -> Vec<Problem> {
+        for problem in problems.iter_mut().filter(|problem| problem.line == 0) {
+            (problem.line, problem.column) = self.locate(&problem.path).unwrap_or_default();
+        }
+        problems
+    }
+}
+
+/// A document and everything that is wrong with it.
+#[derive(Debug)]
+pub struct Checked {
+    /// The document to serve, if no problem is an error.
+    pub document: Option<Document>,
+    /// The document as JSON, variables replaced, secrets in clear.
+    pub value: Value,
+    /// Everything found, in the order of the text.
+    pub problems: Vec<Problem>,
+}
+
+impl Checked {
+    /// Nothing forbids serving the document.
+    #[must_use]
+    pub fn is_servable(&self) -> bool {
+        self.document.is_some() && self.problems.iter().all(|problem| problem.severity < Severity::Error)
+    }
+}
+
+/// Reads a document and reports everything: form, sense, and what is not implemented.
+#[must_use]
+pub fn check(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Checked {
+    let loaded = load(text, env);
+    let mut problems = loaded.problems.clone();
+    if let Some(document) = &loaded.document {
+        problems.extend(loaded.placed(super::validate(document)));
+        let missing = super::unimplemented(document);
+        problems.extend(loaded.placed(missing.into_iter().map(Problem::from).collect()));
+    }
+    problems.sort_by(|a, b| (a.line, a.column, &a.path).cmp(&(b.line, b.column, &b.path)));
+    Checked {
+        document: loaded.document.map(super::without_unusable),
+        value: loaded.value,
+        problems,
+    }
+}
+
+/// Reads a document strictly: unknown keys, wrong types and unset variables are errors, each with its place.
+#[must_use]
+pub fn load(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
+    let (tree, problems) = tree::parse(text);
+    let (value, mut problems) = read(tree.as_deref(), problems, env);
+    let value = value.unwrap_or_else(|| Value::Object(Map::new()));
+    let document = match Document::deserialize(&value) {
+        _ if tree.is_none() => None,
+        Ok(document) => Some(document),
+        Err(error) => {
+            let problem = Problem::new(Severity::Error, "", error.to_string());
+            problems.push(problem);
+            None
+        }
+    };
+    Loaded {
+        document,
+        value: if tree.is_some() { value } else { Value::Null },
+        problems,
+        tree,
+    }
+}

@@ -1,0 +1,436 @@
+//! What well-formed documents get wrong, line by line.
+
+use super::{check_policy, environment, policy};
+use crate::config::{Document, Reach, Resolution, check, load, unimplemented, validate, without_unusable};
+
+#[test]
+fn versions_and_models() {
+    let cases: &[(&str, &[&str])] = &[
+        (
+            "providers: {defaults: {default_model: x}}\n",
+            &["1 error `version: v0.3` is missing", "1 error no model is called `x`"],
+        ),
+        ("version: v0.2\n", &["1 error not `v0.2`"]),
+        (
+            "version: v0.3\nproviders:\n  models:\n    - {name: a}\n    - {name: a, reasoning_family: qwen}\n    - {reliability: {retry_count: 6}}\n",
+            &[
+                "5 error `a` is already the name of providers.models[0]",
+                "5 error no reasoning family is called `qwen`",
+                "6 error `name` is missing",
+                "6 error at most 5 retries",
+            ],
+        ),
+        (
+            "version: v0.3\nproviders:\n  models:\n    - name: a\n      backend_refs:\n        - {name: x}\n        - {endpoint: 'h:1', base_url: 'http://h'}\n        - {base_url: h}\n",
+            &[
+                "6 error `endpoint` or `base_url` is missing",
+                "7 error exclude each other",
+                "8 error `http://`",
+            ],
+        ),
+    ];
+    for (yaml, expected) in cases {
+        super::expect(yaml, &check(yaml, &environment).problems, expected);
+    }
+}
+
+#[test]
+fn names_of_entrypoints_and_recipes() {
+    check_policy(
+        "  decisions: [{name: d}]\nentrypoints:\n  - {model_names: [fast], recipe: cheap}\n  - {model_names: [auto, small, fast, vllm-sr/fusion], recipe: cheep}\n  - {}\nrecipes:\n  - {name: cheap}\n  - {name: cheap}\n  - {name: default}\n  - {name: lost}\n",
+        &[
+            "11 error `auto` is already the name of an auto name",
+            "11 error `small` is already the name of a model",
+            "11 error `fast` is already the name of another entrypoint",
+            "11 error `vllm-sr/fusion` is already the name of a multi-model run",
+            "11 error no recipe is called `cheep`; did you mean `cheap`?",
+            "12 error `recipe` is missing",
+            "12 error `model_names` is empty",
+            "15 error already the name of recipes[0]",
+            "16 error `default` is the top-level `routing`",
+            "17 warning no entrypoint leads to the recipe `lost`",
+        ],
+    );
+}
+
+#[test]
+fn rule_trees() {
+    let signals = "  signals:\n    keywords: [{name: k, operator: OR, keywords: [x]}]\n    complexity: [{name: c, threshold: 0.1, hard: {candidates: [x]}}]\n    role_bindings: [{name: b, role: r, subjects: [{kind: user, name: u}]}]\n    classifiers: [{name: l, type: local, model_path: p, labels: [A, B]}]\n  decisions:\n";
+    let prefix = |tree: &str| format!("{signals}    - {{name: d, rules: {tree}}}\n");
+    let missing = "10 error complexity";
+    let learned = ["12 error classifier", missing];
+    let cases: &[(&str, &[&str], &[&str])] = &[
+        ("{type: keyword, name: k}", &[], &[]),
+        ("{operator: AND, conditions: []}", &[], &[]),
+        (
+            "{operator: XOR, conditions: [{type: keyword, name: k}]}",
+            &["14 error the operator is"],
+            &[],
+        ),
+        (
+            "{operator: and, conditions: [{type: keyword, name: k}]}",
+            &["14 error did you mean `AND`?"],
+            &[],
+        ),
+        (
+            "{operator: NOT, conditions: []}",
+            &["14 error exactly one condition, here are 0"],
+            &[],
+        ),
+        (
+            "{conditions: [{type: keyword, name: k}]}",
+            &["14 warning means `OR`"],
+            &[],
+        ),
+        ("{type: keywrd, name: k}", &["14 error did you mean `keyword`?"], &[]),
+        (
+            "{type: keyword, name: kk}",
+            &["14 error no keyword signal is called `kk`"],
+            &[],
+        ),
+        (
+            "{type: keyword, name: k, label: A}",
+            &["14 error only `classifier` leaves"],
+            &[],
+        ),
+        (
+            "{type: keyword, name: k, predicate: {gt: 1}}",
+            &["14 error stores no number"],
+            &[],
+        ),
+        (
+            "{type: keyword, name: k, operator: AND}",
+            &["14 error either a leaf"],
+            &[],
+        ),
+        ("{type: complexity, name: c}", &["14 error write `c:hard`"], &[missing]),
+        (
+            "{type: complexity, name: 'c:hard', predicate: {gte: 2, lt: 1}}",
+            &["14 error no number lies between 2 and 1"],
+            &[missing],
+        ),
+        ("{type: authz, name: b}", &["14 error here `r`"], &[]),
+        (
+            "{type: classifier, name: l}",
+            &["14 error needs `label` and `predicate`"],
+            &[learned[0]],
+        ),
+        (
+            "{type: classifier, name: l, label: C, predicate: {gte: 0.5}}",
+            &["14 error has no label `C`"],
+            &[learned[0]],
+        ),
+    ];
+    for (tree, expected, missing) in cases {
+        let missing: Vec<String> = missing
+            .iter()
+            .map(|line| line.replace("error ", "error the signal family `") + "`")
+            .collect();
+        let all: Vec<&str> = expected
+            .iter()
+            .copied()
+            .chain(missing.iter().map(String::as_str))
+            .collect();
+        check_policy(&prefix(tree), &all);
+    }
+}
+
+#[test]
+fn heuristic_signals() {
+    let cases: &[(&str, &[&str])] = &[
+        (
+            "keywords: [{name: a, operator: or, keywords: [x]}]",
+            &["9 error in upper case"],
+        ),
+        (
+            "keywords: [{name: a, operator: OR, method: fuzzy, fuzzy_threshold: 82, keywords: [x]}]",
+            &["9 warning write `fuzzy_threshold: 2`"],
+        ),
+        (
+            "keywords: [{name: a, operator: OR, method: bm52, keywords: [x]}]",
+            &["9 warning `bm52` is no method"],
+        ),
+        (
+            "keywords: [{name: a, operator: OR, fuzzy_match: true, fuzzy_threshold: 9, keywords: [short]}]",
+            &["9 warning edit distance"],
+        ),
+        (
+            "keywords: [{name: a, operator: OR, keywords: [привет, C++, 数据, user]}]",
+            &["9 note outside ASCII", "9 warning `C++` begins or ends with a sign"],
+        ),
+        ("keywords: [{name: a, operator: OR}]", &["9 warning no keywords"]),
+        (
+            "keywords: [{name: a, operator: OR, method: ngram, ngram_arity: 1, keywords: [x]}]",
+            &["9 warning the least arity is 2"],
+        ),
+        (
+            "language: [{name: EN}, {name: no}]",
+            &["9 warning no ISO-639-1 code", "9 warning `nb` or `nn`"],
+        ),
+        (
+            "context: [{name: a, min_tokens: 1K}]",
+            &["9 warning `max_tokens` is omitted"],
+        ),
+        (
+            "context: [{name: a, min_tokens: 2K, max_tokens: 1.5K}]",
+            &["9 error exceeds"],
+        ),
+        (
+            "context: [{name: a, min_tokens: 2KB, max_tokens: 1M}]",
+            &["9 error no token count"],
+        ),
+        (
+            "structure: [{name: a, feature: {type: exists, source: {type: regex, pattern: x}}, predicate: {gt: 1}}]",
+            &["9 error `exists` takes no predicate"],
+        ),
+        (
+            "structure: [{name: a, feature: {type: density, source: {type: text_bytes}}}]",
+            &["9 error cannot be read from"],
+        ),
+        (
+            "structure: [{name: a, feature: {type: count, source: {type: regex}}, predicate: {gt: 1, gte: 1}}]",
+            &["9 error needs `pattern`", "9 error exclude each other"],
+        ),
+        (
+            "structure: [{name: a, feature: {type: count, source: {type: text_bytes}}, predicate: {}}]",
+            &["9 error at least one of"],
+        ),
+        (
+            "conversation: [{name: a, feature: {type: count, source: {type: message, role: users}}}]",
+            &["9 error did you mean `user`?", "9 warning always matches"],
+        ),
+        (
+            "conversation: [{name: a, feature: {type: count, source: {type: message, role: developer}}, predicate: {gte: 2}}]",
+            &["9 warning count 1 at most"],
+        ),
+        (
+            "events: [{name: a, severities: [urgent]}]",
+            &["9 warning `urgent` is no severity"],
+        ),
+        ("events: [{name: a}]", &["9 warning no criterion"]),
+        (
+            "metadata: [{name: a, key: k, predicate: {equals: x, exists: true}}]",
+            &["9 error exactly one of"],
+        ),
+        (
+            "metadata: [{name: a, predicate: {equals: x}}]",
+            &["9 error `key` is missing"],
+        ),
+        (
+            "role_bindings: [{name: a, role: r, subjects: [{kind: Robot, name: x}]}, {name: a, role: r, subjects: []}]",
+            &[
+                "9 error `Robot` is no kind",
+                "9 error is empty, so nobody",
+                "9 error already the name",
+            ],
+        ),
+        ("pii: [{name: a}]", &["9 note `threshold` is omitted"]),
+        (
+            "jailbreak: [{name: a, method: contrastive, jailbreak_patterns: [x]}]",
+            &["9 warning every request matches"],
+        ),
+        ("modality: [{name: AUDIO}]", &["9 error `AUDIO` is no label"]),
+        ("kb: [{name: a, kb: b}]", &["9 error no knowledge base is called `b`"]),
+        (
+            "domains: [{name: a, mmlu_categories: [law]}, {name: b, mmlu_categories: [law]}]",
+            &["9 warning takes `law` away from the domain `a`"],
+        ),
+    ];
+    for (rule, expected) in cases {
+        check_policy(&format!("  signals:\n    {rule}\n"), expected);
+    }
+    let used = "  signals:\n    keywords: [{name: a, operator: OR, method: fuzzy, keywords: [x]}]\n  decisions: [{name: d, rules: {type: keyword, name: a}}]\n";
+    check_policy(used, &["9 error drop `method`"]);
+}
+
+#[test]
+fn projections() {
+    let check = |body: &str, expected: &[&str]| {
+        let signals = "  signals:\n    context: [{name: c, min_tokens: 1, max_tokens: 9}]\n    domains: [{name: law}, {name: math}]\n  projections:\n";
+        check_policy(&format!("{signals}    {body}\n"), expected);
+    };
+    check(
+        "partitions: [{name: p, semantics: softmax_exclusive, members: [law, c], default: math}]",
+        &[
+            "12 error needs a temperature",
+            "12 error no domain or embedding rule is called `c`",
+            "12 error `math` is no member",
+        ],
+    );
+    check(
+        "scores: [{name: s, method: weighted_sum, inputs: [{type: context, name: x, weight: 1}, {type: projection, name: s, weight: 1}, {type: authz, name: r, weight: 1}]}]",
+        &[
+            "12 error no context signal is called `x`",
+            "12 error the score `s` depends on itself",
+            "12 error no authz signal is called `r`",
+            "12 warning `authz` counts as not matched",
+            "11 warning nothing is computed",
+        ],
+    );
+    check(
+        "{scores: [{name: s, method: weighted_sum, inputs: [{type: context, name: c, weight: 1}]}], mappings: [{name: m, source: t, method: bands, outputs: [{name: o}, {name: o, lt: 1}]}]}",
+        &[
+            "12 error no score is called `t`",
+            "12 error `threshold_bands` or `multi_emit`",
+            "12 error at least one of",
+            "12 error `o` is already an output of `m`",
+        ],
+    );
+}
+
+#[test]
+fn decisions_and_plugins() {
+    let cases: &[(&str, &[&str])] = &[
+        (
+            "{name: d, modelRefs: [{model: smal}]}",
+            &["9 error did you mean `small`?"],
+        ),
+        (
+            "{name: d, modelRefs: [{model: small, lora_name: x, use_reasoning: true}]}",
+            &["9 warning lists no adapter", "9 warning no `reasoning_family`"],
+        ),
+        (
+            "{name: d, modelRefs: [{model: small}, {model: small}]}",
+            &["9 warning is a candidate already"],
+        ),
+        (
+            "{name: d, algorithm: {type: static, ratings: {}}}",
+            &["9 warning is not read: the algorithm is `static`"],
+        ),
+        (
+            "{name: d, plugins: [{type: header_mutation, configuration: {add: [{name: X-Selected-Model, value: x}], delete: ['a b']}}]}",
+            &[
+                "9 warning overrides the routing header",
+                "9 error `a b` is no header name",
+            ],
+        ),
+        (
+            "{name: d, plugins: [{type: fast_response}]}",
+            &["9 warning `message` is empty"],
+        ),
+        (
+            "{name: d, plugins: [{type: request_params, configuration: {blocked_params: [model]}}]}",
+            &["9 error no backend takes a request without `model`"],
+        ),
+        (
+            "{name: d, plugins: [{type: tool_selection, configuration: {enabled: false, mode: filter, top_k: 3}}]}",
+            &["9 error belong to `mode: add`"],
+        ),
+        (
+            "{name: d, plugins: [{type: memory}]}",
+            &["9 error the plugin `memory` is not implemented yet; a request can reach it"],
+        ),
+        (
+            "{name: d, plugins: [{type: memory, configuration: {enabled: false}}]}",
+            &["9 note the plugin `memory` is not implemented yet; no decision depends on it"],
+        ),
+        (
+            "{name: d, algorithm: {type: latency_aware, latency_aware: {tpot_percentile: 101}}}",
+            &[
+                "9 error from 1 to 100",
+                "9 error the algorithm `latency_aware` is not implemented",
+            ],
+        ),
+        ("{name: d, tier: 1}\n    - {name: e}", &["8 warning some have none"]),
+    ];
+    for (decision, expected) in cases {
+        check_policy(&format!("  decisions:\n    - {decision}\n"), expected);
+    }
+    check_policy(
+        "  boundaries:\n    - {name: b, allow: {models: [big], locations: [heer]}}\n",
+        &[
+            "9 error no model is called `big`",
+            "9 error no model is at `heer`; did you mean `here`?",
+            "8 error enforcement of boundaries is not implemented yet",
+        ],
+    );
+    super::expect(
+        "",
+        &check("version: v0.3\nrouting:\n  decisions:\n    - {name: d}\n", &environment).problems,
+        &["4 error nothing can be chosen"],
+    );
+}
+
+/// What no model name leads to may ask for anything.
+#[test]
+fn unreachable_recipes_are_served() {
+    let recipe = "  signals:\n    pii: [{name: p, threshold: 0.5}]\n  decisions:\n    - {name: d, rules: {type: pii, name: p}}\n";
+    let reach = |tail: &str| -> Vec<Reach> {
+        let loaded = load(&policy(&format!("{recipe}{tail}")), &environment);
+        unimplemented(&loaded.document.unwrap())
+            .into_iter()
+            .map(|missing| missing.reach)
+            .collect()
+    };
+    assert_eq!(reach(""), [Reach::Reachable]);
+    assert_eq!(
+        reach("global: {router: {auto_model_names: []}}\n"),
+        [Reach::Unreachable]
+    );
+    let entry = "entrypoints: [{model_names: [x], recipe: default}]\nglobal: {router: {auto_model_names: []}}\n";
+    assert_eq!(reach(entry), [Reach::Reachable]);
+}
+
+/// A signal is used through projections and composers, too.
+#[test]
+fn reach_is_transitive() {
+    let yaml = policy(
+        "  signals:\n    pii: [{name: p, threshold: 0.5}]\n    embeddings: [{name: e, threshold: 0.5, candidates: [x]}]\n  projections:\n    scores:\n      - {name: s, method: weighted_sum, inputs: [{type: pii, name: p, weight: 1}]}\n    mappings: [{name: m, source: s, method: threshold_bands, outputs: [{name: o, gt: 0}]}]\n  decisions: [{name: d, rules: {type: projection, name: o}}]\n",
+    );
+    let document = load(&yaml, &environment).document.unwrap();
+    let reach: Vec<_> = unimplemented(&document)
+        .into_iter()
+        .map(|missing| (missing.path, missing.reach))
+        .collect();
+    let expected = [
+        ("routing.signals.embeddings".to_owned(), Reach::Unreachable),
+        ("routing.signals.pii".to_owned(), Reach::Reachable),
+    ];
+    assert_eq!(reach, expected);
+}
+
+#[test]
+fn unusable_rules_become_inert_in_place() {
+    let yaml = policy(
+        "  signals:\n    keywords:\n      - {name: a, operator: AND, method: fuzzy, keywords: [x]}\n      - {name: b, operator: AND, keywords: [y]}\n",
+    );
+    let document = without_unusable(load(&yaml, &environment).document.unwrap());
+    let rules = &document.routing.signals.keywords;
+    assert_eq!((rules[0].operator.as_str(), rules[0].keywords.len()), ("OR", 0));
+    assert_eq!((rules[1].operator.as_str(), rules[1].keywords.len()), ("AND", 1));
+}
+
+#[test]
+fn model_names_resolve() {
+    let read = |yaml: &str| load(yaml, &environment).document.unwrap();
+    let document = read(
+        "entrypoints: [{model_names: [' fast '], recipe: cheap}]\nrecipes: [{name: cheap}]\nproviders: {models: [{name: big, pricing: {prompt_per_1m: 2}}]}\nrouting: {modelCards: [{name: big, loras: [{name: tuned}]}]}\n",
+    );
+    let cases = [
+        ("auto", Resolution::Auto),
+        (" MoM ", Resolution::Auto),
+        ("Auto", Resolution::Passthrough),
+        ("fast", Resolution::Recipe("cheap".to_owned())),
+        ("vllm-sr/flow", Resolution::Looper("workflows")),
+        ("big", Resolution::Passthrough),
+    ];
+    for (name, expected) in cases {
+        assert_eq!(document.resolve(name), expected, "{name}");
+    }
+    assert_eq!(document.price("tuned").map(|price| price.prompt_per_1m), Some(2.0));
+    assert_eq!(document.price("other"), None);
+    assert!(
+        document.recipe("cheap").is_some() && document.recipe("default").is_some() && document.recipe("x").is_none()
+    );
+    let none = read("global: {router: {auto_model_names: []}}\n");
+    assert_eq!(none.resolve("auto"), Resolution::Passthrough);
+    let renamed = read(
+        "global: {router: {auto_model_names: [mine, ' mine ']}, integrations: {looper: {fusion: {model_names: [panel]}}}}\n",
+    );
+    assert_eq!(renamed.auto_model_names(), ["mine"]);
+    assert_eq!(
+        (renamed.resolve("panel"), renamed.resolve("vllm-sr/fusion")),
+        (Resolution::Looper("fusion"), Resolution::Passthrough)
+    );
+    assert!(!validate(&Document::default()).is_empty());
+}
