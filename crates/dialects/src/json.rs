@@ -99,6 +99,9 @@ pub(crate) fn quote(text: &str) -> String {
 /// Whether arrays and objects nest deeper than `limit`. The text must be valid JSON.
 pub(crate) fn deeper_than(text: &str, limit: usize) -> bool {
     let mut rest = text.as_bytes();
+    if memchr::memchr2_iter(b'[', b'{', rest).take(limit + 1).count() <= limit {
+        return false;
+    }
     let mut depth = 0_usize;
     while let Some((&byte, after)) = rest.split_first() {
         rest = after;
