@@ -26,7 +26,10 @@ pub(crate) struct Meter {
 
 impl Meter {
     pub(crate) fn new(measure: Measure) -> Self {
-        Self { facts: TokenFacts::default(), measure }
+        Self {
+            facts: TokenFacts::default(),
+            measure,
+        }
     }
 
     /// A value that should be text: decoded length of a string, raw length of anything else, nothing for `null`.
@@ -79,7 +82,9 @@ impl Meter {
 
     /// The output limit: the first of the candidates that is neither absent nor `null`.
     pub(crate) fn reserve(&mut self, candidates: &[Option<&str>]) {
-        let Some(raw) = candidates.iter().find_map(|raw| json::present(*raw)) else { return };
+        let Some(raw) = candidates.iter().find_map(|raw| json::present(*raw)) else {
+            return;
+        };
         if raw.bytes().all(|byte| byte.is_ascii_digit()) {
             self.facts.output_reserve = raw.parse().unwrap_or(u64::MAX).min(i64::MAX as u64);
         } else {
@@ -145,7 +150,11 @@ mod tests {
         for (candidates, (reserve, structured)) in cases {
             let mut meter = Meter::new(Measure::AsWritten);
             meter.reserve(&candidates);
-            assert_eq!((meter.facts.output_reserve, meter.facts.structured_bytes), (reserve, structured), "{candidates:?}");
+            assert_eq!(
+                (meter.facts.output_reserve, meter.facts.structured_bytes),
+                (reserve, structured),
+                "{candidates:?}"
+            );
         }
     }
 }

@@ -91,11 +91,16 @@ fn describe(entry: &ModelEntry, shape: ListShape) -> Value {
             put("routing", json!(entry.routing));
         }
         ListShape::Anthropic => {
-            let created = UNIX_EPOCH.checked_add(Duration::from_secs(entry.created)).unwrap_or(UNIX_EPOCH);
+            let created = UNIX_EPOCH
+                .checked_add(Duration::from_secs(entry.created))
+                .unwrap_or(UNIX_EPOCH);
             put("type", json!("model"));
             put("id", json!(entry.id));
             put("display_name", json!(entry.id));
-            put("created_at", json!(humantime::format_rfc3339_seconds(created).to_string()));
+            put(
+                "created_at",
+                json!(humantime::format_rfc3339_seconds(created).to_string()),
+            );
             if let Some(tokens) = entry.max_model_len {
                 put("max_input_tokens", json!(tokens));
             }
@@ -131,13 +136,17 @@ mod tests {
     #[test]
     fn openai_shape() {
         let entries = [entry("auto", "first"), entry("auto", "again")];
-        insta::assert_snapshot!(pretty(&list(&entries, ListShape::OpenAi)), @"");
+        insta::with_settings!({snapshot_path => "golden", prepend_module_to_snapshot => false}, {
+            insta::assert_snapshot!("models_openai", pretty(&list(&entries, ListShape::OpenAi)));
+        });
     }
 
     #[test]
     fn anthropic_shape() {
         let entries = [entry("auto", "first"), entry("vllm-sr/auto", "second")];
-        insta::assert_snapshot!(pretty(&list(&entries, ListShape::Anthropic)), @"");
+        insta::with_settings!({snapshot_path => "golden", prepend_module_to_snapshot => false}, {
+            insta::assert_snapshot!("models_anthropic", pretty(&list(&entries, ListShape::Anthropic)));
+        });
         let empty = r#"{"data":[],"has_more":false,"first_id":null,"last_id":null}"#;
         assert_eq!(list(&[], ListShape::Anthropic), empty);
         assert_eq!(list(&[], ListShape::OpenAi), r#"{"object":"list","data":[]}"#);
@@ -146,7 +155,8 @@ mod tests {
     #[test]
     fn one_model_is_the_list_entry_without_the_list() {
         let entries = [entry("auto", "first"), entry("vllm-sr/auto", "second")];
-        let found: Value = serde_json::from_slice(&single(&entries, "vllm-sr/auto", ListShape::OpenAi).unwrap()).unwrap();
+        let found: Value =
+            serde_json::from_slice(&single(&entries, "vllm-sr/auto", ListShape::OpenAi).unwrap()).unwrap();
         let all: Value = serde_json::from_slice(&list(&entries, ListShape::OpenAi)).unwrap();
         assert_eq!(found, all["data"][1]);
         assert_eq!(single(&entries, "other", ListShape::OpenAi), None);

@@ -39,7 +39,11 @@ impl Refusal<'_> {
             }
             _ => {
                 // The reference says `invalid_request_error` for everything but rate limits, 5xx included.
-                let kind = if self.status == 429 { "rate_limit_error" } else { "invalid_request_error" };
+                let kind = if self.status == 429 {
+                    "rate_limit_error"
+                } else {
+                    "invalid_request_error"
+                };
                 let code = self.code.map_or_else(|| json!(self.status), |code| json!(code));
                 json!({"error": {"message": self.message, "type": kind, "code": code}})
             }
@@ -51,7 +55,16 @@ impl Refusal<'_> {
 /// Content type and body of an error, see [`Refusal`].
 #[must_use]
 pub fn error_body(dialect: Option<Dialect>, status: u16, message: &str, code: Option<&str>) -> (&'static str, Bytes) {
-    (CONTENT_TYPE, Refusal { status, message, code, request_id: None }.body(dialect))
+    (
+        CONTENT_TYPE,
+        Refusal {
+            status,
+            message,
+            code,
+            request_id: None,
+        }
+        .body(dialect),
+    )
 }
 
 /// Whether the same request can never succeed, so that the answer should carry `x-should-retry: false`: SDKs obey it before they
@@ -84,25 +97,37 @@ mod tests {
     fn each_wire_has_its_own_shape() {
         let openai = Some(Dialect::OpenAiChat);
         let anthropic = Some(Dialect::AnthropicMessages);
+        let is = |kind: &str, code: &str| format!(r#"{{"error":{{"message":"m","type":"{kind}","code":{code}}}}}"#);
+        let says = |kind: &str| format!(r#"{{"type":"error","error":{{"type":"{kind}","message":"m"}}}}"#);
+        let overflow = Some(CONTEXT_LENGTH_EXCEEDED);
         let cases = [
-            (openai, 404, None, r#"{"error":{"message":"m","type":"invalid_request_error","code":404}}"#),
-            (None, 500, None, r#"{"error":{"message":"m","type":"invalid_request_error","code":500}}"#),
-            (openai, 429, None, r#"{"error":{"message":"m","type":"rate_limit_error","code":429}}"#),
+            (openai, 404, None, is("invalid_request_error", "404")),
+            (None, 500, None, is("invalid_request_error", "500")),
+            (openai, 429, None, is("rate_limit_error", "429")),
             (
-                Some(Dialect::OpenAiResponses),
+                openai,
                 400,
-                Some(CONTEXT_LENGTH_EXCEEDED),
-                r#"{"error":{"message":"m","type":"invalid_request_error","code":"context_length_exceeded"}}"#,
+                overflow,
+                is("invalid_request_error", "\"context_length_exceeded\""),
             ),
-            (anthropic, 400, None, r#"{"type":"error","error":{"type":"invalid_request_error","message":"m"}}"#),
-            (anthropic, 413, None, r#"{"type":"error","error":{"type":"request_too_large","message":"m"}}"#),
-            (anthropic, 503, None, r#"{"type":"error","error":{"type":"overloaded_error","message":"m"}}"#),
-            (anthropic, 500, None, r#"{"type":"error","error":{"type":"api_error","message":"m"}}"#),
+            (anthropic, 400, None, says("invalid_request_error")),
+            (anthropic, 413, None, says("request_too_large")),
+            (anthropic, 503, None, says("overloaded_error")),
+            (anthropic, 500, None, says("api_error")),
         ];
         for (dialect, status, code, expected) in cases {
-            assert_eq!(error_body(dialect, status, "m", code).1, expected, "{dialect:?} {status}");
+            assert_eq!(
+                error_body(dialect, status, "m", code).1,
+                expected,
+                "{dialect:?} {status}"
+            );
         }
-        let refusal = Refusal { status: 403, message: "m", code: None, request_id: Some("req_1") };
+        let refusal = Refusal {
+            status: 403,
+            message: "m",
+            code: None,
+            request_id: Some("req_1"),
+        };
         let expected = r#"{"type":"error","error":{"type":"permission_error","message":"m"},"request_id":"req_1"}"#;
         assert_eq!(refusal.body(anthropic), expected);
     }

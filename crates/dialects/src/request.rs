@@ -8,8 +8,8 @@ use bytes::Bytes;
 
 use crate::endpoint::Dialect;
 use crate::json::{self, Kind};
-use crate::meter::Meter;
 use crate::metadata;
+use crate::meter::Meter;
 use crate::prompt::Prompt;
 use crate::turns::Turns;
 use crate::wrappers::Wrappers;
@@ -54,7 +54,12 @@ impl Request {
         };
         let prompt = reading.into_prompt(&fields)?;
         let members = fields.spans(text);
-        Ok(Self { dialect, body, members, prompt })
+        Ok(Self {
+            dialect,
+            body,
+            members,
+            prompt,
+        })
     }
 
     /// The wire it came by.
@@ -127,7 +132,11 @@ pub enum RefusedKind {
 
 impl Refused {
     fn new(kind: RefusedKind, message: impl Into<String>) -> Self {
-        Self { status: 400, message: message.into(), kind }
+        Self {
+            status: 400,
+            message: message.into(),
+            kind,
+        }
     }
 
     fn malformed() -> Self {
@@ -143,7 +152,10 @@ impl Refused {
     }
 
     fn wrong_type(field: &str, wanted: &str, raw: &str) -> Self {
-        Self::wrong(format!("invalid request body: field {field} must be {wanted}, got {}", Kind::of(raw)))
+        Self::wrong(format!(
+            "invalid request body: field {field} must be {wanted}, got {}",
+            Kind::of(raw)
+        ))
     }
 }
 
@@ -179,12 +191,21 @@ impl<'a> Fields<'a> {
 
     /// The `messages` array.
     pub(crate) fn messages(&self) -> Result<&'a str, Refused> {
-        let raw = self.get("messages").ok_or_else(|| Refused::missing("messages field is required"))?;
-        if Kind::of(raw) == Kind::Array { Ok(raw) } else { Err(Refused::wrong("messages field must be an array")) }
+        let raw = self
+            .get("messages")
+            .ok_or_else(|| Refused::missing("messages field is required"))?;
+        if Kind::of(raw) == Kind::Array {
+            Ok(raw)
+        } else {
+            Err(Refused::wrong("messages field must be an array"))
+        }
     }
 
     fn spans(&self, text: &str) -> Vec<Member> {
-        let spans = self.0.iter().map(|(name, raw)| Member { name: name.as_ref().into(), value: span(text, raw) });
+        let spans = self.0.iter().map(|(name, raw)| Member {
+            name: name.as_ref().into(),
+            value: span(text, raw),
+        });
         spans.collect()
     }
 }
@@ -208,7 +229,9 @@ impl Reading {
         let raw = fields
             .get("model")
             .ok_or_else(|| Refused::missing("invalid request body: missing required field: model"))?;
-        let model = json::string(raw).ok_or_else(|| Refused::wrong_type("model", "string", raw))?.into_owned();
+        let model = json::string(raw)
+            .ok_or_else(|| Refused::wrong_type("model", "string", raw))?
+            .into_owned();
         // Clients that serialise their options whole send `null` for what was not set.
         let stream = match json::present(fields.get("stream")) {
             None | Some("false") => false,
@@ -230,12 +253,15 @@ impl Reading {
 }
 
 fn request_metadata(fields: &Fields<'_>) -> Result<BTreeMap<String, String>, Refused> {
-    let Some(raw) = fields.get("metadata") else { return Ok(BTreeMap::new()) };
+    let Some(raw) = fields.get("metadata") else {
+        return Ok(BTreeMap::new());
+    };
     if Kind::of(raw) != Kind::Object {
         return Err(Refused::wrong_type("metadata", "object", raw));
     }
-    metadata::read(raw, metadata::Null::Refused).map_err(|error| Refused::wrong(format!("invalid request body: {error}")))
+    metadata::read(raw, metadata::Null::Refused)
+        .map_err(|error| Refused::wrong(format!("invalid request body: {error}")))
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -66,7 +66,11 @@ impl BodyKind {
     #[must_use]
     pub fn of(content_type: &str) -> Self {
         let kind = content_type.split(';').next().unwrap_or_default().trim();
-        if kind.eq_ignore_ascii_case(crate::sse::CONTENT_TYPE) { Self::EventStream } else { Self::Json }
+        if kind.eq_ignore_ascii_case(crate::sse::CONTENT_TYPE) {
+            Self::EventStream
+        } else {
+            Self::Json
+        }
     }
 }
 
@@ -91,7 +95,10 @@ impl UsageReader {
             BodyKind::Json => Source::Json(Vec::new()),
             BodyKind::EventStream => Source::Events(SseReader::new()),
         };
-        Self { source, fold: events::Fold::new(dialect) }
+        Self {
+            source,
+            fold: events::Fold::new(dialect),
+        }
     }
 
     /// Reads a chunk.

@@ -25,22 +25,74 @@ pub struct RequestParams {
 #[must_use]
 pub fn known_params(dialect: Dialect) -> &'static [&'static str] {
     match dialect {
-        Dialect::OpenAiChat => &[
-            "model", "messages", "frequency_penalty", "logit_bias", "logprobs", "max_tokens", "n", "presence_penalty",
-            "response_format", "seed", "stop", "stream", "temperature", "top_logprobs", "top_p", "tools", "tool_choice",
-            "user", "reasoning_effort",
-        ],
-        Dialect::OpenAiResponses => &[
-            "model", "input", "instructions", "include", "max_output_tokens", "max_tool_calls", "metadata",
-            "parallel_tool_calls", "previous_response_id", "conversation", "prompt", "reasoning", "store", "stream",
-            "temperature", "text", "tool_choice", "tools", "top_logprobs", "top_p", "truncation", "user",
-        ],
-        Dialect::AnthropicMessages => &[
-            "model", "messages", "system", "max_tokens", "metadata", "stop_sequences", "stream", "temperature",
-            "thinking", "tool_choice", "tools", "top_k", "top_p",
-        ],
+        Dialect::OpenAiChat => CHAT,
+        Dialect::OpenAiResponses => RESPONSES,
+        Dialect::AnthropicMessages => MESSAGES,
     }
 }
+
+const CHAT: &[&str] = &[
+    "model",
+    "messages",
+    "frequency_penalty",
+    "logit_bias",
+    "logprobs",
+    "max_tokens",
+    "n",
+    "presence_penalty",
+    "response_format",
+    "seed",
+    "stop",
+    "stream",
+    "temperature",
+    "top_logprobs",
+    "top_p",
+    "tools",
+    "tool_choice",
+    "user",
+    "reasoning_effort",
+];
+
+const RESPONSES: &[&str] = &[
+    "model",
+    "input",
+    "instructions",
+    "include",
+    "max_output_tokens",
+    "max_tool_calls",
+    "metadata",
+    "parallel_tool_calls",
+    "previous_response_id",
+    "conversation",
+    "prompt",
+    "reasoning",
+    "store",
+    "stream",
+    "temperature",
+    "text",
+    "tool_choice",
+    "tools",
+    "top_logprobs",
+    "top_p",
+    "truncation",
+    "user",
+];
+
+const MESSAGES: &[&str] = &[
+    "model",
+    "messages",
+    "system",
+    "max_tokens",
+    "metadata",
+    "stop_sequences",
+    "stream",
+    "temperature",
+    "thinking",
+    "tool_choice",
+    "tools",
+    "top_k",
+    "top_p",
+];
 
 pub(super) fn limit(edits: &mut Edits, request: &Request, params: &RequestParams) {
     for blocked in &params.blocked {
@@ -48,20 +100,31 @@ pub(super) fn limit(edits: &mut Edits, request: &Request, params: &RequestParams
             edits.remove(blocked);
         }
     }
-    let output_limit = if request.dialect() == Dialect::OpenAiResponses { "max_output_tokens" } else { "max_tokens" };
+    let output_limit = if request.dialect() == Dialect::OpenAiResponses {
+        "max_output_tokens"
+    } else {
+        "max_tokens"
+    };
     cap(edits, request, output_limit, params.max_tokens);
     cap(edits, request, "n", params.max_n);
     if params.strip_unknown {
         let known = known_params(request.dialect());
         let is_unknown = |name: &&str| !known.contains(name) && !params.also_known.iter().any(|also| also == name);
-        let unknown: Vec<String> = edits.names(request).into_iter().filter(is_unknown).map(str::to_owned).collect();
+        let unknown: Vec<String> = edits
+            .names(request)
+            .into_iter()
+            .filter(is_unknown)
+            .map(str::to_owned)
+            .collect();
         unknown.iter().for_each(|name| edits.remove(name));
     }
 }
 
 /// Caps a number. One that is no integer is removed, what is no number stays for the backend to refuse.
 fn cap(edits: &mut Edits, request: &Request, name: &str, limit: Option<u64>) {
-    let (Some(limit), Some(raw)) = (limit, edits.current(request, name)) else { return };
+    let (Some(limit), Some(raw)) = (limit, edits.current(request, name)) else {
+        return;
+    };
     if Kind::of(raw) != Kind::Number {
         return;
     }

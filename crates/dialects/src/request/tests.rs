@@ -1,1 +1,462 @@
-//! Tests.
+//! Reading requests: the worked examples of the semantics pages, bad input, wrappers.
+
+use super::*;
+use crate::prompt::{Conversation, TokenFacts};
+
+pub(crate) fn parse(dialect: Dialect, body: &str) -> Request {
+    Request::parse(dialect, Bytes::copy_from_slice(body.as_bytes()), &Wrappers::default()).unwrap()
+}
+
+fn chat(body: &str) -> Prompt {
+    let with_model = body.replacen('{', r#"{"model":"auto","#, 1);
+    parse(Dialect::OpenAiChat, &with_model).prompt().clone()
+}
+
+fn anthropic(body: &str) -> Prompt {
+    let with_model = body.replacen('{', r#"{"model":"auto","#, 1);
+    parse(Dialect::AnthropicMessages, &with_model).prompt().clone()
+}
+
+fn responses(body: &str) -> Prompt {
+    let with_model = body.replacen('{', r#"{"model":"auto","#, 1);
+    parse(Dialect::OpenAiResponses, &with_model).prompt().clone()
+}
+
+fn facts(text_bytes: u64, structured_bytes: u64, images: u64, framing: u64, output_reserve: u64) -> TokenFacts {
+    TokenFacts {
+        text_bytes,
+        structured_bytes,
+        images,
+        framing,
+        output_reserve,
+    }
+}
+
+/// Example D of section 2: a tool round.
+pub(crate) const TOOL_ROUND: &str = concat!(
+    r#"{"messages":[{"role":"user","content":"Weather in Rome?"},{"role":"assistant","content":null,"tool_calls":[{"id":"call_1","#,
+    r#""type":"function","function":{"name":"get_weather","arguments":"{\"city\":\"Rome\"}"}}]},{"role":"tool","tool_call_id":"call_1","#,
+    r#""content":"21C, sunny"}],"tools":[{"type":"function","function":{"name":"get_weather","parameters":{"type":"object"}}}],"#,
+    r#""tool_choice":"auto"}"#
+);
+
+/// The worked examples of section 2: request, facts on the wire, total on the wire.
+pub(crate) fn worked_examples() -> Vec<(&'static str, TokenFacts, u64)> {
+    vec![
+        (
+            r#"{"messages":[{"role":"user","content":"Hello world"}]}"#,
+            facts(15, 0, 0, 4, 0),
+            8,
+        ),
+        (
+            r#"{"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"Sum 2 and 3"},{"role":"assistant","content":"5"},{"role":"user","content":"Why?"}],"max_tokens":64}"#,
+            facts(48, 0, 0, 16, 64),
+            92,
+        ),
+        (
+            r#"{"messages":[{"role":"user","content":[{"type":"text","text":"What is this?"},{"type":"image_url","image_url":{"url":"https://x/y.png"}}]}],"max_tokens":10,"max_completion_tokens":100}"#,
+            facts(17, 0, 1, 4, 100),
+            8301,
+        ),
+        (TOOL_ROUND, facts(64, 123, 0, 36, 0), 175),
+        (
+            r#"{"messages":[{"role":"user","content":"a<b"}],"response_format":{"type":"json_object"},"tools":[{"type":"function","function":{"name":"cmp","description":"a<b & c>d"}}]}"#,
+            facts(7, 93, 0, 12, 0),
+            107,
+        ),
+        (
+            r#"{"messages":[{"role":"user","name":"ann","content":"你好"},{"role":"assistant","content":"","refusal":"No.","reasoning_content":"think"}]}"#,
+            facts(30, 0, 0, 8, 0),
+            16,
+        ),
+    ]
+}
+
+#[test]
+fn the_worked_examples_of_the_token_estimate() {
+    for (body, expected, total) in worked_examples() {
+        let tokens = chat(body).tokens;
+        assert_eq!(tokens, expected, "{body}");
+        assert_eq!(tokens.floor(), total, "{body}");
+    }
+}
+
+#[test]
+fn the_rows_of_the_token_table() {
+    let message = |members: &str| format!(r#"{{"messages":[{{{members}}}]}}"#);
+    let cases = [
+        (message(r#""role":1"#), facts(0, 1, 0, 4, 0)),
+        (r#"{"messages":["ab",7]}"#.to_owned(), facts(0, 5, 0, 8, 0)),
+        (message(r#""role":"Tool","content":"ab""#), facts(4, 4, 0, 12, 0)),
+        (message(r#""role":"function""#), facts(8, 0, 0, 12, 0)),
+        (
+            message(r#""role":"tool","content":[{"type":"image"},{"type":"text","text":"a"}]"#),
+            facts(4, 26, 1, 12, 0),
+        ),
+        (
+            message(r#""role":"user","content":["ab",{"text":"a"}]"#),
+            facts(4, 16, 0, 4, 0),
+        ),
+        (
+            message(r#""role":"user","content":[{"type":" TEXT ","text":"a"},{"type":"text"}]"#),
+            facts(5, 15, 0, 4, 0),
+        ),
+        (
+            message(r#""role":"user","content":{"type":"output_text","text":"a"}"#),
+            facts(5, 0, 0, 4, 0),
+        ),
+        (
+            message(r#""role":"assistant","tool_calls":[{"id":"x"}]"#),
+            facts(9, 10, 0, 12, 0),
+        ),
+        (message(r#""role":"assistant","tool_calls":{}"#), facts(9, 2, 0, 4, 0)),
+        (
+            message(r#""role":"assistant","function_call":{"name":"f","arguments":"{}"}"#),
+            facts(10, 4, 0, 12, 0),
+        ),
+        (
+            r#"{"messages":[],"functions":[{ }, 1],"tools":{"a":1}}"#.to_owned(),
+            facts(0, 11, 0, 16, 0),
+        ),
+        (r#"{"messages":[],"max_tokens":-1}"#.to_owned(), facts(0, 2, 0, 0, 0)),
+        (
+            r#"{"messages":[],"temperature":1,"metadata":{"a":"b"},"stop":["x"],"user":"u"}"#.to_owned(),
+            facts(0, 0, 0, 0, 0),
+        ),
+    ];
+    for (body, expected) in cases {
+        assert_eq!(chat(&body).tokens, expected, "{body}");
+    }
+}
+
+#[test]
+fn texts_by_role() {
+    let message = |role: &str, content: &str| format!(r#"{{"role":"{role}","content":{content}}}"#);
+    let prompt = |messages: &[String]| chat(&format!(r#"{{"messages":[{}]}}"#, messages.join(","))).texts;
+    let texts = prompt(&[
+        message("developer", r#""dev""#),
+        message("user", r#""first""#),
+        message(
+            "assistant",
+            r#"[{"type":"text","text":"a "},{"type":"output_text","text":"no"},{"text":"b"}]"#,
+        ),
+        message("tool", r#""result""#),
+        message("user", r#""second""#),
+        message("user", r#"[{"type":"image_url","image_url":{"url":"x"}}]"#),
+        message("User", r#""not a role""#),
+        message("system", r#""sys""#),
+    ]);
+    assert_eq!(texts.evaluation, "second");
+    assert_eq!(texts.current, "second");
+    assert_eq!(texts.prior_user, ["first"]);
+    assert_eq!(texts.non_user, ["dev", "a  b", "sys"]);
+    assert_eq!(texts.context, "dev a  b sys second");
+    assert!(texts.assistant_replied);
+
+    let promoted = prompt(&[message("system", r#""a""#), message("assistant", r#""b""#)]);
+    assert_eq!(
+        (
+            promoted.evaluation.as_str(),
+            promoted.current.as_str(),
+            promoted.context.as_str()
+        ),
+        ("a b", "", "a b")
+    );
+    let blank = prompt(&[message("user", r#""x""#), message("user", r#""  ""#)]);
+    assert_eq!(
+        (blank.evaluation.as_str(), blank.prior_user.len()),
+        ("  ", 1),
+        "whitespace counts on the wire"
+    );
+    let odd = prompt(&[message(
+        "user",
+        r#"[{"type":"text","text":12},{"type":"text","text":{"a":1}},{"type":"Text","text":"no"}]"#,
+    )]);
+    assert_eq!(odd.evaluation, r#"12 {"a":1}"#);
+    assert_eq!(
+        prompt(&[message("user", r#"{"type":"text","text":"lone"}"#)]).evaluation,
+        ""
+    );
+}
+
+#[test]
+fn conversation_counters() {
+    let round = chat(TOOL_ROUND).conversation;
+    let expected = Conversation {
+        user: 1,
+        assistant: 1,
+        tool: 1,
+        tool_calls: 1,
+        tool_definitions: 1,
+        last_is_tool_result: true,
+        ..Default::default()
+    };
+    assert_eq!(round, expected);
+
+    let longer =
+        |message: &str| chat(&TOOL_ROUND.replacen("],\"tools\"", &format!(",{message}],\"tools\""), 1)).conversation;
+    let with_user = longer(r#"{"role":"user","content":"and?"}"#);
+    assert!(with_user.last_user_follows_tool && !with_user.last_is_tool_result);
+    let with_assistant = longer(r#"{"role":"assistant","content":"sunny"}"#);
+    assert!(!with_assistant.last_user_follows_tool && !with_assistant.last_is_tool_result);
+
+    let counted = chat(
+        r#"{"messages":[{"role":"developer"},{"role":"developer"},{"role":"function"},{"role":"USER"},{"role":"user","content":[{"type":"image_url"},{"type":"input_image"},{"type":"image"}]}],"tools":[1],"functions":[2,3]}"#,
+    );
+    let expected = Conversation {
+        user: 1,
+        developer: true,
+        tool_definitions: 3,
+        images: 2,
+        ..Default::default()
+    };
+    assert_eq!(counted.conversation, expected);
+}
+
+#[test]
+fn the_first_acceptable_image_counts() {
+    let image =
+        |url: &str| format!(r#"{{"role":"user","content":[{{"type":"image_url","image_url":{{"url":"{url}"}}}}]}}"#);
+    let body = format!(
+        r#"{{"messages":[{},{},{}]}}"#,
+        image("https://x/y.png"),
+        image("DATA:image/PNG;base64,AA"),
+        image("data:image/png;base64,BB")
+    );
+    assert_eq!(chat(&body).image.as_deref(), Some("DATA:image/PNG;base64,AA"));
+}
+
+const BAD_CHAT: &[(&[u8], &str)] = &[
+    (b"", "malformed JSON body"),
+    (b"{", "malformed JSON body"),
+    (b"[]", "malformed JSON body"),
+    (b"null", "malformed JSON body"),
+    (br#"{"model":"m","messages":[]} x"#, "malformed JSON body"),
+    (b"{\"model\":\"\xff\",\"messages\":[]}", "malformed JSON body"),
+    (br#"{"model":"m"}"#, "messages field is required"),
+    (br#"{"messages":{}}"#, "messages field must be an array"),
+    (br#"{"model":"m","messages":null}"#, "messages field must be an array"),
+    (
+        br#"{"messages":[]}"#,
+        "invalid request body: missing required field: model",
+    ),
+    (
+        br#"{"model":1,"messages":[]}"#,
+        "invalid request body: field model must be string, got number",
+    ),
+    (
+        br#"{"model":null,"messages":[]}"#,
+        "invalid request body: field model must be string, got null",
+    ),
+    (
+        br#"{"model":"m","messages":[],"stream":"yes"}"#,
+        "invalid request body: field stream must be boolean, got string",
+    ),
+    (
+        br#"{"model":"m","messages":[],"metadata":null}"#,
+        "invalid request body: field metadata must be object, got null",
+    ),
+    (
+        br#"{"model":"m","messages":[],"metadata":{"a":[]}}"#,
+        "invalid request body: field metadata.a must be string, got array",
+    ),
+    (
+        br#"{"model":"m","messages":[],"model":"n"}"#,
+        "invalid request body: duplicate field: model",
+    ),
+    (
+        br#"{"model":"m","messages":[],"mess\u0061ges":[]}"#,
+        "invalid request body: duplicate field: messages",
+    ),
+];
+
+const BAD_MESSAGES: &[(&[u8], &str)] = &[
+    (br#"{"messages":[]}"#, "model field is required"),
+    (br#"{"model":"","messages":[]}"#, "model field is required"),
+    (br#"{"model":5}"#, "model field is required"),
+    (br#"{"model":"m"}"#, "messages field is required"),
+];
+
+const BAD_RESPONSES: &[(&[u8], &str)] = &[
+    (
+        br#"{"model":"m","input":1}"#,
+        "input field must be a string or an array",
+    ),
+    (
+        br#"{"model":"m","input":"a","input":"b"}"#,
+        "invalid request body: duplicate field: input",
+    ),
+    (
+        br#"{"input":"a"}"#,
+        "invalid request body: missing required field: model",
+    ),
+];
+
+#[test]
+fn bad_bodies_get_the_reference_s_texts() {
+    let check = |dialect: Dialect, body: &[u8], expected: &str| {
+        let refused = Request::parse(dialect, Bytes::copy_from_slice(body), &Wrappers::default()).unwrap_err();
+        assert_eq!(
+            (refused.status, refused.message.as_str()),
+            (400, expected),
+            "{}",
+            String::from_utf8_lossy(body)
+        );
+    };
+    BAD_CHAT
+        .iter()
+        .for_each(|(body, expected)| check(Dialect::OpenAiChat, body, expected));
+    BAD_MESSAGES
+        .iter()
+        .for_each(|(body, expected)| check(Dialect::AnthropicMessages, body, expected));
+    BAD_RESPONSES
+        .iter()
+        .for_each(|(body, expected)| check(Dialect::OpenAiResponses, body, expected));
+    let deep = format!(r#"{{"model":"m","messages":{}{}}}"#, "[".repeat(200), "]".repeat(200));
+    check(
+        Dialect::OpenAiChat,
+        deep.as_bytes(),
+        "invalid request body: nested deeper than 128 levels",
+    );
+}
+
+#[test]
+fn what_looks_odd_but_is_legal_passes() {
+    let nested = format!(r#"{{"messages":[],"x":{}{}}}"#, "[".repeat(127), "]".repeat(127));
+    assert!(chat(&nested).no_messages);
+    assert!(!chat(r#"{"messages":[],"stream":null}"#).stream);
+    assert_eq!(
+        parse(Dialect::OpenAiChat, r#"{"model":"","messages":[]}"#)
+            .prompt()
+            .model,
+        ""
+    );
+    let surrogate = chat(r#"{"messages":[{"\ud800":1,"role":"user","content":"a\udfffb"}]}"#);
+    assert_eq!(surrogate.texts.current, "a\u{FFFD}b", "an unusual key hides nothing");
+    let stored = responses(r#"{"previous_response_id":"resp_1"}"#);
+    assert!(stored.no_messages);
+}
+
+#[test]
+fn wrapped_user_texts_are_passed_over_but_counted() {
+    let body = r#"{"messages":[{"role":"user","content":"real"},{"role":"user","content":"<system-reminder>x</system-reminder>"},{"role":"user","content":[{"type":"text","text":"<environment_context>y</environment_context>"}]}]}"#;
+    let prompt = chat(body);
+    assert_eq!(prompt.texts.current, "real");
+    assert_eq!(prompt.texts.prior_user.len(), 0);
+    assert_eq!(prompt.texts.passed_over.len(), 2);
+    assert_eq!(prompt.conversation.user, 3);
+    let unwrapped = Request::parse(
+        Dialect::OpenAiChat,
+        body.replacen('{', r#"{"model":"auto","#, 1).into(),
+        &Wrappers::none(),
+    )
+    .unwrap();
+    assert_eq!(prompt.tokens, unwrapped.prompt().tokens);
+    assert_eq!(unwrapped.prompt().texts.prior_user.len(), 2);
+    let assistant = chat(r#"{"messages":[{"role":"assistant","content":"<system-reminder>x</system-reminder>"}]}"#);
+    assert_eq!(assistant.texts.non_user.len(), 1, "only users are wrapped");
+}
+
+#[test]
+fn anthropic_messages() {
+    let prompt = anthropic(concat!(
+        r#"{"system":[{"type":"text","text":"Be brief."}],"max_tokens":32,"messages":[{"role":"user","content":"Weather?"},"#,
+        r#"{"role":"assistant","content":[{"type":"thinking","thinking":"x"},{"type":"tool_use","id":"t1","name":"w","input":{"a":1}},"#,
+        r#"{"type":"tool_use","id":"t2","name":"w","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"t1","content":"ok"},"#,
+        r#"{"type":"tool_result","tool_use_id":"t2","content":[{"type":"image"},{"type":"text","text":"q"}]}]}],"tools":[{"name":"w"}],"#,
+        r#""tool_choice":{"type":"auto"},"output_config":{"effort":"high"}}"#
+    ));
+    let expected = Conversation {
+        system: 1,
+        user: 2,
+        assistant: 1,
+        tool: 1,
+        tool_calls: 2,
+        tool_definitions: 1,
+        last_is_tool_result: true,
+        ..Default::default()
+    };
+    assert_eq!(prompt.conversation, expected);
+    // text: system 6+9, user 4+8, assistant 9, calls 2·(2+8+1), user 4, results 2+2; structure: thinking 34, inputs 7+2,
+    // results 4+26, tool 12, tool_choice 15; framing: 4 messages, 2 calls, 2 results, 1 tool.
+    let thinking = r#"{"type":"thinking","thinking":"x"}"#.len() as u64;
+    let structured = thinking + 7 + 2 + 4 + 26 + 12 + 15;
+    assert_eq!(
+        prompt.tokens,
+        facts(15 + 12 + 9 + 22 + 4 + 4, structured, 1, 16 + 16 + 16 + 8, 32)
+    );
+    assert_eq!(prompt.texts.current, "Weather?");
+    assert_eq!(prompt.texts.non_user, ["Be brief."]);
+    assert!(!prompt.texts.assistant_replied);
+    assert_eq!(prompt.reasoning_effort.as_deref(), Some("high"));
+}
+
+#[test]
+fn anthropic_images_and_empty_system() {
+    let prompt = anthropic(
+        r#"{"system":"","messages":[{"role":"user","content":[{"type":"image","source":{"type":"base64","media_type":"image/png","data":"AA"}}]}]}"#,
+    );
+    assert_eq!(prompt.image.as_deref(), Some("data:image/png;base64,AA"));
+    assert_eq!((prompt.conversation.system, prompt.conversation.images), (1, 1));
+    assert_eq!(prompt.tokens, facts(6 + 4, 0, 1, 8, 0));
+    let follow_up = anthropic(
+        r#"{"messages":[{"role":"user","content":[{"type":"tool_result","tool_use_id":"t","content":"x"}]},{"role":"user","content":"go on"}]}"#,
+    );
+    assert!(follow_up.conversation.last_user_follows_tool);
+}
+
+#[test]
+fn responses_are_read_as_the_chat_they_amount_to() {
+    let as_responses = responses(concat!(
+        r#"{"instructions":"Be brief.","input":[{"role":"user","content":"Weather in Rome?"},{"type":"function_call","call_id":"call_1","#,
+        r#""name":"get_weather","arguments":"{\"city\":\"Rome\"}"},{"type":"function_call_output","call_id":"call_1","output":"21C, sunny"}],"#,
+        r#""tools":[{"type":"function","function":{"name":"get_weather","parameters":{"type":"object"}}}],"tool_choice":"auto","#,
+        r#""max_output_tokens":50,"reasoning":{"effort":"low"}}"#
+    ));
+    let chat_body = TOOL_ROUND.replacen(
+        r#"{"messages":["#,
+        r#"{"max_tokens":50,"messages":[{"role":"system","content":"Be brief."},"#,
+        1,
+    );
+    let mut as_chat = chat(&chat_body);
+    as_chat.reasoning_effort = Some("low".to_owned());
+    assert_eq!(as_responses, as_chat);
+}
+
+#[test]
+fn responses_items_of_every_sort() {
+    let prompt = responses(concat!(
+        r#"{"input":[{"type":"message","role":"developer","content":[{"type":"input_text","text":"dev"}]},"#,
+        r#"{"type":"message","role":"user","content":[{"type":"input_text","text":"see"},{"type":"input_image","image_url":"data:image/png;base64,AA"}]},"#,
+        r#"{"type":"reasoning","summary":[]},{"type":"function_call","call_id":"a","name":"f","arguments":"{}"},"#,
+        r#"{"type":"function_call","call_id":"b","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"a","output":"1"},"#,
+        r#"{"type":"function_call_output","call_id":"b","output":"2"},"#,
+        r#"{"type":"message","role":"assistant","content":[{"type":"output_text","text":"done"}]}]}"#
+    ));
+    let expected = Conversation {
+        user: 1,
+        assistant: 2,
+        developer: true,
+        tool: 2,
+        tool_calls: 2,
+        images: 1,
+        ..Default::default()
+    };
+    assert_eq!(prompt.conversation, expected);
+    assert_eq!(prompt.texts.non_user, ["dev", "done"]);
+    assert!(prompt.texts.assistant_replied);
+    assert_eq!(prompt.image.as_deref(), Some("data:image/png;base64,AA"));
+    assert_eq!(responses(r#"{"input":"Hello world"}"#).tokens.floor(), 8);
+}
+
+#[test]
+fn members_are_found_as_they_were_written() {
+    let request = parse(
+        Dialect::OpenAiChat,
+        "{ \"model\" : \"auto\",\n \"messages\":[ ], \"user\":\"\\u0061\", \"n\" : 1.50 }",
+    );
+    assert_eq!(request.member("n"), Some("1.50"));
+    assert_eq!(request.member("messages"), Some("[ ]"));
+    assert_eq!(request.text_member("user").as_deref(), Some("a"));
+    assert_eq!(request.member("absent"), None);
+}

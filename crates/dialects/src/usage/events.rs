@@ -20,7 +20,11 @@ pub(super) struct Fold {
 
 impl Fold {
     pub(super) fn new(dialect: Dialect) -> Self {
-        Self { dialect, outcome: Outcome::default(), anthropic: AnthropicUsage::default() }
+        Self {
+            dialect,
+            outcome: Outcome::default(),
+            anthropic: AnthropicUsage::default(),
+        }
     }
 
     pub(super) fn event(&mut self, event: Event<'_>) {
@@ -55,7 +59,9 @@ impl Fold {
     }
 
     fn chat(&mut self, data: &[u8], is_error: bool) {
-        let Ok(chunk) = serde_json::from_slice::<ChatChunk<'_>>(data) else { return };
+        let Ok(chunk) = serde_json::from_slice::<ChatChunk<'_>>(data) else {
+            return;
+        };
         self.model(chunk.model);
         for choice in chunk.choices.unwrap_or_default() {
             let said = choice.delta.or(choice.message).unwrap_or_default();
@@ -73,7 +79,9 @@ impl Fold {
     }
 
     fn response_event(&mut self, data: &[u8]) {
-        let Ok(event) = serde_json::from_slice::<ResponseEvent<'_>>(data) else { return };
+        let Ok(event) = serde_json::from_slice::<ResponseEvent<'_>>(data) else {
+            return;
+        };
         let kind = event.kind.unwrap_or_default();
         self.outcome.content_started |= kind.ends_with(".delta");
         if let Some(response) = &event.response {
@@ -94,13 +102,21 @@ impl Fold {
         if let Some(error) = response.error {
             self.outcome.error = Some(read_error(error.get()));
         }
-        let reason = response.incomplete_details.as_ref().and_then(|details| details.reason.clone());
-        let ended = response.status.clone().filter(|status| !matches!(status.as_ref(), "in_progress" | "queued"));
+        let reason = response
+            .incomplete_details
+            .as_ref()
+            .and_then(|details| details.reason.clone());
+        let ended = response
+            .status
+            .clone()
+            .filter(|status| !matches!(status.as_ref(), "in_progress" | "queued"));
         self.finish_reason(reason.or(ended));
     }
 
     fn anthropic_event(&mut self, data: &[u8]) {
-        let Ok(event) = serde_json::from_slice::<AnthropicEvent<'_>>(data) else { return };
+        let Ok(event) = serde_json::from_slice::<AnthropicEvent<'_>>(data) else {
+            return;
+        };
         if let Some(message) = &event.message {
             self.anthropic_message(message);
         }
@@ -138,7 +154,9 @@ impl Fold {
         let (cached, cache_write) = (all.cache_read_input_tokens, all.cache_creation_input_tokens);
         let fresh = all.input_tokens.unwrap_or_default();
         self.outcome.usage = Some(Usage {
-            prompt: fresh.saturating_add(cached.unwrap_or_default()).saturating_add(cache_write.unwrap_or_default()),
+            prompt: fresh
+                .saturating_add(cached.unwrap_or_default())
+                .saturating_add(cache_write.unwrap_or_default()),
             completion: all.output_tokens.unwrap_or_default(),
             cached,
             cache_write,
@@ -166,13 +184,21 @@ fn holds_something(raw: Option<&RawValue>) -> bool {
 
 fn read_error(raw: &str) -> ResponseError {
     if let Some(message) = crate::json::string(raw) {
-        return ResponseError { code: String::new(), message: message.into_owned() };
+        return ResponseError {
+            code: String::new(),
+            message: message.into_owned(),
+        };
     }
-    let Ok(error) = serde_json::from_str::<ErrorBody<'_>>(raw) else { return ResponseError::default() };
-    let code = error.code.map(RawValue::get).and_then(|code| match crate::json::string(code) {
-        Some(code) => Some(code.into_owned()),
-        None => (code != "null").then(|| code.to_owned()),
-    });
+    let Ok(error) = serde_json::from_str::<ErrorBody<'_>>(raw) else {
+        return ResponseError::default();
+    };
+    let code = error
+        .code
+        .map(RawValue::get)
+        .and_then(|code| match crate::json::string(code) {
+            Some(code) => Some(code.into_owned()),
+            None => (code != "null").then(|| code.to_owned()),
+        });
     let kind = error.kind.filter(|kind| kind != "error").map(Cow::into_owned);
     ResponseError {
         code: code.or(kind).unwrap_or_default(),
@@ -231,9 +257,16 @@ struct ChatDelta<'a> {
 
 impl ChatDelta<'_> {
     fn holds_something(&self) -> bool {
-        [self.content, self.reasoning_content, self.reasoning, self.refusal, self.tool_calls, self.function_call]
-            .into_iter()
-            .any(holds_something)
+        [
+            self.content,
+            self.reasoning_content,
+            self.reasoning,
+            self.refusal,
+            self.tool_calls,
+            self.function_call,
+        ]
+        .into_iter()
+        .any(holds_something)
     }
 }
 
