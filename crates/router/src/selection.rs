@@ -164,7 +164,12 @@ impl Candidates {
     /// `algorithm` is the decision's `algorithm.type`, empty if it has none; `selector` is `None` where that algorithm is
     /// not available.
     #[must_use]
-    pub fn new(decision: &str, model_refs: Vec<ModelRef>, algorithm: &str, selector: Option<Box<dyn Selector>>) -> Self {
+    pub fn new(
+        decision: &str,
+        model_refs: Vec<ModelRef>,
+        algorithm: &str,
+        selector: Option<Box<dyn Selector>>,
+    ) -> Self {
         Self {
             decision: decision.into(),
             model_refs,

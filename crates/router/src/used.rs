@@ -30,8 +30,7 @@ impl UsedSet {
         self.names.iter().any(|(other, used)| {
             *other == kind
                 && (*used == name
-                    || (kind == Kind::Complexity
-                        && used.rsplit_once(':').is_some_and(|(rule, _)| rule == name)))
+                    || (kind == Kind::Complexity && used.rsplit_once(':').is_some_and(|(rule, _)| rule == name)))
         })
     }
 
@@ -173,7 +172,10 @@ mod tests {
         let used = used(&decisions, projections, |rule| {
             composers.iter().find(|(name, _)| name == rule).map(|(_, tree)| tree)
         });
-        let found: Vec<String> = used.iter().map(|(kind, name)| format!("{}:{name}", kind.as_str())).collect();
+        let found: Vec<String> = used
+            .iter()
+            .map(|(kind, name)| format!("{}:{name}", kind.as_str()))
+            .collect();
         assert_eq!(found, expected);
         used
     }
@@ -182,15 +184,25 @@ mod tests {
     fn follows_projections_and_composers_to_the_end() {
         let projections = Projections {
             scores: vec![
-                score("base", vec![input("Complexity", "deep:hard", ""), input("kb_metric", "", "")]),
+                score(
+                    "base",
+                    vec![input("Complexity", "deep:hard", ""), input("kb_metric", "", "")],
+                ),
                 score("other", vec![input("domain", "law", "")]),
                 score(
                     "top",
-                    vec![input("projection", "base", "score"), input("projection", "low", "confidence")],
+                    vec![
+                        input("projection", "base", "score"),
+                        input("projection", "low", "confidence"),
+                    ],
                 ),
                 score("unused", vec![input("pii", "any", "")]),
             ],
-            mappings: vec![mapping("top", "Hard"), mapping("other", "low"), mapping("unused", "never")],
+            mappings: vec![
+                mapping("top", "Hard"),
+                mapping("other", "low"),
+                mapping("unused", "never"),
+            ],
             ..Projections::default()
         };
         let tree = RuleNode {
@@ -198,7 +210,13 @@ mod tests {
             conditions: vec![leaf(" Projection ", "Hard")],
             ..RuleNode::default()
         };
-        let expected = ["domain:law", "language:zh", "complexity:deep:hard", "projection:hard", "projection:low"];
+        let expected = [
+            "domain:law",
+            "language:zh",
+            "complexity:deep:hard",
+            "projection:hard",
+            "projection:low",
+        ];
         let used = check(tree, &projections, &expected);
         assert!(used.has_family(Kind::Kb) && used.has_family(Kind::Language) && !used.has_family(Kind::Pii));
         assert!(used.contains(Kind::Complexity, "Deep") && !used.contains(Kind::Complexity, "hard"));

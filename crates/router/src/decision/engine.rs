@@ -93,9 +93,7 @@ fn keep_first<'a>(best: &mut Option<Rank<'a>>, rank: Rank<'a>, order: impl Fn(&R
 /// Untiered matches are tier 0 and so beat every tier: the reference's rule, kept because documents rely on tiers only
 /// among tiered decisions.
 fn tier_order(left: &Rank<'_>, right: &Rank<'_>) -> Ordering {
-    left.tier
-        .cmp(&right.tier)
-        .then_with(|| confidence_order(left, right))
+    left.tier.cmp(&right.tier).then_with(|| confidence_order(left, right))
 }
 
 fn confidence_order(left: &Rank<'_>, right: &Rank<'_>) -> Ordering {

@@ -84,12 +84,7 @@ pub(super) fn is_blank(tree: &RuleNode) -> bool {
 
 impl Rules {
     /// Appends a tree and returns its root.
-    pub(super) fn compile(
-        &mut self,
-        tree: &RuleNode,
-        keys: &mut Keys,
-        declared: &Declared,
-    ) -> Result<usize, TooDeep> {
+    pub(super) fn compile(&mut self, tree: &RuleNode, keys: &mut Keys, declared: &Declared) -> Result<usize, TooDeep> {
         let root = self.nodes.len();
         self.append(tree, keys, declared, MAX_DEPTH)?;
         Ok(root)
@@ -242,13 +237,7 @@ impl Rules {
         all
     }
 
-    fn append(
-        &mut self,
-        tree: &RuleNode,
-        keys: &mut Keys,
-        declared: &Declared,
-        levels: usize,
-    ) -> Result<(), TooDeep> {
+    fn append(&mut self, tree: &RuleNode, keys: &mut Keys, declared: &Declared, levels: usize) -> Result<(), TooDeep> {
         let levels = levels.checked_sub(1).ok_or(TooDeep)?;
         let at = self.nodes.len();
         let is_leaf = !tree.kind.is_empty();

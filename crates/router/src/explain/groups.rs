@@ -50,7 +50,12 @@ impl<'a> SignalGroups<'a> {
                 Kind::Classifier => !found.iter().any(|label| is_label_of(label, name)),
                 _ => !found.contains(name),
             };
-            groups.names[kind as usize] = declared.names(kind).iter().map(String::as_str).filter(missing).collect();
+            groups.names[kind as usize] = declared
+                .names(kind)
+                .iter()
+                .map(String::as_str)
+                .filter(missing)
+                .collect();
         }
         groups
     }

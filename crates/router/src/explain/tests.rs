@@ -26,6 +26,39 @@ fn statically(decision: &str, names: &[&str], algorithm: &str) -> Candidates {
     Candidates::new(decision, refs(names), algorithm, Some(Box::new(selector)))
 }
 
+fn node<const N: usize>(operator: &str, conditions: [RuleNode; N]) -> RuleNode {
+    RuleNode {
+        operator: operator.into(),
+        conditions: conditions.into(),
+        ..RuleNode::default()
+    }
+}
+
+fn decisions(keys: &mut Keys, declared: &Declared) -> Decisions {
+    let tree = node(
+        "AND",
+        [
+            leaf("Keyword", "code", ""),
+            leaf("complexity", "depth:hard", ""),
+            node("OR", [leaf("classifier", "tone", "angry"), leaf("domain", "cs", "")]),
+            node("NOT", [leaf("keyword", " code ", "")]),
+            node("NOT", [leaf("authz", "staff", "")]),
+        ],
+    );
+    let decisions = [
+        Decision {
+            name: "deep".into(),
+            rules: Some(tree),
+            ..Decision::default()
+        },
+        Decision {
+            name: "rest".into(),
+            ..Decision::default()
+        },
+    ];
+    Decisions::build(&decisions, Strategy::Priority, keys, declared).unwrap()
+}
+
 /// A recipe with every kind of listing, evaluated.
 struct Recipe {
     keys: Keys,
@@ -46,44 +79,23 @@ fn leaf(kind: &str, name: &str, label: &str) -> RuleNode {
 fn recipe() -> Recipe {
     let mut keys = Keys::default();
     let mut declared = Declared::default();
-    declared.push(Kind::Keyword, "code");
-    declared.push(Kind::Keyword, "urgent");
     declared.push_domain("cs", &["computer science".into()]);
-    declared.push(Kind::Complexity, "depth");
-    declared.push(Kind::Conversation, "many_turns");
-    declared.push(Kind::Event, "outage");
-    declared.push(Kind::Authz, "staff_binding");
-    declared.push(Kind::Kb, "private");
-    declared.push(Kind::Classifier, "tone");
-    declared.push(Kind::Classifier, "topic");
-    declared.push(Kind::Projection, "easy");
-    declared.push(Kind::Projection, "hard");
-    let tree = RuleNode {
-        operator: "AND".into(),
-        conditions: vec![
-            leaf("Keyword", " code ", ""),
-            leaf("complexity", "depth:hard", ""),
-            leaf("classifier", "tone", "angry"),
-            RuleNode {
-                operator: "NOT".into(),
-                conditions: vec![leaf("keyword", "code", ""), leaf("authz", "staff", "")],
-                ..RuleNode::default()
-            },
-        ],
-        ..RuleNode::default()
-    };
-    let decisions = [
-        Decision {
-            name: "deep".into(),
-            rules: Some(tree),
-            ..Decision::default()
-        },
-        Decision {
-            name: "rest".into(),
-            ..Decision::default()
-        },
-    ];
-    let decisions = Decisions::build(&decisions, Strategy::Priority, &mut keys, &declared).unwrap();
+    for (kind, name) in [
+        (Kind::Keyword, "code"),
+        (Kind::Keyword, "urgent"),
+        (Kind::Complexity, "depth"),
+        (Kind::Conversation, "many_turns"),
+        (Kind::Event, "outage"),
+        (Kind::Authz, "staff_binding"),
+        (Kind::Kb, "private"),
+        (Kind::Classifier, "tone"),
+        (Kind::Classifier, "topic"),
+        (Kind::Projection, "easy"),
+        (Kind::Projection, "hard"),
+    ] {
+        declared.push(kind, name);
+    }
+    let decisions = decisions(&mut keys, &declared);
     let emitted = [
         keys.intern(Kind::Keyword, "code"),
         keys.intern(Kind::Domain, "computer science"),
@@ -134,7 +146,7 @@ fn an_answer_with_everything() {
         requested_model: "auto",
         trace: true,
         winner: Some(Winner {
-            index: 0,
+            index: recipe.decisions.decide(&recipe.report).unwrap().index,
             algorithm: Algorithm::default(),
             plugins: &["semantic-cache", "system_prompt", "semantic_cache", "response-cache"],
             candidates: &candidates,
@@ -163,7 +175,10 @@ fn an_answer_without_a_decision_has_all_metrics_and_no_selection() {
     assert_eq!(answer["decision_result"]["algorithm"], "");
     assert_eq!(answer["decision_result"]["used_signals"], json!({}));
     assert_eq!(answer["metrics"].as_object().unwrap().len(), 20);
-    assert_eq!(answer["metrics"]["keyword"], json!({"execution_time_ms": 1.5, "confidence": 1.0}));
+    assert_eq!(
+        answer["metrics"]["keyword"],
+        json!({"execution_time_ms": 1.5, "confidence": 1.0})
+    );
     assert_eq!(answer["metrics"]["event"]["confidence"], 0.5);
     assert_eq!(answer["metrics"]["context"]["confidence"], 0.0);
     assert_eq!(answer["metrics"].get("projection"), None);
@@ -209,40 +224,62 @@ fn an_empty_report_leaves_the_optional_fields_out() {
     assert_eq!(answer, expected);
 }
 
-#[test]
-fn previews() {
-    /// Status, model, method and reason; absent fields are null.
-    #[track_caller]
-    fn check(algorithm: Algorithm<'_>, candidates: &Candidates, expected: [&str; 4]) {
-        let preview = serde_json::to_value(Preview::new(&algorithm, candidates)).unwrap();
-        let fields = ["selection_status", "selected_model", "selection_method", "selection_reason"];
-        for (field, expected) in fields.into_iter().zip(expected) {
-            let found = preview.get(field).and_then(Value::as_str).unwrap_or_default();
-            assert_eq!(found, expected, "{field}");
-        }
+/// Status, model, method and reason of a preview; absent fields are empty here.
+#[track_caller]
+fn check(algorithm: Algorithm<'_>, candidates: &Candidates, expected: [&str; 4]) {
+    let preview = serde_json::to_value(Preview::new(&algorithm, candidates)).unwrap();
+    let fields = [
+        "selection_status",
+        "selected_model",
+        "selection_method",
+        "selection_reason",
+    ];
+    for (field, expected) in fields.into_iter().zip(expected) {
+        let found = preview.get(field).and_then(Value::as_str).unwrap_or_default();
+        assert_eq!(found, expected, "{field}");
     }
-    let of = |kind| Algorithm {
+}
+
+fn of(kind: &str) -> Algorithm<'_> {
+    Algorithm {
         kind,
         ..Algorithm::default()
-    };
-    let two = |kind| statically("math", &["a", "b+lora"], kind);
-    let static_reason = "Static selection for category 'math'";
-    check(of(""), &two(""), ["selected", "a", "static", static_reason]);
-    check(of("astrology"), &two("astrology"), ["selected", "a", "static", static_reason]);
+    }
+}
+
+fn two(kind: &str) -> Candidates {
+    statically("math", &["a", "b+lora"], kind)
+}
+
+#[test]
+fn previews_of_one_choice() {
+    let chosen = ["selected", "a", "static", "Static selection for category 'math'"];
+    check(of(""), &two(""), chosen);
+    check(of("astrology"), &two("astrology"), chosen);
+    // A canned reply does not show in the preview.
+    check(of(""), &two("").with_fast_response(), chosen);
     let one = ["selected", "lora", "single", "single declared candidate"];
     check(of("static"), &statically("math", &["b+lora"], "static"), one);
-    check(of("multi_factor"), &Candidates::new("d", refs(&["b+lora"]), "multi_factor", None), one);
-    check(
-        of("multi_factor"),
-        &Candidates::new("d", refs(&["a", "b"]), "multi_factor", None),
-        ["fallback", "a", "multi_factor", "selector is unavailable"],
-    );
-    let later = "selector depends on request-time state that Eval does not mutate";
-    check(of("router_dc"), &two("router_dc"), ["execution_required", "", "router_dc", later]);
+    let of_factors = |names| Candidates::new("d", refs(names), "multi_factor", None);
+    check(of("multi_factor"), &of_factors(&["b+lora"]), one);
+    let fallback = ["fallback", "a", "multi_factor", "selector is unavailable"];
+    check(of("multi_factor"), &of_factors(&["a", "b"]), fallback);
+    let none = ["unavailable", "", "", "decision has no selectable model"];
+    check(of(""), &statically("math", &[" "], ""), none);
+    let partly = ["fallback", "b", "static", "selector failed during dry-run"];
+    check(of(""), &statically("math", &["", "b"], ""), partly);
+}
+
+#[test]
+fn previews_of_what_only_execution_can_tell() {
+    let state = "selector depends on request-time state that Eval does not mutate";
+    let routed = ["execution_required", "", "router_dc", state];
+    check(of("router_dc"), &two("router_dc"), routed);
+    // The method is looked at before the number of candidates.
     check(
         of("router_dc"),
         &Candidates::new("d", refs(&["only"]), "router_dc", None),
-        ["execution_required", "", "router_dc", later],
+        routed,
     );
     let multi = "final model is produced only when the multi-model algorithm executes";
     for kind in ["confidence", "fusion", "ratings", "remom", "workflows"] {
@@ -253,20 +290,20 @@ fn previews() {
         ..of(kind)
     };
     let final_model = "configured final-output model for the multi-model algorithm";
-    check(planned("fusion"), &two("fusion"), ["planned_final", "judge", "fusion", final_model]);
-    check(planned("ratings"), &two("ratings"), ["execution_required", "", "ratings", multi]);
+    for kind in ["fusion", "remom", "workflows"] {
+        check(planned(kind), &two(kind), ["planned_final", "judge", kind, final_model]);
+    }
+    check(
+        planned("ratings"),
+        &two("ratings"),
+        ["execution_required", "", "ratings", multi],
+    );
     let learning = Algorithm {
         learns: true,
         ..Algorithm::default()
     };
     let adapts = "Router Learning can adapt or protect the base selector only during request execution";
     check(learning, &two(""), ["execution_required", "", "static", adapts]);
-    let none = ["unavailable", "", "", "decision has no selectable model"];
-    check(of(""), &statically("math", &[" "], ""), none);
-    let partly = ["fallback", "b", "static", "selector failed during dry-run"];
-    check(of(""), &statically("math", &["", "b"], ""), partly);
-    // A canned reply does not show in the preview.
-    check(of(""), &two("").with_fast_response(), ["selected", "a", "static", static_reason]);
 }
 
 #[test]
@@ -281,8 +318,13 @@ fn long_reasons_are_cut_between_characters() {
 #[test]
 fn errors() {
     let mut body = ErrorBody::new("INVALID_INPUT", "text cannot be empty", "2026-08-22T10:00:00Z");
-    let expected = r#"{"error":{"code":"INVALID_INPUT","message":"text cannot be empty","timestamp":"2026-08-22T10:00:00Z"}}"#;
+    let expected =
+        r#"{"error":{"code":"INVALID_INPUT","message":"text cannot be empty","timestamp":"2026-08-22T10:00:00Z"}}"#;
     assert_eq!(serde_json::to_string(&body).unwrap(), expected);
     body.error.request_id = Some("r1");
-    assert!(serde_json::to_string(&body).unwrap().ends_with(r#","request_id":"r1"}}"#));
+    assert!(
+        serde_json::to_string(&body)
+            .unwrap()
+            .ends_with(r#","request_id":"r1"}}"#)
+    );
 }

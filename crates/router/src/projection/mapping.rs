@@ -45,7 +45,10 @@ pub(super) fn build(
             });
         };
         for (output_index, output) in mapping.outputs.iter().enumerate() {
-            if [output.gt, output.gte, output.lt, output.lte].iter().all(Option::is_none) {
+            if [output.gt, output.gte, output.lt, output.lte]
+                .iter()
+                .all(Option::is_none)
+            {
                 problem(
                     &format!(".outputs[{output_index}]"),
                     format!("output \"{}\" needs at least one of gt, gte, lt, lte", output.name),
@@ -55,7 +58,10 @@ pub(super) fn build(
         if !matches!(mapping.method.as_str(), "" | "threshold_bands" | "multi_emit") {
             problem(
                 ".method",
-                format!("unknown method \"{}\"; use threshold_bands or multi_emit", mapping.method),
+                format!(
+                    "unknown method \"{}\"; use threshold_bands or multi_emit",
+                    mapping.method
+                ),
             );
         }
         let Some(source) = scores.iter().position(|score| score.name == mapping.source) else {

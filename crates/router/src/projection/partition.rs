@@ -102,7 +102,9 @@ impl Partition {
         };
         // A lone contender keeps its raw score also under softmax.
         if count > 1 {
-            let share = self.temperature.map(|temperature| self.softmax(highest, temperature, report));
+            let share = self
+                .temperature
+                .map(|temperature| self.softmax(highest, temperature, report));
             for &member in &self.members {
                 if member != winner && report.confidence(member).is_some() && report.is_matched(member) {
                     report.withdraw(member);
@@ -137,12 +139,7 @@ impl Partition {
     }
 }
 
-fn check(
-    partition: &config::projections::Partition,
-    index: usize,
-    declared: &Declared,
-    problems: &mut Vec<Problem>,
-) {
+fn check(partition: &config::projections::Partition, index: usize, declared: &Declared, problems: &mut Vec<Problem>) {
     let mut problem = |field: &str, message: String| {
         problems.push(Problem {
             path: format!("routing.projections.partitions[{index}]{field}"),
@@ -152,7 +149,10 @@ fn check(
     match partition.semantics.as_str() {
         "exclusive" => {}
         "softmax_exclusive" if partition.temperature > 0.0 => {}
-        "softmax_exclusive" => problem(".temperature", "softmax_exclusive needs a temperature above 0".to_owned()),
+        "softmax_exclusive" => problem(
+            ".temperature",
+            "softmax_exclusive needs a temperature above 0".to_owned(),
+        ),
         other => problem(
             ".semantics",
             format!("unknown semantics \"{other}\"; use exclusive or softmax_exclusive"),
@@ -164,11 +164,10 @@ fn check(
             format!("the default \"{}\" must be one of the members", partition.default),
         );
     }
-    let unknown = partition
-        .members
-        .iter()
-        .enumerate()
-        .filter(|(_, member)| !declared.contains(Kind::Domain, member) && !declared.contains(Kind::Embedding, member));
+    let unknown =
+        partition.members.iter().enumerate().filter(|(_, member)| {
+            !declared.contains(Kind::Domain, member) && !declared.contains(Kind::Embedding, member)
+        });
     for (member_index, member) in unknown {
         problem(
             &format!(".members[{member_index}]"),
@@ -181,6 +180,9 @@ fn check(
         .iter()
         .all(|member| declared.contains(Kind::Domain, member) || declared.contains(Kind::Embedding, member));
     if known && !all_of(Kind::Domain) && !all_of(Kind::Embedding) {
-        problem(".members", "members must all be domains or all be embeddings".to_owned());
+        problem(
+            ".members",
+            "members must all be domains or all be embeddings".to_owned(),
+        );
     }
 }

@@ -71,23 +71,9 @@ pub(super) fn build(
     keys: &mut Keys,
     problems: &mut Vec<Problem>,
 ) -> Vec<Score> {
-    let mut names = Names::default();
-    for (index, score) in scores.iter().enumerate() {
-        if names.scores.insert(&score.name, index).is_some() {
-            problems.push(problem(index, ".name", format!("another score is named \"{}\" too", score.name)));
-        }
-        if !matches!(score.method.as_str(), "" | "weighted_sum") {
-            let message = format!("unknown method \"{}\"; use weighted_sum", score.method);
-            problems.push(problem(index, ".method", message));
-        }
-    }
-    for mapping in mappings {
-        for output in &mapping.outputs {
-            names.outputs.insert(&output.name, &mapping.source);
-        }
-    }
-    let mut built = Vec::new();
+    let names = Names::new(scores, mappings, problems);
     let mut needs = Vec::new();
+    let mut built = Vec::new();
     for (index, score) in scores.iter().enumerate() {
         let mut inputs = Vec::new();
         let mut own_needs = Vec::new();
@@ -101,16 +87,16 @@ pub(super) fn build(
             }
         }
         needs.push(own_needs);
-        built.push(Some(Score {
-            index,
-            name: score.name.as_str().into(),
-            inputs,
-        }));
+        let name = score.name.as_str().into();
+        built.push(Some(Score { index, name, inputs }));
     }
     let mut order = Order::new(&needs);
-    for index in 0..scores.len() {
+    for (index, score) in scores.iter().enumerate() {
         if let Err(Cycle) = order.visit(index) {
-            let message = format!("score \"{}\" depends on itself through its projection inputs", scores[index].name);
+            let message = format!(
+                "score \"{}\" depends on itself through its projection inputs",
+                score.name
+            );
             problems.push(problem(index, "", message));
         }
     }
@@ -172,6 +158,29 @@ struct Names<'a> {
     scores: HashMap<&'a str, usize>,
     /// Mapping outputs, each with the name of its score.
     outputs: HashMap<&'a str, &'a str>,
+}
+
+impl<'a> Names<'a> {
+    fn new(scores: &'a [config::Score], mappings: &'a [config::Mapping], problems: &mut Vec<Problem>) -> Self {
+        let mut names = Self::default();
+        for (index, score) in scores.iter().enumerate() {
+            if names.scores.insert(&score.name, index).is_some() {
+                let message = format!("another score is named \"{}\" too", score.name);
+                problems.push(problem(index, ".name", message));
+            }
+            if !matches!(score.method.as_str(), "" | "weighted_sum") {
+                let message = format!("unknown method \"{}\"; use weighted_sum", score.method);
+                problems.push(problem(index, ".method", message));
+            }
+        }
+        for mapping in mappings {
+            let outputs = mapping.outputs.iter();
+            names
+                .outputs
+                .extend(outputs.map(|output| (output.name.as_str(), mapping.source.as_str())));
+        }
+        names
+    }
 }
 
 /// One input, and the score that must be computed before it.

@@ -96,7 +96,9 @@ fn shown(keys: &Keys, report: &SignalReport) -> Vec<(String, Option<f64>)> {
     report
         .matches()
         .map(|key| {
-            let rounded = report.confidence(key).map(|confidence| (confidence * 1e4).round() / 1e4);
+            let rounded = report
+                .confidence(key)
+                .map(|confidence| (confidence * 1e4).round() / 1e4);
             (format!("{}:{}", keys.kind(key).as_str(), keys.name(key)), rounded)
         })
         .collect()
@@ -107,7 +109,10 @@ fn check(projections: &document::Projections, facts: &[Fact<'_>], expected: &[(&
     let (built, keys, mut report) = run(projections, facts);
     let mut traced = report.clone();
     built.apply(&mut report);
-    let expected: Vec<_> = expected.iter().map(|(key, confidence)| ((*key).to_owned(), *confidence)).collect();
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|(key, confidence)| ((*key).to_owned(), *confidence))
+        .collect();
     assert_eq!(shown(&keys, &report), expected);
     built.apply_traced(&keys, &mut traced);
     assert_eq!(shown(&keys, &traced), expected);
@@ -135,14 +140,22 @@ fn partitions_leave_one_winner() {
     let two = [("embedding:b", Some(0.55), None), ("embedding:a", Some(0.62), None)];
     partitioned(softmax(0.18), &two, &[("embedding:a", Some(0.596))]);
     partitioned(softmax(0.1), &three[..1], &[("embedding:a", Some(0.82))]);
-    partitioned(partition("exclusive", 0.0, &all), &three, &[("embedding:a", Some(0.82))]);
+    partitioned(
+        partition("exclusive", 0.0, &all),
+        &three,
+        &[("embedding:a", Some(0.82))],
+    );
     // Of equals the first in match order.
     let tied = [("embedding:c", Some(0.7), None), ("embedding:b", Some(0.7), None)];
     partitioned(partition("exclusive", 0.0, &all), &tied, &[("embedding:c", Some(0.7))]);
     // Nothing competes: the default appears without a confidence, but only once.
     partitioned(partition("exclusive", 0.0, &all), &[], &[("embedding:a", None)]);
     let bare = [("embedding:b", None, None), ("embedding:a", None, None)];
-    partitioned(partition("exclusive", 0.0, &all), &bare, &[("embedding:b", None), ("embedding:a", None)]);
+    partitioned(
+        partition("exclusive", 0.0, &all),
+        &bare,
+        &[("embedding:b", None), ("embedding:a", None)],
+    );
     // A match without a confidence does not compete and survives.
     let mixed = [("embedding:b", None, None), ("embedding:c", Some(0.4), None)];
     partitioned(
@@ -151,7 +164,11 @@ fn partitions_leave_one_winner() {
         &[("embedding:b", None), ("embedding:c", Some(0.4))],
     );
     // The same for domains; outsiders are untouched.
-    let domains = [("domain:da", Some(0.3), None), ("domain:db", Some(0.5), None), ("domain:x", Some(0.2), None)];
+    let domains = [
+        ("domain:da", Some(0.3), None),
+        ("domain:db", Some(0.5), None),
+        ("domain:x", Some(0.2), None),
+    ];
     partitioned(
         partition("exclusive", 0.0, &["da", "db"]),
         &domains,
@@ -171,13 +188,24 @@ fn partitions_keep_values_and_run_in_order() {
         ],
         ..document::Projections::default()
     };
-    let facts = [("embedding:a", Some(0.9), Some(0.9)), ("embedding:b", Some(0.5), Some(0.5))];
+    let facts = [
+        ("embedding:a", Some(0.9), Some(0.9)),
+        ("embedding:b", Some(0.5), Some(0.5)),
+    ];
     let (built, keys, mut report) = run(&projections, &facts);
     let trace = built.apply_traced(&keys, &mut report);
-    let ran: Vec<_> = trace.partitions.iter().map(|one| (one.signal_type, one.winner, one.default_used)).collect();
+    let ran: Vec<_> = trace
+        .partitions
+        .iter()
+        .map(|one| (one.signal_type, one.winner, one.default_used))
+        .collect();
     assert_eq!(
         ran,
-        [("domain", None, true), ("embedding", Some("a"), false), ("embedding", None, true)]
+        [
+            ("domain", None, true),
+            ("embedding", Some("a"), false),
+            ("embedding", None, true)
+        ]
     );
     assert_eq!(trace.partitions[1].contenders, [("a", 0.9), ("b", 0.5)]);
     let loser = keys.get(Kind::Embedding, "b").unwrap();
@@ -236,7 +264,11 @@ fn confidence_of_a_band_grows_from_one_half_at_its_bound() {
             ..document::Calibration::default()
         });
         let facts = [("-structure:s", None, Some(score_value))];
-        check(&projections, &facts, &[(&format!("projection:{output}"), Some(confidence))]);
+        check(
+            &projections,
+            &facts,
+            &[(&format!("projection:{output}"), Some(confidence))],
+        );
     }
     banded(0.79, 0.0, "hard", 0.589);
     banded(0.77, 0.0, "hard", 0.53);
@@ -265,7 +297,11 @@ fn inputs_by_type_and_value_source() {
         miss,
         ..input(kind, "x", 1.0, " Binary ")
     };
-    let x = [("keyword:x", None, None), ("metadata:x", Some(1.0), None), ("authz:x", None, None)];
+    let x = [
+        ("keyword:x", None, None),
+        ("metadata:x", Some(1.0), None),
+        ("authz:x", None, None),
+    ];
     value(binary("Keyword ", 0.0, 5.0), &x, 1.0);
     value(binary("keyword", 0.3, 5.0), &x, 0.3);
     value(binary("context", 0.3, 5.0), &x, 5.0);
@@ -288,7 +324,11 @@ fn inputs_by_type_and_value_source() {
         metric: " Margin".into(),
         ..input("kb_metric", "", 1.0, "score")
     };
-    value(metric.clone(), &[("-kb:kb_metric:privacy:margin", None, Some(-0.25))], -0.25);
+    value(
+        metric.clone(),
+        &[("-kb:kb_metric:privacy:margin", None, Some(-0.25))],
+        -0.25,
+    );
     value(metric, &[], 0.0);
 }
 
@@ -296,13 +336,30 @@ fn inputs_by_type_and_value_source() {
 fn scores_run_in_the_order_of_their_dependencies() {
     let projections = document::Projections {
         scores: vec![
-            score("top", [input("projection", "base", 1.0, ""), input("projection", "far", 1.0, "confidence")]),
+            score(
+                "top",
+                [
+                    input("projection", "base", 1.0, ""),
+                    input("projection", "far", 1.0, "confidence"),
+                ],
+            ),
             score("other", [input("keyword", "k", 2.0, "")]),
             score("base", [input("keyword", "k", 3.0, "")]),
         ],
         mappings: vec![
-            mapping("top", "multi_emit", &[("high", [Some(3.0), None, None, None]), ("all", ANY)]),
-            mapping("other", "", &[("near", [None, None, None, Some(1.0)]), ("far", [None, Some(2.0), None, None])]),
+            mapping(
+                "top",
+                "multi_emit",
+                &[("high", [Some(3.0), None, None, None]), ("all", ANY)],
+            ),
+            mapping(
+                "other",
+                "",
+                &[
+                    ("near", [None, None, None, Some(1.0)]),
+                    ("far", [None, Some(2.0), None, None]),
+                ],
+            ),
             mapping("base", "", &[("none", [Some(9.0), None, None, None])]),
         ],
         ..document::Projections::default()
@@ -312,8 +369,14 @@ fn scores_run_in_the_order_of_their_dependencies() {
     let scores: Vec<_> = trace.scores.iter().map(|score| (score.name, score.score)).collect();
     assert_eq!(scores, [("base", 3.0), ("other", 2.0), ("top", 3.5)]);
     let emitted: Vec<_> = shown(&keys, &report).into_iter().map(|(key, _)| key).collect();
-    assert_eq!(emitted, ["keyword:k", "projection:far", "projection:high", "projection:all"]);
-    assert_eq!(trace.mappings.iter().map(|one| one.output).collect::<Vec<_>>(), [None, Some("far"), Some("high")]);
+    assert_eq!(
+        emitted,
+        ["keyword:k", "projection:far", "projection:high", "projection:all"]
+    );
+    assert_eq!(
+        trace.mappings.iter().map(|one| one.output).collect::<Vec<_>>(),
+        [None, Some("far"), Some("high")]
+    );
 }
 
 #[test]
@@ -340,7 +403,10 @@ fn builds_report_every_problem() {
         scores: vec![
             score("one", [input("projection", "two", 1.0, "")]),
             score("two", [input("projection", "band", 1.0, "confidence")]),
-            score("bad", [input("astrology", "x", 1.0, ""), input("projection", "ghost", 1.0, "")]),
+            score(
+                "bad",
+                [input("astrology", "x", 1.0, ""), input("projection", "ghost", 1.0, "")],
+            ),
             score("bad", []),
         ],
         mappings: vec![
@@ -351,9 +417,28 @@ fn builds_report_every_problem() {
     let problems = Projections::build(&projections, &mut Keys::default(), &declared()).unwrap_err();
     let found: Vec<String> = problems
         .iter()
-        .map(|problem| format!("{}: {}", problem.path.trim_start_matches("routing.projections."), problem.message))
+        .map(|problem| {
+            format!(
+                "{}: {}",
+                problem.path.trim_start_matches("routing.projections."),
+                problem.message
+            )
+        })
         .collect();
-    insta::assert_snapshot!(found.join("\n"));
+    insta::assert_snapshot!(found.join("\n"), @r#"
+    partitions[0].temperature: softmax_exclusive needs a temperature above 0
+    partitions[0].default: the default "z" must be one of the members
+    partitions[0].members: members must all be domains or all be embeddings
+    partitions[1].semantics: unknown semantics "shared"; use exclusive or softmax_exclusive
+    partitions[1].members[1]: no domain and no embedding is named "ghost"
+    scores[3].name: another score is named "bad" too
+    scores[2].inputs[0]: unknown input type "astrology"
+    scores[2].inputs[1]: no score is named "ghost"
+    scores[0]: score "one" depends on itself through its projection inputs
+    mappings[0].outputs[0]: output "band" needs at least one of gt, gte, lt, lte
+    mappings[1].method: unknown method "median"; use threshold_bands or multi_emit
+    mappings[1].source: no score is named "ghost"
+    "#);
 }
 
 #[test]
@@ -373,13 +458,20 @@ fn only_the_best_embeddings_are_kept() {
             .into_iter()
             .filter(|(key, _)| key.starts_with("embedding"))
             .collect();
-        let expected: Vec<_> = expected.iter().map(|(key, confidence)| ((*key).to_owned(), *confidence)).collect();
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(key, confidence)| ((*key).to_owned(), *confidence))
+            .collect();
         assert_eq!(found, expected);
         let dropped = keys.get(Kind::Embedding, "c").unwrap();
         assert_eq!(report.value(dropped), Some(0.62));
         assert!(report.is_matched(keys.get(Kind::Keyword, "k").unwrap()));
     }
-    let (a, b, c) = (("embedding:a", Some(0.7)), ("embedding:b", Some(0.7)), ("embedding:c", Some(0.62)));
+    let (a, b, c) = (
+        ("embedding:a", Some(0.7)),
+        ("embedding:b", Some(0.7)),
+        ("embedding:c", Some(0.62)),
+    );
     let default = ("embedding:default", None);
     kept(1, &[a]);
     kept(-4, &[a]);
