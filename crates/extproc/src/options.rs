@@ -29,7 +29,7 @@ pub struct Options {
     /// End a stream after the last wanted reply in the modes where Envoy keeps it open needlessly (BUFFERED, NONE).
     /// Never done toward [`Peer::Agentgateway`], nor where the mode was not declared.
     pub early_close: bool,
-    /// The same in full duplex.
+    /// The same in full duplex, once the whole body has been sent back.
     pub early_close_streamed: bool,
     /// Send an immediate response of several pieces piece by piece in full duplex (Envoy 1.37 or newer; the version
     /// cannot be seen on the wire). Otherwise the pieces are joined.
@@ -73,7 +73,8 @@ pub enum BodyMode {
     Streamed,
     /// Whole, or 413 by Envoy.
     Buffered,
-    /// Whole, or its first part.
+    /// Whole, or its first part. Envoy lets the headers go as soon as they are answered if no part of the body has come
+    /// by then; the edits made of the body then come too late, and neither we nor Envoy can tell. Prefer any other.
     BufferedPartial,
     /// Piece by piece, the headers waiting for us.
     FullDuplex,

@@ -34,7 +34,7 @@ pub(crate) struct Script {
 impl Script {
     pub(crate) fn new(head: Act, body: Act) -> Self {
         let edits = BodyReply {
-            headers: vec![set("x-answered", "yes")],
+            headers: vec![set("x-ok", "1")],
             ..BodyReply::default()
         };
         Self {
