@@ -44,7 +44,7 @@ impl Call {
     /// A request without body.
     #[must_use]
     pub fn get(path: &str) -> Self {
-        Self::new(Method::GET, path, full(Bytes::new()))
+        Self::bare(Method::GET, path)
     }
 
     /// A JSON request.
@@ -73,6 +73,12 @@ impl Call {
         let (sender, channel) = Channel::new(8);
         let call = Self::new(Method::POST, path, channel.boxed_unsync());
         (sender, call.header("content-type", "application/json"))
+    }
+
+    /// A request of any method, without body.
+    #[must_use]
+    pub fn bare(method: Method, path: &str) -> Self {
+        Self::new(method, path, full(Bytes::new()))
     }
 
     /// Any request.
@@ -260,6 +266,7 @@ pub async fn push(body: &mut ChannelSender<Bytes, io::Error>, piece: impl Into<B
 pub struct Events {
     body: Incoming,
     pending: BytesMut,
+    _client: Option<Client>,
 }
 
 impl Events {
@@ -269,6 +276,16 @@ impl Events {
         Self {
             body: response.into_body(),
             pending: BytesMut::new(),
+            _client: None,
+        }
+    }
+
+    /// The events of an answer, whose connection stays open as long as they are read.
+    #[must_use]
+    pub fn holding(response: Response<Incoming>, client: Client) -> Self {
+        Self {
+            _client: Some(client),
+            ..Self::new(response)
         }
     }
 

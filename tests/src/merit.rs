@@ -146,13 +146,22 @@ impl Merit {
     /// # Errors
     /// The metrics listener does not answer.
     pub async fn metric(&self, name: &str) -> Result<f64> {
+        self.sum(|series| series == name || series.strip_prefix(name).is_some_and(|rest| rest.starts_with('{'))).await
+    }
+
+    /// One sample, its name and labels as they are written (`name{label="value"}`); 0 if there is none.
+    ///
+    /// # Errors
+    /// The metrics listener does not answer.
+    pub async fn sample(&self, series: &str) -> Result<f64> {
+        self.sum(|other| other == series).await
+    }
+
+    async fn sum(&self, is_wanted: impl Fn(&str) -> bool) -> Result<f64> {
         let text = client::call(self.metrics, Call::get("/metrics")).await?.text();
-        let samples = text.lines().filter_map(|line| {
-            let rest = line.strip_prefix(name)?;
-            let is_whole_name = rest.starts_with(['{', ' ']);
-            is_whole_name.then(|| rest.rsplit(' ').next()?.parse::<f64>().ok())?
-        });
-        Ok(samples.sum())
+        let samples = text.lines().filter_map(|line| line.rsplit_once(' '));
+        let wanted = samples.filter(|(series, _)| is_wanted(series));
+        Ok(wanted.filter_map(|(_, value)| value.parse::<f64>().ok()).sum())
     }
 
     /// The digest of the document that is served.

@@ -13,6 +13,13 @@ pub fn with_keyword(word: &str) -> String {
     TWO_MODELS.replace("refactor", word)
 }
 
+/// [`two_models`] with these lines under `global.server`.
+#[must_use]
+pub fn with_server(lines: &str) -> String {
+    let lines: String = lines.lines().map(|line| format!("    {line}\n")).collect();
+    format!("{TWO_MODELS}\nglobal:\n  server:\n{lines}")
+}
+
 /// The sentence that decision `blocked` answers with.
 pub const BLOCKED_TEXT: &str = "This topic is not answered here.";
 
