@@ -2,7 +2,6 @@
 
 use crate::stage::{Stage, chat, check_routed};
 use anyhow::{Context, Result, ensure};
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use std::time::Duration;
 use tests::client::{Call, Version, push};
@@ -20,10 +19,9 @@ async fn stage() -> Result<Stage> {
 async fn ways(sent: &str) -> Result<Vec<(&'static str, Call)>> {
     let trailers = HeaderMap::from_iter([("x-checksum".parse()?, HeaderValue::from_static("1"))]);
     let (mut body, pieces) = Call::open(CHAT);
-    let middle = sent.len() / 2;
-    let halves = (Bytes::copy_from_slice(sent.as_bytes()).split_off(middle), Bytes::copy_from_slice(sent.as_bytes()));
-    push(&mut body, halves.1.slice(..middle)).await?;
-    push(&mut body, halves.0).await?;
+    let (start, rest) = sent.split_at(sent.len() / 2);
+    push(&mut body, start.to_owned()).await?;
+    push(&mut body, rest.to_owned()).await?;
     drop(body);
     Ok(vec![
         ("whole", Call::post(CHAT, sent.to_owned())),
