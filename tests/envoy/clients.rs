@@ -25,9 +25,15 @@ async fn ways(sent: &str) -> Result<Vec<(&'static str, Call)>> {
     drop(body);
     Ok(vec![
         ("whole", Call::post(CHAT, sent.to_owned())),
-        ("trailers", Call::with_trailers(CHAT, sent.to_owned(), trailers).header("te", "trailers")),
+        (
+            "trailers",
+            Call::with_trailers(CHAT, sent.to_owned(), trailers).header("te", "trailers"),
+        ),
         ("pieces", pieces),
-        ("expect", Call::post(CHAT, sent.to_owned()).header("expect", "100-continue")),
+        (
+            "expect",
+            Call::post(CHAT, sent.to_owned()).header("expect", "100-continue"),
+        ),
     ])
 }
 
@@ -40,7 +46,11 @@ async fn every_way_of_sending_is_routed() -> Result<()> {
             for version in [Version::Http1, Version::Http2] {
                 for (way, call) in ways(&sent).await? {
                     let case = format!("{listener}-{version:?}-{way}-{}", sent.len());
-                    let answer = stage.connect(listener, version).await?.call(call.header("x-case", &case)).await;
+                    let answer = stage
+                        .connect(listener, version)
+                        .await?
+                        .call(call.header("x-case", &case))
+                        .await;
                     let answer = answer.with_context(|| case.clone())?;
                     check_routed(&answer, &stage.models.only(&case)?, &sent, "large-70b").context(case)?;
                 }
@@ -58,7 +68,9 @@ async fn many_requests_share_a_connection() -> Result<()> {
         for index in 0..50 {
             let word = if index % 2 == 0 { "refactor" } else { "hello" };
             let case = format!("{version:?}-{index}");
-            let answer = client.call(Call::post(CHAT, chat(word)).header("x-case", &case)).await?;
+            let answer = client
+                .call(Call::post(CHAT, chat(word)).header("x-case", &case))
+                .await?;
             let model = if index % 2 == 0 { "large-70b" } else { "small-1b" };
             check_routed(&answer, &stage.models.only(&case)?, &chat(word), model).context(case)?;
         }
@@ -96,7 +108,11 @@ async fn a_client_gone_in_mid_body_leaves_nothing_behind() -> Result<()> {
             ensure!(seen.is_empty(), "{case}: half a request reached a backend");
         }
         let answer = stage.call(listener, Call::post(CHAT, chat("hello"))).await?;
-        ensure!(answer.status == 200, "{listener}: the next request got {}", answer.status);
+        ensure!(
+            answer.status == 200,
+            "{listener}: the next request got {}",
+            answer.status
+        );
     }
     Ok(())
 }

@@ -138,7 +138,10 @@ impl Answer {
     /// A header as text; empty if absent.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
     }
 
     /// The body as JSON; `null` if it is none.
@@ -217,11 +220,19 @@ impl Client {
         let sent = match &mut self.sender {
             Sender::Http1(sender) => {
                 sender.ready().await?;
-                timeout(PATIENCE, sender.send_request(call.into_request(self.address, Version::Http1)?)).await
+                timeout(
+                    PATIENCE,
+                    sender.send_request(call.into_request(self.address, Version::Http1)?),
+                )
+                .await
             }
             Sender::Http2(sender) => {
                 sender.ready().await?;
-                timeout(PATIENCE, sender.send_request(call.into_request(self.address, Version::Http2)?)).await
+                timeout(
+                    PATIENCE,
+                    sender.send_request(call.into_request(self.address, Version::Http2)?),
+                )
+                .await
             }
         };
         Ok(sent.context("no answer in time")??)
@@ -234,7 +245,9 @@ impl Client {
     pub async fn call(&mut self, call: Call) -> Result<Answer> {
         let response = self.open(call).await?;
         let (head, body) = response.into_parts();
-        let body = timeout(PATIENCE, body.collect()).await.context("the answer did not end in time")??;
+        let body = timeout(PATIENCE, body.collect())
+            .await
+            .context("the answer did not end in time")??;
         let trailers = body.trailers().cloned();
         Ok(Answer {
             status: head.status,

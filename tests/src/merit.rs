@@ -67,9 +67,23 @@ impl Merit {
             None => "127.0.0.1:0".to_owned(),
         };
         let mut command = Command::new(binary()?);
-        command.args(["serve", "--listen", &listen, "--admin", "127.0.0.1:0", "--metrics", "127.0.0.1:0"]);
-        command.arg("--config").arg(at("config.yaml")).arg("--ports-file").arg(at("ports.json"));
-        command.args(&settings.arguments).envs(settings.environment.iter().cloned());
+        command.args([
+            "serve",
+            "--listen",
+            &listen,
+            "--admin",
+            "127.0.0.1:0",
+            "--metrics",
+            "127.0.0.1:0",
+        ]);
+        command
+            .arg("--config")
+            .arg(at("config.yaml"))
+            .arg("--ports-file")
+            .arg(at("ports.json"));
+        command
+            .args(&settings.arguments)
+            .envs(settings.environment.iter().cloned());
         let mut process = Process::start("merit", &mut command, folder.path())?;
         let ports = until("the ports of merit", READY_LIMIT, async || {
             process.check_running()?;
@@ -77,7 +91,11 @@ impl Merit {
         });
         let ports = ports.await.with_context(|| process.output())?;
         let merit = Self {
-            grpc: if settings.unix { Address::Unix(socket) } else { Address::Tcp(port(&ports, "grpc")?) },
+            grpc: if settings.unix {
+                Address::Unix(socket)
+            } else {
+                Address::Tcp(port(&ports, "grpc")?)
+            },
             admin: port(&ports, "admin")?,
             metrics: port(&ports, "metrics")?,
             process,
@@ -137,7 +155,12 @@ impl Merit {
     /// It does not answer, or not with 200.
     pub async fn eval(&self, request: &Value) -> Result<Value> {
         let answer = client::call(self.admin, Call::json("/api/v1/eval", request)).await?;
-        ensure!(answer.status.is_success(), "eval answered {}: {}", answer.status, answer.text());
+        ensure!(
+            answer.status.is_success(),
+            "eval answered {}: {}",
+            answer.status,
+            answer.text()
+        );
         Ok(answer.json())
     }
 
@@ -146,7 +169,8 @@ impl Merit {
     /// # Errors
     /// The metrics listener does not answer.
     pub async fn metric(&self, name: &str) -> Result<f64> {
-        self.sum(|series| series == name || series.strip_prefix(name).is_some_and(|rest| rest.starts_with('{'))).await
+        self.sum(|series| series == name || series.strip_prefix(name).is_some_and(|rest| rest.starts_with('{')))
+            .await
     }
 
     /// One sample, its name and labels as they are written (`name{label="value"}`); 0 if there is none.
@@ -203,7 +227,9 @@ fn read_ports(path: &Path) -> Option<Value> {
 }
 
 fn port(ports: &Value, name: &str) -> Result<SocketAddr> {
-    let text = ports[name].as_str().with_context(|| format!("merit's ports lack {name}: {ports}"))?;
+    let text = ports[name]
+        .as_str()
+        .with_context(|| format!("merit's ports lack {name}: {ports}"))?;
     Ok(text.parse()?)
 }
 
@@ -216,9 +242,17 @@ pub fn binary() -> Result<PathBuf> {
         return Ok(PathBuf::from(named));
     }
     let this = std::env::current_exe()?;
-    let found = this.ancestors().skip(1).take(2).map(|folder| folder.join("merit")).find(|path| path.is_file());
+    let found = this
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .map(|folder| folder.join("merit"))
+        .find(|path| path.is_file());
     let Some(found) = found else {
-        bail!("no merit binary beside {}: run `cargo build -p server`, or set MERIT_BIN", this.display());
+        bail!(
+            "no merit binary beside {}: run `cargo build -p server`, or set MERIT_BIN",
+            this.display()
+        );
     };
     Ok(found)
 }

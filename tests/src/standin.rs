@@ -49,7 +49,11 @@ impl Passed {
     /// A header; empty if absent.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
-        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str()).unwrap_or_default()
+        self.headers
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+            .unwrap_or_default()
     }
 }
 
@@ -81,7 +85,10 @@ impl StandIn {
             .add_service(service);
         let mut serving = JoinSet::new();
         serving.spawn(async move {
-            server.serve_with_incoming(TcpListenerStream::new(listener)).await.unwrap_or_default();
+            server
+                .serve_with_incoming(TcpListenerStream::new(listener))
+                .await
+                .unwrap_or_default();
         });
         Ok(Self {
             address,
@@ -100,7 +107,11 @@ impl StandIn {
     #[must_use]
     pub fn passed_in(&self, case: &str) -> Vec<Passed> {
         let passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
-        passed.iter().filter(|passed| passed.header("x-case") == case).cloned().collect()
+        passed
+            .iter()
+            .filter(|passed| passed.header("x-case") == case)
+            .cloned()
+            .collect()
     }
 }
 

@@ -7,8 +7,8 @@
 mod answers;
 
 use crate::client::Body;
-use anyhow::{Context, Result};
 use answers::Asked;
+use anyhow::{Context, Result};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -67,7 +67,10 @@ impl Seen {
     /// A header as text; empty if absent.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
     }
 }
 
@@ -127,7 +130,10 @@ impl Upstream {
     #[must_use]
     pub fn seen_in(&self, case: &str) -> Vec<Seen> {
         let seen = lock(&self.state.seen);
-        seen.iter().filter(|seen| seen.header("x-case") == case).cloned().collect()
+        seen.iter()
+            .filter(|seen| seen.header("x-case") == case)
+            .cloned()
+            .collect()
     }
 
     /// Forgets what came.
@@ -145,7 +151,9 @@ impl Upstream {
 impl State {
     fn gate(&self, name: &str) -> Gate {
         let mut gates = lock(&self.gates);
-        let gate = gates.entry(name.to_owned()).or_insert_with(|| Gate(Arc::new(Semaphore::new(0))));
+        let gate = gates
+            .entry(name.to_owned())
+            .or_insert_with(|| Gate(Arc::new(Semaphore::new(0))));
         gate.clone()
     }
 }
@@ -169,7 +177,10 @@ async fn serve(stream: TcpStream, state: Arc<State>) {
     let service = service_fn(|request| answer(request, Arc::clone(&state)));
     let builder = auto::Builder::new(TokioExecutor::new());
     // A connection that a peer cuts is an ordinary end here: what came was recorded.
-    builder.serve_connection(TokioIo::new(stream), service).await.unwrap_or_default();
+    builder
+        .serve_connection(TokioIo::new(stream), service)
+        .await
+        .unwrap_or_default();
 }
 
 async fn answer(request: Request<Incoming>, state: Arc<State>) -> io::Result<Response<Body>> {
@@ -241,7 +252,11 @@ impl State {
     }
 
     fn paced(&self, seen: &Seen, events: Vec<String>) -> Body {
-        let gate = seen.headers.get("x-script-gate").and_then(|name| name.to_str().ok()).map(|name| self.gate(name));
+        let gate = seen
+            .headers
+            .get("x-script-gate")
+            .and_then(|name| name.to_str().ok())
+            .map(|name| self.gate(name));
         let delay = script(seen, "x-script-delay-ms").map(|delay| Duration::from_millis(delay.into()));
         let cut = script(seen, "x-script-cut").map(usize::from);
         let paced = stream::iter(events.into_iter().enumerate()).then(move |(index, event)| {
