@@ -69,111 +69,102 @@ async fn sixty_four_megabytes_are_refused_in_the_clients_dialect() -> Result<()>
     Ok(())
 }
 
-/// Method, path, body, status, and words of the message where the semantics fix them.
-type Refusal = (Method, &'static str, Vec<u8>, u16, &'static str);
+/// What is posted, and words of the message where the semantics fix them. The status is 400.
+const MALFORMED: [(&str, &str, &str); 15] = [
+    (CHAT, r#"{"model":"auto","#, "malformed JSON body"),
+    (CHAT, "", ""),
+    (CHAT, "[]", ""),
+    (CHAT, r#""auto""#, ""),
+    (CHAT, r#"{"model":"auto"}"#, "messages field is required"),
+    (
+        CHAT,
+        r#"{"model":"auto","messages":{}}"#,
+        "messages field must be an array",
+    ),
+    (
+        CHAT,
+        r#"{"messages":[{"role":"user","content":"a"}]}"#,
+        "missing required field: model",
+    ),
+    (
+        CHAT,
+        r#"{"model":7,"messages":[{"role":"user","content":"a"}]}"#,
+        "model",
+    ),
+    (
+        CHAT,
+        r#"{"model":"auto","stream":"yes","messages":[{"role":"user"}]}"#,
+        "stream",
+    ),
+    (
+        CHAT,
+        r#"{"model":"auto","metadata":[],"messages":[{"role":"user"}]}"#,
+        "metadata",
+    ),
+    (
+        CHAT,
+        r#"{"model":"auto","model":"small","messages":[{"role":"user"}]}"#,
+        "model",
+    ),
+    (
+        CHAT,
+        r#"{"model":"auto","messages":[],"messages":[{"role":"user"}]}"#,
+        "messages",
+    ),
+    (
+        CHAT,
+        r#"{"model":"no-such","messages":[{"role":"user","content":"a"}]}"#,
+        "no-such",
+    ),
+    (
+        MESSAGES,
+        r#"{"max_tokens":1,"messages":[{"role":"user"}]}"#,
+        "model field is required",
+    ),
+    (MESSAGES, r#"{"model":"auto""#, "malformed JSON body"),
+];
 
-fn refusals() -> Vec<Refusal> {
-    let post = |path, body: &str, status, says| (Method::POST, path, body.as_bytes().to_vec(), status, says);
+/// Everything is sent through both modes, and no backend sees any of it.
+async fn check_nonsense(stage: &Stage, call: impl Fn() -> Call, status: u16, says: &str) -> Result<()> {
+    for listener in ["duplex", "buffered"] {
+        let answer = stage
+            .call(listener, call().header("x-case", "nonsense"))
+            .await
+            .context(listener)?;
+        check_refused(&answer, status).context(listener)?;
+        ensure!(message(&answer.json()).contains(says), "{listener}: {}", answer.text());
+        stage.models.untouched_by("nonsense").context(listener)?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn malformed_bodies_are_refused_clearly() -> Result<()> {
+    let stage = stage().await?;
+    for (path, body, says) in MALFORMED {
+        let checked = check_nonsense(&stage, || Call::post(path, body), 400, says).await;
+        checked.with_context(|| format!("{path} {body}"))?;
+    }
     let deep = format!(
         r#"{{"model":"auto","messages":{}1{}}}"#,
         "[".repeat(100_000),
         "]".repeat(100_000)
     );
-    let invalid = [
-        br#"{"model":"auto","messages":[{"role":"user","content":""#.as_slice(),
-        &[0xff, 0xfe],
-        b"\"}]}",
-    ]
-    .concat();
-    vec![
-        post(CHAT, r#"{"model":"auto","#, 400, "malformed JSON body"),
-        post(CHAT, "", 400, ""),
-        post(CHAT, "[]", 400, ""),
-        post(CHAT, "\"auto\"", 400, ""),
-        post(CHAT, r#"{"model":"auto"}"#, 400, "messages field is required"),
-        post(
-            CHAT,
-            r#"{"model":"auto","messages":{}}"#,
-            400,
-            "messages field must be an array",
-        ),
-        post(
-            CHAT,
-            r#"{"messages":[{"role":"user","content":"a"}]}"#,
-            400,
-            "missing required field: model",
-        ),
-        post(
-            CHAT,
-            r#"{"model":7,"messages":[{"role":"user","content":"a"}]}"#,
-            400,
-            "model",
-        ),
-        post(
-            CHAT,
-            r#"{"model":"auto","stream":"yes","messages":[{"role":"user","content":"a"}]}"#,
-            400,
-            "stream",
-        ),
-        post(
-            CHAT,
-            r#"{"model":"auto","metadata":[],"messages":[{"role":"user","content":"a"}]}"#,
-            400,
-            "metadata",
-        ),
-        post(
-            CHAT,
-            r#"{"model":"auto","model":"small","messages":[{"role":"user","content":"a"}]}"#,
-            400,
-            "model",
-        ),
-        post(
-            CHAT,
-            r#"{"model":"auto","messages":[],"messages":[{"role":"user","content":"a"}]}"#,
-            400,
-            "messages",
-        ),
-        post(
-            CHAT,
-            r#"{"model":"no-such","messages":[{"role":"user","content":"a"}]}"#,
-            400,
-            "no-such",
-        ),
-        post(CHAT, &deep, 400, ""),
-        (Method::POST, CHAT, invalid, 400, ""),
-        post(
-            MESSAGES,
-            r#"{"max_tokens":1,"messages":[{"role":"user","content":"a"}]}"#,
-            400,
-            "model field is required",
-        ),
-        post(MESSAGES, r#"{"model":"auto""#, 400, "malformed JSON body"),
-        post("/v1/nonsense", r#"{"model":"auto"}"#, 404, "endpoint not found"),
-        (Method::GET, CHAT, Vec::new(), 405, "method not allowed"),
-        (Method::DELETE, CHAT, Vec::new(), 405, "method not allowed"),
-    ]
+    let checked = check_nonsense(&stage, || Call::post(CHAT, deep.clone()), 400, "").await;
+    checked.context("deep nesting")?;
+    let start = br#"{"model":"auto","messages":[{"role":"user","content":""#;
+    let invalid = [start.as_slice(), &[0xff, 0xfe], b"\"}]}"].concat();
+    let checked = check_nonsense(&stage, || Call::post(CHAT, invalid.clone()), 400, "").await;
+    checked.context("invalid UTF-8")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nonsense_is_refused_clearly() -> Result<()> {
+async fn unknown_paths_and_methods_are_refused_clearly() -> Result<()> {
     let stage = stage().await?;
-    for (number, (method, path, body, status, says)) in refusals().into_iter().enumerate() {
-        for listener in ["duplex", "buffered"] {
-            let start: String = String::from_utf8_lossy(&body).chars().take(60).collect();
-            let case = format!("{listener}-{number} {method} {path} {}", start.escape_debug());
-            let call = if method == Method::POST {
-                Call::post(path, body.clone())
-            } else {
-                Call::bare(method.clone(), path)
-            };
-            let answer = stage
-                .call(listener, call.header("x-case", &number.to_string()))
-                .await
-                .with_context(|| case.clone())?;
-            check_refused(&answer, status).with_context(|| case.clone())?;
-            ensure!(message(&answer.json()).contains(says), "{case}: {}", answer.text());
-            stage.models.untouched_by(&number.to_string()).context(case)?;
-        }
+    let nonsense = || Call::post("/v1/nonsense", r#"{"model":"auto"}"#);
+    check_nonsense(&stage, nonsense, 404, "endpoint not found").await?;
+    for method in [Method::GET, Method::DELETE] {
+        check_nonsense(&stage, || Call::bare(method.clone(), CHAT), 405, "method not allowed").await?;
     }
     Ok(())
 }

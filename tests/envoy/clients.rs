@@ -1,7 +1,7 @@
 //! Clients of both HTTP versions, with and without trailers, with and without a length, and clients that go away.
 
 use crate::stage::{Stage, chat, check_routed};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use http::{HeaderMap, HeaderValue};
 use std::time::Duration;
 use tests::client::{Call, Version, push};
@@ -41,21 +41,22 @@ async fn ways(sent: &str) -> Result<Vec<(&'static str, Call)>> {
 async fn every_way_of_sending_is_routed() -> Result<()> {
     let stage = stage().await?;
     for text in ["Please refactor this".to_owned(), "refactor ".repeat(15_000)] {
-        let sent = chat(&text);
         for (listener, _) in MODES {
             for version in [Version::Http1, Version::Http2] {
-                for (way, call) in ways(&sent).await? {
-                    let case = format!("{listener}-{version:?}-{way}-{}", sent.len());
-                    let answer = stage
-                        .connect(listener, version)
-                        .await?
-                        .call(call.header("x-case", &case))
-                        .await;
-                    let answer = answer.with_context(|| case.clone())?;
-                    check_routed(&answer, &stage.models.only(&case)?, &sent, "large-70b").context(case)?;
-                }
+                check_every_way(&stage, listener, version, &chat(&text)).await?;
             }
         }
+    }
+    Ok(())
+}
+
+async fn check_every_way(stage: &Stage, listener: &str, version: Version, sent: &str) -> Result<()> {
+    for (way, call) in ways(sent).await? {
+        let case = format!("{listener}-{version:?}-{way}-{}", sent.len());
+        let mut client = stage.connect(listener, version).await?;
+        let answer = client.call(call.header("x-case", &case)).await;
+        let answer = answer.with_context(|| case.clone())?;
+        check_routed(&answer, &stage.models.only(&case)?, sent, "large-70b").context(case)?;
     }
     Ok(())
 }
@@ -84,28 +85,10 @@ async fn a_client_gone_in_mid_body_leaves_nothing_behind() -> Result<()> {
     for (listener, _) in MODES {
         for version in [Version::Http1, Version::Http2] {
             let case = format!("{listener}-{version:?}");
-            let mut client = stage.connect(listener, version).await?;
-            let (mut body, call) = Call::open(CHAT);
-            push(&mut body, r#"{"model":"auto","messages":[{"role":"user","#).await?;
-            let answer = client.open(call.header("x-case", &case));
-            let seen_by_merit = async {
-                until("the exchange", Duration::from_secs(5), async || {
-                    Ok((stage.merit.metric("merit_exchange_open").await? > 0.0).then_some(()))
-                })
+            leave_in_mid_body(&stage, listener, version, &case)
                 .await
-            };
-            tokio::select! {
-                answer = answer => anyhow::bail!("{case}: answered before the body was there: {answer:?}"),
-                seen = seen_by_merit => seen.with_context(|| case.clone())?,
-            }
-            drop((body, client));
-            until("the end of the exchange", Duration::from_secs(5), async || {
-                Ok((stage.merit.metric("merit_exchange_open").await? == 0.0).then_some(()))
-            })
-            .await
-            .with_context(|| case.clone())?;
-            let seen = stage.models.seen_in(&case);
-            ensure!(seen.is_empty(), "{case}: half a request reached a backend");
+                .with_context(|| case.clone())?;
+            stage.models.untouched_by(&case)?;
         }
         let answer = stage.call(listener, Call::post(CHAT, chat("hello"))).await?;
         ensure!(
@@ -115,4 +98,28 @@ async fn a_client_gone_in_mid_body_leaves_nothing_behind() -> Result<()> {
         );
     }
     Ok(())
+}
+
+async fn leave_in_mid_body(stage: &Stage, listener: &str, version: Version, case: &str) -> Result<()> {
+    let mut client = stage.connect(listener, version).await?;
+    let (mut body, call) = Call::open(CHAT);
+    push(&mut body, r#"{"model":"auto","messages":[{"role":"user","#).await?;
+    tokio::select! {
+        answer = client.open(call.header("x-case", case)) => bail!("answered before the body was there: {answer:?}"),
+        seen = open_exchanges(stage, |open| open > 0.0) => seen?,
+    }
+    drop((body, client));
+    open_exchanges(stage, |open| open == 0.0).await
+}
+
+async fn open_exchanges(stage: &Stage, are_enough: impl Fn(f64) -> bool) -> Result<()> {
+    until(
+        "the exchanges that Merit has open",
+        Duration::from_secs(5),
+        async || {
+            let open = stage.merit.metric("merit_exchange_open").await?;
+            Ok(are_enough(open).then_some(()))
+        },
+    )
+    .await
 }

@@ -250,7 +250,7 @@ impl Exchange {
 
 fn echo(body: Vec<u8>, end_of_stream: bool) -> CommonResponse {
     let piece = StreamedBodyResponse {
-        body: body.into(),
+        body,
         end_of_stream,
         ..StreamedBodyResponse::default()
     };
