@@ -1,1 +1,13 @@
-//! placeholder
+//! The harness of the suites: real Envoy, Merit and sample model backends as children on free loopback ports, and a
+//! client that sees what real clients see (trailers, event timing, cut connections).
+
+pub mod client;
+pub mod envoy;
+pub mod listener;
+pub mod merit;
+pub mod policy;
+pub mod ports;
+pub mod process;
+pub mod prompt;
+pub mod standin;
+pub mod upstream;

@@ -1,0 +1,18 @@
+//! The suite on a real Envoy: what the protocol promises is proved with the proxy itself, sample backends and real clients.
+//!
+//! Needs Envoy (`cargo xtask setup`) and the `merit` binary (`cargo build -p server`); see [`tests::envoy::binary`] and
+//! [`tests::merit::binary`]. Each test starts its own processes on free ports, so all may run at once.
+
+mod stage;
+
+mod bodies;
+mod chain;
+mod clients;
+mod early_end;
+mod failure;
+mod gateway_shaped;
+mod headers;
+mod modes;
+mod reload;
+mod sdk;
+mod streaming;
