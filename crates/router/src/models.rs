@@ -38,6 +38,8 @@ pub struct Model {
 /// The API of a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ApiFormat {
+    /// Not said: the backend gets the wire that the client speaks, as servers like vLLM take all three.
+    Any,
     /// Chat completions and Responses.
     OpenAi,
     /// Messages.
@@ -49,6 +51,7 @@ impl ApiFormat {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Any => "any",
             Self::OpenAi => "openai",
             Self::Anthropic => "anthropic",
         }
@@ -106,7 +109,11 @@ impl Model {
     fn build(configured: &ProviderModel, providers: &Providers, env: Env<'_>) -> Self {
         let backend = configured.backend_refs.iter().find(|backend| has_credential(backend));
         let backend = backend.or(configured.backend_refs.first());
-        let format = if configured.api_format == "anthropic" { ApiFormat::Anthropic } else { ApiFormat::OpenAi };
+        let format = match configured.api_format.as_str() {
+            "" => ApiFormat::Any,
+            "anthropic" => ApiFormat::Anthropic,
+            _ => ApiFormat::OpenAi,
+        };
         let (headers, credential) = match backend {
             Some(backend) => backend_headers(backend, format, env),
             None => (Vec::new(), Credential::Callers),

@@ -222,9 +222,9 @@ impl Facts {
 impl Model {
     /// Whether the model can take a request of this dialect now.
     fn accepts(&self, dialect: Dialect, fail_open: bool) -> Result<(), Refusal> {
-        use crate::models::ApiFormat::{Anthropic, OpenAi};
+        use crate::models::ApiFormat::{Anthropic, Any, OpenAi};
         let wanted = if dialect == Dialect::AnthropicMessages { Anthropic } else { OpenAi };
-        if wanted != self.format {
+        if self.format != Any && self.format != wanted {
             let (name, speaks, asked) = (&self.name, self.format.as_str(), wanted.as_str());
             let message = format!(
                 "model \"{name}\" speaks the {speaks} API and this request the {asked} API; translation is not available"

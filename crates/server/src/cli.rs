@@ -52,7 +52,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
     /// Folder of installed models and word lists
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, env = "MERIT_ASSETS", value_name = "DIR")]
     pub assets: Option<PathBuf>,
     /// How the log is written
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
@@ -114,7 +114,7 @@ pub struct ExplainArgs {
     #[arg(long = "header", value_name = "K=V", value_parser = header)]
     pub headers: Vec<(String, String)>,
     /// Folder of installed models and word lists
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, env = "MERIT_ASSETS", value_name = "DIR")]
     pub assets: Option<PathBuf>,
 }
 

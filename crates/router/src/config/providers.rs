@@ -46,7 +46,7 @@ pub struct ProviderModel {
     pub name: String,
     /// Model id in the body sent upstream; empty means the name.
     pub provider_model_id: String,
-    /// API that the model's backend speaks: `openai` (the default) or `anthropic`.
+    /// API that the model's backend speaks: `openai` or `anthropic`; omitted means the one that the client speaks.
     #[schemars(extend("enum" = ["openai", "anthropic"]))]
     pub api_format: String,
     /// A family of `providers.defaults.reasoning_families`.
