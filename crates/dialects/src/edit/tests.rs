@@ -316,3 +316,34 @@ proptest! {
         prop_assert_eq!(edited, value);
     }
 }
+
+proptest! {
+    #[test]
+    fn any_json_is_read_or_refused_on_every_wire(
+        members in prop::collection::vec(
+            ("role|content|type|text|tool_calls|function|image_url|source|input|arguments|output|call_id", json_text()),
+            0..4,
+        ),
+        top in "messages|input|system|instructions|tools|tool_choice|max_tokens|metadata|stream",
+        value in json_text(),
+        role in "user|assistant|tool|system",
+    ) {
+        let members: String = members.iter().map(|(name, value)| format!(",\"{name}\":{value}")).collect();
+        let message = format!("{{\"role\":\"{role}\"{members}}}");
+        let list = if top == "input" { "messages" } else { "input" };
+        let body = format!("{{\"model\":\"m\",\"{list}\":[{message},{{\"role\":\"user\",\"content\":[{message}]}}],\"{top}\":{value}}}");
+        for dialect in [Dialect::OpenAiChat, Dialect::OpenAiResponses, Dialect::AnthropicMessages] {
+            if let Ok(request) = Request::parse(dialect, Bytes::from(body.clone()), &Wrappers::default()) {
+                let mut edits = Edits::new();
+                edits.insert_system_prompt(&request, PromptMode::Insert, "P");
+                edits.set_in(&request, "chat_template_kwargs", "thinking", "true");
+                let edited = edits.apply(&request);
+                prop_assert!(serde_json::from_slice::<Value>(&edited).is_ok(), "{body}");
+            }
+        }
+        if let Err(error) = crate::EvalRequest::parse(body.as_bytes(), false, &Wrappers::default()) {
+            // The JSON is valid, so only its types, limits or emptiness can be wrong.
+            prop_assert!(!matches!(error, crate::EvalError::Json { .. }), "{body}: {error}");
+        }
+    }
+}
