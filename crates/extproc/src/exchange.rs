@@ -126,6 +126,9 @@ pub struct RequestHead {
     pub headers: Headers,
     /// No body follows.
     pub end_of_stream: bool,
+    /// What of the response the gateway is known to show, or can be asked for at no cost. With BUFFERED requests and no
+    /// response body it cannot be told whether response headers come, and waiting for them holds the stream: `Nothing`.
+    pub offer: ResponseInterest,
     /// Filter metadata that Envoy forwarded, by namespace (for example `envoy.filters.http.jwt_authn`).
     pub metadata: BTreeMap<String, serde_json::Value>,
 }

@@ -1,6 +1,7 @@
 //! The legal order of frames, by mode. A frame out of order ends its stream with a status that says so.
 
 use crate::frame::{Frame, Opening};
+use crate::exchange::ResponseInterest;
 use crate::options::{BodyMode, Options};
 use tonic::Status;
 
@@ -31,6 +32,15 @@ impl Modes {
     /// Whether the whole request body can be had before the request goes on.
     pub(crate) fn collects(self) -> bool {
         self.observing || !matches!(self.request, BodyMode::None | BodyMode::Streamed)
+    }
+
+    /// What of the response is to be had without holding the stream for it in vain.
+    pub(crate) fn offer(self) -> ResponseInterest {
+        match (self.request, self.response) {
+            (_, mode) if self.observing || mode != BodyMode::None => ResponseInterest::Body,
+            (BodyMode::FullDuplex, _) => ResponseInterest::Headers,
+            _ => ResponseInterest::Nothing,
+        }
     }
 
     /// Whether the request body comes in one message, after a reply to the headers.

@@ -35,8 +35,8 @@ pub struct Settings {
     pub routing_headers: Vec<Arc<str>>,
     /// Ask Envoy to match its routes again.
     pub clear_route_cache: bool,
-    /// Response phases are used.
-    pub observe: bool,
+    /// How much of responses is wanted.
+    pub profile: Profile,
     /// `x-vsr-skip-processing` is honoured.
     pub skip_processing: bool,
     /// Requests whose model has no credential at hand go on with the caller's.
@@ -51,6 +51,27 @@ pub struct Settings {
     pub debug_principals: Vec<String>,
     /// What clients wrap around the user's words.
     pub wrappers: Wrappers,
+}
+
+/// How much of responses is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// What the gateway shows anyway.
+    Auto,
+    /// Nothing: no stream is held while a model answers.
+    Route,
+    /// Headers, and bodies where they are shown.
+    Observe,
+}
+
+impl Profile {
+    fn parse(word: &str) -> Self {
+        match word {
+            "route" => Self::Route,
+            "observe" => Self::Observe,
+            _ => Self::Auto,
+        }
+    }
 }
 
 /// What a generation is built with, beside the document.
@@ -121,7 +142,7 @@ impl Settings {
                 .map(Arc::from),
             routing_headers: server.routing_headers.iter().map(|name| name.to_ascii_lowercase().into()).collect(),
             clear_route_cache: router.clear_route_cache,
-            observe: server.profile == "observe",
+            profile: Profile::parse(&server.profile),
             skip_processing: router.skip_processing.as_ref().is_some_and(|skip| skip.enabled),
             fail_open: document.global.services.authz.fail_open,
             user_header: named(&identity.user_id_header, "x-authz-user-id"),

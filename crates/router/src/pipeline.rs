@@ -26,6 +26,8 @@ pub struct Call<'a> {
     pub dialect: Dialect,
     /// Who asks.
     pub identity: &'a Identity,
+    /// The response's body will be seen, so its usage is worth asking for.
+    pub observed: bool,
 }
 
 /// A plan, and what it was made from.
@@ -184,7 +186,7 @@ impl Generation {
         let whole = call.dialect == Dialect::OpenAiChat;
         headers.extend(model.headers.iter().filter(|op| whole || path(op)).cloned());
         let mut body = vec![BodyEdit::Model(upstream)];
-        if self.settings.observe && call.prompt.stream {
+        if call.observed && call.prompt.stream {
             body.push(BodyEdit::StreamUsage);
         }
         Ok(Forward { body, headers })

@@ -45,7 +45,8 @@ impl<S> Session<S>
 where
     S: Stream<Item = Result<ProcessingRequest, Status>> + Send + Unpin,
 {
-    pub(super) async fn request_headers(&mut self, head: RequestHead) {
+    pub(super) async fn request_headers(&mut self, mut head: RequestHead) {
+        head.offer = self.modes.offer();
         if self.admission.overloaded {
             self.shared.counters.fault(Fault::Overloaded);
             let answer = self.exchange().refuse(&head, Fault::Overloaded);

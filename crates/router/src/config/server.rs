@@ -7,8 +7,9 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Server {
-    /// `route` (no response phase) or `observe` (response headers, and bodies where they are needed).
-    #[schemars(extend("enum" = ["route", "observe"]))]
+    /// `auto` (the default) reads of responses what the gateway shows anyway; `route` reads nothing, so that no stream is
+    /// held while a model answers; `observe` waits for the response headers also under BUFFERED.
+    #[schemars(extend("enum" = ["auto", "route", "observe"]))]
     pub profile: String,
     /// The external-processing listener.
     pub extproc: ExtProc,
@@ -26,20 +27,12 @@ impl Default for Server {
     fn default() -> Self {
         let list = |items: &[&str]| items.iter().map(|&item| item.to_owned()).collect();
         Self {
-            profile: "route".to_owned(),
+            profile: "auto".to_owned(),
             extproc: ExtProc::default(),
             trusted_identity_headers: Vec::new(),
             debug_principals: Vec::new(),
             routing_headers: list(&["x-selected-model", "x-gateway-model-name", "x-ai-eg-model"]),
-            wrapper_patterns: list(&[
-                r"(?s)\s*<system-reminder>.*</system-reminder>\s*",
-                r"(?s)\s*<environment_context>.*</environment_context>\s*",
-                r"(?s)\s*<skills_instructions>.*</skills_instructions>\s*",
-                r"(?s)\s*<user_instructions>.*</user_instructions>\s*",
-                r"(?s)\s*<permissions instructions>.*</permissions instructions>\s*",
-                r"(?s)\s*Continue from the tool evidence\..*",
-                r"(?s)\s*Continue the same Elephant Agent turn.*",
-            ]),
+            wrapper_patterns: list(&dialects::wrappers::DEFAULT_PATTERNS),
         }
     }
 }

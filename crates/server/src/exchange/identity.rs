@@ -61,7 +61,7 @@ mod tests {
             default_model: None,
             routing_headers: Vec::new(),
             clear_route_cache: true,
-            observe: false,
+            profile: router::generation::Profile::Auto,
             skip_processing: false,
             fail_open: false,
             user_header: "x-authz-user-id".into(),

@@ -7,6 +7,7 @@ use crate::metrics::Metrics;
 use bytes::Bytes;
 use dialects::Request;
 use extproc::{BodyReply, Immediate, ResponseInterest};
+use router::generation::Profile;
 use router::pipeline::{Call, Routed};
 use router::plan::surface::{ReplyHeader, ResponsePath};
 use router::plan::{Facts, Forward, Outcome, body};
@@ -35,7 +36,7 @@ pub(super) fn plan(head: &Head, body: Bytes, metrics: &Metrics) -> Planned {
     };
     let parsed = Instant::now();
     let identity = identity::of(&head.request, settings);
-    let call = Call { prompt: request.prompt(), dialect: head.dialect, identity: &identity };
+    let call = Call { prompt: request.prompt(), dialect: head.dialect, identity: &identity, observed: interest(head) == ResponseInterest::Body };
     let mut routed = head.serving.router.route(&call);
     let debug = asks_debug(head) && settings.may_debug(&identity);
     if let (true, Some(findings)) = (debug, &routed.findings) {
@@ -74,7 +75,7 @@ fn go_on(head: &Head, request: &Request, plan: &Forward, facts: &Facts, debug: b
         body: body::apply(request, &plan.body),
         clear_route_cache: settings.clear_route_cache,
         metadata: forward::metadata(&shown),
-        response: if settings.observe { ResponseInterest::Body } else { ResponseInterest::Nothing },
+        response: interest(head),
     };
     let plan = ResponsePlan {
         dialect: head.dialect,
@@ -84,6 +85,15 @@ fn go_on(head: &Head, request: &Request, plan: &Forward, facts: &Facts, debug: b
         since: head.since,
     };
     Planned::Forward(Box::new(reply), plan)
+}
+
+/// What of the response is wanted: by the document's profile, at most what makes sense in the gateway's mode.
+fn interest(head: &Head) -> ResponseInterest {
+    match head.serving.router.settings.profile {
+        Profile::Route => ResponseInterest::Nothing,
+        Profile::Auto => head.request.offer,
+        Profile::Observe => head.request.offer.max(ResponseInterest::Headers),
+    }
 }
 
 fn surface(facts: &Facts, path: ResponsePath, debug: bool) -> Vec<ReplyHeader> {
