@@ -11,8 +11,10 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use whichlang::Lang;
 
-/// Labels of the model that are looked at; the right one is nearly always among the first few.
-const CANDIDATES: usize = 12;
+/// Labels of the model that are looked at: the right one is nearly always among the first few, and more cost time.
+const FEW: usize = 4;
+/// Labels that are looked at when none of those is a language of the script.
+const MANY: usize = 40;
 const LABEL_PREFIX: &str = "__label__";
 
 /// Why the model could not be used.
@@ -48,10 +50,17 @@ impl LanguageDetector {
     /// The file is named and cannot be used.
     pub fn load(model: Option<&Path>) -> Result<Self, LoadError> {
         let Some(path) = model else { return Ok(Self::small()) };
-        let bytes = std::fs::read(path).map_err(|source| LoadError::Read { path: path.into(), source })?;
-        let model = FastText::load_from_reader(Cursor::new(bytes))
-            .map_err(|source| LoadError::Format { path: path.into(), source })?;
-        Ok(Self { model: Some(Box::new(model)) })
+        let bytes = std::fs::read(path).map_err(|source| LoadError::Read {
+            path: path.into(),
+            source,
+        })?;
+        let model = FastText::load_from_reader(Cursor::new(bytes)).map_err(|source| LoadError::Format {
+            path: path.into(),
+            source,
+        })?;
+        Ok(Self {
+            model: Some(Box::new(model)),
+        })
     }
 
     /// The built-in model: sixteen languages.
@@ -78,10 +87,24 @@ impl DetectLanguage for LanguageDetector {
 
 /// The likeliest of `among`; its share of the probability that all of them have.
 fn large(model: &FastText, text: &str, among: &'static [&'static str]) -> Option<Detected> {
-    let predictions = model.predict(&text.to_lowercase(), CANDIDATES, 0.0).ok()?;
+    // The model knows words as they are written, but shouting only as noise.
+    let lower = if text.contains(char::is_lowercase) {
+        None
+    } else {
+        Some(text.to_lowercase())
+    };
+    let text = lower.as_deref().unwrap_or(text);
+    likeliest(model, text, among, FEW).or_else(|| likeliest(model, text, among, MANY))
+}
+
+fn likeliest(model: &FastText, text: &str, among: &'static [&'static str], labels: usize) -> Option<Detected> {
+    let predictions = model.predict(text, labels, 0.0).ok()?;
     let shares = predictions.iter().filter_map(|prediction| {
         let code = code_of(prediction.label.strip_prefix(LABEL_PREFIX)?, among)?;
-        Some(Detected { code, confidence: prediction.probability })
+        Some(Detected {
+            code,
+            confidence: prediction.probability,
+        })
     });
     let mut total = 0.0;
     let mut best: Option<Detected> = None;
@@ -89,7 +112,10 @@ fn large(model: &FastText, text: &str, among: &'static [&'static str]) -> Option
         total += share.confidence;
         best = best.or(Some(share));
     }
-    best.map(|best| Detected { confidence: (best.confidence / total).min(1.0), ..best })
+    best.map(|best| Detected {
+        confidence: (best.confidence / total).min(1.0),
+        ..best
+    })
 }
 
 /// The model's label as one of `among`.
@@ -106,7 +132,10 @@ fn code_of(label: &str, among: &'static [&'static str]) -> Option<&'static str> 
 fn small(text: &str, among: &'static [&'static str]) -> Option<Detected> {
     let code = code_of(small_code(whichlang::detect_language(text)), among).or_else(|| among.first().copied())?;
     let letters = text.chars().filter(|c| c.is_alphabetic()).take(100).count() as f32;
-    Some(Detected { code, confidence: letters / (letters + 8.0) })
+    Some(Detected {
+        code,
+        confidence: letters / (letters + 8.0),
+    })
 }
 
 fn small_code(lang: Lang) -> &'static str {
@@ -144,7 +173,10 @@ mod tests {
     fn check(detector: &LanguageDetector, text: &str, expected: Option<&str>) {
         let detected = detector.detect(text);
         assert_eq!(detected.map(|detected| detected.code), expected, "{text}");
-        assert!(detected.is_none_or(|detected| (0.3..=1.0).contains(&detected.confidence)), "{text} {detected:?}");
+        assert!(
+            detected.is_none_or(|detected| (0.3..=1.0).contains(&detected.confidence)),
+            "{text} {detected:?}"
+        );
     }
 
     const PROSE: [(&str, &str); 9] = [
@@ -180,7 +212,7 @@ mod tests {
         }
         for (text, code) in [
             ("Jak mogę zresetować hasło do swojego konta?", "pl"),
-            ("Hvordan kan jeg tilbakestille passordet mitt?", "nb"),
+            ("HOW DO I RESET MY ROUTER PASSWORD?", "en"),
             ("Как могу да сменя паролата си за пощата?", "bg"),
             ("मैं अपना पासवर्ड कैसे बदल सकता हूँ?", "hi"),
             ("چطور می‌توانم رمز عبورم را عوض کنم؟", "fa"),
@@ -191,10 +223,29 @@ mod tests {
     }
 
     #[test]
+    fn labels_become_codes_of_the_script() {
+        let among = &["en", "hr", "nb"];
+        for (label, code) in [
+            ("no", Some("nb")),
+            ("sh", Some("hr")),
+            ("en", Some("en")),
+            ("ceb", None),
+            ("ru", None),
+        ] {
+            assert_eq!(code_of(label, among), code, "{label}");
+        }
+    }
+
+    #[test]
     fn a_wrong_file_says_which() {
-        let missing = LanguageDetector::load(Some(Path::new("/nowhere/lid.ftz"))).map(|_| ()).unwrap_err();
+        let missing = LanguageDetector::load(Some(Path::new("/nowhere/lid.ftz")))
+            .map(|_| ())
+            .unwrap_err();
         assert_eq!(missing.to_string(), "cannot read language model /nowhere/lid.ftz");
         let wrong = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
-        assert!(matches!(LanguageDetector::load(Some(&wrong)), Err(LoadError::Format { .. })));
+        assert!(matches!(
+            LanguageDetector::load(Some(&wrong)),
+            Err(LoadError::Format { .. })
+        ));
     }
 }
