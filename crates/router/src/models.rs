@@ -106,7 +106,11 @@ impl Model {
     fn build(configured: &ProviderModel, providers: &Providers, env: Env<'_>) -> Self {
         let backend = configured.backend_refs.iter().find(|backend| has_credential(backend));
         let backend = backend.or(configured.backend_refs.first());
-        let format = if configured.api_format == "anthropic" { ApiFormat::Anthropic } else { ApiFormat::OpenAi };
+        let format = if configured.api_format == "anthropic" {
+            ApiFormat::Anthropic
+        } else {
+            ApiFormat::OpenAi
+        };
         let (headers, credential) = match backend {
             Some(backend) => backend_headers(backend, format, env),
             None => (Vec::new(), Credential::Callers),
@@ -153,13 +157,28 @@ fn credential(backend: &BackendRef, format: ApiFormat, env: Env<'_>, headers: &m
     if !has_credential(backend) {
         return Credential::Callers;
     }
-    let key = if backend.api_key.is_empty() { env(&backend.api_key_env) } else { Some(backend.api_key.clone()) };
+    let key = if backend.api_key.is_empty() {
+        env(&backend.api_key_env)
+    } else {
+        Some(backend.api_key.clone())
+    };
     let Some(key) = key.filter(|key| !key.is_empty()) else {
-        return Credential::Missing { variable: backend.api_key_env.clone() };
+        return Credential::Missing {
+            variable: backend.api_key_env.clone(),
+        };
     };
     let (name, prefix) = auth_header(backend, format);
-    headers.extend(CLIENT_CREDENTIALS.iter().filter(|other| **other != name).map(|other| remove(other)));
-    let value = if prefix.is_empty() { key } else { format!("{prefix} {key}") };
+    headers.extend(
+        CLIENT_CREDENTIALS
+            .iter()
+            .filter(|other| **other != name)
+            .map(|other| remove(other)),
+    );
+    let value = if prefix.is_empty() {
+        key
+    } else {
+        format!("{prefix} {key}")
+    };
     headers.push(set(&name, &value));
     Credential::Ours
 }
@@ -172,7 +191,11 @@ fn auth_header(backend: &BackendRef, format: ApiFormat) -> (String, String) {
         ("gemini", _) => ("x-goog-api-key", ""),
         _ => ("authorization", "Bearer"),
     };
-    let name = if backend.auth_header.is_empty() { name.to_owned() } else { backend.auth_header.to_ascii_lowercase() };
+    let name = if backend.auth_header.is_empty() {
+        name.to_owned()
+    } else {
+        backend.auth_header.to_ascii_lowercase()
+    };
     let prefix = match (backend.auth_prefix.as_str(), name.as_str()) {
         ("", "authorization") => "Bearer",
         ("", _) if !backend.auth_header.is_empty() => "",
@@ -187,14 +210,20 @@ fn chat_path(backend: &BackendRef) -> Option<String> {
     if backend.chat_path.is_empty() {
         return None;
     }
-    let base = backend.base_url.split_once("://").and_then(|(_, rest)| rest.split_once('/'));
+    let base = backend
+        .base_url
+        .split_once("://")
+        .and_then(|(_, rest)| rest.split_once('/'));
     let base = base.map_or("", |(_, path)| path.trim_end_matches('/'));
     let separator = if base.is_empty() { "" } else { "/" };
     let version = match backend.api_version.as_str() {
         version if backend.provider.starts_with("azure") && !version.is_empty() => format!("?api-version={version}"),
         _ => String::new(),
     };
-    Some(format!("{separator}{base}/{}{version}", backend.chat_path.trim_start_matches('/')))
+    Some(format!(
+        "{separator}{base}/{}{version}",
+        backend.chat_path.trim_start_matches('/')
+    ))
 }
 
 fn set(name: &str, value: &str) -> HeaderOp {

@@ -51,13 +51,19 @@ impl Generation {
     #[must_use]
     pub fn route(&self, call: &Call<'_>) -> Routed<'_> {
         match self.names.resolve(&call.prompt.model) {
-            Target::Concrete => Routed { plan: self.pass_through(call), findings: None },
+            Target::Concrete => Routed {
+                plan: self.pass_through(call),
+                findings: None,
+            },
             Target::Recipe { recipe, only } => self.route_by(&self.recipes[recipe], only, call),
         }
     }
 
     fn route_by<'g>(&'g self, recipe: &'g Recipe, only: Option<&str>, call: &Call<'_>) -> Routed<'g> {
-        let mut facts = Facts { recipe: Some(recipe.name.clone()), ..Facts::default() };
+        let mut facts = Facts {
+            recipe: Some(recipe.name.clone()),
+            ..Facts::default()
+        };
         if call.prompt.is_silent() {
             let plan = self.to_default(facts, call);
             return Routed { plan, findings: None };
@@ -66,8 +72,14 @@ impl Generation {
         let report = match recipe.read(&input, Extent::Used) {
             Ok(report) => report,
             Err(error) => {
-                let refusal = Refusal { status: 403, message: error.to_string() };
-                let plan = RoutePlan { outcome: Outcome::Refuse(refusal), facts };
+                let refusal = Refusal {
+                    status: 403,
+                    message: error.to_string(),
+                };
+                let plan = RoutePlan {
+                    outcome: Outcome::Refuse(refusal),
+                    facts,
+                };
                 return Routed { plan, findings: None };
             }
         };
@@ -80,7 +92,14 @@ impl Generation {
             }
             None => self.to_default(facts, call),
         };
-        Routed { plan, findings: Some(Findings { recipe, report, decided }) }
+        Routed {
+            plan,
+            findings: Some(Findings {
+                recipe,
+                report,
+                decided,
+            }),
+        }
     }
 
     /// What a winning decision leads to: selection, then plugins.
@@ -99,10 +118,16 @@ impl Generation {
         };
         for plugin in &route.plugins {
             if let Flow::Answer(message) = plugin.on_request(&mut forward) {
-                return RoutePlan { outcome: Outcome::Answer { message }, facts };
+                return RoutePlan {
+                    outcome: Outcome::Answer { message },
+                    facts,
+                };
             }
         }
-        facts.injected_system_prompt = forward.body.iter().any(|edit| matches!(edit, BodyEdit::SystemPrompt { .. }));
+        facts.injected_system_prompt = forward
+            .body
+            .iter()
+            .any(|edit| matches!(edit, BodyEdit::SystemPrompt { .. }));
         let outcome = unreachable.map_or_else(|| Outcome::Forward(forward), Outcome::Refuse);
         RoutePlan { outcome, facts }
     }
@@ -119,11 +144,19 @@ impl Generation {
         let shown = if lora.is_empty() { candidate.model.trim() } else { lora };
         facts.model = Some(shown.into());
         let backend = route.backends[index].as_deref().ok_or_else(|| unavailable(shown))?;
-        let upstream = if lora.is_empty() { backend.upstream_id.clone() } else { lora.into() };
+        let upstream = if lora.is_empty() {
+            backend.upstream_id.clone()
+        } else {
+            lora.into()
+        };
         let mut forward = self.to_model(backend, shown, upstream, call)?;
         let on = candidate.use_reasoning.unwrap_or(false);
         let callers = call.prompt.reasoning_effort.as_deref();
-        forward.body.push(BodyEdit::Reasoning(backend.reasoning.edit(on, &candidate.reasoning_effort, callers)));
+        forward.body.push(BodyEdit::Reasoning(backend.reasoning.edit(
+            on,
+            &candidate.reasoning_effort,
+            callers,
+        )));
         facts.reasoning = Some(on);
         Ok(forward)
     }
@@ -141,7 +174,10 @@ impl Generation {
     fn to_named_default(&self, facts: &mut Facts, call: &Call<'_>) -> Result<Forward, Refusal> {
         let Some(name) = &self.settings.default_model else {
             let message = "unable to route request: no model selected and no default model configured";
-            return Err(Refusal { status: 400, message: message.to_owned() });
+            return Err(Refusal {
+                status: 400,
+                message: message.to_owned(),
+            });
         };
         facts.model = Some(name.clone());
         let model = self.models.get(name).ok_or_else(|| unavailable(name))?;
@@ -197,9 +233,9 @@ impl Recipe {
     pub fn decide(&self, report: &SignalReport, only: Option<&str>) -> Option<Decided> {
         match only {
             None => self.decisions.decide(report),
-            Some(algorithm) => {
-                self.decisions.decide_among(report, |index| self.routes[index].algorithm == algorithm)
-            }
+            Some(algorithm) => self
+                .decisions
+                .decide_among(report, |index| self.routes[index].algorithm == algorithm),
         }
     }
 }
@@ -223,7 +259,11 @@ impl Model {
     /// Whether the model can take a request of this dialect now.
     fn accepts(&self, dialect: Dialect, fail_open: bool) -> Result<(), Refusal> {
         use crate::models::ApiFormat::{Anthropic, OpenAi};
-        let wanted = if dialect == Dialect::AnthropicMessages { Anthropic } else { OpenAi };
+        let wanted = if dialect == Dialect::AnthropicMessages {
+            Anthropic
+        } else {
+            OpenAi
+        };
         if wanted != self.format {
             let (name, speaks, asked) = (&self.name, self.format.as_str(), wanted.as_str());
             let message = format!(
@@ -242,6 +282,8 @@ impl Model {
 }
 
 fn unavailable(model: &str) -> Refusal {
-    Refusal { status: 400, message: format!("model \"{model}\" is not available") }
+    Refusal {
+        status: 400,
+        message: format!("model \"{model}\" is not available"),
+    }
 }
-

