@@ -1,6 +1,6 @@
 //! Envoy's protobuf messages as typed frames.
 
-use crate::exchange::{Headers, RequestHead, ResponseHead};
+use crate::exchange::{Headers, RequestHead, ResponseInterest, ResponseHead};
 use crate::options::BodyMode;
 use bytes::Bytes;
 use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue, Metadata as WireMetadata};
@@ -41,6 +41,8 @@ impl Frame {
                     headers,
                     end_of_stream,
                     metadata,
+                    // The session knows the modes; a frame does not.
+                    offer: ResponseInterest::Nothing,
                 })
             }
             Request::RequestBody(wire) => Self::RequestBody(piece(wire)),

@@ -46,7 +46,12 @@ impl Generation {
                 final_model: &route.final_model,
                 learns: route.learns,
             };
-            Winner { index: decided.index, algorithm, plugins: &route.plugin_names, candidates: &route.candidates }
+            Winner {
+                index: decided.index,
+                algorithm,
+                plugins: &route.plugin_names,
+                candidates: &route.candidates,
+            }
         });
         let view = EvalView {
             original_text: &request.original_text,

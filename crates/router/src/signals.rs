@@ -65,7 +65,11 @@ pub fn build(signals: &Signals, keys: &mut Keys, deps: &Deps<'_>) -> Result<Vec<
         event::build(&signals.events, keys, &mut problems),
         metadata::build(&signals.metadata, keys, &mut problems),
     ];
-    if problems.is_empty() { Ok(families.into_iter().flatten().collect()) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(families.into_iter().flatten().collect())
+    } else {
+        Err(problems)
+    }
 }
 
 /// What the families need from outside the signals section.
@@ -126,12 +130,17 @@ impl<'a> SignalInput<'a> {
     /// A view of one request.
     #[must_use]
     pub fn new(prompt: &'a Prompt, identity: Option<&'a Identity>) -> Self {
-        Self { prompt, identity, window: OnceCell::new() }
+        Self {
+            prompt,
+            identity,
+            window: OnceCell::new(),
+        }
     }
 
     /// The evaluation text, sampled to head, middle and tail beyond 2,048 scalar values. Made once, on demand.
     pub fn windowed(&self) -> &str {
-        self.window.get_or_init(|| window::window(&self.prompt.texts.evaluation))
+        self.window
+            .get_or_init(|| window::window(&self.prompt.texts.evaluation))
     }
 }
 
@@ -144,7 +153,9 @@ fn ran(report: &mut SignalReport, kind: Kind, confidence: f64) {
 
 /// Bounds must leave some number, and say each side once.
 fn check_predicate(path: &str, predicate: Option<NumericPredicate>, problems: &mut Vec<Problem>) {
-    let Some(NumericPredicate { gt, gte, lt, lte }) = predicate else { return };
+    let Some(NumericPredicate { gt, gte, lt, lte }) = predicate else {
+        return;
+    };
     let bounds = [gt, gte, lt, lte];
     let strict = gt.is_some() || lt.is_some();
     let message = if bounds.iter().all(Option::is_none) {
@@ -159,7 +170,10 @@ fn check_predicate(path: &str, predicate: Option<NumericPredicate>, problems: &m
             _ => return,
         }
     };
-    problems.push(Problem { path: format!("{path}.predicate"), message: message.into() });
+    problems.push(Problem {
+        path: format!("{path}.predicate"),
+        message: message.into(),
+    });
 }
 
 #[cfg(test)]

@@ -11,7 +11,10 @@ fn build(backend: BackendRef, api_format: &str) -> Arc<Model> {
         backend_refs: vec![backend],
         ..ProviderModel::default()
     };
-    let providers = Providers { models: vec![model], ..Providers::default() };
+    let providers = Providers {
+        models: vec![model],
+        ..Providers::default()
+    };
     let env = |name: &str| (name == "KEY").then(|| "s3cret".to_owned());
     let models = Models::build(&providers, &env, &mut Vec::new());
     models.get("m").unwrap().clone()
@@ -29,7 +32,14 @@ fn check(backend: BackendRef, api_format: &str, expected: &str) {
 
 #[test]
 fn a_local_backend_keeps_the_callers_credential() {
-    check(BackendRef { endpoint: "127.0.0.1:8000".into(), ..BackendRef::default() }, "", "id m-upstream\nCallers");
+    check(
+        BackendRef {
+            endpoint: "127.0.0.1:8000".into(),
+            ..BackendRef::default()
+        },
+        "",
+        "id m-upstream\nCallers",
+    );
 }
 
 #[test]
@@ -52,7 +62,10 @@ fn openai_with_key_and_path() {
 
 #[test]
 fn anthropic_uses_its_own_header() {
-    let backend = BackendRef { api_key: "k".into(), ..BackendRef::default() };
+    let backend = BackendRef {
+        api_key: "k".into(),
+        ..BackendRef::default()
+    };
     check(
         backend,
         "anthropic",
@@ -77,6 +90,9 @@ fn a_configured_header_and_prefix_win() {
 
 #[test]
 fn a_missing_variable_is_named() {
-    let backend = BackendRef { api_key_env: "NOT_SET".into(), ..BackendRef::default() };
+    let backend = BackendRef {
+        api_key_env: "NOT_SET".into(),
+        ..BackendRef::default()
+    };
     check(backend, "", "id m-upstream\nMissing { variable: \"NOT_SET\" }");
 }

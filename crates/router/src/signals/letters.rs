@@ -67,8 +67,7 @@ pub(super) const UNSPACED_CLASS: &str =
 static LETTERS_AND_DIGITS: LazyLock<Ranges> = LazyLock::new(|| Ranges::parse(r"[\p{L}\p{Nd}]"));
 static WORD: LazyLock<Ranges> = LazyLock::new(|| Ranges::parse(r"\w"));
 static HAN: LazyLock<Ranges> = LazyLock::new(|| Ranges::parse(r"\p{Han}"));
-static CJK: LazyLock<Ranges> =
-    LazyLock::new(|| Ranges::parse(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]"));
+static CJK: LazyLock<Ranges> = LazyLock::new(|| Ranges::parse(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]"));
 static UNSPACED: LazyLock<Ranges> = LazyLock::new(|| Ranges::parse(&format!("[{UNSPACED_CLASS}]")));
 
 /// Sorted, disjoint ranges of characters.
@@ -86,7 +85,10 @@ impl Ranges {
 
     fn contains(&self, c: char) -> bool {
         let after = self.0.partition_point(|&(start, _)| start <= c);
-        after.checked_sub(1).and_then(|at| self.0.get(at)).is_some_and(|&(_, end)| c <= end)
+        after
+            .checked_sub(1)
+            .and_then(|at| self.0.get(at))
+            .is_some_and(|&(_, end)| c <= end)
     }
 }
 
@@ -123,7 +125,14 @@ mod tests {
 
     #[test]
     fn case_is_known() {
-        for (c, cased) in [('k', true), ('é', true), ('数', false), ('ſ', true), ('한', false), ('!', false)] {
+        for (c, cased) in [
+            ('k', true),
+            ('é', true),
+            ('数', false),
+            ('ſ', true),
+            ('한', false),
+            ('!', false),
+        ] {
             assert_eq!(has_case(c), cased, "{c}");
         }
     }

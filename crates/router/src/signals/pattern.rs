@@ -72,7 +72,9 @@ impl PatternSet {
 
 /// Compiles one pattern of a document.
 pub(super) fn compile(pattern: &str, case_sensitive: bool) -> Result<Regex, PatternError> {
-    Ok(RegexBuilder::new(&with_case(&translate(pattern)?, case_sensitive)).size_limit(SIZE_LIMIT).build()?)
+    Ok(RegexBuilder::new(&with_case(&translate(pattern)?, case_sensitive))
+        .size_limit(SIZE_LIMIT)
+        .build()?)
 }
 
 /// The engine's form of a document's pattern, checked, to stand in a [`PatternSet`].
@@ -83,7 +85,11 @@ pub(super) fn checked(pattern: &str, case_sensitive: bool) -> Result<String, Pat
 }
 
 fn with_case(pattern: &str, case_sensitive: bool) -> String {
-    if case_sensitive { pattern.to_owned() } else { format!("(?i){pattern}") }
+    if case_sensitive {
+        pattern.to_owned()
+    } else {
+        format!("(?i){pattern}")
+    }
 }
 
 fn last_line(error: &regex::Error) -> String {
@@ -123,6 +129,10 @@ fn escape(rest: &mut Peekable<Chars<'_>>, out: &mut String) -> Result<(), Patter
         'B' => out.push_str(r"(?-u:\B)"),
         '<' | '>' => out.push(c),
         '0'..='9' => octal(c, rest, out)?,
+        'p' | 'P' | 'x' if rest.peek() == Some(&'{') => {
+            rest.next();
+            out.extend(['\\', c, '{']);
+        }
         _ => match perl_class(c) {
             Some((negated, members)) => {
                 out.push_str(if negated { "[^" } else { "[" });
@@ -164,7 +174,9 @@ fn octal(first: char, rest: &mut Peekable<Chars<'_>>, out: &mut String) -> Resul
         return Err(PatternError::Unsupported("backreferences are not supported"));
     }
     for _ in 0..2 {
-        let Some(digit) = rest.peek().and_then(|c| c.to_digit(8)) else { break };
+        let Some(digit) = rest.peek().and_then(|c| c.to_digit(8)) else {
+            break;
+        };
         value = value.map(|value| value * 8 + digit);
         rest.next();
     }
@@ -234,7 +246,10 @@ fn class_escape(rest: &mut Peekable<Chars<'_>>, out: &mut String) -> Result<(), 
 
 /// Only the flags `i`, `m`, `s` and `U` exist.
 fn check_flags(group: Peekable<Chars<'_>>) -> Result<(), PatternError> {
-    let flags: String = group.skip(1).take_while(|c| c.is_ascii_alphabetic() || *c == '-').collect();
+    let flags: String = group
+        .skip(1)
+        .take_while(|c| c.is_ascii_alphabetic() || *c == '-')
+        .collect();
     if flags.starts_with('P') || !flags.contains(['x', 'u', 'R']) {
         return Ok(());
     }
@@ -314,7 +329,19 @@ mod tests {
 
     #[test]
     fn refuses_what_re2_refuses() {
-        for pattern in ["(?=a)", "(?<!a)b", r"(a)\1", r"\8", "(?x)a b", "(?u:a)", "a(", "[a", "*", r"a\", "(a{1000}){1000}"] {
+        for pattern in [
+            "(?=a)",
+            "(?<!a)b",
+            r"(a)\1",
+            r"\8",
+            "(?x)a b",
+            "(?u:a)",
+            "a(",
+            "[a",
+            "*",
+            r"a\",
+            "(a{1000}){1000}",
+        ] {
             assert!(compile(pattern, false).is_err(), "{pattern}");
             assert!(checked(pattern, true).is_err(), "{pattern}");
         }

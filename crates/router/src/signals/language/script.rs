@@ -84,7 +84,10 @@ fn script(c: char) -> Script {
         '\u{1100}'..='\u{11FF}' | '\u{3130}'..='\u{318F}' | '\u{AC00}'..='\u{D7AF}' => Hangul,
         '\u{3041}'..='\u{30FA}' | '\u{30FC}'..='\u{30FF}' | '\u{FF66}'..='\u{FF9D}' => Kana,
         '\u{3005}'..='\u{3007}' | '\u{3400}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}' | '\u{20000}'..='\u{3FFFF}' => Han,
-        _ => SINGLE.iter().position(|(first, last, _)| (*first..=*last).contains(&c)).map_or(Script::None, Script::Single),
+        _ => SINGLE
+            .iter()
+            .position(|(first, last, _)| (*first..=*last).contains(&c))
+            .map_or(Script::None, Script::Single),
     }
 }
 
@@ -174,9 +177,15 @@ impl Census {
             (east, Han),
             (3 * self.hangul, Hangul),
         ];
-        let singles = self.single.iter().enumerate().map(|(at, count)| (*count, Script::Single(at)));
+        let singles = self
+            .single
+            .iter()
+            .enumerate()
+            .map(|(at, count)| (*count, Script::Single(at)));
         let most = scripts.into_iter().chain(singles).max_by_key(|(weight, _)| *weight);
-        let Some((1.., script)) = most else { return Verdict::Nothing };
+        let Some((1.., script)) = most else {
+            return Verdict::Nothing;
+        };
         match script {
             Latin => Verdict::OneOf(LATIN),
             Cyrillic => self.cyrillic(),
@@ -188,7 +197,9 @@ impl Census {
             Han | Kana if self.kana * 12 > self.han => Verdict::Decided("ja"),
             Han | Kana => Verdict::Decided("zh"),
             Hangul => Verdict::Decided("ko"),
-            Script::Single(at) => SINGLE.get(at).map_or(Verdict::Nothing, |(_, _, code)| Verdict::Decided(code)),
+            Script::Single(at) => SINGLE
+                .get(at)
+                .map_or(Verdict::Nothing, |(_, _, code)| Verdict::Decided(code)),
             Script::None => Verdict::Nothing,
         }
     }
