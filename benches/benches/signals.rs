@@ -86,12 +86,7 @@ fn rule(name: String, method: &str, keywords: impl Iterator<Item = String>) -> K
 }
 
 fn words(from: usize) -> impl Iterator<Item = String> {
-    WORDS
-        .iter()
-        .cycle()
-        .skip(from * 7)
-        .take(10)
-        .map(|word| (*word).to_owned())
+    WORDS.iter().cycle().skip(from * 7).take(10).map(|word| (*word).to_owned())
 }
 
 /// Twelve keyword rules of ten, two each of context, structure and conversation, one of metadata and of authz.
@@ -103,26 +98,17 @@ fn mix() -> Signals {
         keywords,
         context: vec![context("short", "0", "1K"), context("long", "1K", "1M")],
         structure: structure(),
-        conversation: vec![
-            conversation("tools", "tool_definition"),
-            conversation("loop", "active_tool_loop"),
-        ],
+        conversation: vec![conversation("tools", "tool_definition"), conversation("loop", "active_tool_loop")],
         metadata: vec![MetadataRule {
             name: "batch".into(),
             key: "workload".into(),
-            predicate: MetadataPredicate {
-                equals: Some("batch".into()),
-                ..MetadataPredicate::default()
-            },
+            predicate: MetadataPredicate { equals: Some("batch".into()), ..MetadataPredicate::default() },
             ..MetadataRule::default()
         }],
         role_bindings: vec![RoleBinding {
             name: "gold".into(),
             role: "gold".into(),
-            subjects: vec![Subject {
-                kind: "Group".into(),
-                name: "gold".into(),
-            }],
+            subjects: vec![Subject { kind: "Group".into(), name: "gold".into() }],
             ..RoleBinding::default()
         }],
         ..Signals::default()
@@ -130,70 +116,34 @@ fn mix() -> Signals {
 }
 
 fn structure() -> Vec<StructureRule> {
-    let questions = StructureSource {
-        kind: "regex".into(),
-        pattern: "[?？]".into(),
-        ..StructureSource::default()
-    };
+    let questions = StructureSource { kind: "regex".into(), pattern: "[?？]".into(), ..StructureSource::default() };
     let limits = StructureSource {
         kind: "keyword_set".into(),
-        keywords: ["at most", "at least", "within", "under", "不超过"]
-            .map(String::from)
-            .to_vec(),
+        keywords: ["at most", "at least", "within", "under", "不超过"].map(String::from).to_vec(),
         ..StructureSource::default()
     };
     let rule = |name: &str, kind: &str, source, bound| StructureRule {
         name: name.into(),
-        feature: StructureFeature {
-            kind: kind.into(),
-            source,
-        },
-        predicate: Some(NumericPredicate {
-            gt: Some(bound),
-            ..NumericPredicate::default()
-        }),
+        feature: StructureFeature { kind: kind.into(), source },
+        predicate: Some(NumericPredicate { gt: Some(bound), ..NumericPredicate::default() }),
         ..StructureRule::default()
     };
-    vec![
-        rule("questions", "count", questions, 2.0),
-        rule("dense", "density", limits, 0.05),
-    ]
+    vec![rule("questions", "count", questions, 2.0), rule("dense", "density", limits, 0.05)]
 }
 
 fn conversation(name: &str, kind: &str) -> ConversationRule {
-    let source = ConversationSource {
-        kind: kind.into(),
-        ..ConversationSource::default()
-    };
-    let feature = ConversationFeature {
-        kind: "exists".into(),
-        source,
-    };
-    ConversationRule {
-        name: name.into(),
-        feature,
-        ..ConversationRule::default()
-    }
+    let source = ConversationSource { kind: kind.into(), ..ConversationSource::default() };
+    let feature = ConversationFeature { kind: "exists".into(), source };
+    ConversationRule { name: name.into(), feature, ..ConversationRule::default() }
 }
 
 fn context(name: &str, min: &str, max: &str) -> ContextRule {
-    ContextRule {
-        name: name.into(),
-        min_tokens: min.into(),
-        max_tokens: max.into(),
-        ..ContextRule::default()
-    }
+    ContextRule { name: name.into(), min_tokens: min.into(), max_tokens: max.into(), ..ContextRule::default() }
 }
 
 fn keyword_family(method: &str, fuzzy: bool) -> Signals {
-    let rules = (0..4).map(|at| KeywordRule {
-        fuzzy_match: fuzzy,
-        ..rule(format!("r{at}"), method, words(at))
-    });
-    Signals {
-        keywords: rules.collect(),
-        ..Signals::default()
-    }
+    let rules = (0..4).map(|at| KeywordRule { fuzzy_match: fuzzy, ..rule(format!("r{at}"), method, words(at)) });
+    Signals { keywords: rules.collect(), ..Signals::default() }
 }
 
 /// Ordinary prose with a little of everything, `size` bytes at least.
@@ -222,21 +172,10 @@ fn evaluate(families: &[Box<dyn Signal>], keys: &Keys, prompt: &Prompt, identity
 fn signals(criterion: &mut Criterion) {
     let model = std::env::var_os("MERIT_ASSETS").map(|assets| std::path::Path::new(&assets).join("lid.176.ftz"));
     let detector = LanguageDetector::load(model.as_deref()).unwrap_or_else(|_| LanguageDetector::small());
-    let deps = Deps {
-        language: Arc::new(detector),
-        ..Deps::default()
-    };
-    let identity = Identity {
-        user: "alice".into(),
-        groups: vec!["gold".into()],
-    };
-    let language = Signals {
-        language: vec![LanguageRule {
-            name: "en".into(),
-            ..LanguageRule::default()
-        }],
-        ..Signals::default()
-    };
+    let deps = Deps { language: Arc::new(detector), ..Deps::default() };
+    let identity = Identity { user: "alice".into(), groups: vec!["gold".into()] };
+    let language =
+        Signals { language: vec![LanguageRule { name: "en".into(), ..LanguageRule::default() }], ..Signals::default() };
     let cases = [
         ("mix", mix()),
         ("bm25", keyword_family("bm25", false)),

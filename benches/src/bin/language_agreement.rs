@@ -17,9 +17,7 @@ const ROUNDS: u32 = 20;
 fn main() -> anyhow::Result<()> {
     let model = std::env::args_os().nth(1).map(PathBuf::from);
     let detector = LanguageDetector::load(model.as_deref())?;
-    let lingua = LanguageDetectorBuilder::from_all_languages()
-        .with_preloaded_language_models()
-        .build();
+    let lingua = LanguageDetectorBuilder::from_all_languages().with_preloaded_language_models().build();
     let texts = texts()?;
     let mut out = std::io::stdout().lock();
     let mut agreed = 0;
@@ -37,11 +35,7 @@ fn main() -> anyhow::Result<()> {
         }
     }
     let count = texts.len();
-    writeln!(
-        out,
-        "{count} texts: agreement {agreed}, right: merit {}, lingua {}",
-        right.0, right.1
-    )?;
+    writeln!(out, "{count} texts: agreement {agreed}, right: merit {}, lingua {}", right.0, right.1)?;
     let characters: usize = texts.iter().map(|(_, text)| text.chars().count()).sum();
     let start = Instant::now();
     for _ in 0..ROUNDS {
@@ -50,11 +44,7 @@ fn main() -> anyhow::Result<()> {
         }
     }
     let micros = start.elapsed().as_secs_f64() * 1e6 / f64::from(ROUNDS) / count as f64;
-    writeln!(
-        out,
-        "{micros:.2} us per text of {} characters on average",
-        characters / count
-    )?;
+    writeln!(out, "{micros:.2} us per text of {} characters on average", characters / count)?;
     Ok(())
 }
 
@@ -65,11 +55,7 @@ fn texts() -> anyhow::Result<Vec<(&'static str, String)>> {
         let mut fields = line.split('\t');
         let (language, kind, text) = (fields.next(), fields.next(), fields.next());
         let entry = languages.entry(language.context("no language")?).or_default();
-        let list = if kind == Some("frame") {
-            &mut entry.0
-        } else {
-            &mut entry.1
-        };
+        let list = if kind == Some("frame") { &mut entry.0 } else { &mut entry.1 };
         list.push(text.context("no text")?);
     }
     let mut texts = Vec::new();

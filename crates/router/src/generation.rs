@@ -94,9 +94,7 @@ impl Generation {
         let models = Models::build(&document.providers, deps.env, &mut Vec::new());
         let settings = Settings::build(&document, &mut problems);
         let signal_deps = signals::Deps {
-            identity_header: settings
-                .as_ref()
-                .map_or_else(String::new, |settings| settings.user_header.clone()),
+            identity_header: settings.as_ref().map_or_else(String::new, |settings| settings.user_header.clone()),
             fail_open: document.global.services.authz.fail_open,
             token_ratio: deps.token_ratio.clone(),
             language: deps.language.clone(),
@@ -114,14 +112,7 @@ impl Generation {
         };
         let recipe_names: Vec<Arc<str>> = recipes.iter().map(|recipe| recipe.name.clone()).collect();
         let names = Names::build(&document, &recipe_names);
-        Ok(Self {
-            recipes,
-            names,
-            models,
-            settings,
-            document,
-            value,
-        })
+        Ok(Self { recipes, names, models, settings, document, value })
     }
 }
 
@@ -138,39 +129,24 @@ impl Settings {
         let server = &document.global.server;
         let identity = &document.global.services.authz.identity;
         let named = |configured: &str, usual: &str| {
-            if configured.is_empty() {
-                usual.to_owned()
-            } else {
-                configured.to_ascii_lowercase()
-            }
+            if configured.is_empty() { usual.to_owned() } else { configured.to_ascii_lowercase() }
         };
         let wrappers = Wrappers::new(&server.wrapper_patterns).map_err(|error| {
-            problems.push(Problem {
-                path: "global.server.wrapper_patterns".to_owned(),
-                message: error.to_string(),
-            });
+            problems.push(Problem { path: "global.server.wrapper_patterns".to_owned(), message: error.to_string() });
         });
         let router = &document.global.router;
         Some(Self {
             default_model: Some(document.providers.defaults.default_model.trim())
                 .filter(|name| !name.is_empty())
                 .map(Arc::from),
-            routing_headers: server
-                .routing_headers
-                .iter()
-                .map(|name| name.to_ascii_lowercase().into())
-                .collect(),
+            routing_headers: server.routing_headers.iter().map(|name| name.to_ascii_lowercase().into()).collect(),
             clear_route_cache: router.clear_route_cache,
             profile: Profile::parse(&server.profile),
             skip_processing: router.skip_processing.as_ref().is_some_and(|skip| skip.enabled),
             fail_open: document.global.services.authz.fail_open,
             user_header: named(&identity.user_id_header, "x-authz-user-id"),
             groups_header: named(&identity.user_groups_header, "x-authz-user-groups"),
-            trusted_headers: server
-                .trusted_identity_headers
-                .iter()
-                .map(|name| name.to_ascii_lowercase())
-                .collect(),
+            trusted_headers: server.trusted_identity_headers.iter().map(|name| name.to_ascii_lowercase()).collect(),
             debug_principals: server.debug_principals.clone(),
             wrappers: wrappers.ok()?,
         })
@@ -180,8 +156,6 @@ impl Settings {
     #[must_use]
     pub fn may_debug(&self, identity: &Identity) -> bool {
         let user = identity.user.as_str();
-        self.debug_principals
-            .iter()
-            .any(|principal| principal == "*" || (!user.is_empty() && principal == user))
+        self.debug_principals.iter().any(|principal| principal == "*" || (!user.is_empty() && principal == user))
     }
 }

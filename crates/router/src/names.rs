@@ -70,13 +70,7 @@ impl Names {
                 });
             }
             for (id, algorithm) in document.looper_names() {
-                names.add(
-                    &id,
-                    Target::Recipe {
-                        recipe,
-                        only: Some(algorithm),
-                    },
-                );
+                names.add(&id, Target::Recipe { recipe, only: Some(algorithm) });
             }
         }
         names.add_entrypoints(document, recipes, window);
@@ -103,16 +97,11 @@ impl Names {
 
     fn add_entrypoints(&mut self, document: &Document, recipes: &[Arc<str>], window: Option<u64>) {
         for entrypoint in &document.entrypoints {
-            let Some(recipe) = recipes
-                .iter()
-                .position(|name| name.as_ref() == entrypoint.recipe.trim())
-            else {
+            let Some(recipe) = recipes.iter().position(|name| name.as_ref() == entrypoint.recipe.trim()) else {
                 continue;
             };
             let described = document.recipes.iter().find(|other| other.name == entrypoint.recipe);
-            let description = described
-                .map(|recipe| recipe.description.clone())
-                .filter(|text| !text.is_empty());
+            let description = described.map(|recipe| recipe.description.clone()).filter(|text| !text.is_empty());
             let description =
                 description.unwrap_or_else(|| format!("Entrypoint for the {} routing recipe", entrypoint.recipe));
             for id in &entrypoint.model_names {

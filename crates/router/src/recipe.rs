@@ -79,20 +79,14 @@ impl Recipe {
         let used = used::used(&routing.decisions, &routing.projections, |rule| composer(routing, rule));
         let mut problems = Vec::new();
         let signals = collect(signals::build(&routing.signals, &mut keys, deps), &mut problems);
-        let projections = collect(
-            Projections::build(&routing.projections, &mut keys, &declared),
-            &mut problems,
-        );
+        let projections = collect(Projections::build(&routing.projections, &mut keys, &declared), &mut problems);
         let strategy = Strategy::parse(&routing.strategy);
         let built = Decisions::build(&routing.decisions, strategy, &mut keys, &declared);
         let decisions = collect(built, &mut problems);
         if !problems.is_empty() {
             return Err(problems);
         }
-        let routes = routing
-            .decisions
-            .iter()
-            .map(|decision| Route::build(decision, routing, document, models));
+        let routes = routing.decisions.iter().map(|decision| Route::build(decision, routing, document, models));
         Ok(Self {
             name: name.into(),
             keys,
@@ -134,22 +128,14 @@ impl Recipe {
 
 impl Route {
     fn build(decision: &Decision, routing: &Routing, document: &Document, models: &Models) -> Self {
-        let algorithm = decision
-            .algorithm
-            .as_ref()
-            .map(|block| block.kind.trim().to_owned())
-            .unwrap_or_default();
+        let algorithm = decision.algorithm.as_ref().map(|block| block.kind.trim().to_owned()).unwrap_or_default();
         let selector = selector(decision, &algorithm, routing);
         let mut candidates = Candidates::new(&decision.name, decision.model_refs.clone(), &algorithm, selector);
         let plugins = plugins::build(&decision.plugins);
         if plugins.iter().any(|plugin| plugin.name() == "fast_response") {
             candidates = candidates.with_fast_response();
         }
-        let backends = decision
-            .model_refs
-            .iter()
-            .map(|candidate| backend(candidate, document, models))
-            .collect();
+        let backends = decision.model_refs.iter().map(|candidate| backend(candidate, document, models)).collect();
         Self {
             name: decision.name.as_str().into(),
             algorithm,
@@ -166,21 +152,14 @@ impl Route {
 /// The model of a candidate; an adapter is served by its base model.
 fn backend(candidate: &ModelRef, document: &Document, models: &Models) -> Option<Arc<Model>> {
     let name = candidate.model.trim();
-    models
-        .get(name)
-        .or_else(|| models.get(&document.lora_base(name)?.name))
-        .cloned()
+    models.get(name).or_else(|| models.get(&document.lora_base(name)?.name)).cloned()
 }
 
 fn selector(decision: &Decision, algorithm: &str, routing: &Routing) -> Option<Box<dyn Selector>> {
     if selection::method(algorithm) != "static" {
         return None;
     }
-    let scored = routing
-        .signals
-        .domains
-        .iter()
-        .find(|domain| domain.name == decision.name);
+    let scored = routing.signals.domains.iter().find(|domain| domain.name == decision.name);
     let scores = scored.into_iter().flat_map(|domain| &domain.model_scores);
     let scores = scores.map(|entry| (entry.model.clone(), entry.score)).collect();
     Some(Box::new(Static::new(&decision.name, scores)))
@@ -190,10 +169,7 @@ fn final_model(algorithm: &Algorithm) -> String {
     let named = match algorithm.kind.trim() {
         "fusion" => algorithm.fusion.as_ref().map(|block| block.model.as_str()),
         "remom" => algorithm.remom.as_ref().map(|block| block.synthesis_model.as_str()),
-        "workflows" => algorithm
-            .workflows
-            .as_ref()
-            .and_then(|block| Some(block.final_step.as_ref()?.model.as_str())),
+        "workflows" => algorithm.workflows.as_ref().and_then(|block| Some(block.final_step.as_ref()?.model.as_str())),
         _ => None,
     };
     named.unwrap_or_default().trim().to_owned()
@@ -201,13 +177,7 @@ fn final_model(algorithm: &Algorithm) -> String {
 
 /// Adaptation or protection is in apply mode: the most specific mode counts, `bypass` and `observe` above cap it.
 fn learns(decision: &Decision, document: &Document) -> bool {
-    let Some(learning) = document
-        .global
-        .router
-        .learning
-        .as_ref()
-        .filter(|learning| learning.enabled)
-    else {
+    let Some(learning) = document.global.router.learning.as_ref().filter(|learning| learning.enabled) else {
         return false;
     };
     let own = decision.adaptations.as_ref();
@@ -215,29 +185,15 @@ fn learns(decision: &Decision, document: &Document) -> bool {
         return false;
     }
     let applies = |mode: &str| matches!(mode, "" | "apply");
-    let adapts = learning
-        .adaptation
-        .as_ref()
-        .is_none_or(|part| part.enabled != Some(false))
-        && own
-            .and_then(|own| own.adaptation.as_ref())
-            .is_none_or(|part| applies(&part.mode));
-    let protects = learning
-        .protection
-        .as_ref()
-        .is_none_or(|part| part.enabled != Some(false))
-        && own
-            .and_then(|own| own.protection.as_ref())
-            .is_none_or(|part| applies(&part.mode));
+    let adapts = learning.adaptation.as_ref().is_none_or(|part| part.enabled != Some(false))
+        && own.and_then(|own| own.adaptation.as_ref()).is_none_or(|part| applies(&part.mode));
+    let protects = learning.protection.as_ref().is_none_or(|part| part.enabled != Some(false))
+        && own.and_then(|own| own.protection.as_ref()).is_none_or(|part| applies(&part.mode));
     adapts || protects
 }
 
 fn composer<'a>(routing: &'a Routing, rule: &str) -> Option<&'a crate::config::decisions::RuleNode> {
-    let rule = routing
-        .signals
-        .complexity
-        .iter()
-        .find(|other| other.name.to_lowercase() == rule)?;
+    let rule = routing.signals.complexity.iter().find(|other| other.name.to_lowercase() == rule)?;
     rule.composer.as_ref()
 }
 
@@ -258,54 +214,24 @@ fn declared(routing: &Routing) -> Declared {
     }
     let mut push = |kind: Kind, names: Vec<&String>| names.into_iter().for_each(|name| declared.push(kind, name));
     push(Kind::Keyword, signals.keywords.iter().map(|rule| &rule.name).collect());
-    push(
-        Kind::Embedding,
-        signals.embeddings.iter().map(|rule| &rule.name).collect(),
-    );
-    push(
-        Kind::FactCheck,
-        signals.fact_check.iter().map(|rule| &rule.name).collect(),
-    );
-    push(
-        Kind::UserFeedback,
-        signals.user_feedbacks.iter().map(|rule| &rule.name).collect(),
-    );
+    push(Kind::Embedding, signals.embeddings.iter().map(|rule| &rule.name).collect());
+    push(Kind::FactCheck, signals.fact_check.iter().map(|rule| &rule.name).collect());
+    push(Kind::UserFeedback, signals.user_feedbacks.iter().map(|rule| &rule.name).collect());
     push(Kind::Reask, signals.reasks.iter().map(|rule| &rule.name).collect());
-    push(
-        Kind::Preference,
-        signals.preferences.iter().map(|rule| &rule.name).collect(),
-    );
+    push(Kind::Preference, signals.preferences.iter().map(|rule| &rule.name).collect());
     push(Kind::Language, signals.language.iter().map(|rule| &rule.name).collect());
     push(Kind::Context, signals.context.iter().map(|rule| &rule.name).collect());
-    push(
-        Kind::Structure,
-        signals.structure.iter().map(|rule| &rule.name).collect(),
-    );
-    push(
-        Kind::Complexity,
-        signals.complexity.iter().map(|rule| &rule.name).collect(),
-    );
+    push(Kind::Structure, signals.structure.iter().map(|rule| &rule.name).collect());
+    push(Kind::Complexity, signals.complexity.iter().map(|rule| &rule.name).collect());
     push(Kind::Modality, signals.modality.iter().map(|rule| &rule.name).collect());
-    push(
-        Kind::Authz,
-        signals.role_bindings.iter().map(|rule| &rule.name).collect(),
-    );
-    push(
-        Kind::Jailbreak,
-        signals.jailbreak.iter().map(|rule| &rule.name).collect(),
-    );
+    push(Kind::Authz, signals.role_bindings.iter().map(|rule| &rule.name).collect());
+    push(Kind::Jailbreak, signals.jailbreak.iter().map(|rule| &rule.name).collect());
     push(Kind::Pii, signals.pii.iter().map(|rule| &rule.name).collect());
     push(Kind::Kb, signals.kb.iter().map(|rule| &rule.name).collect());
-    push(
-        Kind::Conversation,
-        signals.conversation.iter().map(|rule| &rule.name).collect(),
-    );
+    push(Kind::Conversation, signals.conversation.iter().map(|rule| &rule.name).collect());
     push(Kind::Event, signals.events.iter().map(|rule| &rule.name).collect());
     push(Kind::Metadata, signals.metadata.iter().map(|rule| &rule.name).collect());
-    push(
-        Kind::Classifier,
-        signals.classifiers.iter().map(|rule| &rule.name).collect(),
-    );
+    push(Kind::Classifier, signals.classifiers.iter().map(|rule| &rule.name).collect());
     let outputs = routing.projections.mappings.iter().flat_map(|mapping| &mapping.outputs);
     push(Kind::Projection, outputs.map(|output| &output.name).collect());
     declared

@@ -65,11 +65,7 @@ pub fn build(signals: &Signals, keys: &mut Keys, deps: &Deps<'_>) -> Result<Vec<
         event::build(&signals.events, keys, &mut problems),
         metadata::build(&signals.metadata, keys, &mut problems),
     ];
-    if problems.is_empty() {
-        Ok(families.into_iter().flatten().collect())
-    } else {
-        Err(problems)
-    }
+    if problems.is_empty() { Ok(families.into_iter().flatten().collect()) } else { Err(problems) }
 }
 
 /// What the families need from outside the signals section.
@@ -130,17 +126,12 @@ impl<'a> SignalInput<'a> {
     /// A view of one request.
     #[must_use]
     pub fn new(prompt: &'a Prompt, identity: Option<&'a Identity>) -> Self {
-        Self {
-            prompt,
-            identity,
-            window: OnceCell::new(),
-        }
+        Self { prompt, identity, window: OnceCell::new() }
     }
 
     /// The evaluation text, sampled to head, middle and tail beyond 2,048 scalar values. Made once, on demand.
     pub fn windowed(&self) -> &str {
-        self.window
-            .get_or_init(|| window::window(&self.prompt.texts.evaluation))
+        self.window.get_or_init(|| window::window(&self.prompt.texts.evaluation))
     }
 }
 
@@ -170,10 +161,7 @@ fn check_predicate(path: &str, predicate: Option<NumericPredicate>, problems: &m
             _ => return,
         }
     };
-    problems.push(Problem {
-        path: format!("{path}.predicate"),
-        message: message.into(),
-    });
+    problems.push(Problem { path: format!("{path}.predicate"), message: message.into() });
 }
 
 #[cfg(test)]

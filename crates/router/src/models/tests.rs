@@ -11,10 +11,7 @@ fn build(backend: BackendRef, api_format: &str) -> Arc<Model> {
         backend_refs: vec![backend],
         ..ProviderModel::default()
     };
-    let providers = Providers {
-        models: vec![model],
-        ..Providers::default()
-    };
+    let providers = Providers { models: vec![model], ..Providers::default() };
     let env = |name: &str| (name == "KEY").then(|| "s3cret".to_owned());
     let models = Models::build(&providers, &env, &mut Vec::new());
     models.get("m").unwrap().clone()
@@ -32,14 +29,7 @@ fn check(backend: BackendRef, api_format: &str, expected: &str) {
 
 #[test]
 fn a_local_backend_keeps_the_callers_credential() {
-    check(
-        BackendRef {
-            endpoint: "127.0.0.1:8000".into(),
-            ..BackendRef::default()
-        },
-        "",
-        "id m-upstream\nCallers",
-    );
+    check(BackendRef { endpoint: "127.0.0.1:8000".into(), ..BackendRef::default() }, "", "id m-upstream\nCallers");
 }
 
 #[test]
@@ -62,15 +52,8 @@ fn openai_with_key_and_path() {
 
 #[test]
 fn anthropic_uses_its_own_header() {
-    let backend = BackendRef {
-        api_key: "k".into(),
-        ..BackendRef::default()
-    };
-    check(
-        backend,
-        "anthropic",
-        "id m-upstream\nOurs\n-authorization\n-api-key\n-x-goog-api-key\nx-api-key: k",
-    );
+    let backend = BackendRef { api_key: "k".into(), ..BackendRef::default() };
+    check(backend, "anthropic", "id m-upstream\nOurs\n-authorization\n-api-key\n-x-goog-api-key\nx-api-key: k");
 }
 
 #[test]
@@ -81,18 +64,11 @@ fn a_configured_header_and_prefix_win() {
         auth_prefix: "Token".into(),
         ..BackendRef::default()
     };
-    check(
-        backend,
-        "",
-        "id m-upstream\nOurs\n-authorization\n-x-api-key\n-api-key\n-x-goog-api-key\nx-auth: Token k",
-    );
+    check(backend, "", "id m-upstream\nOurs\n-authorization\n-x-api-key\n-api-key\n-x-goog-api-key\nx-auth: Token k");
 }
 
 #[test]
 fn a_missing_variable_is_named() {
-    let backend = BackendRef {
-        api_key_env: "NOT_SET".into(),
-        ..BackendRef::default()
-    };
+    let backend = BackendRef { api_key_env: "NOT_SET".into(), ..BackendRef::default() };
     check(backend, "", "id m-upstream\nMissing { variable: \"NOT_SET\" }");
 }

@@ -88,14 +88,7 @@ fn reason(draft: &mut Edits, request: &Request, edit: &ReasoningEdit) {
             draft.set_in(request, "reasoning", "effort", value.to_string());
         }
         (_, ReasoningEdit::Kwarg { param, value }) => draft.set_in(request, KWARGS, param, value.to_string()),
-        (
-            _,
-            ReasoningEdit::TopLevel {
-                param,
-                value,
-                drop_kwarg,
-            },
-        ) => {
+        (_, ReasoningEdit::TopLevel { param, value, drop_kwarg }) => {
             if *drop_kwarg {
                 draft.remove_in(request, KWARGS, param);
             }

@@ -60,10 +60,7 @@ impl Facts {
     /// Headers that every reply carries, whatever its status.
     #[must_use]
     pub fn always(path: ResponsePath) -> [ReplyHeader; 2] {
-        [
-            ("x-vsr-schema-version", SCHEMA_VERSION.to_owned()),
-            ("x-vsr-response-path", path.as_str().to_owned()),
-        ]
+        [("x-vsr-schema-version", SCHEMA_VERSION.to_owned()), ("x-vsr-response-path", path.as_str().to_owned())]
     }
 
     /// The final routing facts (2xx only). A fixed answer names neither model, confidence nor algorithm.
@@ -90,11 +87,7 @@ impl Facts {
     pub fn debug(&self) -> Vec<ReplyHeader> {
         let mut headers = Vec::with_capacity(8);
         push(&mut headers, "x-vsr-selected-category", self.category.as_deref());
-        push(
-            &mut headers,
-            "x-vsr-selected-reasoning",
-            self.reasoning.map(|on| if on { "on" } else { "off" }),
-        );
+        push(&mut headers, "x-vsr-selected-reasoning", self.reasoning.map(|on| if on { "on" } else { "off" }));
         headers.push(("x-vsr-injected-system-prompt", self.injected_system_prompt.to_string()));
         for kind in Kind::ALL {
             if let Some(name) = matched_header(kind) {
@@ -176,11 +169,7 @@ mod tests {
     }
 
     fn check(headers: &[ReplyHeader], expected: &str) {
-        let text = headers
-            .iter()
-            .map(|(name, value)| format!("{name}: {value}"))
-            .collect::<Vec<_>>()
-            .join("\n");
+        let text = headers.iter().map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>().join("\n");
         assert_eq!(text, expected);
     }
 
@@ -203,11 +192,7 @@ mod tests {
 
     #[test]
     fn passthrough_shows_the_model_alone() {
-        let facts = Facts {
-            model: Some("gpt".into()),
-            confidence: Some(0.0),
-            ..Facts::default()
-        };
+        let facts = Facts { model: Some("gpt".into()), confidence: Some(0.0), ..Facts::default() };
         check(&facts.routing(ResponsePath::Upstream), "x-vsr-selected-model: gpt");
     }
 

@@ -16,9 +16,7 @@ struct FastResponse {
 
 /// Always on: the type has no `enabled`.
 pub(super) fn build(config: &Config) -> Option<Box<dyn Plugin>> {
-    Some(Box::new(FastResponse {
-        message: config.message.clone(),
-    }))
+    Some(Box::new(FastResponse { message: config.message.clone() }))
 }
 
 impl Plugin for FastResponse {

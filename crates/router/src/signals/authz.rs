@@ -34,25 +34,14 @@ pub(super) fn build(
     let compile = |(at, binding): (usize, &RoleBinding)| {
         let path = format!("routing.signals.role_bindings[{at}]");
         if binding.role.is_empty() {
-            problems.push(Problem {
-                path: format!("{path}.role"),
-                message: "must not be empty".into(),
-            });
+            problems.push(Problem { path: format!("{path}.role"), message: "must not be empty".into() });
         }
         if binding.subjects.is_empty() {
-            problems.push(Problem {
-                path: format!("{path}.subjects"),
-                message: "must not be empty".into(),
-            });
+            problems.push(Problem { path: format!("{path}.subjects"), message: "must not be empty".into() });
         }
         let subjects = binding.subjects.iter().enumerate();
-        let subjects = subjects
-            .filter_map(|(n, subject)| compile_subject(&path, n, subject, problems))
-            .collect();
-        Binding {
-            role: keys.intern(Kind::Authz, &binding.role),
-            subjects,
-        }
+        let subjects = subjects.filter_map(|(n, subject)| compile_subject(&path, n, subject, problems)).collect();
+        Binding { role: keys.intern(Kind::Authz, &binding.role), subjects }
     };
     Some(Box::new(AuthzSignal {
         bindings: bindings.iter().enumerate().map(compile).collect(),
@@ -81,20 +70,14 @@ fn compile_subject(path: &str, at: usize, subject: &Subject, problems: &mut Vec<
     let name = subject.name.trim().to_owned();
     let path = format!("{path}.subjects[{at}]");
     if name.is_empty() {
-        problems.push(Problem {
-            path: format!("{path}.name"),
-            message: "must not be empty".into(),
-        });
+        problems.push(Problem { path: format!("{path}.name"), message: "must not be empty".into() });
         return None;
     }
     match subject.kind.to_lowercase().as_str() {
         "user" => Some(Member::User(name)),
         "group" => Some(Member::Group(name)),
         _ => {
-            problems.push(Problem {
-                path: format!("{path}.kind"),
-                message: "must be User or Group".into(),
-            });
+            problems.push(Problem { path: format!("{path}.kind"), message: "must be User or Group".into() });
             None
         }
     }
@@ -117,11 +100,7 @@ impl Signal for AuthzSignal {
                 Member::User(name) => *name == identity.user,
                 Member::Group(name) => identity.groups.contains(name),
             };
-            for binding in self
-                .bindings
-                .iter()
-                .filter(|binding| binding.subjects.iter().any(is_caller))
-            {
+            for binding in self.bindings.iter().filter(|binding| binding.subjects.iter().any(is_caller)) {
                 report.emit(binding.role);
                 confidence = 1.0;
             }
@@ -138,10 +117,7 @@ mod tests {
     use dialects::Prompt;
 
     fn binding(role: &str, subjects: &[(&str, &str)]) -> RoleBinding {
-        let subject = |(kind, name): &(&str, &str)| Subject {
-            kind: (*kind).into(),
-            name: (*name).into(),
-        };
+        let subject = |(kind, name): &(&str, &str)| Subject { kind: (*kind).into(), name: (*name).into() };
         RoleBinding {
             name: role.into(),
             role: role.into(),
@@ -158,11 +134,7 @@ mod tests {
             binding("audit", &[("Group", "staff")]),
         ];
         let uses = |_: Kind, name: &str| used && name == "free";
-        let deps = Deps {
-            fail_open,
-            used: &uses,
-            ..Deps::default()
-        };
+        let deps = Deps { fail_open, used: &uses, ..Deps::default() };
         let (mut keys, mut problems) = (Keys::default(), Vec::new());
         let signal = build(&bindings, &mut keys, &deps, &mut problems).unwrap();
         assert_eq!(problems, []);
@@ -185,11 +157,7 @@ mod tests {
             ("eve", &["gold", "other"], &["premium"]),
             ("eve", &["alice"], &[]),
         ] {
-            assert_eq!(
-                roles(true, false, Some((user, groups))).unwrap(),
-                expected,
-                "{user} {groups:?}"
-            );
+            assert_eq!(roles(true, false, Some((user, groups))).unwrap(), expected, "{user} {groups:?}");
         }
     }
 
@@ -210,15 +178,7 @@ mod tests {
         let mut problems = Vec::new();
         build(&bindings, &mut Keys::default(), &Deps::default(), &mut problems);
         let paths: Vec<_> = problems.iter().map(|problem| problem.path.as_str()).collect();
-        let expected = [
-            "[0].subjects[0].name",
-            "[0].subjects[1].kind",
-            "[1].role",
-            "[1].subjects",
-        ];
-        assert_eq!(
-            paths,
-            expected.map(|tail| format!("routing.signals.role_bindings{tail}"))
-        );
+        let expected = ["[0].subjects[0].name", "[0].subjects[1].kind", "[1].role", "[1].subjects"];
+        assert_eq!(paths, expected.map(|tail| format!("routing.signals.role_bindings{tail}")));
     }
 }

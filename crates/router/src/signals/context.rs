@@ -35,27 +35,14 @@ pub(super) fn build(
         let mut bound = |field: &str, text: &str| {
             parse_bound(text).unwrap_or_else(|| {
                 let path = format!("routing.signals.context[{at}].{field}");
-                problems.push(Problem {
-                    path,
-                    message: format!("`{text}` is no token count; write 1024, 32K or 1M"),
-                });
+                problems.push(Problem { path, message: format!("`{text}` is no token count; write 1024, 32K or 1M") });
                 0
             })
         };
-        let (min, max) = (
-            bound("min_tokens", &rule.min_tokens),
-            bound("max_tokens", &rule.max_tokens),
-        );
-        bands.push(Band {
-            key: keys.intern(Kind::Context, &rule.name),
-            min,
-            max,
-        });
+        let (min, max) = (bound("min_tokens", &rule.min_tokens), bound("max_tokens", &rule.max_tokens));
+        bands.push(Band { key: keys.intern(Kind::Context, &rule.name), min, max });
     }
-    Some(Box::new(ContextSignal {
-        bands,
-        ratio: Arc::clone(ratio),
-    }))
+    Some(Box::new(ContextSignal { bands, ratio: Arc::clone(ratio) }))
 }
 
 /// Bytes per token of ordinary text, shared by all generations of a process and learned from real usage.
@@ -116,11 +103,7 @@ impl Signal for ContextSignal {
 
 /// Tokens of a text alone; the cast saturates.
 fn text_tokens(text: &str, ratio: f64) -> i64 {
-    if text.is_empty() {
-        0
-    } else {
-        ((text.len() as f64 / ratio).ceil() as i64).max(1)
-    }
+    if text.is_empty() { 0 } else { ((text.len() as f64 / ratio).ceil() as i64).max(1) }
 }
 
 /// `1024`, `1.5K` (1,500), `1M` (1,000,000); empty is 0, fractions of a token are cut off.
@@ -134,11 +117,7 @@ fn parse_bound(text: &str) -> Option<i64> {
         (_, Some(number)) => (number, 1_000_000.0),
         _ => (text.as_str(), 1.0),
     };
-    number
-        .parse::<f64>()
-        .ok()
-        .filter(|number| number.is_finite())
-        .map(|number| (number * unit) as i64)
+    number.parse::<f64>().ok().filter(|number| number.is_finite()).map(|number| (number * unit) as i64)
 }
 
 #[cfg(test)]
@@ -147,13 +126,7 @@ mod tests {
     use dialects::{Prompt, TokenFacts};
 
     fn facts(text: u64, structured: u64, images: u64, framing: u64, reserve: u64) -> TokenFacts {
-        TokenFacts {
-            text_bytes: text,
-            structured_bytes: structured,
-            images,
-            framing,
-            output_reserve: reserve,
-        }
+        TokenFacts { text_bytes: text, structured_bytes: structured, images, framing, output_reserve: reserve }
     }
 
     fn matches(bands: &[(&str, &str, &str)], prompt: &Prompt, ratio: f64) -> Vec<String> {
@@ -187,27 +160,17 @@ mod tests {
             ("E in eval", facts(7, 108, 0, 12, 0), 122),
             ("F", facts(30, 0, 0, 8, 0), 16),
         ] {
-            let prompt = Prompt {
-                tokens,
-                ..Prompt::default()
-            };
+            let prompt = Prompt { tokens, ..Prompt::default() };
             let exact = total.to_string();
             let above = (total + 1).to_string();
-            let bands = [
-                ("exact", exact.as_str(), exact.as_str()),
-                ("above", &above, "1M"),
-                ("below", "", &exact),
-            ];
+            let bands = [("exact", exact.as_str(), exact.as_str()), ("above", &above, "1M"), ("below", "", &exact)];
             assert_eq!(matches(&bands, &prompt, 4.0), ["exact", "below"], "{name}");
         }
     }
 
     #[test]
     fn text_wins_only_when_tokens_are_short() {
-        let mut prompt = Prompt {
-            tokens: facts(15, 0, 0, 4, 0),
-            ..Prompt::default()
-        };
+        let mut prompt = Prompt { tokens: facts(15, 0, 0, 4, 0), ..Prompt::default() };
         prompt.texts.context = "Hello world".into();
         assert_eq!(matches(&[("eight", "8", "8")], &prompt, 4.0), ["eight"]);
         assert_eq!(matches(&[("eleven", "11", "11")], &prompt, 1.0), ["eleven"]);
@@ -238,20 +201,14 @@ mod tests {
 
     #[test]
     fn an_omitted_maximum_is_zero() {
-        let prompt = Prompt {
-            tokens: facts(4, 0, 0, 0, 0),
-            ..Prompt::default()
-        };
+        let prompt = Prompt { tokens: facts(4, 0, 0, 0, 0), ..Prompt::default() };
         assert_eq!(matches(&[("open", "0", "")], &prompt, 4.0), Vec::<String>::new());
         assert_eq!(matches(&[("open", "0", "")], &Prompt::default(), 4.0), ["open"]);
     }
 
     #[test]
     fn a_malformed_bound_is_a_problem() {
-        let rules = [ContextRule {
-            max_tokens: "lots".into(),
-            ..ContextRule::default()
-        }];
+        let rules = [ContextRule { max_tokens: "lots".into(), ..ContextRule::default() }];
         let mut problems = Vec::new();
         build(&rules, &mut Keys::default(), &Arc::default(), &mut problems);
         assert_eq!(problems[0].path, "routing.signals.context[0].max_tokens");

@@ -43,18 +43,11 @@ pub(super) fn build(rules: &[KeywordRule], keys: &mut Keys, problems: &mut Vec<P
         return None;
     }
     let mut builder = Builder::default();
-    let rules = rules
-        .iter()
-        .enumerate()
-        .map(|(at, rule)| builder.rule(at, rule, keys, problems))
-        .collect();
+    let rules = rules.iter().enumerate().map(|(at, rule)| builder.rule(at, rule, keys, problems)).collect();
     match builder.finish(rules) {
         Ok(signal) => Some(Box::new(signal)),
         Err(error) => {
-            problems.push(Problem {
-                path: "routing.signals.keywords".into(),
-                message: error.to_string(),
-            });
+            problems.push(Problem { path: "routing.signals.keywords".into(), message: error.to_string() });
             None
         }
     }
@@ -142,16 +135,9 @@ impl Rule {
     fn matches(&self, hits: &[bool], reading: &Reading<'_>) -> bool {
         let found = match &self.method {
             Method::Joint { slots, fuzzy: None } => slots.iter().filter(|slot| hits[**slot]).count(),
-            Method::Joint {
-                slots,
-                fuzzy: Some(fuzzy),
-            } => {
+            Method::Joint { slots, fuzzy: Some(fuzzy) } => {
                 let near = |at: usize| fuzzy.matches(at, reading.words.get_or_init(|| Words::of(reading.text)));
-                slots
-                    .iter()
-                    .enumerate()
-                    .filter(|(at, slot)| hits[**slot] || near(*at))
-                    .count()
+                slots.iter().enumerate().filter(|(at, slot)| hits[**slot] || near(*at)).count()
             }
             Method::Bm25(index) => index.count(reading.tokens(index)),
             Method::Ngram(index) => index.count(reading.native()),
@@ -170,12 +156,7 @@ struct Reading<'a> {
 
 impl<'a> Reading<'a> {
     fn new(text: &'a str) -> Self {
-        Self {
-            text,
-            words: OnceCell::new(),
-            tokens: OnceCell::new(),
-            raw_tokens: OnceCell::new(),
-        }
+        Self { text, words: OnceCell::new(), tokens: OnceCell::new(), raw_tokens: OnceCell::new() }
     }
 
     /// What the native methods see: all before U+0000.
@@ -207,10 +188,7 @@ impl Builder {
         let path = format!("routing.signals.keywords[{at}]");
         let operator = Operator::parse(&rule.operator).unwrap_or_else(|| {
             let message = format!("operator `{}` is none of AND, OR, NOR (upper case)", rule.operator);
-            problems.push(Problem {
-                path: format!("{path}.operator"),
-                message,
-            });
+            problems.push(Problem { path: format!("{path}.operator"), message });
             Operator::Or
         });
         Rule {
@@ -223,19 +201,11 @@ impl Builder {
     }
 
     fn method(&mut self, path: &str, rule: &KeywordRule, problems: &mut Vec<Problem>) -> Method {
-        let fuzzy = rule
-            .fuzzy_match
-            .then(|| Fuzzy::new(&rule.keywords, rule.fuzzy_threshold));
+        let fuzzy = rule.fuzzy_match.then(|| Fuzzy::new(&rule.keywords, rule.fuzzy_threshold));
         let method = rule.method.to_lowercase();
         match method.as_str() {
-            "" => Method::Joint {
-                slots: rule.keywords.iter().map(|word| self.literal(word, rule)).collect(),
-                fuzzy,
-            },
-            "regex" => Method::Joint {
-                slots: self.regexes(path, rule, problems),
-                fuzzy,
-            },
+            "" => Method::Joint { slots: rule.keywords.iter().map(|word| self.literal(word, rule)).collect(), fuzzy },
+            "regex" => Method::Joint { slots: self.regexes(path, rule, problems), fuzzy },
             "bm25" => Method::Bm25(Bm25::new(&rule.keywords, rule.case_sensitive, rule.bm25_threshold)),
             "ngram" => Method::Ngram(Ngram::new(rule)),
             _ => {
@@ -244,14 +214,8 @@ impl Builder {
                      spellings of those set fuzzy_match: true",
                     rule.method
                 );
-                problems.push(Problem {
-                    path: format!("{path}.method"),
-                    message,
-                });
-                Method::Joint {
-                    slots: Vec::new(),
-                    fuzzy: None,
-                }
+                problems.push(Problem { path: format!("{path}.method"), message });
+                Method::Joint { slots: Vec::new(), fuzzy: None }
             }
         }
     }
@@ -271,10 +235,7 @@ impl Builder {
                 }
                 Err(error) => {
                     let path = format!("{path}.keywords[{at}]");
-                    problems.push(Problem {
-                        path,
-                        message: format!("pattern `{keyword}`: {error}"),
-                    });
+                    problems.push(Problem { path, message: format!("pattern `{keyword}`: {error}") });
                 }
             }
         }
@@ -287,10 +248,7 @@ impl Builder {
             "ngram" => "ngram",
             _ => return at,
         };
-        let first = self
-            .native
-            .iter()
-            .find(|(name, other, _)| *name == rule.name && *other == method);
+        let first = self.native.iter().find(|(name, other, _)| *name == rule.name && *other == method);
         if let Some((_, _, first)) = first {
             return *first;
         }

@@ -26,10 +26,7 @@ use std::sync::Arc;
 /// The least confidence where no rule names one.
 const DEFAULT_THRESHOLD: f32 = 0.3;
 /// What an unsure answer becomes.
-const UNSURE: Detected = Detected {
-    code: "en",
-    confidence: 0.5,
-};
+const UNSURE: Detected = Detected { code: "en", confidence: 0.5 };
 
 /// Tells languages apart.
 pub trait DetectLanguage: Send + Sync {
@@ -55,11 +52,7 @@ pub(super) fn build(
     if rules.is_empty() {
         return None;
     }
-    let least = rules
-        .iter()
-        .map(|rule| rule.threshold)
-        .filter(|threshold| *threshold > 0.0)
-        .reduce(f32::min);
+    let least = rules.iter().map(|rule| rule.threshold).filter(|threshold| *threshold > 0.0).reduce(f32::min);
     let compile = |rule: &LanguageRule| Rule {
         key: keys.intern(Kind::Language, &rule.name),
         code: rule.name.clone(),
@@ -92,14 +85,8 @@ impl Signal for LanguageSignal {
 
     fn evaluate(&self, input: &SignalInput<'_>, report: &mut SignalReport) -> Result<(), SignalError> {
         let text = input.windowed().trim();
-        let detected = if text.is_empty() {
-            None
-        } else {
-            self.detector.detect(text)
-        };
-        let detected = detected
-            .filter(|detected| detected.confidence >= self.least)
-            .unwrap_or(UNSURE);
+        let detected = if text.is_empty() { None } else { self.detector.detect(text) };
+        let detected = detected.filter(|detected| detected.confidence >= self.least).unwrap_or(UNSURE);
         let rule = self.rules.iter().find(|rule| rule.code == detected.code);
         if let Some(rule) = rule.filter(|rule| rule.threshold <= 0.0 || detected.confidence >= rule.threshold) {
             report.emit(rule.key);
@@ -168,15 +155,9 @@ mod tests {
 
     #[test]
     fn blank_text_is_english() {
-        let detector: Arc<dyn DetectLanguage> = Arc::new(Fixed(Some(Detected {
-            code: "fr",
-            confidence: 1.0,
-        })));
+        let detector: Arc<dyn DetectLanguage> = Arc::new(Fixed(Some(Detected { code: "fr", confidence: 1.0 })));
         let mut keys = Keys::default();
-        let rule = LanguageRule {
-            name: "en".into(),
-            ..LanguageRule::default()
-        };
+        let rule = LanguageRule { name: "en".into(), ..LanguageRule::default() };
         let signal = build(&[rule], &mut keys, &detector).unwrap();
         let mut prompt = Prompt::default();
         prompt.texts.evaluation = " \n".into();

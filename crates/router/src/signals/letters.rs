@@ -85,10 +85,7 @@ impl Ranges {
 
     fn contains(&self, c: char) -> bool {
         let after = self.0.partition_point(|&(start, _)| start <= c);
-        after
-            .checked_sub(1)
-            .and_then(|at| self.0.get(at))
-            .is_some_and(|&(_, end)| c <= end)
+        after.checked_sub(1).and_then(|at| self.0.get(at)).is_some_and(|&(_, end)| c <= end)
     }
 }
 
@@ -125,14 +122,7 @@ mod tests {
 
     #[test]
     fn case_is_known() {
-        for (c, cased) in [
-            ('k', true),
-            ('é', true),
-            ('数', false),
-            ('ſ', true),
-            ('한', false),
-            ('!', false),
-        ] {
+        for (c, cased) in [('k', true), ('é', true), ('数', false), ('ſ', true), ('한', false), ('!', false)] {
             assert_eq!(has_case(c), cased, "{c}");
         }
     }

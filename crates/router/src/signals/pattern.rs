@@ -72,9 +72,7 @@ impl PatternSet {
 
 /// Compiles one pattern of a document.
 pub(super) fn compile(pattern: &str, case_sensitive: bool) -> Result<Regex, PatternError> {
-    Ok(RegexBuilder::new(&with_case(&translate(pattern)?, case_sensitive))
-        .size_limit(SIZE_LIMIT)
-        .build()?)
+    Ok(RegexBuilder::new(&with_case(&translate(pattern)?, case_sensitive)).size_limit(SIZE_LIMIT).build()?)
 }
 
 /// The engine's form of a document's pattern, checked, to stand in a [`PatternSet`].
@@ -85,11 +83,7 @@ pub(super) fn checked(pattern: &str, case_sensitive: bool) -> Result<String, Pat
 }
 
 fn with_case(pattern: &str, case_sensitive: bool) -> String {
-    if case_sensitive {
-        pattern.to_owned()
-    } else {
-        format!("(?i){pattern}")
-    }
+    if case_sensitive { pattern.to_owned() } else { format!("(?i){pattern}") }
 }
 
 fn last_line(error: &regex::Error) -> String {
@@ -246,10 +240,7 @@ fn class_escape(rest: &mut Peekable<Chars<'_>>, out: &mut String) -> Result<(), 
 
 /// Only the flags `i`, `m`, `s` and `U` exist.
 fn check_flags(group: Peekable<Chars<'_>>) -> Result<(), PatternError> {
-    let flags: String = group
-        .skip(1)
-        .take_while(|c| c.is_ascii_alphabetic() || *c == '-')
-        .collect();
+    let flags: String = group.skip(1).take_while(|c| c.is_ascii_alphabetic() || *c == '-').collect();
     if flags.starts_with('P') || !flags.contains(['x', 'u', 'R']) {
         return Ok(());
     }
@@ -329,19 +320,9 @@ mod tests {
 
     #[test]
     fn refuses_what_re2_refuses() {
-        for pattern in [
-            "(?=a)",
-            "(?<!a)b",
-            r"(a)\1",
-            r"\8",
-            "(?x)a b",
-            "(?u:a)",
-            "a(",
-            "[a",
-            "*",
-            r"a\",
-            "(a{1000}){1000}",
-        ] {
+        for pattern in
+            ["(?=a)", "(?<!a)b", r"(a)\1", r"\8", "(?x)a b", "(?u:a)", "a(", "[a", "*", r"a\", "(a{1000}){1000}"]
+        {
             assert!(compile(pattern, false).is_err(), "{pattern}");
             assert!(checked(pattern, true).is_err(), "{pattern}");
         }

@@ -37,12 +37,7 @@ pub(super) fn build(rules: &[StructureRule], keys: &mut Keys, problems: &mut Vec
         let key = keys.intern(Kind::Structure, &rule.name);
         let feature = Feature::build(&path, rule, problems);
         let source = Source::build(&format!("{path}.feature.source"), &rule.feature.source, problems);
-        Some(Rule {
-            key,
-            feature: feature?,
-            source: source?,
-            predicate: rule.predicate,
-        })
+        Some(Rule { key, feature: feature?, source: source?, predicate: rule.predicate })
     };
     let rules = rules.iter().enumerate().filter_map(compile).collect();
     Some(Box::new(StructureSignal { rules }))
@@ -92,10 +87,7 @@ impl Feature {
             _ => None,
         };
         if let Some((tail, message)) = complaint {
-            problems.push(Problem {
-                path: format!("{path}{tail}"),
-                message: message.into(),
-            });
+            problems.push(Problem { path: format!("{path}{tail}"), message: message.into() });
         }
         check_predicate(path, rule.predicate, problems);
         feature
@@ -141,9 +133,7 @@ impl Rule {
     /// Of a match: how far the value is from the first bound, squeezed into 0.5 to 1.
     fn confidence(&self, value: f64) -> f64 {
         let bound = self.predicate.and_then(|p| p.gt.or(p.gte).or(p.lt).or(p.lte));
-        bound.map_or(1.0, |bound| {
-            (1.0 / (1.0 + (-4.0 * (value - bound).abs()).exp())).max(0.5)
-        })
+        bound.map_or(1.0, |bound| (1.0 / (1.0 + (-4.0 * (value - bound).abs()).exp())).max(0.5))
     }
 }
 

@@ -17,11 +17,7 @@ fn shows(metrics: &Metrics, lines: &[&str]) {
 #[test]
 fn names_and_labels() {
     let metrics = Metrics::new();
-    let names = Names {
-        models: &["small"],
-        decisions: &["math"],
-        signals: &[("keyword", "urgent")],
-    };
+    let names = Names { models: &["small"], decisions: &["math"], signals: &[("keyword", "urgent")] };
     let handles = metrics.handles(&names);
     let model = &handles.models["small"];
     model.requests.inc();
@@ -32,58 +28,17 @@ fn names_and_labels() {
     handles.signals[0].extractions.inc();
     handles.signals[0].matches.inc();
     handles.families["keyword"].latency.observe(2e-5);
-    let selected = Selected {
-        method: "static",
-        model: "small".into(),
-        decision: "math".into(),
-    };
+    let selected = Selected { method: "static", model: "small".into(), decision: "math".into() };
     metrics.selection.selections.get_or_create(&selected).inc();
-    metrics
-        .selection
-        .fallbacks
-        .get_or_create(&Fallback {
-            method: "knn",
-            reason: "no_data",
-        })
-        .inc();
-    let plugin = Plugin {
-        plugin_type: "system_prompt",
-        decision_name: "math".into(),
-        status: "success",
-    };
+    metrics.selection.fallbacks.get_or_create(&Fallback { method: "knn", reason: "no_data" }).inc();
+    let plugin = Plugin { plugin_type: "system_prompt", decision_name: "math".into(), status: "success" };
     metrics.plugins.executions.get_or_create(&plugin).inc();
-    metrics
-        .models
-        .errors
-        .get_or_create(&ModelError {
-            model: "".into(),
-            reason: "authz",
-        })
-        .inc();
-    metrics
-        .process
-        .reloads
-        .get_or_create(&Reload { outcome: "swapped" })
-        .inc();
+    metrics.models.errors.get_or_create(&ModelError { model: "".into(), reason: "authz" }).inc();
+    metrics.process.reloads.get_or_create(&Reload { outcome: "swapped" }).inc();
     metrics.process.generation.set(3);
-    metrics
-        .process
-        .overhead
-        .get_or_create(&Stage { stage: "parse" })
-        .observe(1e-5);
-    metrics
-        .process
-        .faults
-        .get_or_create(&Fault { fault: "overloaded" })
-        .inc();
-    metrics
-        .signals
-        .degraded
-        .get_or_create(&Degraded {
-            signal: "pii",
-            reason: "shed",
-        })
-        .inc();
+    metrics.process.overhead.get_or_create(&Stage { stage: "parse" }).observe(1e-5);
+    metrics.process.faults.get_or_create(&Fault { fault: "overloaded" }).inc();
+    metrics.signals.degraded.get_or_create(&Degraded { signal: "pii", reason: "shed" }).inc();
     metrics.observe("merit_exchange_open", "Open exchanges", super::Observed::Gauge, || 5);
     shows(
         &metrics,
@@ -117,10 +72,7 @@ fn names_and_labels() {
 #[test]
 fn two_generations_count_in_the_same_series() {
     let metrics = Metrics::new();
-    let names = Names {
-        models: &["small"],
-        ..Names::default()
-    };
+    let names = Names { models: &["small"], ..Names::default() };
     let (old, new) = (metrics.handles(&names), metrics.handles(&names));
     old.models["small"].requests.inc();
     new.models["small"].requests.inc();
@@ -133,17 +85,9 @@ fn series_of_past_documents_are_bounded() {
     for reload in 0..30 {
         let names: Vec<_> = (0..1_000).map(|model| format!("{reload}-{model}")).collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
-        drop(metrics.handles(&Names {
-            models: &names,
-            ..Names::default()
-        }));
+        drop(metrics.handles(&Names { models: &names, ..Names::default() }));
     }
-    let series = metrics
-        .render()
-        .unwrap()
-        .lines()
-        .filter(|line| line.starts_with("llm_model_requests_total"))
-        .count();
+    let series = metrics.render().unwrap().lines().filter(|line| line.starts_with("llm_model_requests_total")).count();
     assert!((1_000..=10_000).contains(&series), "{series}");
 }
 

@@ -37,10 +37,8 @@ impl Bm25 {
             lowers: !case_sensitive,
             gains: HashMap::new(),
         };
-        let documents: Vec<Vec<String>> = keywords
-            .iter()
-            .map(|keyword| index.tokenize(before_nul(keyword)).0)
-            .collect();
+        let documents: Vec<Vec<String>> =
+            keywords.iter().map(|keyword| index.tokenize(before_nul(keyword)).0).collect();
         index.gains = gains(&documents);
         index
     }
@@ -52,20 +50,12 @@ impl Bm25 {
 
     /// Reads a text the way this rule reads it.
     pub(super) fn tokenize(&self, text: &str) -> Tokens {
-        Tokens(if self.lowers {
-            TOKENIZER.tokenize(&text.to_lowercase())
-        } else {
-            TOKENIZER.tokenize(text)
-        })
+        Tokens(if self.lowers { TOKENIZER.tokenize(&text.to_lowercase()) } else { TOKENIZER.tokenize(text) })
     }
 
     /// How many keywords reach the threshold.
     pub(super) fn count(&self, query: &Tokens) -> usize {
-        self.scores(query)
-            .into_iter()
-            .flatten()
-            .filter(|score| *score >= self.threshold)
-            .count()
+        self.scores(query).into_iter().flatten().filter(|score| *score >= self.threshold).count()
     }
 
     /// The score of each keyword that shares a stem with the query.
@@ -127,11 +117,7 @@ mod tests {
     #[test]
     fn scores() {
         check(&["database"], "Which database is best?", &[Some(0.287_682_12)]);
-        check(
-            &["database", "index"],
-            "tune the databases",
-            &[Some(std::f32::consts::LN_2), None],
-        );
+        check(&["database", "index"], "tune the databases", &[Some(std::f32::consts::LN_2), None]);
         check(
             &["database", "index", "query plan"],
             "query plan for the database database",
@@ -163,18 +149,7 @@ mod tests {
     }
 
     fn sentence() -> impl Strategy<Value = String> {
-        let words = vec![
-            "refund",
-            "policy",
-            "databases",
-            "index",
-            "how",
-            "plan",
-            "planning",
-            "数据",
-            "café",
-            "the",
-        ];
+        let words = vec!["refund", "policy", "databases", "index", "how", "plan", "planning", "数据", "café", "the"];
         proptest::collection::vec(proptest::sample::select(words), 0..7).prop_map(|words| words.join(" "))
     }
 

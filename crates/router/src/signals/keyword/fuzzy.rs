@@ -25,11 +25,7 @@ impl Fuzzy {
         };
         Self {
             keywords: keywords.iter().map(prepare).collect(),
-            distance: if distance == 0 {
-                DEFAULT_DISTANCE
-            } else {
-                distance as usize
-            },
+            distance: if distance == 0 { DEFAULT_DISTANCE } else { distance as usize },
         }
     }
 
@@ -52,16 +48,9 @@ impl Words {
     /// Splits a text.
     pub(super) fn of(text: &str) -> Self {
         let lower = letters::lower_all(text);
-        let words: HashSet<&str> = lower
-            .split(|c| !letters::is_alphanumeric(c))
-            .filter(|word| !word.is_empty())
-            .collect();
-        Self(
-            words
-                .into_iter()
-                .map(|word| (word.chars().count(), word.to_owned()))
-                .collect(),
-        )
+        let words: HashSet<&str> =
+            lower.split(|c| !letters::is_alphanumeric(c)).filter(|word| !word.is_empty()).collect();
+        Self(words.into_iter().map(|word| (word.chars().count(), word.to_owned())).collect())
     }
 }
 
@@ -86,11 +75,7 @@ mod tests {
             ("привет", 1, "превет мир", true),
         ] {
             let fuzzy = Fuzzy::new(&[keyword.to_owned()], distance);
-            assert_eq!(
-                fuzzy.matches(0, &Words::of(text)),
-                expected,
-                "{keyword} ~{distance} {text}"
-            );
+            assert_eq!(fuzzy.matches(0, &Words::of(text)), expected, "{keyword} ~{distance} {text}");
         }
     }
 

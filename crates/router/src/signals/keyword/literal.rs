@@ -77,10 +77,7 @@ impl Automaton {
             .ascii_case_insensitive(fold)
             .kind((bytes <= FAST_LIMIT).then_some(AhoCorasickKind::DFA))
             .build(keywords.iter().map(|keyword| &keyword.text))?;
-        Ok(Some(Self {
-            search,
-            keywords: keywords.iter().map(|keyword| (keyword.slot, keyword.edges)).collect(),
-        }))
+        Ok(Some(Self { search, keywords: keywords.iter().map(|keyword| (keyword.slot, keyword.edges)).collect() }))
     }
 
     fn mark(&self, text: &str, hits: &mut [bool]) {
@@ -140,10 +137,7 @@ impl Edge {
     fn holds_before(self, text: &str, at: usize) -> bool {
         match self {
             Self::Free => true,
-            Self::NoLetter => text
-                .get(..at)
-                .and_then(|text| text.chars().next_back())
-                .is_none_or(ends_word),
+            Self::NoLetter => text.get(..at).and_then(|text| text.chars().next_back()).is_none_or(ends_word),
             _ => self.holds_beside(at.checked_sub(1).and_then(|before| text.as_bytes().get(before))),
         }
     }
@@ -151,10 +145,7 @@ impl Edge {
     fn holds_after(self, text: &str, at: usize) -> bool {
         match self {
             Self::Free => true,
-            Self::NoLetter => text
-                .get(at..)
-                .and_then(|text| text.chars().next())
-                .is_none_or(ends_word),
+            Self::NoLetter => text.get(at..).and_then(|text| text.chars().next()).is_none_or(ends_word),
             _ => self.holds_beside(text.as_bytes().get(at)),
         }
     }
@@ -218,11 +209,7 @@ impl Builder {
         *next += 1;
         self.slots.insert(name, slot);
         let edges = Edge::both(keyword);
-        let entry = || Keyword {
-            text: keyword.to_owned(),
-            slot,
-            edges,
-        };
+        let entry = || Keyword { text: keyword.to_owned(), slot, edges };
         if keyword.is_empty() {
             self.always.push(slot);
         } else if case_sensitive {
@@ -260,19 +247,14 @@ mod tests {
     fn joint(keywords: &[(String, bool)], text: &str) -> Vec<bool> {
         let mut builder = Builder::default();
         let mut next = 0;
-        let slots: Vec<_> = keywords
-            .iter()
-            .map(|(word, case)| builder.slot(word, *case, &mut next))
-            .collect();
+        let slots: Vec<_> = keywords.iter().map(|(word, case)| builder.slot(word, *case, &mut next)).collect();
         let mut hits = vec![false; next];
         builder.finish().unwrap().mark(text, &mut hits);
         slots.iter().map(|slot| hits[*slot]).collect()
     }
 
     fn alone(keyword: &str, case_sensitive: bool, text: &str) -> bool {
-        regex::Regex::new(&as_pattern(keyword, Edge::both(keyword), case_sensitive))
-            .unwrap()
-            .is_match(text)
+        regex::Regex::new(&as_pattern(keyword, Edge::both(keyword), case_sensitive)).unwrap().is_match(text)
     }
 
     #[test]
@@ -312,16 +294,8 @@ mod tests {
             ("हिन्दी", "हिन्दीx", false),
             ("été", "调用été接口", true),
         ] {
-            assert_eq!(
-                joint(&[(keyword.into(), false)], text),
-                [expected],
-                "{keyword} in {text}"
-            );
-            assert_eq!(
-                alone(keyword, false, text),
-                expected,
-                "{keyword} in {text}, as a pattern"
-            );
+            assert_eq!(joint(&[(keyword.into(), false)], text), [expected], "{keyword} in {text}");
+            assert_eq!(alone(keyword, false, text), expected, "{keyword} in {text}, as a pattern");
         }
         assert_eq!(joint(&[("Ab".into(), true), ("Ab".into(), false)], "ab"), [false, true]);
     }

@@ -34,11 +34,7 @@ impl Ngram {
         };
         let mut index = Self {
             arity,
-            threshold: if rule.ngram_threshold == 0.0 {
-                DEFAULT_THRESHOLD
-            } else {
-                rule.ngram_threshold
-            },
+            threshold: if rule.ngram_threshold == 0.0 { DEFAULT_THRESHOLD } else { rule.ngram_threshold },
             case_sensitive: rule.case_sensitive,
             keywords: Vec::new(),
             grams: HashMap::new(),
@@ -64,20 +60,11 @@ impl Ngram {
         if !found.iter().all(|found| *found) {
             self.search(&text, &mut found);
         }
-        self.keywords
-            .iter()
-            .zip(&found)
-            .filter(|(_, found)| **found)
-            .map(|((_, times), _)| times)
-            .sum()
+        self.keywords.iter().zip(&found).filter(|(_, found)| **found).map(|((_, times), _)| times).sum()
     }
 
     fn cased<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        if self.case_sensitive {
-            Cow::Borrowed(text)
-        } else {
-            Cow::Owned(text.to_lowercase())
-        }
+        if self.case_sensitive { Cow::Borrowed(text) } else { Cow::Owned(text.to_lowercase()) }
     }
 
     fn add(&mut self, keyword: &str) -> usize {
@@ -114,9 +101,7 @@ impl Ngram {
             }
         }
         let shared = same.into_iter().enumerate().filter(|(_, same)| *same > 0);
-        shared
-            .map(|(at, same)| (at, similarity(same, text.length + self.keywords[at].0, self.arity)))
-            .collect()
+        shared.map(|(at, same)| (at, similarity(same, text.length + self.keywords[at].0, self.arity))).collect()
     }
 
     /// Two strings of these padded lengths can be similar enough, if one holds all n-grams of the other.
@@ -147,24 +132,14 @@ impl Padded {
     fn new(text: &str, arity: usize) -> Self {
         let pad = " ".repeat(arity - 1);
         let text = [pad.as_str(), text, pad.as_str()].concat();
-        Self {
-            length: text.chars().count(),
-            text,
-        }
+        Self { length: text.chars().count(), text }
     }
 
     /// Distinct n-grams and how often each occurs.
     fn grams(&self, arity: usize) -> impl Iterator<Item = (&str, usize)> {
-        let bounds: Vec<usize> = self
-            .text
-            .char_indices()
-            .map(|(at, _)| at)
-            .chain([self.text.len()])
-            .collect();
-        let mut grams: Vec<&str> = bounds
-            .windows(arity + 1)
-            .filter_map(|window| self.text.get(window[0]..window[arity]))
-            .collect();
+        let bounds: Vec<usize> = self.text.char_indices().map(|(at, _)| at).chain([self.text.len()]).collect();
+        let mut grams: Vec<&str> =
+            bounds.windows(arity + 1).filter_map(|window| self.text.get(window[0]..window[arity])).collect();
         grams.sort_unstable();
         let mut counted: Vec<(&str, usize)> = Vec::with_capacity(grams.len());
         for gram in grams {
@@ -222,16 +197,9 @@ mod tests {
             (&[], "data", 0),
             (&[""], "", 1),
         ] {
-            assert_eq!(
-                Ngram::new(&rule(keywords, 3, 0.0)).count(text),
-                expected,
-                "{keywords:?} {text}"
-            );
+            assert_eq!(Ngram::new(&rule(keywords, 3, 0.0)).count(text), expected, "{keywords:?} {text}");
         }
-        let cased = KeywordRule {
-            case_sensitive: true,
-            ..rule(&["Data"], 3, 0.9)
-        };
+        let cased = KeywordRule { case_sensitive: true, ..rule(&["Data"], 3, 0.9) };
         assert_eq!(Ngram::new(&cased).count("data"), 0);
     }
 

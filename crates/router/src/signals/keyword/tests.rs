@@ -21,17 +21,10 @@ fn matches(rules: &[KeywordRule], text: &str) -> Vec<String> {
     let mut prompt = Prompt::default();
     prompt.texts.evaluation = text.into();
     let mut report = SignalReport::new(&keys);
-    signal
-        .unwrap()
-        .evaluate(&SignalInput::new(&prompt, None), &mut report)
-        .unwrap();
+    signal.unwrap().evaluate(&SignalInput::new(&prompt, None), &mut report).unwrap();
     let metric = report.families[Kind::Keyword as usize];
     assert!(metric.ran && metric.confidence.total_cmp(&1.0).is_eq());
-    report
-        .matches()
-        .inspect(|key| assert_eq!(report.confidence(*key), None))
-        .map(|key| keys.name(key).into())
-        .collect()
+    report.matches().inspect(|key| assert_eq!(report.confidence(*key), None)).map(|key| keys.name(key).into()).collect()
 }
 
 fn check(operator: &str, method: &str, keywords: &[&str], text: &str, expected: bool) {
@@ -42,11 +35,9 @@ fn check(operator: &str, method: &str, keywords: &[&str], text: &str, expected: 
 #[test]
 fn operators() {
     for method in ["", "regex", "bm25", "ngram", "REGEX"] {
-        for (operator, none, one, both) in [
-            ("AND", false, false, true),
-            ("OR", false, true, true),
-            ("NOR", true, false, false),
-        ] {
+        for (operator, none, one, both) in
+            [("AND", false, false, true), ("OR", false, true, true), ("NOR", true, false, false)]
+        {
             let keywords = ["alpha", "omega"];
             check(operator, method, &keywords, "nothing", none);
             check(operator, method, &keywords, "say omega", one);
@@ -93,15 +84,8 @@ fn fuzzy_serves_literal_and_regex() {
         ("", "NOR", "urgent", "urgnet", false),
         ("", "AND", "urgent", "calm", false),
     ] {
-        let fuzzy = KeywordRule {
-            fuzzy_match: true,
-            ..rule("r", operator, method, &[keyword])
-        };
-        assert_eq!(
-            matches(&[fuzzy], text) == ["r"],
-            expected,
-            "{method} {operator} {keyword} {text}"
-        );
+        let fuzzy = KeywordRule { fuzzy_match: true, ..rule("r", operator, method, &[keyword]) };
+        assert_eq!(matches(&[fuzzy], text) == ["r"], expected, "{method} {operator} {keyword} {text}");
     }
 }
 
@@ -146,9 +130,7 @@ fn words(alphabet: &'static [&'static str], most: usize) -> impl Strategy<Value 
 }
 
 const KEYWORDS: &[&str] = &["api", "API key", "é", "数据", "user", "us", "ß", "", "C++"];
-const TEXT: &[&str] = &[
-    "api", " ", "key", "É", "数据", "user_id", "us", "_", "C++", "1", "\u{17F}", "-",
-];
+const TEXT: &[&str] = &["api", " ", "key", "É", "数据", "user_id", "us", "_", "C++", "1", "\u{17F}", "-"];
 const OPERATORS: &[&str] = &["AND", "OR", "NOR"];
 
 proptest! {

@@ -52,17 +52,10 @@ impl LanguageDetector {
     /// The file is named and cannot be used.
     pub fn load(model: Option<&Path>) -> Result<Self, LoadError> {
         let Some(path) = model else { return Ok(Self::small()) };
-        let bytes = std::fs::read(path).map_err(|source| LoadError::Read {
-            path: path.into(),
-            source,
-        })?;
-        let model = FastText::load_from_reader(Cursor::new(bytes)).map_err(|source| LoadError::Format {
-            path: path.into(),
-            source,
-        })?;
-        Ok(Self {
-            model: Some(Box::new(model)),
-        })
+        let bytes = std::fs::read(path).map_err(|source| LoadError::Read { path: path.into(), source })?;
+        let model = FastText::load_from_reader(Cursor::new(bytes))
+            .map_err(|source| LoadError::Format { path: path.into(), source })?;
+        Ok(Self { model: Some(Box::new(model)) })
     }
 
     /// The built-in model: sixteen languages.
@@ -90,28 +83,17 @@ impl DetectLanguage for LanguageDetector {
 /// The likeliest of `among`; an unsure answer gives way to the built-in model's, if this one thinks of it too.
 fn large(model: &FastText, text: &str, among: &'static [&'static str]) -> Option<Detected> {
     // The model knows words as they are written, but shouting only as noise.
-    let lower = if text.contains(char::is_lowercase) {
-        None
-    } else {
-        Some(text.to_lowercase())
-    };
+    let lower = if text.contains(char::is_lowercase) { None } else { Some(text.to_lowercase()) };
     let text = lower.as_deref().unwrap_or(text);
     let few = shares(model, text, among, FEW);
-    let likely = if few.is_empty() {
-        shares(model, text, among, MANY)
-    } else {
-        few
-    };
+    let likely = if few.is_empty() { shares(model, text, among, MANY) } else { few };
     let best = *likely.first()?;
     if best.confidence >= SURE {
         return Some(best);
     }
     let second = small(text, among)?;
     let agreed = likely.iter().find(|share| share.code == second.code);
-    Some(agreed.map_or(best, |share| Detected {
-        confidence: share.confidence.midpoint(second.confidence),
-        ..second
-    }))
+    Some(agreed.map_or(best, |share| Detected { confidence: share.confidence.midpoint(second.confidence), ..second }))
 }
 
 /// The model's first `labels` answers as far as they are of `among`, with their shares of one.
@@ -119,10 +101,7 @@ fn shares(model: &FastText, text: &str, among: &'static [&'static str], labels: 
     let predictions = model.predict(text, labels, 0.0).unwrap_or_default();
     let known = predictions.iter().filter_map(|prediction| {
         let code = code_of(prediction.label.strip_prefix(LABEL_PREFIX)?, among)?;
-        Some(Detected {
-            code,
-            confidence: prediction.probability,
-        })
+        Some(Detected { code, confidence: prediction.probability })
     });
     let mut shares: Vec<Detected> = known.collect();
     let total: f32 = shares.iter().map(|share| share.confidence).sum();
@@ -146,10 +125,7 @@ fn code_of(label: &str, among: &'static [&'static str]) -> Option<&'static str> 
 fn small(text: &str, among: &'static [&'static str]) -> Option<Detected> {
     let code = code_of(small_code(whichlang::detect_language(text)), among).or_else(|| among.first().copied())?;
     let letters = text.chars().filter(|c| c.is_alphabetic()).take(100).count() as f32;
-    Some(Detected {
-        code,
-        confidence: letters / (letters + 8.0),
-    })
+    Some(Detected { code, confidence: letters / (letters + 8.0) })
 }
 
 fn small_code(lang: Lang) -> &'static str {
@@ -187,10 +163,7 @@ mod tests {
     fn check(detector: &LanguageDetector, text: &str, expected: Option<&str>) {
         let detected = detector.detect(text);
         assert_eq!(detected.map(|detected| detected.code), expected, "{text}");
-        assert!(
-            detected.is_none_or(|detected| (0.3..=1.0).contains(&detected.confidence)),
-            "{text} {detected:?}"
-        );
+        assert!(detected.is_none_or(|detected| (0.3..=1.0).contains(&detected.confidence)), "{text} {detected:?}");
     }
 
     const PROSE: [(&str, &str); 9] = [
@@ -239,27 +212,16 @@ mod tests {
     #[test]
     fn labels_become_codes_of_the_script() {
         let among = &["en", "hr", "nb"];
-        for (label, code) in [
-            ("no", Some("nb")),
-            ("sh", Some("hr")),
-            ("en", Some("en")),
-            ("ceb", None),
-            ("ru", None),
-        ] {
+        for (label, code) in [("no", Some("nb")), ("sh", Some("hr")), ("en", Some("en")), ("ceb", None), ("ru", None)] {
             assert_eq!(code_of(label, among), code, "{label}");
         }
     }
 
     #[test]
     fn a_wrong_file_says_which() {
-        let missing = LanguageDetector::load(Some(Path::new("/nowhere/lid.ftz")))
-            .map(|_| ())
-            .unwrap_err();
+        let missing = LanguageDetector::load(Some(Path::new("/nowhere/lid.ftz"))).map(|_| ()).unwrap_err();
         assert_eq!(missing.to_string(), "cannot read language model /nowhere/lid.ftz");
         let wrong = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
-        assert!(matches!(
-            LanguageDetector::load(Some(&wrong)),
-            Err(LoadError::Format { .. })
-        ));
+        assert!(matches!(LanguageDetector::load(Some(&wrong)), Err(LoadError::Format { .. })));
     }
 }

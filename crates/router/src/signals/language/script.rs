@@ -177,11 +177,7 @@ impl Census {
             (east, Han),
             (3 * self.hangul, Hangul),
         ];
-        let singles = self
-            .single
-            .iter()
-            .enumerate()
-            .map(|(at, count)| (*count, Script::Single(at)));
+        let singles = self.single.iter().enumerate().map(|(at, count)| (*count, Script::Single(at)));
         let most = scripts.into_iter().chain(singles).max_by_key(|(weight, _)| *weight);
         let Some((1.., script)) = most else {
             return Verdict::Nothing;
@@ -197,9 +193,7 @@ impl Census {
             Han | Kana if self.kana * 12 > self.han => Verdict::Decided("ja"),
             Han | Kana => Verdict::Decided("zh"),
             Hangul => Verdict::Decided("ko"),
-            Script::Single(at) => SINGLE
-                .get(at)
-                .map_or(Verdict::Nothing, |(_, _, code)| Verdict::Decided(code)),
+            Script::Single(at) => SINGLE.get(at).map_or(Verdict::Nothing, |(_, _, code)| Verdict::Decided(code)),
             Script::None => Verdict::Nothing,
         }
     }

@@ -11,14 +11,8 @@ use std::cell::OnceCell;
 /// A compiled source.
 pub(super) enum Source {
     Regex(Regex),
-    Words {
-        words: Vec<Word>,
-        case_sensitive: bool,
-    },
-    Sequences {
-        lists: Vec<Vec<Finder<'static>>>,
-        case_sensitive: bool,
-    },
+    Words { words: Vec<Word>, case_sensitive: bool },
+    Sequences { lists: Vec<Vec<Finder<'static>>>, case_sensitive: bool },
     TextBytes,
 }
 
@@ -42,11 +36,7 @@ impl Source {
             }
             "keyword_set" if source.keywords.is_empty() => Err(("keywords", "must not be empty".into())),
             "keyword_set" => {
-                let words = source
-                    .keywords
-                    .iter()
-                    .map(|word| Word::new(word, case_sensitive))
-                    .collect();
+                let words = source.keywords.iter().map(|word| Word::new(word, case_sensitive)).collect();
                 Ok(Self::Words { words, case_sensitive })
             }
             "sequence" if source.sequences.is_empty() || source.sequences.contains(&Vec::new()) => {
@@ -55,22 +45,12 @@ impl Source {
             "sequence" => {
                 let finder = |marker: &String| Finder::new(&*cased(marker, case_sensitive)).into_owned();
                 let list = |markers: &Vec<String>| markers.iter().map(finder).collect();
-                Ok(Self::Sequences {
-                    lists: source.sequences.iter().map(list).collect(),
-                    case_sensitive,
-                })
+                Ok(Self::Sequences { lists: source.sequences.iter().map(list).collect(), case_sensitive })
             }
             "text_bytes" => Ok(Self::TextBytes),
             _ => Err(("type", "must be regex, keyword_set, sequence or text_bytes".into())),
         };
-        built
-            .map_err(|(field, message)| {
-                problems.push(Problem {
-                    path: format!("{path}.{field}"),
-                    message,
-                })
-            })
-            .ok()
+        built.map_err(|(field, message)| problems.push(Problem { path: format!("{path}.{field}"), message })).ok()
     }
 
     /// How often it occurs; a sequence occurs once or not at all.
@@ -143,11 +123,7 @@ fn continues_word(c: char) -> bool {
 }
 
 fn cased(text: &str, case_sensitive: bool) -> Cow<'_, str> {
-    if case_sensitive {
-        Cow::Borrowed(text)
-    } else {
-        Cow::Owned(letters::lower_all(text))
-    }
+    if case_sensitive { Cow::Borrowed(text) } else { Cow::Owned(letters::lower_all(text)) }
 }
 
 /// One request's texts, and what is made of them on demand and once.
@@ -160,20 +136,11 @@ pub(super) struct Text<'a> {
 
 impl<'a> Text<'a> {
     pub(super) fn new(texts: &'a Texts) -> Self {
-        Self {
-            evaluation: &texts.evaluation,
-            current: &texts.current,
-            lower: OnceCell::new(),
-            units: OnceCell::new(),
-        }
+        Self { evaluation: &texts.evaluation, current: &texts.current, lower: OnceCell::new(), units: OnceCell::new() }
     }
 
     fn cased(&self, case_sensitive: bool) -> &str {
-        if case_sensitive {
-            self.evaluation
-        } else {
-            self.lower.get_or_init(|| letters::lower_all(self.evaluation))
-        }
+        if case_sensitive { self.evaluation } else { self.lower.get_or_init(|| letters::lower_all(self.evaluation)) }
     }
 
     /// CJK characters and runs of other letters and digits.
