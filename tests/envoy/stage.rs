@@ -8,6 +8,7 @@ use tests::envoy::{Envoy, ShippedPorts, shipped};
 use tests::listener::{Address, Backends, Listener, bootstrap};
 use tests::merit::{Merit, Settings};
 use tests::policy;
+use tests::prompt::{streamed, with_usage};
 use tests::upstream::{Seen, Upstream};
 
 /// Everything on the way of a request.
@@ -73,7 +74,8 @@ impl Stage {
     /// Merit with [`policy::two_models`] behind a bootstrap of `envoy/`.
     pub(crate) async fn shipped(name: &str) -> Result<Self> {
         let models = Models::start().await?;
-        let merit = Merit::start(&policy::two_models()).await?;
+        let profile = if name == "observe.yaml" { "observe" } else { "route" };
+        let merit = Merit::start(&policy::with_server(&format!("profile: {profile}"))).await?;
         let ports = ShippedPorts {
             merit: merit.port(),
             small: models.small.address().port(),
@@ -126,9 +128,9 @@ pub(crate) fn chat(text: &str) -> String {
     tests::prompt::chat("auto", text).to_string()
 }
 
-/// The same, streamed.
+/// The same, streamed, with the usage at the end.
 pub(crate) fn chat_stream(text: &str) -> String {
-    tests::prompt::streamed(tests::prompt::chat("auto", text)).to_string()
+    with_usage(streamed(tests::prompt::chat("auto", text))).to_string()
 }
 
 /// A file of this package.

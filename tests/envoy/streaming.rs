@@ -8,7 +8,7 @@ use tests::client::{self, Call, Events, Version};
 use tests::listener::Listener;
 use tests::merit::Settings;
 use tests::policy;
-use tests::prompt::{CHAT, MESSAGES, RESPONSES, chat, messages, responses, streamed, with_tool};
+use tests::prompt::{CHAT, MESSAGES, RESPONSES, chat, messages, responses, streamed, with_tool, with_usage};
 
 const MODES: [(&str, &str, &str); 5] = [
     ("route", "FULL_DUPLEX_STREAMED", "NONE"),
@@ -29,8 +29,8 @@ fn requests(model: &str) -> [(&'static str, Value); 6] {
     let text = "Say something";
     [
         (CHAT, chat(model, text)),
-        (CHAT, streamed(chat(model, text))),
-        (CHAT, streamed(with_tool(chat(model, text)))),
+        (CHAT, with_usage(streamed(chat(model, text)))),
+        (CHAT, with_usage(streamed(with_tool(chat(model, text))))),
         (RESPONSES, streamed(responses(model, text))),
         (MESSAGES, messages(model, text)),
         (MESSAGES, streamed(messages(model, text))),
@@ -64,7 +64,7 @@ async fn every_event_comes_before_the_next_is_sent() -> Result<()> {
 }
 
 async fn check_event_by_event(stage: &Stage, listener: &str, version: Version) -> Result<()> {
-    let body = streamed(chat("auto", "Say something"));
+    let body = with_usage(streamed(chat("auto", "Say something")));
     let gate_name = format!("{listener}-{version:?}");
     let gate = stage.models.small.gate(&gate_name);
     let mut client = stage.connect(listener, version).await?;

@@ -34,6 +34,13 @@ pub fn streamed(mut body: Value) -> Value {
     body
 }
 
+/// The same streamed chat request, asking for the usage at the end.
+#[must_use]
+pub fn with_usage(mut body: Value) -> Value {
+    body["stream_options"] = json!({"include_usage": true});
+    body
+}
+
 /// The same chat request with one function to call.
 #[must_use]
 pub fn with_tool(mut body: Value) -> Value {

@@ -18,6 +18,7 @@ enum Wire {
 pub(super) struct Asked {
     wire: Wire,
     pub(super) stream: bool,
+    wants_usage: bool,
     model: String,
     tool: Option<String>,
     pieces: Vec<String>,
@@ -36,6 +37,7 @@ impl Asked {
         Self {
             wire,
             stream: body["stream"] == true,
+            wants_usage: body["stream_options"]["include_usage"] == true,
             model: body["model"].as_str().unwrap_or_default().to_owned(),
             tool: wanted_tool(&body),
             pieces: (1..=count).map(|piece| format!("{piece} from {backend}. ")).collect(),
@@ -111,10 +113,12 @@ impl Asked {
             None => events.extend(self.pieces.iter().map(|piece| self.chat_chunk(&json!({"content": piece}), None))),
         }
         events.push(self.chat_chunk(&json!({}), Some(self.finish_reason())));
-        events.push(data(&json!({
-            "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": CREATED, "model": self.model,
-            "choices": [], "usage": self.chat_usage(),
-        })));
+        if self.wants_usage {
+            events.push(data(&json!({
+                "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": CREATED, "model": self.model,
+                "choices": [], "usage": self.chat_usage(),
+            })));
+        }
         events.push("data: [DONE]\n\n".to_owned());
         events
     }
