@@ -157,7 +157,6 @@ async fn a_reload_shows_everywhere() {
 
 #[tokio::test]
 async fn refuses_to_start() {
-    let secret = "providers: {models: [{name: a, backend_refs: [{api_key: k}]}]}";
     let folder = Folder::new();
     let sound = || folder.arguments("version: v0.3");
     for (arguments, reason) in [
@@ -211,9 +210,14 @@ async fn refuses_to_start() {
         let error = format!("{:#}", start(&arguments).await.err().expect(reason));
         assert!(error.contains(reason), "{error}");
     }
+}
+
+#[tokio::test]
+async fn refuses_to_expose_a_credential() {
+    let folder = Folder::new();
     let arguments = ServeArgs {
         listen: "0.0.0.0:0".parse().unwrap(),
-        ..folder.arguments(secret)
+        ..folder.arguments("providers: {models: [{name: a, backend_refs: [{api_key: k}]}]}")
     };
     let error = format!("{:#}", start(&arguments).await.err().expect("exposed"));
     assert!(error.contains("--insecure-listen"), "{error}");

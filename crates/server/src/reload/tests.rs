@@ -50,7 +50,7 @@ fn start(file: &Path) -> World {
     let triggers = Triggers::new(file, Arc::clone(&world.requests));
     let seen = Arc::clone(&world.seen);
     let observe = move |status: &Status| seen.lock().unwrap().push(status.outcome.label());
-    tokio::spawn(reloader.run(triggers, world.stop.clone(), observe));
+    crate::shutdown::Tasks::default().spawn(reloader.run(triggers, world.stop.clone(), observe));
     world
 }
 
