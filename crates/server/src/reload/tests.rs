@@ -191,3 +191,35 @@ fn first_load_fails_where_a_reload_would() {
         Some(Refusal::Rejected(vec![Diagnostic::error("bad")]))
     );
 }
+
+#[tokio::test]
+async fn the_same_text_is_tried_again_only_on_request() {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("a.yaml");
+    fs::write(&file, "one").unwrap();
+    let mut reloader = Reloader::first(file.clone(), Texts).unwrap();
+    // Text (none removes the file), cause, label of the outcome.
+    for (text, cause, expected) in [
+        (Some("one"), Cause::Event, None),
+        (Some("one"), Cause::Poll, None),
+        (Some("one"), Cause::Request, Some("unchanged")),
+        (Some("bad"), Cause::Poll, Some("rejected")),
+        (Some("bad"), Cause::Event, None),
+        (Some("bad"), Cause::Request, Some("rejected")),
+        (Some("panic"), Cause::Event, Some("rejected")),
+        (Some("panic"), Cause::Poll, None),
+        (Some("one"), Cause::Event, Some("unchanged")),
+        (None, Cause::Poll, None),
+        (None, Cause::Event, Some("rejected")),
+        (None, Cause::Event, None),
+        (None, Cause::Request, Some("rejected")),
+        (Some("two"), Cause::Poll, Some("swapped")),
+    ] {
+        match text {
+            Some(text) => save(&file, text),
+            None => drop(fs::remove_file(&file)),
+        }
+        let outcome = reloader.attempt(cause).await;
+        assert_eq!(outcome.as_ref().map(Outcome::label), expected, "{text:?} {cause:?}");
+    }
+}
