@@ -25,15 +25,9 @@ async fn ways(sent: &str) -> Result<Vec<(&'static str, Call)>> {
     drop(body);
     Ok(vec![
         ("whole", Call::post(CHAT, sent.to_owned())),
-        (
-            "trailers",
-            Call::with_trailers(CHAT, sent.to_owned(), trailers).header("te", "trailers"),
-        ),
+        ("trailers", Call::with_trailers(CHAT, sent.to_owned(), trailers).header("te", "trailers")),
         ("pieces", pieces),
-        (
-            "expect",
-            Call::post(CHAT, sent.to_owned()).header("expect", "100-continue"),
-        ),
+        ("expect", Call::post(CHAT, sent.to_owned()).header("expect", "100-continue")),
     ])
 }
 
@@ -69,9 +63,7 @@ async fn many_requests_share_a_connection() -> Result<()> {
         for index in 0..50 {
             let word = if index % 2 == 0 { "refactor" } else { "hello" };
             let case = format!("{version:?}-{index}");
-            let answer = client
-                .call(Call::post(CHAT, chat(word)).header("x-case", &case))
-                .await?;
+            let answer = client.call(Call::post(CHAT, chat(word)).header("x-case", &case)).await?;
             let model = if index % 2 == 0 { "large-70b" } else { "small-1b" };
             check_routed(&answer, &stage.models.only(&case)?, &chat(word), model).context(case)?;
         }
@@ -85,17 +77,11 @@ async fn a_client_gone_in_mid_body_leaves_nothing_behind() -> Result<()> {
     for (listener, _) in MODES {
         for version in [Version::Http1, Version::Http2] {
             let case = format!("{listener}-{version:?}");
-            leave_in_mid_body(&stage, listener, version, &case)
-                .await
-                .with_context(|| case.clone())?;
+            leave_in_mid_body(&stage, listener, version, &case).await.with_context(|| case.clone())?;
             stage.models.untouched_by(&case)?;
         }
         let answer = stage.call(listener, Call::post(CHAT, chat("hello"))).await?;
-        ensure!(
-            answer.status == 200,
-            "{listener}: the next request got {}",
-            answer.status
-        );
+        ensure!(answer.status == 200, "{listener}: the next request got {}", answer.status);
     }
     Ok(())
 }
@@ -113,13 +99,9 @@ async fn leave_in_mid_body(stage: &Stage, listener: &str, version: Version, case
 }
 
 async fn open_exchanges(stage: &Stage, are_enough: impl Fn(f64) -> bool) -> Result<()> {
-    until(
-        "the exchanges that Merit has open",
-        Duration::from_secs(5),
-        async || {
-            let open = stage.merit.metric("merit_exchange_open").await?;
-            Ok(are_enough(open).then_some(()))
-        },
-    )
+    until("the exchanges that Merit has open", Duration::from_secs(5), async || {
+        let open = stage.merit.metric("merit_exchange_open").await?;
+        Ok(are_enough(open).then_some(()))
+    })
     .await
 }

@@ -27,18 +27,10 @@ async fn routes_within_the_gateways_limits() -> Result<()> {
         ("buffered", chat("refactor"), "large-70b"),
     ] {
         let case = format!("{listener}-{model}-{}", sent.len());
-        let answer = stage
-            .call(listener, Call::post(CHAT, sent.clone()).header("x-case", &case))
-            .await?;
+        let answer = stage.call(listener, Call::post(CHAT, sent.clone()).header("x-case", &case)).await?;
         check_routed(&answer, &stage.models.only(&case)?, &sent, model).context(case)?;
     }
-    let answer = stage
-        .call("buffered", Call::post(CHAT, long).header("x-case", "too long"))
-        .await?;
-    ensure!(
-        answer.status == 413,
-        "envoy answered {} to a body above its buffer",
-        answer.status
-    );
+    let answer = stage.call("buffered", Call::post(CHAT, long).header("x-case", "too long")).await?;
+    ensure!(answer.status == 413, "envoy answered {} to a body above its buffer", answer.status);
     stage.models.untouched_by("too long")
 }

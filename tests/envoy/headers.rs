@@ -17,9 +17,7 @@ const SPOOFED: [(&str, &str); 6] = [
 
 fn spoofed(case: &str, sent: &str) -> Call {
     let call = Call::post(CHAT, sent.to_owned()).header("x-case", case);
-    SPOOFED
-        .iter()
-        .fold(call, |call, (name, value)| call.header(name, value))
+    SPOOFED.iter().fold(call, |call, (name, value)| call.header(name, value))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -32,10 +30,7 @@ async fn a_spoofed_choice_is_not_obeyed() -> Result<()> {
         check_routed(&answer, &seen, &sent, "small-1b").with_context(|| bootstrap.to_owned())?;
         let values: Vec<_> = seen.headers.get_all("x-selected-model").iter().collect();
         ensure!(values == ["small"], "{bootstrap}: the backend saw {values:?}");
-        ensure!(
-            seen.header("x-vsr-selected-decision").is_empty(),
-            "{bootstrap}: a forged verdict came through"
-        );
+        ensure!(seen.header("x-vsr-selected-decision").is_empty(), "{bootstrap}: a forged verdict came through");
         check_reply(&answer).with_context(|| bootstrap.to_owned())?;
     }
     Ok(())
@@ -43,11 +38,7 @@ async fn a_spoofed_choice_is_not_obeyed() -> Result<()> {
 
 fn check_reply(answer: &Answer) -> Result<()> {
     ensure!(answer.header("x-vsr-selected-model") == "small", "{:?}", answer.headers);
-    ensure!(
-        answer.header("x-vsr-selected-decision") == "everyday",
-        "{:?}",
-        answer.headers
-    );
+    ensure!(answer.header("x-vsr-selected-decision") == "everyday", "{:?}", answer.headers);
     Ok(())
 }
 
@@ -56,17 +47,9 @@ async fn a_spoofed_choice_gains_nothing_while_merit_is_down() -> Result<()> {
     for bootstrap in ["route.yaml", "observe.yaml", "buffered.yaml"] {
         let mut stage = Stage::shipped(bootstrap).await?;
         stage.merit.process().signal(Signal::Kill)?;
-        stage
-            .merit
-            .process_mut()
-            .ended(std::time::Duration::from_secs(5))
-            .await?;
+        stage.merit.process_mut().ended(std::time::Duration::from_secs(5)).await?;
         let answer = stage.call("clients", spoofed(bootstrap, &chat("hello"))).await?;
-        ensure!(
-            answer.status.is_server_error(),
-            "{bootstrap}: answered {}",
-            answer.status
-        );
+        ensure!(answer.status.is_server_error(), "{bootstrap}: answered {}", answer.status);
         stage.models.untouched_by(bootstrap)?;
     }
     Ok(())

@@ -25,14 +25,8 @@ const GROWTH_LIMIT: u64 = 10 << 20;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_reloads_lose_nothing() -> Result<()> {
-    let observe = Listener {
-        response_body: "STREAMED",
-        ..Listener::new("observe", "FULL_DUPLEX_STREAMED")
-    };
-    let settings = Settings {
-        document: policy::with_server("profile: observe"),
-        ..Settings::default()
-    };
+    let observe = Listener { response_body: "STREAMED", ..Listener::new("observe", "FULL_DUPLEX_STREAMED") };
+    let settings = Settings { document: policy::with_server("profile: observe"), ..Settings::default() };
     let stage = Stage::with(&[observe], &settings).await?;
     let gate = stage.models.small.gate("open");
     let streams = open_streams(stage.envoy.listener("observe")?).await?;
@@ -47,10 +41,7 @@ async fn two_hundred_reloads_lose_nothing() -> Result<()> {
     let after = stage.merit.process().resident_bytes()?;
     let requests = load.stop().await?;
     ensure!(requests >= RELOADS / 2, "only {requests} requests were sent meanwhile");
-    ensure!(
-        after <= before + GROWTH_LIMIT,
-        "memory grew from {before} to {after} bytes"
-    );
+    ensure!(after <= before + GROWTH_LIMIT, "memory grew from {before} to {after} bytes");
 
     gate.open(STREAMS * EVENTS);
     for mut stream in streams {
@@ -58,10 +49,7 @@ async fn two_hundred_reloads_lose_nothing() -> Result<()> {
         while let Some(event) = stream.next().await? {
             last = Some(event);
         }
-        ensure!(
-            last.is_some_and(|event| event == "data: [DONE]\n\n"),
-            "an answer was cut"
-        );
+        ensure!(last.is_some_and(|event| event == "data: [DONE]\n\n"), "an answer was cut");
     }
     until("the end of all exchanges", Duration::from_secs(10), async || {
         Ok((stage.merit.metric("merit_exchange_open").await? == 0.0).then_some(()))
@@ -93,29 +81,12 @@ async fn reload_each(stage: &Stage, numbers: std::ops::Range<usize>) -> Result<(
     for number in numbers {
         let word = format!("codeword{number}");
         let document = policy::with_server("profile: observe").replace("refactor", &word);
-        stage
-            .merit
-            .reload(&document)
-            .await
-            .with_context(|| format!("reload {number}"))?;
-        let answer = stage
-            .call("observe", Call::post(CHAT, chat(&format!("please {word} this"))))
-            .await?;
-        ensure!(
-            answer.status == 200,
-            "after reload {number}: {} {}",
-            answer.status,
-            answer.text()
-        );
-        ensure!(
-            answer.header("x-backend") == "large",
-            "reload {number} was answered by an old policy"
-        );
+        stage.merit.reload(&document).await.with_context(|| format!("reload {number}"))?;
+        let answer = stage.call("observe", Call::post(CHAT, chat(&format!("please {word} this")))).await?;
+        ensure!(answer.status == 200, "after reload {number}: {} {}", answer.status, answer.text());
+        ensure!(answer.header("x-backend") == "large", "reload {number} was answered by an old policy");
         let alive = stage.merit.metric("merit_generations_alive").await?;
-        ensure!(
-            (1.0..=3.0).contains(&alive),
-            "{alive} generations are alive after reload {number}"
-        );
+        ensure!((1.0..=3.0).contains(&alive), "{alive} generations are alive after reload {number}");
     }
     Ok(())
 }
@@ -136,23 +107,14 @@ impl Load {
             clients.spawn(async move {
                 while !stop.load(Ordering::Relaxed) {
                     let answer = client::call(listener, Call::post(CHAT, chat("hello"))).await?;
-                    ensure!(
-                        answer.status == 200,
-                        "a request was lost: {} {}",
-                        answer.status,
-                        answer.text()
-                    );
+                    ensure!(answer.status == 200, "a request was lost: {} {}", answer.status, answer.text());
                     ensure!(answer.header("x-backend") == "small", "a request went astray");
                     answered.fetch_add(1, Ordering::Relaxed);
                 }
                 Ok(())
             });
         }
-        Self {
-            stop,
-            answered,
-            clients,
-        }
+        Self { stop, answered, clients }
     }
 
     async fn stop(self) -> Result<usize> {
@@ -176,14 +138,8 @@ async fn a_broken_document_changes_nothing() -> Result<()> {
         })
         .await
         .with_context(|| stage.merit.process().output())?;
-        let answer = stage
-            .call("duplex", Call::post(CHAT, chat("please refactor this")))
-            .await?;
-        ensure!(
-            answer.header("x-backend") == "large",
-            "{broken:?} broke routing: {}",
-            answer.status
-        );
+        let answer = stage.call("duplex", Call::post(CHAT, chat("please refactor this"))).await?;
+        ensure!(answer.header("x-backend") == "large", "{broken:?} broke routing: {}", answer.status);
     }
     let after = stage.merit.document_hash().await?;
     ensure!(hash(&before) == hash(&after), "{before} became {after}");

@@ -31,12 +31,7 @@ impl Models {
     }
 
     pub(crate) fn backends(&self, merit: Address) -> Backends {
-        Backends {
-            merit,
-            second: None,
-            small: self.small.address(),
-            large: self.large.address(),
-        }
+        Backends { merit, second: None, small: self.small.address(), large: self.large.address() }
     }
 
     /// What reached a backend with `x-case: case`, whichever backend it was.
@@ -64,14 +59,7 @@ impl Models {
 impl Stage {
     /// Merit with [`policy::two_models`] behind these listeners.
     pub(crate) async fn new(listeners: &[Listener]) -> Result<Self> {
-        Self::with(
-            listeners,
-            &Settings {
-                document: policy::two_models(),
-                ..Settings::default()
-            },
-        )
-        .await
+        Self::with(listeners, &Settings { document: policy::two_models(), ..Settings::default() }).await
     }
 
     /// Merit started as told behind these listeners.
@@ -110,38 +98,18 @@ impl Stage {
 /// The request was routed, answered and forwarded as `model` wants it, and not one byte beside the model name was touched.
 pub(crate) fn check_routed(answer: &Answer, seen: &Seen, sent: &str, model: &str) -> Result<()> {
     let (backend, _) = model.split_once('-').context("a provider's model id has a size")?;
-    ensure!(
-        answer.status.is_success(),
-        "answered {}: {}",
-        answer.status,
-        answer.text()
-    );
-    ensure!(
-        answer.header("x-backend") == backend,
-        "went to {:?}, not to {backend}",
-        answer.header("x-backend")
-    );
+    ensure!(answer.status.is_success(), "answered {}: {}", answer.status, answer.text());
+    ensure!(answer.header("x-backend") == backend, "went to {:?}, not to {backend}", answer.header("x-backend"));
     let wanted = sent.replacen("\"auto\"", &format!("\"{model}\""), 1);
     let got = String::from_utf8_lossy(&seen.body);
-    ensure!(
-        got == wanted,
-        "the backend got {} bytes {}, not {}",
-        got.len(),
-        head(&got),
-        head(&wanted)
-    );
+    ensure!(got == wanted, "the backend got {} bytes {}, not {}", got.len(), head(&got), head(&wanted));
     ensure!(seen.complete, "the request was cut");
     Ok(())
 }
 
 /// Merit refused with this status, in OpenAI's error shape.
 pub(crate) fn check_refused(answer: &Answer, status: u16) -> Result<()> {
-    ensure!(
-        answer.status == status,
-        "answered {} instead of {status}: {}",
-        answer.status,
-        answer.text()
-    );
+    ensure!(answer.status == status, "answered {} instead of {status}: {}", answer.status, answer.text());
     let message = &answer.json()["error"]["message"];
     let is_said = message.as_str().is_some_and(|message| !message.is_empty());
     ensure!(is_said, "the refusal does not say why: {}", answer.text());

@@ -19,19 +19,10 @@ const MODES: [(&str, &str, &str); 5] = [
 ];
 
 async fn stage() -> Result<Stage> {
-    let listeners = MODES.map(|(name, request, response_body)| Listener {
-        response_body,
-        ..Listener::new(name, request)
-    });
+    let listeners =
+        MODES.map(|(name, request, response_body)| Listener { response_body, ..Listener::new(name, request) });
     let document = policy::with_server("profile: observe");
-    Stage::with(
-        &listeners,
-        &Settings {
-            document,
-            ..Settings::default()
-        },
-    )
-    .await
+    Stage::with(&listeners, &Settings { document, ..Settings::default() }).await
 }
 
 fn requests(model: &str) -> [(&'static str, Value); 6] {
@@ -53,22 +44,9 @@ async fn answers_are_the_backends_own_bytes() -> Result<()> {
         let direct = client::call(stage.models.small.address(), Call::json(path, &direct)).await?;
         for (listener, ..) in MODES {
             let answer = stage.call(listener, Call::json(path, &routed)).await?;
-            ensure!(
-                answer.status == direct.status,
-                "{listener} {path}: {} {}",
-                answer.status,
-                answer.text()
-            );
-            ensure!(
-                answer.header("content-type") == direct.header("content-type"),
-                "{listener} {path}: content-type"
-            );
-            ensure!(
-                answer.body == direct.body,
-                "{listener} {path}: {}\n{}",
-                answer.text(),
-                direct.text()
-            );
+            ensure!(answer.status == direct.status, "{listener} {path}: {} {}", answer.status, answer.text());
+            ensure!(answer.header("content-type") == direct.header("content-type"), "{listener} {path}: content-type");
+            ensure!(answer.body == direct.body, "{listener} {path}: {}\n{}", answer.text(), direct.text());
         }
     }
     Ok(())
@@ -79,9 +57,7 @@ async fn every_event_comes_before_the_next_is_sent() -> Result<()> {
     let stage = stage().await?;
     for (listener, ..) in MODES {
         for version in [Version::Http1, Version::Http2] {
-            check_event_by_event(&stage, listener, version)
-                .await
-                .with_context(|| format!("{listener} {version:?}"))?;
+            check_event_by_event(&stage, listener, version).await.with_context(|| format!("{listener} {version:?}"))?;
         }
     }
     Ok(())
@@ -92,18 +68,12 @@ async fn check_event_by_event(stage: &Stage, listener: &str, version: Version) -
     let gate_name = format!("{listener}-{version:?}");
     let gate = stage.models.small.gate(&gate_name);
     let mut client = stage.connect(listener, version).await?;
-    let call = Call::json(CHAT, &body)
-        .header("x-script-gate", &gate_name)
-        .header("x-script-pieces", "20");
+    let call = Call::json(CHAT, &body).header("x-script-gate", &gate_name).header("x-script-pieces", "20");
     let mut events = Events::new(client.open(call).await?);
     let mut count = 0;
     loop {
         gate.open(1);
-        let event = events
-            .next()
-            .await
-            .with_context(|| format!("event {count}"))?
-            .context("no end marker")?;
+        let event = events.next().await.with_context(|| format!("event {count}"))?.context("no end marker")?;
         count += 1;
         if event == "data: [DONE]\n\n" {
             break;
@@ -143,11 +113,7 @@ async fn a_backends_error_stays_as_it_is() -> Result<()> {
             let call = || Call::json(path, &body).header("x-script-status", "429");
             let direct = client::call(stage.models.small.address(), call()).await?;
             let answer = stage.call(listener, call()).await?;
-            ensure!(
-                answer.status == 429 && answer.body == direct.body,
-                "{listener}: {}",
-                answer.text()
-            );
+            ensure!(answer.status == 429 && answer.body == direct.body, "{listener}: {}", answer.text());
         }
     }
     Ok(())

@@ -46,11 +46,7 @@ impl Probe {
                 other => anyhow::bail!("a probe cannot expect {other}"),
             };
             let got = got.as_str().unwrap_or_default();
-            ensure!(
-                got == wanted,
-                "{key} is {got:?}, not {wanted:?}: {}",
-                said["decision_result"]["matched_signals"]
-            );
+            ensure!(got == wanted, "{key} is {got:?}, not {wanted:?}: {}", said["decision_result"]["matched_signals"]);
         }
         Ok(())
     }

@@ -31,23 +31,12 @@ async fn routes_in_every_mode_and_cut() -> Result<()> {
     for mode in ROUTED {
         for piece in [1, 7, 64, 1 << 20] {
             for (empty_end, trailers) in [(false, false), (true, false), (false, true)] {
-                let request = FakeRequest {
-                    mode,
-                    piece,
-                    empty_end,
-                    trailers,
-                    ..FakeRequest::post(CHAT, sent.clone())
-                };
+                let request = FakeRequest { mode, piece, empty_end, trailers, ..FakeRequest::post(CHAT, sent.clone()) };
                 let case = || format!("{mode:?} in pieces of {piece}, {empty_end}, {trailers}");
                 let forwarded = forwarded(envoy.exchange(request).await).with_context(case)?;
                 ensure!(forwarded.header("x-selected-model") == Some("large"), "{}", case());
                 ensure!(forwarded.clear_route_cache, "{}: the old route would be used", case());
-                ensure!(
-                    forwarded.body == sent.replace("auto", "large-70b"),
-                    "{}: {:?}",
-                    case(),
-                    forwarded.body
-                );
+                ensure!(forwarded.body == sent.replace("auto", "large-70b"), "{}: {:?}", case(), forwarded.body);
             }
         }
     }
@@ -65,10 +54,8 @@ async fn a_client_that_leaves_is_forgotten() -> Result<()> {
             bail!("answered after {pieces} pieces: {outcome:?}");
         }
     }
-    tests::process::until(
-        "the end of the exchanges",
-        std::time::Duration::from_secs(5),
-        async || Ok((merit.metric("merit_exchange_open").await? == 0.0).then_some(())),
-    )
+    tests::process::until("the end of the exchanges", std::time::Duration::from_secs(5), async || {
+        Ok((merit.metric("merit_exchange_open").await? == 0.0).then_some(()))
+    })
     .await
 }

@@ -84,12 +84,7 @@ impl Call {
     /// Any request.
     #[must_use]
     pub fn new(method: Method, path: &str, body: Body) -> Self {
-        Self {
-            method,
-            path: path.to_owned(),
-            headers: HeaderMap::new(),
-            body,
-        }
+        Self { method, path: path.to_owned(), headers: HeaderMap::new(), body }
     }
 
     /// Adds a header; a name or value that HTTP does not know is left out.
@@ -138,10 +133,7 @@ impl Answer {
     /// A header as text; empty if absent.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
     /// The body as JSON; `null` if it is none.
@@ -192,11 +184,7 @@ impl Client {
                 Sender::Http2(sender)
             }
         };
-        Ok(Self {
-            address,
-            sender,
-            connection: Arc::new(connection),
-        })
+        Ok(Self { address, sender, connection: Arc::new(connection) })
     }
 
     /// Another stream on the same HTTP/2 connection; `None` on HTTP/1.1.
@@ -220,19 +208,11 @@ impl Client {
         let sent = match &mut self.sender {
             Sender::Http1(sender) => {
                 sender.ready().await?;
-                timeout(
-                    PATIENCE,
-                    sender.send_request(call.into_request(self.address, Version::Http1)?),
-                )
-                .await
+                timeout(PATIENCE, sender.send_request(call.into_request(self.address, Version::Http1)?)).await
             }
             Sender::Http2(sender) => {
                 sender.ready().await?;
-                timeout(
-                    PATIENCE,
-                    sender.send_request(call.into_request(self.address, Version::Http2)?),
-                )
-                .await
+                timeout(PATIENCE, sender.send_request(call.into_request(self.address, Version::Http2)?)).await
             }
         };
         Ok(sent.context("no answer in time")??)
@@ -245,16 +225,9 @@ impl Client {
     pub async fn call(&mut self, call: Call) -> Result<Answer> {
         let response = self.open(call).await?;
         let (head, body) = response.into_parts();
-        let body = timeout(PATIENCE, body.collect())
-            .await
-            .context("the answer did not end in time")??;
+        let body = timeout(PATIENCE, body.collect()).await.context("the answer did not end in time")??;
         let trailers = body.trailers().cloned();
-        Ok(Answer {
-            status: head.status,
-            headers: head.headers,
-            body: body.to_bytes(),
-            trailers,
-        })
+        Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes(), trailers })
     }
 }
 
@@ -286,20 +259,13 @@ impl Events {
     /// The events of an answer.
     #[must_use]
     pub fn new(response: Response<Incoming>) -> Self {
-        Self {
-            body: response.into_body(),
-            pending: BytesMut::new(),
-            _client: None,
-        }
+        Self { body: response.into_body(), pending: BytesMut::new(), _client: None }
     }
 
     /// The events of an answer, whose connection stays open as long as they are read.
     #[must_use]
     pub fn holding(response: Response<Incoming>, client: Client) -> Self {
-        Self {
-            _client: Some(client),
-            ..Self::new(response)
-        }
+        Self { _client: Some(client), ..Self::new(response) }
     }
 
     /// The next event with its blank line; `None` at the proper end.

@@ -39,9 +39,7 @@ impl Envoy {
         let mut process = Process::start("envoy", &mut command, folder.path())?;
         let admin = until("the admin address of envoy", READY_LIMIT, async || {
             process.check_running()?;
-            Ok(fs::read_to_string(&address_file)
-                .ok()
-                .and_then(|text| text.trim().parse().ok()))
+            Ok(fs::read_to_string(&address_file).ok().and_then(|text| text.trim().parse().ok()))
         });
         let admin = admin.await?;
         let listeners = until("a ready envoy", READY_LIMIT, async || {
@@ -49,12 +47,7 @@ impl Envoy {
             listeners(admin).await
         });
         let listeners = listeners.await.with_context(|| process.output())?;
-        Ok(Self {
-            process,
-            admin,
-            listeners,
-            _folder: folder,
-        })
+        Ok(Self { process, admin, listeners, _folder: folder })
     }
 
     /// Where the listener `name` accepts clients.
@@ -169,16 +162,12 @@ pub fn binary() -> Result<PathBuf> {
         }
         return Ok(named);
     }
-    installed()
-        .or_else(from_python)
-        .context("no Envoy found: run `cargo xtask setup`, or set MERIT_ENVOY to a binary")
+    installed().or_else(from_python).context("no Envoy found: run `cargo xtask setup`, or set MERIT_ENVOY to a binary")
 }
 
 fn installed() -> Option<PathBuf> {
     let pythons = fs::read_dir(root().join(".merit/venv/lib")).ok()?;
-    let binaries = pythons
-        .flatten()
-        .map(|python| python.path().join("site-packages/envoy/_bin/envoy"));
+    let binaries = pythons.flatten().map(|python| python.path().join("site-packages/envoy/_bin/envoy"));
     binaries.into_iter().find(|path| path.is_file())
 }
 

@@ -120,9 +120,7 @@ impl Listener {
         if self.per_route {
             first["disabled"] = json!(true);
         }
-        let second = self
-            .second
-            .map(|body| json!({"name": "second", "typed_config": self.ext_proc("second", body)}));
+        let second = self.second.map(|body| json!({"name": "second", "typed_config": self.ext_proc("second", body)}));
         let router = json!({
             "name": "envoy.filters.http.router",
             "typed_config": {"@type": format!("{FILTERS}.http.router.v3.Router")},
@@ -169,11 +167,8 @@ impl Listener {
             let header = json!({"name": "x-selected-model", "string_match": {"exact": model}});
             json!({"match": {"prefix": "/", "headers": [header]}, "route": to(model)})
         };
-        let mut routes = vec![
-            chosen("small"),
-            chosen("large"),
-            json!({"match": {"prefix": "/"}, "route": to("small")}),
-        ];
+        let mut routes =
+            vec![chosen("small"), chosen("large"), json!({"match": {"prefix": "/"}, "route": to("small")})];
         if self.per_route {
             let on = json!({"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "config": {}});
             for route in &mut routes {

@@ -45,11 +45,7 @@ impl Merit {
     /// # Errors
     /// The binary is not there, refuses the document, or is not ready in time; the error holds what it printed.
     pub async fn start(document: &str) -> Result<Self> {
-        Self::with(&Settings {
-            document: document.to_owned(),
-            ..Settings::default()
-        })
-        .await
+        Self::with(&Settings { document: document.to_owned(), ..Settings::default() }).await
     }
 
     /// Starts as told, and waits until it is ready.
@@ -67,23 +63,9 @@ impl Merit {
             None => "127.0.0.1:0".to_owned(),
         };
         let mut command = Command::new(binary()?);
-        command.args([
-            "serve",
-            "--listen",
-            &listen,
-            "--admin",
-            "127.0.0.1:0",
-            "--metrics",
-            "127.0.0.1:0",
-        ]);
-        command
-            .arg("--config")
-            .arg(at("config.yaml"))
-            .arg("--ports-file")
-            .arg(at("ports.json"));
-        command
-            .args(&settings.arguments)
-            .envs(settings.environment.iter().cloned());
+        command.args(["serve", "--listen", &listen, "--admin", "127.0.0.1:0", "--metrics", "127.0.0.1:0"]);
+        command.arg("--config").arg(at("config.yaml")).arg("--ports-file").arg(at("ports.json"));
+        command.args(&settings.arguments).envs(settings.environment.iter().cloned());
         let mut process = Process::start("merit", &mut command, folder.path())?;
         let ports = until("the ports of merit", READY_LIMIT, async || {
             process.check_running()?;
@@ -91,11 +73,7 @@ impl Merit {
         });
         let ports = ports.await.with_context(|| process.output())?;
         let merit = Self {
-            grpc: if settings.unix {
-                Address::Unix(socket)
-            } else {
-                Address::Tcp(port(&ports, "grpc")?)
-            },
+            grpc: if settings.unix { Address::Unix(socket) } else { Address::Tcp(port(&ports, "grpc")?) },
             admin: port(&ports, "admin")?,
             metrics: port(&ports, "metrics")?,
             process,
@@ -155,12 +133,7 @@ impl Merit {
     /// It does not answer, or not with 200.
     pub async fn eval(&self, request: &Value) -> Result<Value> {
         let answer = client::call(self.admin, Call::json("/api/v1/eval", request)).await?;
-        ensure!(
-            answer.status.is_success(),
-            "eval answered {}: {}",
-            answer.status,
-            answer.text()
-        );
+        ensure!(answer.status.is_success(), "eval answered {}: {}", answer.status, answer.text());
         Ok(answer.json())
     }
 
@@ -169,8 +142,7 @@ impl Merit {
     /// # Errors
     /// The metrics listener does not answer.
     pub async fn metric(&self, name: &str) -> Result<f64> {
-        self.sum(|series| series == name || series.strip_prefix(name).is_some_and(|rest| rest.starts_with('{')))
-            .await
+        self.sum(|series| series == name || series.strip_prefix(name).is_some_and(|rest| rest.starts_with('{'))).await
     }
 
     /// One sample, its name and labels as they are written (`name{label="value"}`); 0 if there is none.
@@ -204,9 +176,8 @@ impl Merit {
         let before = self.document_hash().await?;
         self.replace_document(document)?;
         self.process.signal(Signal::Hup)?;
-        let changed = until("the new document", RELOAD_LIMIT, async || {
-            Ok((self.document_hash().await? != before).then_some(()))
-        });
+        let changed =
+            until("the new document", RELOAD_LIMIT, async || Ok((self.document_hash().await? != before).then_some(())));
         changed.await.with_context(|| self.process.output())
     }
 
@@ -227,9 +198,7 @@ fn read_ports(path: &Path) -> Option<Value> {
 }
 
 fn port(ports: &Value, name: &str) -> Result<SocketAddr> {
-    let text = ports[name]
-        .as_str()
-        .with_context(|| format!("merit's ports lack {name}: {ports}"))?;
+    let text = ports[name].as_str().with_context(|| format!("merit's ports lack {name}: {ports}"))?;
     Ok(text.parse()?)
 }
 
@@ -242,17 +211,9 @@ pub fn binary() -> Result<PathBuf> {
         return Ok(PathBuf::from(named));
     }
     let this = std::env::current_exe()?;
-    let found = this
-        .ancestors()
-        .skip(1)
-        .take(2)
-        .map(|folder| folder.join("merit"))
-        .find(|path| path.is_file());
+    let found = this.ancestors().skip(1).take(2).map(|folder| folder.join("merit")).find(|path| path.is_file());
     let Some(found) = found else {
-        bail!(
-            "no merit binary beside {}: run `cargo build -p server`, or set MERIT_BIN",
-            this.display()
-        );
+        bail!("no merit binary beside {}: run `cargo build -p server`, or set MERIT_BIN", this.display());
     };
     Ok(found)
 }

@@ -59,11 +59,7 @@ impl Process {
             .stderr(out)
             .spawn()
             .with_context(|| format!("cannot start {name}: {}", command.get_program().display()))?;
-        Ok(Self {
-            name: name.to_owned(),
-            child,
-            log,
-        })
+        Ok(Self { name: name.to_owned(), child, log })
     }
 
     /// The process id.
@@ -88,10 +84,7 @@ impl Process {
         };
         let output = self.output();
         let lines: Vec<&str> = output.lines().collect();
-        let tail = lines
-            .get(lines.len().saturating_sub(15)..)
-            .unwrap_or_default()
-            .join("\n");
+        let tail = lines.get(lines.len().saturating_sub(15)..).unwrap_or_default().join("\n");
         bail!("{} ended with {status}:\n{tail}", self.name)
     }
 
@@ -101,10 +94,7 @@ impl Process {
     /// The process is gone.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         let command = format!("kill {} {}", signal.flag(), self.id());
-        let status = Command::new("sh")
-            .args(["-c", &command])
-            .stderr(Stdio::null())
-            .status()?;
+        let status = Command::new("sh").args(["-c", &command]).stderr(Stdio::null()).status()?;
         if !status.success() {
             bail!("{} is not there to get {signal:?}", self.name);
         }

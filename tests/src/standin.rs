@@ -49,11 +49,7 @@ impl Passed {
     /// A header; empty if absent.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
-        self.headers
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
-            .unwrap_or_default()
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str()).unwrap_or_default()
     }
 }
 
@@ -73,10 +69,7 @@ impl StandIn {
         let listener = tokio::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let passed = Arc::default();
-        let service = Service {
-            behaviour,
-            passed: Arc::clone(&passed),
-        };
+        let service = Service { behaviour, passed: Arc::clone(&passed) };
         let service = ExternalProcessorServer::new(service).max_decoding_message_size(usize::MAX);
         let server = tonic::transport::Server::builder()
             .tcp_nodelay(true)
@@ -85,16 +78,9 @@ impl StandIn {
             .add_service(service);
         let mut serving = JoinSet::new();
         serving.spawn(async move {
-            server
-                .serve_with_incoming(TcpListenerStream::new(listener))
-                .await
-                .unwrap_or_default();
+            server.serve_with_incoming(TcpListenerStream::new(listener)).await.unwrap_or_default();
         });
-        Ok(Self {
-            address,
-            passed,
-            _serving: serving,
-        })
+        Ok(Self { address, passed, _serving: serving })
     }
 
     /// Where it listens.
@@ -107,11 +93,7 @@ impl StandIn {
     #[must_use]
     pub fn passed_in(&self, case: &str) -> Vec<Passed> {
         let passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
-        passed
-            .iter()
-            .filter(|passed| passed.header("x-case") == case)
-            .cloned()
-            .collect()
+        passed.iter().filter(|passed| passed.header("x-case") == case).cloned().collect()
     }
 }
 
@@ -131,12 +113,7 @@ impl ExternalProcessor for Service {
         request: Request<Streaming<ProcessingRequest>>,
     ) -> Result<Response<Self::ProcessStream>, Status> {
         let (replies, stream) = mpsc::channel(64);
-        let exchange = Exchange {
-            behaviour: self.behaviour,
-            duplex: false,
-            seen: Passed::default(),
-            replies,
-        };
+        let exchange = Exchange { behaviour: self.behaviour, duplex: false, seen: Passed::default(), replies };
         let passed = Arc::clone(&self.passed);
         let frames = request.into_inner();
         let mut tasks = JoinSet::new();
@@ -240,40 +217,25 @@ impl Exchange {
     }
 
     async fn say(&self, reply: Reply) -> Option<()> {
-        let message = ProcessingResponse {
-            response: Some(reply),
-            ..ProcessingResponse::default()
-        };
+        let message = ProcessingResponse { response: Some(reply), ..ProcessingResponse::default() };
         self.replies.send(Ok(message)).await.ok()
     }
 }
 
 fn echo(body: Vec<u8>, end_of_stream: bool) -> CommonResponse {
-    let piece = StreamedBodyResponse {
-        body,
-        end_of_stream,
-        ..StreamedBodyResponse::default()
-    };
+    let piece = StreamedBodyResponse { body, end_of_stream, ..StreamedBodyResponse::default() };
     CommonResponse {
-        body_mutation: Some(BodyMutation {
-            mutation: Some(Mutation::StreamedResponse(piece)),
-        }),
+        body_mutation: Some(BodyMutation { mutation: Some(Mutation::StreamedResponse(piece)) }),
         ..CommonResponse::default()
     }
 }
 
 fn route_to_large() -> CommonResponse {
-    let header = HeaderValue {
-        key: "x-selected-model".to_owned(),
-        raw_value: b"large".to_vec(),
-        ..HeaderValue::default()
-    };
+    let header =
+        HeaderValue { key: "x-selected-model".to_owned(), raw_value: b"large".to_vec(), ..HeaderValue::default() };
     CommonResponse {
         header_mutation: Some(HeaderMutation {
-            set_headers: vec![HeaderValueOption {
-                header: Some(header),
-                ..HeaderValueOption::default()
-            }],
+            set_headers: vec![HeaderValueOption { header: Some(header), ..HeaderValueOption::default() }],
             ..HeaderMutation::default()
         }),
         clear_route_cache: true,

@@ -67,10 +67,7 @@ impl Seen {
     /// A header as text; empty if absent.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 }
 
@@ -100,18 +97,10 @@ impl Upstream {
         let listener = TcpListener::bind(crate::ports::loopback(port)).await;
         let listener = listener.with_context(|| format!("cannot start backend {name} on port {port}"))?;
         let address = listener.local_addr()?;
-        let state = Arc::new(State {
-            name: name.to_owned(),
-            seen: Mutex::default(),
-            gates: Mutex::default(),
-        });
+        let state = Arc::new(State { name: name.to_owned(), seen: Mutex::default(), gates: Mutex::default() });
         let mut accepting = JoinSet::new();
         accepting.spawn(accept(listener, Arc::clone(&state)));
-        Ok(Self {
-            state,
-            address,
-            _accepting: accepting,
-        })
+        Ok(Self { state, address, _accepting: accepting })
     }
 
     /// Where it listens.
@@ -130,10 +119,7 @@ impl Upstream {
     #[must_use]
     pub fn seen_in(&self, case: &str) -> Vec<Seen> {
         let seen = lock(&self.state.seen);
-        seen.iter()
-            .filter(|seen| seen.header("x-case") == case)
-            .cloned()
-            .collect()
+        seen.iter().filter(|seen| seen.header("x-case") == case).cloned().collect()
     }
 
     /// Forgets what came.
@@ -151,9 +137,7 @@ impl Upstream {
 impl State {
     fn gate(&self, name: &str) -> Gate {
         let mut gates = lock(&self.gates);
-        let gate = gates
-            .entry(name.to_owned())
-            .or_insert_with(|| Gate(Arc::new(Semaphore::new(0))));
+        let gate = gates.entry(name.to_owned()).or_insert_with(|| Gate(Arc::new(Semaphore::new(0))));
         gate.clone()
     }
 }
@@ -177,10 +161,7 @@ async fn serve(stream: TcpStream, state: Arc<State>) {
     let service = service_fn(|request| answer(request, Arc::clone(&state)));
     let builder = auto::Builder::new(TokioExecutor::new());
     // A connection that a peer cuts is an ordinary end here: what came was recorded.
-    builder
-        .serve_connection(TokioIo::new(stream), service)
-        .await
-        .unwrap_or_default();
+    builder.serve_connection(TokioIo::new(stream), service).await.unwrap_or_default();
 }
 
 async fn answer(request: Request<Incoming>, state: Arc<State>) -> io::Result<Response<Body>> {
@@ -252,11 +233,7 @@ impl State {
     }
 
     fn paced(&self, seen: &Seen, events: Vec<String>) -> Body {
-        let gate = seen
-            .headers
-            .get("x-script-gate")
-            .and_then(|name| name.to_str().ok())
-            .map(|name| self.gate(name));
+        let gate = seen.headers.get("x-script-gate").and_then(|name| name.to_str().ok()).map(|name| self.gate(name));
         let delay = script(seen, "x-script-delay-ms").map(|delay| Duration::from_millis(delay.into()));
         let cut = script(seen, "x-script-cut").map(usize::from);
         let paced = stream::iter(events.into_iter().enumerate()).then(move |(index, event)| {

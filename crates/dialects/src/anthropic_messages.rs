@@ -14,11 +14,7 @@ pub(crate) fn read(fields: &Fields<'_>, wrappers: &Wrappers) -> Result<Reading, 
         return Err(Refused::missing("model field is required"));
     }
     let messages = fields.messages()?;
-    let mut reader = Reader {
-        wrappers,
-        turns: Turns::default(),
-        meter: Meter::new(Measure::AsWritten),
-    };
+    let mut reader = Reader { wrappers, turns: Turns::default(), meter: Meter::new(Measure::AsWritten) };
     if let Some(system) = json::present(fields.get("system")) {
         reader.meter.framing(MESSAGE);
         reader.meter.text_bytes("system".len());
@@ -26,9 +22,7 @@ pub(crate) fn read(fields: &Fields<'_>, wrappers: &Wrappers) -> Result<Reading, 
         reader.content(Role::System, system);
     }
     json::elements(messages, |message| reader.message(message));
-    let Reader {
-        mut turns, mut meter, ..
-    } = reader;
+    let Reader { mut turns, mut meter, .. } = reader;
     turns.conversation.tool_definitions = meter.definitions(fields.get("tools"));
     meter.structured(fields.get("tool_choice"));
     meter.reserve(&[fields.get("max_tokens")]);
@@ -40,12 +34,7 @@ pub(crate) fn read(fields: &Fields<'_>, wrappers: &Wrappers) -> Result<Reading, 
             }
         });
     }
-    Ok(Reading {
-        turns,
-        meter,
-        no_messages: json::is_empty_array(messages),
-        reasoning_effort,
-    })
+    Ok(Reading { turns, meter, no_messages: json::is_empty_array(messages), reasoning_effort })
 }
 
 struct Reader<'w> {
@@ -149,11 +138,7 @@ impl Reader<'_> {
         }
         json::elements(content, |block| {
             let kind = Block::read(block).kind.and_then(json::string);
-            if kind.as_deref() == Some("image") {
-                self.meter.image()
-            } else {
-                self.meter.structured(Some(block))
-            }
+            if kind.as_deref() == Some("image") { self.meter.image() } else { self.meter.structured(Some(block)) }
         });
     }
 }

@@ -56,10 +56,7 @@ impl Edits {
     /// replaced by one.
     pub fn set_in(&mut self, request: &Request, outer: &str, name: &str, raw: impl Into<String>) {
         let changes = [(name.to_owned(), Change::Set(raw.into()))];
-        let current = self
-            .current(request, outer)
-            .filter(|raw| Kind::of(raw) == Kind::Object)
-            .unwrap_or("{}");
+        let current = self.current(request, outer).filter(|raw| Kind::of(raw) == Kind::Object).unwrap_or("{}");
         let edited = Object::read(current).splice(&changes);
         self.set(outer, edited);
     }
@@ -74,11 +71,7 @@ impl Edits {
             return;
         }
         let edited = object.splice(&[(name.to_owned(), Change::Remove)]);
-        if Object::read(&edited).is_empty() {
-            self.remove(outer)
-        } else {
-            self.set(outer, edited)
-        }
+        if Object::read(&edited).is_empty() { self.remove(outer) } else { self.set(outer, edited) }
     }
 
     /// Asks a chat backend to report usage at the end of a stream. Nothing to do on the other wires, which always do, nor for a
@@ -134,10 +127,7 @@ impl Edits {
     fn names<'a>(&'a self, request: &'a Request) -> Vec<&'a str> {
         let original = request.members().iter().map(|member| member.name.as_ref());
         let set = self.changes.iter().map(|(name, _)| name.as_str());
-        original
-            .chain(set)
-            .filter(|name| self.current(request, name).is_some())
-            .collect()
+        original.chain(set).filter(|name| self.current(request, name).is_some()).collect()
     }
 }
 

@@ -60,10 +60,7 @@ impl Endpoint {
     pub fn of(method: &str, path: &str) -> Self {
         let path = path.split(['?', '#']).next().unwrap_or_default();
         let path = path.strip_suffix('/').unwrap_or(path);
-        let Some(rest) = path
-            .strip_prefix("/v1")
-            .filter(|rest| rest.is_empty() || rest.starts_with('/'))
-        else {
+        let Some(rest) = path.strip_prefix("/v1").filter(|rest| rest.is_empty() || rest.starts_with('/')) else {
             return Self::Foreign;
         };
         let get = matches!(method, "GET" | "HEAD");
@@ -84,9 +81,7 @@ impl Endpoint {
     fn of_item(path: &str, method: &str) -> Self {
         let get = matches!(method, "GET" | "HEAD");
         if let Some(id) = path.strip_prefix("models/").filter(|id| !id.is_empty()) {
-            let id = percent_encoding::percent_decode_str(id)
-                .decode_utf8_lossy()
-                .into_owned();
+            let id = percent_encoding::percent_decode_str(id).decode_utf8_lossy().into_owned();
             return if get { Self::Model(id) } else { Self::MethodNotAllowed };
         }
         // Stored responses and message batches live where the request that made them went; their paths have no model to route by.

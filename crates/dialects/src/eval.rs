@@ -75,18 +75,9 @@ impl EvalRequest {
         let requested_model = envelope.text("model")?.trim().to_owned();
         let trace = trace_query || envelope.trace()?;
         let given = envelope.text("text")?;
-        let mut prompt = Prompt {
-            metadata,
-            model: requested_model.clone(),
-            ..Prompt::default()
-        };
+        let mut prompt = Prompt { metadata, model: requested_model.clone(), ..Prompt::default() };
         settle(&mut prompt, chat, &given)?;
-        Ok(Self {
-            original_text: prompt.texts.evaluation.clone(),
-            prompt,
-            requested_model,
-            trace,
-        })
+        Ok(Self { original_text: prompt.texts.evaluation.clone(), prompt, requested_model, trace })
     }
 }
 
@@ -97,11 +88,7 @@ fn settle(prompt: &mut Prompt, mut chat: ChatReader<'_>, given: &str) -> Result<
     let turn = turns.user.pop().unwrap_or_default();
     let promoted = turn.is_empty() && turns.image.is_none();
     let mut texts = Texts {
-        evaluation: if promoted {
-            turns.non_user.join(" ").trim().to_owned()
-        } else {
-            turn.clone()
-        },
+        evaluation: if promoted { turns.non_user.join(" ").trim().to_owned() } else { turn.clone() },
         context: context(&turns.non_user, &turn),
         current,
         prior_user: std::mem::take(&mut turns.user),
@@ -130,18 +117,11 @@ fn settle(prompt: &mut Prompt, mut chat: ChatReader<'_>, given: &str) -> Result<
         if given.is_empty() && prompt.metadata.is_empty() {
             return Err(EvalError::Empty);
         }
-        chat.turns.conversation = crate::Conversation {
-            tool_definitions: counters.tool_definitions,
-            ..Default::default()
-        };
+        chat.turns.conversation =
+            crate::Conversation { tool_definitions: counters.tool_definitions, ..Default::default() };
         chat.turns.count(Role::User);
         let trimmed = given.trim().to_owned();
-        texts = Texts {
-            evaluation: trimmed.clone(),
-            context: trimmed,
-            current: given.to_owned(),
-            ..texts
-        };
+        texts = Texts { evaluation: trimmed.clone(), context: trimmed, current: given.to_owned(), ..texts };
         measure_text(&mut chat, given);
     }
     prompt.texts = texts;
@@ -163,12 +143,8 @@ struct Envelope<'a>(Vec<(Cow<'a, str>, &'a str)>);
 impl<'a> Envelope<'a> {
     fn read(text: &'a str) -> Result<Self, EvalError> {
         let mut fields = Vec::new();
-        json::each_member(text, |key, raw| {
-            fields.push((folded_key(&key).into_owned().into(), raw))
-        })
-        .map_err(|error| EvalError::Json {
-            reason: error.to_string(),
-        })?;
+        json::each_member(text, |key, raw| fields.push((folded_key(&key).into_owned().into(), raw)))
+            .map_err(|error| EvalError::Json { reason: error.to_string() })?;
         let envelope = Self(fields);
         for (list, wanted) in [("messages", "array"), ("tools", "array"), ("functions", "array")] {
             envelope.typed(list, Kind::Array, wanted)?;
@@ -178,11 +154,7 @@ impl<'a> Envelope<'a> {
 
     fn get(&self, name: &str) -> Option<&'a str> {
         // A `null` leaves what an earlier duplicate has set, as it sets nothing.
-        self.0
-            .iter()
-            .rev()
-            .find(|(key, raw)| key == name && *raw != "null")
-            .map(|(_, raw)| *raw)
+        self.0.iter().rev().find(|(key, raw)| key == name && *raw != "null").map(|(_, raw)| *raw)
     }
 
     fn typed(&self, field: &'static str, kind: Kind, wanted: &'static str) -> Result<Option<&'a str>, EvalError> {
@@ -190,10 +162,7 @@ impl<'a> Envelope<'a> {
     }
 
     fn text(&self, field: &'static str) -> Result<Cow<'a, str>, EvalError> {
-        Ok(self
-            .typed(field, Kind::String, "string")?
-            .and_then(json::string)
-            .unwrap_or_default())
+        Ok(self.typed(field, Kind::String, "string")?.and_then(json::string).unwrap_or_default())
     }
 
     fn metadata(&self) -> Result<BTreeMap<String, String>, EvalError> {
@@ -201,14 +170,10 @@ impl<'a> Envelope<'a> {
             return Ok(BTreeMap::new());
         };
         metadata::read(raw, metadata::Null::Empty).map_err(|error| match error {
-            metadata::MetadataError::Type { kind, .. } => EvalError::Type {
-                field: "metadata",
-                wanted: "object of strings",
-                got: kind.to_string(),
-            },
-            limit => EvalError::Facts {
-                reason: limit.to_string(),
-            },
+            metadata::MetadataError::Type { kind, .. } => {
+                EvalError::Type { field: "metadata", wanted: "object of strings", got: kind.to_string() }
+            }
+            limit => EvalError::Facts { reason: limit.to_string() },
         })
     }
 
@@ -278,15 +243,7 @@ fn check_message(raw: &str) -> Result<(), EvalError> {
 
 fn require<'a>(field: &'static str, raw: &'a str, kind: Kind, wanted: &'static str) -> Result<&'a str, EvalError> {
     let got = Kind::of(raw);
-    if got == kind {
-        Ok(raw)
-    } else {
-        Err(EvalError::Type {
-            field,
-            wanted,
-            got: got.to_string(),
-        })
-    }
+    if got == kind { Ok(raw) } else { Err(EvalError::Type { field, wanted, got: got.to_string() }) }
 }
 
 /// A key as it is compared: ASCII lowercase, with the two letters that fold into ASCII (long s, Kelvin sign).

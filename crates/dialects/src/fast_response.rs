@@ -115,11 +115,7 @@ impl FastResponse<'_> {
     }
 
     fn message_item(&self, done: bool) -> Value {
-        let content = if done {
-            vec![self.text_part(self.message)]
-        } else {
-            Vec::new()
-        };
+        let content = if done { vec![self.text_part(self.message)] } else { Vec::new() };
         json!({
             "id": format!("msg_fast_{}", self.unix_nanos),
             "type": "message",

@@ -75,9 +75,7 @@ pub(crate) fn string(raw: &str) -> Option<Cow<'_, str>> {
     if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
         return Some(Cow::Borrowed(inner));
     }
-    serde_json::Deserializer::from_str(raw)
-        .deserialize_bytes(TextVisitor)
-        .ok()
+    serde_json::Deserializer::from_str(raw).deserialize_bytes(TextVisitor).ok()
 }
 
 /// The value unless it is absent or `null`.
@@ -87,8 +85,7 @@ pub(crate) fn present(raw: Option<&str>) -> Option<&str> {
 
 /// Whether the value is an array without elements.
 pub(crate) fn is_empty_array(raw: &str) -> bool {
-    raw.strip_prefix('[')
-        .is_some_and(|rest| rest.trim_start().starts_with(']'))
+    raw.strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with(']'))
 }
 
 /// A Rust string as JSON text, quotes included.
@@ -185,9 +182,7 @@ impl<'a> Visitor<'a> for TextVisitor {
     }
 
     fn visit_borrowed_bytes<E: Error>(self, bytes: &'a [u8]) -> Result<Self::Value, E> {
-        std::str::from_utf8(bytes)
-            .map(Cow::Borrowed)
-            .or_else(|_| self.visit_bytes(bytes))
+        std::str::from_utf8(bytes).map(Cow::Borrowed).or_else(|_| self.visit_bytes(bytes))
     }
 
     fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
@@ -215,12 +210,9 @@ mod tests {
     #[test]
     fn members_come_in_order_with_duplicates_and_decoded_keys() {
         let mut seen = Vec::new();
-        each_member(
-            r#" { "a" : [1, 2] , "\u0062":"x","a":null,"\ud800":1 } "#,
-            |key, raw| {
-                seen.push((key.into_owned(), raw));
-            },
-        )
+        each_member(r#" { "a" : [1, 2] , "\u0062":"x","a":null,"\ud800":1 } "#, |key, raw| {
+            seen.push((key.into_owned(), raw));
+        })
         .unwrap();
         let expected = [("a", "[1, 2]"), ("b", "\"x\""), ("a", "null"), ("\u{FFFD}", "1")];
         assert_eq!(seen, expected.map(|(key, raw)| (key.to_owned(), raw)));

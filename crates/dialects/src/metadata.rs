@@ -41,10 +41,7 @@ pub(crate) fn read(raw: &str, null: Null) -> Result<BTreeMap<String, String>, Me
             None if error.is_some() => {}
             None => {
                 let key = key.chars().take(MAX_KEY_BYTES).collect();
-                error = Some(MetadataError::Type {
-                    key,
-                    kind: Kind::of(value),
-                });
+                error = Some(MetadataError::Type { key, kind: Kind::of(value) });
             }
         }
     });
@@ -79,27 +76,12 @@ mod tests {
             (one(129, 1), Err(MetadataError::Key)),
             (one(0, 1), Err(MetadataError::Key)),
             (one(1, 1025), Err(MetadataError::Value)),
-            (
-                r#"{"a":1}"#.to_owned(),
-                Err(MetadataError::Type {
-                    key: "a".to_owned(),
-                    kind: Kind::Number,
-                }),
-            ),
-            (
-                r#"{"a":null}"#.to_owned(),
-                Err(MetadataError::Type {
-                    key: "a".to_owned(),
-                    kind: Kind::Null,
-                }),
-            ),
+            (r#"{"a":1}"#.to_owned(), Err(MetadataError::Type { key: "a".to_owned(), kind: Kind::Number })),
+            (r#"{"a":null}"#.to_owned(), Err(MetadataError::Type { key: "a".to_owned(), kind: Kind::Null })),
         ];
         for (raw, expected) in cases {
             assert_eq!(read(&raw, Null::Refused).map(|map| map.len()), expected, "{raw}");
         }
-        assert_eq!(
-            read(r#"{"a":null}"#, Null::Empty),
-            Ok(BTreeMap::from([("a".to_owned(), String::new())]))
-        );
+        assert_eq!(read(r#"{"a":null}"#, Null::Empty), Ok(BTreeMap::from([("a".to_owned(), String::new())])));
     }
 }

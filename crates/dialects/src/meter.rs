@@ -26,10 +26,7 @@ pub(crate) struct Meter {
 
 impl Meter {
     pub(crate) fn new(measure: Measure) -> Self {
-        Self {
-            facts: TokenFacts::default(),
-            measure,
-        }
+        Self { facts: TokenFacts::default(), measure }
     }
 
     /// A value that should be text: decoded length of a string, raw length of anything else, nothing for `null`.

@@ -91,16 +91,11 @@ fn describe(entry: &ModelEntry, shape: ListShape) -> Value {
             put("routing", json!(entry.routing));
         }
         ListShape::Anthropic => {
-            let created = UNIX_EPOCH
-                .checked_add(Duration::from_secs(entry.created))
-                .unwrap_or(UNIX_EPOCH);
+            let created = UNIX_EPOCH.checked_add(Duration::from_secs(entry.created)).unwrap_or(UNIX_EPOCH);
             put("type", json!("model"));
             put("id", json!(entry.id));
             put("display_name", json!(entry.id));
-            put(
-                "created_at",
-                json!(humantime::format_rfc3339_seconds(created).to_string()),
-            );
+            put("created_at", json!(humantime::format_rfc3339_seconds(created).to_string()));
             if let Some(tokens) = entry.max_model_len {
                 put("max_input_tokens", json!(tokens));
             }

@@ -26,12 +26,7 @@ pub(crate) fn read(fields: &Fields<'_>, wrappers: &Wrappers) -> Result<Reading, 
     let (mut turns, mut meter) = (reader.turns, reader.meter);
     envelope(&mut turns, &mut meter, |name| fields.get(name));
     let reasoning_effort = fields.text("reasoning_effort");
-    Ok(Reading {
-        turns,
-        meter,
-        no_messages,
-        reasoning_effort,
-    })
+    Ok(Reading { turns, meter, no_messages, reasoning_effort })
 }
 
 /// Counts and measures what stands beside the messages: tools, schemas, the output limit.
@@ -59,20 +54,9 @@ pub(crate) struct ChatReader<'w> {
 
 impl<'w> ChatReader<'w> {
     pub(crate) fn new(flavor: Flavor, wrappers: &'w Wrappers) -> Self {
-        let measure = if flavor == Flavor::Eval {
-            Measure::Compacted
-        } else {
-            Measure::AsWritten
-        };
+        let measure = if flavor == Flavor::Eval { Measure::Compacted } else { Measure::AsWritten };
         let (turns, meter) = (Turns::default(), Meter::new(measure));
-        Self {
-            flavor,
-            wrappers,
-            turns,
-            meter,
-            untrimmed: String::new(),
-            has_messages: false,
-        }
+        Self { flavor, wrappers, turns, meter, untrimmed: String::new(), has_messages: false }
     }
 
     /// Reads one element of `messages`.
@@ -91,13 +75,7 @@ impl<'w> ChatReader<'w> {
             Flavor::Eval => Role::named(&folded(&name)),
         };
         let is_result = matches!(folded(&name).as_ref(), "tool" | "function");
-        for field in [
-            message.role,
-            message.name,
-            message.tool_call_id,
-            message.refusal,
-            message.reasoning_content,
-        ] {
+        for field in [message.role, message.name, message.tool_call_id, message.refusal, message.reasoning_content] {
             self.meter.text(field);
         }
         self.turns.count(role);
@@ -105,12 +83,7 @@ impl<'w> ChatReader<'w> {
         if is_result {
             self.meter.framing(TOOL);
         }
-        let content = Content {
-            role,
-            is_result,
-            said: Said::default(),
-            broken: false,
-        };
+        let content = Content { role, is_result, said: Said::default(), broken: false };
         self.content(content, message.content);
     }
 
@@ -215,11 +188,7 @@ impl<'w> ChatReader<'w> {
             },
             _ => self.meter.structured(Some(raw)),
         }
-        let kind = if self.flavor == Flavor::Wire {
-            &name
-        } else {
-            &folded_name
-        };
+        let kind = if self.flavor == Flavor::Wire { &name } else { &folded_name };
         self.images(content, kind, &part);
         let untyped = json::present(part.kind).is_none_or(|raw| Kind::of(raw) == Kind::String);
         content.broken |= !untyped || (text.is_none() && json::present(part.text).is_some());
@@ -228,9 +197,7 @@ impl<'w> ChatReader<'w> {
             Flavor::Eval => matches!(kind.as_ref(), "" | "text" | "input_text"),
         };
         if kept {
-            let text = text
-                .or_else(|| json::present(part.text).map(Cow::Borrowed))
-                .unwrap_or_default();
+            let text = text.or_else(|| json::present(part.text).map(Cow::Borrowed)).unwrap_or_default();
             self.keep_text(content, &text);
         }
     }
@@ -317,11 +284,7 @@ impl<'a> Message<'a> {
     fn read(raw: &'a str, flavor: Flavor) -> Self {
         let mut message = Self::default();
         json::members(raw, |key, value| {
-            let key = if flavor == Flavor::Eval {
-                crate::eval::folded_key(&key)
-            } else {
-                key
-            };
+            let key = if flavor == Flavor::Eval { crate::eval::folded_key(&key) } else { key };
             let field = match key.as_ref() {
                 "role" => &mut message.role,
                 "name" => &mut message.name,
@@ -363,9 +326,5 @@ impl<'a> Part<'a> {
 /// Trimmed and lowercased, borrowed where it is so already.
 pub(crate) fn folded(text: &str) -> Cow<'_, str> {
     let text = text.trim();
-    if text.chars().any(|c| c.is_uppercase()) {
-        Cow::Owned(text.to_lowercase())
-    } else {
-        Cow::Borrowed(text)
-    }
+    if text.chars().any(|c| c.is_uppercase()) { Cow::Owned(text.to_lowercase()) } else { Cow::Borrowed(text) }
 }

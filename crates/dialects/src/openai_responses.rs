@@ -11,12 +11,8 @@ use crate::wrappers::Wrappers;
 
 /// Reads a Responses request's fields. `input` may be absent (a stored prompt or conversation supplies it).
 pub(crate) fn read(fields: &Fields<'_>, wrappers: &Wrappers) -> Result<Reading, Refused> {
-    let mut reader = Reader {
-        wrappers,
-        turns: Turns::default(),
-        meter: Meter::new(Measure::AsWritten),
-        calling: false,
-    };
+    let mut reader =
+        Reader { wrappers, turns: Turns::default(), meter: Meter::new(Measure::AsWritten), calling: false };
     if let Some(instructions) = json::present(fields.get("instructions")) {
         reader.message(Some(r#""system""#), Some(instructions));
     }
@@ -29,9 +25,7 @@ pub(crate) fn read(fields: &Fields<'_>, wrappers: &Wrappers) -> Result<Reading, 
             return Err(Refused::wrong("input field must be a string or an array"));
         }
     }
-    let Reader {
-        mut turns, mut meter, ..
-    } = reader;
+    let Reader { mut turns, mut meter, .. } = reader;
     turns.conversation.tool_definitions = meter.definitions(fields.get("tools"));
     meter.structured(fields.get("tool_choice"));
     meter.structured(fields.get("text"));
@@ -45,12 +39,7 @@ pub(crate) fn read(fields: &Fields<'_>, wrappers: &Wrappers) -> Result<Reading, 
         });
     }
     let no_messages = input.is_none_or(json::is_empty_array) && turns.conversation.system == 0;
-    Ok(Reading {
-        turns,
-        meter,
-        no_messages,
-        reasoning_effort,
-    })
+    Ok(Reading { turns, meter, no_messages, reasoning_effort })
 }
 
 struct Reader<'w> {
@@ -141,10 +130,7 @@ impl Reader<'_> {
                 self.meter.image();
                 if role == Role::User {
                     self.turns.conversation.images += 1;
-                    let url = part
-                        .image_url
-                        .and_then(json::string)
-                        .filter(|url| inline_image(url).is_some());
+                    let url = part.image_url.and_then(json::string).filter(|url| inline_image(url).is_some());
                     said.image = said.image.take().or(url.map(Cow::into_owned));
                 }
             }

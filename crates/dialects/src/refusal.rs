@@ -39,11 +39,7 @@ impl Refusal<'_> {
             }
             _ => {
                 // The reference says `invalid_request_error` for everything but rate limits, 5xx included.
-                let kind = if self.status == 429 {
-                    "rate_limit_error"
-                } else {
-                    "invalid_request_error"
-                };
+                let kind = if self.status == 429 { "rate_limit_error" } else { "invalid_request_error" };
                 let code = self.code.map_or_else(|| json!(self.status), |code| json!(code));
                 json!({"error": {"message": self.message, "type": kind, "code": code}})
             }
@@ -55,16 +51,7 @@ impl Refusal<'_> {
 /// Content type and body of an error, see [`Refusal`].
 #[must_use]
 pub fn error_body(dialect: Option<Dialect>, status: u16, message: &str, code: Option<&str>) -> (&'static str, Bytes) {
-    (
-        CONTENT_TYPE,
-        Refusal {
-            status,
-            message,
-            code,
-            request_id: None,
-        }
-        .body(dialect),
-    )
+    (CONTENT_TYPE, Refusal { status, message, code, request_id: None }.body(dialect))
 }
 
 /// Whether the same request can never succeed, so that the answer should carry `x-should-retry: false`: SDKs obey it before they
@@ -104,30 +91,16 @@ mod tests {
             (openai, 404, None, is("invalid_request_error", "404")),
             (None, 500, None, is("invalid_request_error", "500")),
             (openai, 429, None, is("rate_limit_error", "429")),
-            (
-                openai,
-                400,
-                overflow,
-                is("invalid_request_error", "\"context_length_exceeded\""),
-            ),
+            (openai, 400, overflow, is("invalid_request_error", "\"context_length_exceeded\"")),
             (anthropic, 400, None, says("invalid_request_error")),
             (anthropic, 413, None, says("request_too_large")),
             (anthropic, 503, None, says("overloaded_error")),
             (anthropic, 500, None, says("api_error")),
         ];
         for (dialect, status, code, expected) in cases {
-            assert_eq!(
-                error_body(dialect, status, "m", code).1,
-                expected,
-                "{dialect:?} {status}"
-            );
+            assert_eq!(error_body(dialect, status, "m", code).1, expected, "{dialect:?} {status}");
         }
-        let refusal = Refusal {
-            status: 403,
-            message: "m",
-            code: None,
-            request_id: Some("req_1"),
-        };
+        let refusal = Refusal { status: 403, message: "m", code: None, request_id: Some("req_1") };
         let expected = r#"{"type":"error","error":{"type":"permission_error","message":"m"},"request_id":"req_1"}"#;
         assert_eq!(refusal.body(anthropic), expected);
     }

@@ -54,12 +54,7 @@ impl Request {
         };
         let prompt = reading.into_prompt(&fields)?;
         let members = fields.spans(text);
-        Ok(Self {
-            dialect,
-            body,
-            members,
-            prompt,
-        })
+        Ok(Self { dialect, body, members, prompt })
     }
 
     /// The wire it came by.
@@ -132,11 +127,7 @@ pub enum RefusedKind {
 
 impl Refused {
     fn new(kind: RefusedKind, message: impl Into<String>) -> Self {
-        Self {
-            status: 400,
-            message: message.into(),
-            kind,
-        }
+        Self { status: 400, message: message.into(), kind }
     }
 
     fn malformed() -> Self {
@@ -152,10 +143,7 @@ impl Refused {
     }
 
     fn wrong_type(field: &str, wanted: &str, raw: &str) -> Self {
-        Self::wrong(format!(
-            "invalid request body: field {field} must be {wanted}, got {}",
-            Kind::of(raw)
-        ))
+        Self::wrong(format!("invalid request body: field {field} must be {wanted}, got {}", Kind::of(raw)))
     }
 }
 
@@ -191,21 +179,12 @@ impl<'a> Fields<'a> {
 
     /// The `messages` array.
     pub(crate) fn messages(&self) -> Result<&'a str, Refused> {
-        let raw = self
-            .get("messages")
-            .ok_or_else(|| Refused::missing("messages field is required"))?;
-        if Kind::of(raw) == Kind::Array {
-            Ok(raw)
-        } else {
-            Err(Refused::wrong("messages field must be an array"))
-        }
+        let raw = self.get("messages").ok_or_else(|| Refused::missing("messages field is required"))?;
+        if Kind::of(raw) == Kind::Array { Ok(raw) } else { Err(Refused::wrong("messages field must be an array")) }
     }
 
     fn spans(&self, text: &str) -> Vec<Member> {
-        let spans = self.0.iter().map(|(name, raw)| Member {
-            name: name.as_ref().into(),
-            value: span(text, raw),
-        });
+        let spans = self.0.iter().map(|(name, raw)| Member { name: name.as_ref().into(), value: span(text, raw) });
         spans.collect()
     }
 }
@@ -229,9 +208,7 @@ impl Reading {
         let raw = fields
             .get("model")
             .ok_or_else(|| Refused::missing("invalid request body: missing required field: model"))?;
-        let model = json::string(raw)
-            .ok_or_else(|| Refused::wrong_type("model", "string", raw))?
-            .into_owned();
+        let model = json::string(raw).ok_or_else(|| Refused::wrong_type("model", "string", raw))?.into_owned();
         // Clients that serialise their options whole send `null` for what was not set.
         let stream = match json::present(fields.get("stream")) {
             None | Some("false") => false,

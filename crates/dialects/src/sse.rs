@@ -136,10 +136,7 @@ impl SseReader {
         if std::mem::take(&mut self.oversized) {
             self.dropped += 1;
         } else if self.has_data {
-            sink(Event {
-                name: &self.name,
-                data: &self.data,
-            });
+            sink(Event { name: &self.name, data: &self.data });
         }
         self.has_data = false;
         self.name.clear();

@@ -81,11 +81,7 @@ impl Turns {
     /// The texts as the wire defines them: the last user text is the turn.
     pub(crate) fn into_texts(mut self) -> Texts {
         let current = self.user.pop().unwrap_or_default();
-        let evaluation = if current.is_empty() {
-            self.non_user.join(" ")
-        } else {
-            current.clone()
-        };
+        let evaluation = if current.is_empty() { self.non_user.join(" ") } else { current.clone() };
         Texts {
             context: context(&self.non_user, &current),
             evaluation,
@@ -101,11 +97,7 @@ impl Turns {
 /// `C`: all non-user texts and the user's turn, joined by one space.
 pub(crate) fn context(non_user: &[String], turn: &str) -> String {
     let mut context = String::with_capacity(non_user.iter().map(|text| text.len() + 1).sum::<usize>() + turn.len());
-    for text in non_user
-        .iter()
-        .map(String::as_str)
-        .chain((!turn.is_empty()).then_some(turn))
-    {
+    for text in non_user.iter().map(String::as_str).chain((!turn.is_empty()).then_some(turn)) {
         if !context.is_empty() {
             context.push(' ');
         }
@@ -141,10 +133,7 @@ const IMAGE_TYPES: [&str; 5] = ["image/png", "image/jpeg", "image/jpg", "image/g
 /// Splits an acceptable `data:` URI of a base64 image into its prefix (`data:image/png;base64,`) and its payload.
 pub(crate) fn inline_image(uri: &str) -> Option<(&str, &str)> {
     let (prefix, payload) = uri.split_at_checked(uri.find(',')? + 1)?;
-    let rest = prefix
-        .split_at_checked("data:".len())
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("data:"))?
-        .1;
+    let rest = prefix.split_at_checked("data:".len()).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("data:"))?.1;
     let (kind, marker) = rest.split_once(';')?;
     let known = IMAGE_TYPES.iter().any(|known| known.eq_ignore_ascii_case(kind));
     (known && marker.eq_ignore_ascii_case("base64,") && !payload.is_empty()).then_some((prefix, payload))

@@ -66,11 +66,7 @@ impl BodyKind {
     #[must_use]
     pub fn of(content_type: &str) -> Self {
         let kind = content_type.split(';').next().unwrap_or_default().trim();
-        if kind.eq_ignore_ascii_case(crate::sse::CONTENT_TYPE) {
-            Self::EventStream
-        } else {
-            Self::Json
-        }
+        if kind.eq_ignore_ascii_case(crate::sse::CONTENT_TYPE) { Self::EventStream } else { Self::Json }
     }
 }
 
@@ -95,10 +91,7 @@ impl UsageReader {
             BodyKind::Json => Source::Json(Vec::new()),
             BodyKind::EventStream => Source::Events(SseReader::new()),
         };
-        Self {
-            source,
-            fold: events::Fold::new(dialect),
-        }
+        Self { source, fold: events::Fold::new(dialect) }
     }
 
     /// Reads a chunk.

@@ -59,18 +59,14 @@ impl Wrappers {
         }
         let mut all = String::new();
         for pattern in patterns.iter().map(AsRef::as_ref) {
-            compile(pattern).map_err(|source| WrapperError {
-                pattern: pattern.to_owned(),
-                source: Box::new(source),
-            })?;
+            compile(pattern)
+                .map_err(|source| WrapperError { pattern: pattern.to_owned(), source: Box::new(source) })?;
             all.push_str(if all.is_empty() { "(?:" } else { "|(?:" });
             all.push_str(pattern);
             all.push(')');
         }
-        let piece = compile(&format!(r"\A(?:{all})")).map_err(|source| WrapperError {
-            pattern: String::new(),
-            source: Box::new(source),
-        })?;
+        let piece = compile(&format!(r"\A(?:{all})"))
+            .map_err(|source| WrapperError { pattern: String::new(), source: Box::new(source) })?;
         Ok(Self { piece: Some(piece) })
     }
 
@@ -109,10 +105,7 @@ impl Default for Wrappers {
 }
 
 fn compile(pattern: &str) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(pattern)
-        .dot_matches_new_line(true)
-        .size_limit(SIZE_LIMIT)
-        .build()
+    RegexBuilder::new(pattern).dot_matches_new_line(true).size_limit(SIZE_LIMIT).build()
 }
 
 #[cfg(test)]
@@ -123,26 +116,14 @@ mod tests {
     fn the_default_patterns_cover_what_agents_add_and_nothing_else() {
         let cases = [
             ("<system-reminder>\nToday is Monday.\n</system-reminder>", true),
-            (
-                "  <system-reminder>a</system-reminder>\n\n<system-reminder>b</system-reminder>\n",
-                true,
-            ),
-            (
-                "<system-reminder>a</system-reminder> fix it <system-reminder>b</system-reminder>",
-                false,
-            ),
+            ("  <system-reminder>a</system-reminder>\n\n<system-reminder>b</system-reminder>\n", true),
+            ("<system-reminder>a</system-reminder> fix it <system-reminder>b</system-reminder>", false),
             ("<system-reminder>a</system-reminder>\nfix it", false),
             ("<environment_context>\n  <cwd>/x</cwd>\n</environment_context>", true),
             ("<skills_instructions>use them</skills_instructions>", true),
             ("<user_instructions>be brief</user_instructions>", true),
-            (
-                "Continue from the tool evidence. Failed tool results are diagnostic evidence: …",
-                true,
-            ),
-            (
-                "Continue the same Elephant Agent turn using the role-preserved tool result messages above.",
-                true,
-            ),
+            ("Continue from the tool evidence. Failed tool results are diagnostic evidence: …", true),
+            ("Continue the same Elephant Agent turn using the role-preserved tool result messages above.", true),
             ("<context.compaction.request>\nSummarise", true),
             ("What does <environment_context> mean?", false),
             ("<p>my page</p>", false),
@@ -163,9 +144,6 @@ mod tests {
             let error = Wrappers::new(&["fine", bad]).unwrap_err();
             assert_eq!(error.pattern, bad);
         }
-        assert!(
-            !Wrappers::new(&["x*"]).unwrap().cover("y"),
-            "an empty match covers nothing"
-        );
+        assert!(!Wrappers::new(&["x*"]).unwrap().cover("y"), "an empty match covers nothing");
     }
 }

@@ -26,21 +26,14 @@ pub(crate) struct Lease {
 
 impl Lease {
     pub(crate) fn empty(budget: &Arc<Budget>) -> Self {
-        Self {
-            budget: Arc::clone(budget),
-            bytes: 0,
-        }
+        Self { budget: Arc::clone(budget), bytes: 0 }
     }
 
     fn grow(&mut self, bytes: usize, total: usize) -> Result<(), Fault> {
         let before = self.budget.used.fetch_add(bytes, Relaxed);
         self.bytes += bytes;
         // Grown first, so that the drop after a refusal gives back exactly what was taken.
-        if before.saturating_add(bytes) > total {
-            Err(Fault::Overloaded)
-        } else {
-            Ok(())
-        }
+        if before.saturating_add(bytes) > total { Err(Fault::Overloaded) } else { Ok(()) }
     }
 }
 
@@ -73,12 +66,7 @@ impl Collector {
     pub(crate) fn begin(lease: Lease, limits: Limits, announced: Option<usize>) -> Result<Self, Fault> {
         match announced {
             Some(length) if length > limits.own => Err(Fault::BodyTooLarge { limit: limits.own }),
-            _ => Ok(Self {
-                bytes: Vec::new(),
-                lease,
-                limits,
-                announced,
-            }),
+            _ => Ok(Self { bytes: Vec::new(), lease, limits, announced }),
         }
     }
 
@@ -134,31 +122,19 @@ mod tests {
     fn limits_hold() {
         let limits = Limits { own: 6, total: 8 };
         let too_large = Err(Fault::BodyTooLarge { limit: 6 });
-        assert_eq!(
-            collect(&[b"abc", b"", b"def"], limits, None),
-            Ok(Bytes::from_static(b"abcdef"))
-        );
-        assert_eq!(
-            collect(&[b"abc", b"def"], limits, Some(6)),
-            Ok(Bytes::from_static(b"abcdef"))
-        );
+        assert_eq!(collect(&[b"abc", b"", b"def"], limits, None), Ok(Bytes::from_static(b"abcdef")));
+        assert_eq!(collect(&[b"abc", b"def"], limits, Some(6)), Ok(Bytes::from_static(b"abcdef")));
         assert_eq!(collect(&[], limits, Some(0)), Ok(Bytes::new()));
         assert_eq!(collect(&[b"abc", b"defg"], limits, None), too_large);
         assert_eq!(collect(&[], limits, Some(7)), too_large);
-        assert_eq!(
-            collect(&[b"abc"], Limits { own: 6, total: 2 }, None),
-            Err(Fault::Overloaded)
-        );
+        assert_eq!(collect(&[b"abc"], Limits { own: 6, total: 2 }, None), Err(Fault::Overloaded));
     }
 
     #[test]
     fn a_lying_content_length_changes_nothing() {
         let limits = Limits { own: 64, total: 64 };
         for announced in [Some(0), Some(1), Some(64), None] {
-            assert_eq!(
-                collect(&[b"ab", b"cd", b"ef"], limits, announced),
-                Ok(Bytes::from_static(b"abcdef"))
-            );
+            assert_eq!(collect(&[b"ab", b"cd", b"ef"], limits, announced), Ok(Bytes::from_static(b"abcdef")));
         }
     }
 }

@@ -46,11 +46,7 @@ impl FakeEnvoy {
     #[must_use]
     pub fn over(channel: Channel) -> Self {
         let client = ExternalProcessorClient::new(channel);
-        Self {
-            client: client
-                .max_decoding_message_size(usize::MAX)
-                .max_encoding_message_size(usize::MAX),
-        }
+        Self { client: client.max_decoding_message_size(usize::MAX).max_encoding_message_size(usize::MAX) }
     }
 
     /// Sends one request, and its response where it has one, to the end.
@@ -105,12 +101,9 @@ impl FakeRequest {
     #[must_use]
     pub fn post(path: &str, body: impl Into<Bytes>) -> Self {
         let body = body.into();
-        Self {
-            body: body.clone(),
-            ..Self::bare("POST", path)
-        }
-        .header("content-type", "application/json")
-        .header("content-length", &body.len().to_string())
+        Self { body: body.clone(), ..Self::bare("POST", path) }
+            .header("content-type", "application/json")
+            .header("content-length", &body.len().to_string())
     }
 
     /// A `GET`.
@@ -122,8 +115,7 @@ impl FakeRequest {
     /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers
-            .push((name.to_owned(), Bytes::copy_from_slice(value.as_bytes())));
+        self.headers.push((name.to_owned(), Bytes::copy_from_slice(value.as_bytes())));
         self
     }
 
@@ -166,11 +158,7 @@ impl FakeResponse {
     #[must_use]
     pub fn ok<const N: usize>(chunks: [&'static str; N]) -> Self {
         let headers = vec![(":status".to_owned(), Bytes::from_static(b"200"))];
-        Self {
-            headers,
-            chunks: chunks.map(Bytes::from).to_vec(),
-            trailers: false,
-        }
+        Self { headers, chunks: chunks.map(Bytes::from).to_vec(), trailers: false }
     }
 }
 

@@ -68,13 +68,8 @@ pub enum Fault {
 
 impl Fault {
     /// Every name that [`Fault::name`] gives, in the order of the variants.
-    pub const NAMES: [&str; 5] = [
-        "body_too_large",
-        "overloaded",
-        "deadline_exceeded",
-        "truncated_body",
-        "unsupported_body_mode",
-    ];
+    pub const NAMES: [&str; 5] =
+        ["body_too_large", "overloaded", "deadline_exceeded", "truncated_body", "unsupported_body_mode"];
 
     /// A stable name for metric labels.
     #[must_use]

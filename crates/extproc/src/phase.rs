@@ -20,12 +20,7 @@ impl Modes {
         let assumed = options.assume_mode.unwrap_or(BodyMode::Buffered);
         // Every mode but full duplex takes the same reply to a response body, so any of them may be assumed.
         let (request, response) = modes.unwrap_or((assumed, BodyMode::Streamed));
-        Self {
-            request,
-            response,
-            declared: modes.is_some(),
-            observing,
-        }
+        Self { request, response, declared: modes.is_some(), observing }
     }
 
     /// Whether the whole request body can be had before the request goes on.
@@ -60,10 +55,7 @@ enum Place {
 
 impl Order {
     pub(crate) fn new() -> Self {
-        Self {
-            request: Place::Start,
-            response: Place::Start,
-        }
+        Self { request: Place::Start, response: Place::Start }
     }
 
     /// Whether nothing has come yet.
@@ -73,10 +65,7 @@ impl Order {
 
     /// Takes note of a frame, or says why it may not come now.
     pub(crate) fn admit(&mut self, frame: &Frame, modes: Modes) -> Result<(), OrderError> {
-        let illegal = OrderError::Unexpected {
-            came: frame.name(),
-            expected: self.expected(frame),
-        };
+        let illegal = OrderError::Unexpected { came: frame.name(), expected: self.expected(frame) };
         match frame {
             Frame::RequestHeaders(head) => {
                 let next = if head.end_of_stream { Place::End } else { Place::Head };

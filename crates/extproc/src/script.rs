@@ -33,16 +33,8 @@ pub(crate) struct Script {
 
 impl Script {
     pub(crate) fn new(head: Act, body: Act) -> Self {
-        let edits = BodyReply {
-            headers: vec![set("x-ok", "1")],
-            ..BodyReply::default()
-        };
-        Self {
-            head,
-            body,
-            response: Act::Forward(edits),
-            log: Arc::default(),
-        }
+        let edits = BodyReply { headers: vec![set("x-ok", "1")], ..BodyReply::default() };
+        Self { head, body, response: Act::Forward(edits), log: Arc::default() }
     }
 
     /// Reads the body, then acts.
@@ -110,10 +102,7 @@ impl Exchange for Script {
             Act::Forward(reply) => BodyStep::Forward(reply),
             Act::Reverse => {
                 let reversed = body.iter().rev().copied().collect::<Vec<u8>>();
-                BodyStep::Forward(BodyReply {
-                    body: Some(reversed.into()),
-                    ..route(None, ResponseInterest::Body)
-                })
+                BodyStep::Forward(BodyReply { body: Some(reversed.into()), ..route(None, ResponseInterest::Body) })
             }
             Act::Respond(answer) => BodyStep::Respond(answer),
             Act::Hang => pending().await,

@@ -18,12 +18,7 @@ use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status, Streaming};
 
 /// The names under which Envoy, Kubernetes and gRPC tools ask for the health of the service.
-pub const HEALTH_SERVICES: [&str; 4] = [
-    "",
-    "liveness",
-    "readiness",
-    "envoy.service.ext_proc.v3.ExternalProcessor",
-];
+pub const HEALTH_SERVICES: [&str; 4] = ["", "liveness", "readiness", "envoy.service.ext_proc.v3.ExternalProcessor"];
 
 /// A service that asks `exchanges` what to do with each HTTP request. Takes [`Options`](crate::Options), or
 /// [`Settings::dynamic`] where they may change.
@@ -34,11 +29,7 @@ pub fn service(exchanges: Arc<dyn Exchanges>, settings: impl Into<Settings>) -> 
         counters: Arc::new(Counters::default()),
         stop: CancellationToken::new(),
     };
-    Processor {
-        shared: Arc::new(shared),
-        settings: settings.into(),
-        tracker: TaskTracker::new(),
-    }
+    Processor { shared: Arc::new(shared), settings: settings.into(), tracker: TaskTracker::new() }
 }
 
 /// The external processor. Clones share everything.
@@ -54,12 +45,7 @@ impl Processor {
     #[must_use]
     pub fn server(&self) -> ExternalProcessorServer<Self> {
         // Room above the body limit, so that a body somewhat too large is read and refused in the client's own words.
-        let largest = self
-            .settings
-            .current()
-            .body_limit
-            .saturating_mul(2)
-            .saturating_add(1 << 20);
+        let largest = self.settings.current().body_limit.saturating_mul(2).saturating_add(1 << 20);
         ExternalProcessorServer::new(self.clone())
             .max_decoding_message_size(largest)
             .max_encoding_message_size(usize::MAX)
@@ -68,10 +54,7 @@ impl Processor {
     /// The open streams.
     #[must_use]
     pub fn streams(&self) -> Streams {
-        Streams {
-            tracker: self.tracker.clone(),
-            shared: Arc::clone(&self.shared),
-        }
+        Streams { tracker: self.tracker.clone(), shared: Arc::clone(&self.shared) }
     }
 
     /// What happened so far.
@@ -93,23 +76,14 @@ impl ExternalProcessor for Processor {
         let options = self.settings.current();
         let token = Some(self.tracker.token());
         let overloaded = self.tracker.len() > options.max_streams;
-        let admission = Admission {
-            options,
-            overloaded,
-            token,
-        };
-        Ok(Response::new(
-            replies(request.into_inner(), Arc::clone(&self.shared), admission).boxed(),
-        ))
+        let admission = Admission { options, overloaded, token };
+        Ok(Response::new(replies(request.into_inner(), Arc::clone(&self.shared), admission).boxed()))
     }
 }
 
 impl fmt::Debug for Processor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Processor")
-            .field("settings", &self.settings)
-            .field("open", &self.tracker.len())
-            .finish()
+        f.debug_struct("Processor").field("settings", &self.settings).field("open", &self.tracker.len()).finish()
     }
 }
 
@@ -148,10 +122,7 @@ impl Streams {
 
 impl fmt::Debug for Streams {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Streams")
-            .field("open", &self.open())
-            .field("buffered", &self.buffered())
-            .finish()
+        f.debug_struct("Streams").field("open", &self.open()).field("buffered", &self.buffered()).finish()
     }
 }
 

@@ -91,12 +91,7 @@ where
     S: Stream<Item = Result<ProcessingRequest, Status>> + Send + Unpin,
 {
     fn new(frames: S, shared: Arc<Shared>, admission: Admission) -> Self {
-        let modes = Modes {
-            request: BodyMode::None,
-            response: BodyMode::None,
-            declared: false,
-            observing: false,
-        };
+        let modes = Modes { request: BodyMode::None, response: BodyMode::None, declared: false, observing: false };
         Self {
             frames,
             shared,
@@ -202,9 +197,7 @@ where
             return self.frames_ended();
         }
         if status.code() == Code::OutOfRange && self.undecided() {
-            return self.fault(Fault::BodyTooLarge {
-                limit: self.admission.options.body_limit,
-            });
+            return self.fault(Fault::BodyTooLarge { limit: self.admission.options.body_limit });
         }
         self.shared.counters.protocol_errors.add();
         self.fail(OrderError::Undecodable(status).into());
@@ -233,9 +226,7 @@ where
         let options = &self.admission.options;
         let streamed = options.streamed_immediate && self.modes.request == BodyMode::FullDuplex;
         if streamed && options.peer == Peer::Envoy && answer.body.len() > 1 {
-            reply::immediate_pieces(answer)
-                .into_iter()
-                .for_each(|piece| self.outbox.push(piece));
+            reply::immediate_pieces(answer).into_iter().for_each(|piece| self.outbox.push(piece));
         } else {
             self.outbox.push(reply::immediate(answer));
         }

@@ -50,10 +50,7 @@ impl Decisions {
         keys: &mut Keys,
         declared: &Declared,
     ) -> Result<Self, Vec<Problem>> {
-        let mut built = Self {
-            strategy,
-            ..Self::default()
-        };
+        let mut built = Self { strategy, ..Self::default() };
         let mut problems = Vec::new();
         let mut seen = HashSet::new();
         for (index, decision) in decisions.iter().enumerate() {
@@ -68,10 +65,7 @@ impl Decisions {
                 Some(tree) if !rule::is_blank(tree) => match built.rules.compile(tree, keys, declared) {
                     Ok(root) => Some(root),
                     Err(too_deep) => {
-                        problems.push(Problem {
-                            path: format!("{path}.rules"),
-                            message: too_deep.to_string(),
-                        });
+                        problems.push(Problem { path: format!("{path}.rules"), message: too_deep.to_string() });
                         continue;
                     }
                 },
@@ -144,10 +138,7 @@ impl Decisions {
     /// Every leaf of a decision's tree, depth first, leaves below NOT included: its family and its name as written.
     /// Leaves of unknown type are passed over.
     pub fn leaves(&self, index: usize) -> impl Iterator<Item = (Kind, &str)> {
-        self.decisions[index]
-            .root
-            .into_iter()
-            .flat_map(|root| self.rules.leaves(root))
+        self.decisions[index].root.into_iter().flat_map(|root| self.rules.leaves(root))
     }
 
     /// The name of a decision.

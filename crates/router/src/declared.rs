@@ -38,9 +38,6 @@ impl Declared {
     /// The categories of the domain of exactly this name; empty if there is none.
     #[must_use]
     pub fn categories(&self, domain: &str) -> &[String] {
-        self.categories
-            .iter()
-            .find(|(name, _)| name == domain)
-            .map_or(&[], |(_, categories)| categories)
+        self.categories.iter().find(|(name, _)| name == domain).map_or(&[], |(_, categories)| categories)
     }
 }

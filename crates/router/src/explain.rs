@@ -115,24 +115,16 @@ impl<'a> EvalAnswer<'a> {
             requested_model: view.requested_model,
             recipe: view.recipe,
             decision_result: DecisionResult::new(view, name),
-            eval_trace: if view.trace {
-                view.decisions.trace(view.report)
-            } else {
-                Vec::new()
-            },
+            eval_trace: if view.trace { view.decisions.trace(view.report) } else { Vec::new() },
             recommended_models: model_refs.iter().map(|model_ref| model_ref.model.as_str()).collect(),
-            preview: view.winner.map_or_else(Preview::default, |winner| {
-                Preview::new(&winner.algorithm, winner.candidates)
-            }),
+            preview: view
+                .winner
+                .map_or_else(Preview::default, |winner| Preview::new(&winner.algorithm, winner.candidates)),
             routing_decision: if model_refs.is_empty() { "" } else { name },
             metrics: Metrics::new(view.report),
             signal_confidences: numbers(view.keys, |key| view.report.confidence(key)),
             signal_values: numbers(view.keys, |key| view.report.value(key)),
-            signal_errors: view
-                .report
-                .errors()
-                .map(|(key, error)| (written(view.keys, key), error))
-                .collect(),
+            signal_errors: view.report.errors().map(|(key, error)| (written(view.keys, key), error)).collect(),
         }
     }
 }

@@ -109,10 +109,7 @@ impl Settings {
             if configured.is_empty() { usual.to_owned() } else { configured.to_ascii_lowercase() }
         };
         let wrappers = Wrappers::new(&server.wrapper_patterns).map_err(|error| {
-            problems.push(Problem {
-                path: "global.server.wrapper_patterns".to_owned(),
-                message: error.to_string(),
-            });
+            problems.push(Problem { path: "global.server.wrapper_patterns".to_owned(), message: error.to_string() });
         });
         let router = &document.global.router;
         Some(Self {

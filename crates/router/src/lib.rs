@@ -14,8 +14,8 @@ pub mod config;
 pub mod report;
 pub mod signals;
 
-pub mod declared;
 pub mod decision;
+pub mod declared;
 pub mod projection;
 pub mod used;
 

@@ -197,9 +197,7 @@ impl Recipe {
     pub fn decide(&self, report: &SignalReport, only: Option<&str>) -> Option<Decided> {
         match only {
             None => self.decisions.decide(report),
-            Some(algorithm) => {
-                self.decisions.decide_among(report, |index| self.routes[index].algorithm == algorithm)
-            }
+            Some(algorithm) => self.decisions.decide_among(report, |index| self.routes[index].algorithm == algorithm),
         }
     }
 }
@@ -244,4 +242,3 @@ impl Model {
 fn unavailable(model: &str) -> Refusal {
     Refusal { status: 400, message: format!("model \"{model}\" is not available") }
 }
-

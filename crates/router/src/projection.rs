@@ -83,10 +83,7 @@ impl Projections {
 
     /// As [`partition`](Self::partition), with the contenders and the winner of each.
     pub fn partition_traced<'a>(&'a self, keys: &'a Keys, report: &mut SignalReport) -> Vec<PartitionTrace<'a>> {
-        self.partitions
-            .iter()
-            .map(|partition| partition.apply_traced(keys, report))
-            .collect()
+        self.partitions.iter().map(|partition| partition.apply_traced(keys, report)).collect()
     }
 
     /// Computes scores and emits what they map to.
@@ -109,17 +106,12 @@ impl Projections {
         report: &SignalReport,
         partitions: Vec<PartitionTrace<'a>>,
     ) -> ProjectionTrace<'a> {
-        let mut trace = ProjectionTrace {
-            partitions,
-            ..ProjectionTrace::default()
-        };
+        let mut trace = ProjectionTrace { partitions, ..ProjectionTrace::default() };
         let mut computed = Scores::default();
         for (score, mappings) in &self.scores {
             let traced = score.trace(report, &computed);
             computed.push(score.index, traced.score);
-            trace
-                .mappings
-                .extend(mappings.iter().map(|mapping| mapping.trace(traced.score, keys)));
+            trace.mappings.extend(mappings.iter().map(|mapping| mapping.trace(traced.score, keys)));
             trace.scores.push(traced);
         }
         trace
@@ -135,19 +127,14 @@ pub fn keep_top(report: &mut SignalReport, keys: &Keys, family: Kind, top_k: i64
         ..0 => 1,
         _ => usize::try_from(top_k).unwrap_or(usize::MAX),
     };
-    let mut ranked: Vec<(Key, Option<f64>)> = report
-        .matches()
-        .filter(|&key| keys.kind(key) == family)
-        .map(|key| (key, report.confidence(key)))
-        .collect();
+    let mut ranked: Vec<(Key, Option<f64>)> =
+        report.matches().filter(|&key| keys.kind(key) == family).map(|key| (key, report.confidence(key))).collect();
     if ranked.len() <= top_k {
         return;
     }
     ranked.sort_by(|(left, left_confidence), (right, right_confidence)| {
         let (left_confidence, right_confidence) = (left_confidence.unwrap_or(0.0), right_confidence.unwrap_or(0.0));
-        right_confidence
-            .total_cmp(&left_confidence)
-            .then_with(|| keys.name(*left).cmp(keys.name(*right)))
+        right_confidence.total_cmp(&left_confidence).then_with(|| keys.name(*left).cmp(keys.name(*right)))
     });
     for &(key, _) in &ranked {
         report.withdraw(key);

@@ -56,9 +56,7 @@ impl Switch {
             return ReasoningEdit::Thinking { on, effort };
         }
         match (family, self.flavour) {
-            (Family::ChatTemplateKwargs, _) => {
-                ReasoningEdit::Kwarg { param: param.clone(), value: Value::Bool(on) }
-            }
+            (Family::ChatTemplateKwargs, _) => ReasoningEdit::Kwarg { param: param.clone(), value: Value::Bool(on) },
             (Family::ReasoningEffort, Flavour::Generic) => {
                 let kept = callers.unwrap_or("low");
                 let value = Value::from(if on { effort.as_ref() } else { kept });
@@ -100,11 +98,8 @@ mod tests {
         let family = ReasoningFamily { kind: kind.into(), parameter: parameter.into() };
         defaults.reasoning_families.insert("f".into(), family);
         let backend = BackendRef { base_url: base_url.into(), provider: "openai".into(), ..BackendRef::default() };
-        let model = ProviderModel {
-            reasoning_family: "f".into(),
-            backend_refs: vec![backend],
-            ..ProviderModel::default()
-        };
+        let model =
+            ProviderModel { reasoning_family: "f".into(), backend_refs: vec![backend], ..ProviderModel::default() };
         Switch::of(&model, &defaults)
     }
 

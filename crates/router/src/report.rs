@@ -103,9 +103,7 @@ impl Kind {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.as_str().eq_ignore_ascii_case(text))
+        Self::ALL.into_iter().find(|kind| kind.as_str().eq_ignore_ascii_case(text))
     }
 }
 
@@ -263,10 +261,7 @@ impl SignalReport {
     /// The recorded failure of `key`.
     #[must_use]
     pub fn error(&self, key: Key) -> Option<&str> {
-        self.errors
-            .iter()
-            .find(|(other, _)| *other == key)
-            .map(|(_, error)| error.as_str())
+        self.errors.iter().find(|(other, _)| *other == key).map(|(_, error)| error.as_str())
     }
 
     /// All failures.

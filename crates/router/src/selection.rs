@@ -138,10 +138,7 @@ const METHODS: [&str; 11] = [
 /// The single-choice method of an `algorithm.type`: multi-model, unknown and missing types select statically.
 #[must_use]
 pub fn method(algorithm: &str) -> &'static str {
-    METHODS
-        .into_iter()
-        .find(|method| *method == algorithm.trim())
-        .unwrap_or("static")
+    METHODS.into_iter().find(|method| *method == algorithm.trim()).unwrap_or("static")
 }
 
 /// A decision's candidates with the algorithm that chooses among them; made once per generation.
@@ -176,10 +173,7 @@ impl Candidates {
             method: method(algorithm),
             fast_response: false,
             selector,
-            reasons: Reasons {
-                empty: Arc::from(""),
-                single: Arc::from("single declared candidate"),
-            },
+            reasons: Reasons { empty: Arc::from(""), single: Arc::from("single declared candidate") },
         }
     }
 
@@ -226,18 +220,12 @@ impl Candidates {
             return self.fall_back(first, Fallback::InvalidContext);
         }
         if self.model_refs.len() == 1 {
-            return Selection {
-                reason: Arc::clone(&self.reasons.single),
-                ..self.settled(Some(first), "single")
-            };
+            return Selection { reason: Arc::clone(&self.reasons.single), ..self.settled(Some(first), "single") };
         }
         let Some(selector) = &self.selector else {
             return self.fall_back(first, Fallback::Unavailable);
         };
-        let input = SelectionInput {
-            decision: &self.decision,
-            candidates: &self.model_refs,
-        };
+        let input = SelectionInput { decision: &self.decision, candidates: &self.model_refs };
         match selector.select(&input) {
             Err(error) => self.fall_back(first, Fallback::from(&error)),
             Ok(choice) => match self.declared(choice.candidate) {
@@ -257,9 +245,7 @@ impl Candidates {
     /// An algorithm chooses a model, not a reference: the first reference whose model or adapter has that name is meant.
     fn declared(&self, chosen: usize) -> Option<usize> {
         let name = &self.model_refs.get(chosen)?.model;
-        self.model_refs
-            .iter()
-            .position(|model_ref| model_ref.model == *name || model_ref.lora_name == *name)
+        self.model_refs.iter().position(|model_ref| model_ref.model == *name || model_ref.lora_name == *name)
     }
 
     fn first_valid(&self) -> Option<usize> {
@@ -292,11 +278,7 @@ impl Candidates {
 /// What a candidate is called upstream: its adapter if it has one.
 #[must_use]
 pub fn upstream_name(model_ref: &ModelRef) -> &str {
-    if model_ref.lora_name.is_empty() {
-        &model_ref.model
-    } else {
-        &model_ref.lora_name
-    }
+    if model_ref.lora_name.is_empty() { &model_ref.model } else { &model_ref.lora_name }
 }
 
 fn is_blank(model_ref: &ModelRef) -> bool {

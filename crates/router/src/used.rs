@@ -93,11 +93,7 @@ fn expand(projections: &Projections, score: &str, used: &mut UsedSet, todo: &mut
         if !seen.insert(name) {
             continue;
         }
-        let inputs = projections
-            .scores
-            .iter()
-            .filter(|score| score.name == name)
-            .flat_map(|score| &score.inputs);
+        let inputs = projections.scores.iter().filter(|score| score.name == name).flat_map(|score| &score.inputs);
         for input in inputs {
             if input.kind.trim().eq_ignore_ascii_case("kb_metric") {
                 used.kb_metrics = true;
@@ -128,54 +124,31 @@ mod tests {
     use crate::config::projections::{Mapping, MappingOutput, Score, ScoreInput};
 
     fn leaf(kind: &str, name: &str) -> RuleNode {
-        RuleNode {
-            kind: kind.into(),
-            name: name.into(),
-            ..RuleNode::default()
-        }
+        RuleNode { kind: kind.into(), name: name.into(), ..RuleNode::default() }
     }
 
     fn input(kind: &str, name: &str, value_source: &str) -> ScoreInput {
-        ScoreInput {
-            kind: kind.into(),
-            name: name.into(),
-            value_source: value_source.into(),
-            ..ScoreInput::default()
-        }
+        ScoreInput { kind: kind.into(), name: name.into(), value_source: value_source.into(), ..ScoreInput::default() }
     }
 
     fn score(name: &str, inputs: Vec<ScoreInput>) -> Score {
-        Score {
-            name: name.into(),
-            inputs,
-            ..Score::default()
-        }
+        Score { name: name.into(), inputs, ..Score::default() }
     }
 
     fn mapping(source: &str, output: &str) -> Mapping {
         Mapping {
             source: source.into(),
-            outputs: vec![MappingOutput {
-                name: output.into(),
-                ..MappingOutput::default()
-            }],
+            outputs: vec![MappingOutput { name: output.into(), ..MappingOutput::default() }],
             ..Mapping::default()
         }
     }
 
     fn check(rules: RuleNode, projections: &Projections, expected: &[&str]) -> UsedSet {
         let composers = [("deep".to_owned(), leaf("language", "zh"))];
-        let decisions = [Decision {
-            rules: Some(rules),
-            ..Decision::default()
-        }];
-        let used = used(&decisions, projections, |rule| {
-            composers.iter().find(|(name, _)| name == rule).map(|(_, tree)| tree)
-        });
-        let found: Vec<String> = used
-            .iter()
-            .map(|(kind, name)| format!("{}:{name}", kind.as_str()))
-            .collect();
+        let decisions = [Decision { rules: Some(rules), ..Decision::default() }];
+        let used =
+            used(&decisions, projections, |rule| composers.iter().find(|(name, _)| name == rule).map(|(_, tree)| tree));
+        let found: Vec<String> = used.iter().map(|(kind, name)| format!("{}:{name}", kind.as_str())).collect();
         assert_eq!(found, expected);
         used
     }
@@ -184,39 +157,17 @@ mod tests {
     fn follows_projections_and_composers_to_the_end() {
         let projections = Projections {
             scores: vec![
-                score(
-                    "base",
-                    vec![input("Complexity", "deep:hard", ""), input("kb_metric", "", "")],
-                ),
+                score("base", vec![input("Complexity", "deep:hard", ""), input("kb_metric", "", "")]),
                 score("other", vec![input("domain", "law", "")]),
-                score(
-                    "top",
-                    vec![
-                        input("projection", "base", "score"),
-                        input("projection", "low", "confidence"),
-                    ],
-                ),
+                score("top", vec![input("projection", "base", "score"), input("projection", "low", "confidence")]),
                 score("unused", vec![input("pii", "any", "")]),
             ],
-            mappings: vec![
-                mapping("top", "Hard"),
-                mapping("other", "low"),
-                mapping("unused", "never"),
-            ],
+            mappings: vec![mapping("top", "Hard"), mapping("other", "low"), mapping("unused", "never")],
             ..Projections::default()
         };
-        let tree = RuleNode {
-            operator: "NOT".into(),
-            conditions: vec![leaf(" Projection ", "Hard")],
-            ..RuleNode::default()
-        };
-        let expected = [
-            "domain:law",
-            "language:zh",
-            "complexity:deep:hard",
-            "projection:hard",
-            "projection:low",
-        ];
+        let tree =
+            RuleNode { operator: "NOT".into(), conditions: vec![leaf(" Projection ", "Hard")], ..RuleNode::default() };
+        let expected = ["domain:law", "language:zh", "complexity:deep:hard", "projection:hard", "projection:low"];
         let used = check(tree, &projections, &expected);
         assert!(used.has_family(Kind::Kb) && used.has_family(Kind::Language) && !used.has_family(Kind::Pii));
         assert!(used.contains(Kind::Complexity, "Deep") && !used.contains(Kind::Complexity, "hard"));
@@ -224,10 +175,7 @@ mod tests {
 
     #[test]
     fn nothing_is_expanded_without_both_scores_and_mappings() {
-        let projections = Projections {
-            mappings: vec![mapping("top", "hard")],
-            ..Projections::default()
-        };
+        let projections = Projections { mappings: vec![mapping("top", "hard")], ..Projections::default() };
         check(leaf("projection", "hard"), &projections, &["projection:hard"]);
     }
 

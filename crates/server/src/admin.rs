@@ -86,29 +86,17 @@ pub fn router(console: Arc<dyn Console>, token: Option<Token>) -> Router {
 }
 
 async fn authorize(State(token): State<Token>, request: Request, next: Next) -> Response {
-    let open = Endpoint::ALL
-        .iter()
-        .any(|endpoint| endpoint.is_open() && endpoint.path() == request.uri().path());
+    let open = Endpoint::ALL.iter().any(|endpoint| endpoint.is_open() && endpoint.path() == request.uri().path());
     if open || token.admits(request.headers()) {
         return next.run(request).await;
     }
-    let id = request
-        .headers()
-        .get(REQUEST_ID)
-        .and_then(|id| id.to_str().ok())
-        .unwrap_or_default()
-        .to_owned();
+    let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
     Refusal::unauthorized(id).into_response()
 }
 
 /// Gives the request an id if it has none, and the response the same.
 async fn identify(mut request: Request, next: Next) -> Response {
-    let id = request
-        .headers()
-        .get(REQUEST_ID)
-        .filter(|id| is_sane(id))
-        .cloned()
-        .unwrap_or_else(new_id);
+    let id = request.headers().get(REQUEST_ID).filter(|id| is_sane(id)).cloned().unwrap_or_else(new_id);
     request.headers_mut().insert(REQUEST_ID, id.clone());
     let mut response = next.run(request).await;
     response.headers_mut().insert(REQUEST_ID, id);

@@ -41,11 +41,7 @@ pub fn serve(arguments: Box<ServeArgs>) -> anyhow::Result<ExitCode> {
     if let Some(workers) = arguments.workers {
         builder.worker_threads(usize::from(workers));
     }
-    let runtime = builder
-        .enable_all()
-        .thread_name("merit")
-        .build()
-        .context("cannot start threads")?;
+    let runtime = builder.enable_all().thread_name("merit").build().context("cannot start threads")?;
     let outcome = runtime.block_on(async {
         let mut signals = Signals::new().context("cannot handle signals")?;
         let traces = TraceSettings::from_env(|name| std::env::var(name).ok())
@@ -103,22 +99,14 @@ impl Process {
         let readiness = Readiness::new().await;
         let (live, status) = (reloader.live(), reloader.status());
 
-        let routes = engine::Routes {
-            live: Arc::clone(&live),
-            metrics: Arc::clone(&metrics),
-            tracing,
-        };
+        let routes = engine::Routes { live: Arc::clone(&live), metrics: Arc::clone(&metrics), tracing };
         let service = tonic::service::Routes::new(readiness.service());
         let processor = routes.processor();
         let streams = processor.streams();
         let service = service.add_service(processor.server());
         serve_grpc(sockets.grpc, service, tls.clone(), &serving);
 
-        let console = AppConsole {
-            live: Arc::clone(&live),
-            status: status.clone(),
-            state: readiness.watch(),
-        };
+        let console = AppConsole { live: Arc::clone(&live), status: status.clone(), state: readiness.watch() };
         serve_http(sockets.admin, admin::router(Arc::new(console), token), &background);
         serve_http(sockets.metrics, metrics::router(Arc::clone(&metrics)), &background);
 
@@ -142,12 +130,7 @@ impl Process {
             cut: Box::new(move || streams.stop()),
             flush: Box::new(flush),
         };
-        Ok(Self {
-            addresses,
-            running,
-            status,
-            reload,
-        })
+        Ok(Self { addresses, running, status, reload })
     }
 
     /// Where it listens.
@@ -174,16 +157,8 @@ impl Process {
 }
 
 async fn first_load(arguments: &ServeArgs, tls: bool, metrics: &Arc<Metrics>) -> anyhow::Result<Reloader<Preparer>> {
-    let exposure = Exposure {
-        address: arguments.listen.clone(),
-        tls,
-        insecure_listen: arguments.insecure_listen,
-    };
-    let preparer = Preparer {
-        exposure,
-        metrics: Arc::clone(metrics),
-        assets: arguments.assets.clone(),
-    };
+    let exposure = Exposure { address: arguments.listen.clone(), tls, insecure_listen: arguments.insecure_listen };
+    let preparer = Preparer { exposure, metrics: Arc::clone(metrics), assets: arguments.assets.clone() };
     let file = arguments.config.clone();
     let loaded = tokio::task::spawn_blocking(move || Reloader::first(file, preparer)).await?;
     let reloader = loaded.map_err(|refusal| refused(&arguments.config, refusal))?;
@@ -232,10 +207,7 @@ impl Sockets {
 }
 
 async fn bind_http(address: SocketAddr) -> Result<TcpListener, BindError> {
-    let failed = |source| BindError::Io {
-        address: Address::Tcp(address),
-        source,
-    };
+    let failed = |source| BindError::Io { address: Address::Tcp(address), source };
     TcpListener::bind(address).await.map_err(failed)
 }
 
@@ -244,10 +216,7 @@ fn serve_grpc(socket: Bound, service: tonic::service::Routes, tls: Option<Arc<Tl
     let stop = tasks.stopping();
     let server = listener::grpc().add_routes(service);
     tasks.spawn(async move {
-        if let Err(error) = server
-            .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
-            .await
-        {
+        if let Err(error) = server.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()).await {
             tracing::error!(%error, "the grpc server failed");
         }
     });
@@ -316,11 +285,7 @@ fn announce(addresses: &Addresses, file: Option<&Path>, loaded: &Loaded<Generati
         admin: String,
         metrics: String,
     }
-    let ports = Ports {
-        grpc: grpc.to_string(),
-        admin: admin.to_string(),
-        metrics: metrics.to_string(),
-    };
+    let ports = Ports { grpc: grpc.to_string(), admin: admin.to_string(), metrics: metrics.to_string() };
     write_atomically(file, &serde_json::to_vec(&ports)?).with_context(|| format!("cannot write {}", file.display()))
 }
 

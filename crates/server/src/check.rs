@@ -18,16 +18,10 @@ use std::process::ExitCode;
 pub fn run(arguments: &CheckArgs, document: impl Fn(&str) -> Vec<Diagnostic>) -> anyhow::Result<ExitCode> {
     let mut reports = Vec::new();
     for file in &arguments.files {
-        reports.push(Report {
-            file,
-            diagnostics: document(&read(file)?),
-        });
+        reports.push(Report { file, diagnostics: document(&read(file)?) });
     }
     if let Some(file) = &arguments.envoy {
-        reports.push(Report {
-            file,
-            diagnostics: envoy::check(&read(file)?),
-        });
+        reports.push(Report { file, diagnostics: envoy::check(&read(file)?) });
     }
     let text = match arguments.format {
         LogFormat::Text => for_people(&reports),
@@ -51,11 +45,7 @@ fn read(file: &Path) -> anyhow::Result<String> {
 fn for_people(reports: &[Report<'_>]) -> String {
     let lines = |report: &Report<'_>| match &*report.diagnostics {
         [] => format!("{}: ok", report.file.display()),
-        found => found
-            .iter()
-            .map(|it| it.in_file(report.file))
-            .collect::<Vec<_>>()
-            .join("\n"),
+        found => found.iter().map(|it| it.in_file(report.file)).collect::<Vec<_>>().join("\n"),
     };
     reports.iter().map(lines).collect::<Vec<_>>().join("\n")
 }
@@ -77,11 +67,7 @@ mod tests {
             (Some(Severity::Error), ExitCode::FAILURE),
         ] {
             for format in [LogFormat::Text, LogFormat::Json] {
-                let arguments = CheckArgs {
-                    files: vec![file.clone()],
-                    envoy: None,
-                    format,
-                };
+                let arguments = CheckArgs { files: vec![file.clone()], envoy: None, format };
                 let found = severity.map(|severity| Diagnostic::new(severity, "a", "b"));
                 let got = run(&arguments, |_| found.clone().into_iter().collect()).unwrap();
                 assert_eq!(got, code, "{severity:?}");
@@ -91,26 +77,15 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_named() {
-        let arguments = CheckArgs {
-            files: vec!["/nowhere/x".into()],
-            envoy: None,
-            format: LogFormat::Text,
-        };
+        let arguments = CheckArgs { files: vec!["/nowhere/x".into()], envoy: None, format: LogFormat::Text };
         let error = run(&arguments, |_| Vec::new()).unwrap_err();
         assert!(error.to_string().contains("/nowhere/x"), "{error}");
     }
 
     #[test]
     fn text_names_every_file() {
-        let report = |file, diagnostics| Report {
-            file: Path::new(file),
-            diagnostics,
-        };
-        let found = Diagnostic {
-            line: 2,
-            column: 3,
-            ..Diagnostic::error("odd")
-        };
+        let report = |file, diagnostics| Report { file: Path::new(file), diagnostics };
+        let found = Diagnostic { line: 2, column: 3, ..Diagnostic::error("odd") };
         let text = for_people(&[report("a", vec![]), report("b", vec![found])]);
         assert_eq!(text, "a: ok\nb:2:3: error: odd");
     }

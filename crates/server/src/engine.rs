@@ -128,11 +128,7 @@ impl Prepare for Preparer {
 /// Builds what was checked.
 fn build(checked: Checked, shared: &Shared) -> Result<router::generation::Generation, Vec<Diagnostic>> {
     let Some(document) = checked.document else { return Err(Vec::new()) };
-    let deps = Deps {
-        env: &variable,
-        language: shared.language.clone(),
-        token_ratio: shared.token_ratio.clone(),
-    };
+    let deps = Deps { env: &variable, language: shared.language.clone(), token_ratio: shared.token_ratio.clone() };
     router::generation::Generation::build(document, checked.value, &deps).map_err(|problems| {
         let errors = problems.into_iter();
         errors.map(|problem| Diagnostic { path: problem.path, ..Diagnostic::error(problem.message) }).collect()

@@ -17,8 +17,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use dialects::{Dialect, Endpoint};
 use extproc::{
-    BodyReply, BodyStep, Exchange, Exchanges, Fault, HeadStep, HeaderEdits, Immediate, RequestHead,
-    ResponseHead,
+    BodyReply, BodyStep, Exchange, Exchanges, Fault, HeadStep, HeaderEdits, Immediate, RequestHead, ResponseHead,
 };
 use response::Responding;
 use std::sync::Arc;
@@ -187,4 +186,3 @@ impl LlmExchange {
         immediate::refusal(status, message, immediate::wire(head), head.headers.get("x-request-id"))
     }
 }
-

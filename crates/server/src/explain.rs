@@ -51,10 +51,7 @@ fn query(arguments: &ExplainArgs) -> anyhow::Result<Query> {
     if let Some(model) = &arguments.model {
         body.insert("model".to_owned(), json!(model));
     }
-    Ok(Query {
-        body,
-        headers: arguments.headers.clone(),
-    })
+    Ok(Query { body, headers: arguments.headers.clone() })
 }
 
 #[cfg(test)]
@@ -85,19 +82,11 @@ mod tests {
                 vec![("x-u", "1=2")],
             ),
             (vec!["--request", file], json!({"model": "a", "messages": []}), vec![]),
-            (
-                vec!["--request", file, "--model", "m"],
-                json!({"model": "m", "messages": []}),
-                vec![],
-            ),
+            (vec!["--request", file, "--model", "m"], json!({"model": "m", "messages": []}), vec![]),
         ] {
             let query = query(&arguments(&words)).unwrap();
             assert_eq!(Value::Object(query.body), body);
-            let got: Vec<_> = query
-                .headers
-                .iter()
-                .map(|(name, value)| (name.as_str(), value.as_str()))
-                .collect();
+            let got: Vec<_> = query.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
             assert_eq!(got, headers);
         }
     }
@@ -107,10 +96,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("c.yaml");
         std::fs::write(&file, "a: 1").unwrap();
-        let arguments = ExplainArgs {
-            config: file,
-            ..arguments(&["hi"])
-        };
+        let arguments = ExplainArgs { config: file, ..arguments(&["hi"]) };
         let code = |result: Result<String, Vec<Diagnostic>>| run(&arguments, move |_, _| result.clone()).unwrap();
         assert_eq!(code(Ok("fine".to_owned())), ExitCode::SUCCESS);
         assert_eq!(code(Err(vec![Diagnostic::error("x")])), ExitCode::FAILURE);

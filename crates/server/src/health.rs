@@ -32,14 +32,8 @@ pub struct Readiness {
 impl Readiness {
     /// Starts as [`State::Starting`]: alive, not ready.
     pub async fn new() -> Self {
-        let readiness = Self {
-            state: watch::Sender::new(State::Starting),
-            reporter: HealthReporter::new(),
-        };
-        readiness
-            .reporter
-            .set_service_status(LIVENESS, ServingStatus::Serving)
-            .await;
+        let readiness = Self { state: watch::Sender::new(State::Starting), reporter: HealthReporter::new() };
+        readiness.reporter.set_service_status(LIVENESS, ServingStatus::Serving).await;
         readiness.set(State::Starting).await;
         readiness
     }
@@ -77,9 +71,7 @@ mod tests {
 
     async fn check(readiness: &Readiness, name: &str) -> Option<i32> {
         let service = HealthService::from_health_reporter(readiness.reporter.clone());
-        let request = Request::new(HealthCheckRequest {
-            service: name.to_owned(),
-        });
+        let request = Request::new(HealthCheckRequest { service: name.to_owned() });
         service.check(request).await.ok().map(|reply| reply.into_inner().status)
     }
 
@@ -88,11 +80,9 @@ mod tests {
         const SERVING: i32 = 1;
         const NOT_SERVING: i32 = 2;
         let readiness = Readiness::new().await;
-        for (state, expected) in [
-            (State::Starting, NOT_SERVING),
-            (State::Ready, SERVING),
-            (State::Draining, NOT_SERVING),
-        ] {
+        for (state, expected) in
+            [(State::Starting, NOT_SERVING), (State::Ready, SERVING), (State::Draining, NOT_SERVING)]
+        {
             readiness.set(state).await;
             for name in READINESS {
                 assert_eq!(check(&readiness, name).await, Some(expected), "{name} {state:?}");

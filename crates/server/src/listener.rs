@@ -73,11 +73,7 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Self, BadAddress> {
         if let Some(path) = text.strip_prefix("unix:") {
-            return if path.is_empty() {
-                Err(BadAddress)
-            } else {
-                Ok(Self::Unix(path.into()))
-            };
+            return if path.is_empty() { Err(BadAddress) } else { Ok(Self::Unix(path.into())) };
         }
         if let Some(port) = text.strip_prefix("localhost:") {
             let port = port.parse().map_err(|_| BadAddress)?;
@@ -142,28 +138,19 @@ impl Bound {
     /// # Errors
     /// [`BindError`] says where and why.
     pub async fn bind(address: &Address) -> Result<Self, BindError> {
-        let failed = |source| BindError::Io {
-            address: address.clone(),
-            source,
-        };
+        let failed = |source| BindError::Io { address: address.clone(), source };
         match address {
             Address::Tcp(wanted) => {
                 let listener = TcpListener::bind(wanted).await.map_err(failed)?;
                 let address = Address::Tcp(listener.local_addr().map_err(failed)?);
-                Ok(Self {
-                    socket: Socket::Tcp(listener),
-                    address,
-                })
+                Ok(Self { socket: Socket::Tcp(listener), address })
             }
             Address::Unix(path) => {
                 clear_stale(path)?;
                 let listener = UnixListener::bind(path).map_err(failed)?;
                 let file = SocketFile(path.clone());
                 std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(failed)?;
-                Ok(Self {
-                    socket: Socket::Unix { listener, _file: file },
-                    address: address.clone(),
-                })
+                Ok(Self { socket: Socket::Unix { listener, _file: file }, address: address.clone() })
             }
         }
     }
@@ -195,10 +182,7 @@ fn clear_stale(path: &Path) -> Result<(), BindError> {
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
         return Err(BindError::InUse(path.to_owned()));
     }
-    std::fs::remove_file(path).map_err(|source| BindError::Io {
-        address: Address::Unix(path.to_owned()),
-        source,
-    })
+    std::fs::remove_file(path).map_err(|source| BindError::Io { address: Address::Unix(path.to_owned()), source })
 }
 
 /// A connection of any kind, behind one pointer: the cost is one indirect call per read or write of the socket.

@@ -124,10 +124,7 @@ pub struct Live<B> {
 impl<B> Live<B> {
     fn new(first: Loaded<B>) -> Self {
         let first = Arc::new(first);
-        Self {
-            alive: Mutex::new(vec![Arc::downgrade(&first)]),
-            current: ArcSwap::new(first),
-        }
+        Self { alive: Mutex::new(vec![Arc::downgrade(&first)]), current: ArcSwap::new(first) }
     }
 
     /// What serves now. Keep it for the whole of one exchange's planning.
@@ -178,22 +175,9 @@ impl<P: Prepare> Reloader<P> {
         let text = source.read()?;
         let built = source.prepare.prepare(&text, None)?;
         let tried = hash(&text);
-        let live = Live::new(Loaded {
-            generation: 1,
-            hash: tried.clone(),
-            built,
-        });
-        let status = watch::Sender::new(Status {
-            outcome: Outcome::Swapped,
-            generation: 1,
-            at: SystemTime::now(),
-        });
-        Ok(Self {
-            source: Arc::new(source),
-            live: Arc::new(live),
-            status,
-            tried,
-        })
+        let live = Live::new(Loaded { generation: 1, hash: tried.clone(), built });
+        let status = watch::Sender::new(Status { outcome: Outcome::Swapped, generation: 1, at: SystemTime::now() });
+        Ok(Self { source: Arc::new(source), live: Arc::new(live), status, tried })
     }
 
     /// What serves.
@@ -212,11 +196,7 @@ impl<P: Prepare> Reloader<P> {
     pub async fn run(mut self, mut triggers: Triggers, stop: CancellationToken, observe: impl Fn(&Status) + Send) {
         while let Some(cause) = stop.run_until_cancelled(triggers.next()).await {
             if let Some(outcome) = self.attempt(cause).await {
-                let status = Status {
-                    outcome,
-                    generation: self.live.load().generation,
-                    at: SystemTime::now(),
-                };
+                let status = Status { outcome, generation: self.live.load().generation, at: SystemTime::now() };
                 log(&status, cause);
                 observe(&status);
                 self.status.send_replace(status);
@@ -265,11 +245,7 @@ impl<P: Prepare> Source<P> {
         let outcome = match catch_unwind(AssertUnwindSafe(prepare)) {
             Ok(Ok(built)) => {
                 let generation = current.generation + 1;
-                live.store(Loaded {
-                    generation,
-                    hash: hash.clone(),
-                    built,
-                });
+                live.store(Loaded { generation, hash: hash.clone(), built });
                 Outcome::Swapped
             }
             Ok(Err(refusal)) => refusal.into(),
@@ -290,20 +266,10 @@ fn log(status: &Status, cause: Cause) {
         Outcome::Unchanged => tracing::info!(generation, ?cause, "configuration unchanged"),
         Outcome::Rejected(diagnostics) => {
             let problems: Vec<_> = diagnostics.iter().map(ToString::to_string).collect();
-            tracing::error!(
-                generation,
-                ?cause,
-                ?problems,
-                "configuration rejected, the old one keeps serving"
-            );
+            tracing::error!(generation, ?cause, ?problems, "configuration rejected, the old one keeps serving");
         }
         Outcome::NeedsRestart(fields) => {
-            tracing::error!(
-                generation,
-                ?cause,
-                ?fields,
-                "configuration needs a restart, the old one keeps serving"
-            );
+            tracing::error!(generation, ?cause, ?fields, "configuration needs a restart, the old one keeps serving");
         }
     }
 }

@@ -89,36 +89,20 @@ impl From<Outcome> for ExitCode {
 
 /// Stops everything within `grace`. `force` ends the waiting at once (a second signal).
 pub async fn run(running: Running, grace: Duration, force: impl Future<Output = ()>) -> Outcome {
-    let Running {
-        readiness,
-        serving,
-        background,
-        open,
-        flush,
-        cut,
-    } = running;
+    let Running { readiness, serving, background, open, flush, cut } = running;
     let budget = Budget::of(grace);
     let orderly = async {
         tracing::info!(phase = 1, "shutdown: reporting not serving");
         readiness.set(State::Draining).await;
 
         // Streams are still accepted: gateways that have not seen phase 1 yet must not find a closed door.
-        tracing::info!(
-            phase = 2,
-            settle_ms = budget.settle.as_millis() as u64,
-            "shutdown: settling"
-        );
+        tracing::info!(phase = 2, settle_ms = budget.settle.as_millis() as u64, "shutdown: settling");
         sleep(budget.settle).await;
 
         tracing::info!(phase = 3, "shutdown: no longer accepting streams");
         serving.stop.cancel();
 
-        tracing::info!(
-            phase = 4,
-            open = open(),
-            drain_ms = budget.drain.as_millis() as u64,
-            "shutdown: draining"
-        );
+        tracing::info!(phase = 4, open = open(), drain_ms = budget.drain.as_millis() as u64, "shutdown: draining");
         drain(&serving, &*open, budget.drain).await
     };
     let outcome = tokio::select! {
@@ -161,11 +145,7 @@ async fn drain(serving: &Tasks, open: &(dyn Fn() -> usize + Send + Sync), budget
             return Outcome::Drained;
         }
         if now.duration_since(start) >= budget {
-            return if open == 0 {
-                Outcome::Drained
-            } else {
-                Outcome::TimedOut { open }
-            };
+            return if open == 0 { Outcome::Drained } else { Outcome::TimedOut { open } };
         }
         if now.duration_since(reported) >= REPORT_EVERY {
             reported = now;
@@ -186,11 +166,7 @@ impl Budget {
         let flush = FLUSH_MAX.min(grace / 10);
         let settle = SETTLE_MAX.min(grace / 2);
         // Background and telemetry each get a flush budget.
-        Self {
-            settle,
-            drain: grace.saturating_sub(settle + flush * 2),
-            flush,
-        }
+        Self { settle, drain: grace.saturating_sub(settle + flush * 2), flush }
     }
 }
 
@@ -207,10 +183,7 @@ impl Signals {
     /// If the operating system refuses a handler.
     pub fn new() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
     /// Waits for the next one.

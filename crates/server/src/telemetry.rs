@@ -34,15 +34,9 @@ impl TraceSettings {
     /// Settings by environment variables alone; `None` if none asks for traces.
     #[must_use]
     pub fn from_env(get: impl Fn(&str) -> Option<String>) -> Option<Self> {
-        ENDPOINTS
-            .iter()
-            .find_map(|name| get(name).filter(|value| !value.is_empty()))?;
+        ENDPOINTS.iter().find_map(|name| get(name).filter(|value| !value.is_empty()))?;
         let service = get("OTEL_SERVICE_NAME").unwrap_or_else(|| SERVICE.to_owned());
-        Some(Self {
-            endpoint: None,
-            sampling: 1.0,
-            service,
-        })
+        Some(Self { endpoint: None, sampling: 1.0, service })
     }
 }
 
@@ -79,25 +73,16 @@ impl Telemetry {
         let spans = provider.as_ref().map(|provider| {
             // Only our own spans: the exporter's own connection would otherwise be traced without end.
             let ours = filter_fn(|metadata| metadata.is_span() && metadata.target() == propagation::TARGET);
-            tracing_opentelemetry::layer()
-                .with_tracer(provider.tracer(SERVICE))
-                .with_filter(ours)
+            tracing_opentelemetry::layer().with_tracer(provider.tracer(SERVICE)).with_filter(ours)
         });
-        tracing_subscriber::registry()
-            .with(spans)
-            .with(log.with_filter(filter))
-            .try_init()?;
+        tracing_subscriber::registry().with(spans).with(log.with_filter(filter)).try_init()?;
         Ok(Self { provider })
     }
 
     /// How exchanges are traced.
     #[must_use]
     pub fn tracing(&self) -> Tracing {
-        if self.provider.is_some() {
-            Tracing::on()
-        } else {
-            Tracing::off()
-        }
+        if self.provider.is_some() { Tracing::on() } else { Tracing::off() }
     }
 
     /// Sends what is buffered; blocks for as long as the collector takes, at most some seconds.
@@ -130,11 +115,7 @@ fn provider(settings: &TraceSettings) -> Result<SdkTracerProvider, ExporterBuild
 }
 
 fn url(endpoint: &str) -> String {
-    if endpoint.contains("://") {
-        endpoint.to_owned()
-    } else {
-        format!("http://{endpoint}")
-    }
+    if endpoint.contains("://") { endpoint.to_owned() } else { format!("http://{endpoint}") }
 }
 
 #[cfg(test)]
@@ -161,11 +142,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_exporter_can_be_built_without_a_collector() {
-        let settings = TraceSettings {
-            endpoint: Some("127.0.0.1:1".to_owned()),
-            sampling: 0.5,
-            service: "x".to_owned(),
-        };
+        let settings =
+            TraceSettings { endpoint: Some("127.0.0.1:1".to_owned()), sampling: 0.5, service: "x".to_owned() };
         assert!(provider(&settings).is_ok());
     }
 }

@@ -78,16 +78,9 @@ impl Tls {
         let (Some(cert), Some(key)) = (arguments.cert.clone(), arguments.key.clone()) else {
             return Ok(None);
         };
-        let files = Files {
-            cert,
-            key,
-            client_ca: arguments.client_ca.clone(),
-        };
+        let files = Files { cert, key, client_ca: arguments.client_ca.clone() };
         let loaded = files.load()?;
-        Ok(Some(Arc::new(Self {
-            files,
-            current: ArcSwap::from_pointee(loaded),
-        })))
+        Ok(Some(Arc::new(Self { files, current: ArcSwap::from_pointee(loaded) })))
     }
 
     /// Shakes hands on one accepted connection.
@@ -137,10 +130,7 @@ struct Bytes {
 impl Bytes {
     fn digest(&self) -> [u8; 32] {
         let mut digest = Sha256::new();
-        for part in [Some(&self.cert), Some(&self.key), self.client_ca.as_ref()]
-            .into_iter()
-            .flatten()
-        {
+        for part in [Some(&self.cert), Some(&self.key), self.client_ca.as_ref()].into_iter().flatten() {
             digest.update(part.len().to_le_bytes());
             digest.update(part);
         }
@@ -160,10 +150,8 @@ impl Files {
     fn load(&self) -> Result<Loaded, TlsError> {
         let bytes = self.read()?;
         let chain = certificates(&self.cert, &bytes.cert)?;
-        let key = PrivateKeyDer::from_pem_slice(&bytes.key).map_err(|source| TlsError::Pem {
-            path: self.key.clone(),
-            source,
-        })?;
+        let key = PrivateKeyDer::from_pem_slice(&bytes.key)
+            .map_err(|source| TlsError::Pem { path: self.key.clone(), source })?;
         let provider = Arc::new(ring::default_provider());
         let builder =
             ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
@@ -180,28 +168,17 @@ impl Files {
         };
         let mut config = builder.with_single_cert(chain, key)?;
         config.alpn_protocols = vec![b"h2".to_vec()];
-        Ok(Loaded {
-            config: Arc::new(config),
-            digest: bytes.digest(),
-        })
+        Ok(Loaded { config: Arc::new(config), digest: bytes.digest() })
     }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(path).map_err(|source| TlsError::Read {
-        path: path.to_owned(),
-        source,
-    })
+    std::fs::read(path).map_err(|source| TlsError::Read { path: path.to_owned(), source })
 }
 
 fn certificates(path: &Path, bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let failed = |source| TlsError::Pem {
-        path: path.to_owned(),
-        source,
-    };
-    let certificates = CertificateDer::pem_slice_iter(bytes)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(failed)?;
+    let failed = |source| TlsError::Pem { path: path.to_owned(), source };
+    let certificates = CertificateDer::pem_slice_iter(bytes).collect::<Result<Vec<_>, _>>().map_err(failed)?;
     if certificates.is_empty() {
         return Err(failed(pem::Error::NoItemsFound));
     }

@@ -69,31 +69,17 @@ mod tests {
             ("0.0.0.0:1", true, false, true, true),
             ("0.0.0.0:1", false, true, true, true),
         ] {
-            let exposure = Exposure {
-                address: address.parse().unwrap(),
-                tls,
-                insecure_listen,
-            };
-            assert_eq!(
-                exposure.check(credentials).is_ok(),
-                allowed,
-                "{exposure:?} {credentials}"
-            );
+            let exposure = Exposure { address: address.parse().unwrap(), tls, insecure_listen };
+            assert_eq!(exposure.check(credentials).is_ok(), allowed, "{exposure:?} {credentials}");
         }
     }
 
     #[test]
     fn admin_exposure() {
-        for (address, token, allowed) in [
-            ("127.0.0.1:8080", false, true),
-            ("0.0.0.0:8080", false, false),
-            ("0.0.0.0:8080", true, true),
-        ] {
-            assert_eq!(
-                check_admin(address.parse().unwrap(), token).is_ok(),
-                allowed,
-                "{address}"
-            );
+        for (address, token, allowed) in
+            [("127.0.0.1:8080", false, true), ("0.0.0.0:8080", false, false), ("0.0.0.0:8080", true, true)]
+        {
+            assert_eq!(check_admin(address.parse().unwrap(), token).is_ok(), allowed, "{address}");
         }
     }
 }

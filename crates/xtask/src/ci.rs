@@ -23,64 +23,22 @@ struct Step {
 /// In order. `build` selects the whole workspace with all its targets, which fixes the features of every dependency for
 /// the steps after it, and compiles the benches on the way.
 const STEPS: [Step; 10] = [
-    Step {
-        name: "setup",
-        what: "Envoy, Python SDKs and language model in place",
-        run: |run| run.tools().map(drop),
-    },
-    Step {
-        name: "fmt",
-        what: "rustfmt has nothing to change",
-        run: |run| run.cargo(&["fmt", "--all", "--check"]),
-    },
-    Step {
-        name: "tidy",
-        what: "the rules that no compiler knows",
-        run: |run| tidy::run(run.workspace),
-    },
-    Step {
-        name: "clippy",
-        what: "no warning in any target",
-        run: clippy,
-    },
-    Step {
-        name: "build",
-        what: "everything compiles, benches too",
-        run: build,
-    },
-    Step {
-        name: "schema",
-        what: "the committed JSON Schema is fresh",
-        run: fresh_schema,
-    },
-    Step {
-        name: "test",
-        what: "unit tests and the in-process suite",
-        run: test,
-    },
-    Step {
-        name: "bootstraps",
-        what: "Envoy accepts every file of envoy/",
-        run: bootstraps,
-    },
-    Step {
-        name: "envoy",
-        what: "the suite on a real Envoy",
-        run: envoy_suite,
-    },
-    Step {
-        name: "doc",
-        what: "the documentation builds without a warning",
-        run: doc,
-    },
+    Step { name: "setup", what: "Envoy, Python SDKs and language model in place", run: |run| run.tools().map(drop) },
+    Step { name: "fmt", what: "rustfmt has nothing to change", run: |run| run.cargo(&["fmt", "--all", "--check"]) },
+    Step { name: "tidy", what: "the rules that no compiler knows", run: |run| tidy::run(run.workspace) },
+    Step { name: "clippy", what: "no warning in any target", run: clippy },
+    Step { name: "build", what: "everything compiles, benches too", run: build },
+    Step { name: "schema", what: "the committed JSON Schema is fresh", run: fresh_schema },
+    Step { name: "test", what: "unit tests and the in-process suite", run: test },
+    Step { name: "bootstraps", what: "Envoy accepts every file of envoy/", run: bootstraps },
+    Step { name: "envoy", what: "the suite on a real Envoy", run: envoy_suite },
+    Step { name: "doc", what: "the documentation builds without a warning", run: doc },
 ];
 
 /// Runs all steps, or those named by `--only`; stops at the first that fails.
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     if args == ["--list"] {
-        STEPS
-            .iter()
-            .for_each(|step| println!("{:<12} {}", step.name, step.what));
+        STEPS.iter().for_each(|step| println!("{:<12} {}", step.name, step.what));
         return Ok(());
     }
     let chosen = chosen(args)?;
@@ -108,13 +66,8 @@ fn chosen(args: &[String]) -> Result<Vec<&'static Step>> {
     }
     let mut chosen = Vec::new();
     for pair in args.chunks(2) {
-        let [flag, name] = pair else {
-            bail!("usage: cargo xtask ci [--list] [--only STEP]…")
-        };
-        ensure!(
-            flag == "--only",
-            "unknown option `{flag}`; usage: cargo xtask ci [--list] [--only STEP]…"
-        );
+        let [flag, name] = pair else { bail!("usage: cargo xtask ci [--list] [--only STEP]…") };
+        ensure!(flag == "--only", "unknown option `{flag}`; usage: cargo xtask ci [--list] [--only STEP]…");
         let step = STEPS.iter().find(|step| step.name == name);
         chosen.push(step.with_context(|| format!("no step `{name}`; see cargo xtask ci --list"))?);
     }
@@ -146,15 +99,7 @@ impl Run<'_> {
 }
 
 fn clippy(run: &mut Run) -> Result<()> {
-    run.cargo(&[
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--locked",
-        "--",
-        "--deny",
-        "warnings",
-    ])
+    run.cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"])
 }
 
 fn build(run: &mut Run) -> Result<()> {
@@ -170,24 +115,12 @@ fn fresh_schema(run: &mut Run) -> Result<()> {
 fn test(run: &mut Run) -> Result<()> {
     let workspace = run.workspace;
     let tools = run.tools()?;
-    execute(
-        workspace
-            .cargo(["test", "--workspace", "--locked", "--doc"])
-            .envs(tools.variables()),
-    )?;
+    execute(workspace.cargo(["test", "--workspace", "--locked", "--doc"]).envs(tools.variables()))?;
     let mut tests = workspace.cargo(["test", "--workspace", "--locked", "--lib", "--bins"]);
-    for name in workspace
-        .test_targets()
-        .into_iter()
-        .filter(|name| *name != envoy::SUITE)
-    {
+    for name in workspace.test_targets().into_iter().filter(|name| *name != envoy::SUITE) {
         tests.args(["--test", name]);
     }
-    execute(
-        tests
-            .envs(tools.variables())
-            .env("MERIT_BIN", workspace.built("debug", "merit")?),
-    )
+    execute(tests.envs(tools.variables()).env("MERIT_BIN", workspace.built("debug", "merit")?))
 }
 
 fn bootstraps(run: &mut Run) -> Result<()> {

@@ -12,15 +12,7 @@ use crate::workspace::{Workspace, execute};
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     let tools = setup::run(workspace)?;
     println!("demo: building Merit (some minutes the first time)");
-    execute(&mut workspace.cargo([
-        "build",
-        "--quiet",
-        "--package",
-        "server",
-        "--package",
-        "tests",
-        "--bins",
-    ]))?;
+    execute(&mut workspace.cargo(["build", "--quiet", "--package", "server", "--package", "tests", "--bins"]))?;
     let mut demo = Command::new(workspace.built("debug", "demo")?);
     demo.current_dir(&workspace.root).args(args).envs(tools.variables());
     demo.env("MERIT_BIN", workspace.built("debug", "merit")?);

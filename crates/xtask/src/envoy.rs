@@ -25,9 +25,7 @@ pub(crate) fn validate(workspace: &Workspace, tools: &Toolbox) -> Result<()> {
     ensure!(!bootstraps.is_empty(), "no bootstrap in {}", folder.display());
     for bootstrap in bootstraps {
         let mut envoy = Command::new(tools.envoy());
-        envoy
-            .args(["--mode", "validate", "--log-level", "error", "-c"])
-            .arg(&bootstrap);
+        envoy.args(["--mode", "validate", "--log-level", "error", "-c"]).arg(&bootstrap);
         print!("{}", output(&mut envoy)?);
     }
     Ok(())
@@ -37,11 +35,7 @@ pub(crate) fn validate(workspace: &Workspace, tools: &Toolbox) -> Result<()> {
 /// another selection would unify other features and build the dependencies again.
 pub(crate) fn suite(workspace: &Workspace, tools: &Toolbox) -> Result<()> {
     let mut tests = workspace.cargo(["test", "--workspace", "--locked", "--test", SUITE]);
-    execute(
-        tests
-            .envs(tools.variables())
-            .env("MERIT_BIN", workspace.built("debug", "merit")?),
-    )
+    execute(tests.envs(tools.variables()).env("MERIT_BIN", workspace.built("debug", "merit")?))
 }
 
 struct Trial {
@@ -52,11 +46,7 @@ struct Trial {
 
 /// Runs validation and suite on several versions, all of them even when one fails, and prints a table.
 pub(crate) fn matrix(workspace: &Workspace, versions: &[String]) -> Result<()> {
-    let versions = if versions.is_empty() {
-        VERSIONS.map(str::to_owned).to_vec()
-    } else {
-        versions.to_vec()
-    };
+    let versions = if versions.is_empty() { VERSIONS.map(str::to_owned).to_vec() } else { versions.to_vec() };
     execute(&mut workspace.cargo(["build", "--workspace", "--all-targets", "--locked"]))?;
     let trials: Vec<Trial> = versions.into_iter().map(|version| trial(workspace, version)).collect();
     println!("\n{:<10} {:>8}  result", "Envoy", "time");
@@ -78,9 +68,5 @@ fn trial(workspace: &Workspace, version: String) -> Trial {
         suite(workspace, &tools)
     });
     let failure = outcome.err().map(|error| format!("FAILED: {error:#}"));
-    Trial {
-        version,
-        failure,
-        time: start.elapsed(),
-    }
+    Trial { version, failure, time: start.elapsed() }
 }

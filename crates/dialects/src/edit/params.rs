@@ -100,22 +100,13 @@ pub(super) fn limit(edits: &mut Edits, request: &Request, params: &RequestParams
             edits.remove(blocked);
         }
     }
-    let output_limit = if request.dialect() == Dialect::OpenAiResponses {
-        "max_output_tokens"
-    } else {
-        "max_tokens"
-    };
+    let output_limit = if request.dialect() == Dialect::OpenAiResponses { "max_output_tokens" } else { "max_tokens" };
     cap(edits, request, output_limit, params.max_tokens);
     cap(edits, request, "n", params.max_n);
     if params.strip_unknown {
         let known = known_params(request.dialect());
         let is_unknown = |name: &&str| !known.contains(name) && !params.also_known.iter().any(|also| also == name);
-        let unknown: Vec<String> = edits
-            .names(request)
-            .into_iter()
-            .filter(is_unknown)
-            .map(str::to_owned)
-            .collect();
+        let unknown: Vec<String> = edits.names(request).into_iter().filter(is_unknown).map(str::to_owned).collect();
         unknown.iter().for_each(|name| edits.remove(name));
     }
 }

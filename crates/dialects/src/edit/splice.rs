@@ -22,25 +22,14 @@ pub(crate) struct Object<'t> {
 impl<'t> Object<'t> {
     /// The whole body.
     pub(crate) fn of(request: &'t Request) -> Self {
-        Self {
-            text: request.text(),
-            members: Cow::Borrowed(request.members()),
-        }
+        Self { text: request.text(), members: Cow::Borrowed(request.members()) }
     }
 
     /// A valid JSON object's text.
     pub(crate) fn read(text: &'t str) -> Self {
         let mut members = Vec::new();
-        json::members(text, |name, raw| {
-            members.push(Member {
-                name: name.as_ref().into(),
-                value: span(text, raw),
-            })
-        });
-        Self {
-            text,
-            members: Cow::Owned(members),
-        }
+        json::members(text, |name, raw| members.push(Member { name: name.as_ref().into(), value: span(text, raw) }));
+        Self { text, members: Cow::Owned(members) }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -55,19 +44,12 @@ impl<'t> Object<'t> {
 
     /// The text after the changes, each of which names another member.
     pub(crate) fn splice(&self, changes: &[(String, Change)]) -> String {
-        let mut copy = Copy {
-            text: self.text,
-            copied: 0,
-            out: String::with_capacity(self.text.len() + 128),
-        };
+        let mut copy = Copy { text: self.text, copied: 0, out: String::with_capacity(self.text.len() + 128) };
         let open = self.text.find('{').map_or(0, |at| at + 1);
         let mut previous_end = open;
         let mut kept = false;
         for member in self.members.iter() {
-            let change = changes
-                .iter()
-                .find(|(name, _)| *name == *member.name)
-                .map(|(_, change)| change);
+            let change = changes.iter().find(|(name, _)| *name == *member.name).map(|(_, change)| change);
             if change == Some(&Change::Remove) {
                 // A removed member takes the comma before it along; before the first kept one there is none to take.
                 if kept {

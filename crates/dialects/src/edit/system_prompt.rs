@@ -63,16 +63,8 @@ fn system_message(text: &str) -> String {
 /// The system message with its content rewritten to one string; its other members stay.
 fn with_content(message: &str, mode: PromptMode, text: &str) -> String {
     let object = Object::read(message);
-    let old = object
-        .get("content")
-        .filter(|_| mode == PromptMode::Insert)
-        .map(text_of)
-        .unwrap_or_default();
-    let content = if old.is_empty() {
-        text.to_owned()
-    } else {
-        format!("{text}\n\n{old}")
-    };
+    let old = object.get("content").filter(|_| mode == PromptMode::Insert).map(text_of).unwrap_or_default();
+    let content = if old.is_empty() { text.to_owned() } else { format!("{text}\n\n{old}") };
     object.splice(&[("content".to_owned(), Change::Set(json::quote(&content)))])
 }
 

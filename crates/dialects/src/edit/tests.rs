@@ -31,21 +31,9 @@ fn members_are_set_appended_and_removed() {
         |edits, _| edits.set_model("a\"b"),
         "{ \"messages\" : [ ] ,\n\t\"model\":\"a\\\"b\" , \"n\" : 1.0 }",
     );
-    check_chat(
-        BODY,
-        |edits, _| edits.remove("n"),
-        "{ \"messages\" : [ ] ,\n\t\"model\":\"auto\" }",
-    );
-    check_chat(
-        BODY,
-        |edits, _| edits.remove("model"),
-        "{ \"messages\" : [ ] , \"n\" : 1.0 }",
-    );
-    check_chat(
-        BODY,
-        |edits, _| edits.remove("messages"),
-        "{\n\t\"model\":\"auto\" , \"n\" : 1.0 }",
-    );
+    check_chat(BODY, |edits, _| edits.remove("n"), "{ \"messages\" : [ ] ,\n\t\"model\":\"auto\" }");
+    check_chat(BODY, |edits, _| edits.remove("model"), "{ \"messages\" : [ ] , \"n\" : 1.0 }");
+    check_chat(BODY, |edits, _| edits.remove("messages"), "{\n\t\"model\":\"auto\" , \"n\" : 1.0 }");
     check_chat(BODY, |edits, _| edits.remove("absent"), BODY);
     check_chat(
         BODY,
@@ -73,11 +61,7 @@ fn members_are_set_appended_and_removed() {
 #[test]
 fn a_member_that_stands_twice_is_edited_twice() {
     let body = r#"{"model":"m","n":1,"messages":[],"n":2}"#;
-    check_chat(
-        body,
-        |edits, _| edits.set("n", "9"),
-        r#"{"model":"m","n":9,"messages":[],"n":9}"#,
-    );
+    check_chat(body, |edits, _| edits.set("n", "9"), r#"{"model":"m","n":9,"messages":[],"n":9}"#);
     check_chat(body, |edits, _| edits.remove("n"), r#"{"model":"m","messages":[]}"#);
 }
 
@@ -123,26 +107,14 @@ fn nested_members_leave_their_neighbours() {
 fn streams_report_usage() {
     let usage = |edits: &mut Edits, request: &Request| edits.ensure_stream_usage(request);
     let cases = [
-        (
-            r#"{"stream":true,"#,
-            r#""x":1}"#,
-            r#""x":1,"stream_options":{"include_usage":true}}"#,
-        ),
-        (
-            r#"{"stream":true,"#,
-            r#""stream_options":null}"#,
-            r#""stream_options":{"include_usage":true}}"#,
-        ),
+        (r#"{"stream":true,"#, r#""x":1}"#, r#""x":1,"stream_options":{"include_usage":true}}"#),
+        (r#"{"stream":true,"#, r#""stream_options":null}"#, r#""stream_options":{"include_usage":true}}"#),
         (
             r#"{"stream":true,"#,
             r#""stream_options":{"include_usage":false}}"#,
             r#""stream_options":{"include_usage":true}}"#,
         ),
-        (
-            r#"{"stream":true,"#,
-            r#""stream_options":{"a":1}}"#,
-            r#""stream_options":{"a":1,"include_usage":true}}"#,
-        ),
+        (r#"{"stream":true,"#, r#""stream_options":{"a":1}}"#, r#""stream_options":{"a":1,"include_usage":true}}"#),
         (
             r#"{"stream":true,"#,
             r#""stream_options":{"include_usage": true}}"#,
@@ -205,16 +177,8 @@ fn system_prompts() {
         (AnthropicMessages, Replace, r#""messages":[],"system":[{"type":"text","text":"old"}]"#.to_owned(), r#""messages":[],"system":"P""#.to_owned()),
     ];
     for (dialect, mode, before, after) in cases {
-        let (before, after) = (
-            format!(r#"{{"model":"m",{before}}}"#),
-            format!(r#"{{"model":"m",{after}}}"#),
-        );
-        check(
-            dialect,
-            &before,
-            |edits, request| edits.insert_system_prompt(request, mode, "P"),
-            &after,
-        );
+        let (before, after) = (format!(r#"{{"model":"m",{before}}}"#), format!(r#"{{"model":"m",{after}}}"#));
+        check(dialect, &before, |edits, request| edits.insert_system_prompt(request, mode, "P"), &after);
     }
 }
 
@@ -228,10 +192,7 @@ fn request_params() {
     };
     let limit = |edits: &mut Edits, request: &Request| edits.limit_params(request, &limits);
     let cases = [
-        (
-            r#","logit_bias":{},"max_tokens":5000,"n":3"#,
-            r#","max_tokens":100,"n":1"#,
-        ),
+        (r#","logit_bias":{},"max_tokens":5000,"n":3"#, r#","max_tokens":100,"n":1"#),
         (r#","max_tokens":50,"n":1"#, r#","max_tokens":50,"n":1"#),
         (r#","max_tokens":10.5"#, ""),
         (r#","max_tokens":"many""#, r#","max_tokens":"many""#),
@@ -248,11 +209,8 @@ fn request_params() {
         r#"{"model":"m","max_output_tokens":100}"#,
     );
 
-    let strip = RequestParams {
-        strip_unknown: true,
-        also_known: vec!["thinking".to_owned()],
-        ..RequestParams::default()
-    };
+    let strip =
+        RequestParams { strip_unknown: true, also_known: vec!["thinking".to_owned()], ..RequestParams::default() };
     check_chat(
         &with(r#","stream":true,"max_completion_tokens":5,"thinking":{},"seed":1,"foo":2"#),
         |edits, request| {

@@ -9,9 +9,7 @@ fn eval(body: &str) -> EvalRequest {
 }
 
 fn error(body: &str) -> String {
-    EvalRequest::parse(body.as_bytes(), false, &Wrappers::default())
-        .unwrap_err()
-        .to_string()
+    EvalRequest::parse(body.as_bytes(), false, &Wrappers::default()).unwrap_err().to_string()
 }
 
 #[test]
@@ -30,30 +28,13 @@ fn text_alone_is_one_user_message() {
     let request = eval(r#"{"text":"  hi ","model":" auto ","tools":[{}]}"#);
     let texts = &request.prompt.texts;
     assert_eq!(request.original_text, "hi");
-    assert_eq!(
-        (
-            texts.evaluation.as_str(),
-            texts.context.as_str(),
-            texts.current.as_str()
-        ),
-        ("hi", "hi", "  hi ")
-    );
+    assert_eq!((texts.evaluation.as_str(), texts.context.as_str(), texts.current.as_str()), ("hi", "hi", "  hi "));
     assert_eq!(request.requested_model, "auto");
-    let expected = Conversation {
-        user: 1,
-        tool_definitions: 1,
-        ..Default::default()
-    };
+    let expected = Conversation { user: 1, tool_definitions: 1, ..Default::default() };
     assert_eq!(request.prompt.conversation, expected);
     assert_eq!(eval(r#"{"text":"  "}"#).original_text, "", "blank is accepted");
     let metadata_only = eval(r#"{"metadata":{"a":"b"}}"#);
-    assert_eq!(
-        (
-            metadata_only.prompt.conversation.user,
-            metadata_only.prompt.tokens.floor()
-        ),
-        (1, 5)
-    );
+    assert_eq!((metadata_only.prompt.conversation.user, metadata_only.prompt.tokens.floor()), (1, 5));
 }
 
 #[test]
@@ -64,40 +45,19 @@ fn messages_come_before_text() {
     assert_eq!(both.prompt.conversation.user, 1);
 
     let blank_turn = eval(r#"{"messages":[{"role":"user","content":"earlier"},{"role":"user","content":"  "}]}"#);
-    assert_eq!(
-        (
-            blank_turn.original_text.as_str(),
-            blank_turn.prompt.texts.current.as_str()
-        ),
-        ("earlier", "  ")
-    );
+    assert_eq!((blank_turn.original_text.as_str(), blank_turn.prompt.texts.current.as_str()), ("earlier", "  "));
 
     let no_words = eval(r#"{"text":" t ","messages":[{"role":"tool","content":"result"}]}"#);
     assert_eq!(no_words.original_text, "t");
-    assert_eq!(
-        (
-            no_words.prompt.texts.context.as_str(),
-            no_words.prompt.texts.current.as_str()
-        ),
-        ("t", " t ")
-    );
-    assert_eq!(
-        (no_words.prompt.conversation.user, no_words.prompt.conversation.tool),
-        (0, 1)
-    );
+    assert_eq!((no_words.prompt.texts.context.as_str(), no_words.prompt.texts.current.as_str()), ("t", " t "));
+    assert_eq!((no_words.prompt.conversation.user, no_words.prompt.conversation.tool), (0, 1));
     // The tool message, then the text as one more user message: 4+4+3 and 8 bytes for the result.
     assert_eq!(no_words.prompt.tokens.framing, 4 + 8 + 4);
     assert_eq!(no_words.prompt.tokens.text_bytes, 4 + 4 + 3);
 
     let unusable = eval(r#"{"text":"t","messages":[{"role":"function","content":"x"}]}"#);
-    assert_eq!(
-        (unusable.original_text.as_str(), unusable.prompt.conversation.user),
-        ("t", 1)
-    );
-    assert_eq!(
-        error(r#"{"messages":[{"role":"function","content":"x"}]}"#),
-        "text cannot be empty"
-    );
+    assert_eq!((unusable.original_text.as_str(), unusable.prompt.conversation.user), ("t", 1));
+    assert_eq!(error(r#"{"messages":[{"role":"function","content":"x"}]}"#), "text cannot be empty");
     assert_eq!(error(r#"{"messages":[],"tools":[{}]}"#), "text cannot be empty");
 }
 
@@ -115,18 +75,11 @@ fn parts_and_images_in_eval() {
     assert_eq!(broken.original_text, "");
 
     let image = r#"{"role":"user","content":[{"type":"image_url","image_url":"DATA:Image/PNG;base64,Aa"}]}"#;
-    let shown = eval(&format!(
-        r#"{{"messages":[{{"role":"system","content":"s"}},{image}]}}"#
-    ));
+    let shown = eval(&format!(r#"{{"messages":[{{"role":"system","content":"s"}},{image}]}}"#));
     assert_eq!(shown.prompt.image.as_deref(), Some("data:image/png;base64,Aa"));
-    assert_eq!(
-        shown.original_text, "",
-        "an image keeps other roles from standing in for the turn"
-    );
+    assert_eq!(shown.original_text, "", "an image keeps other roles from standing in for the turn");
     assert_eq!(shown.prompt.texts.context, "s");
-    let later = eval(&format!(
-        r#"{{"messages":[{image},{{"role":"user","content":"now text"}}]}}"#
-    ));
+    let later = eval(&format!(r#"{{"messages":[{image},{{"role":"user","content":"now text"}}]}}"#));
     assert_eq!(later.prompt.image, None);
     assert_eq!(later.prompt.conversation.images, 1);
 }
@@ -139,49 +92,24 @@ fn keys_match_whatever_their_case_and_the_last_wins() {
     assert!(request.trace);
     assert_eq!(request.prompt.metadata.get("k").map(String::as_str), Some(""));
     assert!(!eval(r#"{"text":"a","trace":true}"#).trace, "only options.trace counts");
-    assert!(
-        EvalRequest::parse(br#"{"text":"a"}"#, true, &Wrappers::none())
-            .unwrap()
-            .trace
-    );
-    assert_eq!(
-        eval(r#"{"messages":[{"ROLE":"user","Content":"x"}]}"#).original_text,
-        "x"
-    );
-    assert_eq!(
-        eval(r#"{"meſſages":[{"role":"user","content":"x"}]}"#).original_text,
-        "x"
-    );
+    assert!(EvalRequest::parse(br#"{"text":"a"}"#, true, &Wrappers::none()).unwrap().trace);
+    assert_eq!(eval(r#"{"messages":[{"ROLE":"user","Content":"x"}]}"#).original_text, "x");
+    assert_eq!(eval(r#"{"meſſages":[{"role":"user","content":"x"}]}"#).original_text, "x");
 }
 
 #[test]
 fn what_the_decoder_refuses() {
     let many: Vec<String> = (0..33).map(|n| format!("\"k{n}\":\"\"")).collect();
     let cases = [
-        (
-            r#"{"text":1}"#,
-            "failed to parse JSON: field text must be string, got number",
-        ),
-        (
-            r#"{"messages":{}}"#,
-            "failed to parse JSON: field messages must be array, got object",
-        ),
-        (
-            r#"{"messages":["x"]}"#,
-            "failed to parse JSON: field messages must be object, got string",
-        ),
-        (
-            r#"{"messages":[{"role":1}]}"#,
-            "failed to parse JSON: field messages.role must be string, got number",
-        ),
+        (r#"{"text":1}"#, "failed to parse JSON: field text must be string, got number"),
+        (r#"{"messages":{}}"#, "failed to parse JSON: field messages must be array, got object"),
+        (r#"{"messages":["x"]}"#, "failed to parse JSON: field messages must be object, got string"),
+        (r#"{"messages":[{"role":1}]}"#, "failed to parse JSON: field messages.role must be string, got number"),
         (
             r#"{"messages":[{"tool_calls":{}}]}"#,
             "failed to parse JSON: field messages.tool_calls must be array, got object",
         ),
-        (
-            r#"{"metadata":{"a":1}}"#,
-            "failed to parse JSON: field metadata must be object of strings, got number",
-        ),
+        (r#"{"metadata":{"a":1}}"#, "failed to parse JSON: field metadata must be object of strings, got number"),
         (
             r#"{"text":"x","options":{"trace":"yes"}}"#,
             "failed to parse JSON: field options.trace must be boolean, got string",
@@ -208,9 +136,6 @@ fn conversation_and_wrappers_as_on_the_wire() {
     let wrapped = eval(
         r#"{"messages":[{"role":"user","content":"real"},{"role":"user","content":"<system-reminder>x</system-reminder>"}]}"#,
     );
-    assert_eq!(
-        (wrapped.original_text.as_str(), wrapped.prompt.texts.current.as_str()),
-        ("real", "real")
-    );
+    assert_eq!((wrapped.original_text.as_str(), wrapped.prompt.texts.current.as_str()), ("real", "real"));
     assert_eq!(wrapped.prompt.conversation.user, 2);
 }

@@ -23,13 +23,7 @@ fn responses(body: &str) -> Prompt {
 }
 
 fn facts(text_bytes: u64, structured_bytes: u64, images: u64, framing: u64, output_reserve: u64) -> TokenFacts {
-    TokenFacts {
-        text_bytes,
-        structured_bytes,
-        images,
-        framing,
-        output_reserve,
-    }
+    TokenFacts { text_bytes, structured_bytes, images, framing, output_reserve }
 }
 
 /// Example D of section 2: a tool round.
@@ -43,11 +37,7 @@ pub(crate) const TOOL_ROUND: &str = concat!(
 /// The worked examples of section 2: request, facts on the wire, total on the wire.
 pub(crate) fn worked_examples() -> Vec<(&'static str, TokenFacts, u64)> {
     vec![
-        (
-            r#"{"messages":[{"role":"user","content":"Hello world"}]}"#,
-            facts(15, 0, 0, 4, 0),
-            8,
-        ),
+        (r#"{"messages":[{"role":"user","content":"Hello world"}]}"#, facts(15, 0, 0, 4, 0), 8),
         (
             r#"{"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"Sum 2 and 3"},{"role":"assistant","content":"5"},{"role":"user","content":"Why?"}],"max_tokens":64}"#,
             facts(48, 0, 0, 16, 64),
@@ -89,35 +79,14 @@ fn the_rows_of_the_token_table() {
         (r#"{"messages":["ab",7]}"#.to_owned(), facts(0, 5, 0, 8, 0)),
         (message(r#""role":"Tool","content":"ab""#), facts(4, 4, 0, 12, 0)),
         (message(r#""role":"function""#), facts(8, 0, 0, 12, 0)),
-        (
-            message(r#""role":"tool","content":[{"type":"image"},{"type":"text","text":"a"}]"#),
-            facts(4, 26, 1, 12, 0),
-        ),
-        (
-            message(r#""role":"user","content":["ab",{"text":"a"}]"#),
-            facts(4, 16, 0, 4, 0),
-        ),
-        (
-            message(r#""role":"user","content":[{"type":" TEXT ","text":"a"},{"type":"text"}]"#),
-            facts(5, 15, 0, 4, 0),
-        ),
-        (
-            message(r#""role":"user","content":{"type":"output_text","text":"a"}"#),
-            facts(5, 0, 0, 4, 0),
-        ),
-        (
-            message(r#""role":"assistant","tool_calls":[{"id":"x"}]"#),
-            facts(9, 10, 0, 12, 0),
-        ),
+        (message(r#""role":"tool","content":[{"type":"image"},{"type":"text","text":"a"}]"#), facts(4, 26, 1, 12, 0)),
+        (message(r#""role":"user","content":["ab",{"text":"a"}]"#), facts(4, 16, 0, 4, 0)),
+        (message(r#""role":"user","content":[{"type":" TEXT ","text":"a"},{"type":"text"}]"#), facts(5, 15, 0, 4, 0)),
+        (message(r#""role":"user","content":{"type":"output_text","text":"a"}"#), facts(5, 0, 0, 4, 0)),
+        (message(r#""role":"assistant","tool_calls":[{"id":"x"}]"#), facts(9, 10, 0, 12, 0)),
         (message(r#""role":"assistant","tool_calls":{}"#), facts(9, 2, 0, 4, 0)),
-        (
-            message(r#""role":"assistant","function_call":{"name":"f","arguments":"{}"}"#),
-            facts(10, 4, 0, 12, 0),
-        ),
-        (
-            r#"{"messages":[],"functions":[{ }, 1],"tools":{"a":1}}"#.to_owned(),
-            facts(0, 11, 0, 16, 0),
-        ),
+        (message(r#""role":"assistant","function_call":{"name":"f","arguments":"{}"}"#), facts(10, 4, 0, 12, 0)),
+        (r#"{"messages":[],"functions":[{ }, 1],"tools":{"a":1}}"#.to_owned(), facts(0, 11, 0, 16, 0)),
         (r#"{"messages":[],"max_tokens":-1}"#.to_owned(), facts(0, 2, 0, 0, 0)),
         (
             r#"{"messages":[],"temperature":1,"metadata":{"a":"b"},"stop":["x"],"user":"u"}"#.to_owned(),
@@ -136,10 +105,7 @@ fn texts_by_role() {
     let texts = prompt(&[
         message("developer", r#""dev""#),
         message("user", r#""first""#),
-        message(
-            "assistant",
-            r#"[{"type":"text","text":"a "},{"type":"output_text","text":"no"},{"text":"b"}]"#,
-        ),
+        message("assistant", r#"[{"type":"text","text":"a "},{"type":"output_text","text":"no"},{"text":"b"}]"#),
         message("tool", r#""result""#),
         message("user", r#""second""#),
         message("user", r#"[{"type":"image_url","image_url":{"url":"x"}}]"#),
@@ -155,28 +121,17 @@ fn texts_by_role() {
 
     let promoted = prompt(&[message("system", r#""a""#), message("assistant", r#""b""#)]);
     assert_eq!(
-        (
-            promoted.evaluation.as_str(),
-            promoted.current.as_str(),
-            promoted.context.as_str()
-        ),
+        (promoted.evaluation.as_str(), promoted.current.as_str(), promoted.context.as_str()),
         ("a b", "", "a b")
     );
     let blank = prompt(&[message("user", r#""x""#), message("user", r#""  ""#)]);
-    assert_eq!(
-        (blank.evaluation.as_str(), blank.prior_user.len()),
-        ("  ", 1),
-        "whitespace counts on the wire"
-    );
+    assert_eq!((blank.evaluation.as_str(), blank.prior_user.len()), ("  ", 1), "whitespace counts on the wire");
     let odd = prompt(&[message(
         "user",
         r#"[{"type":"text","text":12},{"type":"text","text":{"a":1}},{"type":"Text","text":"no"}]"#,
     )]);
     assert_eq!(odd.evaluation, r#"12 {"a":1}"#);
-    assert_eq!(
-        prompt(&[message("user", r#"{"type":"text","text":"lone"}"#)]).evaluation,
-        ""
-    );
+    assert_eq!(prompt(&[message("user", r#"{"type":"text","text":"lone"}"#)]).evaluation, "");
 }
 
 #[test]
@@ -203,13 +158,7 @@ fn conversation_counters() {
     let counted = chat(
         r#"{"messages":[{"role":"developer"},{"role":"developer"},{"role":"function"},{"role":"USER"},{"role":"user","content":[{"type":"image_url"},{"type":"input_image"},{"type":"image"}]}],"tools":[1],"functions":[2,3]}"#,
     );
-    let expected = Conversation {
-        user: 1,
-        developer: true,
-        tool_definitions: 3,
-        images: 2,
-        ..Default::default()
-    };
+    let expected = Conversation { user: 1, developer: true, tool_definitions: 3, images: 2, ..Default::default() };
     assert_eq!(counted.conversation, expected);
 }
 
@@ -236,18 +185,9 @@ const BAD_CHAT: &[(&[u8], &str)] = &[
     (br#"{"model":"m"}"#, "messages field is required"),
     (br#"{"messages":{}}"#, "messages field must be an array"),
     (br#"{"model":"m","messages":null}"#, "messages field must be an array"),
-    (
-        br#"{"messages":[]}"#,
-        "invalid request body: missing required field: model",
-    ),
-    (
-        br#"{"model":1,"messages":[]}"#,
-        "invalid request body: field model must be string, got number",
-    ),
-    (
-        br#"{"model":null,"messages":[]}"#,
-        "invalid request body: field model must be string, got null",
-    ),
+    (br#"{"messages":[]}"#, "invalid request body: missing required field: model"),
+    (br#"{"model":1,"messages":[]}"#, "invalid request body: field model must be string, got number"),
+    (br#"{"model":null,"messages":[]}"#, "invalid request body: field model must be string, got null"),
     (
         br#"{"model":"m","messages":[],"stream":"yes"}"#,
         "invalid request body: field stream must be boolean, got string",
@@ -260,14 +200,8 @@ const BAD_CHAT: &[(&[u8], &str)] = &[
         br#"{"model":"m","messages":[],"metadata":{"a":[]}}"#,
         "invalid request body: field metadata.a must be string, got array",
     ),
-    (
-        br#"{"model":"m","messages":[],"model":"n"}"#,
-        "invalid request body: duplicate field: model",
-    ),
-    (
-        br#"{"model":"m","messages":[],"mess\u0061ges":[]}"#,
-        "invalid request body: duplicate field: messages",
-    ),
+    (br#"{"model":"m","messages":[],"model":"n"}"#, "invalid request body: duplicate field: model"),
+    (br#"{"model":"m","messages":[],"mess\u0061ges":[]}"#, "invalid request body: duplicate field: messages"),
 ];
 
 const BAD_MESSAGES: &[(&[u8], &str)] = &[
@@ -278,46 +212,22 @@ const BAD_MESSAGES: &[(&[u8], &str)] = &[
 ];
 
 const BAD_RESPONSES: &[(&[u8], &str)] = &[
-    (
-        br#"{"model":"m","input":1}"#,
-        "input field must be a string or an array",
-    ),
-    (
-        br#"{"model":"m","input":"a","input":"b"}"#,
-        "invalid request body: duplicate field: input",
-    ),
-    (
-        br#"{"input":"a"}"#,
-        "invalid request body: missing required field: model",
-    ),
+    (br#"{"model":"m","input":1}"#, "input field must be a string or an array"),
+    (br#"{"model":"m","input":"a","input":"b"}"#, "invalid request body: duplicate field: input"),
+    (br#"{"input":"a"}"#, "invalid request body: missing required field: model"),
 ];
 
 #[test]
 fn bad_bodies_get_the_reference_s_texts() {
     let check = |dialect: Dialect, body: &[u8], expected: &str| {
         let refused = Request::parse(dialect, Bytes::copy_from_slice(body), &Wrappers::default()).unwrap_err();
-        assert_eq!(
-            (refused.status, refused.message.as_str()),
-            (400, expected),
-            "{}",
-            String::from_utf8_lossy(body)
-        );
+        assert_eq!((refused.status, refused.message.as_str()), (400, expected), "{}", String::from_utf8_lossy(body));
     };
-    BAD_CHAT
-        .iter()
-        .for_each(|(body, expected)| check(Dialect::OpenAiChat, body, expected));
-    BAD_MESSAGES
-        .iter()
-        .for_each(|(body, expected)| check(Dialect::AnthropicMessages, body, expected));
-    BAD_RESPONSES
-        .iter()
-        .for_each(|(body, expected)| check(Dialect::OpenAiResponses, body, expected));
+    BAD_CHAT.iter().for_each(|(body, expected)| check(Dialect::OpenAiChat, body, expected));
+    BAD_MESSAGES.iter().for_each(|(body, expected)| check(Dialect::AnthropicMessages, body, expected));
+    BAD_RESPONSES.iter().for_each(|(body, expected)| check(Dialect::OpenAiResponses, body, expected));
     let deep = format!(r#"{{"model":"m","messages":{}{}}}"#, "[".repeat(200), "]".repeat(200));
-    check(
-        Dialect::OpenAiChat,
-        deep.as_bytes(),
-        "invalid request body: nested deeper than 128 levels",
-    );
+    check(Dialect::OpenAiChat, deep.as_bytes(), "invalid request body: nested deeper than 128 levels");
 }
 
 #[test]
@@ -325,12 +235,7 @@ fn what_looks_odd_but_is_legal_passes() {
     let nested = format!(r#"{{"messages":[],"x":{}{}}}"#, "[".repeat(127), "]".repeat(127));
     assert!(chat(&nested).no_messages);
     assert!(!chat(r#"{"messages":[],"stream":null}"#).stream);
-    assert_eq!(
-        parse(Dialect::OpenAiChat, r#"{"model":"","messages":[]}"#)
-            .prompt()
-            .model,
-        ""
-    );
+    assert_eq!(parse(Dialect::OpenAiChat, r#"{"model":"","messages":[]}"#).prompt().model, "");
     let surrogate = chat(r#"{"messages":[{"\ud800":1,"role":"user","content":"a\udfffb"}]}"#);
     assert_eq!(surrogate.texts.current, "a\u{FFFD}b", "an unusual key hides nothing");
     let stored = responses(r#"{"previous_response_id":"resp_1"}"#);
@@ -345,12 +250,9 @@ fn wrapped_user_texts_are_passed_over_but_counted() {
     assert_eq!(prompt.texts.prior_user.len(), 0);
     assert_eq!(prompt.texts.passed_over.len(), 2);
     assert_eq!(prompt.conversation.user, 3);
-    let unwrapped = Request::parse(
-        Dialect::OpenAiChat,
-        body.replacen('{', r#"{"model":"auto","#, 1).into(),
-        &Wrappers::none(),
-    )
-    .unwrap();
+    let unwrapped =
+        Request::parse(Dialect::OpenAiChat, body.replacen('{', r#"{"model":"auto","#, 1).into(), &Wrappers::none())
+            .unwrap();
     assert_eq!(prompt.tokens, unwrapped.prompt().tokens);
     assert_eq!(unwrapped.prompt().texts.prior_user.len(), 2);
     let assistant = chat(r#"{"messages":[{"role":"assistant","content":"<system-reminder>x</system-reminder>"}]}"#);
@@ -381,10 +283,7 @@ fn anthropic_messages() {
     // results 4+26, tool 12, tool_choice 15; framing: 4 messages, 2 calls, 2 results, 1 tool.
     let thinking = r#"{"type":"thinking","thinking":"x"}"#.len() as u64;
     let structured = thinking + 7 + 2 + 4 + 26 + 12 + 15;
-    assert_eq!(
-        prompt.tokens,
-        facts(15 + 12 + 9 + 22 + 4 + 4, structured, 1, 16 + 16 + 16 + 8, 32)
-    );
+    assert_eq!(prompt.tokens, facts(15 + 12 + 9 + 22 + 4 + 4, structured, 1, 16 + 16 + 16 + 8, 32));
     assert_eq!(prompt.texts.current, "Weather?");
     assert_eq!(prompt.texts.non_user, ["Be brief."]);
     assert!(!prompt.texts.assistant_replied);
@@ -451,10 +350,8 @@ fn responses_items_of_every_sort() {
 
 #[test]
 fn members_are_found_as_they_were_written() {
-    let request = parse(
-        Dialect::OpenAiChat,
-        "{ \"model\" : \"auto\",\n \"messages\":[ ], \"user\":\"\\u0061\", \"n\" : 1.50 }",
-    );
+    let request =
+        parse(Dialect::OpenAiChat, "{ \"model\" : \"auto\",\n \"messages\":[ ], \"user\":\"\\u0061\", \"n\" : 1.50 }");
     assert_eq!(request.member("n"), Some("1.50"));
     assert_eq!(request.member("messages"), Some("[ ]"));
     assert_eq!(request.text_member("user").as_deref(), Some("a"));

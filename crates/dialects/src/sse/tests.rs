@@ -34,10 +34,8 @@ fn lines_and_fields() {
         ("\n\n\n", &[]),
     ];
     for (stream, expected) in cases {
-        let expected: Vec<(String, String)> = expected
-            .iter()
-            .map(|(name, data)| ((*name).into(), (*data).into()))
-            .collect();
+        let expected: Vec<(String, String)> =
+            expected.iter().map(|(name, data)| ((*name).into(), (*data).into())).collect();
         assert_eq!(read([stream.as_bytes()]), expected, "{stream:?}");
         assert_eq!(read(stream.as_bytes().chunks(1)), expected, "{stream:?} byte by byte");
     }
@@ -62,13 +60,7 @@ fn what_is_written_is_read_back() {
     let mut out = String::new();
     write(&mut out, Some("ping"), "{}");
     write(&mut out, None, "[DONE]");
-    assert_eq!(
-        read([out.as_bytes()]),
-        [
-            ("ping".to_owned(), "{}".to_owned()),
-            (String::new(), "[DONE]".to_owned())
-        ]
-    );
+    assert_eq!(read([out.as_bytes()]), [("ping".to_owned(), "{}".to_owned()), (String::new(), "[DONE]".to_owned())]);
 }
 
 proptest! {

@@ -20,11 +20,7 @@ pub(super) struct Fold {
 
 impl Fold {
     pub(super) fn new(dialect: Dialect) -> Self {
-        Self {
-            dialect,
-            outcome: Outcome::default(),
-            anthropic: AnthropicUsage::default(),
-        }
+        Self { dialect, outcome: Outcome::default(), anthropic: AnthropicUsage::default() }
     }
 
     pub(super) fn event(&mut self, event: Event<'_>) {
@@ -102,14 +98,8 @@ impl Fold {
         if let Some(error) = response.error {
             self.outcome.error = Some(read_error(error.get()));
         }
-        let reason = response
-            .incomplete_details
-            .as_ref()
-            .and_then(|details| details.reason.clone());
-        let ended = response
-            .status
-            .clone()
-            .filter(|status| !matches!(status.as_ref(), "in_progress" | "queued"));
+        let reason = response.incomplete_details.as_ref().and_then(|details| details.reason.clone());
+        let ended = response.status.clone().filter(|status| !matches!(status.as_ref(), "in_progress" | "queued"));
         self.finish_reason(reason.or(ended));
     }
 
@@ -154,9 +144,7 @@ impl Fold {
         let (cached, cache_write) = (all.cache_read_input_tokens, all.cache_creation_input_tokens);
         let fresh = all.input_tokens.unwrap_or_default();
         self.outcome.usage = Some(Usage {
-            prompt: fresh
-                .saturating_add(cached.unwrap_or_default())
-                .saturating_add(cache_write.unwrap_or_default()),
+            prompt: fresh.saturating_add(cached.unwrap_or_default()).saturating_add(cache_write.unwrap_or_default()),
             completion: all.output_tokens.unwrap_or_default(),
             cached,
             cache_write,
@@ -184,21 +172,15 @@ fn holds_something(raw: Option<&RawValue>) -> bool {
 
 fn read_error(raw: &str) -> ResponseError {
     if let Some(message) = crate::json::string(raw) {
-        return ResponseError {
-            code: String::new(),
-            message: message.into_owned(),
-        };
+        return ResponseError { code: String::new(), message: message.into_owned() };
     }
     let Ok(error) = serde_json::from_str::<ErrorBody<'_>>(raw) else {
         return ResponseError::default();
     };
-    let code = error
-        .code
-        .map(RawValue::get)
-        .and_then(|code| match crate::json::string(code) {
-            Some(code) => Some(code.into_owned()),
-            None => (code != "null").then(|| code.to_owned()),
-        });
+    let code = error.code.map(RawValue::get).and_then(|code| match crate::json::string(code) {
+        Some(code) => Some(code.into_owned()),
+        None => (code != "null").then(|| code.to_owned()),
+    });
     let kind = error.kind.filter(|kind| kind != "error").map(Cow::into_owned);
     ResponseError {
         code: code.or(kind).unwrap_or_default(),
@@ -257,16 +239,9 @@ struct ChatDelta<'a> {
 
 impl ChatDelta<'_> {
     fn holds_something(&self) -> bool {
-        [
-            self.content,
-            self.reasoning_content,
-            self.reasoning,
-            self.refusal,
-            self.tool_calls,
-            self.function_call,
-        ]
-        .into_iter()
-        .any(holds_something)
+        [self.content, self.reasoning_content, self.reasoning, self.refusal, self.tool_calls, self.function_call]
+            .into_iter()
+            .any(holds_something)
     }
 }
 

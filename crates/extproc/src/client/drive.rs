@@ -61,11 +61,7 @@ fn observe(wire: &mut Wire, request: &FakeRequest) {
         send_pieces(wire, Side::Request, &pieces(request), request.trailers);
     }
     if let Some(response) = &request.response {
-        wire.send_headers(
-            Side::Response,
-            &response.headers,
-            response.chunks.is_empty() && !response.trailers,
-        );
+        wire.send_headers(Side::Response, &response.headers, response.chunks.is_empty() && !response.trailers);
         send_pieces(wire, Side::Response, &response.chunks, response.trailers);
     }
 }

@@ -62,9 +62,7 @@ async fn buffered(wire: &mut Wire, request: &FakeRequest, shown: Bytes, state: &
         Some(new) => {
             let length = value(&state.headers, "content-length").and_then(|it| it.parse().ok());
             if length.is_some_and(|length: usize| length != new.len()) {
-                return Err(broken(
-                    "mismatch_between_content_length_and_the_length_of_the_mutated_body",
-                ));
+                return Err(broken("mismatch_between_content_length_and_the_length_of_the_mutated_body"));
             }
             state.body = new;
         }
@@ -76,11 +74,7 @@ async fn streamed(wire: &mut Wire, request: &FakeRequest, state: &mut Forwarded)
     let pieces = pieces(request);
     let mut body = BytesMut::new();
     for (index, piece) in pieces.iter().enumerate() {
-        wire.send_body(
-            Side::Request,
-            piece.clone(),
-            !request.trailers && index + 1 == pieces.len(),
-        );
+        wire.send_body(Side::Request, piece.clone(), !request.trailers && index + 1 == pieces.len());
         match wire.next().await? {
             // Header edits come too late here, and Envoy ignores them.
             Reply::Body(Side::Request, _, new) => body.extend_from_slice(&new.unwrap_or_else(|| piece.clone())),
@@ -121,15 +115,10 @@ async fn full_duplex(wire: &mut Wire, request: &FakeRequest, state: &mut Forward
             }
             Reply::Trailers(Side::Request) if request.trailers => break,
             Reply::End => {
-                return Err(broken(
-                    "the stream ended before the end of the body: the upstream gets a part",
-                ));
+                return Err(broken("the stream ended before the end of the body: the upstream gets a part"));
             }
             reply => {
-                return Err(broken(format!(
-                    "among the pieces of a full-duplex body is {}",
-                    reply.name()
-                )));
+                return Err(broken(format!("among the pieces of a full-duplex body is {}", reply.name())));
             }
         }
     }
@@ -138,11 +127,7 @@ async fn full_duplex(wire: &mut Wire, request: &FakeRequest, state: &mut Forward
 }
 
 fn sets(edits: &Edits, name: &str) -> bool {
-    edits
-        .mutation
-        .set_headers
-        .iter()
-        .any(|it| it.header.as_ref().is_some_and(|header| header.key == name))
+    edits.mutation.set_headers.iter().any(|it| it.header.as_ref().is_some_and(|header| header.key == name))
 }
 
 fn take(state: &mut Forwarded, edits: Edits) -> Result<(), Outcome> {

@@ -14,10 +14,7 @@ pub(super) async fn run(
 ) -> Result<(), Outcome> {
     let bodyless = shown.chunks.is_empty() && !shown.trailers;
     wire.send_headers(Side::Response, &shown.headers, bodyless);
-    let mut seen = FakeResponse {
-        chunks: Vec::new(),
-        ..shown.clone()
-    };
+    let mut seen = FakeResponse { chunks: Vec::new(), ..shown.clone() };
     match wire.next().await? {
         Reply::Headers(Side::Response, edits) => apply(&mut seen.headers, &edits.mutation)?,
         Reply::End => {
@@ -74,10 +71,7 @@ async fn full_duplex(wire: &mut Wire, shown: &FakeResponse) -> Result<Vec<Bytes>
             }
             Reply::Trailers(Side::Response) if shown.trailers => break,
             reply => {
-                return Err(broken(format!(
-                    "among the pieces of a full-duplex response is {}",
-                    reply.name()
-                )));
+                return Err(broken(format!("among the pieces of a full-duplex response is {}", reply.name())));
             }
         }
     }

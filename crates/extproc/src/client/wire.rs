@@ -54,36 +54,21 @@ pub(super) struct Edits {
 impl Wire {
     pub(super) async fn open(mut client: Client, request: &FakeRequest) -> Result<Self, Outcome> {
         let (frames, rest) = unbounded_channel();
-        let replies = client
-            .process(UnboundedReceiverStream::new(rest))
-            .await
-            .map_err(Outcome::Failed)?
-            .into_inner();
+        let replies = client.process(UnboundedReceiverStream::new(rest)).await.map_err(Outcome::Failed)?.into_inner();
         let declared = request.declare && !request.observe;
         let protocol = ProtocolConfiguration {
             request_body_mode: send_mode(request.mode).into(),
             response_body_mode: send_mode(request.response_mode).into(),
             send_body_without_waiting_for_header_response: false,
         };
-        let metadata = request
-            .metadata
-            .iter()
-            .map(|(name, value)| (name.clone(), wire_struct(value.clone())));
+        let metadata = request.metadata.iter().map(|(name, value)| (name.clone(), wire_struct(value.clone())));
         let opening = ProcessingRequest {
             observability_mode: request.observe,
             protocol_config: declared.then_some(protocol),
-            metadata_context: Some(WireMetadata {
-                filter_metadata: metadata.collect(),
-                ..WireMetadata::default()
-            }),
+            metadata_context: Some(WireMetadata { filter_metadata: metadata.collect(), ..WireMetadata::default() }),
             ..ProcessingRequest::default()
         };
-        Ok(Self {
-            frames: Some(frames),
-            replies,
-            opening: Some(opening),
-            mode: request.mode,
-        })
+        Ok(Self { frames: Some(frames), replies, opening: Some(opening), mode: request.mode })
     }
 
     pub(super) fn send_headers(&mut self, side: Side, headers: &[(String, Bytes)], end_of_stream: bool) {
@@ -92,14 +77,8 @@ impl Wire {
             value: String::new(),
             raw_value: value.to_vec(),
         };
-        let headers = Some(HeaderMap {
-            headers: headers.iter().map(pair).collect(),
-        });
-        let wire = HttpHeaders {
-            headers,
-            end_of_stream,
-            ..HttpHeaders::default()
-        };
+        let headers = Some(HeaderMap { headers: headers.iter().map(pair).collect() });
+        let wire = HttpHeaders { headers, end_of_stream, ..HttpHeaders::default() };
         self.send(match side {
             Side::Request => Request::RequestHeaders(wire),
             Side::Response => Request::ResponseHeaders(wire),
@@ -107,11 +86,7 @@ impl Wire {
     }
 
     pub(super) fn send_body(&mut self, side: Side, body: Bytes, end_of_stream: bool) {
-        let wire = HttpBody {
-            body: body.into(),
-            end_of_stream,
-            ..HttpBody::default()
-        };
+        let wire = HttpBody { body: body.into(), end_of_stream, ..HttpBody::default() };
         self.send(match side {
             Side::Request => Request::RequestBody(wire),
             Side::Response => Request::ResponseBody(wire),
@@ -174,11 +149,7 @@ impl Wire {
             return Err(broken("a streamed immediate response without :status"));
         };
         headers.retain(|(name, _)| name != ":status");
-        let mut answer = Answer {
-            status,
-            headers,
-            ..Answer::default()
-        };
+        let mut answer = Answer { status, headers, ..Answer::default() };
         let mut body = Vec::new();
         let mut end = head.end_of_stream;
         while !end {
@@ -194,17 +165,11 @@ impl Wire {
             answer.messages += 1;
             end = piece.end_of_stream;
         }
-        Ok(Outcome::Immediate(Answer {
-            body: body.into(),
-            ..answer
-        }))
+        Ok(Outcome::Immediate(Answer { body: body.into(), ..answer }))
     }
 
     fn send(&mut self, frame: Request) {
-        let message = ProcessingRequest {
-            request: Some(frame),
-            ..self.opening.take().unwrap_or_default()
-        };
+        let message = ProcessingRequest { request: Some(frame), ..self.opening.take().unwrap_or_default() };
         if let Some(frames) = &self.frames {
             // A closed channel means that the server ended the stream; the next read says how.
             drop(frames.send(message));
@@ -260,10 +225,7 @@ fn headers(side: Side, common: Option<CommonResponse>, metadata: Vec<(String, Va
     if common.body_mutation.is_some() || common.status != 0 {
         return Err(broken("a headers reply that replaces the body"));
     }
-    Ok(Reply::Headers(
-        side,
-        edits(common.header_mutation, common.clear_route_cache, metadata),
-    ))
+    Ok(Reply::Headers(side, edits(common.header_mutation, common.clear_route_cache, metadata)))
 }
 
 fn body(side: Side, common: Option<CommonResponse>, metadata: Vec<(String, Value)>) -> Result<Reply, Outcome> {
@@ -281,19 +243,11 @@ fn body(side: Side, common: Option<CommonResponse>, metadata: Vec<(String, Value
 }
 
 fn edits(mutation: Option<HeaderMutation>, clear_route_cache: bool, metadata: Vec<(String, Value)>) -> Edits {
-    Edits {
-        mutation: mutation.unwrap_or_default(),
-        clear_route_cache,
-        metadata,
-    }
+    Edits { mutation: mutation.unwrap_or_default(), clear_route_cache, metadata }
 }
 
 fn check_size(piece: &StreamedBodyResponse) -> Result<(), Outcome> {
-    if piece.body.len() > CHUNK {
-        Err(broken(format!("a piece of {} bytes", piece.body.len())))
-    } else {
-        Ok(())
-    }
+    if piece.body.len() > CHUNK { Err(broken(format!("a piece of {} bytes", piece.body.len()))) } else { Ok(()) }
 }
 
 fn immediate(answer: ImmediateResponse) -> Outcome {
@@ -301,20 +255,11 @@ fn immediate(answer: ImmediateResponse) -> Outcome {
     if let Err(outcome) = apply(&mut headers, &answer.headers.unwrap_or_default()) {
         return outcome;
     }
-    let status = answer
-        .status
-        .and_then(|status| u16::try_from(status.code).ok())
-        .unwrap_or_default();
+    let status = answer.status.and_then(|status| u16::try_from(status.code).ok()).unwrap_or_default();
     if !(200..600).contains(&status) {
         return broken(format!("an immediate response of status {status}"));
     }
-    Outcome::Immediate(Answer {
-        status,
-        headers,
-        body: answer.body.into(),
-        details: answer.details,
-        messages: 1,
-    })
+    Outcome::Immediate(Answer { status, headers, body: answer.body.into(), details: answer.details, messages: 1 })
 }
 
 fn send_mode(mode: BodyMode) -> BodySendMode {

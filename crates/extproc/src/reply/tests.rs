@@ -3,10 +3,7 @@
 use super::*;
 
 fn lists(edits: HeaderEdits) -> (Vec<String>, Vec<String>) {
-    let HeaderMutation {
-        set_headers,
-        remove_headers,
-    } = mutation(edits);
+    let HeaderMutation { set_headers, remove_headers } = mutation(edits);
     let sets = set_headers.into_iter().filter_map(|it| it.header).map(|it| {
         assert!(it.value.is_empty(), "values travel raw");
         format!("{}={}", it.key, String::from_utf8(it.raw_value).unwrap())
@@ -42,9 +39,7 @@ fn pieces(body: usize, end: bool) -> Vec<(usize, bool)> {
     outbox.push_pieces(Side::Request, Bytes::from(vec![b'x'; body]), end);
     let mut seen = Vec::new();
     while let Some(reply) = outbox.pop() {
-        let Some(Response::RequestBody(body)) = reply.unwrap().response else {
-            panic!("not a body")
-        };
+        let Some(Response::RequestBody(body)) = reply.unwrap().response else { panic!("not a body") };
         let Some(Mutation::StreamedResponse(piece)) = body.response.unwrap().body_mutation.unwrap().mutation else {
             panic!("not a piece")
         };

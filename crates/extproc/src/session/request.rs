@@ -52,10 +52,7 @@ where
             return self.respond(answer);
         }
         let bodyless = head.end_of_stream;
-        let announced = head
-            .headers
-            .get("content-length")
-            .and_then(|length| length.trim().parse().ok());
+        let announced = head.headers.get("content-length").and_then(|length| length.trim().parse().ok());
         let deadline = self.start_deadline();
         let Ok(step) = timeout_at(deadline, self.exchange().request_headers(head)).await else {
             return self.fault(Fault::DeadlineExceeded);
@@ -122,10 +119,7 @@ where
             return self.fault(Fault::UnsupportedBodyMode);
         }
         let options = &self.admission.options;
-        let limits = Limits {
-            own: options.body_limit,
-            total: options.buffered_total,
-        };
+        let limits = Limits { own: options.body_limit, total: options.buffered_total };
         match Collector::begin(Lease::empty(&self.shared.budget), limits, announced) {
             Ok(collector) => self.request = Request::Collecting(Box::new(Collecting { collector, made })),
             Err(fault) => return self.fault(fault),
@@ -174,8 +168,7 @@ where
             // Trailers without any body: their reply carries neither headers nor a body.
             return self.fault(Fault::UnsupportedBodyMode);
         } else {
-            self.outbox
-                .push(reply::with_metadata(reply::trailers(Side::Request), reply.metadata));
+            self.outbox.push(reply::with_metadata(reply::trailers(Side::Request), reply.metadata));
         }
         self.request = Request::Decided;
         self.interest = interest;
@@ -186,11 +179,7 @@ where
     /// `content-length` away, unless told to keep it; an old length would cut a new body, so it goes here in any case.
     fn forward_streamed(&mut self, reply: BodyReply, body: Bytes, new: Option<Bytes>, completion: Completion) {
         let head = reply::headers(Side::Request, reply.headers, reply.clear_route_cache);
-        let head = if new.is_some() {
-            reply::without_length(head)
-        } else {
-            head
-        };
+        let head = if new.is_some() { reply::without_length(head) } else { head };
         self.outbox.push(reply::with_metadata(head, reply.metadata));
         let body = new.unwrap_or(body);
         let trailers = completion == Completion::Trailers;

@@ -39,13 +39,7 @@ struct Case {
 
 impl Case {
     fn new(script: Script) -> Self {
-        Self {
-            script,
-            options: Options::default(),
-            tail: Tail::Close,
-            observe: false,
-            overloaded: false,
-        }
+        Self { script, options: Options::default(), tail: Tail::Close, observe: false, overloaded: false }
     }
 
     /// Runs `frames` (see [`frame`]) in the given modes (`None`: not declared); gives the replies as text.
@@ -65,15 +59,8 @@ impl Case {
             Tail::Broken(status) => stream::iter([Err(status)]).boxed(),
         };
         let frames = stream::iter(messages.into_iter().map(Ok)).chain(tail);
-        let admission = Admission {
-            options: Arc::new(self.options.clone()),
-            overloaded: self.overloaded,
-            token: None,
-        };
-        replies(frames, self.shared(), admission)
-            .map(|reply| describe(&reply))
-            .collect()
-            .await
+        let admission = Admission { options: Arc::new(self.options.clone()), overloaded: self.overloaded, token: None };
+        replies(frames, self.shared(), admission).map(|reply| describe(&reply)).collect().await
     }
 
     fn shared(&self) -> Arc<Shared> {
@@ -105,17 +92,9 @@ fn frame(script: &str) -> ProcessingRequest {
         if !text.is_empty() {
             headers.push(pair("content-length", text));
         }
-        HttpHeaders {
-            headers: Some(HeaderMap { headers }),
-            end_of_stream: end,
-            ..HttpHeaders::default()
-        }
+        HttpHeaders { headers: Some(HeaderMap { headers }), end_of_stream: end, ..HttpHeaders::default() }
     };
-    let body = |end: bool| HttpBody {
-        body: text.as_bytes().to_vec(),
-        end_of_stream: end,
-        ..HttpBody::default()
-    };
+    let body = |end: bool| HttpBody { body: text.as_bytes().to_vec(), end_of_stream: end, ..HttpBody::default() };
     let request = match kind {
         "H" | "h" => Some(Wire::RequestHeaders(head(kind == "h"))),
         "B" | "b" => Some(Wire::RequestBody(body(kind == "b"))),
@@ -125,10 +104,7 @@ fn frame(script: &str) -> ProcessingRequest {
         "rT" => Some(Wire::ResponseTrailers(HttpTrailers::default())),
         _ => None,
     };
-    ProcessingRequest {
-        request,
-        ..ProcessingRequest::default()
-    }
+    ProcessingRequest { request, ..ProcessingRequest::default() }
 }
 
 /// A reply in the notation of [`frame`], with what it changes.
@@ -146,11 +122,7 @@ fn describe(reply: &Result<ProcessingResponse, Status>) -> String {
         Response::RequestTrailers(_) => "T".to_owned(),
         Response::ResponseTrailers(_) => "rT".to_owned(),
         Response::ImmediateResponse(it) => {
-            format!(
-                "immediate {} {}",
-                it.status.unwrap().code,
-                String::from_utf8_lossy(&it.body)
-            )
+            format!("immediate {} {}", it.status.unwrap().code, String::from_utf8_lossy(&it.body))
         }
         Response::StreamedImmediateResponse(it) => match it.response.as_ref().unwrap() {
             streamed_immediate_response::Response::BodyResponse(piece) => {
@@ -199,37 +171,21 @@ fn watch(interest: ResponseInterest) -> Act {
 #[tokio::test(start_paused = true)]
 async fn a_response_that_is_not_the_upstreams_passes() {
     // another filter answered before us; Envoy answered (413, for one) while we waited for the body
-    for (frames, expected) in [
-        (&["rH", "rb x"] as &[&str], &["rH", "rB"] as &[&str]),
-        (&["H", "rh"], &["H", "rH"]),
-    ] {
+    for (frames, expected) in [(&["rH", "rb x"] as &[&str], &["rH", "rB"] as &[&str]), (&["H", "rh"], &["H", "rH"])] {
         let case = Case::new(Script::on_body(watch(ResponseInterest::Body)));
         assert_eq!(case.run(Some((BUFFERED, STREAMED)), frames).await, expected);
-        assert!(
-            !case
-                .script
-                .log()
-                .iter()
-                .any(|it| it.starts_with("response") || it.starts_with("chunk"))
-        );
+        assert!(!case.script.log().iter().any(|it| it.starts_with("response") || it.starts_with("chunk")));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn early_close_where_nothing_more_is_wanted() {
     let ends = |modes, interest, options: Options| async move {
-        let case = Case {
-            options,
-            tail: Tail::Open,
-            ..Case::new(Script::on_body(watch(interest)))
-        };
+        let case = Case { options, tail: Tail::Open, ..Case::new(Script::on_body(watch(interest))) };
         let run = case.run(modes, &["H 2", "b ab"]);
         tokio::time::timeout(Duration::from_secs(600), run).await.is_ok()
     };
-    let streamed = || Options {
-        early_close_streamed: true,
-        ..Options::default()
-    };
+    let streamed = || Options { early_close_streamed: true, ..Options::default() };
     let nothing = ResponseInterest::Nothing;
     assert!(ends(Some((BUFFERED, NONE)), nothing, Options::default()).await);
     assert!(ends(Some((BUFFERED, STREAMED)), nothing, Options::default()).await);
@@ -238,21 +194,8 @@ async fn early_close_where_nothing_more_is_wanted() {
     assert!(!ends(Some((BUFFERED, DUPLEX)), nothing, Options::default()).await);
     assert!(!ends(Some((DUPLEX, NONE)), nothing, Options::default()).await);
     assert!(!ends(None, nothing, Options::default()).await);
-    assert!(
-        !ends(
-            Some((BUFFERED, NONE)),
-            nothing,
-            Options {
-                early_close: false,
-                ..Options::default()
-            }
-        )
-        .await
-    );
-    let gateway = Options {
-        peer: Peer::Agentgateway,
-        ..streamed()
-    };
+    assert!(!ends(Some((BUFFERED, NONE)), nothing, Options { early_close: false, ..Options::default() }).await);
+    let gateway = Options { peer: Peer::Agentgateway, ..streamed() };
     assert!(!ends(Some((BUFFERED, NONE)), nothing, gateway.clone()).await);
     assert!(!ends(Some((DUPLEX, NONE)), nothing, gateway).await);
 }
@@ -260,23 +203,14 @@ async fn early_close_where_nothing_more_is_wanted() {
 #[tokio::test(start_paused = true)]
 async fn answers_of_our_own() {
     let respond = |body| Act::Respond(body);
-    let streamed = Options {
-        streamed_immediate: true,
-        ..Options::default()
-    };
+    let streamed = Options { streamed_immediate: true, ..Options::default() };
     let joined = ["immediate 403 ab"];
     let pieces = ["immediate headers", "immediate piece a", "immediate piece b end"];
-    let cases: &[(i32, &Options, &[&str])] = &[
-        (DUPLEX, &Options::default(), &joined),
-        (DUPLEX, &streamed, &pieces),
-        (NONE, &streamed, &joined),
-    ];
+    let cases: &[(i32, &Options, &[&str])] =
+        &[(DUPLEX, &Options::default(), &joined), (DUPLEX, &streamed, &pieces), (NONE, &streamed, &joined)];
     for (mode, options, expected) in cases {
         let script = Script::new(respond(answer(403, ["a", "b"])), Act::Panic);
-        let case = Case {
-            options: (*options).clone(),
-            ..Case::new(script)
-        };
+        let case = Case { options: (*options).clone(), ..Case::new(script) };
         assert_eq!(case.run(Some((*mode, NONE)), &["H"]).await, *expected, "{mode}");
     }
     let case = Case::new(Script::on_body(respond(answer(429, ["slow down"]))));
@@ -288,29 +222,17 @@ async fn answers_of_our_own() {
 #[tokio::test(start_paused = true)]
 async fn deadlines() {
     for (modes, script, frames, millis) in [
-        (
-            (DUPLEX, NONE),
-            Script::new(Act::Hang, Act::Hang),
-            &["H"] as &[&str],
-            2_000,
-        ),
+        ((DUPLEX, NONE), Script::new(Act::Hang, Act::Hang), &["H"] as &[&str], 2_000),
         ((DUPLEX, NONE), Script::on_body(Act::Hang), &["H", "b ab"], 2_000),
         ((BUFFERED, NONE), Script::on_body(Act::Hang), &["H", "b ab"], 150),
         ((NONE, NONE), Script::new(Act::Hang, Act::Hang), &["H"], 150),
         // the client stopped in mid-body
         ((DUPLEX, NONE), Script::on_body(forward(None)), &["H", "B ab"], 60_000),
     ] {
-        let case = Case {
-            tail: Tail::Open,
-            ..Case::new(script)
-        };
+        let case = Case { tail: Tail::Open, ..Case::new(script) };
         let begin = Instant::now();
         let replies = case.run(Some(modes), frames).await;
-        assert_eq!(
-            replies.last().map(String::as_str),
-            Some("immediate 504 deadline_exceeded"),
-            "{frames:?}"
-        );
+        assert_eq!(replies.last().map(String::as_str), Some("immediate 504 deadline_exceeded"), "{frames:?}");
         let waited = begin.elapsed().as_millis();
         assert!((millis..millis + 5).contains(&waited), "{waited} ms in {modes:?}");
     }
@@ -327,43 +249,23 @@ async fn a_response_deadline_costs_only_our_edits() {
 
 #[tokio::test(start_paused = true)]
 async fn limits() {
-    let small = Options {
-        body_limit: 4,
-        ..Options::default()
-    };
-    let tight = Options {
-        buffered_total: 3,
-        ..Options::default()
-    };
+    let small = Options { body_limit: 4, ..Options::default() };
+    let tight = Options { buffered_total: 3, ..Options::default() };
     let large = "immediate 413 body_too_large";
     let cases: &[(&Options, i32, &[&str], &[&str])] = &[
         (&small, DUPLEX, &["H", "B abc", "b de"], &[large]),
         (&small, DUPLEX, &["H 5"], &[large]),
         (&small, BUFFERED, &["H 5"], &[large]),
         (&small, BUFFERED, &["H", "b abcde"], &["H", large]),
-        (
-            &small,
-            DUPLEX,
-            &["H", "b abcd"],
-            &["H x-model=b clear", "B piece \"abcd\" end"],
-        ),
+        (&small, DUPLEX, &["H", "b abcd"], &["H x-model=b clear", "B piece \"abcd\" end"]),
         (&tight, DUPLEX, &["H", "b abcd"], &["immediate 503 overloaded"]),
     ];
     for (options, mode, frames, expected) in cases {
-        let case = Case {
-            options: (*options).clone(),
-            ..Case::new(Script::on_body(forward(None)))
-        };
+        let case = Case { options: (*options).clone(), ..Case::new(Script::on_body(forward(None))) };
         assert_eq!(case.run(Some((*mode, NONE)), frames).await, *expected, "{frames:?}");
     }
-    let case = Case {
-        overloaded: true,
-        ..Case::new(Script::on_body(forward(None)))
-    };
-    assert_eq!(
-        case.run(Some((DUPLEX, NONE)), &["H"]).await,
-        ["immediate 503 overloaded"]
-    );
+    let case = Case { overloaded: true, ..Case::new(Script::on_body(forward(None))) };
+    assert_eq!(case.run(Some((DUPLEX, NONE)), &["H"]).await, ["immediate 503 overloaded"]);
     case.told(&["open", "refuse /v1/x", "fault overloaded", "closed"]);
 }
 
@@ -373,11 +275,7 @@ async fn panics_end_the_stream_with_a_status() {
     let mut late = Script::on_body(watch(ResponseInterest::Headers));
     late.response = Act::Panic;
     for (script, frames, expected) in [
-        (
-            Script::new(Act::Panic, Act::Panic),
-            &["H"] as &[&str],
-            &[panicked] as &[&str],
-        ),
+        (Script::new(Act::Panic, Act::Panic), &["H"] as &[&str], &[panicked] as &[&str]),
         (Script::on_body(Act::Panic), &["H", "b ab"], &["H", panicked]),
         (late, &["H", "b ab", "rH"], &["H", "B x-model=b clear", panicked]),
     ] {
@@ -399,17 +297,9 @@ async fn a_stream_never_ends_ok_before_its_reply() {
     for (tail, frames, expected) in [
         (Tail::Close, &["H", "B ab"] as &[&str], gone),
         (Tail::Broken(reset()), &["H", "B ab"], gone),
-        (
-            Tail::Broken(Status::internal("bad wire type")),
-            &["H", "B ab"],
-            undecodable,
-        ),
+        (Tail::Broken(Status::internal("bad wire type")), &["H", "B ab"], undecodable),
         (Tail::Broken(too_long), &["H"], "immediate 413 body_too_large"),
-        (
-            Tail::Close,
-            &["-"],
-            "InvalidArgument: a message came that carries no phase",
-        ),
+        (Tail::Close, &["-"], "InvalidArgument: a message came that carries no phase"),
         (
             Tail::Close,
             &["b"],
@@ -421,18 +311,12 @@ async fn a_stream_never_ends_ok_before_its_reply() {
             "FailedPrecondition: request headers came where the protocol expects request body or request trailers",
         ),
     ] {
-        let case = Case {
-            tail,
-            ..Case::new(Script::on_body(forward(None)))
-        };
+        let case = Case { tail, ..Case::new(Script::on_body(forward(None))) };
         assert_eq!(case.run(Some((DUPLEX, NONE)), frames).await, [expected], "{frames:?}");
     }
     // after the decision the same ends are normal
     for tail in [Tail::Close, Tail::Broken(reset())] {
-        let case = Case {
-            tail,
-            ..Case::new(Script::on_body(forward(None)))
-        };
+        let case = Case { tail, ..Case::new(Script::on_body(forward(None))) };
         let replies = case.run(Some((DUPLEX, NONE)), &["H", "b ab"]).await;
         assert_eq!(replies, ["H x-model=b clear", "B piece \"ab\" end"]);
     }
@@ -441,53 +325,26 @@ async fn a_stream_never_ends_ok_before_its_reply() {
 #[tokio::test(start_paused = true)]
 async fn an_observer_is_told_everything_and_says_nothing() {
     let interest = watch(ResponseInterest::Body);
-    let case = Case {
-        observe: true,
-        ..Case::new(Script::on_body(interest))
-    };
+    let case = Case { observe: true, ..Case::new(Script::on_body(interest)) };
     let frames = ["H", "B ab", "b c", "rH", "rB x", "rb y"];
     assert_eq!(case.run(None, &frames).await, [""; 0]);
-    case.told(&[
-        "open",
-        "head /v1/x",
-        "body 3",
-        "response 200",
-        "chunk 1",
-        "chunk 1 end",
-        "closed",
-    ]);
+    case.told(&["open", "head /v1/x", "body 3", "response 200", "chunk 1", "chunk 1 end", "closed"]);
     // an answer that nobody takes: the frames go on
-    let case = Case {
-        observe: true,
-        ..Case::new(Script::new(Act::Respond(answer(403, ["no"])), Act::Panic))
-    };
+    let case = Case { observe: true, ..Case::new(Script::new(Act::Respond(answer(403, ["no"])), Act::Panic)) };
     assert_eq!(case.run(None, &frames).await, [""; 0]);
     case.told(&["open", "head /v1/x", "closed"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn stopping_ends_waiting_streams() {
-    let case = Case {
-        tail: Tail::Open,
-        ..Case::new(Script::on_body(forward(None)))
-    };
+    let case = Case { tail: Tail::Open, ..Case::new(Script::on_body(forward(None))) };
     let shared = case.shared();
     let frames = stream::iter([Ok(frame("H"))]).chain(stream::pending());
-    let admission = Admission {
-        options: Arc::default(),
-        overloaded: false,
-        token: None,
-    };
+    let admission = Admission { options: Arc::default(), overloaded: false, token: None };
     let mut replies = std::pin::pin!(replies(frames, Arc::clone(&shared), admission));
-    assert!(
-        describe(&replies.next().await.unwrap()) == "H",
-        "headers are answered first"
-    );
+    assert!(describe(&replies.next().await.unwrap()) == "H", "headers are answered first");
     shared.stop.cancel();
-    assert_eq!(
-        describe(&replies.next().await.unwrap()),
-        "Unavailable: the server is shutting down"
-    );
+    assert_eq!(describe(&replies.next().await.unwrap()), "Unavailable: the server is shutting down");
     assert!(replies.next().await.is_none());
 }
 
@@ -497,11 +354,7 @@ async fn a_dropped_stream_gives_everything_back() {
     let shared = case.shared();
     {
         let frames = stream::iter([Ok(frame("H")), Ok(frame("b ab"))]).chain(stream::pending());
-        let admission = Admission {
-            options: Arc::default(),
-            overloaded: false,
-            token: None,
-        };
+        let admission = Admission { options: Arc::default(), overloaded: false, token: None };
         let mut replies = std::pin::pin!(replies(frames, Arc::clone(&shared), admission));
         assert!(replies.next().await.is_some());
         assert!(replies.next().now_or_never().is_none(), "it is deciding");

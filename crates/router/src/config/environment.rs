@@ -20,10 +20,7 @@ pub(super) struct Substituted<'a> {
 
 /// Replaces variables by their values. An empty variable counts as unset where a default is given, as in a shell.
 pub(super) fn substitute<'a>(text: &'a str, env: &dyn Fn(&str) -> Option<String>) -> Substituted<'a> {
-    let mut done = Substituted {
-        text: Cow::Borrowed(text),
-        ..Substituted::default()
-    };
+    let mut done = Substituted { text: Cow::Borrowed(text), ..Substituted::default() };
     if !text.contains("${") {
         return done;
     }
@@ -66,9 +63,7 @@ fn variable(text: &str) -> Option<(&str, Option<&str>, &str)> {
     };
     let first = name.chars().next()?;
     let is_name = !first.is_ascii_digit()
-        && name
-            .chars()
-            .all(|letter| letter.is_ascii_uppercase() || letter.is_ascii_digit() || letter == '_');
+        && name.chars().all(|letter| letter.is_ascii_uppercase() || letter.is_ascii_digit() || letter == '_');
     is_name.then_some((name, default, tail))
 }
 

@@ -68,11 +68,7 @@ pub fn check(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Checked {
         problems.extend(loaded.placed(missing.into_iter().map(Problem::from).collect()));
     }
     problems.sort_by(|a, b| (a.line, a.column, &a.path).cmp(&(b.line, b.column, &b.path)));
-    Checked {
-        document: loaded.document.map(super::without_unusable),
-        value: loaded.value,
-        problems,
-    }
+    Checked { document: loaded.document.map(super::without_unusable), value: loaded.value, problems }
 }
 
 /// Reads a document strictly: unknown keys, wrong types and unset variables are errors, each with its place.
@@ -90,10 +86,5 @@ pub fn load(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
             None
         }
     };
-    Loaded {
-        document,
-        value: if tree.is_some() { value } else { Value::Null },
-        problems,
-        tree,
-    }
+    Loaded { document, value: if tree.is_some() { value } else { Value::Null }, problems, tree }
 }

@@ -24,11 +24,7 @@ impl Document {
     /// The policy of a recipe; `default` is the top-level one unless a recipe bears that name.
     #[must_use]
     pub fn recipe(&self, name: &str) -> Option<&Routing> {
-        let named = self
-            .recipes
-            .iter()
-            .find(|recipe| recipe.name == name)
-            .map(|recipe| &recipe.routing);
+        let named = self.recipes.iter().find(|recipe| recipe.name == name).map(|recipe| &recipe.routing);
         named.or_else(|| (name == DEFAULT_RECIPE).then_some(&self.routing))
     }
 
@@ -61,28 +57,13 @@ impl Document {
         let configured =
             |names: fn(&Looper) -> Option<&Vec<String>>| looper.and_then(names).filter(|names| !names.is_empty());
         let kinds = [
-            (
-                "vllm-sr/remom",
-                "remom",
-                configured(|looper| Some(&looper.remom.as_ref()?.model_names)),
-            ),
-            (
-                "vllm-sr/fusion",
-                "fusion",
-                configured(|looper| Some(&looper.fusion.as_ref()?.model_names)),
-            ),
-            (
-                "vllm-sr/flow",
-                "workflows",
-                configured(|looper| Some(&looper.flow.as_ref()?.model_names)),
-            ),
+            ("vllm-sr/remom", "remom", configured(|looper| Some(&looper.remom.as_ref()?.model_names))),
+            ("vllm-sr/fusion", "fusion", configured(|looper| Some(&looper.fusion.as_ref()?.model_names))),
+            ("vllm-sr/flow", "workflows", configured(|looper| Some(&looper.flow.as_ref()?.model_names))),
         ];
         let named = |(built_in, kind, names): (&str, &'static str, Option<&Vec<String>>)| {
             let names = names.map_or_else(|| vec![built_in], |names| names.iter().map(String::as_str).collect());
-            distinct(names)
-                .into_iter()
-                .map(move |name| (name, kind))
-                .collect::<Vec<_>>()
+            distinct(names).into_iter().map(move |name| (name, kind)).collect::<Vec<_>>()
         };
         kinds.into_iter().flat_map(named).collect()
     }
@@ -97,13 +78,9 @@ impl Document {
         if let Some((_, kind)) = self.looper_names().into_iter().find(|(name, _)| name == model) {
             return Resolution::Looper(kind);
         }
-        let entrypoint = self
-            .entrypoints
-            .iter()
-            .find(|entrypoint| entrypoint.model_names.iter().any(|name| name.trim() == model));
-        entrypoint.map_or(Resolution::Passthrough, |entrypoint| {
-            Resolution::Recipe(entrypoint.recipe.clone())
-        })
+        let entrypoint =
+            self.entrypoints.iter().find(|entrypoint| entrypoint.model_names.iter().any(|name| name.trim() == model));
+        entrypoint.map_or(Resolution::Passthrough, |entrypoint| Resolution::Recipe(entrypoint.recipe.clone()))
     }
 
     /// Model cards of all recipes, the default one's first.
@@ -121,8 +98,7 @@ impl Document {
     /// The model whose adapter has this name.
     #[must_use]
     pub fn lora_base(&self, lora: &str) -> Option<&ModelCard> {
-        self.model_cards()
-            .find(|card| card.loras.iter().any(|adapter| adapter.name == lora))
+        self.model_cards().find(|card| card.loras.iter().any(|adapter| adapter.name == lora))
     }
 
     /// Endpoints, ids and prices of a model.

@@ -9,12 +9,7 @@ use serde::Deserialize;
 
 /// A plugin: its type and that type's configuration.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(
-    tag = "type",
-    content = "configuration",
-    rename_all = "snake_case",
-    deny_unknown_fields
-)]
+#[serde(tag = "type", content = "configuration", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Plugin {
     /// Answer at once, without a model.
     FastResponse(FastResponse),

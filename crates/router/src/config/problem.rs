@@ -42,13 +42,7 @@ impl Problem {
     /// A problem whose place in the text is found later, by its path.
     #[must_use]
     pub fn new(severity: Severity, path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            path: path.into(),
-            line: 0,
-            column: 0,
-            severity,
-            message: message.into(),
-        }
+        Self { path: path.into(), line: 0, column: 0, severity, message: message.into() }
     }
 }
 
@@ -68,10 +62,7 @@ impl fmt::Display for Problem {
 /// The nearest of `known` to `word`, if it is near enough to be what was meant.
 pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let fold = |text: &str| -> String {
-        text.chars()
-            .filter(|letter| letter.is_alphanumeric())
-            .flat_map(char::to_lowercase)
-            .collect()
+        text.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
     };
     let folded = fold(word);
     let bound = (word.chars().count() / 3).max(1);

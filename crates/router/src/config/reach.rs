@@ -70,9 +70,7 @@ impl Used {
 
     /// This rule is used.
     pub(super) fn rule(&self, kind: Kind, name: &str) -> bool {
-        self.names
-            .iter()
-            .any(|(used, full)| *used == kind && (full == name || base(full) == name))
+        self.names.iter().any(|(used, full)| *used == kind && (full == name || base(full) == name))
     }
 }
 
@@ -92,10 +90,7 @@ fn projection_inputs(routing: &Routing, output: &str) -> Vec<(Kind, String)> {
     if projections.scores.is_empty() || projections.mappings.is_empty() {
         return Vec::new();
     }
-    let sources = projections
-        .mappings
-        .iter()
-        .filter(|mapping| mapping.outputs.iter().any(|own| own.name == output));
+    let sources = projections.mappings.iter().filter(|mapping| mapping.outputs.iter().any(|own| own.name == output));
     let mut pending: Vec<&str> = sources.map(|mapping| mapping.source.as_str()).collect();
     let mut seen = BTreeSet::new();
     let mut leaves = Vec::new();
@@ -103,12 +98,7 @@ fn projection_inputs(routing: &Routing, output: &str) -> Vec<(Kind, String)> {
         if !seen.insert(name) {
             continue;
         }
-        for input in projections
-            .scores
-            .iter()
-            .filter(|score| score.name == name)
-            .flat_map(|score| &score.inputs)
-        {
+        for input in projections.scores.iter().filter(|score| score.name == name).flat_map(|score| &score.inputs) {
             match Kind::parse(&input.kind) {
                 Some(Kind::Projection) if input.value_source.trim().eq_ignore_ascii_case("confidence") => {
                     leaves.push((Kind::Projection, input.name.clone()));
@@ -125,8 +115,6 @@ fn projection_inputs(routing: &Routing, output: &str) -> Vec<(Kind, String)> {
 fn composer_leaves(routing: &Routing, name: &str) -> Vec<(Kind, String)> {
     let mut leaves = Vec::new();
     let rules = routing.signals.complexity.iter().filter(|rule| rule.name == base(name));
-    rules
-        .filter_map(|rule| rule.composer.as_ref())
-        .for_each(|composer| gather(composer, &mut leaves));
+    rules.filter_map(|rule| rule.composer.as_ref()).for_each(|composer| gather(composer, &mut leaves));
     leaves
 }

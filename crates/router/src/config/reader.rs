@@ -14,11 +14,7 @@ pub(super) fn read(
     problems: Vec<Problem>,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> (Option<Value>, Vec<Problem>) {
-    let mut reader = Reader {
-        env,
-        problems,
-        path: String::new(),
-    };
+    let mut reader = Reader { env, problems, path: String::new() };
     let value = tree.and_then(|root| reader.value(root, &SCHEMA));
     (value, reader.problems)
 }
@@ -43,11 +39,7 @@ impl Reader<'_> {
             (NodeKind::List(items), "array") => Some(self.list(items, schema.get("items").unwrap_or(&Value::Null))),
             (NodeKind::Map(entries), "object") => Some(Value::Object(self.object(entries, schema))),
             (kind, wanted) => {
-                let found = if matches!(kind, NodeKind::List(_)) {
-                    "a list"
-                } else {
-                    "a mapping"
-                };
+                let found = if matches!(kind, NodeKind::List(_)) { "a list" } else { "a mapping" };
                 self.error(node.mark, format!("expected {}, found {found}", words(wanted)));
                 None
             }
@@ -106,9 +98,7 @@ impl Reader<'_> {
     }
 
     fn unknown(&mut self, entry: &Entry, properties: Option<&Map<String, Value>>, top: bool) {
-        let known = properties
-            .into_iter()
-            .flat_map(|known| known.keys().map(String::as_str));
+        let known = properties.into_iter().flat_map(|known| known.keys().map(String::as_str));
         let mut message = format!("unknown key `{}`{}", entry.key, suggestion(&entry.key, known));
         if top && LEGACY.contains(&entry.key.as_str()) {
             message = format!(
@@ -127,10 +117,7 @@ impl Reader<'_> {
                 return None;
             };
             let text = self.text(node.mark, text, *plain)?.0;
-            let known: Vec<&str> = branches
-                .iter()
-                .filter_map(|branch| branch.get("const")?.as_str())
-                .collect();
+            let known: Vec<&str> = branches.iter().filter_map(|branch| branch.get("const")?.as_str()).collect();
             if known.contains(&text.as_str()) {
                 return Some(Value::from(text));
             }
@@ -159,9 +146,7 @@ impl Reader<'_> {
             return None;
         };
         let mut object = self.object(entries, branch);
-        object
-            .entry("configuration")
-            .or_insert_with(|| Value::Object(Map::new()));
+        object.entry("configuration").or_insert_with(|| Value::Object(Map::new()));
         Some(Value::Object(object))
     }
 
@@ -197,10 +182,7 @@ impl Reader<'_> {
         };
         if value.is_none() {
             let quoted = if loose { "" } else { " in quotes" };
-            self.error(
-                mark,
-                format!("expected {}, found `{}`{quoted}", words(wanted(schema)), shorten(&text)),
-            );
+            self.error(mark, format!("expected {}, found `{}`{quoted}", words(wanted(schema)), shorten(&text)));
         }
         value
     }
@@ -212,10 +194,7 @@ impl Reader<'_> {
         };
         if !text.is_empty() {
             let known = known.iter().filter_map(Value::as_str);
-            self.error(
-                mark,
-                format!("`{}` is not known here{}", shorten(&text), suggestion(&text, known)),
-            );
+            self.error(mark, format!("`{}` is not known here{}", shorten(&text), suggestion(&text, known)));
         }
         None
     }
@@ -251,9 +230,7 @@ impl Reader<'_> {
             let message = format!("`{kept}` is kept as text: names of environment variables are upper case");
             self.push(mark, Severity::Note, message);
         }
-        done.missing
-            .is_empty()
-            .then(|| (done.text.into_owned(), plain || done.replaced))
+        done.missing.is_empty().then(|| (done.text.into_owned(), plain || done.replaced))
     }
 
     fn error(&mut self, mark: Mark, message: impl Into<String>) {
@@ -296,11 +273,9 @@ const LEGACY: [&str; 17] = [
 fn wanted(schema: &Value) -> &str {
     match schema.get("type") {
         Some(Value::String(name)) => name,
-        Some(Value::Array(names)) => names
-            .iter()
-            .filter_map(Value::as_str)
-            .find(|name| *name != "null")
-            .unwrap_or_default(),
+        Some(Value::Array(names)) => {
+            names.iter().filter_map(Value::as_str).find(|name| *name != "null").unwrap_or_default()
+        }
         _ => "",
     }
 }

@@ -47,12 +47,7 @@ fn visible(value: &Value, schema: &'static Value) -> Value {
             let tag = fields.get("type").and_then(Value::as_str).unwrap_or_default();
             let branches = schema.get("oneOf").and_then(Value::as_array);
             let schema = branches.and_then(|branches| branch(branches, tag)).unwrap_or(schema);
-            Value::Object(
-                fields
-                    .iter()
-                    .map(|(key, value)| (key.clone(), field(key, value, schema)))
-                    .collect(),
-            )
+            Value::Object(fields.iter().map(|(key, value)| (key.clone(), field(key, value, schema))).collect())
         }
         Value::Array(items) => {
             let schema = schema.get("items").unwrap_or(&Value::Null);
@@ -65,9 +60,7 @@ fn visible(value: &Value, schema: &'static Value) -> Value {
 
 fn field(key: &str, value: &Value, schema: &'static Value) -> Value {
     let known = schema.get("properties").and_then(|properties| properties.get(key));
-    let known = known
-        .or_else(|| schema.get("additionalProperties"))
-        .unwrap_or(&Value::Null);
+    let known = known.or_else(|| schema.get("additionalProperties")).unwrap_or(&Value::Null);
     let marked = known.get("writeOnly") == Some(&Value::Bool(true));
     let named = SECRET_KEYS.contains(&key.to_lowercase().as_str());
     match marked || named {

@@ -46,9 +46,8 @@ pub(super) fn number(text: &str) -> Option<f64> {
     if let Some(value) = integer(text) {
         return Some(value as f64);
     }
-    let shaped = text
-        .chars()
-        .all(|letter| letter.is_ascii_digit() || matches!(letter, '+' | '-' | '.' | 'e' | 'E' | '_'));
+    let shaped =
+        text.chars().all(|letter| letter.is_ascii_digit() || matches!(letter, '+' | '-' | '.' | 'e' | 'E' | '_'));
     if !shaped || !text.contains(|letter: char| letter.is_ascii_digit()) {
         return None;
     }
@@ -59,10 +58,7 @@ pub(super) fn number(text: &str) -> Option<f64> {
 /// A JSON number that keeps integers integers.
 pub(super) fn json_number(text: &str) -> Option<Number> {
     if let Some(value) = integer(text) {
-        return i64::try_from(value)
-            .map(Number::from)
-            .or_else(|_| u64::try_from(value).map(Number::from))
-            .ok();
+        return i64::try_from(value).map(Number::from).or_else(|_| u64::try_from(value).map(Number::from)).ok();
     }
     number(text).and_then(Number::from_f64)
 }
@@ -75,8 +71,5 @@ pub(super) fn free(text: &str, plain: bool) -> Value {
     if !plain {
         return Value::from(text);
     }
-    boolean(text)
-        .map(Value::from)
-        .or_else(|| json_number(text).map(Value::Number))
-        .unwrap_or_else(|| Value::from(text))
+    boolean(text).map(Value::from).or_else(|| json_number(text).map(Value::Number)).unwrap_or_else(|| Value::from(text))
 }

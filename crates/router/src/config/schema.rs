@@ -28,14 +28,9 @@ pub(super) fn resolve(schema: &'static Value) -> &'static Value {
     for _ in 0..8 {
         if let Some(name) = schema.get("$ref").and_then(Value::as_str) {
             let name = name.strip_prefix("#/$defs/").unwrap_or(name);
-            schema = SCHEMA
-                .get("$defs")
-                .and_then(|defs| defs.get(name))
-                .unwrap_or(&Value::Null);
+            schema = SCHEMA.get("$defs").and_then(|defs| defs.get(name)).unwrap_or(&Value::Null);
         } else if let Some(inner) = schema.get("anyOf").and_then(Value::as_array) {
-            let written = inner
-                .iter()
-                .find(|branch| branch.get("type") != Some(&Value::from("null")));
+            let written = inner.iter().find(|branch| branch.get("type") != Some(&Value::from("null")));
             schema = written.unwrap_or(&Value::Null);
         } else {
             break;
@@ -56,12 +51,7 @@ pub(super) fn tags(branch: &Value) -> Vec<&str> {
     };
     match (tag.get("const"), tag.get("enum")) {
         (Some(name), _) => name.as_str().into_iter().collect(),
-        (None, Some(names)) => names
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect(),
+        (None, Some(names)) => names.as_array().into_iter().flatten().filter_map(Value::as_str).collect(),
         _ => Vec::new(),
     }
 }
@@ -105,10 +95,7 @@ fn bound_number(object: &mut Map<String, Value>) {
         return;
     };
     let maximum = (format == "uint32").then_some(u32::MAX);
-    if matches!(
-        format,
-        "float" | "double" | "uint16" | "uint32" | "uint64" | "int64" | "uint"
-    ) {
+    if matches!(format, "float" | "double" | "uint16" | "uint32" | "uint64" | "int64" | "uint") {
         object.remove("format");
         object.extend(maximum.map(|bound| ("maximum".to_owned(), Value::from(bound))));
     }

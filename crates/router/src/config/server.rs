@@ -94,9 +94,7 @@ pub struct Evaluation {
 
 impl Default for Evaluation {
     fn default() -> Self {
-        Self {
-            mode: "lazy".to_owned(),
-        }
+        Self { mode: "lazy".to_owned() }
     }
 }
 

@@ -57,10 +57,7 @@ pub(super) fn parse(text: &str) -> (Option<Arc<Node>>, Vec<Problem>) {
             Ok((event, span)) => composer.event(event, span),
             Err(error) => {
                 let marker = error.marker();
-                Err(problem(
-                    mark_at(marker.line(), marker.col()),
-                    format!("not YAML: {}", error.info()),
-                ))
+                Err(problem(mark_at(marker.line(), marker.col()), format!("not YAML: {}", error.info())))
             }
         };
         if let Err(problem) = outcome {
@@ -80,10 +77,9 @@ pub(super) fn locate(root: &Node, path: &str) -> Mark {
     let mut node = root;
     for step in steps(path) {
         let next = match (&node.kind, &step) {
-            (NodeKind::Map(entries), Step::Key(key)) => entries
-                .iter()
-                .find(|entry| entry.key == *key)
-                .map(|entry| (entry.mark, &entry.value)),
+            (NodeKind::Map(entries), Step::Key(key)) => {
+                entries.iter().find(|entry| entry.key == *key).map(|entry| (entry.mark, &entry.value))
+            }
             (NodeKind::List(items), Step::Index(index)) => items.get(*index).map(|item| (item.mark, item)),
             _ => None,
         };
@@ -97,9 +93,7 @@ pub(super) fn locate(root: &Node, path: &str) -> Mark {
 /// Appends `.key`, or `["key"]` where the key would not read as one word.
 pub(super) fn push_key(path: &mut String, key: &str) {
     let word = !key.is_empty()
-        && key
-            .chars()
-            .all(|letter| letter.is_alphanumeric() || matches!(letter, '_' | '-' | '/' | '<'));
+        && key.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '_' | '-' | '/' | '<'));
     if !word {
         path.push_str(&format!("[{}]", serde_json::Value::from(key)));
         return;
@@ -128,12 +122,9 @@ fn steps(path: &str) -> Vec<Step> {
             rest = after.strip_prefix(']').unwrap_or(after);
             steps.push(match inside {
                 serde_json::Value::String(key) => Step::Key(key),
-                other => Step::Index(
-                    other
-                        .as_u64()
-                        .and_then(|index| usize::try_from(index).ok())
-                        .unwrap_or(usize::MAX),
-                ),
+                other => {
+                    Step::Index(other.as_u64().and_then(|index| usize::try_from(index).ok()).unwrap_or(usize::MAX))
+                }
             });
         } else {
             let end = rest.find(['.', '[']).unwrap_or(rest.len());
@@ -163,11 +154,7 @@ struct Frame {
 
 enum Content {
     List(Vec<Arc<Node>>),
-    Map {
-        entries: Vec<Entry>,
-        known: HashMap<String, Mark>,
-        key: Option<(String, Mark, bool)>,
-    },
+    Map { entries: Vec<Entry>, known: HashMap<String, Mark>, key: Option<(String, Mark, bool)> },
 }
 
 impl Composer {
@@ -177,10 +164,7 @@ impl Composer {
             Event::DocumentStart(..) => {
                 self.documents += 1;
                 if self.documents > 1 {
-                    return Err(problem(
-                        mark,
-                        "a second YAML document begins here; one file holds one document",
-                    ));
+                    return Err(problem(mark, "a second YAML document begins here; one file holds one document"));
                 }
             }
             Event::Scalar(text, style, anchor, tag) => {
@@ -205,11 +189,7 @@ impl Composer {
     }
 
     fn open(&mut self, mark: Mark, anchor: usize, content: Content) -> Result<(), Problem> {
-        if let Some(Frame {
-            content: Content::Map { key: None, .. },
-            ..
-        }) = self.stack.last()
-        {
+        if let Some(Frame { content: Content::Map { key: None, .. }, .. }) = self.stack.last() {
             return Err(problem(mark, "a list or mapping cannot be a key"));
         }
         self.stack.push(Frame { mark, anchor, content });
@@ -233,12 +213,7 @@ impl Composer {
         };
         let nodes = 1 + children.iter().map(|child| child.nodes).sum::<usize>();
         let depth = 1 + children.iter().map(|child| child.depth).max().unwrap_or(0);
-        let node = Arc::new(Node {
-            mark,
-            kind,
-            nodes,
-            depth,
-        });
+        let node = Arc::new(Node { mark, kind, nodes, depth });
         if anchor != 0 {
             self.anchors.insert(anchor, Arc::clone(&node));
         }
@@ -260,11 +235,7 @@ impl Composer {
         match &mut frame.content {
             Content::List(items) => items.push(node),
             Content::Map { entries, known, key } => match (key.take(), &node.kind) {
-                (Some((name, place, true)), _) => entries.push(Entry {
-                    key: name,
-                    mark: place,
-                    value: node,
-                }),
+                (Some((name, place, true)), _) => entries.push(Entry { key: name, mark: place, value: node }),
                 (Some(_), _) => {}
                 (None, NodeKind::Scalar { text, .. }) => {
                     let first = known.insert(text.clone(), mark);
@@ -293,9 +264,7 @@ impl Composer {
         for frame in self.stack.iter().take(inner) {
             match &frame.content {
                 Content::List(items) => path.push_str(&format!("[{}]", items.len())),
-                Content::Map {
-                    key: Some((key, ..)), ..
-                } => push_key(&mut path, key),
+                Content::Map { key: Some((key, ..)), .. } => push_key(&mut path, key),
                 Content::Map { .. } => {}
             }
         }
@@ -343,18 +312,11 @@ fn is_text_tag(tag: Option<&Tag>, mark: Mark) -> Result<bool, Problem> {
 fn duplicate(mut path: String, key: &str, first: Mark, mark: Mark) -> Problem {
     push_key(&mut path, key);
     let message = format!("the key `{key}` is written twice, first on line {}", first.line);
-    Problem {
-        path,
-        ..problem(mark, message)
-    }
+    Problem { path, ..problem(mark, message) }
 }
 
 fn problem(mark: Mark, message: impl Into<String>) -> Problem {
-    Problem {
-        line: mark.line,
-        column: mark.column,
-        ..Problem::new(Severity::Error, "", message)
-    }
+    Problem { line: mark.line, column: mark.column, ..Problem::new(Severity::Error, "", message) }
 }
 
 fn mark_at(line: usize, column: usize) -> Mark {

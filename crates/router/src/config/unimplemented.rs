@@ -38,17 +38,10 @@ pub struct Unimplemented {
 impl From<Unimplemented> for Problem {
     fn from(missing: Unimplemented) -> Self {
         let (severity, consequence) = match missing.reach {
-            Reach::Reachable => (
-                Severity::Error,
-                "a request can reach it, so this document is not served",
-            ),
+            Reach::Reachable => (Severity::Error, "a request can reach it, so this document is not served"),
             Reach::Unreachable => (Severity::Note, "no decision depends on it"),
         };
-        Self::new(
-            severity,
-            missing.path,
-            format!("{} is not implemented yet; {consequence}", missing.feature),
-        )
+        Self::new(severity, missing.path, format!("{} is not implemented yet; {consequence}", missing.feature))
     }
 }
 
@@ -79,11 +72,7 @@ struct List {
 
 impl List {
     fn add(&mut self, path: impl Into<String>, feature: impl Into<String>, reach: Reach) {
-        self.found.push(Unimplemented {
-            path: path.into(),
-            feature: feature.into(),
-            reach,
-        });
+        self.found.push(Unimplemented { path: path.into(), feature: feature.into(), reach });
     }
 
     fn signals(&mut self, routing: &Routing, path: &str, live: bool) {
@@ -91,11 +80,8 @@ impl List {
         for kind in Kind::ALL.into_iter().filter(|kind| !SIGNALS.contains(kind)) {
             let declared = declared(routing, kind);
             if declared || used.kind(kind) {
-                let section = if declared {
-                    format!("{path}.signals.{}", section(kind))
-                } else {
-                    format!("{path}.decisions")
-                };
+                let section =
+                    if declared { format!("{path}.signals.{}", section(kind)) } else { format!("{path}.decisions") };
                 let reach = Reach::from(live && used.kind(kind));
                 self.add(section, format!("the signal family `{}`", kind.as_str()), reach);
             }
@@ -112,30 +98,15 @@ impl List {
         for (index, plugin) in decision.plugins.iter().enumerate() {
             if !PLUGINS.contains(&plugin.name()) {
                 let reach = Reach::from(live && plugin.is_enabled());
-                self.add(
-                    format!("{path}.plugins[{index}]"),
-                    format!("the plugin `{}`", plugin.name()),
-                    reach,
-                );
+                self.add(format!("{path}.plugins[{index}]"), format!("the plugin `{}`", plugin.name()), reach);
             }
         }
         if decision.output_contract_spec.is_some() {
-            let looper = decision
-                .algorithm
-                .as_ref()
-                .is_some_and(super::algorithms::Algorithm::is_looper);
-            self.add(
-                format!("{path}.output_contract_spec"),
-                "the output contract",
-                Reach::from(live && looper),
-            );
+            let looper = decision.algorithm.as_ref().is_some_and(super::algorithms::Algorithm::is_looper);
+            self.add(format!("{path}.output_contract_spec"), "the output contract", Reach::from(live && looper));
         }
         if !decision.emits.is_empty() {
-            self.add(
-                format!("{path}.emits"),
-                "retention of cache entries",
-                Reach::Unreachable,
-            );
+            self.add(format!("{path}.emits"), "retention of cache entries", Reach::Unreachable);
         }
     }
 
@@ -143,21 +114,13 @@ impl List {
         let router = &document.global.router;
         let live = document.policies().any(|(name, _, _)| is_live(document, name));
         if router.config_source == "kubernetes" {
-            self.add(
-                "global.router.config_source",
-                "reading policies from Kubernetes",
-                Reach::Reachable,
-            );
+            self.add("global.router.config_source", "reading policies from Kubernetes", Reach::Reachable);
         }
         if router.learning.as_ref().is_some_and(|learning| learning.enabled) {
             self.add("global.router.learning", "learning from outcomes", live.into());
         }
         if router.skip_processing.as_ref().is_some_and(|skip| skip.enabled) {
-            self.add(
-                "global.router.skip_processing",
-                "skipping by `x-vsr-skip-processing`",
-                live.into(),
-            );
+            self.add("global.router.skip_processing", "skipping by `x-vsr-skip-processing`", live.into());
         }
         let modules = &document.global.model_catalog.modules;
         if modules.prompt_compression.as_ref().is_some_and(|module| module.enabled) {
@@ -175,40 +138,22 @@ impl List {
         if services.api.is_some() {
             self.add("global.services.api", "the classification API", Reach::Unreachable);
         }
-        if services
-            .response_api
-            .as_ref()
-            .is_some_and(|api| api.enabled.unwrap_or(true))
-        {
+        if services.response_api.as_ref().is_some_and(|api| api.enabled.unwrap_or(true)) {
             self.add(
                 "global.services.response_api",
                 "keeping responses for `previous_response_id`",
                 Reach::Unreachable,
             );
         }
-        let metrics = services
-            .observability
-            .as_ref()
-            .and_then(|observability| observability.metrics.as_ref());
-        if metrics
-            .and_then(|metrics| metrics.windowed_metrics.as_ref())
-            .is_some_and(|windows| windows.enabled)
-        {
+        let metrics = services.observability.as_ref().and_then(|observability| observability.metrics.as_ref());
+        if metrics.and_then(|metrics| metrics.windowed_metrics.as_ref()).is_some_and(|windows| windows.enabled) {
             let path = "global.services.observability.metrics.windowed_metrics";
             self.add(path, "metrics over time windows", Reach::Unreachable);
         }
         if !services.authz.providers.is_empty() {
-            self.add(
-                "global.services.authz.providers",
-                "credentials of the callers",
-                live.into(),
-            );
+            self.add("global.services.authz.providers", "credentials of the callers", live.into());
         }
-        if services
-            .ratelimit
-            .as_ref()
-            .is_some_and(|limit| !limit.providers.is_empty())
-        {
+        if services.ratelimit.as_ref().is_some_and(|limit| !limit.providers.is_empty()) {
             self.add("global.services.ratelimit", "rate limiting", live.into());
         }
         if services.management_api.is_some() {
@@ -216,11 +161,7 @@ impl List {
             self.add("global.services.management_api", feature, Reach::Unreachable);
         }
         if services.startup_status.is_some() {
-            self.add(
-                "global.services.startup_status",
-                "keeping start-up progress",
-                Reach::Unreachable,
-            );
+            self.add("global.services.startup_status", "keeping start-up progress", Reach::Unreachable);
         }
         if services.router_replay.as_ref().is_some_and(|replay| replay.enabled) {
             let reach = uses_plugin(document, "router_replay");
@@ -248,12 +189,8 @@ impl List {
             self.add("global.integrations.tools", "the database of tools", reach);
         }
         if integrations.looper.is_some() {
-            let looper = |decision: &Decision| {
-                decision
-                    .algorithm
-                    .as_ref()
-                    .is_some_and(super::algorithms::Algorithm::is_looper)
-            };
+            let looper =
+                |decision: &Decision| decision.algorithm.as_ref().is_some_and(super::algorithms::Algorithm::is_looper);
             let reach = any_live(document, |decision| looper(decision));
             self.add("global.integrations.looper", "multi-model runs", reach);
         }
@@ -262,11 +199,7 @@ impl List {
 
 fn uses_plugin(document: &Document, name: &str) -> Reach {
     any_live(document, |decision| {
-        decision
-            .plugins
-            .iter()
-            .filter(|plugin| plugin.is_enabled())
-            .any(|plugin: &Plugin| plugin.name() == name)
+        decision.plugins.iter().filter(|plugin| plugin.is_enabled()).any(|plugin: &Plugin| plugin.name() == name)
     })
 }
 

@@ -20,12 +20,7 @@ pub fn validate(document: &Document) -> Vec<Problem> {
     let mut findings = Findings::default();
     models::check(document, &mut findings);
     for (_, path, routing) in document.policies() {
-        let scope = Scope {
-            document,
-            routing,
-            path,
-            used: Used::of(routing),
-        };
+        let scope = Scope { document, routing, path, used: Used::of(routing) };
         heuristics::check(&scope, &mut findings);
         learned::check(&scope, &mut findings);
         projections::check(&scope, &mut findings);
@@ -92,10 +87,7 @@ impl Findings {
             if name.trim().is_empty() {
                 self.error(format!("{path}[{index}]"), "`name` is missing");
             } else if let Some(other) = first.insert(name, index) {
-                self.error(
-                    format!("{path}[{index}].name"),
-                    format!("`{name}` is already the name of {path}[{other}]"),
-                );
+                self.error(format!("{path}[{index}].name"), format!("`{name}` is already the name of {path}[{other}]"));
                 first.insert(name, other);
             }
         }
@@ -123,11 +115,7 @@ fn declared(routing: &Routing, kind: Kind) -> Vec<&str> {
         Kind::Structure => names!(signals.structure),
         Kind::Complexity => names!(signals.complexity),
         Kind::Modality => names!(signals.modality),
-        Kind::Authz => signals
-            .role_bindings
-            .iter()
-            .map(|binding| binding.role.as_str())
-            .collect(),
+        Kind::Authz => signals.role_bindings.iter().map(|binding| binding.role.as_str()).collect(),
         Kind::Jailbreak => names!(signals.jailbreak),
         Kind::Pii => names!(signals.pii),
         Kind::Kb => names!(signals.kb),
@@ -151,25 +139,16 @@ fn unknown_signal(routing: &Routing, kind: Kind, name: &str) -> Option<String> {
     };
     if kind == Kind::Complexity && !matches!(level, ":hard" | ":medium" | ":easy") {
         let bare = if known.contains(&name) { name } else { bare };
-        return Some(format!(
-            "a complexity signal has a level: write `{bare}:hard`, `{bare}:medium` or `{bare}:easy`"
-        ));
+        return Some(format!("a complexity signal has a level: write `{bare}:hard`, `{bare}:medium` or `{bare}:easy`"));
     }
     let built_in = kind == Kind::Domain && learned::DOMAIN_LABELS.contains(&bare);
     if known.contains(&bare) || built_in {
         return None;
     }
     if kind == Kind::Authz
-        && let Some(binding) = routing
-            .signals
-            .role_bindings
-            .iter()
-            .find(|binding| binding.name == name)
+        && let Some(binding) = routing.signals.role_bindings.iter().find(|binding| binding.name == name)
     {
-        return Some(format!(
-            "`{name}` is the name of a binding; a rule names the role, here `{}`",
-            binding.role
-        ));
+        return Some(format!("`{name}` is the name of a binding; a rule names the role, here `{}`", binding.role));
     }
     let hint = super::problem::suggestion(bare, known);
     Some(format!("no {} signal is called `{bare}`{hint}", kind.as_str()))
@@ -179,15 +158,10 @@ fn unknown_signal(routing: &Routing, kind: Kind, name: &str) -> Option<String> {
 fn unused(scope: &Scope<'_>, findings: &mut Findings) {
     let mut names = Vec::new();
     for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Authz) {
-        let unused = declared(scope.routing, kind)
-            .into_iter()
-            .filter(|name| !scope.used.rule(kind, name));
+        let unused = declared(scope.routing, kind).into_iter().filter(|name| !scope.used.rule(kind, name));
         names.extend(unused.map(|name| format!("{}:{name}", kind.as_str())));
     }
     if !names.is_empty() {
-        findings.note(
-            scope.at("signals"),
-            format!("used by no decision: {}", names.join(", ")),
-        );
+        findings.note(scope.at("signals"), format!("used by no decision: {}", names.join(", ")));
     }
 }

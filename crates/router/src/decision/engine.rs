@@ -16,11 +16,7 @@ impl Strategy {
     /// Reads a recipe's `strategy`; anything but `confidence` means priority.
     #[must_use]
     pub fn parse(text: &str) -> Self {
-        if text == "confidence" {
-            Self::Confidence
-        } else {
-            Self::Priority
-        }
+        if text == "confidence" { Self::Confidence } else { Self::Priority }
     }
 }
 
@@ -54,12 +50,7 @@ pub(super) struct Ranking<'a> {
 
 impl<'a> Ranking<'a> {
     pub(super) fn new(strategy: Strategy) -> Self {
-        Self {
-            strategy,
-            tiered: false,
-            by_tier: None,
-            by_strategy: None,
-        }
+        Self { strategy, tiered: false, by_tier: None, by_strategy: None }
     }
 
     pub(super) fn offer(&mut self, rank: Rank<'a>) {
@@ -77,10 +68,7 @@ impl<'a> Ranking<'a> {
 
     pub(super) fn winner(self) -> Option<Decided> {
         let winner = if self.tiered { self.by_tier } else { self.by_strategy };
-        winner.map(|rank| Decided {
-            index: rank.index,
-            confidence: rank.confidence,
-        })
+        winner.map(|rank| Decided { index: rank.index, confidence: rank.confidence })
     }
 }
 

@@ -143,12 +143,10 @@ impl Rules {
 
     /// Families and names of a subtree's leaves, depth first.
     pub(super) fn leaves(&self, at: usize) -> impl Iterator<Item = (Kind, &str)> {
-        self.nodes[at..self.nodes[at].end]
-            .iter()
-            .filter_map(|node| match node.op {
-                Op::Leaf(leaf) => self.written[leaf].family.map(|kind| (kind, &*self.written[leaf].name)),
-                _ => None,
-            })
+        self.nodes[at..self.nodes[at].end].iter().filter_map(|node| match node.op {
+            Op::Leaf(leaf) => self.written[leaf].family.map(|kind| (kind, &*self.written[leaf].name)),
+            _ => None,
+        })
     }
 
     /// What a node does.
@@ -165,9 +163,7 @@ impl Rules {
     pub(super) fn children(&self, at: usize) -> impl Iterator<Item = usize> {
         let end = self.nodes[at].end;
         let first = Some(at + 1).filter(|&child| child < end);
-        std::iter::successors(first, move |&child| {
-            Some(self.nodes[child].end).filter(|&next| next < end)
-        })
+        std::iter::successors(first, move |&child| Some(self.nodes[child].end).filter(|&next| next < end))
     }
 
     /// The only child of a node that has exactly one.
@@ -241,11 +237,7 @@ impl Rules {
         let levels = levels.checked_sub(1).ok_or(TooDeep)?;
         let at = self.nodes.len();
         let is_leaf = !tree.kind.is_empty();
-        let op = if is_leaf {
-            Op::Leaf(self.append_leaf(tree, keys, declared))
-        } else {
-            operator(&tree.operator)
-        };
+        let op = if is_leaf { Op::Leaf(self.append_leaf(tree, keys, declared)) } else { operator(&tree.operator) };
         self.nodes.push(Node { op, end: at + 1 });
         if !is_leaf {
             for child in &tree.conditions {
@@ -258,11 +250,7 @@ impl Rules {
 
     fn append_leaf(&mut self, tree: &RuleNode, keys: &mut Keys, declared: &Declared) -> usize {
         let family = Kind::parse(&tree.kind);
-        let suffix = if tree.label.is_empty() {
-            String::new()
-        } else {
-            format!(":{}", tree.label)
-        };
+        let suffix = if tree.label.is_empty() { String::new() } else { format!(":{}", tree.label) };
         // A leaf of unknown type needs some key; `Test::Never` does not read it.
         let kind = family.unwrap_or(Kind::Projection);
         let key = keys.intern(kind, &tree.name);
@@ -276,8 +264,7 @@ impl Rules {
             (Some(Kind::Domain), None) => {
                 let first = self.categories.len();
                 let categories = declared.categories(&tree.name);
-                self.categories
-                    .extend(categories.iter().map(|category| keys.intern(Kind::Domain, category)));
+                self.categories.extend(categories.iter().map(|category| keys.intern(Kind::Domain, category)));
                 Test::Domain(first..self.categories.len())
             }
             (Some(_), None) => Test::Emitted,

@@ -19,31 +19,15 @@ fn leaf(rule: &str) -> RuleNode {
 }
 
 fn gte(rule: &str, bound: f64) -> RuleNode {
-    RuleNode {
-        predicate: Some(NumericPredicate {
-            gte: Some(bound),
-            ..NumericPredicate::default()
-        }),
-        ..leaf(rule)
-    }
+    RuleNode { predicate: Some(NumericPredicate { gte: Some(bound), ..NumericPredicate::default() }), ..leaf(rule) }
 }
 
 fn node<const N: usize>(operator: &str, conditions: [RuleNode; N]) -> RuleNode {
-    RuleNode {
-        operator: operator.into(),
-        conditions: conditions.into(),
-        ..RuleNode::default()
-    }
+    RuleNode { operator: operator.into(), conditions: conditions.into(), ..RuleNode::default() }
 }
 
 fn decision(name: &str, priority: i64, tier: i64, rules: Option<RuleNode>) -> Decision {
-    Decision {
-        name: name.into(),
-        priority,
-        tier,
-        rules,
-        ..Decision::default()
-    }
+    Decision { name: name.into(), priority, tier, rules, ..Decision::default() }
 }
 
 /// What was found about one `type:name[:label]`.
@@ -57,12 +41,7 @@ struct Fact {
 }
 
 fn found(key: &str, confidence: Option<f64>) -> Fact {
-    Fact {
-        key: key.into(),
-        matched: true,
-        confidence,
-        ..Fact::default()
-    }
+    Fact { key: key.into(), matched: true, confidence, ..Fact::default() }
 }
 
 fn report(keys: &mut Keys, facts: &[Fact]) -> SignalReport {
@@ -139,16 +118,8 @@ fn worked_facts() -> Vec<Fact> {
 
 #[test]
 fn worked_tree_takes_the_best_child_only() {
-    check(
-        worked_tree(),
-        &worked_facts(),
-        Some((0.86, &["embedding:code", "keyword:lang"])),
-    );
-    let (decisions, report) = build(
-        &[decision("d", 0, 0, Some(worked_tree()))],
-        Strategy::Priority,
-        &worked_facts(),
-    );
+    check(worked_tree(), &worked_facts(), Some((0.86, &["embedding:code", "keyword:lang"])));
+    let (decisions, report) = build(&[decision("d", 0, 0, Some(worked_tree()))], Strategy::Priority, &worked_facts());
     assert_eq!(decisions.category(0, &report), None);
     let facts = &worked_facts()[1..];
     let (decisions, report) = build(&[decision("d", 0, 0, Some(worked_tree()))], Strategy::Priority, facts);
@@ -157,116 +128,51 @@ fn worked_tree_takes_the_best_child_only() {
 
 #[test]
 fn operators() {
-    let facts = [
-        found("keyword:a", Some(0.6)),
-        found("keyword:b", None),
-        found("keyword:c", Some(0.2)),
-    ];
+    let facts = [found("keyword:a", Some(0.6)), found("keyword:b", None), found("keyword:c", Some(0.2))];
     let nested = node("AND", [leaf("keyword:b"), leaf("keyword:c")]);
-    check(
-        node("AND", [leaf("keyword:a"), nested]),
-        &facts,
-        Some((0.6, &["keyword:a", "keyword:b", "keyword:c"])),
-    );
+    check(node("AND", [leaf("keyword:a"), nested]), &facts, Some((0.6, &["keyword:a", "keyword:b", "keyword:c"])));
     let guarded = node("AND", [leaf("embedding:e"), node("NOT", [leaf("jailbreak:j")])]);
-    check(
-        guarded.clone(),
-        &[found("embedding:e", Some(0.62))],
-        Some((0.81, &["embedding:e"])),
-    );
-    check(
-        guarded,
-        &[found("embedding:e", Some(0.62)), found("jailbreak:j", None)],
-        None,
-    );
+    check(guarded.clone(), &[found("embedding:e", Some(0.62))], Some((0.81, &["embedding:e"])));
+    check(guarded, &[found("embedding:e", Some(0.62)), found("jailbreak:j", None)], None);
     check(node("AND", []), &[], Some((0.0, &[])));
-    check(
-        node("AND", [leaf("keyword:b"), node("AND", [])]),
-        &facts,
-        Some((0.5, &["keyword:b"])),
-    );
+    check(node("AND", [leaf("keyword:b"), node("AND", [])]), &facts, Some((0.5, &["keyword:b"])));
     check(node("OR", []), &[], None);
     check(node("NOT", []), &[], None);
     check(node("NOT", [leaf("keyword:x"), leaf("keyword:y")]), &[], None);
-    check(
-        node("XOR", [leaf("keyword:x"), leaf("keyword:c")]),
-        &facts,
-        Some((0.2, &["keyword:c"])),
-    );
-    check(
-        node("", [leaf("keyword:c"), leaf("keyword:b")]),
-        &facts,
-        Some((1.0, &["keyword:b"])),
-    );
+    check(node("XOR", [leaf("keyword:x"), leaf("keyword:c")]), &facts, Some((0.2, &["keyword:c"])));
+    check(node("", [leaf("keyword:c"), leaf("keyword:b")]), &facts, Some((1.0, &["keyword:b"])));
     // Of equals the first.
     let tied = [found("keyword:x", Some(0.5)), found("keyword:y", Some(0.5))];
-    check(
-        node("OR", [leaf("keyword:y"), leaf("keyword:x")]),
-        &tied,
-        Some((0.5, &["keyword:y"])),
-    );
+    check(node("OR", [leaf("keyword:y"), leaf("keyword:x")]), &tied, Some((0.5, &["keyword:y"])));
 }
 
 #[test]
 fn leaves() {
     // Type in any case, name as written; the rule's text is as written.
-    check(
-        leaf(" Keyword:a"),
-        &[found("keyword:a", None)],
-        Some((1.0, &[" Keyword:a"])),
-    );
+    check(leaf(" Keyword:a"), &[found("keyword:a", None)], Some((1.0, &[" Keyword:a"])));
     check(leaf("keyword:A"), &[found("keyword:a", None)], None);
     // A stored 0 stays 0, an absent confidence counts 1.
-    check(
-        leaf("preference:p"),
-        &[found("preference:p", Some(0.0))],
-        Some((0.0, &["preference:p"])),
-    );
+    check(leaf("preference:p"), &[found("preference:p", Some(0.0))], Some((0.0, &["preference:p"])));
     // Unknown types never match, so their negation does.
     check(leaf("astrology:aries"), &[], None);
     check(node("NOT", [leaf("astrology:aries")]), &[], Some((1.0, &[])));
     // A classifier never matches without a predicate.
-    check(
-        leaf("classifier:c:yes"),
-        &[found("classifier:c:yes", Some(0.9)), found("classifier:c", None)],
-        None,
-    );
+    check(leaf("classifier:c:yes"), &[found("classifier:c:yes", Some(0.9)), found("classifier:c", None)], None);
     // A metadata rule does.
-    check(
-        leaf("metadata:m"),
-        &[found("metadata:m", Some(1.0))],
-        Some((1.0, &["metadata:m"])),
-    );
+    check(leaf("metadata:m"), &[found("metadata:m", Some(1.0))], Some((1.0, &["metadata:m"])));
 }
 
 #[test]
 fn a_domain_leaf_also_matches_its_categories_at_full_confidence() {
-    check(
-        leaf("domain:cs"),
-        &[found("domain:cs", Some(0.6))],
-        Some((0.6, &["domain:cs"])),
-    );
-    check(
-        leaf("domain:cs"),
-        &[found("domain:computer science", Some(0.6))],
-        Some((1.0, &["domain:cs"])),
-    );
+    check(leaf("domain:cs"), &[found("domain:cs", Some(0.6))], Some((0.6, &["domain:cs"])));
+    check(leaf("domain:cs"), &[found("domain:computer science", Some(0.6))], Some((1.0, &["domain:cs"])));
     check(leaf("domain:cs"), &[found("domain:Computer Science", Some(0.6))], None);
-    check(
-        leaf("domain:law"),
-        &[found("domain:law", Some(0.3))],
-        Some((0.3, &["domain:law"])),
-    );
+    check(leaf("domain:law"), &[found("domain:law", Some(0.3))], Some((0.3, &["domain:law"])));
 }
 
 #[test]
 fn predicates_read_numbers_without_a_match() {
-    let number = |key: &str, value, confidence| Fact {
-        key: key.into(),
-        value,
-        confidence,
-        ..Fact::default()
-    };
+    let number = |key: &str, value, confidence| Fact { key: key.into(), value, confidence, ..Fact::default() };
     let code = [number("embedding:code", Some(0.45), None)];
     check(gte("embedding:code", 0.4), &code, Some((1.0, &["embedding:code"])));
     check(leaf("embedding:code"), &code, None);
@@ -274,32 +180,16 @@ fn predicates_read_numbers_without_a_match() {
     check(gte("classifier:c:yes", 0.5), &label, Some((1.0, &["classifier:c:yes"])));
     check(gte("classifier:c:no", 0.0), &label, None);
     // The value comes first, then the confidence, then nothing.
-    check(
-        gte("embedding:e", 0.5),
-        &[number("embedding:e", Some(0.4), Some(0.9))],
-        None,
-    );
-    check(
-        gte("projection:p", 0.5),
-        &[number("projection:p", None, Some(0.5))],
-        Some((1.0, &["projection:p"])),
-    );
+    check(gte("embedding:e", 0.5), &[number("embedding:e", Some(0.4), Some(0.9))], None);
+    check(gte("projection:p", 0.5), &[number("projection:p", None, Some(0.5))], Some((1.0, &["projection:p"])));
     check(gte("keyword:k", 0.0), &[found("keyword:k", None)], None);
     for odd in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-        check(
-            gte("embedding:e", -1.0),
-            &[number("embedding:e", Some(odd), Some(0.9))],
-            None,
-        );
+        check(gte("embedding:e", -1.0), &[number("embedding:e", Some(odd), Some(0.9))], None);
     }
     // Bounds are strict where they say so.
     for (value, holds) in [(1.0, false), (1.5, true), (2.0, false)] {
         let rule = RuleNode {
-            predicate: Some(NumericPredicate {
-                gt: Some(1.0),
-                lt: Some(2.0),
-                ..NumericPredicate::default()
-            }),
+            predicate: Some(NumericPredicate { gt: Some(1.0), lt: Some(2.0), ..NumericPredicate::default() }),
             ..leaf("structure:s")
         };
         let facts = [number("structure:s", Some(value), None)];
@@ -309,37 +199,14 @@ fn predicates_read_numbers_without_a_match() {
 
 #[test]
 fn a_recorded_error_matches_where_the_rule_asks_for_it() {
-    let on_error = |rule: RuleNode, policy: &str| RuleNode {
-        on_error: policy.into(),
-        ..rule
-    };
-    let failed = Fact {
-        key: "classifier:c".into(),
-        failed: true,
-        ..Fact::default()
-    };
+    let on_error = |rule: RuleNode, policy: &str| RuleNode { on_error: policy.into(), ..rule };
+    let failed = Fact { key: "classifier:c".into(), failed: true, ..Fact::default() };
     let expected: Option<(f64, &[&str])> = Some((1.0, &["classifier:c:yes"]));
-    check(
-        on_error(gte("classifier:c:yes", 0.5), "match"),
-        std::slice::from_ref(&failed),
-        expected,
-    );
-    check(
-        on_error(gte("classifier:c:yes", 0.5), "no_match"),
-        std::slice::from_ref(&failed),
-        None,
-    );
-    check(
-        on_error(leaf("classifier:c:yes"), "match"),
-        std::slice::from_ref(&failed),
-        None,
-    );
+    check(on_error(gte("classifier:c:yes", 0.5), "match"), std::slice::from_ref(&failed), expected);
+    check(on_error(gte("classifier:c:yes", 0.5), "no_match"), std::slice::from_ref(&failed), None);
+    check(on_error(leaf("classifier:c:yes"), "match"), std::slice::from_ref(&failed), None);
     check(on_error(gte("classifier:c:yes", 0.5), "match"), &[], None);
-    let low = Fact {
-        key: "classifier:c:yes".into(),
-        value: Some(0.1),
-        ..Fact::default()
-    };
+    let low = Fact { key: "classifier:c:yes".into(), value: Some(0.1), ..Fact::default() };
     check(on_error(gte("classifier:c:yes", 0.5), "match"), &[failed, low], None);
 }
 
@@ -354,12 +221,7 @@ fn winners() {
         let decisions: Vec<Decision> = decisions
             .iter()
             .map(|(name, priority, tier, confidence)| {
-                decision(
-                    name,
-                    *priority,
-                    *tier,
-                    confidence.map(|_| leaf(&format!("keyword:{name}"))),
-                )
+                decision(name, *priority, *tier, confidence.map(|_| leaf(&format!("keyword:{name}"))))
             })
             .collect();
         let (decisions, report) = build(&decisions, Strategy::parse(strategy), &facts);
@@ -399,14 +261,8 @@ fn a_tier_counts_only_if_its_decision_matched() {
 
 #[test]
 fn traces_show_what_was_evaluated() {
-    let tree = node(
-        "AND",
-        [
-            leaf("keyword:lang"),
-            node("NOT", [leaf("embedding:code")]),
-            leaf("keyword:never_reached"),
-        ],
-    );
+    let tree =
+        node("AND", [leaf("keyword:lang"), node("NOT", [leaf("embedding:code")]), leaf("keyword:never_reached")]);
     let decisions = [
         decision("guarded", 0, 0, Some(tree)),
         decision("negated", 0, 0, Some(node("NOT", [leaf("embedding:code")]))),
@@ -451,11 +307,7 @@ mod naive {
     }
 
     fn no() -> Verdict {
-        Verdict {
-            matched: false,
-            confidence: 0.0,
-            rules: Vec::new(),
-        }
+        Verdict { matched: false, confidence: 0.0, rules: Vec::new() }
     }
 
     pub(super) fn evaluate(tree: Option<&RuleNode>, facts: &[Fact]) -> Verdict {
@@ -467,11 +319,7 @@ mod naive {
     }
 
     fn operator(tree: &RuleNode, facts: &[Fact]) -> Verdict {
-        let mut children: Vec<Verdict> = tree
-            .conditions
-            .iter()
-            .map(|child| evaluate(Some(child), facts))
-            .collect();
+        let mut children: Vec<Verdict> = tree.conditions.iter().map(|child| evaluate(Some(child), facts)).collect();
         match tree.operator.as_str() {
             "AND" if children.iter().all(|child| child.matched) => Verdict {
                 matched: true,
@@ -482,19 +330,14 @@ mod naive {
                 rules: children.into_iter().flat_map(|child| child.rules).collect(),
             },
             "AND" => no(),
-            "NOT" if children.len() == 1 && !children[0].matched => Verdict {
-                matched: true,
-                confidence: 1.0,
-                rules: Vec::new(),
-            },
+            "NOT" if children.len() == 1 && !children[0].matched => {
+                Verdict { matched: true, confidence: 1.0, rules: Vec::new() }
+            }
             "NOT" => no(),
             _ => {
                 children.retain(|child| child.matched);
                 let best = children.iter().map(|child| child.confidence).fold(f64::MIN, f64::max);
-                children
-                    .into_iter()
-                    .find(|child| child.confidence == best)
-                    .unwrap_or_else(no)
+                children.into_iter().find(|child| child.confidence == best).unwrap_or_else(no)
             }
         }
     }
@@ -509,11 +352,7 @@ mod naive {
             rule = format!("{rule}:{}", tree.label);
             labelled = format!("{own}:{}", tree.label);
         }
-        let yes = |confidence| Verdict {
-            matched: true,
-            confidence,
-            rules: vec![rule.clone()],
-        };
+        let yes = |confidence| Verdict { matched: true, confidence, rules: vec![rule.clone()] };
         let failed = fact(&own).failed && tree.on_error == "match";
         if kind == "bogus" {
             return no();
@@ -531,12 +370,7 @@ mod naive {
         }
         let mut names = vec![own.clone()];
         if kind == "domain" {
-            names.extend(
-                declared()
-                    .categories(&tree.name)
-                    .iter()
-                    .map(|name| format!("domain:{name}")),
-            );
+            names.extend(declared().categories(&tree.name).iter().map(|name| format!("domain:{name}")));
         }
         if names.iter().any(|name| fact(name).matched) {
             return yes(fact(&own).confidence.unwrap_or(1.0));
@@ -567,11 +401,7 @@ fn tree() -> impl Generator<Value = RuleNode> {
     let leaf = leaf.prop_map(|(kind, name, label, predicate, on_error)| RuleNode {
         kind: kind.into(),
         name: name.into(),
-        label: if kind == "classifier" {
-            label.into()
-        } else {
-            String::new()
-        },
+        label: if kind == "classifier" { label.into() } else { String::new() },
         predicate: predicate.map(|(gt, gte, lt, lte)| NumericPredicate { gt, gte, lt, lte }),
         on_error: on_error.into(),
         ..RuleNode::default()
@@ -596,12 +426,7 @@ fn facts() -> impl Generator<Value = Vec<Fact>> {
         .iter()
         .flat_map(|kind| ["a", "b", "c", "d", "cs", "a:x", "b:x"].map(|name| format!("{kind}:{name}")))
         .collect();
-    let fact = (
-        any::<bool>(),
-        prop::option::of(finite()),
-        prop::option::of(number()),
-        any::<bool>(),
-    );
+    let fact = (any::<bool>(), prop::option::of(finite()), prop::option::of(number()), any::<bool>());
     prop::collection::vec(fact, names.len()).prop_map(move |facts| {
         let facts = names.iter().zip(facts);
         facts

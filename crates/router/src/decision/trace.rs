@@ -103,21 +103,13 @@ impl Rules {
                 break;
             }
         }
-        TraceNode {
-            children,
-            ..TraceNode::verdict("AND", self.evaluate(at, report))
-        }
+        TraceNode { children, ..TraceNode::verdict("AND", self.evaluate(at, report)) }
     }
 }
 
 impl TraceNode<'_> {
     fn new(node_type: &'static str, matched: bool, confidence: f64) -> Self {
-        Self {
-            node_type,
-            matched,
-            confidence,
-            ..Self::default()
-        }
+        Self { node_type, matched, confidence, ..Self::default() }
     }
 
     fn verdict(node_type: &'static str, confidence: Option<f64>) -> Self {

@@ -27,13 +27,6 @@ pub struct ErrorDetail<'a> {
 impl<'a> ErrorBody<'a> {
     /// An error of `code` at `timestamp` (RFC 3339, UTC).
     pub fn new(code: &'a str, message: impl Into<Cow<'a, str>>, timestamp: impl Into<Cow<'a, str>>) -> Self {
-        Self {
-            error: ErrorDetail {
-                code,
-                message: message.into(),
-                timestamp: timestamp.into(),
-                request_id: None,
-            },
-        }
+        Self { error: ErrorDetail { code, message: message.into(), timestamp: timestamp.into(), request_id: None } }
     }
 }

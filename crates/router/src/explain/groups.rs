@@ -41,21 +41,14 @@ impl<'a> SignalGroups<'a> {
     #[must_use]
     pub fn unmatched(declared: &'a Declared, matched: &Self) -> Self {
         let mut groups = Self::default();
-        let listed = Kind::ALL
-            .into_iter()
-            .filter(|kind| !matches!(kind, Kind::Kb | Kind::Conversation | Kind::Event));
+        let listed = Kind::ALL.into_iter().filter(|kind| !matches!(kind, Kind::Kb | Kind::Conversation | Kind::Event));
         for kind in listed {
             let found = matched.names(kind);
             let missing = |name: &&str| match kind {
                 Kind::Classifier => !found.iter().any(|label| is_label_of(label, name)),
                 _ => !found.contains(name),
             };
-            groups.names[kind as usize] = declared
-                .names(kind)
-                .iter()
-                .map(String::as_str)
-                .filter(missing)
-                .collect();
+            groups.names[kind as usize] = declared.names(kind).iter().map(String::as_str).filter(missing).collect();
         }
         groups
     }

@@ -89,11 +89,7 @@ impl<'a> Preview<'a> {
         };
         Self {
             selected_model: upstream_name(chosen),
-            selection_status: if selection.fallback.is_some() {
-                "fallback"
-            } else {
-                "selected"
-            },
+            selection_status: if selection.fallback.is_some() { "fallback" } else { "selected" },
             selection_method: selection.method,
             selection_reason: match selection.fallback {
                 Some(fallback) => said(fallback).into(),

@@ -12,11 +12,7 @@ fn refs(names: &[&str]) -> Vec<ModelRef> {
         .iter()
         .map(|name| {
             let (model, lora) = name.split_once('+').unwrap_or((name, ""));
-            ModelRef {
-                model: model.into(),
-                lora_name: lora.into(),
-                ..ModelRef::default()
-            }
+            ModelRef { model: model.into(), lora_name: lora.into(), ..ModelRef::default() }
         })
         .collect()
 }
@@ -27,11 +23,7 @@ fn statically(decision: &str, names: &[&str], algorithm: &str) -> Candidates {
 }
 
 fn node<const N: usize>(operator: &str, conditions: [RuleNode; N]) -> RuleNode {
-    RuleNode {
-        operator: operator.into(),
-        conditions: conditions.into(),
-        ..RuleNode::default()
-    }
+    RuleNode { operator: operator.into(), conditions: conditions.into(), ..RuleNode::default() }
 }
 
 fn decisions(keys: &mut Keys, declared: &Declared) -> Decisions {
@@ -46,15 +38,8 @@ fn decisions(keys: &mut Keys, declared: &Declared) -> Decisions {
         ],
     );
     let decisions = [
-        Decision {
-            name: "deep".into(),
-            rules: Some(tree),
-            ..Decision::default()
-        },
-        Decision {
-            name: "rest".into(),
-            ..Decision::default()
-        },
+        Decision { name: "deep".into(), rules: Some(tree), ..Decision::default() },
+        Decision { name: "rest".into(), ..Decision::default() },
     ];
     Decisions::build(&decisions, Strategy::Priority, keys, declared).unwrap()
 }
@@ -68,12 +53,7 @@ struct Recipe {
 }
 
 fn leaf(kind: &str, name: &str, label: &str) -> RuleNode {
-    RuleNode {
-        kind: kind.into(),
-        name: name.into(),
-        label: label.into(),
-        ..RuleNode::default()
-    }
+    RuleNode { kind: kind.into(), name: name.into(), label: label.into(), ..RuleNode::default() }
 }
 
 fn recipe() -> Recipe {
@@ -116,12 +96,7 @@ fn recipe() -> Recipe {
     report.families[Kind::Keyword as usize].elapsed = Duration::from_micros(1_500);
     report.families[Kind::Event as usize].ran = true;
     report.families[Kind::Event as usize].confidence = 0.5;
-    Recipe {
-        keys,
-        declared,
-        decisions,
-        report,
-    }
+    Recipe { keys, declared, decisions, report }
 }
 
 fn view(recipe: &Recipe) -> EvalView<'_> {
@@ -175,10 +150,7 @@ fn an_answer_without_a_decision_has_all_metrics_and_no_selection() {
     assert_eq!(answer["decision_result"]["algorithm"], "");
     assert_eq!(answer["decision_result"]["used_signals"], json!({}));
     assert_eq!(answer["metrics"].as_object().unwrap().len(), 20);
-    assert_eq!(
-        answer["metrics"]["keyword"],
-        json!({"execution_time_ms": 1.5, "confidence": 1.0})
-    );
+    assert_eq!(answer["metrics"]["keyword"], json!({"execution_time_ms": 1.5, "confidence": 1.0}));
     assert_eq!(answer["metrics"]["event"]["confidence"], 0.5);
     assert_eq!(answer["metrics"]["context"]["confidence"], 0.0);
     assert_eq!(answer["metrics"].get("projection"), None);
@@ -228,12 +200,7 @@ fn an_empty_report_leaves_the_optional_fields_out() {
 #[track_caller]
 fn check(algorithm: Algorithm<'_>, candidates: &Candidates, expected: [&str; 4]) {
     let preview = serde_json::to_value(Preview::new(&algorithm, candidates)).unwrap();
-    let fields = [
-        "selection_status",
-        "selected_model",
-        "selection_method",
-        "selection_reason",
-    ];
+    let fields = ["selection_status", "selected_model", "selection_method", "selection_reason"];
     for (field, expected) in fields.into_iter().zip(expected) {
         let found = preview.get(field).and_then(Value::as_str).unwrap_or_default();
         assert_eq!(found, expected, "{field}");
@@ -241,10 +208,7 @@ fn check(algorithm: Algorithm<'_>, candidates: &Candidates, expected: [&str; 4])
 }
 
 fn of(kind: &str) -> Algorithm<'_> {
-    Algorithm {
-        kind,
-        ..Algorithm::default()
-    }
+    Algorithm { kind, ..Algorithm::default() }
 }
 
 fn two(kind: &str) -> Candidates {
@@ -276,32 +240,18 @@ fn previews_of_what_only_execution_can_tell() {
     let routed = ["execution_required", "", "router_dc", state];
     check(of("router_dc"), &two("router_dc"), routed);
     // The method is looked at before the number of candidates.
-    check(
-        of("router_dc"),
-        &Candidates::new("d", refs(&["only"]), "router_dc", None),
-        routed,
-    );
+    check(of("router_dc"), &Candidates::new("d", refs(&["only"]), "router_dc", None), routed);
     let multi = "final model is produced only when the multi-model algorithm executes";
     for kind in ["confidence", "fusion", "ratings", "remom", "workflows"] {
         check(of(kind), &two(kind), ["execution_required", "", kind, multi]);
     }
-    let planned = |kind| Algorithm {
-        final_model: " judge ",
-        ..of(kind)
-    };
+    let planned = |kind| Algorithm { final_model: " judge ", ..of(kind) };
     let final_model = "configured final-output model for the multi-model algorithm";
     for kind in ["fusion", "remom", "workflows"] {
         check(planned(kind), &two(kind), ["planned_final", "judge", kind, final_model]);
     }
-    check(
-        planned("ratings"),
-        &two("ratings"),
-        ["execution_required", "", "ratings", multi],
-    );
-    let learning = Algorithm {
-        learns: true,
-        ..Algorithm::default()
-    };
+    check(planned("ratings"), &two("ratings"), ["execution_required", "", "ratings", multi]);
+    let learning = Algorithm { learns: true, ..Algorithm::default() };
     let adapts = "Router Learning can adapt or protect the base selector only during request execution";
     check(learning, &two(""), ["execution_required", "", "static", adapts]);
 }
@@ -322,9 +272,5 @@ fn errors() {
         r#"{"error":{"code":"INVALID_INPUT","message":"text cannot be empty","timestamp":"2026-08-22T10:00:00Z"}}"#;
     assert_eq!(serde_json::to_string(&body).unwrap(), expected);
     body.error.request_id = Some("r1");
-    assert!(
-        serde_json::to_string(&body)
-            .unwrap()
-            .ends_with(r#","request_id":"r1"}}"#)
-    );
+    assert!(serde_json::to_string(&body).unwrap().ends_with(r#","request_id":"r1"}}"#));
 }

@@ -53,11 +53,7 @@ fn openai_with_key_and_path() {
 #[test]
 fn anthropic_uses_its_own_header() {
     let backend = BackendRef { api_key: "k".into(), ..BackendRef::default() };
-    check(
-        backend,
-        "anthropic",
-        "id m-upstream\nOurs\n-authorization\n-api-key\n-x-goog-api-key\nx-api-key: k",
-    );
+    check(backend, "anthropic", "id m-upstream\nOurs\n-authorization\n-api-key\n-x-goog-api-key\nx-api-key: k");
 }
 
 #[test]
@@ -68,11 +64,7 @@ fn a_configured_header_and_prefix_win() {
         auth_prefix: "Token".into(),
         ..BackendRef::default()
     };
-    check(
-        backend,
-        "",
-        "id m-upstream\nOurs\n-authorization\n-x-api-key\n-api-key\n-x-goog-api-key\nx-auth: Token k",
-    );
+    check(backend, "", "id m-upstream\nOurs\n-authorization\n-x-api-key\n-api-key\n-x-goog-api-key\nx-auth: Token k");
 }
 
 #[test]

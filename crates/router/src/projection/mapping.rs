@@ -39,16 +39,10 @@ pub(super) fn build(
     let mut built = Vec::new();
     for (index, mapping) in mappings.iter().enumerate() {
         let mut problem = |field: &str, message: String| {
-            problems.push(Problem {
-                path: format!("routing.projections.mappings[{index}]{field}"),
-                message,
-            });
+            problems.push(Problem { path: format!("routing.projections.mappings[{index}]{field}"), message });
         };
         for (output_index, output) in mapping.outputs.iter().enumerate() {
-            if [output.gt, output.gte, output.lt, output.lte]
-                .iter()
-                .all(Option::is_none)
-            {
+            if [output.gt, output.gte, output.lt, output.lte].iter().all(Option::is_none) {
                 problem(
                     &format!(".outputs[{output_index}]"),
                     format!("output \"{}\" needs at least one of gt, gte, lt, lte", output.name),
@@ -56,13 +50,7 @@ pub(super) fn build(
             }
         }
         if !matches!(mapping.method.as_str(), "" | "threshold_bands" | "multi_emit") {
-            problem(
-                ".method",
-                format!(
-                    "unknown method \"{}\"; use threshold_bands or multi_emit",
-                    mapping.method
-                ),
-            );
+            problem(".method", format!("unknown method \"{}\"; use threshold_bands or multi_emit", mapping.method));
         }
         let Some(source) = scores.iter().position(|score| score.name == mapping.source) else {
             problem(".source", format!("no score is named \"{}\"", mapping.source));
@@ -137,8 +125,5 @@ impl Output {
 }
 
 fn slope(calibration: Option<&config::Calibration>) -> f64 {
-    calibration
-        .map(|calibration| calibration.slope)
-        .filter(|&slope| slope > 0.0)
-        .unwrap_or(DEFAULT_SLOPE)
+    calibration.map(|calibration| calibration.slope).filter(|&slope| slope > 0.0).unwrap_or(DEFAULT_SLOPE)
 }

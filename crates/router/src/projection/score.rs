@@ -50,10 +50,7 @@ impl Scores {
     }
 
     fn get(&self, index: usize) -> f64 {
-        self.0
-            .iter()
-            .find(|(other, _)| *other == index)
-            .map_or(0.0, |(_, value)| *value)
+        self.0.iter().find(|(other, _)| *other == index).map_or(0.0, |(_, value)| *value)
     }
 }
 
@@ -93,10 +90,7 @@ pub(super) fn build(
     let mut order = Order::new(&needs);
     for (index, score) in scores.iter().enumerate() {
         if let Err(Cycle) = order.visit(index) {
-            let message = format!(
-                "score \"{}\" depends on itself through its projection inputs",
-                score.name
-            );
+            let message = format!("score \"{}\" depends on itself through its projection inputs", score.name);
             problems.push(problem(index, "", message));
         }
     }
@@ -105,10 +99,7 @@ pub(super) fn build(
 
 impl Score {
     pub(super) fn compute(&self, report: &SignalReport, computed: &Scores) -> f64 {
-        self.inputs
-            .iter()
-            .map(|input| input.weight * input.source.read(report, computed))
-            .sum()
+        self.inputs.iter().map(|input| input.weight * input.source.read(report, computed)).sum()
     }
 
     pub(super) fn trace(&self, report: &SignalReport, computed: &Scores) -> ScoreTrace<'_> {
@@ -122,11 +113,7 @@ impl Score {
                 contribution: input.weight * value,
             }
         });
-        ScoreTrace {
-            name: &self.name,
-            score: self.compute(report, computed),
-            inputs: inputs.collect(),
-        }
+        ScoreTrace { name: &self.name, score: self.compute(report, computed), inputs: inputs.collect() }
     }
 }
 
@@ -175,9 +162,7 @@ impl<'a> Names<'a> {
         }
         for mapping in mappings {
             let outputs = mapping.outputs.iter();
-            names
-                .outputs
-                .extend(outputs.map(|output| (output.name.as_str(), mapping.source.as_str())));
+            names.outputs.extend(outputs.map(|output| (output.name.as_str(), mapping.source.as_str())));
         }
         names
     }
@@ -213,12 +198,7 @@ fn compile(input: &config::ScoreInput, keys: &mut Keys, names: &Names<'_>) -> Re
             (signal(input, family, &value_source, keys), None)
         }
     };
-    let compiled = Input {
-        kind: input.kind.as_str().into(),
-        name: name.into(),
-        weight: input.weight,
-        source,
-    };
+    let compiled = Input { kind: input.kind.as_str().into(), name: name.into(), weight: input.weight, source };
     Ok((compiled, need))
 }
 
@@ -231,11 +211,9 @@ fn signal(input: &config::ScoreInput, family: Kind, value_source: &str, keys: &m
         "confidence" if never_matched => Source::Constant(0.0),
         "confidence" => Source::Confidence(key),
         _ if never_matched => Source::Constant(input.miss),
-        _ => Source::Binary {
-            key,
-            on_match: if input.on_match == 0.0 { 1.0 } else { input.on_match },
-            miss: input.miss,
-        },
+        _ => {
+            Source::Binary { key, on_match: if input.on_match == 0.0 { 1.0 } else { input.on_match }, miss: input.miss }
+        }
     }
 }
 
@@ -250,11 +228,7 @@ struct Cycle;
 
 impl<'a> Order<'a> {
     fn new(needs: &'a [Vec<usize>]) -> Self {
-        Self {
-            needs,
-            open: vec![false; needs.len()],
-            done: Vec::new(),
-        }
+        Self { needs, open: vec![false; needs.len()], done: Vec::new() }
     }
 
     fn visit(&mut self, index: usize) -> Result<(), Cycle> {
@@ -273,8 +247,5 @@ impl<'a> Order<'a> {
 }
 
 fn problem(index: usize, field: &str, message: String) -> Problem {
-    Problem {
-        path: format!("routing.projections.scores[{index}]{field}"),
-        message,
-    }
+    Problem { path: format!("routing.projections.scores[{index}]{field}"), message }
 }

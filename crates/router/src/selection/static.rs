@@ -32,17 +32,11 @@ impl Static {
     /// `scores` are the `model_scores` of the domain that is named like `decision`; empty if there is none.
     #[must_use]
     pub fn new(decision: &str, scores: Vec<(String, f64)>) -> Self {
-        Self {
-            scores,
-            reason: format!("Static selection for category '{decision}'").into(),
-        }
+        Self { scores, reason: format!("Static selection for category '{decision}'").into() }
     }
 
     fn score(&self, model: &str) -> f64 {
-        self.scores
-            .iter()
-            .find(|(name, _)| name == model)
-            .map_or(UNSCORED, |(_, score)| *score)
+        self.scores.iter().find(|(name, _)| name == model).map_or(UNSCORED, |(_, score)| *score)
     }
 }
 
@@ -63,12 +57,7 @@ impl Selector for Static {
         {
             (candidate, score) = (0, self.score(&first.model));
         }
-        Ok(Choice {
-            candidate,
-            score,
-            confidence: 1.0,
-            reason: Arc::clone(&self.reason),
-        })
+        Ok(Choice { candidate, score, confidence: 1.0, reason: Arc::clone(&self.reason) })
     }
 }
 

@@ -8,11 +8,7 @@ fn refs(names: &[&str]) -> Vec<ModelRef> {
         .iter()
         .map(|name| {
             let (model, lora) = name.split_once('+').unwrap_or((name, ""));
-            ModelRef {
-                model: model.into(),
-                lora_name: lora.into(),
-                ..ModelRef::default()
-            }
+            ModelRef { model: model.into(), lora_name: lora.into(), ..ModelRef::default() }
         })
         .collect()
 }
@@ -47,12 +43,7 @@ struct Fixed(usize);
 
 impl Selector for Fixed {
     fn select(&self, _: &SelectionInput<'_>) -> Result<Choice, SelectionError> {
-        Ok(Choice {
-            candidate: self.0,
-            score: 0.5,
-            confidence: 0.25,
-            reason: Arc::from("fixed"),
-        })
+        Ok(Choice { candidate: self.0, score: 0.5, confidence: 0.25, reason: Arc::from("fixed") })
     }
 }
 
@@ -74,19 +65,10 @@ fn the_frame_settles_what_needs_no_algorithm() {
     let single = Candidates::new("d", refs(&["a+lora"]), "router_dc", None);
     let selection = single.select();
     assert_eq!((selection.candidate, selection.method), (Some(0), "single"));
-    assert_eq!(
-        (selection.score, selection.confidence, selection.fallback),
-        (1.0, 1.0, None)
-    );
+    assert_eq!((selection.score, selection.confidence, selection.fallback), (1.0, 1.0, None));
     let canned = Candidates::new("d", refs(&["a", "b"]), "static", Some(Box::new(Fixed(1)))).with_fast_response();
-    assert_eq!(
-        (canned.select().candidate, canned.select().method),
-        (Some(0), "fast_response")
-    );
-    assert_eq!(
-        (canned.preview().candidate, canned.preview().method),
-        (Some(1), "static")
-    );
+    assert_eq!((canned.select().candidate, canned.select().method), (Some(0), "fast_response"));
+    assert_eq!((canned.preview().candidate, canned.preview().method), (Some(1), "static"));
 }
 
 #[test]
@@ -95,10 +77,7 @@ fn a_failing_algorithm_falls_back_to_the_first_valid_candidate_and_says_so() {
     fn check(names: &[&str], selector: Option<Box<dyn Selector>>, candidate: usize, fallback: Fallback) {
         let selection = Candidates::new("d", refs(names), "knn", selector).select();
         assert_eq!(selection.candidate, Some(candidate));
-        assert_eq!(
-            (selection.method, selection.score, selection.confidence),
-            ("knn", 0.0, 0.0)
-        );
+        assert_eq!((selection.method, selection.score, selection.confidence), ("knn", 0.0, 0.0));
         assert_eq!(selection.fallback, Some(fallback));
         assert_eq!(&*selection.reason, fallback.as_str());
     }
@@ -106,31 +85,11 @@ fn a_failing_algorithm_falls_back_to_the_first_valid_candidate_and_says_so() {
     check(&["a", "b"], None, 0, Fallback::Unavailable);
     check(&["", "b"], Some(Box::new(Fixed(1))), 1, Fallback::InvalidContext);
     check(&["a", "b"], Some(Box::new(Fixed(7))), 0, Fallback::UndeclaredCandidate);
-    check(
-        &["a", "b"],
-        failing(|| SelectionError::Unavailable),
-        0,
-        Fallback::Unavailable,
-    );
+    check(&["a", "b"], failing(|| SelectionError::Unavailable), 0, Fallback::Unavailable);
     check(&["a", "b"], failing(|| SelectionError::Timeout), 0, Fallback::Timeout);
-    check(
-        &["a", "b"],
-        failing(|| SelectionError::Cancelled),
-        0,
-        Fallback::Cancelled,
-    );
-    check(
-        &["a", "b"],
-        failing(|| SelectionError::InvalidOutput),
-        0,
-        Fallback::InvalidOutput,
-    );
-    check(
-        &["a", "b"],
-        failing(|| SelectionError::Failed("no model".into())),
-        0,
-        Fallback::Error,
-    );
+    check(&["a", "b"], failing(|| SelectionError::Cancelled), 0, Fallback::Cancelled);
+    check(&["a", "b"], failing(|| SelectionError::InvalidOutput), 0, Fallback::InvalidOutput);
+    check(&["a", "b"], failing(|| SelectionError::Failed("no model".into())), 0, Fallback::Error);
 }
 
 #[test]
@@ -156,8 +115,5 @@ fn types_that_choose_no_single_model_select_statically() {
 #[test]
 fn upstream_names_are_adapters_where_there_is_one() {
     let model_refs = refs(&["m", "m+lora"]);
-    assert_eq!(
-        (upstream_name(&model_refs[0]), upstream_name(&model_refs[1])),
-        ("m", "lora")
-    );
+    assert_eq!((upstream_name(&model_refs[0]), upstream_name(&model_refs[1])), ("m", "lora"));
 }

@@ -143,9 +143,9 @@ impl Counter {
             Self::AnyMessage => non_user + facts.user,
             Self::ToolDefinition => facts.tool_definitions,
             Self::AssistantToolCall => facts.tool_calls,
-            Self::ActiveToolLoop => u64::from(
-                facts.last_is_tool_result || facts.last_user_follows_tool || facts.tool_calls > facts.tool,
-            ),
+            Self::ActiveToolLoop => {
+                u64::from(facts.last_is_tool_result || facts.last_user_follows_tool || facts.tool_calls > facts.tool)
+            }
             Self::ImageContent => facts.images,
         }
     }

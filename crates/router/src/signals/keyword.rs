@@ -80,7 +80,10 @@ enum Operator {
 
 enum Method {
     /// Literal keywords or patterns: one slot each.
-    Joint { slots: Vec<usize>, fuzzy: Option<Fuzzy> },
+    Joint {
+        slots: Vec<usize>,
+        fuzzy: Option<Fuzzy>,
+    },
     Bm25(Bm25),
     Ngram(Ngram),
 }

@@ -67,8 +67,7 @@ pub(super) const UNSPACED_CLASS: &str =
 static LETTERS_AND_DIGITS: LazyLock<Ranges> = LazyLock::new(|| Ranges::parse(r"[\p{L}\p{Nd}]"));
 static WORD: LazyLock<Ranges> = LazyLock::new(|| Ranges::parse(r"\w"));
 static HAN: LazyLock<Ranges> = LazyLock::new(|| Ranges::parse(r"\p{Han}"));
-static CJK: LazyLock<Ranges> =
-    LazyLock::new(|| Ranges::parse(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]"));
+static CJK: LazyLock<Ranges> = LazyLock::new(|| Ranges::parse(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]"));
 static UNSPACED: LazyLock<Ranges> = LazyLock::new(|| Ranges::parse(&format!("[{UNSPACED_CLASS}]")));
 
 /// Sorted, disjoint ranges of characters.

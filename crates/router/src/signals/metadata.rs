@@ -116,7 +116,8 @@ mod tests {
 
     #[test]
     fn predicates() {
-        let one_of = || MetadataPredicate { one_of: Some(vec!["a".into(), "b".into()]), ..MetadataPredicate::default() };
+        let one_of =
+            || MetadataPredicate { one_of: Some(vec!["a".into(), "b".into()]), ..MetadataPredicate::default() };
         check(equals("gold"), &[("tier", "gold")], true);
         check(equals("gold"), &[("tier", "Gold")], false);
         check(equals("gold"), &[("Tier", "gold")], false);
@@ -134,8 +135,11 @@ mod tests {
     #[test]
     fn exactly_one_condition() {
         let two = MetadataPredicate { exists: Some(true), ..equals("x") };
-        let rules = [MetadataPredicate::default(), two]
-            .map(|predicate| MetadataRule { key: "k".into(), predicate, ..MetadataRule::default() });
+        let rules = [MetadataPredicate::default(), two].map(|predicate| MetadataRule {
+            key: "k".into(),
+            predicate,
+            ..MetadataRule::default()
+        });
         let mut problems = Vec::new();
         build(&rules, &mut Keys::default(), &mut problems);
         let paths: Vec<_> = problems.iter().map(|problem| problem.path.as_str()).collect();

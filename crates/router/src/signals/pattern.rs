@@ -314,7 +314,9 @@ mod tests {
 
     #[test]
     fn refuses_what_re2_refuses() {
-        for pattern in ["(?=a)", "(?<!a)b", r"(a)\1", r"\8", "(?x)a b", "(?u:a)", "a(", "[a", "*", r"a\", "(a{1000}){1000}"] {
+        for pattern in
+            ["(?=a)", "(?<!a)b", r"(a)\1", r"\8", "(?x)a b", "(?u:a)", "a(", "[a", "*", r"a\", "(a{1000}){1000}"]
+        {
             assert!(compile(pattern, false).is_err(), "{pattern}");
             assert!(checked(pattern, true).is_err(), "{pattern}");
         }

@@ -34,15 +34,8 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Health,
-        Self::Ready,
-        Self::Eval,
-        Self::Config,
-        Self::Hash,
-        Self::Models,
-        Self::OpenApi,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Health, Self::Ready, Self::Eval, Self::Config, Self::Hash, Self::Models, Self::OpenApi];
 
     /// The path.
     #[must_use]
@@ -103,7 +96,5 @@ async fn eval(
         _ => Refusal::invalid_input(format!("failed to read request body: {rejection}")),
     })?;
     let trace = query.is_some_and(|query| query.split('&').any(|pair| pair == "trace=true"));
-    evaluate(console, body, trace)
-        .await
-        .map(|answer| Json(answer).into_response())
+    evaluate(console, body, trace).await.map(|answer| Json(answer).into_response())
 }

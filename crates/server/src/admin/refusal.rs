@@ -23,12 +23,7 @@ impl Refusal {
     /// Any error.
     #[must_use]
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            code,
-            message: message.into(),
-            request_id: None,
-        }
+        Self { status, code, message: message.into(), request_id: None }
     }
 
     /// 400: the body is not what it should be.
@@ -60,23 +55,12 @@ impl Refusal {
     }
 
     pub(super) fn method_not_allowed() -> Self {
-        Self::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "METHOD_NOT_ALLOWED",
-            "method not allowed",
-        )
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "method not allowed")
     }
 
     pub(super) fn unauthorized(request_id: String) -> Self {
-        let refusal = Self::new(
-            StatusCode::UNAUTHORIZED,
-            "UNAUTHORIZED",
-            "missing or invalid bearer token",
-        );
-        Self {
-            request_id: Some(request_id),
-            ..refusal
-        }
+        let refusal = Self::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "missing or invalid bearer token");
+        Self { request_id: Some(request_id), ..refusal }
     }
 }
 
@@ -95,23 +79,7 @@ impl IntoResponse for Refusal {
             request_id: Option<String>,
         }
         let timestamp = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-        let Self {
-            status,
-            code,
-            message,
-            request_id,
-        } = self;
-        (
-            status,
-            Json(Envelope {
-                error: Body {
-                    code,
-                    message,
-                    timestamp,
-                    request_id,
-                },
-            }),
-        )
-            .into_response()
+        let Self { status, code, message, request_id } = self;
+        (status, Json(Envelope { error: Body { code, message, timestamp, request_id } })).into_response()
     }
 }

@@ -39,11 +39,7 @@ async fn send(router: Router, request: Request) -> (StatusCode, HeaderMap, Value
     let response = router.oneshot(request).await.unwrap();
     let (head, body) = response.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
-    (
-        head.status,
-        head.headers,
-        serde_json::from_slice(&body).unwrap_or(Value::Null),
-    )
+    (head.status, head.headers, serde_json::from_slice(&body).unwrap_or(Value::Null))
 }
 
 fn request(method: &str, path: &str, body: impl Into<Body>) -> Request {
@@ -57,36 +53,12 @@ fn open() -> Router {
 #[tokio::test]
 async fn answers() {
     for (method, path, body, status, expected) in [
-        (
-            "GET",
-            "/health",
-            "",
-            200,
-            json!({"status": "healthy", "service": "merit"}),
-        ),
+        ("GET", "/health", "", 200, json!({"status": "healthy", "service": "merit"})),
         ("GET", "/ready", "", 200, json!({"status": "ready"})),
         ("POST", "/api/v1/eval", "{}", 200, json!({"length": 2, "trace": false})),
-        (
-            "POST",
-            "/api/v1/eval?trace=true",
-            "{}",
-            200,
-            json!({"length": 2, "trace": true}),
-        ),
-        (
-            "POST",
-            "/api/v1/eval?a=b&trace=true",
-            "{}",
-            200,
-            json!({"length": 2, "trace": true}),
-        ),
-        (
-            "POST",
-            "/api/v1/eval?trace=1",
-            "{}",
-            200,
-            json!({"length": 2, "trace": false}),
-        ),
+        ("POST", "/api/v1/eval?trace=true", "{}", 200, json!({"length": 2, "trace": true})),
+        ("POST", "/api/v1/eval?a=b&trace=true", "{}", 200, json!({"length": 2, "trace": true})),
+        ("POST", "/api/v1/eval?trace=1", "{}", 200, json!({"length": 2, "trace": false})),
         ("GET", "/config/router", "", 200, json!({"version": "v0.3"})),
         ("GET", "/config/hash", "", 200, json!({"hash": "abc"})),
         ("GET", "/v1/models", "", 200, json!({"object": "list", "data": null})),
@@ -105,39 +77,11 @@ async fn not_ready() {
 
 /// Method, path, body; status, code, message.
 const ERRORS: [(&str, &str, &str, u16, &str, &str); 6] = [
-    (
-        "POST",
-        "/api/v1/eval",
-        "bad",
-        400,
-        "INVALID_INPUT",
-        "failed to parse JSON: bad",
-    ),
-    (
-        "POST",
-        "/api/v1/eval",
-        "model",
-        400,
-        "INVALID_ROUTING_MODEL",
-        "unknown routing model \"x\"",
-    ),
-    (
-        "POST",
-        "/api/v1/eval",
-        "panic",
-        500,
-        "CLASSIFICATION_ERROR",
-        "the evaluation failed unexpectedly",
-    ),
+    ("POST", "/api/v1/eval", "bad", 400, "INVALID_INPUT", "failed to parse JSON: bad"),
+    ("POST", "/api/v1/eval", "model", 400, "INVALID_ROUTING_MODEL", "unknown routing model \"x\""),
+    ("POST", "/api/v1/eval", "panic", 500, "CLASSIFICATION_ERROR", "the evaluation failed unexpectedly"),
     ("GET", "/nothing", "", 404, "NOT_FOUND", "endpoint not found"),
-    (
-        "GET",
-        "/api/v1/eval",
-        "",
-        405,
-        "METHOD_NOT_ALLOWED",
-        "method not allowed",
-    ),
+    ("GET", "/api/v1/eval", "", 405, "METHOD_NOT_ALLOWED", "method not allowed"),
     ("DELETE", "/health", "", 405, "METHOD_NOT_ALLOWED", "method not allowed"),
 ];
 
@@ -145,27 +89,14 @@ const ERRORS: [(&str, &str, &str, u16, &str, &str); 6] = [
 async fn errors_have_one_shape() {
     let large = " ".repeat(BODY_LIMIT + 1);
     let message = "request body is larger than 10485760 bytes";
-    let too_large = (
-        "POST",
-        "/api/v1/eval",
-        large.as_str(),
-        413,
-        "REQUEST_BODY_TOO_LARGE",
-        message,
-    );
+    let too_large = ("POST", "/api/v1/eval", large.as_str(), 413, "REQUEST_BODY_TOO_LARGE", message);
     for (method, path, body, status, code, message) in ERRORS.into_iter().chain([too_large]) {
         let body = body.to_owned();
         let (got, headers, answer) = send(open(), request(method, path, body)).await;
         assert_eq!(got.as_u16(), status, "{method} {path}");
-        assert_eq!(
-            (&answer["error"]["code"], &answer["error"]["message"]),
-            (&json!(code), &json!(message))
-        );
+        assert_eq!((&answer["error"]["code"], &answer["error"]["message"]), (&json!(code), &json!(message)));
         let timestamp = answer["error"]["timestamp"].as_str().unwrap();
-        assert!(
-            humantime::parse_rfc3339(timestamp).is_ok() && timestamp.ends_with('Z'),
-            "{timestamp}"
-        );
+        assert!(humantime::parse_rfc3339(timestamp).is_ok() && timestamp.ends_with('Z'), "{timestamp}");
         assert_eq!(headers[REQUEST_ID].len(), 32, "{method} {path}");
     }
 }
@@ -197,17 +128,12 @@ async fn token_guards_all_but_probes() {
         ("/nothing", "Bearer secret", 404),
     ] {
         let mut request = request("GET", path, "");
-        request
-            .headers_mut()
-            .insert(AUTHORIZATION, authorization.parse().unwrap());
+        request.headers_mut().insert(AUTHORIZATION, authorization.parse().unwrap());
         let (got, headers, answer) = send(router.clone(), request).await;
         assert_eq!(got.as_u16(), status, "{path} {authorization}");
         if status == 401 {
             assert_eq!(answer["error"]["code"], "UNAUTHORIZED");
-            assert_eq!(
-                answer["error"]["request_id"].as_str().unwrap(),
-                headers[REQUEST_ID].to_str().unwrap()
-            );
+            assert_eq!(answer["error"]["request_id"].as_str().unwrap(), headers[REQUEST_ID].to_str().unwrap());
         }
     }
     assert!(Token::new(" \n").is_none());
@@ -216,10 +142,7 @@ async fn token_guards_all_but_probes() {
 #[tokio::test]
 async fn openapi_lists_exactly_the_endpoints() {
     let (status, headers, document) = send(open(), request("GET", "/openapi.json", "")).await;
-    assert_eq!(
-        (status.as_u16(), headers["content-type"].to_str().unwrap()),
-        (200, "application/json")
-    );
+    assert_eq!((status.as_u16(), headers["content-type"].to_str().unwrap()), (200, "application/json"));
     let mut described = BTreeSet::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {

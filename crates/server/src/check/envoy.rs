@@ -40,10 +40,7 @@ pub(super) fn check(text: &str) -> Vec<Diagnostic> {
 }
 
 fn is_ext_proc(object: &serde_json::Map<String, Value>) -> bool {
-    object
-        .get("@type")
-        .and_then(Value::as_str)
-        .is_some_and(|name| name.ends_with(EXT_PROC))
+    object.get("@type").and_then(Value::as_str).is_some_and(|name| name.ends_with(EXT_PROC))
 }
 
 /// Visits every value with its path.
@@ -52,11 +49,7 @@ fn walk(value: &Value, path: &str, visit: &mut impl FnMut(&str, &Value)) {
     match value {
         Value::Object(object) => {
             for (key, child) in object {
-                let path = if path.is_empty() {
-                    key.clone()
-                } else {
-                    format!("{path}.{key}")
-                };
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
                 walk(child, &path, visit);
             }
         }
@@ -73,9 +66,7 @@ fn walk(value: &Value, path: &str, visit: &mut impl FnMut(&str, &Value)) {
 fn metadata_namespaces(text: &str) -> impl Iterator<Item = String> {
     let mut parts = text.split("%DYNAMIC_METADATA(");
     parts.next();
-    parts
-        .filter_map(|part| part.split([':', ')']).next())
-        .map(str::to_owned)
+    parts.filter_map(|part| part.split([':', ')']).next()).map(str::to_owned)
 }
 
 fn error(path: String, message: impl Into<String>) -> Diagnostic {

@@ -1,8 +1,8 @@
 //! A plan as edits that Envoy understands.
 
 use crate::engine::Generation;
-use extproc::{HeaderEdit, HeaderEdits, Metadata, RequestHead};
 use extproc::BodyReply;
+use extproc::{HeaderEdit, HeaderEdits, Metadata, RequestHead};
 use router::plan::surface::{OWNED, ReplyHeader};
 use router::plan::{Forward, HeaderOp};
 use serde_json::{Map, Value};
@@ -92,7 +92,11 @@ mod tests {
 
     #[test]
     fn the_last_edit_of_a_name_wins() {
-        check(&[], &[set("a", "1"), HeaderOp::Remove("b".into()), set("a", "2"), set("b", "3")], "traceparent=t a=2 b=3");
+        check(
+            &[],
+            &[set("a", "1"), HeaderOp::Remove("b".into()), set("a", "2"), set("b", "3")],
+            "traceparent=t a=2 b=3",
+        );
         check(&[], &[set("a", "1"), HeaderOp::Remove("a".into())], "traceparent=t -a");
     }
 }

@@ -78,7 +78,10 @@ mod tests {
         let metadata = metadata.as_object().cloned().unwrap_or_default().into_iter().collect();
         let head = RequestHead { headers: Headers::new(headers.into()), metadata, ..RequestHead::default() };
         let found = of(&head, &settings(trusted));
-        assert_eq!((found.user.as_str(), found.groups.as_slice()), (expected.0, &*expected.1.iter().map(|group| (*group).to_owned()).collect::<Vec<_>>()));
+        assert_eq!(
+            (found.user.as_str(), found.groups.as_slice()),
+            (expected.0, &*expected.1.iter().map(|group| (*group).to_owned()).collect::<Vec<_>>())
+        );
     }
 
     #[test]

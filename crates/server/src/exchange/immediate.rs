@@ -40,9 +40,10 @@ pub(super) fn fault(fault: Fault, dialect: Option<Dialect>, request_id: Option<&
         Fault::BodyTooLarge { limit } => (413, format!("request body exceeds the limit of {limit} bytes")),
         Fault::Overloaded => (503, "the router is overloaded; try again shortly".to_owned()),
         Fault::DeadlineExceeded => (504, "the router could not decide in time".to_owned()),
-        Fault::TruncatedBody => {
-            (413, "the gateway sent only the first part of the request body; a truncated body cannot be routed".to_owned())
-        }
+        Fault::TruncatedBody => (
+            413,
+            "the gateway sent only the first part of the request body; a truncated body cannot be routed".to_owned(),
+        ),
         Fault::UnsupportedBodyMode => {
             let message = "the gateway's request body mode cannot route on the body; \
                            configure FULL_DUPLEX_STREAMED or BUFFERED for this ext_proc filter";

@@ -45,10 +45,7 @@ async fn serve(address: &Address, tls: Option<Arc<Tls>>) -> (Tasks, Address) {
 
 async fn is_serving(channel: Channel) -> bool {
     let request = HealthCheckRequest { service: String::new() };
-    HealthClient::new(channel)
-        .check(request)
-        .await
-        .is_ok_and(|reply| reply.into_inner().status == 1)
+    HealthClient::new(channel).check(request).await.is_ok_and(|reply| reply.into_inner().status == 1)
 }
 
 async fn connect<F, S>(connect: impl Fn() -> F + Send + Sync + 'static) -> Result<Channel, tonic::transport::Error>
@@ -61,20 +58,14 @@ where
         let connecting = connect();
         async move { connecting.await.map(hyper_util::rt::TokioIo::new) }
     });
-    Endpoint::from_static("http://merit")
-        .connect_with_connector(connector)
-        .await
+    Endpoint::from_static("http://merit").connect_with_connector(connector).await
 }
 
 #[tokio::test]
 async fn tcp() {
     let (_tasks, address) = serve(&"127.0.0.1:0".parse().unwrap(), None).await;
     assert!(!address.to_string().ends_with(":0"));
-    let channel = Endpoint::from_shared(format!("http://{address}"))
-        .unwrap()
-        .connect()
-        .await
-        .unwrap();
+    let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
     assert!(is_serving(channel).await);
 }
 
@@ -88,9 +79,7 @@ async fn unix() {
     let (_tasks, _) = serve(&address, None).await;
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
     let to = path.clone();
-    let channel = connect(move || tokio::net::UnixStream::connect(to.clone()))
-        .await
-        .unwrap();
+    let channel = connect(move || tokio::net::UnixStream::connect(to.clone())).await.unwrap();
     assert!(is_serving(channel).await);
     assert!(matches!(Bound::bind(&address).await, Err(BindError::InUse(_))));
 }
@@ -102,10 +91,7 @@ async fn a_closed_listener_removes_its_socket_and_no_other_file() {
     drop(Bound::bind(&Address::Unix(path.clone())).await.unwrap());
     assert!(!path.exists());
     std::fs::write(&path, "precious").unwrap();
-    assert!(matches!(
-        Bound::bind(&Address::Unix(path.clone())).await,
-        Err(BindError::NotASocket(_))
-    ));
+    assert!(matches!(Bound::bind(&Address::Unix(path.clone())).await, Err(BindError::NotASocket(_))));
     assert!(path.exists());
 }
 
@@ -126,14 +112,8 @@ impl Authority {
 
     fn sign(&self) -> Signed {
         let key = KeyPair::generate().unwrap();
-        let cert = CertificateParams::new(vec!["merit".to_owned()])
-            .unwrap()
-            .signed_by(&key, &self.0)
-            .unwrap();
-        Signed {
-            cert: cert.pem(),
-            key: key.serialize_pem(),
-        }
+        let cert = CertificateParams::new(vec!["merit".to_owned()]).unwrap().signed_by(&key, &self.0).unwrap();
+        Signed { cert: cert.pem(), key: key.serialize_pem() }
     }
 }
 
@@ -149,13 +129,7 @@ impl Files {
             std::fs::write(path("ca")?, authority.0.pem()).unwrap();
             path("ca")
         });
-        let tls = Tls::load(&TlsArgs {
-            cert: path("cert"),
-            key: path("key"),
-            client_ca,
-        })
-        .unwrap()
-        .unwrap();
+        let tls = Tls::load(&TlsArgs { cert: path("cert"), key: path("key"), client_ca }).unwrap().unwrap();
         (files, tls)
     }
 

@@ -128,23 +128,9 @@ impl Models {
             requests: add(to, "llm_model_requests", "Requests by the model that they were sent to"),
             errors: add(to, "llm_request_errors", "Requests that Merit answered with an error"),
             prompt_tokens: add(to, "llm_model_prompt_tokens", "Prompt tokens reported by the model"),
-            completion_tokens: add(
-                to,
-                "llm_model_completion_tokens",
-                "Completion tokens reported by the model",
-            ),
-            ttft: histograms(
-                to,
-                "llm_model_ttft_seconds",
-                "Time from request to the first response token",
-                slow,
-            ),
-            routing_latency: histogram(
-                to,
-                "llm_model_routing_latency_seconds",
-                "Time to route one request",
-                fast,
-            ),
+            completion_tokens: add(to, "llm_model_completion_tokens", "Completion tokens reported by the model"),
+            ttft: histograms(to, "llm_model_ttft_seconds", "Time from request to the first response token", slow),
+            routing_latency: histogram(to, "llm_model_routing_latency_seconds", "Time to route one request", fast),
         }
     }
 }
@@ -162,12 +148,7 @@ impl Signals {
     pub(super) fn register(to: &mut Registry) -> Self {
         Self {
             extractions: add(to, "llm_signal_extraction", "Evaluations of a signal rule"),
-            latency: histograms(
-                to,
-                "llm_signal_extraction_latency_seconds",
-                "Time to evaluate a signal family",
-                fast,
-            ),
+            latency: histograms(to, "llm_signal_extraction_latency_seconds", "Time to evaluate a signal family", fast),
             matches: add(to, "llm_signal_match", "Matches of a signal rule"),
             context_tokens: histogram(to, "llm_context_token_count", "Estimated tokens of a request", tokens),
             degraded: add(to, "merit_degraded", "Signals that did not do their whole work"),
@@ -192,19 +173,9 @@ impl Decisions {
     pub(super) fn register(to: &mut Registry) -> Self {
         Self {
             evaluations: add(to, "llm_decision_evaluation", "Requests whose decisions were evaluated"),
-            latency: histogram(
-                to,
-                "llm_decision_evaluation_latency_seconds",
-                "Time to evaluate all decisions",
-                fast,
-            ),
+            latency: histogram(to, "llm_decision_evaluation_latency_seconds", "Time to evaluate all decisions", fast),
             matches: add(to, "llm_decision_match", "Requests by the decision that won"),
-            confidence: histograms(
-                to,
-                "llm_decision_confidence",
-                "Confidence of the decision that won",
-                unit,
-            ),
+            confidence: histograms(to, "llm_decision_confidence", "Confidence of the decision that won", unit),
         }
     }
 }
@@ -219,11 +190,7 @@ impl Selection {
     pub(super) fn register(to: &mut Registry) -> Self {
         Self {
             selections: add(to, "llm_model_selection", "Selections by method, model and decision"),
-            fallbacks: add(
-                to,
-                "llm_model_selection_fallback",
-                "Selections that fell back to the first candidate",
-            ),
+            fallbacks: add(to, "llm_model_selection_fallback", "Selections that fell back to the first candidate"),
         }
     }
 }
@@ -235,9 +202,7 @@ pub struct Plugins {
 
 impl Plugins {
     pub(super) fn register(to: &mut Registry) -> Self {
-        Self {
-            executions: add(to, "llm_plugin_execution", "Plugin runs by type, decision and status"),
-        }
+        Self { executions: add(to, "llm_plugin_execution", "Plugin runs by type, decision and status") }
     }
 }
 
@@ -255,17 +220,8 @@ impl Process {
         to.register("merit_build", "The version that runs", build);
         Self {
             reloads: add(to, "merit_config_reload", "Attempts to load the configuration"),
-            generation: add(
-                to,
-                "merit_config_generation",
-                "Number of the configuration that serves, from 1",
-            ),
-            overhead: histograms(
-                to,
-                "merit_request_overhead_seconds",
-                "Time that Merit adds, waits excluded",
-                fast,
-            ),
+            generation: add(to, "merit_config_generation", "Number of the configuration that serves, from 1"),
+            overhead: histograms(to, "merit_request_overhead_seconds", "Time that Merit adds, waits excluded", fast),
             faults: add(to, "merit_fault", "Faults found by the protocol layer"),
         }
     }
@@ -306,9 +262,7 @@ where
 
 /// Heuristics take microseconds, encoders milliseconds: 5 µs to 0.5 s.
 fn fast() -> Histogram {
-    Histogram::new([
-        5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.1, 0.5,
-    ])
+    Histogram::new([5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.1, 0.5])
 }
 
 /// What a model makes a user wait.
@@ -321,16 +275,5 @@ fn unit() -> Histogram {
 }
 
 fn tokens() -> Histogram {
-    Histogram::new([
-        64.0,
-        256.0,
-        1024.0,
-        4096.0,
-        16_384.0,
-        32_768.0,
-        65_536.0,
-        131_072.0,
-        262_144.0,
-        1_048_576.0,
-    ])
+    Histogram::new([64.0, 256.0, 1024.0, 4096.0, 16_384.0, 32_768.0, 65_536.0, 131_072.0, 262_144.0, 1_048_576.0])
 }

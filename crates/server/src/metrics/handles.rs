@@ -79,11 +79,7 @@ impl Metrics {
         Handles {
             models: names.models.iter().map(|name| self.model_handles(name)).collect(),
             decisions: names.decisions.iter().map(|name| self.decision_handles(name)).collect(),
-            signals: names
-                .signals
-                .iter()
-                .map(|(kind, name)| self.signal_handles(kind, name))
-                .collect(),
+            signals: names.signals.iter().map(|(kind, name)| self.signal_handles(kind, name)).collect(),
             families: names.signals.iter().map(family).collect(),
         }
     }
@@ -100,9 +96,7 @@ impl Metrics {
     }
 
     fn decision_handles(&self, name: &str) -> DecisionHandles {
-        let label = Decision {
-            decision_name: name.into(),
-        };
+        let label = Decision { decision_name: name.into() };
         DecisionHandles {
             matches: self.decisions.matches.get_or_create_owned(&label),
             confidence: self.decisions.confidence.get_or_create_owned(&label),
@@ -110,10 +104,7 @@ impl Metrics {
     }
 
     fn signal_handles(&self, signal_type: &'static str, name: &str) -> SignalHandles {
-        let label = Signal {
-            signal_type,
-            signal_name: name.into(),
-        };
+        let label = Signal { signal_type, signal_name: name.into() };
         SignalHandles {
             extractions: self.signals.extractions.get_or_create_owned(&label),
             matches: self.signals.matches.get_or_create_owned(&label),
@@ -121,9 +112,7 @@ impl Metrics {
     }
 
     fn family_handles(&self, signal_type: &'static str) -> FamilyHandles {
-        FamilyHandles {
-            latency: self.signals.latency.get_or_create_owned(&SignalType { signal_type }),
-        }
+        FamilyHandles { latency: self.signals.latency.get_or_create_owned(&SignalType { signal_type }) }
     }
 
     /// Documents that come and go would otherwise leave their names here for ever. A counter that starts anew is what
@@ -131,9 +120,7 @@ impl Metrics {
     fn bound(&self, names: &Names<'_>) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let plain = names.models.iter().chain(names.decisions).map(|name| ("", *name));
-        let fresh = plain
-            .chain(names.signals.iter().copied())
-            .map(|(kind, name)| (kind, Box::from(name)));
+        let fresh = plain.chain(names.signals.iter().copied()).map(|(kind, name)| (kind, Box::from(name)));
         known.extend(fresh);
         if known.len() <= NAMES_MAX {
             return;

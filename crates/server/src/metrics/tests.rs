@@ -42,11 +42,7 @@ const SHOWN: &[&str] = &[
 #[test]
 fn names_and_labels() {
     let metrics = Metrics::new();
-    let names = Names {
-        models: &["small"],
-        decisions: &["math"],
-        signals: &[("keyword", "urgent")],
-    };
+    let names = Names { models: &["small"], decisions: &["math"], signals: &[("keyword", "urgent")] };
     let handles = metrics.handles(&names);
     let (small, math) = (Arc::from("small"), Arc::from("math"));
     let model = &handles.models[&small];
@@ -59,37 +55,15 @@ fn names_and_labels() {
     handles.signals[0].matches.inc();
     handles.families["keyword"].latency.observe(2e-5);
     let (method, model, decision) = ("static", Arc::clone(&small), Arc::clone(&math));
-    metrics
-        .selection
-        .selections
-        .get_or_create(&Selected {
-            method,
-            model,
-            decision,
-        })
-        .inc();
-    let fallback = Fallback {
-        method: "knn",
-        reason: "no_data",
-    };
+    metrics.selection.selections.get_or_create(&Selected { method, model, decision }).inc();
+    let fallback = Fallback { method: "knn", reason: "no_data" };
     metrics.selection.fallbacks.get_or_create(&fallback).inc();
-    let plugin = Plugin {
-        plugin_type: "system_prompt",
-        decision_name: math,
-        status: "success",
-    };
+    let plugin = Plugin { plugin_type: "system_prompt", decision_name: math, status: "success" };
     metrics.plugins.executions.get_or_create(&plugin).inc();
-    let error = ModelError {
-        model: Arc::from(""),
-        reason: "authz",
-    };
+    let error = ModelError { model: Arc::from(""), reason: "authz" };
     metrics.models.errors.get_or_create(&error).inc();
     metrics.process.reloaded("swapped", 3);
-    metrics
-        .process
-        .overhead
-        .get_or_create(&Stage { stage: "parse" })
-        .observe(1e-5);
+    metrics.process.overhead.get_or_create(&Stage { stage: "parse" }).observe(1e-5);
     metrics.process.faulted("overloaded");
     metrics.signals.degrade("pii", "shed");
     metrics.observe("merit_exchange_open", "Open exchanges", super::Observed::Gauge, || 5);
@@ -99,10 +73,7 @@ fn names_and_labels() {
 #[test]
 fn two_generations_count_in_the_same_series() {
     let metrics = Metrics::new();
-    let names = Names {
-        models: &["small"],
-        ..Names::default()
-    };
+    let names = Names { models: &["small"], ..Names::default() };
     let (old, new) = (metrics.handles(&names), metrics.handles(&names));
     old.models["small"].requests.inc();
     new.models["small"].requests.inc();
@@ -115,17 +86,9 @@ fn series_of_past_documents_are_bounded() {
     for reload in 0..30 {
         let names: Vec<_> = (0..1_000).map(|model| format!("{reload}-{model}")).collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
-        drop(metrics.handles(&Names {
-            models: &names,
-            ..Names::default()
-        }));
+        drop(metrics.handles(&Names { models: &names, ..Names::default() }));
     }
-    let series = metrics
-        .render()
-        .unwrap()
-        .lines()
-        .filter(|line| line.starts_with("llm_model_requests_total"))
-        .count();
+    let series = metrics.render().unwrap().lines().filter(|line| line.starts_with("llm_model_requests_total")).count();
     assert!((1_000..=10_000).contains(&series), "{series}");
 }
 

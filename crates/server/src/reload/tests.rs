@@ -56,11 +56,7 @@ fn start(file: &Path) -> World {
 
 impl World {
     async fn until(&mut self, wanted: impl Fn(&Status) -> bool) -> Status {
-        timeout(Duration::from_secs(20), self.status.wait_for(wanted))
-            .await
-            .expect("no reload")
-            .unwrap()
-            .clone()
+        timeout(Duration::from_secs(20), self.status.wait_for(wanted)).await.expect("no reload").unwrap().clone()
     }
 
     async fn outcome(&mut self, label: &str) -> Status {
@@ -134,10 +130,7 @@ async fn keeps_the_old_one_and_names_the_reason() {
     save(&file, "better");
     let status = world.outcome("swapped").await;
     assert_eq!((world.serving().as_str(), status.generation), ("better", 2));
-    assert_eq!(
-        *world.seen.lock().unwrap(),
-        ["rejected", "needs_restart", "rejected", "unchanged", "swapped"]
-    );
+    assert_eq!(*world.seen.lock().unwrap(), ["rejected", "needs_restart", "rejected", "unchanged", "swapped"]);
 }
 
 #[tokio::test]
@@ -181,15 +174,9 @@ async fn an_exchange_keeps_its_generation_and_frees_it() {
 fn first_load_fails_where_a_reload_would() {
     let root = tempfile::tempdir().unwrap();
     let file = root.path().join("a.yaml");
-    assert!(matches!(
-        Reloader::first(file.clone(), Texts).err(),
-        Some(Refusal::Rejected(_))
-    ));
+    assert!(matches!(Reloader::first(file.clone(), Texts).err(), Some(Refusal::Rejected(_))));
     fs::write(&file, "bad").unwrap();
-    assert_eq!(
-        Reloader::first(file, Texts).err(),
-        Some(Refusal::Rejected(vec![Diagnostic::error("bad")]))
-    );
+    assert_eq!(Reloader::first(file, Texts).err(), Some(Refusal::Rejected(vec![Diagnostic::error("bad")])));
 }
 
 #[tokio::test]

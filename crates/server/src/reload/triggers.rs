@@ -80,11 +80,7 @@ impl Triggers {
         let mut watched = BTreeSet::new();
         for directory in wanted {
             let known = self.watched.contains(&directory);
-            match if known {
-                Ok(())
-            } else {
-                watcher.watch(&directory, RecursiveMode::NonRecursive)
-            } {
+            match if known { Ok(()) } else { watcher.watch(&directory, RecursiveMode::NonRecursive) } {
                 Ok(()) => {
                     watched.insert(directory);
                 }

@@ -35,14 +35,7 @@ async fn world() -> World {
             Box::new(move || flushed.store(true, SeqCst))
         },
     };
-    World {
-        serving,
-        background,
-        open,
-        flushed,
-        state,
-        running,
-    }
+    World { serving, background, open, flushed, state, running }
 }
 
 /// A server that ends `after` being told to stop.
@@ -75,10 +68,7 @@ async fn drains_after_settling_while_accepting() {
     let (told, stopped, ended) = watcher.await.unwrap();
     assert!(told < Duration::from_millis(10), "phase 1 comes first: {told:?}");
     assert!(stopped >= Duration::from_secs(5), "accepts while settling: {stopped:?}");
-    assert!(
-        ended >= Duration::from_secs(8),
-        "background outlives the drain: {ended:?}"
-    );
+    assert!(ended >= Duration::from_secs(8), "background outlives the drain: {ended:?}");
     assert!(world.flushed.load(SeqCst));
 }
 
@@ -99,10 +89,7 @@ async fn does_not_wait_for_a_connection_without_exchanges() {
     let world = world().await;
     serve(&world, Duration::from_secs(1000));
     let start = Instant::now();
-    assert_eq!(
-        run(world.running, GRACE, std::future::pending()).await,
-        Outcome::Drained
-    );
+    assert_eq!(run(world.running, GRACE, std::future::pending()).await, Outcome::Drained);
     assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
 }
 

@@ -113,12 +113,7 @@ mod tests {
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
     fn headers(pairs: &[(&str, &str)]) -> Headers {
-        Headers::new(
-            pairs
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), value.to_string().into()))
-                .collect(),
-        )
+        Headers::new(pairs.iter().map(|(name, value)| ((*name).to_owned(), value.to_string().into())).collect())
     }
 
     fn edits(tracing: Tracing, headers: &Headers) -> Vec<(String, String)> {
@@ -137,20 +132,11 @@ mod tests {
     #[test]
     fn joins_the_callers_trace_and_tells_the_next_hop() {
         let parent = format!("00-{TRACE}-00f067aa0ba902b7-01");
-        let edits = edits(
-            Tracing::on(),
-            &headers(&[("traceparent", &parent), ("tracestate", "a=b")]),
-        );
+        let edits = edits(Tracing::on(), &headers(&[("traceparent", &parent), ("tracestate", "a=b")]));
         let (name, value) = &edits[0];
         assert_eq!(name, "traceparent");
-        assert!(
-            value.starts_with(&format!("00-{TRACE}-")) && value.ends_with("-01"),
-            "{value}"
-        );
-        assert!(
-            !value.contains("00f067aa0ba902b7"),
-            "the parent is our span, not the caller's: {value}"
-        );
+        assert!(value.starts_with(&format!("00-{TRACE}-")) && value.ends_with("-01"), "{value}");
+        assert!(!value.contains("00f067aa0ba902b7"), "the parent is our span, not the caller's: {value}");
         assert_eq!(edits[1], ("tracestate".to_owned(), "a=b".to_owned()));
     }
 

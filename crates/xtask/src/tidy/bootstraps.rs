@@ -13,9 +13,7 @@ const SHARED: [(&str, &str); 3] = [
 
 /// Compares every bootstrap with the first.
 pub(super) fn check(files: &[File]) -> Vec<Finding> {
-    let all = files
-        .iter()
-        .filter(|file| file.path.starts_with("envoy/") && file.path.ends_with(".yaml"));
+    let all = files.iter().filter(|file| file.path.starts_with("envoy/") && file.path.ends_with(".yaml"));
     let bootstraps: Vec<&File> = all.collect();
     let Some((first, others)) = bootstraps.split_first() else {
         return vec!["envoy/: no bootstraps".to_owned()];

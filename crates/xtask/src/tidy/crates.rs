@@ -13,43 +13,25 @@ const EDGES: [(&str, &[&str]); 10] = [
     ("onnx", &["inference"]),
     ("router", &["dialects", "inference"]),
     ("stores", &["router"]),
-    (
-        "server",
-        &["extproc", "dialects", "inference", "onnx", "router", "stores"],
-    ),
+    ("server", &["extproc", "dialects", "inference", "onnx", "router", "stores"]),
     ("xtask", &[]),
     ("tests", EVERYTHING),
     ("benches", EVERYTHING),
 ];
-const EVERYTHING: &[&str] = &[
-    "extproc",
-    "dialects",
-    "inference",
-    "onnx",
-    "router",
-    "stores",
-    "server",
-    "tests",
-];
+const EVERYTHING: &[&str] = &["extproc", "dialects", "inference", "onnx", "router", "stores", "server", "tests"];
 
 /// Outside crates that only some of ours may see.
 const FENCES: [(&str, &[&str]); 5] = [
     ("envoy-types", &["extproc", "tests", "benches"]),
     ("tonic", &["extproc", "server", "tests", "benches"]),
-    (
-        "tokio",
-        &["extproc", "inference", "onnx", "stores", "server", "tests", "benches"],
-    ),
+    ("tokio", &["extproc", "inference", "onnx", "stores", "server", "tests", "benches"]),
     ("axum", &["server"]),
     ("ort", &["onnx"]),
 ];
 
 /// Compares `cargo metadata` with the two tables.
 pub(super) fn check(metadata: &Value) -> Result<Vec<Finding>> {
-    let packages = metadata
-        .get("packages")
-        .and_then(Value::as_array)
-        .context("cargo lists no packages")?;
+    let packages = metadata.get("packages").and_then(Value::as_array).context("cargo lists no packages")?;
     let mut findings = Vec::new();
     for package in packages {
         let name = text(package, "name")?;
@@ -57,18 +39,11 @@ pub(super) fn check(metadata: &Value) -> Result<Vec<Finding>> {
             findings.push(format!("crates/{name}: not in tidy's table of crates"));
             continue;
         };
-        let dependencies = package
-            .get("dependencies")
-            .and_then(Value::as_array)
-            .context("a package without list")?;
+        let dependencies = package.get("dependencies").and_then(Value::as_array).context("a package without list")?;
         for dependency in dependencies {
             let target = text(dependency, "name")?;
             let ours = dependency.get("path").is_some_and(Value::is_string);
-            if !(if ours {
-                allowed.contains(&target)
-            } else {
-                may_see(name, target)
-            }) {
+            if !(if ours { allowed.contains(&target) } else { may_see(name, target) }) {
                 findings.push(format!("{name}/Cargo.toml: {name} may not depend on {target}"));
             }
         }
@@ -77,16 +52,11 @@ pub(super) fn check(metadata: &Value) -> Result<Vec<Finding>> {
 }
 
 fn may_see(name: &str, outside: &str) -> bool {
-    FENCES
-        .iter()
-        .all(|(fenced, allowed)| *fenced != outside || allowed.contains(&name))
+    FENCES.iter().all(|(fenced, allowed)| *fenced != outside || allowed.contains(&name))
 }
 
 fn text<'a>(value: &'a Value, key: &str) -> Result<&'a str> {
-    value
-        .get(key)
-        .and_then(Value::as_str)
-        .with_context(|| format!("cargo's metadata lacks a {key}"))
+    value.get(key).and_then(Value::as_str).with_context(|| format!("cargo's metadata lacks a {key}"))
 }
 
 #[cfg(test)]

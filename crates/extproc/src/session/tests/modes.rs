@@ -28,29 +28,15 @@ async fn check(script: impl Fn(Act) -> Script, rows: &[Row]) {
         let case = Case::new(script(forward(*new)));
         let replies = case.run(*modes, &split(frames)).await;
         assert_eq!(replies, split(expected), "{modes:?} {new:?} {frames}");
-        assert_eq!(
-            case.script.log().iter().filter(|it| *it == "closed").count(),
-            1,
-            "{frames}"
-        );
+        assert_eq!(case.script.log().iter().filter(|it| *it == "closed").count(), 1, "{frames}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_full_duplex_request_waits_with_its_headers() {
     let rows: &[Row] = &[
-        (
-            FULL,
-            None,
-            "H 4 | B ab | b cd",
-            "H x-model=b clear | B piece \"abcd\" end",
-        ),
-        (
-            FULL,
-            None,
-            "H | B ab | B cd | b",
-            "H x-model=b clear | B piece \"abcd\" end",
-        ),
+        (FULL, None, "H 4 | B ab | b cd", "H x-model=b clear | B piece \"abcd\" end"),
+        (FULL, None, "H | B ab | B cd | b", "H x-model=b clear | B piece \"abcd\" end"),
         (FULL, NEW, "H | b ab", PIECES_NEW),
         (FULL, Some("ab"), "H | b ab", "H x-model=b clear | B piece \"ab\" end"),
         (FULL, None, "H | B ab | T", "H x-model=b clear | B piece \"ab\" | T"),
@@ -99,12 +85,7 @@ async fn modes_that_cannot_show_the_body_in_time() {
 #[tokio::test(start_paused = true)]
 async fn requests_decided_by_their_headers() {
     let rows: &[Row] = &[
-        (
-            FULL,
-            None,
-            "H | B ab | b cd",
-            "H x-model=b clear | B piece \"ab\" | B piece \"cd\" end",
-        ),
+        (FULL, None, "H | B ab | b cd", "H x-model=b clear | B piece \"ab\" | B piece \"cd\" end"),
         (FULL, None, "H | B ab | T", "H x-model=b clear | B piece \"ab\" | T"),
         (FULL, NEW, "H | B ab | b", PIECES_NEW),
         (WHOLE, NEW, "H | b ab", WHOLE_NEW),
@@ -124,60 +105,18 @@ async fn responses_in_every_mode() {
         (NONE, Headers, "rH", "rH x-ok=1", "response 200"),
         (NONE, Headers, "rh", "rH x-ok=1", "response 200"),
         (NONE, Body, "rh", "rH x-ok=1", "response 200 | chunk 0 end"),
-        (
-            STREAMED,
-            Headers,
-            "rH | rB ab | rb c",
-            "rH x-ok=1 | rB | rB",
-            "response 200",
-        ),
-        (
-            STREAMED,
-            Body,
-            "rH | rB a | rb",
-            "rH x-ok=1 | rB | rB",
-            "response 200 | chunk 1 | chunk 0 end",
-        ),
+        (STREAMED, Headers, "rH | rB ab | rb c", "rH x-ok=1 | rB | rB", "response 200"),
+        (STREAMED, Body, "rH | rB a | rb", "rH x-ok=1 | rB | rB", "response 200 | chunk 1 | chunk 0 end"),
         (STREAMED, Body, "rB ab | rb", "rB | rB", "chunk 2 | chunk 0 end"),
-        (
-            BUFFERED,
-            Body,
-            "rH | rb abc",
-            "rH x-ok=1 | rB",
-            "response 200 | chunk 3 end",
-        ),
-        (
-            BUFFERED,
-            Body,
-            "rH | rB a | rT",
-            "rH x-ok=1 | rB | rT",
-            "response 200 | chunk 1 | chunk 0 end",
-        ),
-        (
-            DUPLEX,
-            Nothing,
-            "rH | rB ab | rb",
-            "rH | rB piece \"ab\" | rB piece \"\" end",
-            "",
-        ),
-        (
-            DUPLEX,
-            Body,
-            "rB ab | rT",
-            "rB piece \"ab\" | rT",
-            "chunk 2 | chunk 0 end",
-        ),
+        (BUFFERED, Body, "rH | rb abc", "rH x-ok=1 | rB", "response 200 | chunk 3 end"),
+        (BUFFERED, Body, "rH | rB a | rT", "rH x-ok=1 | rB | rT", "response 200 | chunk 1 | chunk 0 end"),
+        (DUPLEX, Nothing, "rH | rB ab | rb", "rH | rB piece \"ab\" | rB piece \"\" end", ""),
+        (DUPLEX, Body, "rB ab | rT", "rB piece \"ab\" | rT", "chunk 2 | chunk 0 end"),
     ];
     for (mode, interest, frames, expected, told) in rows {
         let case = Case::new(Script::on_body(watch(*interest)));
-        let replies = case
-            .run(Some((BUFFERED, *mode)), &split(&format!("H | b ab | {frames}")))
-            .await;
-        assert_eq!(
-            replies,
-            split(&format!("{WHOLE_ROUTED} | {expected}")),
-            "{mode} {interest:?} {frames}"
-        );
+        let replies = case.run(Some((BUFFERED, *mode)), &split(&format!("H | b ab | {frames}"))).await;
+        assert_eq!(replies, split(&format!("{WHOLE_ROUTED} | {expected}")), "{mode} {interest:?} {frames}");
         case.told(&split(&format!("open | head /v1/x | body 2 | {told} | closed")));
     }
 }

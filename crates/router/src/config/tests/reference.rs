@@ -34,10 +34,7 @@ fn document_has_no_unknown_key() {
     assert_eq!(document.routing.decisions.len(), 27);
     assert_eq!((document.providers.models.len(), document.recipes.len()), (4, 1));
     let validator = jsonschema::validator_for(&crate::config::schema()).unwrap();
-    let faults: Vec<String> = validator
-        .iter_errors(&loaded.value)
-        .map(|fault| fault.to_string())
-        .collect();
+    let faults: Vec<String> = validator.iter_errors(&loaded.value).map(|fault| fault.to_string()).collect();
     assert_eq!(faults, Vec::<String>::new());
 }
 
@@ -45,14 +42,9 @@ fn document_has_no_unknown_key() {
 #[test]
 fn document_is_refused_only_for_what_is_missing() {
     let Some(checked) = checked() else { return };
-    let errors = checked
-        .problems
-        .iter()
-        .filter(|problem| problem.severity == Severity::Error);
-    let other: Vec<String> = errors
-        .filter(|problem| !problem.message.contains("is not implemented yet"))
-        .map(ToString::to_string)
-        .collect();
+    let errors = checked.problems.iter().filter(|problem| problem.severity == Severity::Error);
+    let other: Vec<String> =
+        errors.filter(|problem| !problem.message.contains("is not implemented yet")).map(ToString::to_string).collect();
     assert_eq!(other, Vec::<String>::new());
 }
 
@@ -66,22 +58,10 @@ fn document_has_known_traps() {
             "routing.signals.keywords[3].method",
             "drop `method`, keep `fuzzy_match: true`, and write `fuzzy_threshold: 2`",
         ),
-        (
-            Severity::Note,
-            "routing.signals.jailbreak[0].method",
-            "runs the model alone",
-        ),
-        (
-            Severity::Note,
-            "routing.signals.complexity[0].threshold",
-            "nearly every turn is `medium`",
-        ),
+        (Severity::Note, "routing.signals.jailbreak[0].method", "runs the model alone"),
+        (Severity::Note, "routing.signals.complexity[0].threshold", "nearly every turn is `medium`"),
         (Severity::Warning, "routing.decisions", "some have none"),
-        (
-            Severity::Warning,
-            "routing.decisions[8].algorithm.automix",
-            "only `cost_quality_tradeoff` is read here",
-        ),
+        (Severity::Warning, "routing.decisions[8].algorithm.automix", "only `cost_quality_tradeoff` is read here"),
         (Severity::Note, "global.router.model_selection.method", "has no effect"),
     ];
     for (severity, path, words) in cases {
@@ -92,10 +72,7 @@ fn document_has_known_traps() {
         let near: Vec<String> = checked.problems.iter().map(ToString::to_string).collect();
         assert!(hit, "{severity} {path} {words} not in {near:#?}");
     }
-    let placed = checked
-        .problems
-        .iter()
-        .all(|problem| problem.line > 0 && problem.column > 0);
+    let placed = checked.problems.iter().all(|problem| problem.line > 0 && problem.column > 0);
     assert!(placed);
 }
 

@@ -22,11 +22,7 @@ fn versions_and_models() {
         ),
         (
             "version: v0.3\nproviders:\n  models:\n    - name: a\n      backend_refs:\n        - {name: x}\n        - {endpoint: 'h:1', base_url: 'http://h'}\n        - {base_url: h}\n",
-            &[
-                "6 error `endpoint` or `base_url` is missing",
-                "7 error exclude each other",
-                "8 error `http://`",
-            ],
+            &["6 error `endpoint` or `base_url` is missing", "7 error exclude each other", "8 error `http://`"],
         ),
     ];
     for (yaml, expected) in cases {
@@ -62,47 +58,15 @@ fn rule_trees() {
     let cases: &[(&str, &[&str], &[&str])] = &[
         ("{type: keyword, name: k}", &[], &[]),
         ("{operator: AND, conditions: []}", &[], &[]),
-        (
-            "{operator: XOR, conditions: [{type: keyword, name: k}]}",
-            &["14 error the operator is"],
-            &[],
-        ),
-        (
-            "{operator: and, conditions: [{type: keyword, name: k}]}",
-            &["14 error did you mean `AND`?"],
-            &[],
-        ),
-        (
-            "{operator: NOT, conditions: []}",
-            &["14 error exactly one condition, here are 0"],
-            &[],
-        ),
-        (
-            "{conditions: [{type: keyword, name: k}]}",
-            &["14 warning means `OR`"],
-            &[],
-        ),
+        ("{operator: XOR, conditions: [{type: keyword, name: k}]}", &["14 error the operator is"], &[]),
+        ("{operator: and, conditions: [{type: keyword, name: k}]}", &["14 error did you mean `AND`?"], &[]),
+        ("{operator: NOT, conditions: []}", &["14 error exactly one condition, here are 0"], &[]),
+        ("{conditions: [{type: keyword, name: k}]}", &["14 warning means `OR`"], &[]),
         ("{type: keywrd, name: k}", &["14 error did you mean `keyword`?"], &[]),
-        (
-            "{type: keyword, name: kk}",
-            &["14 error no keyword signal is called `kk`"],
-            &[],
-        ),
-        (
-            "{type: keyword, name: k, label: A}",
-            &["14 error only `classifier` leaves"],
-            &[],
-        ),
-        (
-            "{type: keyword, name: k, predicate: {gt: 1}}",
-            &["14 error stores no number"],
-            &[],
-        ),
-        (
-            "{type: keyword, name: k, operator: AND}",
-            &["14 error either a leaf"],
-            &[],
-        ),
+        ("{type: keyword, name: kk}", &["14 error no keyword signal is called `kk`"], &[]),
+        ("{type: keyword, name: k, label: A}", &["14 error only `classifier` leaves"], &[]),
+        ("{type: keyword, name: k, predicate: {gt: 1}}", &["14 error stores no number"], &[]),
+        ("{type: keyword, name: k, operator: AND}", &["14 error either a leaf"], &[]),
         ("{type: complexity, name: c}", &["14 error write `c:hard`"], &[missing]),
         (
             "{type: complexity, name: 'c:hard', predicate: {gte: 2, lt: 1}}",
@@ -110,27 +74,13 @@ fn rule_trees() {
             &[missing],
         ),
         ("{type: authz, name: b}", &["14 error here `r`"], &[]),
-        (
-            "{type: classifier, name: l}",
-            &["14 error needs `label` and `predicate`"],
-            &[learned[0]],
-        ),
-        (
-            "{type: classifier, name: l, label: C, predicate: {gte: 0.5}}",
-            &["14 error has no label `C`"],
-            &[learned[0]],
-        ),
+        ("{type: classifier, name: l}", &["14 error needs `label` and `predicate`"], &[learned[0]]),
+        ("{type: classifier, name: l, label: C, predicate: {gte: 0.5}}", &["14 error has no label `C`"], &[learned[0]]),
     ];
     for (tree, expected, missing) in cases {
-        let missing: Vec<String> = missing
-            .iter()
-            .map(|line| line.replace("error ", "error the signal family `") + "`")
-            .collect();
-        let all: Vec<&str> = expected
-            .iter()
-            .copied()
-            .chain(missing.iter().map(String::as_str))
-            .collect();
+        let missing: Vec<String> =
+            missing.iter().map(|line| line.replace("error ", "error the signal family `") + "`").collect();
+        let all: Vec<&str> = expected.iter().copied().chain(missing.iter().map(String::as_str)).collect();
         check_policy(&prefix(tree), &all);
     }
 }
@@ -138,18 +88,12 @@ fn rule_trees() {
 #[test]
 fn heuristic_signals() {
     let cases: &[(&str, &[&str])] = &[
-        (
-            "keywords: [{name: a, operator: or, keywords: [x]}]",
-            &["9 error in upper case"],
-        ),
+        ("keywords: [{name: a, operator: or, keywords: [x]}]", &["9 error in upper case"]),
         (
             "keywords: [{name: a, operator: OR, method: fuzzy, fuzzy_threshold: 82, keywords: [x]}]",
             &["9 warning write `fuzzy_threshold: 2`"],
         ),
-        (
-            "keywords: [{name: a, operator: OR, method: bm52, keywords: [x]}]",
-            &["9 warning `bm52` is no method"],
-        ),
+        ("keywords: [{name: a, operator: OR, method: bm52, keywords: [x]}]", &["9 warning `bm52` is no method"]),
         (
             "keywords: [{name: a, operator: OR, fuzzy_match: true, fuzzy_threshold: 9, keywords: [short]}]",
             &["9 warning edit distance"],
@@ -163,22 +107,10 @@ fn heuristic_signals() {
             "keywords: [{name: a, operator: OR, method: ngram, ngram_arity: 1, keywords: [x]}]",
             &["9 warning the least arity is 2"],
         ),
-        (
-            "language: [{name: EN}, {name: no}]",
-            &["9 warning no ISO-639-1 code", "9 warning `nb` or `nn`"],
-        ),
-        (
-            "context: [{name: a, min_tokens: 1K}]",
-            &["9 warning `max_tokens` is omitted"],
-        ),
-        (
-            "context: [{name: a, min_tokens: 2K, max_tokens: 1.5K}]",
-            &["9 error exceeds"],
-        ),
-        (
-            "context: [{name: a, min_tokens: 2KB, max_tokens: 1M}]",
-            &["9 error no token count"],
-        ),
+        ("language: [{name: EN}, {name: no}]", &["9 warning no ISO-639-1 code", "9 warning `nb` or `nn`"]),
+        ("context: [{name: a, min_tokens: 1K}]", &["9 warning `max_tokens` is omitted"]),
+        ("context: [{name: a, min_tokens: 2K, max_tokens: 1.5K}]", &["9 error exceeds"]),
+        ("context: [{name: a, min_tokens: 2KB, max_tokens: 1M}]", &["9 error no token count"]),
         (
             "structure: [{name: a, feature: {type: exists, source: {type: regex, pattern: x}}, predicate: {gt: 1}}]",
             &["9 error `exists` takes no predicate"],
@@ -203,32 +135,16 @@ fn heuristic_signals() {
             "conversation: [{name: a, feature: {type: count, source: {type: message, role: developer}}, predicate: {gte: 2}}]",
             &["9 warning count 1 at most"],
         ),
-        (
-            "events: [{name: a, severities: [urgent]}]",
-            &["9 warning `urgent` is no severity"],
-        ),
+        ("events: [{name: a, severities: [urgent]}]", &["9 warning `urgent` is no severity"]),
         ("events: [{name: a}]", &["9 warning no criterion"]),
-        (
-            "metadata: [{name: a, key: k, predicate: {equals: x, exists: true}}]",
-            &["9 error exactly one of"],
-        ),
-        (
-            "metadata: [{name: a, predicate: {equals: x}}]",
-            &["9 error `key` is missing"],
-        ),
+        ("metadata: [{name: a, key: k, predicate: {equals: x, exists: true}}]", &["9 error exactly one of"]),
+        ("metadata: [{name: a, predicate: {equals: x}}]", &["9 error `key` is missing"]),
         (
             "role_bindings: [{name: a, role: r, subjects: [{kind: Robot, name: x}]}, {name: a, role: r, subjects: []}]",
-            &[
-                "9 error `Robot` is no kind",
-                "9 error is empty, so nobody",
-                "9 error already the name",
-            ],
+            &["9 error `Robot` is no kind", "9 error is empty, so nobody", "9 error already the name"],
         ),
         ("pii: [{name: a}]", &["9 note `threshold` is omitted"]),
-        (
-            "jailbreak: [{name: a, method: contrastive, jailbreak_patterns: [x]}]",
-            &["9 warning every request matches"],
-        ),
+        ("jailbreak: [{name: a, method: contrastive, jailbreak_patterns: [x]}]", &["9 warning every request matches"]),
         ("modality: [{name: AUDIO}]", &["9 error `AUDIO` is no label"]),
         ("kb: [{name: a, kb: b}]", &["9 error no knowledge base is called `b`"]),
         (
@@ -281,33 +197,18 @@ fn projections() {
 #[test]
 fn decisions_and_plugins() {
     let cases: &[(&str, &[&str])] = &[
-        (
-            "{name: d, modelRefs: [{model: smal}]}",
-            &["9 error did you mean `small`?"],
-        ),
+        ("{name: d, modelRefs: [{model: smal}]}", &["9 error did you mean `small`?"]),
         (
             "{name: d, modelRefs: [{model: small, lora_name: x, use_reasoning: true}]}",
             &["9 warning lists no adapter", "9 warning no `reasoning_family`"],
         ),
-        (
-            "{name: d, modelRefs: [{model: small}, {model: small}]}",
-            &["9 warning is a candidate already"],
-        ),
-        (
-            "{name: d, algorithm: {type: static, ratings: {}}}",
-            &["9 warning is not read: the algorithm is `static`"],
-        ),
+        ("{name: d, modelRefs: [{model: small}, {model: small}]}", &["9 warning is a candidate already"]),
+        ("{name: d, algorithm: {type: static, ratings: {}}}", &["9 warning is not read: the algorithm is `static`"]),
         (
             "{name: d, plugins: [{type: header_mutation, configuration: {add: [{name: X-Selected-Model, value: x}], delete: ['a b']}}]}",
-            &[
-                "9 warning overrides the routing header",
-                "9 error `a b` is no header name",
-            ],
+            &["9 warning overrides the routing header", "9 error `a b` is no header name"],
         ),
-        (
-            "{name: d, plugins: [{type: fast_response}]}",
-            &["9 warning `message` is empty"],
-        ),
+        ("{name: d, plugins: [{type: fast_response}]}", &["9 warning `message` is empty"]),
         (
             "{name: d, plugins: [{type: request_params, configuration: {blocked_params: [model]}}]}",
             &["9 error no backend takes a request without `model`"],
@@ -326,10 +227,7 @@ fn decisions_and_plugins() {
         ),
         (
             "{name: d, algorithm: {type: latency_aware, latency_aware: {tpot_percentile: 101}}}",
-            &[
-                "9 error from 1 to 100",
-                "9 error the algorithm `latency_aware` is not implemented",
-            ],
+            &["9 error from 1 to 100", "9 error the algorithm `latency_aware` is not implemented"],
         ),
         ("{name: d, tier: 1}\n    - {name: e}", &["8 warning some have none"]),
     ];
@@ -357,16 +255,10 @@ fn unreachable_recipes_are_served() {
     let recipe = "  signals:\n    pii: [{name: p, threshold: 0.5}]\n  decisions:\n    - {name: d, rules: {type: pii, name: p}}\n";
     let reach = |tail: &str| -> Vec<Reach> {
         let loaded = load(&policy(&format!("{recipe}{tail}")), &environment);
-        unimplemented(&loaded.document.unwrap())
-            .into_iter()
-            .map(|missing| missing.reach)
-            .collect()
+        unimplemented(&loaded.document.unwrap()).into_iter().map(|missing| missing.reach).collect()
     };
     assert_eq!(reach(""), [Reach::Reachable]);
-    assert_eq!(
-        reach("global: {router: {auto_model_names: []}}\n"),
-        [Reach::Unreachable]
-    );
+    assert_eq!(reach("global: {router: {auto_model_names: []}}\n"), [Reach::Unreachable]);
     let entry = "entrypoints: [{model_names: [x], recipe: default}]\nglobal: {router: {auto_model_names: []}}\n";
     assert_eq!(reach(entry), [Reach::Reachable]);
 }
@@ -378,10 +270,7 @@ fn reach_is_transitive() {
         "  signals:\n    pii: [{name: p, threshold: 0.5}]\n    embeddings: [{name: e, threshold: 0.5, candidates: [x]}]\n  projections:\n    scores:\n      - {name: s, method: weighted_sum, inputs: [{type: pii, name: p, weight: 1}]}\n    mappings: [{name: m, source: s, method: threshold_bands, outputs: [{name: o, gt: 0}]}]\n  decisions: [{name: d, rules: {type: projection, name: o}}]\n",
     );
     let document = load(&yaml, &environment).document.unwrap();
-    let reach: Vec<_> = unimplemented(&document)
-        .into_iter()
-        .map(|missing| (missing.path, missing.reach))
-        .collect();
+    let reach: Vec<_> = unimplemented(&document).into_iter().map(|missing| (missing.path, missing.reach)).collect();
     let expected = [
         ("routing.signals.embeddings".to_owned(), Reach::Unreachable),
         ("routing.signals.pii".to_owned(), Reach::Reachable),

@@ -21,10 +21,7 @@ pub(super) fn check(scope: &Scope<'_>, path: &str, decision: &Decision, findings
         {
             findings.warn(
                 path,
-                format!(
-                    "`{}` is configured twice, first in plugins[{other}]; only the first acts",
-                    plugin.name()
-                ),
+                format!("`{}` is configured twice, first in plugins[{other}]; only the first acts", plugin.name()),
             );
         }
     }
@@ -37,26 +34,15 @@ fn choice(path: &str, decision: &Decision, algorithm: &Algorithm, findings: &mut
         let message = format!("`{}` has nothing to choose: there is one candidate", algorithm.name());
         findings.note(format!("{path}.algorithm"), message);
     }
-    let mut names: Vec<&str> = decision
-        .model_refs
-        .iter()
-        .map(|candidate| candidate.model.as_str())
-        .collect();
+    let mut names: Vec<&str> = decision.model_refs.iter().map(|candidate| candidate.model.as_str()).collect();
     names.sort_unstable();
     if algorithm.name() == "prompt" && names.windows(2).any(|pair| pair.first() == pair.last()) {
-        findings.error(
-            format!("{path}.algorithm"),
-            "`prompt` needs candidates with different models",
-        );
+        findings.error(format!("{path}.algorithm"), "`prompt` needs candidates with different models");
     }
 }
 
 fn algorithm(scope: &Scope<'_>, path: &str, algorithm: &Algorithm, findings: &mut Findings) {
-    for block in algorithm
-        .blocks()
-        .into_iter()
-        .filter(|block| *block != algorithm.name())
-    {
+    for block in algorithm.blocks().into_iter().filter(|block| *block != algorithm.name()) {
         let message = format!("is not read: the algorithm is `{}`", algorithm.name());
         findings.warn(format!("{path}.{block}"), message);
     }
@@ -70,31 +56,21 @@ fn algorithm(scope: &Scope<'_>, path: &str, algorithm: &Algorithm, findings: &mu
         findings.warn(format!("{path}.automix"), message);
     }
     if let Some(latency) = &algorithm.latency_aware {
-        for (key, percentile) in [
-            ("tpot_percentile", latency.tpot_percentile),
-            ("ttft_percentile", latency.ttft_percentile),
-        ] {
+        for (key, percentile) in
+            [("tpot_percentile", latency.tpot_percentile), ("ttft_percentile", latency.ttft_percentile)]
+        {
             if percentile > 100 {
-                findings.error(
-                    format!("{path}.latency_aware.{key}"),
-                    "a percentile is a number from 1 to 100",
-                );
+                findings.error(format!("{path}.latency_aware.{key}"), "a percentile is a number from 1 to 100");
             }
         }
         if latency.tpot_percentile == 0 && latency.ttft_percentile == 0 {
-            findings.warn(
-                format!("{path}.latency_aware"),
-                "no percentile is given, so the first candidate is taken",
-            );
+            findings.warn(format!("{path}.latency_aware"), "no percentile is given, so the first candidate is taken");
         }
     }
     if let Some(dc) = &algorithm.router_dc
         && !dc.use_capabilities
     {
-        findings.note(
-            format!("{path}.router_dc"),
-            "`use_capabilities` is omitted here and thereby off",
-        );
+        findings.note(format!("{path}.router_dc"), "`use_capabilities` is omitted here and thereby off");
     }
     if let Some(cascade) = &algorithm.confidence
         && ["", "avg_logprob"].contains(&cascade.confidence_method.as_str())
@@ -115,10 +91,7 @@ fn named_models(scope: &Scope<'_>, path: &str, algorithm: &Algorithm, findings: 
         }
     }
     names.extend(
-        algorithm
-            .remom
-            .iter()
-            .map(|remom| ("remom.synthesis_model".to_owned(), remom.synthesis_model.as_str())),
+        algorithm.remom.iter().map(|remom| ("remom.synthesis_model".to_owned(), remom.synthesis_model.as_str())),
     );
     for fusion in &algorithm.fusion {
         names.push(("fusion.model".to_owned(), &fusion.model));
@@ -128,16 +101,8 @@ fn named_models(scope: &Scope<'_>, path: &str, algorithm: &Algorithm, findings: 
         names.extend(own.map(|(index, own)| (format!("fusion.analysis_overrides[{index}].model"), own.model.as_str())));
     }
     for flow in &algorithm.workflows {
-        names.extend(
-            flow.planner
-                .iter()
-                .map(|planner| ("workflows.planner.model".to_owned(), planner.model.as_str())),
-        );
-        names.extend(
-            flow.final_step
-                .iter()
-                .map(|last| ("workflows.final.model".to_owned(), last.model.as_str())),
-        );
+        names.extend(flow.planner.iter().map(|planner| ("workflows.planner.model".to_owned(), planner.model.as_str())));
+        names.extend(flow.final_step.iter().map(|last| ("workflows.final.model".to_owned(), last.model.as_str())));
     }
     for (key, name) in names {
         known_model(scope.document, &format!("{path}.{key}"), name, findings);
@@ -175,17 +140,10 @@ fn share(path: &str, key: &str, value: Option<f64>, findings: &mut Findings) {
 fn header_mutation(scope: &Scope<'_>, path: &str, headers: &HeaderMutation, findings: &mut Findings) {
     let listed = |list: &str, names: Vec<&str>| -> Vec<(String, String)> {
         let place = |index: usize| format!("{path}.{list}[{index}]");
-        names
-            .into_iter()
-            .enumerate()
-            .map(|(index, name)| (place(index), name.to_owned()))
-            .collect()
+        names.into_iter().enumerate().map(|(index, name)| (place(index), name.to_owned())).collect()
     };
     let mut names = listed("add", headers.add.iter().map(|header| header.name.as_str()).collect());
-    names.extend(listed(
-        "update",
-        headers.update.iter().map(|header| header.name.as_str()).collect(),
-    ));
+    names.extend(listed("update", headers.update.iter().map(|header| header.name.as_str()).collect()));
     names.extend(listed("delete", headers.delete.iter().map(String::as_str).collect()));
     let routing = &scope.document.global.server.routing_headers;
     for (path, name) in names {
@@ -202,28 +160,19 @@ fn header_mutation(scope: &Scope<'_>, path: &str, headers: &HeaderMutation, find
     }
     for (index, header) in headers.add.iter().chain(&headers.update).enumerate() {
         if http::HeaderValue::from_str(&header.value).is_err() {
-            findings.error(
-                path,
-                format!("the value of header {} (`{}`) cannot be sent", index + 1, header.name),
-            );
+            findings.error(path, format!("the value of header {} (`{}`) cannot be sent", index + 1, header.name));
         }
     }
 }
 
 fn request_params(path: &str, decision: &Decision, params: &RequestParams, findings: &mut Findings) {
-    let reasoning = decision
-        .model_refs
-        .iter()
-        .any(|candidate| candidate.use_reasoning.is_some());
+    let reasoning = decision.model_refs.iter().any(|candidate| candidate.use_reasoning.is_some());
     if params.strip_unknown && reasoning {
         let message = "also deletes `chat_template_kwargs`, by which `use_reasoning` acts, and `max_completion_tokens`";
         findings.warn(format!("{path}.strip_unknown"), message);
     }
     if params.max_tokens_limit > 0 && !params.strip_unknown {
-        findings.note(
-            format!("{path}.max_tokens_limit"),
-            "caps `max_tokens`, not `max_completion_tokens`",
-        );
+        findings.note(format!("{path}.max_tokens_limit"), "caps `max_tokens`, not `max_completion_tokens`");
     }
     for (index, name) in params.blocked_params.iter().enumerate() {
         if ["model", "messages"].contains(&name.as_str()) {
@@ -240,15 +189,9 @@ fn tool_selection(path: &str, selection: &ToolSelection, findings: &mut Findings
     let adding = selection.top_k > 0 || !selection.tools_db_path.is_empty() || selection.similarity_threshold.is_some();
     let thinning = selection.relevance_threshold.is_some() || selection.preserve_count.is_some();
     if filtering && adding {
-        findings.error(
-            path,
-            "`tools_db_path`, `top_k` and `similarity_threshold` belong to `mode: add`",
-        );
+        findings.error(path, "`tools_db_path`, `top_k` and `similarity_threshold` belong to `mode: add`");
     }
     if !filtering && thinning {
-        findings.error(
-            path,
-            "`relevance_threshold` and `preserve_count` belong to `mode: filter`",
-        );
+        findings.error(path, "`relevance_threshold` and `preserve_count` belong to `mode: filter`");
     }
 }

@@ -8,10 +8,7 @@ use crate::config::problem::suggestion;
 
 pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
     let routing = scope.routing;
-    findings.names(
-        &scope.at("decisions"),
-        routing.decisions.iter().map(|decision| decision.name.as_str()),
-    );
+    findings.names(&scope.at("decisions"), routing.decisions.iter().map(|decision| decision.name.as_str()));
     for (index, decision) in routing.decisions.iter().enumerate() {
         let path = scope.at(&format!("decisions[{index}]"));
         if let Some(tree) = &decision.rules {
@@ -21,10 +18,7 @@ pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
         actions::check(scope, &path, decision, findings);
     }
     strategy(scope, findings);
-    findings.names(
-        &scope.at("boundaries"),
-        routing.boundaries.iter().map(|boundary| boundary.name.as_str()),
-    );
+    findings.names(&scope.at("boundaries"), routing.boundaries.iter().map(|boundary| boundary.name.as_str()));
     for (index, boundary) in routing.boundaries.iter().enumerate() {
         self::boundary(scope, &scope.at(&format!("boundaries[{index}]")), boundary, findings);
     }
@@ -34,10 +28,7 @@ fn strategy(scope: &Scope<'_>, findings: &mut Findings) {
     let strategy = scope.routing.strategy.trim();
     if !["", "priority", "confidence"].contains(&strategy) {
         let hint = suggestion(strategy, ["priority", "confidence"]);
-        findings.warn(
-            scope.at("strategy"),
-            format!("`{strategy}` is no strategy and counts as `priority`{hint}"),
-        );
+        findings.warn(scope.at("strategy"), format!("`{strategy}` is no strategy and counts as `priority`{hint}"));
     }
     let decisions = &scope.routing.decisions;
     let tiered = decisions.iter().filter(|decision| decision.tier > 0).count();
@@ -48,10 +39,7 @@ fn strategy(scope: &Scope<'_>, findings: &mut Findings) {
 }
 
 fn candidates(scope: &Scope<'_>, path: &str, decision: &Decision, findings: &mut Findings) {
-    let answers = decision
-        .plugins
-        .iter()
-        .any(|plugin| matches!(plugin, Plugin::FastResponse(_)));
+    let answers = decision.plugins.iter().any(|plugin| matches!(plugin, Plugin::FastResponse(_)));
     if decision.model_refs.is_empty() && !answers && scope.document.providers.defaults.default_model.is_empty() {
         findings.error(path, "no `modelRefs`, no `fast_response` plugin and no `providers.defaults.default_model`: nothing can be chosen");
     }
@@ -62,10 +50,7 @@ fn candidates(scope: &Scope<'_>, path: &str, decision: &Decision, findings: &mut
         if earlier.any(|other| other.model == candidate.model) {
             findings.warn(
                 &path,
-                format!(
-                    "`{}` is a candidate already; algorithms can choose the first one only",
-                    candidate.model
-                ),
+                format!("`{}` is a candidate already; algorithms can choose the first one only", candidate.model),
             );
         }
     }
@@ -90,15 +75,9 @@ fn candidate(scope: &Scope<'_>, path: &str, candidate: &ModelRef, findings: &mut
         && !card.loras.iter().any(|adapter| adapter.name == *lora)
     {
         let hint = suggestion(lora, card.loras.iter().map(|adapter| adapter.name.as_str()));
-        findings.warn(
-            format!("{path}.lora_name"),
-            format!("the card of `{name}` lists no adapter `{lora}`{hint}"),
-        );
+        findings.warn(format!("{path}.lora_name"), format!("the card of `{name}` lists no adapter `{lora}`{hint}"));
     }
-    let family = scope
-        .document
-        .provider_model(name)
-        .map_or("", |model| &model.reasoning_family);
+    let family = scope.document.provider_model(name).map_or("", |model| &model.reasoning_family);
     if candidate.use_reasoning == Some(true) && family.is_empty() {
         let message = format!("has no effect: `{name}` has no `reasoning_family`");
         findings.warn(format!("{path}.use_reasoning"), message);
@@ -111,28 +90,16 @@ fn boundary(scope: &Scope<'_>, path: &str, boundary: &Boundary, findings: &mut F
     }
     let allow = &boundary.allow;
     if allow.models.is_empty() && allow.locations.is_empty() {
-        findings.warn(
-            format!("{path}.allow"),
-            "allows nothing, so every request within the boundary is refused",
-        );
+        findings.warn(format!("{path}.allow"), "allows nothing, so every request within the boundary is refused");
     }
     for (index, name) in allow.models.iter().enumerate() {
         known_model(scope.document, &format!("{path}.allow.models[{index}]"), name, findings);
     }
-    let known: Vec<&str> = scope
-        .document
-        .providers
-        .models
-        .iter()
-        .map(|model| model.location.as_str())
-        .collect();
+    let known: Vec<&str> = scope.document.providers.models.iter().map(|model| model.location.as_str()).collect();
     for (index, location) in allow.locations.iter().enumerate() {
         if !known.contains(&location.as_str()) {
             let hint = suggestion(location, known.iter().copied());
-            findings.error(
-                format!("{path}.allow.locations[{index}]"),
-                format!("no model is at `{location}`{hint}"),
-            );
+            findings.error(format!("{path}.allow.locations[{index}]"), format!("no model is at `{location}`{hint}"));
         }
     }
 }

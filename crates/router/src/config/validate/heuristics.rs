@@ -11,16 +11,7 @@ pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
             $(findings.names(&scope.at(concat!("signals.", stringify!($list))), scope.routing.signals.$list.iter().map(|rule| rule.name.as_str()));)*
         };
     }
-    names!(
-        keywords,
-        language,
-        context,
-        structure,
-        role_bindings,
-        conversation,
-        events,
-        metadata
-    );
+    names!(keywords, language, context, structure, role_bindings, conversation, events, metadata);
     let signals = &scope.routing.signals;
     for (index, rule) in signals.keywords.iter().enumerate() {
         keyword(scope, &scope.at(&format!("signals.keywords[{index}]")), rule, findings);
@@ -48,10 +39,8 @@ pub(super) fn is_known_method(method: &str) -> bool {
 fn keyword(scope: &Scope<'_>, path: &str, rule: &KeywordRule, findings: &mut Findings) {
     if !["AND", "OR", "NOR"].contains(&rule.operator.as_str()) {
         let hint = suggestion(&rule.operator, ["AND", "OR", "NOR"]);
-        findings.error(
-            format!("{path}.operator"),
-            format!("the operator is `AND`, `OR` or `NOR`, in upper case{hint}"),
-        );
+        findings
+            .error(format!("{path}.operator"), format!("the operator is `AND`, `OR` or `NOR`, in upper case{hint}"));
     }
     if !is_known_method(&rule.method) {
         unknown_method(scope, path, rule, findings);
@@ -63,17 +52,9 @@ fn keyword(scope: &Scope<'_>, path: &str, rule: &KeywordRule, findings: &mut Fin
         findings.warn(path, "no keywords: `AND` and `NOR` then always match, `OR` never");
     }
     if rule.fuzzy_match && native {
-        findings.warn(
-            format!("{path}.fuzzy_match"),
-            format!("has no effect with `method: {method}`"),
-        );
+        findings.warn(format!("{path}.fuzzy_match"), format!("has no effect with `method: {method}`"));
     }
-    let longest = rule
-        .keywords
-        .iter()
-        .map(|keyword| keyword.chars().count())
-        .max()
-        .unwrap_or(0);
+    let longest = rule.keywords.iter().map(|keyword| keyword.chars().count()).max().unwrap_or(0);
     if rule.fuzzy_match && !native && longest > 0 && rule.fuzzy_threshold as usize >= longest {
         let message = format!(
             "is an edit distance: {} edits turn any word into any keyword; 1 or 2 is usual",
@@ -82,16 +63,11 @@ fn keyword(scope: &Scope<'_>, path: &str, rule: &KeywordRule, findings: &mut Fin
         findings.warn(format!("{path}.fuzzy_threshold"), message);
     }
     if rule.case_sensitive && method == "bm25" {
-        findings.note(
-            format!("{path}.case_sensitive"),
-            "has no effect with `method: bm25`, whose tokenizer lower-cases",
-        );
+        findings
+            .note(format!("{path}.case_sensitive"), "has no effect with `method: bm25`, whose tokenizer lower-cases");
     }
     if method == "ngram" && rule.ngram_arity == 1 {
-        findings.warn(
-            format!("{path}.ngram_arity"),
-            "the least arity is 2, which is used instead",
-        );
+        findings.warn(format!("{path}.ngram_arity"), "the least arity is 2, which is used instead");
     }
     for (index, keyword) in rule.keywords.iter().enumerate() {
         let path = format!("{path}.keywords[{index}]");
@@ -104,10 +80,8 @@ fn keyword(scope: &Scope<'_>, path: &str, rule: &KeywordRule, findings: &mut Fin
 }
 
 fn unknown_method(scope: &Scope<'_>, path: &str, rule: &KeywordRule, findings: &mut Findings) {
-    let mut message = format!(
-        "`{}` is no method; known: regex, bm25, ngram, or none for literal keywords",
-        rule.method
-    );
+    let mut message =
+        format!("`{}` is no method; known: regex, bm25, ngram, or none for literal keywords", rule.method);
     if rule.method.eq_ignore_ascii_case("fuzzy") {
         message = "`fuzzy` is no method: drop `method`, keep `fuzzy_match: true`".to_owned();
         if rule.fuzzy_threshold > 9 {
@@ -154,17 +128,11 @@ fn context(path: &str, rule: &ContextRule, findings: &mut Findings) {
     let mut bound = |key: &str, text: &str| {
         let tokens = tokens(text);
         if tokens.is_none() {
-            findings.error(
-                format!("{path}.{key}"),
-                format!("`{text}` is no token count; write `4096`, `32K` or `1M`"),
-            );
+            findings.error(format!("{path}.{key}"), format!("`{text}` is no token count; write `4096`, `32K` or `1M`"));
         }
         tokens
     };
-    let (low, high) = (
-        bound("min_tokens", &rule.min_tokens),
-        bound("max_tokens", &rule.max_tokens),
-    );
+    let (low, high) = (bound("min_tokens", &rule.min_tokens), bound("max_tokens", &rule.max_tokens));
     if rule.max_tokens.trim().is_empty() {
         findings.warn(
             path,
@@ -202,24 +170,16 @@ fn structure(path: &str, rule: &StructureRule, findings: &mut Findings) {
         "sequence" => kind == "sequence",
         _ => {
             let hint = suggestion(&feature, ["exists", "count", "density", "sequence"]);
-            findings.error(
-                format!("{path}.feature.type"),
-                format!("`{feature}` is no feature{hint}"),
-            );
+            findings.error(format!("{path}.feature.type"), format!("`{feature}` is no feature{hint}"));
             true
         }
     };
     if !sources.contains(&kind.as_str()) {
         let hint = suggestion(&kind, sources);
-        findings.error(
-            format!("{path}.feature.source.type"),
-            format!("`{kind}` is no source{hint}"),
-        );
+        findings.error(format!("{path}.feature.source.type"), format!("`{kind}` is no source{hint}"));
     } else if !fitting {
-        findings.error(
-            format!("{path}.feature"),
-            format!("the feature `{feature}` cannot be read from a `{kind}` source"),
-        );
+        findings
+            .error(format!("{path}.feature"), format!("the feature `{feature}` cannot be read from a `{kind}` source"));
     }
     let empty = match kind.as_str() {
         "regex" => source.pattern.is_empty().then_some("pattern"),
@@ -228,10 +188,7 @@ fn structure(path: &str, rule: &StructureRule, findings: &mut Findings) {
         _ => None,
     };
     if let Some(key) = empty {
-        findings.error(
-            format!("{path}.feature.source"),
-            format!("a `{kind}` source needs `{key}`"),
-        );
+        findings.error(format!("{path}.feature.source"), format!("a `{kind}` source needs `{key}`"));
     }
     match (&rule.predicate, feature.as_str()) {
         (Some(_), "exists") => findings.error(format!("{path}.predicate"), "`exists` takes no predicate; use `count`"),
@@ -253,29 +210,17 @@ fn conversation(path: &str, rule: &ConversationRule, findings: &mut Findings) {
     let roles = ["user", "assistant", "system", "tool", "developer", "non_user"];
     if !["count", "exists"].contains(&rule.feature.kind.as_str()) {
         let hint = suggestion(&rule.feature.kind, ["count", "exists"]);
-        findings.error(
-            format!("{path}.feature.type"),
-            format!("`{}` is no feature{hint}", rule.feature.kind),
-        );
+        findings.error(format!("{path}.feature.type"), format!("`{}` is no feature{hint}", rule.feature.kind));
     }
     if !sources.contains(&source.kind.as_str()) {
         let hint = suggestion(&source.kind, sources);
-        findings.error(
-            format!("{path}.feature.source.type"),
-            format!("`{}` is no source{hint}", source.kind),
-        );
+        findings.error(format!("{path}.feature.source.type"), format!("`{}` is no source{hint}", source.kind));
     }
     if !source.role.is_empty() && !roles.contains(&source.role.as_str()) {
         let hint = suggestion(&source.role, roles);
-        findings.error(
-            format!("{path}.feature.source.role"),
-            format!("`{}` is no role{hint}", source.role),
-        );
+        findings.error(format!("{path}.feature.source.role"), format!("`{}` is no role{hint}", source.role));
     } else if !source.role.is_empty() && source.kind != "message" {
-        findings.warn(
-            format!("{path}.feature.source.role"),
-            "only a `message` source has a role",
-        );
+        findings.warn(format!("{path}.feature.source.role"), "only a `message` source has a role");
     }
     match (&rule.predicate, rule.feature.kind.as_str()) {
         (Some(_), "exists") => findings.warn(format!("{path}.predicate"), "`exists` reads no predicate; use `count`"),
@@ -285,10 +230,7 @@ fn conversation(path: &str, rule: &ConversationRule, findings: &mut Findings) {
     }
     let developer = source.role == "developer" && rule.predicate.is_some_and(|predicate| needs_two(&predicate));
     if developer {
-        findings.warn(
-            format!("{path}.predicate"),
-            "developer messages count 1 at most, so this never matches",
-        );
+        findings.warn(format!("{path}.predicate"), "developer messages count 1 at most, so this never matches");
     }
 }
 
@@ -323,10 +265,7 @@ fn bindings(scope: &Scope<'_>, findings: &mut Findings) {
         for (index, subject) in binding.subjects.iter().enumerate() {
             let path = format!("{path}.subjects[{index}]");
             if !["user", "group"].contains(&subject.kind.to_lowercase().as_str()) {
-                findings.error(
-                    format!("{path}.kind"),
-                    format!("`{}` is no kind; known: User, Group", subject.kind),
-                );
+                findings.error(format!("{path}.kind"), format!("`{}` is no kind; known: User, Group", subject.kind));
             }
             if subject.name.trim().is_empty() {
                 findings.error(path, "`name` is missing");
@@ -361,16 +300,9 @@ fn metadata(scope: &Scope<'_>, findings: &mut Findings) {
             findings.error(&path, "`key` is missing");
         }
         let predicate = &rule.predicate;
-        let conditions = [
-            predicate.equals.is_some(),
-            predicate.one_of.is_some(),
-            predicate.exists.is_some(),
-        ];
+        let conditions = [predicate.equals.is_some(), predicate.one_of.is_some(), predicate.exists.is_some()];
         if conditions.into_iter().filter(|written| *written).count() != 1 {
-            findings.error(
-                format!("{path}.predicate"),
-                "exactly one of `equals`, `in` and `exists` is wanted",
-            );
+            findings.error(format!("{path}.predicate"), "exactly one of `equals`, `in` and `exists` is wanted");
         }
         if predicate.one_of.as_ref().is_some_and(Vec::is_empty) {
             findings.error(format!("{path}.predicate.in"), "an empty list never matches");

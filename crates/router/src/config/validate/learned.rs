@@ -71,9 +71,7 @@ fn labels(scope: &Scope<'_>, kind: Kind, known: &[&str], findings: &mut Findings
 
 fn embeddings(scope: &Scope<'_>, findings: &mut Findings) {
     let encoder = scope.document.global.model_catalog.embeddings.semantic.as_ref();
-    let model = encoder
-        .and_then(|encoder| encoder.embedding_config.as_ref())
-        .map_or("", |config| &config.model_type);
+    let model = encoder.and_then(|encoder| encoder.embedding_config.as_ref()).map_or("", |config| &config.model_type);
     for (index, rule) in scope.routing.signals.embeddings.iter().enumerate() {
         let path = scope.at(&format!("signals.embeddings[{index}]"));
         if rule.candidates.is_empty() {
@@ -91,27 +89,16 @@ fn embeddings(scope: &Scope<'_>, findings: &mut Findings) {
         unit(&format!("{path}.threshold"), rule.threshold, findings);
     }
     for (index, rule) in scope.routing.signals.reasks.iter().enumerate() {
-        unit(
-            &scope.at(&format!("signals.reasks[{index}].threshold")),
-            rule.threshold,
-            findings,
-        );
+        unit(&scope.at(&format!("signals.reasks[{index}].threshold")), rule.threshold, findings);
     }
     for (index, rule) in scope.routing.signals.preferences.iter().enumerate() {
-        unit(
-            &scope.at(&format!("signals.preferences[{index}].threshold")),
-            rule.threshold,
-            findings,
-        );
+        unit(&scope.at(&format!("signals.preferences[{index}].threshold")), rule.threshold, findings);
     }
 }
 
 fn unit(path: &str, threshold: f32, findings: &mut Findings) {
     if !(-1.0..=1.0).contains(&threshold) {
-        findings.warn(
-            path,
-            format!("a threshold of {threshold} lies outside the scores' range"),
-        );
+        findings.warn(path, format!("a threshold of {threshold} lies outside the scores' range"));
     }
 }
 
@@ -124,10 +111,7 @@ fn domains(scope: &Scope<'_>, findings: &mut Findings) {
             let lower = label.to_lowercase();
             if !DOMAIN_LABELS.contains(&lower.as_str()) {
                 let hint = suggestion(label, DOMAIN_LABELS);
-                findings.warn(
-                    &path,
-                    format!("`{label}` is no label of the standard topic model{hint}"),
-                );
+                findings.warn(&path, format!("`{label}` is no label of the standard topic model{hint}"));
             }
             if let Some(owner) = owners.insert(lower, &rule.name) {
                 findings.warn(
@@ -144,16 +128,9 @@ fn domains(scope: &Scope<'_>, findings: &mut Findings) {
                 findings,
             );
         }
-        let decided = scope
-            .routing
-            .decisions
-            .iter()
-            .any(|decision| decision.name == rule.name);
+        let decided = scope.routing.decisions.iter().any(|decision| decision.name == rule.name);
         if !rule.model_scores.is_empty() && !decided {
-            let message = format!(
-                "is read only by a decision that is called `{}`, and there is none",
-                rule.name
-            );
+            let message = format!("is read only by a decision that is called `{}`, and there is none", rule.name);
             findings.note(format!("{path}.model_scores"), message);
         }
     }
@@ -166,10 +143,7 @@ fn complexity(scope: &Scope<'_>, findings: &mut Findings) {
             findings.warn(&path, "no candidates, so every turn is `medium`");
         }
         if rule.threshold < 0.0 {
-            findings.error(
-                format!("{path}.threshold"),
-                "a negative threshold makes turns hard and easy at once",
-            );
+            findings.error(format!("{path}.threshold"), "a negative threshold makes turns hard and easy at once");
         } else if rule.threshold > 0.5 {
             let message = format!(
                 "the difference of two similarities seldom exceeds 0.4, so at {} nearly every turn is `medium`; 0.05 to 0.2 is usual",
@@ -196,29 +170,21 @@ fn safety(scope: &Scope<'_>, findings: &mut Findings) {
             );
         }
         if rule.method == "contrastive" && rule.benign_patterns.is_empty() {
-            findings.warn(
-                &path,
-                "without `benign_patterns` the score is the similarity plus 1, so every request matches",
-            );
+            findings
+                .warn(&path, "without `benign_patterns` the score is the similarity plus 1, so every request matches");
         }
         if rule.method == "contrastive" && rule.jailbreak_patterns.is_empty() {
             findings.warn(&path, "without `jailbreak_patterns` nothing matches");
         }
         if rule.threshold == 0.0 && rule.method != "contrastive" {
-            findings.note(
-                &path,
-                "`threshold` is omitted: the module's is taken, where the reference takes 0",
-            );
+            findings.note(&path, "`threshold` is omitted: the module's is taken, where the reference takes 0");
         }
         unit(&format!("{path}.threshold"), rule.threshold, findings);
     }
     for (index, rule) in scope.routing.signals.pii.iter().enumerate() {
         let path = scope.at(&format!("signals.pii[{index}]"));
         if rule.threshold == 0.0 {
-            findings.note(
-                &path,
-                "`threshold` is omitted: the module's is taken, where the reference takes 0",
-            );
+            findings.note(&path, "`threshold` is omitted: the module's is taken, where the reference takes 0");
         }
         unit(&format!("{path}.threshold"), rule.threshold, findings);
     }
@@ -230,10 +196,7 @@ fn knowledge(scope: &Scope<'_>, findings: &mut Findings) {
         let path = scope.at(&format!("signals.kb[{index}]"));
         let Some(base) = bases.iter().find(|base| base.name == rule.kb) else {
             let hint = suggestion(&rule.kb, bases.iter().map(|base| base.name.as_str()));
-            findings.error(
-                format!("{path}.kb"),
-                format!("no knowledge base is called `{}`{hint}", rule.kb),
-            );
+            findings.error(format!("{path}.kb"), format!("no knowledge base is called `{}`{hint}", rule.kb));
             continue;
         };
         let value = &rule.target.value;
@@ -241,10 +204,7 @@ fn knowledge(scope: &Scope<'_>, findings: &mut Findings) {
             "" => findings.error(format!("{path}.target"), "`kind` is missing; known: label, group"),
             "group" if !base.groups.contains_key(value) => {
                 let hint = suggestion(value, base.groups.keys().map(String::as_str));
-                findings.error(
-                    format!("{path}.target.value"),
-                    format!("`{}` has no group `{value}`{hint}", base.name),
-                );
+                findings.error(format!("{path}.target.value"), format!("`{}` has no group `{value}`{hint}", base.name));
             }
             _ => {}
         }
@@ -260,10 +220,7 @@ fn classifiers(scope: &Scope<'_>, findings: &mut Findings) {
             "local" if rule.model_path.is_empty() => findings.error(&path, "a `local` classifier needs `model_path`"),
             "llm" if !external.iter().any(|model| model.name == rule.model) => {
                 let hint = suggestion(&rule.model, external.iter().map(|model| model.name.as_str()));
-                findings.error(
-                    format!("{path}.model"),
-                    format!("no external model is called `{}`{hint}", rule.model),
-                );
+                findings.error(format!("{path}.model"), format!("no external model is called `{}`{hint}", rule.model));
             }
             _ => {}
         }

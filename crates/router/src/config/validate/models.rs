@@ -19,10 +19,8 @@ pub(super) fn check(document: &Document, findings: &mut Findings) {
 fn version(document: &Document, findings: &mut Findings) {
     match document.version.trim() {
         "v0.3" => {}
-        "" => findings.error(
-            "version",
-            "`version: v0.3` is missing; older layouts are converted by `vllm-sr config migrate`",
-        ),
+        "" => findings
+            .error("version", "`version: v0.3` is missing; older layouts are converted by `vllm-sr config migrate`"),
         other => findings.error(
             "version",
             format!("the version is `v0.3`, not `{other}`; older layouts are converted by `vllm-sr config migrate`"),
@@ -32,16 +30,8 @@ fn version(document: &Document, findings: &mut Findings) {
 
 fn providers(document: &Document, findings: &mut Findings) {
     let providers = &document.providers;
-    findings.names(
-        "providers.models",
-        providers.models.iter().map(|model| model.name.as_str()),
-    );
-    known_model(
-        document,
-        "providers.defaults.default_model",
-        &providers.defaults.default_model,
-        findings,
-    );
+    findings.names("providers.models", providers.models.iter().map(|model| model.name.as_str()));
+    known_model(document, "providers.defaults.default_model", &providers.defaults.default_model, findings);
     for (index, model) in providers.models.iter().enumerate() {
         let path = format!("providers.models[{index}]");
         provider(document, &path, model, findings);
@@ -56,10 +46,7 @@ fn provider(document: &Document, path: &str, model: &ProviderModel, findings: &m
     let family = &model.reasoning_family;
     if !family.is_empty() && !families.contains_key(family) {
         let hint = suggestion(family, families.keys().map(String::as_str));
-        findings.error(
-            format!("{path}.reasoning_family"),
-            format!("no reasoning family is called `{family}`{hint}"),
-        );
+        findings.error(format!("{path}.reasoning_family"), format!("no reasoning family is called `{family}`{hint}"));
     }
     if let Some(pricing) = &model.pricing {
         let prices = [
@@ -72,11 +59,7 @@ fn provider(document: &Document, path: &str, model: &ProviderModel, findings: &m
             findings.warn(format!("{path}.pricing.{key}"), "a price below 0 counts as 0");
         }
     }
-    if model
-        .reliability
-        .as_ref()
-        .is_some_and(|reliability| reliability.retry_count > 5)
-    {
+    if model.reliability.as_ref().is_some_and(|reliability| reliability.retry_count > 5) {
         findings.error(format!("{path}.reliability.retry_count"), "at most 5 retries");
     }
 }
@@ -89,16 +72,10 @@ fn endpoint(path: &str, backend: &BackendRef, findings: &mut Findings) {
     }
     let url = &backend.base_url;
     if !url.is_empty() && !url.starts_with("http://") && !url.starts_with("https://") {
-        findings.error(
-            format!("{path}.base_url"),
-            "a URL with `http://` or `https://` is wanted",
-        );
+        findings.error(format!("{path}.base_url"), "a URL with `http://` or `https://` is wanted");
     }
     if backend.endpoint.contains("://") {
-        findings.error(
-            format!("{path}.endpoint"),
-            "`host:port` is wanted here; URLs go to `base_url`",
-        );
+        findings.error(format!("{path}.endpoint"), "`host:port` is wanted here; URLs go to `base_url`");
     }
     if !backend.api_key.is_empty() && !backend.api_key_env.is_empty() {
         findings.warn(format!("{path}.api_key"), "`api_key_env` is written too and not read");
@@ -111,18 +88,12 @@ fn cards(document: &Document, findings: &mut Findings) {
         findings.names(&list, routing.model_cards.iter().map(|card| card.name.as_str()));
         for (index, card) in routing.model_cards.iter().enumerate() {
             if !(0.0..=1.0).contains(&card.quality_score) {
-                findings.warn(
-                    format!("{list}[{index}].quality_score"),
-                    "quality is a number from 0 to 1",
-                );
+                findings.warn(format!("{list}[{index}].quality_score"), "quality is a number from 0 to 1");
             }
             let modality = card.modality.as_str();
             if !["", "ar", "diffusion", "omni"].contains(&modality.to_lowercase().as_str()) {
                 let hint = suggestion(modality, ["ar", "diffusion", "omni"]);
-                findings.warn(
-                    format!("{list}[{index}].modality"),
-                    format!("`{modality}` is no modality{hint}"),
-                );
+                findings.warn(format!("{list}[{index}].modality"), format!("`{modality}` is no modality{hint}"));
             }
         }
     }
@@ -131,37 +102,17 @@ fn cards(document: &Document, findings: &mut Findings) {
 fn entrypoints(document: &Document, findings: &mut Findings) {
     let mut taken: HashMap<String, &str> = HashMap::new();
     taken.extend(document.model_cards().map(|card| (card.name.clone(), "a model")));
-    taken.extend(
-        document
-            .providers
-            .models
-            .iter()
-            .map(|model| (model.name.clone(), "a model")),
-    );
+    taken.extend(document.providers.models.iter().map(|model| (model.name.clone(), "a model")));
     let adapters = document.model_cards().flat_map(|card| &card.loras);
     taken.extend(adapters.map(|lora| (lora.name.clone(), "an adapter")));
-    taken.extend(
-        document
-            .looper_names()
-            .into_iter()
-            .map(|(name, _)| (name, "a multi-model run")),
-    );
-    taken.extend(
-        document
-            .auto_model_names()
-            .into_iter()
-            .map(|name| (name, "an auto name")),
-    );
+    taken.extend(document.looper_names().into_iter().map(|(name, _)| (name, "a multi-model run")));
+    taken.extend(document.auto_model_names().into_iter().map(|name| (name, "an auto name")));
     for (index, entrypoint) in document.entrypoints.iter().enumerate() {
         let path = format!("entrypoints[{index}]");
         match entrypoint.recipe.trim() {
             "" => findings.error(&path, "`recipe` is missing"),
             name if document.recipe(name).is_none() => {
-                let known = document
-                    .recipes
-                    .iter()
-                    .map(|recipe| recipe.name.as_str())
-                    .chain([DEFAULT_RECIPE]);
+                let known = document.recipes.iter().map(|recipe| recipe.name.as_str()).chain([DEFAULT_RECIPE]);
                 let hint = suggestion(name, known);
                 findings.error(format!("{path}.recipe"), format!("no recipe is called `{name}`{hint}"));
             }
@@ -191,15 +142,9 @@ fn recipes(document: &Document, findings: &mut Findings) {
                 "`default` is the top-level `routing`; name this recipe otherwise, or empty the top-level one";
             findings.error(format!("recipes[{index}].name"), message);
         }
-        let reached = document
-            .entrypoints
-            .iter()
-            .any(|entrypoint| entrypoint.recipe == recipe.name);
+        let reached = document.entrypoints.iter().any(|entrypoint| entrypoint.recipe == recipe.name);
         if !reached && recipe.name != DEFAULT_RECIPE {
-            findings.warn(
-                format!("recipes[{index}]"),
-                format!("no entrypoint leads to the recipe `{}`", recipe.name),
-            );
+            findings.warn(format!("recipes[{index}]"), format!("no entrypoint leads to the recipe `{}`", recipe.name));
         }
     }
 }
@@ -211,17 +156,12 @@ fn has_policy(routing: &Routing) -> bool {
 fn catalog(document: &Document, findings: &mut Findings) {
     let catalog = &document.global.model_catalog;
     let list = "global.model_catalog";
-    findings.names(
-        &format!("{list}.external"),
-        catalog.external.iter().map(|model| model.name.as_str()),
-    );
+    findings.names(&format!("{list}.external"), catalog.external.iter().map(|model| model.name.as_str()));
     findings.names(&format!("{list}.kbs"), catalog.kbs.iter().map(|kb| kb.name.as_str()));
     for (index, kb) in catalog.kbs.iter().enumerate() {
         for (number, metric) in kb.metrics.iter().enumerate() {
-            for (key, group) in [
-                ("positive_group", &metric.positive_group),
-                ("negative_group", &metric.negative_group),
-            ] {
+            for (key, group) in [("positive_group", &metric.positive_group), ("negative_group", &metric.negative_group)]
+            {
                 if !kb.groups.contains_key(group) {
                     let hint = suggestion(group, kb.groups.keys().map(String::as_str));
                     let path = format!("{list}.kbs[{index}].metrics[{number}].{key}");
@@ -234,31 +174,18 @@ fn catalog(document: &Document, findings: &mut Findings) {
 
 fn process(document: &Document, findings: &mut Findings) {
     let router = &document.global.router;
-    if router
-        .model_selection
-        .as_ref()
-        .is_some_and(|selection| !selection.method.is_empty())
-    {
+    if router.model_selection.as_ref().is_some_and(|selection| !selection.method.is_empty()) {
         let message = "has no effect: a decision names its algorithm, and one without takes its first candidate";
         findings.note("global.router.model_selection.method", message);
     }
     let other = router.strategy.trim() != document.routing.strategy.trim();
     if !router.strategy.trim().is_empty() && other {
-        findings.warn(
-            "global.router.strategy",
-            "has no effect: a recipe's own `strategy` counts",
-        );
+        findings.warn("global.router.strategy", "has no effect: a recipe's own `strategy` counts");
     }
     let identity = &document.global.services.authz.identity;
     let trusted = &document.global.server.trusted_identity_headers;
-    let bound = document
-        .policies()
-        .any(|(_, _, routing)| !routing.signals.role_bindings.is_empty());
-    let user = if identity.user_id_header.is_empty() {
-        "x-authz-user-id"
-    } else {
-        &identity.user_id_header
-    };
+    let bound = document.policies().any(|(_, _, routing)| !routing.signals.role_bindings.is_empty());
+    let user = if identity.user_id_header.is_empty() { "x-authz-user-id" } else { &identity.user_id_header };
     if bound && !trusted.iter().any(|header| header.eq_ignore_ascii_case(user)) {
         let message = format!(
             "role bindings take the caller from Envoy's authentication metadata; to believe the header `{user}`, list it in `global.server.trusted_identity_headers`"
@@ -273,12 +200,7 @@ pub(super) fn known_model(document: &Document, path: &str, name: &str, findings:
         return;
     }
     let cards = document.model_cards().map(|card| card.name.as_str());
-    let known = document
-        .providers
-        .models
-        .iter()
-        .map(|model| model.name.as_str())
-        .chain(cards);
+    let known = document.providers.models.iter().map(|model| model.name.as_str()).chain(cards);
     let hint = suggestion(name, known.collect::<std::collections::BTreeSet<_>>());
     findings.error(path, format!("no model is called `{name}`{hint}"));
 }

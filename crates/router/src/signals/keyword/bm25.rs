@@ -3,8 +3,8 @@
 //! The tokenizer (transliteration, English stop words and stems) is that of the `bm25` crate, which the reference uses; a
 //! text is tokenized once for all rules. The score is the crate's too, with idf times weight multiplied beforehand.
 
-use ::bm25::{DefaultTokenizer, Tokenizer};
 use crate::signals::keyword::before_nul;
+use ::bm25::{DefaultTokenizer, Tokenizer};
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 

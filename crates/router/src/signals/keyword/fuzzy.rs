@@ -34,8 +34,7 @@ impl Fuzzy {
         let Some((length, keyword)) = self.keywords.get(at) else { return false };
         let bound = Args::default().score_cutoff(self.distance);
         words.0.iter().any(|(word_length, word)| {
-            word_length.abs_diff(*length) <= self.distance
-                && keyword.distance_with_args(word.chars(), &bound).is_some()
+            word_length.abs_diff(*length) <= self.distance && keyword.distance_with_args(word.chars(), &bound).is_some()
         })
     }
 }

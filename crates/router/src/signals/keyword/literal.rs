@@ -106,7 +106,13 @@ enum Edge {
 impl Edge {
     fn of(c: char) -> Self {
         match c {
-            _ if c.is_ascii() => if letters::is_word(c) { Self::NoWord } else { Self::Word },
+            _ if c.is_ascii() => {
+                if letters::is_word(c) {
+                    Self::NoWord
+                } else {
+                    Self::Word
+                }
+            }
             _ if letters::is_unspaced(c) => Self::Free,
             _ if letters::is_word(c) => Self::NoLetter,
             _ => Self::Word,
@@ -294,7 +300,9 @@ mod tests {
 
     fn words() -> impl Strategy<Value = String> {
         proptest::collection::vec(
-            proptest::sample::select(vec!["a", "B", "k", "s", "S", "é", "É", "я", "Я", "数", "カ", "_", "1", "+", " ", "ſ", "\u{212A}", "ß"]),
+            proptest::sample::select(vec![
+                "a", "B", "k", "s", "S", "é", "É", "я", "Я", "数", "カ", "_", "1", "+", " ", "ſ", "\u{212A}", "ß",
+            ]),
             0..5,
         )
         .prop_map(|parts| parts.concat())

@@ -49,9 +49,13 @@ fn operators() {
 
 #[test]
 fn regex_keywords_have_no_boundaries() {
-    for (pattern, text, expected) in
-        [("api", "rapid", true), (r"\bapi\b", "rapid", false), (r"[A-Z]+-\d+", "see ab-12", true), ("a.b", "a\nb", false), ("", "x", true)]
-    {
+    for (pattern, text, expected) in [
+        ("api", "rapid", true),
+        (r"\bapi\b", "rapid", false),
+        (r"[A-Z]+-\d+", "see ab-12", true),
+        ("a.b", "a\nb", false),
+        ("", "x", true),
+    ] {
         check("OR", "regex", &[pattern], text, expected);
     }
 }

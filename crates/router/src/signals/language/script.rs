@@ -84,7 +84,10 @@ fn script(c: char) -> Script {
         '\u{1100}'..='\u{11FF}' | '\u{3130}'..='\u{318F}' | '\u{AC00}'..='\u{D7AF}' => Hangul,
         '\u{3041}'..='\u{30FA}' | '\u{30FC}'..='\u{30FF}' | '\u{FF66}'..='\u{FF9D}' => Kana,
         '\u{3005}'..='\u{3007}' | '\u{3400}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}' | '\u{20000}'..='\u{3FFFF}' => Han,
-        _ => SINGLE.iter().position(|(first, last, _)| (*first..=*last).contains(&c)).map_or(Script::None, Script::Single),
+        _ => SINGLE
+            .iter()
+            .position(|(first, last, _)| (*first..=*last).contains(&c))
+            .map_or(Script::None, Script::Single),
     }
 }
 

@@ -50,9 +50,7 @@ impl Source {
             "text_bytes" => Ok(Self::TextBytes),
             _ => Err(("type", "must be regex, keyword_set, sequence or text_bytes".into())),
         };
-        built
-            .map_err(|(field, message)| problems.push(Problem { path: format!("{path}.{field}"), message }))
-            .ok()
+        built.map_err(|(field, message)| problems.push(Problem { path: format!("{path}.{field}"), message })).ok()
     }
 
     /// How often it occurs; a sequence occurs once or not at all.
@@ -200,7 +198,11 @@ mod tests {
             ("ΟΔΟΣ", "οδοσ", 1),
             ("", "anything", 0),
         ] {
-            assert_eq!(Word::new(word, false).occurrences(&letters::lower_all(text)).count(), expected, "{word} {text}");
+            assert_eq!(
+                Word::new(word, false).occurrences(&letters::lower_all(text)).count(),
+                expected,
+                "{word} {text}"
+            );
         }
     }
 }

@@ -55,12 +55,7 @@ fn speaks_http2(cluster: &Value) -> bool {
 }
 
 fn max_requests(cluster: &Value) -> u64 {
-    let thresholds = cluster
-        .pointer("/circuit_breakers/thresholds")
-        .and_then(Value::as_array);
-    let limits = thresholds
-        .into_iter()
-        .flatten()
-        .filter_map(|threshold| threshold["max_requests"].as_u64());
+    let thresholds = cluster.pointer("/circuit_breakers/thresholds").and_then(Value::as_array);
+    let limits = thresholds.into_iter().flatten().filter_map(|threshold| threshold["max_requests"].as_u64());
     limits.max().unwrap_or(MAX_REQUESTS_DEFAULT)
 }

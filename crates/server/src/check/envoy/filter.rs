@@ -49,10 +49,7 @@ impl<'a> Filter<'a> {
 
     /// A processing mode as written, or as Envoy defaults it.
     fn mode(&self, key: &str) -> &'a str {
-        let written = self
-            .config
-            .pointer("/processing_mode")
-            .and_then(|modes| modes[key].as_str());
+        let written = self.config.pointer("/processing_mode").and_then(|modes| modes[key].as_str());
         let written = written.filter(|mode| *mode != "DEFAULT");
         written.unwrap_or(if key.ends_with("header_mode") {
             "SEND"
@@ -84,10 +81,9 @@ impl<'a> Filter<'a> {
                 "BUFFERED_PARTIAL routes only bodies below the buffer limit; larger ones are cut and get an error; use \
                  FULL_DUPLEX_STREAMED, or BUFFERED",
             )),
-            "NONE" if !self.is_true("allow_mode_override") => Some(error(
-                path,
-                "NONE sends no body, so there is nothing to route on; use FULL_DUPLEX_STREAMED",
-            )),
+            "NONE" if !self.is_true("allow_mode_override") => {
+                Some(error(path, "NONE sends no body, so there is nothing to route on; use FULL_DUPLEX_STREAMED"))
+            }
             _ => None,
         }
     }
@@ -99,10 +95,7 @@ impl<'a> Filter<'a> {
         }
         let duplex = self.mode("request_body_mode") == "FULL_DUPLEX_STREAMED";
         (duplex && self.mode("request_trailer_mode") != "SEND").then(|| {
-            error(
-                self.mode_path("request_trailer_mode"),
-                "FULL_DUPLEX_STREAMED needs SEND here, Envoy refuses it else",
-            )
+            error(self.mode_path("request_trailer_mode"), "FULL_DUPLEX_STREAMED needs SEND here, Envoy refuses it else")
         })
     }
 
@@ -118,9 +111,7 @@ impl<'a> Filter<'a> {
             // Envoy sets no timer there.
             return None;
         }
-        let timeout = self.config["message_timeout"]
-            .as_str()
-            .map_or(Some(MESSAGE_TIMEOUT_DEFAULT), duration)?;
+        let timeout = self.config["message_timeout"].as_str().map_or(Some(MESSAGE_TIMEOUT_DEFAULT), duration)?;
         (!timeout.is_zero() && timeout <= DEADLINE).then(|| {
             let message = format!(
                 "{timeout:?} is not above Merit's own deadline of {DEADLINE:?}: Envoy would answer 504 before Merit can"
@@ -130,27 +121,15 @@ impl<'a> Filter<'a> {
     }
 
     fn metadata(&self, namespaces: &BTreeSet<String>) -> Option<Diagnostic> {
-        let received = self
-            .config
-            .pointer("/metadata_options/receiving_namespaces/untyped")
-            .and_then(Value::as_array);
+        let received = self.config.pointer("/metadata_options/receiving_namespaces/untyped").and_then(Value::as_array);
         let received: BTreeSet<_> = received.into_iter().flatten().filter_map(Value::as_str).collect();
         let path = self.path("metadata_options.receiving_namespaces.untyped");
         if received.is_empty() {
             let message = "no namespace is received: Envoy drops Merit's dynamic metadata silently";
-            return Some(if namespaces.is_empty() {
-                warning(path, message)
-            } else {
-                error(path, message)
-            });
+            return Some(if namespaces.is_empty() { warning(path, message) } else { error(path, message) });
         }
-        let missing = namespaces
-            .iter()
-            .find(|name| is_merits(name) && !received.contains(name.as_str()))?;
-        Some(error(
-            path,
-            format!("{missing:?} is read by this bootstrap but not received here: its values stay empty"),
-        ))
+        let missing = namespaces.iter().find(|name| is_merits(name) && !received.contains(name.as_str()))?;
+        Some(error(path, format!("{missing:?} is read by this bootstrap but not received here: its values stay empty")))
     }
 
     fn switches(&self) -> Vec<Diagnostic> {

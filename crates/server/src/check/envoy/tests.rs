@@ -36,18 +36,12 @@ fn check_change(pointer: &str, change: Value, expected: &[&str]) {
     assert_eq!(got.len(), expected.len(), "{change}: {found:#?}");
     for (got, expected) in got.iter().zip(expected) {
         let (severity, end) = expected.split_once(' ').unwrap();
-        assert!(
-            got.starts_with(severity) && got.ends_with(end),
-            "{change}: {got} is not {expected}"
-        );
+        assert!(got.starts_with(severity) && got.ends_with(end), "{change}: {got} is not {expected}");
     }
 }
 
 fn modes(change: Value) -> Value {
-    let mut modes = bootstrap()
-        .pointer(&format!("{FILTER}/processing_mode"))
-        .unwrap()
-        .clone();
+    let mut modes = bootstrap().pointer(&format!("{FILTER}/processing_mode")).unwrap().clone();
     for (key, value) in change.as_object().unwrap() {
         modes[key] = value.clone();
     }
@@ -63,14 +57,8 @@ fn a_sound_bootstrap_has_no_findings() {
 fn processing_modes() {
     let breaker = "warning clusters[1].circuit_breakers";
     for (change, expected) in [
-        (
-            json!({"request_body_mode": "STREAMED"}),
-            &["error request_body_mode"][..],
-        ),
-        (
-            json!({"request_body_mode": "BUFFERED_PARTIAL"}),
-            &["warning request_body_mode"],
-        ),
+        (json!({"request_body_mode": "STREAMED"}), &["error request_body_mode"][..]),
+        (json!({"request_body_mode": "BUFFERED_PARTIAL"}), &["warning request_body_mode"]),
         (json!({"request_body_mode": "NONE"}), &["error request_body_mode"]),
         (json!({"request_body_mode": null}), &["error request_body_mode"]),
         (json!({"request_body_mode": "BUFFERED"}), &[breaker]),
@@ -80,10 +68,7 @@ fn processing_modes() {
         (json!({"response_header_mode": null}), &[breaker]),
         (json!({"response_header_mode": "DEFAULT"}), &[breaker]),
         (json!({"response_body_mode": "STREAMED"}), &[breaker]),
-        (
-            json!({"response_body_mode": "BUFFERED"}),
-            &["warning response_body_mode", breaker],
-        ),
+        (json!({"response_body_mode": "BUFFERED"}), &["warning response_body_mode", breaker]),
     ] {
         check_change(FILTER, modes(change), expected);
     }
@@ -124,10 +109,7 @@ fn metadata_and_switches() {
         (json!({"route_cache_action": "RETAIN"}), &["error route_cache_action"]),
         (json!({"route_cache_action": "CLEAR"}), &[]),
         (json!({"observability_mode": true}), &["error observability_mode"]),
-        (
-            json!({"disable_immediate_response": true}),
-            &["error disable_immediate_response"],
-        ),
+        (json!({"disable_immediate_response": true}), &["error disable_immediate_response"]),
         (json!({"failure_mode_allow": true}), &["warning failure_mode_allow"]),
     ] {
         check_change(FILTER, change, expected);
@@ -139,10 +121,7 @@ fn clusters() {
     let explicit = json!({PROTOCOL_OPTIONS: {"explicit_http_config": {"http2_protocol_options": {}}}});
     for (change, expected) in [
         (json!({"http2_protocol_options": null}), &["error clusters[1]"][..]),
-        (
-            json!({"http2_protocol_options": null, "typed_extension_protocol_options": explicit}),
-            &[],
-        ),
+        (json!({"http2_protocol_options": null, "typed_extension_protocol_options": explicit}), &[]),
         (json!({"name": "elsewhere"}), &["error cluster_name"]),
     ] {
         check_change(CLUSTER, change, expected);
