@@ -17,9 +17,12 @@ use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// Largest body of an evaluation, in bytes.
 pub const BODY_LIMIT: usize = 10 << 20;
+/// Evaluations at a time; further ones wait, so that a script cannot take the threads of real traffic.
+static EVALUATIONS: Semaphore = Semaphore::const_new(8);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// A longer or stranger id of the caller is replaced: it would end up in logs.
 const REQUEST_ID_MAX: usize = 128;
@@ -111,6 +114,9 @@ fn new_id() -> HeaderValue {
 
 /// Runs an evaluation off the serving threads: one of 10 MiB takes tens of milliseconds.
 async fn evaluate(console: Arc<dyn Console>, body: Bytes, trace: bool) -> Result<Value, Refusal> {
+    let Ok(_permit) = EVALUATIONS.acquire().await else {
+        return Err(Refusal::internal("evaluations are closed"));
+    };
     tokio::task::spawn_blocking(move || console.eval(&body, trace))
         .await
         .unwrap_or_else(|_| Err(Refusal::internal("the evaluation failed unexpectedly")))

@@ -11,11 +11,15 @@ use arc_swap::ArcSwap;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::SystemTime;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+
+/// In place of a hash, when the file was last tried and could not be read.
+const UNREADABLE: &str = "unreadable";
 
 /// Makes what serves out of a document's text.
 pub trait Prepare: Send + Sync + 'static {
@@ -63,6 +67,12 @@ impl Outcome {
             Self::Rejected(_) => "rejected",
             Self::NeedsRestart(_) => "needs_restart",
         }
+    }
+}
+
+impl Outcome {
+    fn failed() -> Self {
+        Self::Rejected(vec![Diagnostic::error("preparing this document failed unexpectedly")])
     }
 }
 
@@ -195,7 +205,7 @@ impl<P: Prepare> Reloader<P> {
         }
     }
 
-    /// `None` if there was nothing to try: a poll that finds what was tried before.
+    /// `None` if there was nothing to try: an event or a poll that finds what was tried before.
     async fn attempt(&mut self, cause: Cause) -> Option<Outcome> {
         let (source, live, tried) = (Arc::clone(&self.source), Arc::clone(&self.live), self.tried.clone());
         let attempt = tokio::task::spawn_blocking(move || source.attempt(&live, cause, tried)).await;
@@ -204,7 +214,7 @@ impl<P: Prepare> Reloader<P> {
                 self.tried = tried;
                 outcome
             }
-            Err(_) => Some(Outcome::Rejected(vec![Diagnostic::error("preparing this document failed unexpectedly")])),
+            Err(_) => Some(Outcome::failed()),
         }
     }
 }
@@ -218,24 +228,28 @@ impl<P: Prepare> Source<P> {
     fn attempt(&self, live: &Live<P::Built>, cause: Cause, tried: String) -> (String, Option<Outcome>) {
         let text = match self.read() {
             Ok(text) => text,
-            // Between two steps of a swap the file may be away for a moment; a poll will find it.
-            Err(_) if cause == Cause::Poll => return (tried, None),
-            Err(refusal) => return (tried, Some(refusal.into())),
+            // Between two steps of a swap the file may be away for a moment; the next event or poll finds it.
+            Err(_) if cause == Cause::Poll || (cause == Cause::Event && tried == UNREADABLE) => return (tried, None),
+            Err(refusal) => return (UNREADABLE.to_owned(), Some(refusal.into())),
         };
         let hash = hash(&text);
-        if cause == Cause::Poll && hash == tried {
+        // Other files may be busy in the same directory: only who asks gets an answer about the same text again.
+        if cause != Cause::Request && hash == tried {
             return (tried, None);
         }
         let current = live.load();
         if hash == current.hash {
             return (hash, Some(Outcome::Unchanged));
         }
-        let outcome = match self.prepare.prepare(&text, Some(&current.built)) {
-            Ok(built) => {
-                live.store(Loaded { generation: current.generation + 1, hash: hash.clone(), built });
+        let prepare = || self.prepare.prepare(&text, Some(&current.built));
+        let outcome = match catch_unwind(AssertUnwindSafe(prepare)) {
+            Ok(Ok(built)) => {
+                let generation = current.generation + 1;
+                live.store(Loaded { generation, hash: hash.clone(), built });
                 Outcome::Swapped
             }
-            Err(refusal) => refusal.into(),
+            Ok(Err(refusal)) => refusal.into(),
+            Err(_) => Outcome::failed(),
         };
         (hash, Some(outcome))
     }

@@ -75,18 +75,23 @@ async fn not_ready() {
     assert_eq!(send(router, request("GET", "/health", "")).await.0, 200);
 }
 
+/// Method, path, body; status, code, message.
+const ERRORS: [(&str, &str, &str, u16, &str, &str); 6] = [
+    ("POST", "/api/v1/eval", "bad", 400, "INVALID_INPUT", "failed to parse JSON: bad"),
+    ("POST", "/api/v1/eval", "model", 400, "INVALID_ROUTING_MODEL", "unknown routing model \"x\""),
+    ("POST", "/api/v1/eval", "panic", 500, "CLASSIFICATION_ERROR", "the evaluation failed unexpectedly"),
+    ("GET", "/nothing", "", 404, "NOT_FOUND", "endpoint not found"),
+    ("GET", "/api/v1/eval", "", 405, "METHOD_NOT_ALLOWED", "method not allowed"),
+    ("DELETE", "/health", "", 405, "METHOD_NOT_ALLOWED", "method not allowed"),
+];
+
 #[tokio::test]
 async fn errors_have_one_shape() {
-    let large = vec![b' '; BODY_LIMIT + 1];
-    for (method, path, body, status, code, message) in [
-        ("POST", "/api/v1/eval", b"bad".to_vec(), 400, "INVALID_INPUT", "failed to parse JSON: bad"),
-        ("POST", "/api/v1/eval", b"model".to_vec(), 400, "INVALID_ROUTING_MODEL", "unknown routing model \"x\""),
-        ("POST", "/api/v1/eval", b"panic".to_vec(), 500, "CLASSIFICATION_ERROR", "the evaluation failed unexpectedly"),
-        ("POST", "/api/v1/eval", large, 413, "REQUEST_BODY_TOO_LARGE", "request body is larger than 10485760 bytes"),
-        ("GET", "/nothing", vec![], 404, "NOT_FOUND", "endpoint not found"),
-        ("GET", "/api/v1/eval", vec![], 405, "METHOD_NOT_ALLOWED", "method not allowed"),
-        ("DELETE", "/health", vec![], 405, "METHOD_NOT_ALLOWED", "method not allowed"),
-    ] {
+    let large = " ".repeat(BODY_LIMIT + 1);
+    let message = "request body is larger than 10485760 bytes";
+    let too_large = ("POST", "/api/v1/eval", large.as_str(), 413, "REQUEST_BODY_TOO_LARGE", message);
+    for (method, path, body, status, code, message) in ERRORS.into_iter().chain([too_large]) {
+        let body = body.to_owned();
         let (got, headers, answer) = send(open(), request(method, path, body)).await;
         assert_eq!(got.as_u16(), status, "{method} {path}");
         assert_eq!((&answer["error"]["code"], &answer["error"]["message"]), (&json!(code), &json!(message)));

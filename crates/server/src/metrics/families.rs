@@ -154,6 +154,11 @@ impl Signals {
             degraded: add(to, "merit_degraded", "Signals that did not do their whole work"),
         }
     }
+
+    /// `signal` did not do its whole work.
+    pub fn degrade(&self, signal: &'static str, reason: &'static str) {
+        self.degraded.get_or_create(&Degraded { signal, reason }).inc();
+    }
 }
 
 /// Decision evaluation.
@@ -225,6 +230,11 @@ impl Process {
     pub fn reloaded(&self, outcome: &'static str, generation: u64) {
         self.reloads.get_or_create(&Reload { outcome }).inc();
         self.generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
+    }
+
+    /// The protocol layer found a fault.
+    pub fn faulted(&self, fault: &'static str) {
+        self.faults.get_or_create(&Fault { fault }).inc();
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a scrape shows.
 
-use super::families::{Degraded, Fallback, Fault, ModelError, Plugin, Reload, Selected, Stage};
+use super::families::{Fallback, ModelError, Plugin, Selected, Stage};
 use super::*;
 use axum::body::Body;
 use axum::http::Request;
@@ -14,12 +14,38 @@ fn shows(metrics: &Metrics, lines: &[&str]) {
     }
 }
 
+const SHOWN: &[&str] = &[
+    r#"llm_model_requests_total{model="small"} 1"#,
+    r#"llm_model_prompt_tokens_total{model="small"} 7"#,
+    r#"llm_model_ttft_seconds_count{model="small"} 1"#,
+    r#"llm_decision_match_total{decision_name="math"} 1"#,
+    r#"llm_decision_confidence_bucket{le="0.5",decision_name="math"} 1"#,
+    r#"llm_signal_extraction_total{signal_type="keyword",signal_name="urgent"} 1"#,
+    r#"llm_signal_match_total{signal_type="keyword",signal_name="urgent"} 1"#,
+    r#"llm_signal_extraction_latency_seconds_count{signal_type="keyword"} 1"#,
+    r#"llm_model_selection_total{method="static",model="small",decision="math"} 1"#,
+    r#"llm_model_selection_fallback_total{method="knn",reason="no_data"} 1"#,
+    r#"llm_plugin_execution_total{plugin_type="system_prompt",decision_name="math",status="success"} 1"#,
+    r#"llm_request_errors_total{model="",reason="authz"} 1"#,
+    r#"merit_config_reload_total{outcome="swapped"} 1"#,
+    "merit_config_generation 3",
+    r#"merit_request_overhead_seconds_count{stage="parse"} 1"#,
+    r#"merit_fault_total{fault="overloaded"} 1"#,
+    r#"merit_degraded_total{signal="pii",reason="shed"} 1"#,
+    "merit_exchange_open 5",
+    concat!(r#"merit_build_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1"#),
+    "# TYPE llm_context_token_count histogram",
+    "# TYPE llm_model_routing_latency_seconds histogram",
+    "# TYPE llm_decision_evaluation_latency_seconds histogram",
+];
+
 #[test]
 fn names_and_labels() {
     let metrics = Metrics::new();
     let names = Names { models: &["small"], decisions: &["math"], signals: &[("keyword", "urgent")] };
     let handles = metrics.handles(&names);
-    let model = &handles.models["small"];
+    let (small, math) = (Arc::from("small"), Arc::from("math"));
+    let model = &handles.models[&small];
     model.requests.inc();
     model.prompt_tokens.inc_by(7);
     model.ttft.observe(0.3);
@@ -28,45 +54,20 @@ fn names_and_labels() {
     handles.signals[0].extractions.inc();
     handles.signals[0].matches.inc();
     handles.families["keyword"].latency.observe(2e-5);
-    let selected = Selected { method: "static", model: "small".into(), decision: "math".into() };
-    metrics.selection.selections.get_or_create(&selected).inc();
-    metrics.selection.fallbacks.get_or_create(&Fallback { method: "knn", reason: "no_data" }).inc();
-    let plugin = Plugin { plugin_type: "system_prompt", decision_name: "math".into(), status: "success" };
+    let (method, model, decision) = ("static", Arc::clone(&small), Arc::clone(&math));
+    metrics.selection.selections.get_or_create(&Selected { method, model, decision }).inc();
+    let fallback = Fallback { method: "knn", reason: "no_data" };
+    metrics.selection.fallbacks.get_or_create(&fallback).inc();
+    let plugin = Plugin { plugin_type: "system_prompt", decision_name: math, status: "success" };
     metrics.plugins.executions.get_or_create(&plugin).inc();
-    metrics.models.errors.get_or_create(&ModelError { model: "".into(), reason: "authz" }).inc();
-    metrics.process.reloads.get_or_create(&Reload { outcome: "swapped" }).inc();
-    metrics.process.generation.set(3);
+    let error = ModelError { model: Arc::from(""), reason: "authz" };
+    metrics.models.errors.get_or_create(&error).inc();
+    metrics.process.reloaded("swapped", 3);
     metrics.process.overhead.get_or_create(&Stage { stage: "parse" }).observe(1e-5);
-    metrics.process.faults.get_or_create(&Fault { fault: "overloaded" }).inc();
-    metrics.signals.degraded.get_or_create(&Degraded { signal: "pii", reason: "shed" }).inc();
+    metrics.process.faulted("overloaded");
+    metrics.signals.degrade("pii", "shed");
     metrics.observe("merit_exchange_open", "Open exchanges", super::Observed::Gauge, || 5);
-    shows(
-        &metrics,
-        &[
-            r#"llm_model_requests_total{model="small"} 1"#,
-            r#"llm_model_prompt_tokens_total{model="small"} 7"#,
-            r#"llm_model_ttft_seconds_count{model="small"} 1"#,
-            r#"llm_decision_match_total{decision_name="math"} 1"#,
-            r#"llm_decision_confidence_bucket{le="0.5",decision_name="math"} 1"#,
-            r#"llm_signal_extraction_total{signal_type="keyword",signal_name="urgent"} 1"#,
-            r#"llm_signal_match_total{signal_type="keyword",signal_name="urgent"} 1"#,
-            r#"llm_signal_extraction_latency_seconds_count{signal_type="keyword"} 1"#,
-            r#"llm_model_selection_total{method="static",model="small",decision="math"} 1"#,
-            r#"llm_model_selection_fallback_total{method="knn",reason="no_data"} 1"#,
-            r#"llm_plugin_execution_total{plugin_type="system_prompt",decision_name="math",status="success"} 1"#,
-            r#"llm_request_errors_total{model="",reason="authz"} 1"#,
-            r#"merit_config_reload_total{outcome="swapped"} 1"#,
-            "merit_config_generation 3",
-            r#"merit_request_overhead_seconds_count{stage="parse"} 1"#,
-            r#"merit_fault_total{fault="overloaded"} 1"#,
-            r#"merit_degraded_total{signal="pii",reason="shed"} 1"#,
-            "merit_exchange_open 5",
-            concat!(r#"merit_build_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1"#),
-            "# TYPE llm_context_token_count histogram",
-            "# TYPE llm_model_routing_latency_seconds histogram",
-            "# TYPE llm_decision_evaluation_latency_seconds histogram",
-        ],
-    );
+    shows(&metrics, SHOWN);
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn start(file: &Path) -> World {
     let triggers = Triggers::new(file, Arc::clone(&world.requests));
     let seen = Arc::clone(&world.seen);
     let observe = move |status: &Status| seen.lock().unwrap().push(status.outcome.label());
-    tokio::spawn(reloader.run(triggers, world.stop.clone(), observe));
+    crate::shutdown::Tasks::default().spawn(reloader.run(triggers, world.stop.clone(), observe));
     world
 }
 
@@ -177,4 +177,36 @@ fn first_load_fails_where_a_reload_would() {
     assert!(matches!(Reloader::first(file.clone(), Texts).err(), Some(Refusal::Rejected(_))));
     fs::write(&file, "bad").unwrap();
     assert_eq!(Reloader::first(file, Texts).err(), Some(Refusal::Rejected(vec![Diagnostic::error("bad")])));
+}
+
+#[tokio::test]
+async fn the_same_text_is_tried_again_only_on_request() {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("a.yaml");
+    fs::write(&file, "one").unwrap();
+    let mut reloader = Reloader::first(file.clone(), Texts).unwrap();
+    // Text (none removes the file), cause, label of the outcome.
+    for (text, cause, expected) in [
+        (Some("one"), Cause::Event, None),
+        (Some("one"), Cause::Poll, None),
+        (Some("one"), Cause::Request, Some("unchanged")),
+        (Some("bad"), Cause::Poll, Some("rejected")),
+        (Some("bad"), Cause::Event, None),
+        (Some("bad"), Cause::Request, Some("rejected")),
+        (Some("panic"), Cause::Event, Some("rejected")),
+        (Some("panic"), Cause::Poll, None),
+        (Some("one"), Cause::Event, Some("unchanged")),
+        (None, Cause::Poll, None),
+        (None, Cause::Event, Some("rejected")),
+        (None, Cause::Event, None),
+        (None, Cause::Request, Some("rejected")),
+        (Some("two"), Cause::Poll, Some("swapped")),
+    ] {
+        match text {
+            Some(text) => save(&file, text),
+            None => drop(fs::remove_file(&file)),
+        }
+        let outcome = reloader.attempt(cause).await;
+        assert_eq!(outcome.as_ref().map(Outcome::label), expected, "{text:?} {cause:?}");
+    }
 }
