@@ -45,11 +45,10 @@ impl Meters {
             }
         }
         metrics.decisions.evaluations.inc();
-        if let Some(decided) = findings.decided {
-            if let Some(decision) = handles.decisions.get(decided.index) {
-                decision.matches.inc();
-                decision.confidence.observe(decided.confidence);
-            }
+        let won = findings.decided.and_then(|decided| Some((decided, handles.decisions.get(decided.index)?)));
+        if let Some((decided, decision)) = won {
+            decision.matches.inc();
+            decision.confidence.observe(decided.confidence);
         }
     }
 
