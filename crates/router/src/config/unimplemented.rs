@@ -92,8 +92,10 @@ impl List {
         if let Some(algorithm) = &decision.algorithm
             && !ALGORITHMS.contains(&algorithm.name())
         {
+            // A single candidate is taken without asking the algorithm, unless the algorithm runs models itself.
+            let asked = algorithm.is_looper() || decision.model_refs.len() > 1;
             let feature = format!("the algorithm `{}`", algorithm.name());
-            self.add(format!("{path}.algorithm"), feature, live.into());
+            self.add(format!("{path}.algorithm"), feature, Reach::from(live && asked));
         }
         for (index, plugin) in decision.plugins.iter().enumerate() {
             if !PLUGINS.contains(&plugin.name()) {

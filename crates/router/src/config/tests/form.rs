@@ -64,7 +64,7 @@ fn types() {
 #[test]
 fn syntax() {
     check_form("", &["1 error empty"]);
-    check_form("a: [1\n", &["2 error not YAML"]);
+    check_form("a: [1\n", &["1 error not YAML"]);
     check_form("version: v0.3\n---\nversion: v0.3\n", &["2 error a second YAML document"]);
     check_form("version: !custom v0.3\n", &["1 error tags are not used here"]);
     check_form("? [a, b]\n: c\n", &["1 error cannot be a key"]);

@@ -49,110 +49,113 @@ fn names_of_entrypoints_and_recipes() {
     );
 }
 
+/// A tree, what is wrong with it, and families that it needs and that are missing.
+const TREES: &[(&str, &[&str], &[&str])] = &[
+    ("{type: keyword, name: k}", &[], &[]),
+    ("{operator: AND, conditions: []}", &[], &[]),
+    ("{operator: XOR, conditions: [{type: keyword, name: k}]}", &["14 error the operator is"], &[]),
+    ("{operator: and, conditions: [{type: keyword, name: k}]}", &["14 error did you mean `AND`?"], &[]),
+    ("{operator: NOT, conditions: []}", &["14 error exactly one condition, here are 0"], &[]),
+    ("{conditions: [{type: keyword, name: k}]}", &["14 warning means `OR`"], &[]),
+    ("{type: keywrd, name: k}", &["14 error did you mean `keyword`?"], &[]),
+    ("{type: keyword, name: kk}", &["14 error no keyword signal is called `kk`"], &[]),
+    ("{type: keyword, name: k, label: A}", &["14 error only `classifier` leaves"], &[]),
+    ("{type: keyword, name: k, predicate: {gt: 1}}", &["14 error stores no number"], &[]),
+    ("{type: keyword, name: k, operator: AND}", &["14 error either a leaf"], &[]),
+    ("{type: complexity, name: c}", &["14 error write `c:hard`"], &["10 complexity"]),
+    (
+        "{type: complexity, name: 'c:hard', predicate: {gte: 2, lt: 1}}",
+        &["14 error no number lies between 2 and 1"],
+        &["10 complexity"],
+    ),
+    ("{type: authz, name: b}", &["14 error here `r`"], &[]),
+    ("{type: classifier, name: l}", &["14 error needs `label` and `predicate`"], &["12 classifier"]),
+    (
+        "{type: classifier, name: l, label: C, predicate: {gte: 0.5}}",
+        &["14 error has no label `C`"],
+        &["12 classifier"],
+    ),
+];
+
 #[test]
 fn rule_trees() {
     let signals = "  signals:\n    keywords: [{name: k, operator: OR, keywords: [x]}]\n    complexity: [{name: c, threshold: 0.1, hard: {candidates: [x]}}]\n    role_bindings: [{name: b, role: r, subjects: [{kind: user, name: u}]}]\n    classifiers: [{name: l, type: local, model_path: p, labels: [A, B]}]\n  decisions:\n";
     let prefix = |tree: &str| format!("{signals}    - {{name: d, rules: {tree}}}\n");
-    let missing = "10 error complexity";
-    let learned = ["12 error classifier", missing];
-    let cases: &[(&str, &[&str], &[&str])] = &[
-        ("{type: keyword, name: k}", &[], &[]),
-        ("{operator: AND, conditions: []}", &[], &[]),
-        ("{operator: XOR, conditions: [{type: keyword, name: k}]}", &["14 error the operator is"], &[]),
-        ("{operator: and, conditions: [{type: keyword, name: k}]}", &["14 error did you mean `AND`?"], &[]),
-        ("{operator: NOT, conditions: []}", &["14 error exactly one condition, here are 0"], &[]),
-        ("{conditions: [{type: keyword, name: k}]}", &["14 warning means `OR`"], &[]),
-        ("{type: keywrd, name: k}", &["14 error did you mean `keyword`?"], &[]),
-        ("{type: keyword, name: kk}", &["14 error no keyword signal is called `kk`"], &[]),
-        ("{type: keyword, name: k, label: A}", &["14 error only `classifier` leaves"], &[]),
-        ("{type: keyword, name: k, predicate: {gt: 1}}", &["14 error stores no number"], &[]),
-        ("{type: keyword, name: k, operator: AND}", &["14 error either a leaf"], &[]),
-        ("{type: complexity, name: c}", &["14 error write `c:hard`"], &[missing]),
-        (
-            "{type: complexity, name: 'c:hard', predicate: {gte: 2, lt: 1}}",
-            &["14 error no number lies between 2 and 1"],
-            &[missing],
-        ),
-        ("{type: authz, name: b}", &["14 error here `r`"], &[]),
-        ("{type: classifier, name: l}", &["14 error needs `label` and `predicate`"], &[learned[0]]),
-        ("{type: classifier, name: l, label: C, predicate: {gte: 0.5}}", &["14 error has no label `C`"], &[learned[0]]),
-    ];
-    for (tree, expected, missing) in cases {
+    for (tree, expected, missing) in TREES {
         let missing: Vec<String> =
-            missing.iter().map(|line| line.replace("error ", "error the signal family `") + "`").collect();
+            missing.iter().map(|line| line.replace(' ', " error the signal family `") + "`").collect();
         let all: Vec<&str> = expected.iter().copied().chain(missing.iter().map(String::as_str)).collect();
         check_policy(&prefix(tree), &all);
     }
 }
 
+/// A family with its rules, and what is wrong with them.
+const SIGNALS: &[(&str, &[&str])] = &[
+    ("keywords: [{name: a, operator: or, keywords: [x]}]", &["9 error in upper case"]),
+    (
+        "keywords: [{name: a, operator: OR, method: fuzzy, fuzzy_threshold: 82, keywords: [x]}]",
+        &["9 warning write `fuzzy_threshold: 2`"],
+    ),
+    ("keywords: [{name: a, operator: OR, method: bm52, keywords: [x]}]", &["9 warning `bm52` is no method"]),
+    (
+        "keywords: [{name: a, operator: OR, fuzzy_match: true, fuzzy_threshold: 9, keywords: [short]}]",
+        &["9 warning edit distance"],
+    ),
+    (
+        "keywords: [{name: a, operator: OR, keywords: [привет, C++, 数据, user]}]",
+        &["9 note outside ASCII", "9 warning `C++` begins or ends with a sign"],
+    ),
+    ("keywords: [{name: a, operator: OR}]", &["9 warning no keywords"]),
+    (
+        "keywords: [{name: a, operator: OR, method: ngram, ngram_arity: 1, keywords: [x]}]",
+        &["9 warning the least arity is 2"],
+    ),
+    ("language: [{name: EN}, {name: no}]", &["9 warning no ISO-639-1 code", "9 warning `nb` or `nn`"]),
+    ("context: [{name: a, min_tokens: 1K}]", &["9 warning `max_tokens` is omitted"]),
+    ("context: [{name: a, min_tokens: 2K, max_tokens: 1.5K}]", &["9 error exceeds"]),
+    ("context: [{name: a, min_tokens: 2KB, max_tokens: 1M}]", &["9 error no token count"]),
+    (
+        "structure: [{name: a, feature: {type: exists, source: {type: regex, pattern: x}}, predicate: {gt: 1}}]",
+        &["9 error `exists` takes no predicate"],
+    ),
+    ("structure: [{name: a, feature: {type: density, source: {type: text_bytes}}}]", &["9 error cannot be read from"]),
+    (
+        "structure: [{name: a, feature: {type: count, source: {type: regex}}, predicate: {gt: 1, gte: 1}}]",
+        &["9 error needs `pattern`", "9 error exclude each other"],
+    ),
+    (
+        "structure: [{name: a, feature: {type: count, source: {type: text_bytes}}, predicate: {}}]",
+        &["9 error at least one of"],
+    ),
+    (
+        "conversation: [{name: a, feature: {type: count, source: {type: message, role: users}}}]",
+        &["9 error did you mean `user`?", "9 warning always matches"],
+    ),
+    (
+        "conversation: [{name: a, feature: {type: count, source: {type: message, role: developer}}, predicate: {gte: 2}}]",
+        &["9 warning count 1 at most"],
+    ),
+    ("events: [{name: a, severities: [urgent]}]", &["9 warning `urgent` is no severity"]),
+    ("events: [{name: a}]", &["9 warning no criterion"]),
+    ("metadata: [{name: a, key: k, predicate: {equals: x, exists: true}}]", &["9 error exactly one of"]),
+    ("metadata: [{name: a, predicate: {equals: x}}]", &["9 error `key` is missing"]),
+    (
+        "role_bindings: [{name: a, role: r, subjects: [{kind: Robot, name: x}]}, {name: a, role: r, subjects: []}]",
+        &["9 error `Robot` is no kind", "9 error is empty, so nobody", "9 error already the name"],
+    ),
+    ("pii: [{name: a}]", &["9 note `threshold` is omitted"]),
+    ("jailbreak: [{name: a, method: contrastive, jailbreak_patterns: [x]}]", &["9 warning every request matches"]),
+    ("modality: [{name: AUDIO}]", &["9 error `AUDIO` is no label"]),
+    ("kb: [{name: a, kb: b}]", &["9 error no knowledge base is called `b`"]),
+    (
+        "domains: [{name: a, mmlu_categories: [law]}, {name: b, mmlu_categories: [law]}]",
+        &["9 warning takes `law` away from the domain `a`"],
+    ),
+];
+
 #[test]
 fn heuristic_signals() {
-    let cases: &[(&str, &[&str])] = &[
-        ("keywords: [{name: a, operator: or, keywords: [x]}]", &["9 error in upper case"]),
-        (
-            "keywords: [{name: a, operator: OR, method: fuzzy, fuzzy_threshold: 82, keywords: [x]}]",
-            &["9 warning write `fuzzy_threshold: 2`"],
-        ),
-        ("keywords: [{name: a, operator: OR, method: bm52, keywords: [x]}]", &["9 warning `bm52` is no method"]),
-        (
-            "keywords: [{name: a, operator: OR, fuzzy_match: true, fuzzy_threshold: 9, keywords: [short]}]",
-            &["9 warning edit distance"],
-        ),
-        (
-            "keywords: [{name: a, operator: OR, keywords: [привет, C++, 数据, user]}]",
-            &["9 note outside ASCII", "9 warning `C++` begins or ends with a sign"],
-        ),
-        ("keywords: [{name: a, operator: OR}]", &["9 warning no keywords"]),
-        (
-            "keywords: [{name: a, operator: OR, method: ngram, ngram_arity: 1, keywords: [x]}]",
-            &["9 warning the least arity is 2"],
-        ),
-        ("language: [{name: EN}, {name: no}]", &["9 warning no ISO-639-1 code", "9 warning `nb` or `nn`"]),
-        ("context: [{name: a, min_tokens: 1K}]", &["9 warning `max_tokens` is omitted"]),
-        ("context: [{name: a, min_tokens: 2K, max_tokens: 1.5K}]", &["9 error exceeds"]),
-        ("context: [{name: a, min_tokens: 2KB, max_tokens: 1M}]", &["9 error no token count"]),
-        (
-            "structure: [{name: a, feature: {type: exists, source: {type: regex, pattern: x}}, predicate: {gt: 1}}]",
-            &["9 error `exists` takes no predicate"],
-        ),
-        (
-            "structure: [{name: a, feature: {type: density, source: {type: text_bytes}}}]",
-            &["9 error cannot be read from"],
-        ),
-        (
-            "structure: [{name: a, feature: {type: count, source: {type: regex}}, predicate: {gt: 1, gte: 1}}]",
-            &["9 error needs `pattern`", "9 error exclude each other"],
-        ),
-        (
-            "structure: [{name: a, feature: {type: count, source: {type: text_bytes}}, predicate: {}}]",
-            &["9 error at least one of"],
-        ),
-        (
-            "conversation: [{name: a, feature: {type: count, source: {type: message, role: users}}}]",
-            &["9 error did you mean `user`?", "9 warning always matches"],
-        ),
-        (
-            "conversation: [{name: a, feature: {type: count, source: {type: message, role: developer}}, predicate: {gte: 2}}]",
-            &["9 warning count 1 at most"],
-        ),
-        ("events: [{name: a, severities: [urgent]}]", &["9 warning `urgent` is no severity"]),
-        ("events: [{name: a}]", &["9 warning no criterion"]),
-        ("metadata: [{name: a, key: k, predicate: {equals: x, exists: true}}]", &["9 error exactly one of"]),
-        ("metadata: [{name: a, predicate: {equals: x}}]", &["9 error `key` is missing"]),
-        (
-            "role_bindings: [{name: a, role: r, subjects: [{kind: Robot, name: x}]}, {name: a, role: r, subjects: []}]",
-            &["9 error `Robot` is no kind", "9 error is empty, so nobody", "9 error already the name"],
-        ),
-        ("pii: [{name: a}]", &["9 note `threshold` is omitted"]),
-        ("jailbreak: [{name: a, method: contrastive, jailbreak_patterns: [x]}]", &["9 warning every request matches"]),
-        ("modality: [{name: AUDIO}]", &["9 error `AUDIO` is no label"]),
-        ("kb: [{name: a, kb: b}]", &["9 error no knowledge base is called `b`"]),
-        (
-            "domains: [{name: a, mmlu_categories: [law]}, {name: b, mmlu_categories: [law]}]",
-            &["9 warning takes `law` away from the domain `a`"],
-        ),
-    ];
-    for (rule, expected) in cases {
+    for (rule, expected) in SIGNALS {
         check_policy(&format!("  signals:\n    {rule}\n"), expected);
     }
     let used = "  signals:\n    keywords: [{name: a, operator: OR, method: fuzzy, keywords: [x]}]\n  decisions: [{name: d, rules: {type: keyword, name: a}}]\n";
@@ -194,44 +197,46 @@ fn projections() {
     );
 }
 
+/// A decision, and what is wrong with it.
+const DECISIONS: &[(&str, &[&str])] = &[
+    ("{name: d, modelRefs: [{model: smal}]}", &["9 error did you mean `small`?"]),
+    (
+        "{name: d, modelRefs: [{model: small, lora_name: x, use_reasoning: true}]}",
+        &["9 warning lists no adapter", "9 warning no `reasoning_family`"],
+    ),
+    ("{name: d, modelRefs: [{model: small}, {model: small}]}", &["9 warning is a candidate already"]),
+    ("{name: d, algorithm: {type: static, ratings: {}}}", &["9 warning is not read: the algorithm is `static`"]),
+    (
+        "{name: d, plugins: [{type: header_mutation, configuration: {add: [{name: X-Selected-Model, value: x}], delete: ['a b']}}]}",
+        &["9 warning overrides the routing header", "9 error `a b` is no header name"],
+    ),
+    ("{name: d, plugins: [{type: fast_response}]}", &["9 warning `message` is empty"]),
+    (
+        "{name: d, plugins: [{type: request_params, configuration: {blocked_params: [model]}}]}",
+        &["9 error no backend takes a request without `model`"],
+    ),
+    (
+        "{name: d, plugins: [{type: tool_selection, configuration: {enabled: false, mode: filter, top_k: 3}}]}",
+        &["9 error belong to `mode: add`"],
+    ),
+    (
+        "{name: d, plugins: [{type: memory}]}",
+        &["9 error the plugin `memory` is not implemented yet; a request can reach it"],
+    ),
+    (
+        "{name: d, plugins: [{type: memory, configuration: {enabled: false}}]}",
+        &["9 note the plugin `memory` is not implemented yet; no decision depends on it"],
+    ),
+    (
+        "{name: d, algorithm: {type: latency_aware, latency_aware: {tpot_percentile: 101}}}",
+        &["9 error from 1 to 100", "9 note the algorithm `latency_aware` is not implemented"],
+    ),
+    ("{name: d, tier: 1}\n    - {name: e}", &["8 warning some have none"]),
+];
+
 #[test]
 fn decisions_and_plugins() {
-    let cases: &[(&str, &[&str])] = &[
-        ("{name: d, modelRefs: [{model: smal}]}", &["9 error did you mean `small`?"]),
-        (
-            "{name: d, modelRefs: [{model: small, lora_name: x, use_reasoning: true}]}",
-            &["9 warning lists no adapter", "9 warning no `reasoning_family`"],
-        ),
-        ("{name: d, modelRefs: [{model: small}, {model: small}]}", &["9 warning is a candidate already"]),
-        ("{name: d, algorithm: {type: static, ratings: {}}}", &["9 warning is not read: the algorithm is `static`"]),
-        (
-            "{name: d, plugins: [{type: header_mutation, configuration: {add: [{name: X-Selected-Model, value: x}], delete: ['a b']}}]}",
-            &["9 warning overrides the routing header", "9 error `a b` is no header name"],
-        ),
-        ("{name: d, plugins: [{type: fast_response}]}", &["9 warning `message` is empty"]),
-        (
-            "{name: d, plugins: [{type: request_params, configuration: {blocked_params: [model]}}]}",
-            &["9 error no backend takes a request without `model`"],
-        ),
-        (
-            "{name: d, plugins: [{type: tool_selection, configuration: {enabled: false, mode: filter, top_k: 3}}]}",
-            &["9 error belong to `mode: add`"],
-        ),
-        (
-            "{name: d, plugins: [{type: memory}]}",
-            &["9 error the plugin `memory` is not implemented yet; a request can reach it"],
-        ),
-        (
-            "{name: d, plugins: [{type: memory, configuration: {enabled: false}}]}",
-            &["9 note the plugin `memory` is not implemented yet; no decision depends on it"],
-        ),
-        (
-            "{name: d, algorithm: {type: latency_aware, latency_aware: {tpot_percentile: 101}}}",
-            &["9 error from 1 to 100", "9 error the algorithm `latency_aware` is not implemented"],
-        ),
-        ("{name: d, tier: 1}\n    - {name: e}", &["8 warning some have none"]),
-    ];
-    for (decision, expected) in cases {
+    for (decision, expected) in DECISIONS {
         check_policy(&format!("  decisions:\n    - {decision}\n"), expected);
     }
     check_policy(

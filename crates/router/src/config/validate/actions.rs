@@ -93,14 +93,14 @@ fn named_models(scope: &Scope<'_>, path: &str, algorithm: &Algorithm, findings: 
     names.extend(
         algorithm.remom.iter().map(|remom| ("remom.synthesis_model".to_owned(), remom.synthesis_model.as_str())),
     );
-    for fusion in &algorithm.fusion {
+    if let Some(fusion) = &algorithm.fusion {
         names.push(("fusion.model".to_owned(), &fusion.model));
         let panel = fusion.analysis_models.iter().enumerate();
         names.extend(panel.map(|(index, name)| (format!("fusion.analysis_models[{index}]"), name.as_str())));
         let own = fusion.analysis_overrides.iter().enumerate();
         names.extend(own.map(|(index, own)| (format!("fusion.analysis_overrides[{index}].model"), own.model.as_str())));
     }
-    for flow in &algorithm.workflows {
+    if let Some(flow) = &algorithm.workflows {
         names.extend(flow.planner.iter().map(|planner| ("workflows.planner.model".to_owned(), planner.model.as_str())));
         names.extend(flow.final_step.iter().map(|last| ("workflows.final.model".to_owned(), last.model.as_str())));
     }
