@@ -20,6 +20,8 @@ pub struct Generation {
     pub models: Models,
     /// Settings of the process and the edge.
     pub settings: Settings,
+    /// Bytes per token, shared by all generations.
+    pub token_ratio: Arc<TokenRatio>,
     /// The document as read.
     pub document: Document,
     /// The same as JSON, variables replaced, secrets in clear.
@@ -112,7 +114,8 @@ impl Generation {
         };
         let recipe_names: Vec<Arc<str>> = recipes.iter().map(|recipe| recipe.name.clone()).collect();
         let names = Names::build(&document, &recipe_names);
-        Ok(Self { recipes, names, models, settings, document, value })
+        let token_ratio = Arc::clone(&deps.token_ratio);
+        Ok(Self { recipes, names, models, settings, token_ratio, document, value })
     }
 }
 

@@ -14,7 +14,7 @@ use crate::plan::{BodyEdit, Facts, Forward, HeaderOp, Outcome, Refusal, RoutePla
 use crate::plugins::Flow;
 use crate::recipe::{Extent, Recipe, Route};
 use crate::report::{Key, SignalReport};
-use crate::signals::{Identity, SignalInput};
+use crate::signals::{Identity, SignalInput, estimate};
 use dialects::{Dialect, Prompt};
 use std::sync::Arc;
 
@@ -74,7 +74,7 @@ impl Generation {
             }
         };
         let decided = recipe.decide(&report, only);
-        facts.context_tokens = call.prompt.tokens.floor();
+        facts.context_tokens = estimate(call.prompt, &self.token_ratio);
         let plan = match decided {
             Some(decided) => {
                 facts.note(recipe, decided, &report);
@@ -244,3 +244,6 @@ impl Model {
 fn unavailable(model: &str) -> Refusal {
     Refusal { status: 400, message: format!("model \"{model}\" is not available") }
 }
+
+#[cfg(test)]
+mod tests;

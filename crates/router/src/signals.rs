@@ -17,7 +17,7 @@ mod window;
 
 use crate::config::signals::{NumericPredicate, Signals};
 use crate::report::{Keys, Kind, SignalReport};
-pub use context::TokenRatio;
+pub use context::{TokenRatio, estimate};
 use dialects::Prompt;
 use language::DetectLanguage;
 use std::borrow::Cow;

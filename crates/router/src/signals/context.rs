@@ -17,8 +17,9 @@
 use super::{Problem, Signal, SignalError, SignalInput, ran};
 use crate::config::signals::ContextRule;
 use crate::report::{Key, Keys, Kind, SignalReport};
-use std::sync::Arc;
+use dialects::Prompt;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Compiles the context rules; nothing without rules.
 pub(super) fn build(
@@ -47,30 +48,62 @@ pub(super) fn build(
 
 /// Bytes per token of ordinary text, shared by all generations of a process and learned from real usage.
 #[derive(Debug)]
-pub struct TokenRatio(AtomicU64);
+pub struct TokenRatio {
+    in_use: AtomicU64,
+    learned: Mutex<Learned>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Learned {
+    samples: u64,
+    ratio: f64,
+}
 
 impl TokenRatio {
-    /// What is assumed before anything was learned.
+    /// What is assumed before enough was learned.
     pub const UNCALIBRATED: f64 = 4.0;
+
+    /// Samples before what was learned counts.
+    const WARM: u64 = 10;
 
     /// The ratio in use.
     #[must_use]
     pub fn get(&self) -> f64 {
-        f64::from_bits(self.0.load(Ordering::Relaxed))
+        f64::from_bits(self.in_use.load(Ordering::Relaxed))
     }
 
-    /// Uses `bytes_per_token` from now on; anything but a positive number is ignored.
-    pub fn set(&self, bytes_per_token: f64) {
-        if bytes_per_token.is_finite() && bytes_per_token > 0.0 {
-            self.0.store(bytes_per_token.to_bits(), Ordering::Relaxed);
+    /// Learns from a text-only request that a model counted. The estimate follows denser text quickly and looser text
+    /// slowly, so that it errs on the long side.
+    pub fn learn(&self, text_bytes: u64, prompt_tokens: u64) {
+        if text_bytes == 0 || prompt_tokens == 0 {
+            return;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a ratio of byte counts far below 2^53")]
+        let seen = text_bytes as f64 / prompt_tokens as f64;
+        let mut learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+        learned.ratio = match (learned.samples, seen < learned.ratio) {
+            (0, _) => seen,
+            (_, true) => learned.ratio + 0.9 * (seen - learned.ratio),
+            (_, false) => learned.ratio + 0.1 * (seen - learned.ratio),
+        };
+        learned.samples += 1;
+        if learned.samples >= Self::WARM {
+            self.in_use.store(learned.ratio.to_bits(), Ordering::Relaxed);
         }
     }
 }
 
 impl Default for TokenRatio {
     fn default() -> Self {
-        Self(AtomicU64::new(Self::UNCALIBRATED.to_bits()))
+        Self { in_use: AtomicU64::new(Self::UNCALIBRATED.to_bits()), learned: Mutex::default() }
     }
+}
+
+/// The estimate that context rules compare, tokens.
+#[must_use]
+pub fn estimate(prompt: &Prompt, ratio: &TokenRatio) -> u64 {
+    let text = text_tokens(&prompt.texts.context, ratio.get());
+    prompt.tokens.floor().max(u64::try_from(text).unwrap_or_default())
 }
 
 /// The context family of one recipe.
@@ -91,8 +124,7 @@ impl Signal for ContextSignal {
     }
 
     fn evaluate(&self, input: &SignalInput<'_>, report: &mut SignalReport) -> Result<(), SignalError> {
-        let floor = i64::try_from(input.prompt.tokens.floor()).unwrap_or(i64::MAX);
-        let tokens = floor.max(text_tokens(&input.prompt.texts.context, self.ratio.get()));
+        let tokens = i64::try_from(estimate(input.prompt, &self.ratio)).unwrap_or(i64::MAX);
         for band in self.bands.iter().filter(|band| (band.min..=band.max).contains(&tokens)) {
             report.emit(band.key);
         }
@@ -140,7 +172,7 @@ mod tests {
             })
             .collect();
         let (mut keys, mut problems, shared) = (Keys::default(), Vec::new(), Arc::new(TokenRatio::default()));
-        shared.set(ratio);
+        shared.in_use.store(ratio.to_bits(), Ordering::Relaxed);
         let signal = build(&rules, &mut keys, &shared, &mut problems).unwrap();
         assert_eq!(problems, []);
         let mut report = SignalReport::new(&keys);
@@ -212,5 +244,23 @@ mod tests {
         let mut problems = Vec::new();
         build(&rules, &mut Keys::default(), &Arc::default(), &mut problems);
         assert_eq!(problems[0].path, "routing.signals.context[0].max_tokens");
+    }
+
+    #[test]
+    fn learns_from_the_tenth_sample_on() {
+        let ratio = TokenRatio::default();
+        ratio.learn(400, 100);
+        for sample in 2..10 {
+            ratio.learn(200, 100);
+            assert_eq!(ratio.get(), TokenRatio::UNCALIBRATED, "sample {sample}");
+        }
+        ratio.learn(200, 100);
+        assert!((ratio.get() - 2.0).abs() < 1e-6, "{}", ratio.get());
+        // One looser text moves it by a tenth only.
+        ratio.learn(300, 100);
+        assert!((ratio.get() - 2.1).abs() < 1e-6, "{}", ratio.get());
+        ratio.learn(0, 100);
+        ratio.learn(100, 0);
+        assert!((ratio.get() - 2.1).abs() < 1e-6);
     }
 }

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use dialects::{BodyKind, Dialect, UsageReader};
 use extproc::{HeaderEdit, HeaderEdits, ResponseHead};
 use router::plan::surface::ReplyHeader;
+use router::signals::TokenRatio;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -20,6 +21,10 @@ pub(super) struct ResponsePlan {
     pub(super) on_success: Vec<ReplyHeader>,
     /// When the request came.
     pub(super) since: Instant,
+    /// Bytes of a request that is text alone, whose tokens teach the estimate of others; 0 otherwise.
+    pub(super) text_bytes: u64,
+    /// What is taught.
+    pub(super) token_ratio: Arc<TokenRatio>,
 }
 
 /// A response passing by.
@@ -76,6 +81,7 @@ impl Responding {
         let outcome = usage.finish();
         if let Some(usage) = outcome.usage {
             self.metrics.tokens(&self.plan.model, usage.prompt, usage.completion);
+            self.plan.token_ratio.learn(self.plan.text_bytes, usage.prompt);
         }
         if outcome.error.is_some() {
             self.metrics.refused(&self.plan.model, "upstream_stream_error");

@@ -5,7 +5,7 @@ use super::{Head, forward, identity, immediate};
 use crate::engine::Generation;
 use crate::metrics::Metrics;
 use bytes::Bytes;
-use dialects::Request;
+use dialects::{Request, TokenFacts};
 use extproc::{BodyReply, Immediate, ResponseInterest};
 use router::generation::Profile;
 use router::pipeline::{Call, Routed};
@@ -88,8 +88,15 @@ fn go_on(head: &Head, request: &Request, plan: &Forward, facts: &Facts, debug: b
         always,
         on_success,
         since: head.since,
+        text_bytes: text_bytes(&request.prompt().tokens),
+        token_ratio: Arc::clone(&head.serving.router.token_ratio),
     };
     Planned::Forward(Box::new(reply), plan)
+}
+
+/// Only text that was counted as text can teach how many bytes a token of text has.
+fn text_bytes(facts: &TokenFacts) -> u64 {
+    if facts.images == 0 && facts.structured_bytes == 0 { facts.text_bytes } else { 0 }
 }
 
 /// What of the response is wanted: by the document's profile, at most what makes sense in the gateway's mode.
