@@ -163,9 +163,12 @@ impl Merit {
     /// The digest of the document that is served.
     ///
     /// # Errors
-    /// The admin interface does not answer.
+    /// The admin interface does not answer, or without a hash.
     pub async fn document_hash(&self) -> Result<String> {
-        Ok(self.get("/config/hash").await?.text())
+        // Only the hash: the rest of the answer also changes with a reload that found nothing new.
+        let answer = self.get("/config/hash").await?.json();
+        let hash = answer["hash"].as_str().with_context(|| format!("no hash in {answer}"))?;
+        Ok(hash.to_owned())
     }
 
     /// Puts another document in place (by rename, as editors do), asks for a reload, and waits until it is served.
