@@ -10,6 +10,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
+const SECRET: &str = "{version: v0.3, providers: {models: [{name: a, backend_refs: [{endpoint: 'b:1', api_key: k}]}]}}";
 const GRACE: Duration = Duration::from_millis(200);
 
 struct Folder(tempfile::TempDir);
@@ -92,7 +93,7 @@ async fn a_reload_shows_everywhere() {
     let folder = Folder::new();
     let process = start(&folder.arguments("version: v0.3")).await.unwrap();
     let mut reloads = process.reloads();
-    for (text, outcome, generation) in [("version: v0.4", "swapped", 2), ("version: [", "rejected", 2)] {
+    for (text, outcome, generation) in [("version: v0.3 # again", "swapped", 2), ("version: [", "rejected", 2)] {
         folder.write("merit.yaml", text);
         process.reload();
         let wait = reloads.wait_for(|status| status.outcome.label() == outcome && status.generation == generation);
@@ -135,7 +136,7 @@ async fn refuses_to_expose_a_credential() {
     let folder = Folder::new();
     let arguments = ServeArgs {
         listen: "0.0.0.0:0".parse().unwrap(),
-        ..folder.arguments("providers: {models: [{name: a, backend_refs: [{api_key: k}]}]}")
+        ..folder.arguments(SECRET)
     };
     let error = format!("{:#}", start(&arguments).await.err().expect("exposed"));
     assert!(error.contains("--insecure-listen"), "{error}");
