@@ -52,6 +52,27 @@ async fn routes_in_every_mode_that_can() -> Result<()> {
     Ok(())
 }
 
+/// Where the document wants nothing of responses, streams end as soon as the request is on its way: also in full duplex, and
+/// although the gateway would show the response's headers.
+#[tokio::test(flavor = "multi_thread")]
+async fn leaves_early_where_nothing_more_is_wanted() -> Result<()> {
+    let document = policy::with_server("profile: route");
+    let showing = |request| Listener { response_headers: true, ..Listener::new(request, request) };
+    let listeners = [showing(ROUTED[0]), showing(ROUTED[1])];
+    let stage = Stage::with(&listeners, &Settings { document, ..Settings::default() }).await?;
+    for (index, listener) in listeners.iter().enumerate() {
+        for text in ["Hello there", "Please refactor this"] {
+            let (sent, case) = (chat(text), format!("{}-{text}", listener.name));
+            let answer = stage.call(&listener.name, Call::post(CHAT, sent.clone()).header("x-case", &case)).await?;
+            let model = if text == "Hello there" { "small-1b" } else { "large-70b" };
+            check_routed(&answer, &stage.models.only(&case)?, &sent, model).with_context(|| case)?;
+        }
+        let left = stage.merit.metric("merit_exchange_early_close_total").await?;
+        ensure!(left >= 2.0 * (index + 1) as f64, "{}: {left} streams were left early", listener.name);
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn routes_through_the_shipped_bootstraps() -> Result<()> {
     for bootstrap in ["route.yaml", "observe.yaml", "buffered.yaml"] {

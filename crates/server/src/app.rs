@@ -247,6 +247,11 @@ fn observe(metrics: &Metrics, live: &Arc<Live<Generation>>, processor: &Processo
     count("merit_immediate_response", "Requests that Merit answered itself", Counters::immediates);
     count("merit_panic", "Exchanges ended by a panic", Counters::panics);
     count("merit_protocol_error", "Exchanges ended by an illegal frame", Counters::protocol_errors);
+    count(
+        "merit_exchange_early_close",
+        "Exchanges ended by Merit once nothing more was wanted",
+        Counters::early_closes,
+    );
     count("merit_exchange_abandoned", "Exchanges that the gateway left before a reply", Counters::abandoned);
 }
 

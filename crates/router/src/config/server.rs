@@ -8,7 +8,8 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields, default)]
 pub struct Server {
     /// `auto` (the default) reads of responses what the gateway shows anyway; `route` reads nothing, so that no stream is
-    /// held while a model answers; `observe` waits for the response headers also under BUFFERED.
+    /// held while a model answers; `observe` waits for the response headers also under BUFFERED, and asks chat
+    /// streams for their usage.
     #[schemars(extend("enum" = ["auto", "route", "observe"]))]
     pub profile: String,
     /// The external-processing listener.

@@ -86,11 +86,7 @@ fn generation(policy: &str) -> Generation {
         .map(ToString::to_string)
         .collect();
     assert!(errors.is_empty(), "{errors:#?}");
-    let deps = Deps {
-        env: &|_| None,
-        language: Arc::new(LanguageDetector::small()),
-        token_ratio: Arc::default(),
-    };
+    let deps = Deps { env: &|_| None, language: Arc::new(LanguageDetector::small()), token_ratio: Arc::default() };
     Generation::build(checked.document.unwrap(), checked.value, &deps).unwrap_or_else(|problems| panic!("{problems:?}"))
 }
 

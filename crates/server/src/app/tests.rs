@@ -134,10 +134,7 @@ async fn refuses_to_start() {
 #[tokio::test]
 async fn refuses_to_expose_a_credential() {
     let folder = Folder::new();
-    let arguments = ServeArgs {
-        listen: "0.0.0.0:0".parse().unwrap(),
-        ..folder.arguments(SECRET)
-    };
+    let arguments = ServeArgs { listen: "0.0.0.0:0".parse().unwrap(), ..folder.arguments(SECRET) };
     let error = format!("{:#}", start(&arguments).await.err().expect("exposed"));
     assert!(error.contains("--insecure-listen"), "{error}");
     let process = start(&ServeArgs { insecure_listen: true, ..arguments }).await.unwrap();

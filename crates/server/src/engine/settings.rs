@@ -22,6 +22,9 @@ pub(super) fn options(document: &Document) -> Options {
         assume_mode: body_mode(&written.assume_mode),
         peer: if written.peer == "agentgateway" { Peer::Agentgateway } else { Peer::Envoy },
         streamed_immediate: written.streamed_immediate,
+        // Real Envoys take it as well as in BUFFERED (tests/envoy/early_end.rs); the gateway may show responses that the
+        // document wants nothing of.
+        early_close_streamed: document.global.server.profile == "route",
         ..Options::default()
     }
 }

@@ -99,6 +99,13 @@ fn text_bytes(facts: &TokenFacts) -> u64 {
     if facts.images == 0 && facts.structured_bytes == 0 { facts.text_bytes } else { 0 }
 }
 
+/// A chat stream is asked for its usage only where the operator wants responses observed: the client that did not ask for it
+/// sees one more chunk, without choices.
+fn counts_usage(head: &Head) -> bool {
+    let observes = head.serving.router.settings.profile == Profile::Observe;
+    observes && head.request.offer == ResponseInterest::Body
+}
+
 /// What of the response is wanted: by the document's profile, at most what makes sense in the gateway's mode.
 fn interest(head: &Head) -> ResponseInterest {
     match head.serving.router.settings.profile {
