@@ -36,12 +36,8 @@ pub(super) fn plan(head: &Head, body: Bytes, metrics: &Metrics) -> Planned {
     };
     let parsed = Instant::now();
     let identity = identity::of(&head.request, settings);
-    let call = Call {
-        prompt: request.prompt(),
-        dialect: head.dialect,
-        identity: &identity,
-        observed: interest(head) == ResponseInterest::Body,
-    };
+    let call =
+        Call { prompt: request.prompt(), dialect: head.dialect, identity: &identity, observed: counts_usage(head) };
     let mut routed = head.serving.router.route(&call);
     let debug = asks_debug(head) && settings.may_debug(&identity);
     if let (true, Some(findings)) = (debug, &routed.findings) {
