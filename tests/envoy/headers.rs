@@ -3,6 +3,7 @@
 use crate::stage::{Stage, chat, check_routed};
 use anyhow::{Context, Result, ensure};
 use tests::client::{Answer, Call};
+use tests::listener::Listener;
 use tests::process::Signal;
 use tests::prompt::CHAT;
 
@@ -51,6 +52,20 @@ async fn a_spoofed_choice_gains_nothing_while_merit_is_down() -> Result<()> {
         let answer = stage.call("clients", spoofed(bootstrap, &chat("hello"))).await?;
         ensure!(answer.status.is_server_error(), "{bootstrap}: answered {}", answer.status);
         stage.models.untouched_by(bootstrap)?;
+    }
+    Ok(())
+}
+
+/// Envoy chose a route before Merit saw the request; taking the header off without choosing again would be too late.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spoofed_choice_gains_nothing_where_merit_does_not_route() -> Result<()> {
+    let stage = Stage::new(&[Listener::new("unguarded", "FULL_DUPLEX_STREAMED")]).await?;
+    for path in ["/v1/embeddings", "/somewhere"] {
+        let call = Call::post(path, r#"{"model":"large","input":"hi"}"#.to_owned()).header("x-case", path);
+        let answer = stage.call("unguarded", call.header("x-selected-model", "large")).await?;
+        ensure!(answer.header("x-backend") == "small", "{path}: {:?}", answer.headers);
+        let seen = stage.models.only(path)?;
+        ensure!(seen.header("x-selected-model").is_empty(), "{path}: the backend saw it");
     }
     Ok(())
 }

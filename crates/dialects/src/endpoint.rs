@@ -69,9 +69,7 @@ impl Endpoint {
             "responses" => (method == "POST", Self::Inference(Dialect::OpenAiResponses)),
             "messages" => (method == "POST", Self::Inference(Dialect::AnthropicMessages)),
             "models" => (get, Self::Models),
-            "completions" | "embeddings" | "messages/count_tokens" | "moderations" | "rerank" | "score" => {
-                (method == "POST", Self::Passthrough)
-            }
+            "embeddings" | "messages/count_tokens" => (method == "POST", Self::Passthrough),
             other => return Self::of_item(other, method),
         };
         if allowed { endpoint } else { Self::MethodNotAllowed }

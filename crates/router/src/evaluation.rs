@@ -4,7 +4,7 @@ use crate::explain::{Algorithm, EvalAnswer, EvalView, Winner};
 use crate::generation::Generation;
 use crate::names::Target;
 use crate::recipe::Extent;
-use crate::signals::SignalInput;
+use crate::signals::{Identity, SignalError, SignalInput};
 use dialects::EvalRequest;
 use serde_json::Value;
 
@@ -17,17 +17,21 @@ pub enum EvalRefused {
     /// The name belongs to no recipe. A configured model is such a name too: nothing is evaluated for it.
     #[error("unknown routing model \"{0}\"")]
     UnknownModel(String),
+    /// A signal refuses the request.
+    #[error(transparent)]
+    Signal(#[from] SignalError),
     /// The answer cannot be written.
     #[error("cannot write the answer")]
     Answer(#[from] serde_json::Error),
 }
 
 impl Generation {
-    /// Evaluates a request by the recipe that its model name asks for.
+    /// Evaluates a request by the recipe that its model name asks for. The admin API knows no caller, so roles are not
+    /// evaluated there; with an `identity` they are.
     ///
     /// # Errors
-    /// [`EvalRefused::UnknownModel`] if there is none.
-    pub fn eval(&self, request: &EvalRequest) -> Result<Value, EvalRefused> {
+    /// [`EvalRefused::UnknownModel`] if there is no such recipe, [`EvalRefused::Signal`] if roles need a caller who has no name.
+    pub fn eval(&self, request: &EvalRequest, identity: Option<&Identity>) -> Result<Value, EvalRefused> {
         let asked = match request.requested_model.as_str() {
             "" => UNNAMED,
             name => name,
@@ -36,9 +40,7 @@ impl Generation {
             return Err(EvalRefused::UnknownModel(asked.to_owned()));
         };
         let recipe = &self.recipes[recipe];
-        let input = SignalInput::new(&request.prompt, None);
-        // Only authz can refuse a request, and there is nobody here to refuse.
-        let report = recipe.read(&input, Extent::All).unwrap_or_default();
+        let report = recipe.read(&SignalInput::new(&request.prompt, identity), Extent::All)?;
         let winner = recipe.decide(&report, None).map(|decided| {
             let route = &recipe.routes[decided.index];
             let algorithm = Algorithm { kind: &route.algorithm, final_model: &route.final_model, learns: route.learns };

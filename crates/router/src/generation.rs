@@ -22,6 +22,8 @@ pub struct Generation {
     pub settings: Settings,
     /// Bytes per token, shared by all generations.
     pub token_ratio: Arc<TokenRatio>,
+    /// What leaves a part unusable, but not the document.
+    pub warnings: Vec<Problem>,
     /// The document as read.
     pub document: Document,
     /// The same as JSON, variables replaced, secrets in clear.
@@ -93,7 +95,8 @@ impl Generation {
     /// All problems at once.
     pub fn build(document: Document, value: Value, deps: &Deps<'_>) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
-        let models = Models::build(&document.providers, deps.env, &mut Vec::new());
+        let mut warnings = Vec::new();
+        let models = Models::build(&document.providers, deps.env, &mut warnings);
         let settings = Settings::build(&document, &mut problems);
         let signal_deps = signals::Deps {
             identity_header: settings.as_ref().map_or_else(String::new, |settings| settings.user_header.clone()),
@@ -115,7 +118,7 @@ impl Generation {
         let recipe_names: Vec<Arc<str>> = recipes.iter().map(|recipe| recipe.name.clone()).collect();
         let names = Names::build(&document, &recipe_names);
         let token_ratio = Arc::clone(&deps.token_ratio);
-        Ok(Self { recipes, names, models, settings, token_ratio, document, value })
+        Ok(Self { recipes, names, models, settings, token_ratio, warnings, document, value })
     }
 }
 

@@ -73,7 +73,8 @@ pub enum Credential {
 }
 
 /// Headers that carry a client's credential; they go no further once Merit sets a backend's.
-pub const CLIENT_CREDENTIALS: &[&str] = &["authorization", "x-api-key", "api-key", "x-goog-api-key"];
+pub const CLIENT_CREDENTIALS: &[&str] =
+    &["authorization", "x-api-key", "api-key", "x-goog-api-key", "proxy-authorization", "cookie"];
 
 impl Models {
     /// Compiles the providers section. Problems are of the kind that leaves a model unusable, not the document.
@@ -84,7 +85,10 @@ impl Models {
             if let Credential::Missing { variable } = &model.credential {
                 problems.push(Problem {
                     path: format!("providers.models[{index}].backend_refs"),
-                    message: format!("environment variable {variable} is not set; requests to this model get a 401"),
+                    message: match variable.as_str() {
+                        "" => "`api_key` is empty; requests to this model get a 401".to_owned(),
+                        _ => format!("environment variable {variable} is not set; requests to this model get a 401"),
+                    },
                 });
             }
             by_name.insert(configured.name.clone(), Arc::new(model));
@@ -120,9 +124,9 @@ impl Model {
         };
         Self {
             name: configured.name.as_str().into(),
-            upstream_id: upstream_id(configured).into(),
+            upstream_id: upstream_id(configured, backend).into(),
             format,
-            reasoning: Switch::of(configured, &providers.defaults),
+            reasoning: Switch::of(configured, backend, &providers.defaults),
             headers,
             credential,
             routable: !configured.backend_refs.is_empty(),
@@ -130,9 +134,8 @@ impl Model {
     }
 }
 
-fn upstream_id(model: &ProviderModel) -> &str {
-    let provider = model.backend_refs.first().map(|backend| backend.provider.as_str());
-    let external = provider.and_then(|provider| model.external_model_ids.get(provider));
+fn upstream_id<'a>(model: &'a ProviderModel, backend: Option<&BackendRef>) -> &'a str {
+    let external = backend.and_then(|backend| model.external_model_ids.get(&backend.provider));
     match external {
         Some(id) if !id.is_empty() => id,
         _ if !model.provider_model_id.is_empty() => &model.provider_model_id,
@@ -146,7 +149,13 @@ fn has_credential(backend: &BackendRef) -> bool {
 
 fn backend_headers(backend: &BackendRef, format: ApiFormat, env: Env<'_>) -> (Vec<HeaderOp>, Credential) {
     let mut headers = Vec::new();
-    let credential = credential(backend, format, env, &mut headers);
+    let mut credential = credential(backend, format, env, &mut headers);
+    let secret = |name: &&String| CLIENT_CREDENTIALS.contains(&name.to_ascii_lowercase().as_str());
+    if credential == Credential::Callers && backend.extra_headers.keys().any(|name| secret(&name)) {
+        // A credential by another door: the client's must not travel beside it.
+        headers.extend(CLIENT_CREDENTIALS.iter().map(|name| remove(name)));
+        credential = Credential::Ours;
+    }
     for (name, value) in &backend.extra_headers {
         headers.push(set(&name.to_ascii_lowercase(), value));
     }
@@ -161,7 +170,8 @@ fn credential(backend: &BackendRef, format: ApiFormat, env: Env<'_>, headers: &m
         return Credential::Callers;
     }
     let key = if backend.api_key.is_empty() { env(&backend.api_key_env) } else { Some(backend.api_key.clone()) };
-    let Some(key) = key.filter(|key| !key.is_empty()) else {
+    // Mounted secrets tend to end in a line feed.
+    let Some(key) = key.map(|key| key.trim().to_owned()).filter(|key| !key.is_empty()) else {
         return Credential::Missing { variable: backend.api_key_env.clone() };
     };
     let (name, prefix) = auth_header(backend, format);

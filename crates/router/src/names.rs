@@ -3,7 +3,7 @@
 //! Names compare exactly, after trimming. A concrete model name is the user's explicit choice and is left alone.
 
 use crate::config::{DEFAULT_RECIPE, Document};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Owner of names that Merit answers for.
@@ -75,7 +75,8 @@ impl Names {
         }
         names.add_entrypoints(document, recipes, window);
         names.list_models(document);
-        names.listed.dedup_by(|later, earlier| later.id == earlier.id);
+        let mut seen = HashSet::new();
+        names.listed.retain(|listed| seen.insert(listed.id.clone()));
         names
     }
 

@@ -59,7 +59,8 @@ impl Generation {
     }
 
     fn route_by<'g>(&'g self, recipe: &'g Recipe, only: Option<&str>, call: &Call<'_>) -> Routed<'g> {
-        let mut facts = Facts { recipe: Some(recipe.name.clone()), ..Facts::default() };
+        let mut facts =
+            Facts { recipe: Some(recipe.name.clone()), protocol: Some(protocol(call.dialect)), ..Facts::default() };
         if call.prompt.is_silent() {
             let plan = self.to_default(facts, call);
             return Routed { plan, findings: None };
@@ -90,9 +91,17 @@ impl Generation {
         let selection = route.candidates.select();
         facts.algorithm = Some(selection.method);
         facts.fallback = selection.fallback.map(|fallback| fallback.as_str());
+        facts.degraded.extend(facts.fallback.map(|reason| format!("selection={reason}").into()));
         let planned = match selection.candidate {
             Some(index) => self.to_candidate(route, index, &mut facts, call),
-            None => self.to_named_default(&mut facts, call),
+            None => self.to_named_default(&mut facts, call).map(|mut forward| {
+                // A decision matched, so the reasoning step runs: off, as nobody asked for it.
+                let model = facts.model.as_deref().and_then(|name| self.models.get(name));
+                let callers = call.prompt.reasoning_effort.as_deref();
+                forward.body.extend(model.map(|model| BodyEdit::Reasoning(model.reasoning.edit(false, "", callers))));
+                facts.reasoning = Some(false);
+                forward
+            }),
         };
         // A fixed answer needs no model, so one that cannot be reached does not matter.
         let (mut forward, unreachable) = match planned {
@@ -153,7 +162,7 @@ impl Generation {
     /// The user's explicit choice: no signals, no decisions, no plugins.
     fn pass_through(&self, call: &Call<'_>) -> RoutePlan {
         let name = call.prompt.model.trim();
-        let mut facts = Facts::default();
+        let mut facts = Facts { protocol: Some(protocol(call.dialect)), ..Facts::default() };
         let base = self.models.get(name).map(|model| (model, model.upstream_id.clone()));
         let adapter = || {
             let base = self.models.get(&self.document.lora_base(name)?.name)?;
@@ -239,6 +248,11 @@ impl Model {
             _ => Ok(()),
         }
     }
+}
+
+/// The API of a wire, as headers name it.
+fn protocol(dialect: Dialect) -> &'static str {
+    if dialect == Dialect::AnthropicMessages { "anthropic" } else { "openai" }
 }
 
 fn unavailable(model: &str) -> Refusal {

@@ -76,6 +76,8 @@ pub struct Facts {
     pub model: Option<Arc<str>>,
     /// First `domain` rule of the winning tree.
     pub category: Option<Arc<str>>,
+    /// The API of client and upstream, which are the same: `openai` or `anthropic`.
+    pub protocol: Option<&'static str>,
     /// Whether reasoning was switched on.
     pub reasoning: Option<bool>,
     /// A `system_prompt` plugin changed the body.

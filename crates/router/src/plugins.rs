@@ -35,6 +35,8 @@ pub enum Flow {
 pub fn build(configured: &[PluginConfig]) -> Vec<Box<dyn Plugin>> {
     let mut built: Vec<(u8, Box<dyn Plugin>)> = configured.iter().filter_map(build_one).collect();
     built.sort_by_key(|(rank, _)| *rank);
+    // Of several of one type the first acts; the document check has said so.
+    built.dedup_by_key(|(rank, _)| *rank);
     built.into_iter().map(|(_, plugin)| plugin).collect()
 }
 

@@ -1,6 +1,6 @@
 //! The reasoning switch of each model family: what a candidate's `use_reasoning` means in the body that is sent.
 
-use crate::config::providers::{ProviderDefaults, ProviderModel};
+use crate::config::providers::{BackendRef, ProviderDefaults, ProviderModel};
 use crate::plan::ReasoningEdit;
 use serde_json::Value;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ enum Flavour {
 impl Switch {
     /// The switch of `model`.
     #[must_use]
-    pub fn of(model: &ProviderModel, defaults: &ProviderDefaults) -> Self {
+    pub fn of(model: &ProviderModel, backend: Option<&BackendRef>, defaults: &ProviderDefaults) -> Self {
         let family = defaults.reasoning_families.get(&model.reasoning_family).and_then(|family| {
             let kind = match family.kind.as_str() {
                 "chat_template_kwargs" => Family::ChatTemplateKwargs,
@@ -43,7 +43,7 @@ impl Switch {
         });
         let effort = defaults.default_reasoning_effort.as_str();
         let default_effort = if effort.is_empty() { "medium" } else { effort }.into();
-        Self { family, flavour: flavour(model), default_effort }
+        Self { family, flavour: backend.map_or(Flavour::Generic, flavour), default_effort }
     }
 
     /// The edit for a decision's candidate. `effort` is the candidate's own (may be empty), `callers` what the client
@@ -73,10 +73,7 @@ impl Switch {
     }
 }
 
-fn flavour(model: &ProviderModel) -> Flavour {
-    let Some(backend) = model.backend_refs.first() else {
-        return Flavour::Generic;
-    };
+fn flavour(backend: &BackendRef) -> Flavour {
     if !backend.provider.is_empty() && backend.provider != "openai" {
         return Flavour::Generic;
     }
@@ -95,7 +92,7 @@ fn host(base_url: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::providers::{BackendRef, ReasoningFamily};
+    use crate::config::providers::ReasoningFamily;
 
     fn switch(kind: &str, parameter: &str, base_url: &str) -> Switch {
         let mut defaults = ProviderDefaults::default();
@@ -104,7 +101,7 @@ mod tests {
         let backend = BackendRef { base_url: base_url.into(), provider: "openai".into(), ..BackendRef::default() };
         let model =
             ProviderModel { reasoning_family: "f".into(), backend_refs: vec![backend], ..ProviderModel::default() };
-        Switch::of(&model, &defaults)
+        Switch::of(&model, model.backend_refs.first(), &defaults)
     }
 
     fn kwarg(param: &str, value: impl Into<Value>) -> ReasoningEdit {

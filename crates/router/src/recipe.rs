@@ -8,7 +8,7 @@ use crate::declared::Declared;
 use crate::models::{Model, Models};
 use crate::plugins::{self, Plugin};
 use crate::projection::Projections;
-use crate::report::{Keys, Kind, SignalReport};
+use crate::report::{Key, Keys, Kind, SignalReport};
 use crate::selection::r#static::Static;
 use crate::selection::{self, Candidates, Selector};
 use crate::signals::{self, Problem, Signal, SignalError, SignalInput};
@@ -31,6 +31,8 @@ pub struct Recipe {
     projections: Projections,
     signals: Vec<Box<dyn Signal>>,
     used: [bool; Kind::ALL.len()],
+    /// Names of families that run by the name, which no decision reaches.
+    idle: Vec<Key>,
 }
 
 /// What a decision leads to.
@@ -89,12 +91,13 @@ impl Recipe {
         let routes = routing.decisions.iter().map(|decision| Route::build(decision, routing, document, models));
         Ok(Self {
             name: name.into(),
-            keys,
             declared,
             decisions: decisions.unwrap_or_default(),
             routes: routes.collect(),
             projections: projections.unwrap_or_default(),
             signals: signals.unwrap_or_default(),
+            idle: idle(&keys, &used),
+            keys,
             used: families(&used),
         })
     }
@@ -114,6 +117,9 @@ impl Recipe {
                 family.elapsed = started.elapsed();
                 family.ran = true;
             }
+        }
+        if extent == Extent::Used {
+            self.idle.iter().for_each(|&key| report.withdraw(key));
         }
         self.projections.apply(&mut report);
         Ok(report)
@@ -195,6 +201,12 @@ fn learns(decision: &Decision, document: &Document) -> bool {
 fn composer<'a>(routing: &'a Routing, rule: &str) -> Option<&'a crate::config::decisions::RuleNode> {
     let rule = routing.signals.complexity.iter().find(|other| other.name.to_lowercase() == rule)?;
     rule.composer.as_ref()
+}
+
+/// Conversation and metadata rules count only where a decision reaches their name; other families count as a whole.
+fn idle(keys: &Keys, used: &UsedSet) -> Vec<Key> {
+    let by_name = |key: &Key| matches!(keys.kind(*key), Kind::Conversation | Kind::Metadata);
+    keys.iter().filter(by_name).filter(|&key| !used.contains(keys.kind(key), keys.name(key))).collect()
 }
 
 fn families(used: &UsedSet) -> [bool; Kind::ALL.len()] {

@@ -64,9 +64,9 @@ impl Generation {
     pub fn eval(&self, body: &[u8], trace: bool) -> Result<Value, AdminRefusal> {
         let request = EvalRequest::parse(body, trace, &self.router.settings.wrappers)
             .map_err(|error| AdminRefusal::invalid_input(error.to_string()))?;
-        self.router.eval(&request).map_err(|refused| match refused {
+        self.router.eval(&request, None).map_err(|refused| match refused {
             EvalRefused::UnknownModel(name) => AdminRefusal::unknown_model(&name),
-            EvalRefused::Answer(error) => AdminRefusal::internal(error.to_string()),
+            EvalRefused::Signal(_) | EvalRefused::Answer(_) => AdminRefusal::internal(refused.to_string()),
         })
     }
 
@@ -105,10 +105,15 @@ impl Prepare for Preparer {
         if !checked.is_servable() {
             return Err(Refusal::Rejected(diagnostics(&checked)));
         }
-        for diagnostic in diagnostics(&checked) {
-            tracing::debug!(%diagnostic, "in the configuration");
-        }
+        let found = diagnostics(&checked);
         let generation = build(checked, &shared).map_err(Refusal::Rejected)?;
+        report(found.into_iter().chain(warnings(&generation)));
+        if let Some(current) = current {
+            let fixed = settings::restart_only(&current.router.value, &generation.value);
+            if !fixed.is_empty() {
+                return Err(Refusal::NeedsRestart(fixed));
+            }
+        }
         let meters = Meters::new(&generation, &self.metrics);
         let generation = Generation {
             options: Arc::new(settings::options(&generation.document)),
@@ -174,9 +179,30 @@ pub fn check(text: &str) -> Vec<Diagnostic> {
     let mut found = diagnostics(&checked);
     if checked.is_servable() {
         let shared = Shared { language: Arc::new(LanguageDetector::small()), token_ratio: Arc::default() };
-        found.extend(build(checked, &shared).err().unwrap_or_default());
+        match build(checked, &shared) {
+            Ok(generation) => found.extend(warnings(&generation)),
+            Err(errors) => found.extend(errors),
+        }
     }
     found
+}
+
+/// What leaves a part of a generation unusable.
+fn warnings(generation: &router::generation::Generation) -> Vec<Diagnostic> {
+    let warning = |problem: &router::signals::Problem| {
+        Diagnostic::new(crate::problem::Severity::Warning, problem.path.clone(), problem.message.clone())
+    };
+    generation.warnings.iter().map(warning).collect()
+}
+
+/// Says what is odd about a document that serves all the same.
+fn report(found: impl Iterator<Item = Diagnostic>) {
+    for diagnostic in found {
+        match diagnostic.severity {
+            crate::problem::Severity::Note => tracing::debug!(%diagnostic, "in the configuration"),
+            _ => tracing::warn!(%diagnostic, "in the configuration"),
+        }
+    }
 }
 
 /// The JSON Schema of the document.

@@ -22,6 +22,7 @@ use extproc::{
 use response::Responding;
 use std::sync::Arc;
 use std::time::Instant;
+use tokio::sync::Semaphore;
 
 /// Bodies above this are parsed off the async threads, bytes.
 const INLINE_BODY: usize = 128 << 10;
@@ -31,13 +32,15 @@ pub(crate) struct LlmExchanges {
     live: Arc<Live<Generation>>,
     metrics: Arc<Metrics>,
     tracing: Tracing,
+    large: Arc<Semaphore>,
 }
 
 impl LlmExchanges {
     /// Exchanges of `live`, counted in `metrics`.
     #[must_use]
     pub(crate) fn new(live: Arc<Live<Generation>>, metrics: Arc<Metrics>, tracing: Tracing) -> Self {
-        Self { live, metrics, tracing }
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self { live, metrics, tracing, large: Arc::new(Semaphore::new(cores)) }
     }
 }
 
@@ -47,6 +50,7 @@ impl Exchanges for LlmExchanges {
             live: self.live.clone(),
             metrics: self.metrics.clone(),
             tracing: self.tracing,
+            large: self.large.clone(),
             phase: Phase::Opened,
         })
     }
@@ -57,6 +61,8 @@ struct LlmExchange {
     live: Arc<Live<Generation>>,
     metrics: Arc<Metrics>,
     tracing: Tracing,
+    /// Turns at parsing large bodies.
+    large: Arc<Semaphore>,
     phase: Phase,
 }
 
@@ -85,17 +91,18 @@ struct Head {
 impl Exchange for LlmExchange {
     async fn request_headers(&mut self, head: RequestHead) -> HeadStep {
         let serving = self.live.load();
-        let method = head.headers.get(":method").unwrap_or_default();
-        let path = head.headers.get(":path").unwrap_or_default();
+        let (Some(method), Some(path)) = (head.headers.get(":method"), head.headers.get(":path")) else {
+            return HeadStep::Respond(self.turn_down(400, "the request's method or path cannot be read", &head));
+        };
         if forward::skips(&serving, &head) {
             self.phase = Phase::Done(None);
-            return HeadStep::Forward(BodyReply::default());
+            return HeadStep::Forward(forward::untouched(&serving, &head));
         }
         let dialect = match Endpoint::of(method, path) {
             Endpoint::Inference(dialect) => dialect,
             Endpoint::Foreign | Endpoint::Passthrough => {
                 self.phase = Phase::Done(None);
-                return HeadStep::Forward(forward::untouched(&head));
+                return HeadStep::Forward(forward::untouched(&serving, &head));
             }
             Endpoint::Models => return HeadStep::Respond(immediate::models(&serving, &head)),
             Endpoint::Model(id) => return HeadStep::Respond(immediate::model(&serving, &head, &id)),
@@ -124,8 +131,13 @@ impl Exchange for LlmExchange {
         self.phase = Phase::Done(Some(dialect));
         let metrics = self.metrics.clone();
         let planned = if body.len() > INLINE_BODY {
-            // The closure owns all it needs, so a client that goes away costs no more than this one parse.
-            let planned = tokio::task::spawn_blocking(move || route::plan(&head, body, &metrics)).await;
+            // As many at a time as there are cores: a parse cannot be cancelled, a wait for one can.
+            let turn = self.large.clone().acquire_owned().await.ok();
+            let planned = tokio::task::spawn_blocking(move || {
+                let _turn = turn;
+                route::plan(&head, body, &metrics)
+            })
+            .await;
             match planned {
                 Ok(planned) => planned,
                 // Planning does not panic on input that tests know of; should it, the fence of the protocol layer is the place.
@@ -182,7 +194,12 @@ impl Exchange for LlmExchange {
 impl LlmExchange {
     fn turn_down(&mut self, status: u16, message: &str, head: &RequestHead) -> Immediate {
         self.phase = Phase::Done(None);
-        self.metrics.refused("", if status == 404 { "not_found" } else { "method_not_allowed" });
+        let reason = match status {
+            404 => "not_found",
+            405 => "method_not_allowed",
+            _ => "invalid_request",
+        };
+        self.metrics.refused("", reason);
         immediate::refusal(status, message, immediate::wire(head), head.headers.get("x-request-id"))
     }
 }

@@ -121,9 +121,6 @@ impl List {
         if router.learning.as_ref().is_some_and(|learning| learning.enabled) {
             self.add("global.router.learning", "learning from outcomes", live.into());
         }
-        if router.skip_processing.as_ref().is_some_and(|skip| skip.enabled) {
-            self.add("global.router.skip_processing", "skipping by `x-vsr-skip-processing`", live.into());
-        }
         let modules = &document.global.model_catalog.modules;
         if modules.prompt_compression.as_ref().is_some_and(|module| module.enabled) {
             let path = "global.model_catalog.modules.prompt_compression";

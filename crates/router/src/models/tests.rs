@@ -45,7 +45,7 @@ fn openai_with_key_and_path() {
     check(
         backend,
         "openai",
-        "id m-openai\nOurs\n-x-api-key\n-api-key\n-x-goog-api-key\nauthorization: Bearer s3cret\nx-tenant: t\n\
+        "id m-openai\nOurs\n-x-api-key\n-api-key\n-x-goog-api-key\n-proxy-authorization\n-cookie\nauthorization: Bearer s3cret\nx-tenant: t\n\
          :path: /v1/chat/completions",
     );
 }
@@ -53,7 +53,11 @@ fn openai_with_key_and_path() {
 #[test]
 fn anthropic_uses_its_own_header() {
     let backend = BackendRef { api_key: "k".into(), ..BackendRef::default() };
-    check(backend, "anthropic", "id m-upstream\nOurs\n-authorization\n-api-key\n-x-goog-api-key\nx-api-key: k");
+    check(
+        backend,
+        "anthropic",
+        "id m-upstream\nOurs\n-authorization\n-api-key\n-x-goog-api-key\n-proxy-authorization\n-cookie\nx-api-key: k",
+    );
 }
 
 #[test]
@@ -64,11 +68,30 @@ fn a_configured_header_and_prefix_win() {
         auth_prefix: "Token".into(),
         ..BackendRef::default()
     };
-    check(backend, "", "id m-upstream\nOurs\n-authorization\n-x-api-key\n-api-key\n-x-goog-api-key\nx-auth: Token k");
+    check(
+        backend,
+        "",
+        "id m-upstream\nOurs\n-authorization\n-x-api-key\n-api-key\n-x-goog-api-key\n-proxy-authorization\n-cookie\nx-auth: Token k",
+    );
 }
 
 #[test]
 fn a_missing_variable_is_named() {
     let backend = BackendRef { api_key_env: "NOT_SET".into(), ..BackendRef::default() };
     check(backend, "", "id m-upstream\nMissing { variable: \"NOT_SET\" }");
+}
+
+#[test]
+fn a_credential_among_extra_headers_is_one() {
+    let backend =
+        BackendRef { extra_headers: [("X-Api-Key".to_owned(), "k".to_owned())].into(), ..BackendRef::default() };
+    let removed = "-authorization\n-x-api-key\n-api-key\n-x-goog-api-key\n-proxy-authorization\n-cookie";
+    check(backend, "", &format!("id m-upstream\nOurs\n{removed}\nx-api-key: k"));
+}
+
+#[test]
+fn a_mounted_secrets_line_feed_is_not_part_of_it() {
+    let backend = BackendRef { api_key: "k\n".into(), ..BackendRef::default() };
+    let model = build(backend, "");
+    assert!(model.headers.contains(&set("authorization", "Bearer k")), "{:?}", model.headers);
 }

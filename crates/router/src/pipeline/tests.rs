@@ -145,7 +145,7 @@ fn an_empty_conversation_goes_to_the_default_model() {
 
 #[test]
 fn a_decision_without_candidates_takes_the_default_model() {
-    let sent = r#"{"model":"small-4b","messages":[{"role":"user","content":"please"}]}"#;
+    let sent = r#"{"model":"small-4b","messages":[{"role":"user","content":"please"}],"chat_template_kwargs":{"enable_thinking":false}}"#;
     check(&chat("auto", "please"), &format!("default courtesy 1.0000 default small\n{TO_SMALL}\n{sent}"));
 }
 
@@ -155,7 +155,7 @@ fn a_decision_edits_body_and_headers() {
     check(
         request,
         "default hard 1.0000 static large\nx-selected-model: large\nx-gateway-model-name: large\nx-ai-eg-model: large\n\
-         -x-api-key\n-api-key\n-x-goog-api-key\nauthorization: Bearer k\n:path: /v1/chat/completions\nx-tier: gold\n\
+         -x-api-key\n-api-key\n-x-goog-api-key\n-proxy-authorization\n-cookie\nauthorization: Bearer k\n:path: /v1/chat/completions\nx-tier: gold\n\
          -x-debug\n{ \"model\":\"large-400b\", \"reasoning_effort\":\"high\", \"max_tokens\":100, \
          \"messages\":[{\"role\":\"system\",\"content\":\"Think.\"},{\"role\":\"user\",\"content\":\"prove it\"}] }",
     );

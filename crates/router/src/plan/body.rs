@@ -5,6 +5,7 @@
 use bytes::Bytes;
 use dialects::{Dialect, Edits, Request};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 pub use dialects::{PromptMode, RequestParams};
@@ -70,10 +71,21 @@ pub fn apply(request: &Request, edits: &[BodyEdit]) -> Option<Bytes> {
             BodyEdit::StreamUsage => draft.ensure_stream_usage(request),
             BodyEdit::Reasoning(reasoning) => reason(&mut draft, request, reasoning),
             BodyEdit::SystemPrompt { mode, text } => draft.insert_system_prompt(request, *mode, text),
-            BodyEdit::Params(limits) => draft.limit_params(request, limits),
+            BodyEdit::Params(limits) => draft.limit_params(request, &kept(limits, edits)),
         }
     }
     (!draft.is_empty()).then(|| draft.apply(request))
+}
+
+/// DeepSeek's switch was set by us and is no unknown parameter of the caller.
+fn kept<'a>(limits: &'a RequestParams, edits: &[BodyEdit]) -> Cow<'a, RequestParams> {
+    let thinks = |edit: &BodyEdit| matches!(edit, BodyEdit::Reasoning(ReasoningEdit::Thinking { .. }));
+    if !edits.iter().any(thinks) {
+        return Cow::Borrowed(limits);
+    }
+    let mut limits = limits.clone();
+    limits.also_known.push("thinking".to_owned());
+    Cow::Owned(limits)
 }
 
 fn reason(draft: &mut Edits, request: &Request, edit: &ReasoningEdit) {

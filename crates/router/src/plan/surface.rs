@@ -7,28 +7,46 @@ use std::fmt::Write as _;
 /// The version of the header contract.
 pub const SCHEMA_VERSION: &str = "2";
 
-/// Request headers that Merit sets or whose client copies would fool a route: removed when a client sends them.
-pub const OWNED: &[&str] = &[
+/// Header names that Merit speaks in: removed when a client sends them, as they would fool a route or pose as a verdict.
+/// The bootstraps in `envoy/` remove the same ones before the first route is chosen.
+const OWNED: [&str; 19] = [
     "x-selected-model",
     "x-gateway-model-name",
     "x-gateway-base-model-name",
     "x-ai-eg-model",
     "x-vsr-schema-version",
     "x-vsr-response-path",
-    "x-vsr-selected-recipe",
-    "x-vsr-selected-decision",
-    "x-vsr-selected-confidence",
-    "x-vsr-selected-algorithm",
-    "x-vsr-selected-model",
-    "x-vsr-selected-category",
-    "x-vsr-selected-reasoning",
+    "x-vsr-replay-id",
+    "x-vsr-cache-hit",
+    "x-vsr-fast-response",
+    "x-vsr-response-warnings",
+    "x-vsr-client-protocol",
+    "x-vsr-upstream-protocol",
+    "x-vsr-protocol-warnings",
+    "x-vsr-session-phase",
+    "x-vsr-injected-system-prompt",
+    "x-vsr-cache-similarity",
+    "x-vsr-context-token-count",
     "x-vsr-internal-auth",
-    "x-vsr-looper-request",
-    "x-vsr-looper-iteration",
-    "x-vsr-looper-decision",
     "x-vsr-fusion-depth",
-    "x-merit-degraded",
 ];
+
+/// Beginnings of further such names.
+const OWNED_PREFIXES: [&str; 7] = [
+    "x-vsr-selected-",
+    "x-vsr-matched-",
+    "x-vsr-learning-",
+    "x-vsr-retention-",
+    "x-vsr-tools-",
+    "x-vsr-looper-",
+    "x-merit-",
+];
+
+/// The header (lower case) is Merit's to set.
+#[must_use]
+pub fn is_owned(name: &str) -> bool {
+    OWNED.contains(&name) || OWNED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
 
 /// Where a reply came from, as `x-vsr-response-path` says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +103,9 @@ impl Facts {
     /// What `x-vsr-debug: true` adds.
     #[must_use]
     pub fn debug(&self) -> Vec<ReplyHeader> {
-        let mut headers = Vec::with_capacity(8);
+        let mut headers = Vec::with_capacity(10);
+        push(&mut headers, "x-vsr-client-protocol", self.protocol);
+        push(&mut headers, "x-vsr-upstream-protocol", self.protocol);
         push(&mut headers, "x-vsr-selected-category", self.category.as_deref());
         push(&mut headers, "x-vsr-selected-reasoning", self.reasoning.map(|on| if on { "on" } else { "off" }));
         headers.push(("x-vsr-injected-system-prompt", self.injected_system_prompt.to_string()));
@@ -194,6 +214,21 @@ mod tests {
     fn passthrough_shows_the_model_alone() {
         let facts = Facts { model: Some("gpt".into()), confidence: Some(0.0), ..Facts::default() };
         check(&facts.routing(ResponsePath::Upstream), "x-vsr-selected-model: gpt");
+    }
+
+    #[test]
+    fn the_bootstraps_remove_what_is_owned() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../envoy");
+        for file in ["route.yaml", "observe.yaml", "buffered.yaml"] {
+            let text = std::fs::read_to_string(folder.join(file)).unwrap();
+            for name in OWNED {
+                assert!(text.contains(&format!("- remove: {name}\n")), "{file} does not remove {name}");
+            }
+            for prefix in OWNED_PREFIXES {
+                assert!(text.contains(&format!("prefix: {prefix},")), "{file} does not remove {prefix}*");
+            }
+        }
+        assert!(is_owned("x-vsr-matched-pii") && !is_owned("x-vsr-debug") && !is_owned("x-vsr-cache-control"));
     }
 
     #[test]

@@ -5,6 +5,8 @@ use crate::explain::Query;
 use crate::problem::Diagnostic;
 use dialects::EvalRequest;
 use router::config;
+use router::generation::{Generation, Settings};
+use router::signals::Identity;
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -23,8 +25,28 @@ pub fn explain(document: &str, query: &Query, assets: Option<&Path>) -> Result<S
     let body = Value::Object(query.body.clone()).to_string();
     let request = EvalRequest::parse(body.as_bytes(), true, &generation.settings.wrappers)
         .map_err(|error| vec![Diagnostic::error(error.to_string())])?;
-    let answer = generation.eval(&request).map_err(|error| vec![Diagnostic::error(error.to_string())])?;
+    if let Some(model) = concrete(&generation, &request.requested_model) {
+        return Ok(model);
+    }
+    let identity = identity(query, &generation.settings);
+    let answer =
+        generation.eval(&request, identity.as_ref()).map_err(|error| vec![Diagnostic::error(error.to_string())])?;
     Ok(render(&answer))
+}
+
+/// The user's explicit choice: nothing is evaluated for it.
+fn concrete(generation: &Generation, asked: &str) -> Option<String> {
+    let model = generation.models.get(asked)?;
+    Some(format!("model     {asked} (the client names it: no signals, no decisions; sent as {})\n", model.upstream_id))
+}
+
+/// Who asks, if a header says so: whoever explains a policy may claim to be anybody.
+fn identity(query: &Query, settings: &Settings) -> Option<Identity> {
+    let header = |name: &str| query.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str());
+    let user = header(&settings.user_header)?.trim().to_owned();
+    let groups = header(&settings.groups_header).unwrap_or_default().split(',');
+    let groups = groups.map(str::trim).filter(|group| !group.is_empty()).map(str::to_owned).collect();
+    Some(Identity { user, groups })
 }
 
 /// Plain lines: the outcome first, then matches, numbers and the trees.

@@ -6,6 +6,7 @@ use extproc::{BodyMode, Options, Peer};
 use router::config::{self, Document};
 use router::generation::Generation;
 use router::names::Listed;
+use serde_json::Value;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -64,6 +65,16 @@ pub fn trace_settings(file: &Path) -> Option<TraceSettings> {
     })
 }
 
+/// What is read at start only: the exporter is installed once, and the largest gRPC message is fixed with the service.
+const RESTART_ONLY: [&str; 2] = ["global.services.observability.tracing", "global.server.extproc.body_limit_bytes"];
+
+/// The fields that two documents differ in although they cannot change while running.
+pub(super) fn restart_only(current: &Value, next: &Value) -> Vec<String> {
+    let at = |document: &Value, path: &str| document.pointer(&format!("/{}", path.replace('.', "/"))).cloned();
+    let changed = RESTART_ONLY.into_iter().filter(|path| at(current, path) != at(next, path));
+    changed.map(str::to_owned).collect()
+}
+
 /// The lines of `GET /v1/models`. They exist since the generation does.
 pub(super) fn listing(generation: &Generation) -> Vec<ModelEntry> {
     let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -83,5 +94,21 @@ fn entry(listed: &Listed, created: u64) -> ModelEntry {
             default_route: listed.default_route,
             recipe: listed.recipe.as_deref().map(str::to_owned),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn names_what_cannot_change() {
+        let server = |limit: u64| json!({"global": {"server": {"extproc": {"body_limit_bytes": limit}}}});
+        assert_eq!(restart_only(&server(1), &server(2)), ["global.server.extproc.body_limit_bytes"]);
+        assert_eq!(restart_only(&server(1), &server(1)), [""; 0]);
+        let traced = json!({"global": {"services": {"observability": {"tracing": {"enabled": true}}}}});
+        assert_eq!(restart_only(&json!({}), &traced), ["global.services.observability.tracing"]);
+        assert_eq!(restart_only(&json!({"routing": {}}), &json!({"routing": {"strategy": "confidence"}})), [""; 0]);
     }
 }

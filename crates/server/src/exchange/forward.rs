@@ -3,9 +3,11 @@
 use crate::engine::Generation;
 use extproc::BodyReply;
 use extproc::{HeaderEdit, HeaderEdits, Metadata, RequestHead};
-use router::plan::surface::{OWNED, ReplyHeader};
+use http::HeaderValue;
+use router::plan::surface::{ReplyHeader, is_owned};
 use router::plan::{Forward, HeaderOp};
 use serde_json::{Map, Value};
+use std::sync::Arc;
 
 /// The namespace of our dynamic metadata.
 pub(super) const NAMESPACE: &str = "merit";
@@ -16,20 +18,35 @@ pub(super) fn skips(serving: &Generation, head: &RequestHead) -> bool {
 }
 
 /// A request that is not ours to route: only headers that would fool a route are taken off.
-pub(super) fn untouched(head: &RequestHead) -> BodyReply {
-    BodyReply { headers: strip(head), ..BodyReply::default() }
+/// Envoy has chosen a route by them already, so it must choose again.
+pub(super) fn untouched(serving: &Generation, head: &RequestHead) -> BodyReply {
+    let headers = strip(serving, head);
+    BodyReply { clear_route_cache: !headers.is_empty(), headers, ..BodyReply::default() }
 }
 
 /// Removes what a client sent of the headers that Merit owns, and of per-user provider keys.
-fn strip(head: &RequestHead) -> HeaderEdits {
-    let ours = |name: &str| OWNED.contains(&name) || (name.starts_with("x-user-") && name.ends_with("-key"));
+fn strip(serving: &Generation, head: &RequestHead) -> HeaderEdits {
+    strip_names(&serving.router.settings.routing_headers, head)
+}
+
+fn strip_names(routing_headers: &[Arc<str>], head: &RequestHead) -> HeaderEdits {
+    let ours = |name: &str| {
+        is_owned(name)
+            || routing_headers.iter().any(|own| **own == *name)
+            || name == "x-vsr-skip-processing"
+            || (name.starts_with("x-user-") && name.ends_with("-key"))
+    };
     head.headers.iter().filter(|(name, _)| ours(name)).map(|(name, _)| HeaderEdit::Remove(name.to_owned())).collect()
 }
 
 /// All header edits of a forwarded request, in the order in which they must be made.
-pub(super) fn headers(head: &RequestHead, forward: &Forward, trace: HeaderEdits) -> HeaderEdits {
-    let mut edits = strip(head);
+pub(super) fn headers(serving: &Generation, head: &RequestHead, forward: &Forward, trace: HeaderEdits) -> HeaderEdits {
+    let mut edits = strip(serving, head);
     edits.extend(trace);
+    merged(edits, forward)
+}
+
+fn merged(mut edits: HeaderEdits, forward: &Forward) -> HeaderEdits {
     // Envoy applies removals after sets: what a later edit sets must not also be removed.
     let mut planned: Vec<HeaderEdit> = Vec::with_capacity(forward.headers.len());
     for op in &forward.headers {
@@ -53,7 +70,8 @@ fn name_of(edit: &HeaderEdit) -> &str {
 
 /// Reply headers as dynamic metadata, for gateways that write them onto the response themselves.
 pub(super) fn metadata(headers: &[ReplyHeader]) -> Metadata {
-    let entries = headers.iter().map(|(name, value)| ((*name).to_owned(), Value::from(value.as_str())));
+    let fit = headers.iter().filter(|(_, value)| HeaderValue::from_str(value).is_ok());
+    let entries = fit.map(|(name, value)| ((*name).to_owned(), Value::from(value.as_str())));
     Metadata::from([(NAMESPACE.to_owned(), Value::Object(entries.collect::<Map<_, _>>()))])
 }
 
@@ -66,7 +84,9 @@ mod tests {
         let sent = sent.iter().map(|(name, value)| ((*name).to_owned(), value.to_string().into())).collect();
         let head = RequestHead { headers: Headers::new(sent), ..RequestHead::default() };
         let forward = Forward { headers: planned.to_vec(), ..Forward::default() };
-        let edits = headers(&head, &forward, vec![HeaderEdit::Set("traceparent".into(), "t".into())]);
+        let mut stripped = strip_names(&["x-model-choice".into()], &head);
+        stripped.push(HeaderEdit::Set("traceparent".into(), "t".into()));
+        let edits = merged(stripped, &forward);
         let lines: Vec<String> = edits
             .iter()
             .map(|edit| match edit {
@@ -84,9 +104,15 @@ mod tests {
     #[test]
     fn spoofed_headers_go_and_ours_stay() {
         check(
-            &[("x-selected-model", "spoof"), ("x-ai-eg-model", "spoof"), ("x-user-openai-key", "k"), ("accept", "*/*")],
+            &[
+                ("x-selected-model", "spoof"),
+                ("x-ai-eg-model", "spoof"),
+                ("x-user-openai-key", "k"),
+                ("x-model-choice", "s"),
+                ("accept", "*/*"),
+            ],
             &[set("x-selected-model", "small")],
-            "-x-ai-eg-model -x-user-openai-key traceparent=t x-selected-model=small",
+            "-x-ai-eg-model -x-user-openai-key -x-model-choice traceparent=t x-selected-model=small",
         );
     }
 

@@ -22,11 +22,20 @@ pub(super) fn of(head: &RequestHead, settings: &Settings) -> Identity {
     }
     let trusted = |name: &str| {
         let listed = settings.trusted_headers.iter().any(|header| header == name);
-        if listed { head.headers.get(name) } else { None }
+        if listed { only(head, name) } else { None }
     };
     Identity {
         user: trusted(&settings.user_header).unwrap_or_default().trim().to_owned(),
         groups: split(trusted(&settings.groups_header).unwrap_or_default()),
+    }
+}
+
+/// A header that stands there twice has two authors, and one of them may be the client.
+fn only<'a>(head: &'a RequestHead, name: &str) -> Option<&'a str> {
+    let mut values = head.headers.iter().filter(|(other, _)| *other == name);
+    match (values.next(), values.next()) {
+        (Some((_, value)), None) => std::str::from_utf8(value).ok(),
+        _ => None,
     }
 }
 

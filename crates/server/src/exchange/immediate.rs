@@ -28,6 +28,11 @@ pub(super) fn refusal(status: u16, message: &str, dialect: Option<Dialect>, requ
     if wire::is_final(status) {
         answer.headers.push((HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false")));
     }
+    // SDKs take an exception's request id from one header or the other.
+    if let Some(id) = request_id.and_then(|id| HeaderValue::from_str(id).ok()) {
+        let name = if dialect == Some(Dialect::AnthropicMessages) { "request-id" } else { "x-request-id" };
+        answer.headers.push((HeaderName::from_static(name), id));
+    }
     if status == 503 {
         answer.headers.push((RETRY_AFTER, HeaderValue::from_static("1")));
     }

@@ -4,6 +4,7 @@ use crate::metrics::Metrics;
 use bytes::Bytes;
 use dialects::{BodyKind, Dialect, UsageReader};
 use extproc::{HeaderEdit, HeaderEdits, ResponseHead};
+use http::HeaderValue;
 use router::plan::surface::ReplyHeader;
 use router::signals::TokenRatio;
 use std::sync::Arc;
@@ -54,7 +55,7 @@ impl Responding {
             self.metrics.refused(&self.plan.model, "upstream_status");
         }
         let facts = if success { self.plan.on_success.as_slice() } else { &[] };
-        let all = self.plan.always.iter().chain(facts);
+        let all = self.plan.always.iter().chain(facts).filter(|(_, value)| HeaderValue::from_str(value).is_ok());
         all.map(|(name, value)| HeaderEdit::Set((*name).to_owned(), value.clone().into())).collect()
     }
 

@@ -72,7 +72,7 @@ fn go_on(head: &Head, request: &Request, plan: &Forward, facts: &Facts, debug: b
     let on_success = surface(facts, ResponsePath::Upstream, debug);
     let shown: Vec<ReplyHeader> = always.iter().chain(&on_success).cloned().collect();
     let reply = BodyReply {
-        headers: forward::headers(&head.request, plan, head.span.edits()),
+        headers: forward::headers(&head.serving, &head.request, plan, head.span.edits()),
         body: body::apply(request, &plan.body),
         clear_route_cache: settings.clear_route_cache,
         metadata: forward::metadata(&shown),

@@ -53,6 +53,7 @@ impl Metrics {
         self.selection.selections.get_or_create(&label).inc();
         if let Some(reason) = facts.fallback {
             self.selection.fallbacks.get_or_create(&Fallback { method, reason }).inc();
+            self.signals.degrade("selection", reason);
         }
     }
 
