@@ -18,7 +18,7 @@ fn route(criterion: &mut Criterion) {
         let Ok(request) = Request::parse(Dialect::OpenAiChat, mix::body(size), wrappers) else {
             continue;
         };
-        let call = Call { prompt: request.prompt(), dialect: Dialect::OpenAiChat, identity: &identity };
+        let call = Call { prompt: request.prompt(), dialect: Dialect::OpenAiChat, identity: &identity, observed: false };
         group.bench_function(BenchmarkId::new("route", size), |bencher| {
             bencher.iter(|| generation.route(&call));
         });
@@ -39,9 +39,9 @@ fn route(criterion: &mut Criterion) {
 fn whole(generation: &Generation, request: &Request, identity: &Identity) -> Option<bytes::Bytes> {
     let body = request.body().clone();
     let request = Request::parse(request.dialect(), body, &generation.settings.wrappers).ok()?;
-    let call = Call { prompt: request.prompt(), dialect: request.dialect(), identity };
+    let call = Call { prompt: request.prompt(), dialect: request.dialect(), identity, observed: false };
     match generation.route(&call).plan.outcome {
-        Outcome::Forward(forward) => router::plan::apply(&request, &forward.body),
+        Outcome::Forward(forward) => router::plan::body::apply(&request, &forward.body),
         _ => None,
     }
 }

@@ -7,12 +7,18 @@ use anyhow::Result;
 use benches::mix;
 use std::time::Duration;
 
-const CONNECTIONS: [usize; 3] = [1, 8, 32];
 /// Body sizes, and how much more processor time than nothing a request may take, microseconds.
 const SIZES: [(usize, f64); 2] = [(1 << 10, 60.0), (16 << 10, 250.0)];
 /// How much longer than with a server that does nothing the median request of 1 KB may take. One of 16 KB may take more:
 /// its budget of processor time alone is more than the rest of its way.
 const WAIT_BUDGET: f64 = 1.5;
+
+/// How many rounds of each case, and how long each.
+#[derive(Clone, Copy)]
+pub(crate) struct Plan {
+    pub(crate) rounds: usize,
+    pub(crate) time: Duration,
+}
 
 /// One round on one way.
 struct Round {
@@ -41,14 +47,14 @@ impl Rounds {
     }
 }
 
-pub(crate) async fn run(rounds: usize, time: Duration) -> Result<()> {
+pub(crate) async fn run(plan: Plan, connections: &[usize]) -> Result<()> {
     let stage = Stage::start().await?;
-    table::waits_head(rounds, time)?;
+    table::waits_head(plan.rounds, plan.time)?;
     for (mode, (_, name)) in MODES.iter().enumerate() {
         let lanes = stage.lanes(mode)?;
         for (size, budget) in SIZES {
-            for connections in CONNECTIONS {
-                let both = measure(&lanes, connections, size, (rounds, time)).await?;
+            for &connections in connections {
+                let both = measure(&lanes, connections, size, plan).await?;
                 report(name, size, connections, &both, budget)?;
             }
         }
@@ -57,23 +63,18 @@ pub(crate) async fn run(rounds: usize, time: Duration) -> Result<()> {
 }
 
 /// Rounds that take turns; who begins changes too, and each way is warmed up first.
-async fn measure(
-    lanes: &[Lane<'_>; 2],
-    connections: usize,
-    size: usize,
-    (rounds, time): (usize, Duration),
-) -> Result<[Rounds; 2]> {
+async fn measure(lanes: &[Lane<'_>; 2], connections: usize, size: usize, plan: Plan) -> Result<[Rounds; 2]> {
     let body = mix::body(size);
     let mut both = [Rounds::default(), Rounds::default()];
     for lane in lanes {
-        ask(lane.clients, connections, &body, time / 4).await?;
+        ask(lane.clients, connections, &body, plan.time / 4).await?;
     }
-    for round in 0..rounds {
+    for round in 0..plan.rounds {
         let order = if round % 2 == 0 { [0, 1] } else { [1, 0] };
         for at in order {
             let lane = &lanes[at];
             let before = (lane.server.cpu_time()?, lane.envoy.cpu_time()?);
-            let waits = ask(lane.clients, connections, &body, time).await?;
+            let waits = ask(lane.clients, connections, &body, plan.time).await?;
             both[at].0.push(Round {
                 waits,
                 server: lane.server.cpu_time()?.saturating_sub(before.0),

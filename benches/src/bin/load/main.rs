@@ -30,9 +30,15 @@ struct Arguments {
     /// Length of a round in milliseconds
     #[arg(long, default_value_t = 700)]
     millis: u64,
-    /// Leave the cases through Envoy out
+    /// Connections at once
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 8, 32])]
+    connections: Vec<usize>,
+    /// Only the cases through Envoy
     #[arg(long)]
-    process_only: bool,
+    only_waits: bool,
+    /// All but the cases through Envoy
+    #[arg(long, conflicts_with = "only_waits")]
+    no_waits: bool,
     /// Be the server that does nothing; write its address to FILE
     #[arg(long, value_name = "FILE", hide = true)]
     noop: Option<PathBuf>,
@@ -49,8 +55,12 @@ fn main() -> Result<()> {
 
 async fn measure(arguments: &Arguments) -> Result<()> {
     table::title()?;
-    if !arguments.process_only {
-        contest::run(arguments.rounds, Duration::from_millis(arguments.millis)).await?;
+    if !arguments.no_waits {
+        let rounds = contest::Plan { rounds: arguments.rounds, time: Duration::from_millis(arguments.millis) };
+        contest::run(rounds, &arguments.connections).await?;
+    }
+    if arguments.only_waits {
+        return Ok(());
     }
     process::run().await?;
     reload::run().await?;
