@@ -87,10 +87,10 @@ fn usage(criterion: &mut Criterion) {
     let whole = events.concat().into_bytes();
     let mut group = criterion.benchmark_group("usage");
     group.throughput(Throughput::Elements(events.len() as u64));
-    group.bench_function("one event per chunk, per event", |bencher| {
+    group.bench_function("202 events, one a chunk", |bencher| {
         bencher.iter(|| read(events.iter().map(String::as_bytes)));
     });
-    group.bench_function("chunks of 61 bytes, per event", |bencher| {
+    group.bench_function("202 events, chunks of 61 bytes", |bencher| {
         bencher.iter(|| read(whole.chunks(61)));
     });
     group.finish();
