@@ -18,7 +18,8 @@ fn route(criterion: &mut Criterion) {
         let Ok(request) = Request::parse(Dialect::OpenAiChat, mix::body(size), wrappers) else {
             continue;
         };
-        let call = Call { prompt: request.prompt(), dialect: Dialect::OpenAiChat, identity: &identity, observed: false };
+        let call =
+            Call { prompt: request.prompt(), dialect: Dialect::OpenAiChat, identity: &identity, observed: false };
         group.bench_function(BenchmarkId::new("route", size), |bencher| {
             bencher.iter(|| generation.route(&call));
         });
