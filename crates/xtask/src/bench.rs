@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: the load driver through a real Envoy, then the Criterion benches; both as they are shipped.
 
+use std::process::Command;
+
 use anyhow::{Result, bail};
 
 use crate::setup;
@@ -19,14 +21,16 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
 
 fn load(workspace: &Workspace, args: &[String]) -> Result<()> {
     let tools = setup::run(workspace)?;
-    execute(&mut workspace.cargo(["build", "--release", "--package", "server", "--bin", "merit"]))?;
-    let mut driver = workspace.cargo(["run", "--release", "--package", "benches", "--bin", "load", "--"]);
+    // Chosen over the whole workspace, so that features are those of every other release build.
+    let build = ["build", "--release", "--workspace", "--bin", "merit", "--bin", "load"];
+    execute(&mut workspace.cargo(build))?;
+    let mut driver = Command::new(workspace.built("release", "load")?);
     driver.args(args).envs(tools.variables());
     execute(driver.env("MERIT_BIN", workspace.built("release", "merit")?))
 }
 
 fn micro(workspace: &Workspace, args: &[String]) -> Result<()> {
     let tools = setup::run(workspace)?;
-    let mut criterion = workspace.cargo(["bench", "--package", "benches", "--benches", "--"]);
+    let mut criterion = workspace.cargo(["bench", "--workspace", "--bench", "*", "--"]);
     execute(criterion.args(args).envs(tools.variables()))
 }

@@ -60,9 +60,11 @@ impl Triggers {
     pub async fn next(&mut self) -> Cause {
         tokio::select! {
             () = self.events.notified() => {
-                // The timeout is the normal end: a quarter of a second of rest.
-                drop(timeout(DEBOUNCE_MAX, rest(&self.events)).await);
-                Cause::Event
+                // The timeout is the normal end: a quarter of a second of rest. Who asks says that the file is complete.
+                tokio::select! {
+                    _ = timeout(DEBOUNCE_MAX, rest(&self.events)) => Cause::Event,
+                    () = self.requests.notified() => Cause::Request,
+                }
             }
             () = self.requests.notified() => Cause::Request,
             _ = self.poll.tick() => Cause::Poll,
