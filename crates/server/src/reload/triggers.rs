@@ -127,3 +127,24 @@ fn is_read(kind: EventKind) -> bool {
     use notify::event::{AccessKind, AccessMode};
     matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever asks need not wait for the directory to come to rest.
+    #[tokio::test(start_paused = true)]
+    async fn a_request_ends_the_wait_for_rest() {
+        let folder = tempfile::tempdir().unwrap();
+        let requests = Arc::new(Notify::new());
+        let mut triggers = Triggers::new(&folder.path().join("a.yaml"), Arc::clone(&requests));
+        triggers.events.notify_one();
+        let ask = async {
+            tokio::time::sleep(DEBOUNCE / 5).await;
+            requests.notify_one();
+        };
+        let start = Instant::now();
+        let (cause, ()) = tokio::join!(triggers.next(), ask);
+        assert_eq!((cause, start.elapsed() < DEBOUNCE), (Cause::Request, true));
+    }
+}
