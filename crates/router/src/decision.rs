@@ -1,7 +1,7 @@
 //! Decisions: which of the recipe's rule trees hold, and which of those wins.
 //!
-//! Trees are compiled once to flat arrays ([`rule`]); [`Decisions::decide`] walks them without allocating, orders the
-//! matches ([`engine`]) and returns an index and a confidence. What matched and why ([`trace`]) is computed again, only
+//! Trees are compiled once to flat arrays (`rule`); [`Decisions::decide`] walks them without allocating, orders the
+//! matches (`engine`) and returns an index and a confidence. What matched and why (`trace`) is computed again, only
 //! when somebody asks.
 
 mod engine;

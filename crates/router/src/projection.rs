@@ -1,7 +1,7 @@
 //! Projections: signals derived from signals.
 //!
-//! In this order, once per request, after every other signal but authz: [`partition`]s leave one winner among domain or
-//! embedding rules; [`keep_top`] cuts embeddings; [`score`]s sum facts; [`mapping`]s turn a score into `projection`
+//! In this order, once per request, after every other signal but authz: `partition`s leave one winner among domain or
+//! embedding rules; [`keep_top`] cuts embeddings; `score`s sum facts; `mapping`s turn a score into `projection`
 //! signals.
 
 mod mapping;
