@@ -66,7 +66,7 @@ async fn hung() -> Result<()> {
     let stage = Stage::new(&listeners()).await?;
     let warm = stage.call("buffered", Call::post(CHAT, chat("hello"))).await?;
     ensure!(warm.status == 200, "answered {} before the test", warm.status);
-    stage.merit.process().signal(Signal::Stop)?;
+    stage.merit.process().suspend().await?;
     let answer = stage.call("buffered", Call::post(CHAT, chat("hello")).header("x-case", "buffered")).await?;
     ensure!(answer.status == 504, "buffered: answered {}", answer.status);
     let open = Call::post(CHAT, chat("hello")).header("x-case", "open");

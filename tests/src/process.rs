@@ -101,6 +101,26 @@ impl Process {
         Ok(())
     }
 
+    /// Stops it and waits until none of its threads runs: the signal is delivered some time after it is sent.
+    ///
+    /// # Errors
+    /// The process is gone, or goes on.
+    pub async fn suspend(&self) -> Result<()> {
+        self.signal(Signal::Stop)?;
+        let tasks = format!("/proc/{}/task", self.id());
+        until("the process to stop", Duration::from_secs(5), async || {
+            for task in fs::read_dir(&tasks)? {
+                let stat = fs::read_to_string(task?.path().join("stat"))?;
+                // The state follows the name, which is in parentheses and may hold anything.
+                if !stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T')) {
+                    return Ok(None);
+                }
+            }
+            Ok(Some(()))
+        })
+        .await
+    }
+
     /// Waits until it has ended by itself.
     ///
     /// # Errors
