@@ -12,6 +12,7 @@ const RELOADS: usize = 15;
 
 pub(crate) async fn run() -> Result<()> {
     let merit = Merit::start(&mix::long_document(LINES, "word")).await?;
+    let before = merit.process().resident_bytes()?;
     let mut times = Vec::new();
     for number in 0..RELOADS {
         let document = mix::long_document(LINES, &format!("word{number}"));
@@ -21,5 +22,5 @@ pub(crate) async fn run() -> Result<()> {
     }
     let time = Duration::from_secs_f64(median(times));
     table::time("reload of 2,000 lines, median of 15", time, Duration::from_millis(100))?;
-    table::resident("resident memory after these reloads", merit.process().resident_bytes()?)
+    table::growth(before, merit.process().resident_bytes()?)
 }

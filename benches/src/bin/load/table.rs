@@ -72,6 +72,12 @@ pub(crate) fn resident(what: &str, bytes: u64) -> Result<()> {
     line(&format!("{what}: {megabytes:.1} MB (≤ 40 MB {})", kept(megabytes <= 40.0)))
 }
 
+/// Memory before and after reloads of a long document, whose budget is that of the suite.
+pub(crate) fn growth(before: u64, after: u64) -> Result<()> {
+    let [before, after] = [before, after].map(|bytes| bytes as f64 / 1e6);
+    line(&format!("resident memory with that document: {before:.1} MB at first, {after:.1} MB after these reloads"))
+}
+
 /// Memory of open streams, for which there is no budget.
 pub(crate) fn streams(bytes: u64, idle: u64, streams: usize) -> Result<()> {
     let each = bytes.saturating_sub(idle) / streams as u64 / 1000;
