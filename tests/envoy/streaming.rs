@@ -72,9 +72,9 @@ async fn check_event_by_event(stage: &Stage, listener: &str, version: Version) -
     let mut events = Events::new(client.open(call).await?);
     let mut count = 0;
     loop {
-        gate.open(1);
         let event = events.next().await.with_context(|| format!("event {count}"))?.context("no end marker")?;
         count += 1;
+        gate.open(1);
         if event == "data: [DONE]\n\n" {
             break;
         }
@@ -96,10 +96,9 @@ async fn a_backend_that_breaks_off_is_seen_to_break_off() -> Result<()> {
         let mut client = stage.connect(listener, Version::Http1).await?;
         let mut events = Events::new(client.open(call).await?);
         for index in 0..3 {
-            gate.open(1);
             ensure!(events.next().await?.is_some(), "{listener}: no event {index}");
+            gate.open(1);
         }
-        gate.open(1);
         ensure!(events.next().await.is_err(), "{listener}: the cut answer looks whole");
     }
     Ok(())

@@ -239,7 +239,8 @@ impl State {
         let paced = stream::iter(events.into_iter().enumerate()).then(move |(index, event)| {
             let gate = gate.clone();
             async move {
-                if let Some(Gate(gate)) = gate {
+                // Some Envoys (1.39.3) keep a response's headers until its body begins, so the first event always comes.
+                if let (Some(Gate(gate)), 1..) = (gate, index) {
                     gate.acquire().await.map_err(io::Error::other)?.forget();
                 }
                 if let Some(delay) = delay {
