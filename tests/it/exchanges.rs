@@ -40,6 +40,11 @@ async fn routes_in_every_mode_and_cut() -> Result<()> {
             }
         }
     }
+    let counted =
+        ["llm_signal_extraction_total", "llm_signal_match_total", "llm_decision_evaluation_latency_seconds_count"];
+    for name in counted {
+        ensure!(merit.metric(name).await? > 0.0, "{name} counted nothing");
+    }
     Ok(())
 }
 

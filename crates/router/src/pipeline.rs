@@ -17,6 +17,7 @@ use crate::report::{Key, SignalReport};
 use crate::signals::{Identity, SignalInput, estimate};
 use dialects::{Dialect, Prompt};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// A request to be routed.
 pub struct Call<'a> {
@@ -46,6 +47,8 @@ pub struct Findings<'g> {
     pub report: SignalReport,
     /// The winning decision.
     pub decided: Option<Decided>,
+    /// Time that deciding took.
+    pub decision_time: Duration,
 }
 
 impl Generation {
@@ -74,7 +77,9 @@ impl Generation {
                 return Routed { plan, findings: None };
             }
         };
+        let started = Instant::now();
         let decided = recipe.decide(&report, only);
+        let decision_time = started.elapsed();
         facts.context_tokens = estimate(call.prompt, &self.token_ratio);
         let plan = match decided {
             Some(decided) => {
@@ -83,7 +88,7 @@ impl Generation {
             }
             None => self.to_default(facts, call),
         };
-        Routed { plan, findings: Some(Findings { recipe, report, decided }) }
+        Routed { plan, findings: Some(Findings { recipe, report, decided, decision_time }) }
     }
 
     /// What a winning decision leads to: selection, then plugins.

@@ -40,11 +40,16 @@ impl Meters {
         }
         // Keys and handles are in the same order, that of interning.
         for (key, signal) in findings.recipe.keys.iter().zip(&handles.signals) {
+            let kind = findings.recipe.keys.kind(key);
+            if findings.report.families[kind as usize].ran {
+                signal.extractions.inc();
+            }
             if findings.report.is_matched(key) {
                 signal.matches.inc();
             }
         }
         metrics.decisions.evaluations.inc();
+        metrics.decisions.latency.observe(findings.decision_time.as_secs_f64());
         let won = findings.decided.and_then(|decided| Some((decided, handles.decisions.get(decided.index)?)));
         if let Some((decided, decision)) = won {
             decision.matches.inc();

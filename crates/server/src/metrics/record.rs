@@ -1,7 +1,7 @@
 //! What happened to a request, counted under the right names.
 
 use super::Metrics;
-use super::families::{Fallback, Fault, Model, ModelError, Plugin, Selected, Stage};
+use super::families::{Fallback, Model, ModelError, Plugin, Selected, Stage};
 use router::plan::Facts;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ impl Metrics {
 
     /// The protocol layer found a fault, and the client was told.
     pub fn fault(&self, fault: extproc::Fault) {
-        self.process.faults.get_or_create(&Fault { fault: fault.name() }).inc();
+        self.process.faulted(fault.name());
         self.refused("", fault.name());
     }
 
