@@ -1,0 +1,147 @@
+//! Finding models for a document.
+
+use crate::handle::{Classifier, CosineMap, Cost, Embedder, Tagger};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Finds models. Loading is slow and happens while a generation is built, off the request's way; equal files load once.
+pub trait Catalog: Send + Sync {
+    /// The encoder that a document asks for.
+    ///
+    /// # Errors
+    /// It is not there, is damaged, or does not run.
+    fn embedder(&self, wanted: &Wanted) -> Result<Embedder, LoadError>;
+
+    /// A classifier of sequences: the folder that is asked for if it is installed, else the head for the task.
+    ///
+    /// # Errors
+    /// As [`embedder`](Self::embedder); also labels that do not fit the model.
+    fn classifier(&self, task: Task, wanted: &Wanted) -> Result<Classifier, LoadError>;
+
+    /// A classifier of tokens, with rules for what can be verified.
+    ///
+    /// # Errors
+    /// As [`classifier`](Self::classifier).
+    fn tagger(&self, wanted: &Wanted) -> Result<Tagger, LoadError>;
+
+    /// Vectors of example texts, in order, from the store of earlier runs where they are there.
+    ///
+    /// # Errors
+    /// The model fails.
+    fn vectors(&self, by: &Embedder, texts: &[String]) -> Result<Vec<Arc<[f32]>>, LoadError>;
+}
+
+/// What a sequence classifier decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Task {
+    /// One of the 14 categories of MMLU-Pro.
+    Domain,
+    /// Attack or not.
+    Jailbreak,
+    /// The answer rests on facts that can be checked.
+    FactCheck,
+    /// What the user thinks of the last answer.
+    UserFeedback,
+    /// Text, image or both.
+    Modality,
+    /// A classifier of the operator's own: only a folder will do.
+    Own,
+}
+
+impl Task {
+    /// Name of the shipped head.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Domain => "domain",
+            Self::Jailbreak => "jailbreak",
+            Self::FactCheck => "fact_check",
+            Self::UserFeedback => "user_feedback",
+            Self::Modality => "modality",
+            Self::Own => "own",
+        }
+    }
+}
+
+/// What a document says about a model.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Folder as written, below the models' folder or absolute; empty asks for what is built in.
+    pub folder: String,
+    /// File of labels, for models whose folder has none.
+    pub mapping: Option<PathBuf>,
+}
+
+/// A model that cannot be had.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum LoadError {
+    /// Nothing is there.
+    #[error("model `{name}` is not installed; looked in {}", looked_in.display())]
+    Missing {
+        /// What was asked for.
+        name: String,
+        /// Where it would be.
+        looked_in: PathBuf,
+    },
+    /// What is there cannot be used.
+    #[error("model `{name}`: {problem}")]
+    Unusable {
+        /// What was asked for.
+        name: String,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+}
+
+/// Handles without models: names and labels are right, questions fail as unready. For `check` and `explain` on a machine
+/// without models.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Bare;
+
+impl Catalog for Bare {
+    fn embedder(&self, _wanted: &Wanted) -> Result<Embedder, LoadError> {
+        let scale = CosineMap::default();
+        Ok(Embedder { name: "none".into(), dimension: 0, cost: Cost::Encoder, scale, digest: "".into(), backing: None })
+    }
+
+    fn classifier(&self, task: Task, _wanted: &Wanted) -> Result<Classifier, LoadError> {
+        let labels = labels(task).iter().map(|label| Arc::from(*label)).collect();
+        Ok(Classifier { name: task.as_str().into(), labels, threshold: None, cost: Cost::Encoder, backing: None })
+    }
+
+    fn tagger(&self, _wanted: &Wanted) -> Result<Tagger, LoadError> {
+        Ok(Tagger { name: "pii".into(), kinds: Arc::default(), cost: Cost::Encoder, backing: None })
+    }
+
+    fn vectors(&self, _by: &Embedder, texts: &[String]) -> Result<Vec<Arc<[f32]>>, LoadError> {
+        Ok(texts.iter().map(|_| Arc::default()).collect())
+    }
+}
+
+/// The labels of the shipped heads, in class order.
+#[must_use]
+pub fn labels(task: Task) -> &'static [&'static str] {
+    match task {
+        Task::Domain => &[
+            "biology",
+            "business",
+            "chemistry",
+            "computer science",
+            "economics",
+            "engineering",
+            "health",
+            "history",
+            "law",
+            "math",
+            "other",
+            "philosophy",
+            "physics",
+            "psychology",
+        ],
+        Task::Jailbreak => &["benign", "jailbreak"],
+        Task::FactCheck => &["no_fact_check_needed", "needs_fact_check"],
+        Task::UserFeedback => &["satisfied", "need_clarification", "wrong_answer", "want_different"],
+        Task::Modality => &["AR", "DIFFUSION", "BOTH"],
+        Task::Own => &[],
+    }
+}

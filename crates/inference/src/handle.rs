@@ -1,0 +1,150 @@
+//! Handles of loaded models: what the router holds and puts into questions.
+//!
+//! A handle is cheap to clone and says what its model can answer. What stands behind it is the engine's business.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+/// What an answer costs: the cheapest are asked first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cost {
+    /// Rules over the text, no model.
+    Rules,
+    /// A pass of the shared encoder over the sampled windows.
+    Encoder,
+    /// A pass of a model of its own.
+    Model,
+    /// A call over the network.
+    Remote,
+}
+
+/// What stands behind a handle; only the engine looks inside.
+pub type Backing = Arc<dyn Any + Send + Sync>;
+
+/// Turns texts into vectors.
+#[derive(Clone)]
+pub struct Embedder {
+    /// Name on its card.
+    pub name: Arc<str>,
+    /// Length of its vectors.
+    pub dimension: usize,
+    /// What a vector costs.
+    pub cost: Cost,
+    /// From its cosine to the scale that documents' thresholds are written for.
+    pub scale: CosineMap,
+    /// Identity of weights and tokenizer.
+    pub digest: Arc<str>,
+    /// The model; `None` where none is installed.
+    pub backing: Option<Backing>,
+}
+
+/// Gives probabilities of labels.
+#[derive(Clone)]
+pub struct Classifier {
+    /// Name on its card, or of its folder.
+    pub name: Arc<str>,
+    /// Labels in class order.
+    pub labels: Arc<[Arc<str>]>,
+    /// The threshold its card recommends.
+    pub threshold: Option<f32>,
+    /// What an answer costs.
+    pub cost: Cost,
+    /// The model; `None` where none is installed.
+    pub backing: Option<Backing>,
+}
+
+/// Finds entities.
+#[derive(Clone)]
+pub struct Tagger {
+    /// Name on its card, or of its folder.
+    pub name: Arc<str>,
+    /// Entity types it can find.
+    pub kinds: Arc<[Arc<str>]>,
+    /// What an answer costs.
+    pub cost: Cost,
+    /// The model; `None` where none is installed.
+    pub backing: Option<Backing>,
+}
+
+impl fmt::Debug for Embedder {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Embedder({})", self.name)
+    }
+}
+
+impl fmt::Debug for Classifier {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Classifier({})", self.name)
+    }
+}
+
+impl fmt::Debug for Tagger {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Tagger({})", self.name)
+    }
+}
+
+/// A monotone map of cosines, linear between its points. Encoders spread their similarities differently, and a threshold was
+/// written for one of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CosineMap {
+    points: Arc<[(f32, f32)]>,
+}
+
+impl CosineMap {
+    /// A map through `points`, which must rise in both members.
+    #[must_use]
+    pub fn new(points: &[(f32, f32)]) -> Option<Self> {
+        let rises = points.windows(2).all(|pair| pair[0].0 < pair[1].0 && pair[0].1 <= pair[1].1);
+        (points.len() >= 2 && rises).then(|| Self { points: points.into() })
+    }
+
+    /// The scaled cosine; beyond the outer points it keeps their value.
+    #[must_use]
+    pub fn apply(&self, cosine: f32) -> f32 {
+        let above = self.points.partition_point(|(raw, _)| *raw <= cosine);
+        let (Some(&(left, from)), Some(&(right, to))) =
+            (above.checked_sub(1).and_then(|below| self.points.get(below)), self.points.get(above))
+        else {
+            let outer = if above == 0 { self.points.first() } else { self.points.last() };
+            return outer.map_or(cosine, |(_, scaled)| *scaled);
+        };
+        from + (to - from) * (cosine - left) / (right - left)
+    }
+}
+
+impl Default for CosineMap {
+    /// Changes nothing.
+    fn default() -> Self {
+        Self { points: [(-1.0, -1.0), (1.0, 1.0)].into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(cosine: f32, expected: f32) {
+        let map = CosineMap::new(&[(0.0, 0.5), (0.5, 0.7), (1.0, 1.0)]).unwrap();
+        assert!((map.apply(cosine) - expected).abs() < 1e-6, "{cosine}: {}", map.apply(cosine));
+    }
+
+    #[test]
+    fn maps_between_points_and_holds_beyond() {
+        check(-0.3, 0.5);
+        check(0.0, 0.5);
+        check(0.25, 0.6);
+        check(0.75, 0.85);
+        check(1.0, 1.0);
+        assert!((CosineMap::default().apply(0.37) - 0.37).abs() < 1e-6);
+    }
+
+    #[test]
+    fn refuses_what_falls() {
+        assert_eq!(CosineMap::new(&[(0.0, 0.5), (0.0, 0.6)]), None);
+        assert_eq!(CosineMap::new(&[(0.0, 0.5), (1.0, 0.4)]), None);
+        assert_eq!(CosineMap::new(&[(0.0, 0.5)]), None);
+    }
+}

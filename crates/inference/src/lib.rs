@@ -1,0 +1,14 @@
+//! What the router may ask of a model, and when it runs.
+//!
+//! ```text
+//! questions (text, what) → windows → cache → queue → one encoder run a window → heads → answers
+//! ```
+//!
+//! The router asks through [`ask::Ask`] and finds models through [`catalog::Catalog`]; it sees handles, never sessions. What
+//! runs a graph stands behind the backend's trait, in another crate.
+
+pub mod ask;
+pub mod catalog;
+#[cfg(any(test, feature = "fakes"))]
+pub mod fake;
+pub mod handle;

@@ -1,0 +1,1 @@
+//! Fitting heads from labelled texts: data sets, optimisation, calibration, held-out figures, cards.
