@@ -3,11 +3,14 @@
 use benches::mix;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use dialects::{Dialect, Request};
+use futures_util::FutureExt;
+use inference::ask::Nobody;
 use router::generation::Generation;
 use router::pipeline::Call;
 use router::plan::Outcome;
 use router::recipe::Extent;
 use router::signals::{Identity, SignalInput};
+use std::time::Instant;
 
 fn route(criterion: &mut Criterion) {
     let Ok(generation) = mix::generation() else { return };
@@ -18,15 +21,21 @@ fn route(criterion: &mut Criterion) {
         let Ok(request) = Request::parse(Dialect::OpenAiChat, mix::body(size), wrappers) else {
             continue;
         };
-        let call =
-            Call { prompt: request.prompt(), dialect: Dialect::OpenAiChat, identity: &identity, observed: false };
+        let call = Call {
+            prompt: request.prompt(),
+            dialect: Dialect::OpenAiChat,
+            identity: &identity,
+            observed: false,
+            models: &Nobody,
+            deadline: Instant::now(),
+        };
         group.bench_function(BenchmarkId::new("route", size), |bencher| {
-            bencher.iter(|| generation.route(&call));
+            bencher.iter(|| generation.route(&call).now_or_never().is_some());
         });
         group.bench_function(BenchmarkId::new("signals", size), |bencher| {
             bencher.iter(|| {
                 let input = SignalInput::new(call.prompt, Some(&identity));
-                generation.recipes[0].read(&input, Extent::Used)
+                generation.recipes[0].read(&input, Extent::Used, &Nobody, Instant::now()).now_or_never().is_some()
             });
         });
         group.bench_function(BenchmarkId::new("parse, route, edit", size), |bencher| {
@@ -40,8 +49,15 @@ fn route(criterion: &mut Criterion) {
 fn whole(generation: &Generation, request: &Request, identity: &Identity) -> Option<bytes::Bytes> {
     let body = request.body().clone();
     let request = Request::parse(request.dialect(), body, &generation.settings.wrappers).ok()?;
-    let call = Call { prompt: request.prompt(), dialect: request.dialect(), identity, observed: false };
-    match generation.route(&call).plan.outcome {
+    let call = Call {
+        prompt: request.prompt(),
+        dialect: request.dialect(),
+        identity,
+        observed: false,
+        models: &Nobody,
+        deadline: Instant::now(),
+    };
+    match generation.route(&call).now_or_never()?.plan.outcome {
         Outcome::Forward(forward) => router::plan::body::apply(&request, &forward.body),
         _ => None,
     }

@@ -49,6 +49,7 @@ pub fn generation() -> Result<Generation> {
         env: &|_| None,
         language: Arc::new(LanguageDetector::small()),
         token_ratio: Arc::new(TokenRatio::default()),
+        catalog: &inference::catalog::Bare,
     };
     match Generation::build(document, value, &deps) {
         Ok(generation) => Ok(generation),

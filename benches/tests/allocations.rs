@@ -4,9 +4,12 @@ use allocation_counter::measure;
 use anyhow::Result;
 use benches::mix;
 use dialects::{Dialect, Request};
+use futures_util::FutureExt;
+use inference::ask::Nobody;
 use router::recipe::Extent;
 use router::report::SignalReport;
 use router::signals::{Identity, SignalInput};
+use std::time::Instant;
 
 #[test]
 fn deciding_allocates_nothing() -> Result<()> {
@@ -17,7 +20,11 @@ fn deciding_allocates_nothing() -> Result<()> {
     let mut report = SignalReport::default();
     let reading = measure(|| {
         let input = SignalInput::new(request.prompt(), Some(&identity));
-        report = recipe.read(&input, Extent::Used).unwrap_or_default();
+        report = recipe
+            .read(&input, Extent::Used, &Nobody, Instant::now())
+            .now_or_never()
+            .and_then(Result::ok)
+            .unwrap_or_default();
     });
     assert!(reading.count_total > 0, "the counter counts");
     let deciding = measure(|| {

@@ -6,7 +6,9 @@ use crate::names::Target;
 use crate::recipe::Extent;
 use crate::signals::{Identity, SignalError, SignalInput};
 use dialects::EvalRequest;
+use inference::ask::Ask;
 use serde_json::Value;
+use std::time::Instant;
 
 /// The name that an evaluation without a model asks for.
 const UNNAMED: &str = "vllm-sr/auto";
@@ -31,7 +33,13 @@ impl Generation {
     ///
     /// # Errors
     /// [`EvalRefused::UnknownModel`] if there is no such recipe, [`EvalRefused::Signal`] if roles need a caller who has no name.
-    pub fn eval(&self, request: &EvalRequest, identity: Option<&Identity>) -> Result<Value, EvalRefused> {
+    pub async fn eval(
+        &self,
+        request: &EvalRequest,
+        identity: Option<&Identity>,
+        models: &dyn Ask,
+        deadline: Instant,
+    ) -> Result<Value, EvalRefused> {
         let asked = match request.requested_model.as_str() {
             "" => UNNAMED,
             name => name,
@@ -40,7 +48,8 @@ impl Generation {
             return Err(EvalRefused::UnknownModel(asked.to_owned()));
         };
         let recipe = &self.recipes[recipe];
-        let report = recipe.read(&SignalInput::new(&request.prompt, identity), Extent::All)?;
+        let input = SignalInput::new(&request.prompt, identity);
+        let report = recipe.read(&input, Extent::All, models, deadline).await?;
         let winner = recipe.decide(&report, None).map(|decided| {
             let route = &recipe.routes[decided.index];
             let algorithm = Algorithm { kind: &route.algorithm, final_model: &route.final_model, learns: route.learns };

@@ -7,6 +7,7 @@ use crate::recipe::Recipe;
 use crate::signals::language::DetectLanguage;
 use crate::signals::{self, Identity, Problem, TokenRatio};
 use dialects::Wrappers;
+use inference::catalog::Catalog;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -86,6 +87,8 @@ pub struct Deps<'a> {
     pub language: Arc<dyn DetectLanguage>,
     /// Bytes per token, shared by all generations.
     pub token_ratio: Arc<TokenRatio>,
+    /// Models of learned signals, shared by all generations.
+    pub catalog: &'a dyn Catalog,
 }
 
 impl Generation {
@@ -103,6 +106,7 @@ impl Generation {
             fail_open: document.global.services.authz.fail_open,
             token_ratio: deps.token_ratio.clone(),
             language: deps.language.clone(),
+            catalog: deps.catalog,
             used: &|_, _| true,
         };
         let mut recipes = Vec::new();

@@ -16,6 +16,7 @@ use crate::recipe::{Extent, Recipe, Route};
 use crate::report::{Key, SignalReport};
 use crate::signals::{Identity, SignalInput, estimate};
 use dialects::{Dialect, Prompt};
+use inference::ask::Ask;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,10 @@ pub struct Call<'a> {
     pub identity: &'a Identity,
     /// The response's body will be seen, so its usage is worth asking for.
     pub observed: bool,
+    /// Who answers the questions of learned signals.
+    pub models: &'a dyn Ask,
+    /// Until when they may be waited for.
+    pub deadline: Instant,
 }
 
 /// A plan, and what it was made from.
@@ -53,15 +58,14 @@ pub struct Findings<'g> {
 
 impl Generation {
     /// Routes one request.
-    #[must_use]
-    pub fn route(&self, call: &Call<'_>) -> Routed<'_> {
+    pub async fn route(&self, call: &Call<'_>) -> Routed<'_> {
         match self.names.resolve(&call.prompt.model) {
             Target::Concrete => Routed { plan: self.pass_through(call), findings: None },
-            Target::Recipe { recipe, only } => self.route_by(&self.recipes[recipe], only, call),
+            Target::Recipe { recipe, only } => self.route_by(&self.recipes[recipe], only, call).await,
         }
     }
 
-    fn route_by<'g>(&'g self, recipe: &'g Recipe, only: Option<&str>, call: &Call<'_>) -> Routed<'g> {
+    async fn route_by<'g>(&'g self, recipe: &'g Recipe, only: Option<&str>, call: &Call<'_>) -> Routed<'g> {
         let mut facts =
             Facts { recipe: Some(recipe.name.clone()), protocol: Some(protocol(call.dialect)), ..Facts::default() };
         if call.prompt.is_silent() {
@@ -69,7 +73,7 @@ impl Generation {
             return Routed { plan, findings: None };
         }
         let input = SignalInput::new(call.prompt, Some(call.identity));
-        let report = match recipe.read(&input, Extent::Used) {
+        let report = match recipe.read(&input, Extent::Used, call.models, call.deadline).await {
             Ok(report) => report,
             Err(error) => {
                 let refusal = Refusal { status: 403, message: error.to_string() };
@@ -77,6 +81,7 @@ impl Generation {
                 return Routed { plan, findings: None };
             }
         };
+        facts.degrade(&report);
         let started = Instant::now();
         let decided = recipe.decide(&report, only);
         let decision_time = started.elapsed();
@@ -223,6 +228,11 @@ impl Facts {
         self.decision = Some(recipe.routes[decided.index].name.clone());
         self.confidence = Some(decided.confidence);
         self.category = recipe.decisions.category(decided.index, report).map(Arc::from);
+    }
+
+    fn degrade(&mut self, report: &SignalReport) {
+        let families = report.degraded().iter();
+        self.degraded.extend(families.map(|(kind, reason)| format!("{}={reason}", kind.as_str()).into()));
     }
 
     /// Fills in the match lists of the debug headers.

@@ -11,8 +11,10 @@ use crate::projection::Projections;
 use crate::report::{Key, Keys, Kind, SignalReport};
 use crate::selection::r#static::Static;
 use crate::selection::{self, Candidates, Selector};
+use crate::signals::learned::{self, Learned};
 use crate::signals::{self, Problem, Signal, SignalError, SignalInput};
 use crate::used::{self, UsedSet};
+use inference::ask::{Ask, Question};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -30,6 +32,7 @@ pub struct Recipe {
     pub routes: Vec<Route>,
     projections: Projections,
     signals: Vec<Box<dyn Signal>>,
+    learned: Vec<Box<dyn Learned>>,
     used: [bool; Kind::ALL.len()],
     /// Names of families that run by the name, which no decision reaches.
     idle: Vec<Key>,
@@ -81,6 +84,7 @@ impl Recipe {
         let used = used::used(&routing.decisions, &routing.projections, |rule| composer(routing, rule));
         let mut problems = Vec::new();
         let signals = collect(signals::build(&routing.signals, &mut keys, deps), &mut problems);
+        let learned = collect(learned::build(&routing.signals, document, &mut keys, deps), &mut problems);
         let projections = collect(Projections::build(&routing.projections, &mut keys, &declared), &mut problems);
         let strategy = Strategy::parse(&routing.strategy);
         let built = Decisions::build(&routing.decisions, strategy, &mut keys, &declared);
@@ -96,17 +100,24 @@ impl Recipe {
             routes: routes.collect(),
             projections: projections.unwrap_or_default(),
             signals: signals.unwrap_or_default(),
+            learned: learned.unwrap_or_default(),
             idle: idle(&keys, &used),
             keys,
             used: families(&used),
         })
     }
 
-    /// Reads a request: signals, then projections.
+    /// Reads a request: signals, then projections. Models are asked until `deadline` at most.
     ///
     /// # Errors
     /// The first failure that the client must hear of.
-    pub fn read(&self, input: &SignalInput<'_>, extent: Extent) -> Result<SignalReport, SignalError> {
+    pub async fn read(
+        &self,
+        input: &SignalInput<'_>,
+        extent: Extent,
+        models: &dyn Ask,
+        deadline: Instant,
+    ) -> Result<SignalReport, SignalError> {
         let mut report = SignalReport::new(&self.keys);
         for signal in &self.signals {
             let kind = signal.kind();
@@ -118,11 +129,40 @@ impl Recipe {
                 family.ran = true;
             }
         }
+        self.learn(input, extent, (models, deadline), &mut report).await;
         if extent == Extent::Used {
             self.idle.iter().for_each(|&key| report.withdraw(key));
         }
         self.projections.apply(&mut report);
         Ok(report)
+    }
+
+    /// Asks the questions of all learned families at once, and lets each conclude.
+    async fn learn(
+        &self,
+        input: &SignalInput<'_>,
+        extent: Extent,
+        (models, deadline): (&dyn Ask, Instant),
+        report: &mut SignalReport,
+    ) {
+        let runs = |family: &&Box<dyn Learned>| extent == Extent::All || self.used[family.kind() as usize];
+        let families: Vec<&Box<dyn Learned>> = self.learned.iter().filter(runs).collect();
+        if families.is_empty() {
+            return;
+        }
+        let started = Instant::now();
+        let asked: Vec<Vec<Question>> = families.iter().map(|family| family.questions(input)).collect();
+        let questions: Vec<Question> = asked.iter().flatten().cloned().collect();
+        let answers = if questions.is_empty() { Vec::new() } else { models.ask(&questions, deadline).await };
+        let mut rest = answers.as_slice();
+        for (family, asked) in families.into_iter().zip(&asked) {
+            let (own, others) = rest.split_at_checked(asked.len()).unwrap_or((rest, &[]));
+            rest = others;
+            family.conclude(input, own, report);
+            let metric = &mut report.families[family.kind() as usize];
+            metric.elapsed = started.elapsed();
+            metric.ran = true;
+        }
     }
 
     /// Some decision reaches the family.

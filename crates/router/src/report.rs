@@ -180,6 +180,7 @@ pub struct SignalReport {
     confidence: Vec<Option<f64>>,
     value: Vec<Option<f64>>,
     errors: Vec<(Key, String)>,
+    degraded: Vec<(Kind, &'static str)>,
     /// Time and confidence per family, indexed by `Kind as usize`.
     pub families: [FamilyMetric; Kind::ALL.len()],
 }
@@ -205,6 +206,7 @@ impl SignalReport {
             confidence: vec![None; keys.len()],
             value: vec![None; keys.len()],
             errors: Vec::new(),
+            degraded: Vec::new(),
             families: [FamilyMetric::default(); Kind::ALL.len()],
         }
     }
@@ -262,6 +264,19 @@ impl SignalReport {
     #[must_use]
     pub fn error(&self, key: Key) -> Option<&str> {
         self.errors.iter().find(|(other, _)| *other == key).map(|(_, error)| error.as_str())
+    }
+
+    /// Notes that a family was not fully evaluated, and why in one word: `shed`, `timeout`, `truncated`...
+    pub fn degrade(&mut self, kind: Kind, reason: &'static str) {
+        if !self.degraded.contains(&(kind, reason)) {
+            self.degraded.push((kind, reason));
+        }
+    }
+
+    /// Families that were not fully evaluated, each with its reason.
+    #[must_use]
+    pub fn degraded(&self) -> &[(Kind, &'static str)] {
+        &self.degraded
     }
 
     /// All failures.

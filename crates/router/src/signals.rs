@@ -9,6 +9,7 @@ mod conversation;
 mod event;
 mod keyword;
 pub mod language;
+pub mod learned;
 mod letters;
 mod metadata;
 mod pattern;
@@ -19,10 +20,10 @@ use crate::config::signals::{NumericPredicate, Signals};
 use crate::report::{Keys, Kind, SignalReport};
 pub use context::{TokenRatio, estimate};
 use dialects::Prompt;
+use inference::catalog::{Bare, Catalog};
 use language::DetectLanguage;
 use std::borrow::Cow;
-use std::cell::OnceCell;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// All rules of one family, compiled.
 pub trait Signal: Send + Sync {
@@ -79,6 +80,8 @@ pub struct Deps<'a> {
     pub token_ratio: Arc<TokenRatio>,
     /// Tells languages apart; shared by all generations.
     pub language: Arc<dyn DetectLanguage>,
+    /// Where the models of learned signals are found.
+    pub catalog: &'a dyn Catalog,
     /// Some decision, projection or other part of the recipe reads this name.
     pub used: &'a dyn Fn(Kind, &str) -> bool,
 }
@@ -90,6 +93,7 @@ impl Default for Deps<'_> {
             fail_open: false,
             token_ratio: Arc::default(),
             language: Arc::new(language::LanguageDetector::small()),
+            catalog: &Bare,
             used: &|_, _| true,
         }
     }
@@ -119,14 +123,14 @@ pub struct SignalInput<'a> {
     pub prompt: &'a Prompt,
     /// The caller; `None` on eval, which has no headers.
     pub identity: Option<&'a Identity>,
-    window: OnceCell<Cow<'a, str>>,
+    window: OnceLock<Cow<'a, str>>,
 }
 
 impl<'a> SignalInput<'a> {
     /// A view of one request.
     #[must_use]
     pub fn new(prompt: &'a Prompt, identity: Option<&'a Identity>) -> Self {
-        Self { prompt, identity, window: OnceCell::new() }
+        Self { prompt, identity, window: OnceLock::new() }
     }
 
     /// The evaluation text, sampled to head, middle and tail beyond 2,048 scalar values. Made once, on demand.

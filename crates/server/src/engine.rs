@@ -16,6 +16,9 @@ use crate::telemetry::Tracing;
 use crate::trust::Exposure;
 use dialects::{EvalRequest, ListShape, ModelEntry};
 use extproc::{Options, Processor, Settings};
+use futures_executor::block_on;
+use inference::ask::{Ask, Nobody};
+use inference::catalog::{Bare, Catalog};
 use meters::Meters;
 use router::config::{self, Checked};
 use router::evaluation::EvalRefused;
@@ -25,9 +28,12 @@ use router::signals::language::{DetectLanguage, LanguageDetector};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// The language model's file in the folder of assets.
 const LANGUAGE_MODEL: &str = "lid.176.ftz";
+/// How long an evaluation may wait for models: people wait, not clients.
+const EVALUATION: Duration = Duration::from_secs(10);
 
 /// Everything made from one document.
 pub struct Generation {
@@ -48,9 +54,28 @@ pub struct Generation {
 struct Shared {
     language: Arc<dyn DetectLanguage>,
     token_ratio: Arc<TokenRatio>,
+    models: Arc<dyn Ask>,
+    catalog: Arc<dyn Catalog>,
+}
+
+impl Shared {
+    /// What needs nothing installed.
+    fn bare() -> Self {
+        Self {
+            language: Arc::new(LanguageDetector::small()),
+            token_ratio: Arc::default(),
+            models: Arc::new(Nobody),
+            catalog: Arc::new(Bare),
+        }
+    }
 }
 
 impl Generation {
+    /// Who answers the questions of learned signals.
+    pub(crate) fn asker(&self) -> &dyn Ask {
+        &*self.shared.models
+    }
+
     /// A backend has a key, so that reaching us means spending it.
     #[must_use]
     pub fn has_credentials(&self) -> bool {
@@ -64,7 +89,9 @@ impl Generation {
     pub fn eval(&self, body: &[u8], trace: bool) -> Result<Value, AdminRefusal> {
         let request = EvalRequest::parse(body, trace, &self.router.settings.wrappers)
             .map_err(|error| AdminRefusal::invalid_input(error.to_string()))?;
-        self.router.eval(&request, None).map_err(|refused| match refused {
+        let deadline = Instant::now() + EVALUATION;
+        let models = &*self.shared.models;
+        block_on(self.router.eval(&request, None, models, deadline)).map_err(|refused| match refused {
             EvalRefused::UnknownModel(name) => AdminRefusal::unknown_model(&name),
             EvalRefused::Signal(_) | EvalRefused::Answer(_) => AdminRefusal::internal(refused.to_string()),
         })
@@ -133,7 +160,12 @@ impl Prepare for Preparer {
 /// Builds what was checked.
 fn build(checked: Checked, shared: &Shared) -> Result<router::generation::Generation, Vec<Diagnostic>> {
     let Some(document) = checked.document else { return Err(Vec::new()) };
-    let deps = Deps { env: &variable, language: shared.language.clone(), token_ratio: shared.token_ratio.clone() };
+    let deps = Deps {
+        env: &variable,
+        language: shared.language.clone(),
+        token_ratio: shared.token_ratio.clone(),
+        catalog: &*shared.catalog,
+    };
     router::generation::Generation::build(document, checked.value, &deps).map_err(|problems| {
         let errors = problems.into_iter();
         errors.map(|problem| Diagnostic { path: problem.path, ..Diagnostic::error(problem.message) }).collect()
@@ -149,7 +181,7 @@ fn shared(assets: Option<&Path>) -> Result<Shared, Diagnostic> {
     if model.is_none() {
         tracing::info!("no language model installed; the built-in one tells 16 languages apart");
     }
-    Ok(Shared { language: Arc::new(language), token_ratio: Arc::default() })
+    Ok(Shared { language: Arc::new(language), ..Shared::bare() })
 }
 
 /// What the ext_proc service is made of.
@@ -178,7 +210,7 @@ pub fn check(text: &str) -> Vec<Diagnostic> {
     let checked = config::check(text, &variable);
     let mut found = diagnostics(&checked);
     if checked.is_servable() {
-        let shared = Shared { language: Arc::new(LanguageDetector::small()), token_ratio: Arc::default() };
+        let shared = Shared::bare();
         match build(checked, &shared) {
             Ok(generation) => found.extend(warnings(&generation)),
             Err(errors) => found.extend(errors),

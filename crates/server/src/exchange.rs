@@ -19,10 +19,13 @@ use dialects::{Dialect, Endpoint};
 use extproc::{
     BodyReply, BodyStep, Exchange, Exchanges, Fault, HeadStep, HeaderEdits, Immediate, RequestHead, ResponseHead,
 };
+use futures_executor::block_on;
+use futures_util::future::BoxFuture;
+use inference::ask::{Ask, Outcome, Question};
 use response::Responding;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Bodies above this are parsed off the async threads, bytes.
 const INLINE_BODY: usize = 128 << 10;
@@ -134,8 +137,8 @@ impl Exchange for LlmExchange {
             // As many at a time as there are cores: a parse cannot be cancelled, a wait for one can.
             let turn = self.large.clone().acquire_owned().await.ok();
             let planned = tokio::task::spawn_blocking(move || {
-                let _turn = turn;
-                route::plan(&head, body, &metrics)
+                let models = TurnTaking { models: head.serving.asker(), turn: Mutex::new(turn) };
+                block_on(route::plan(&head, body, &metrics, &models))
             })
             .await;
             match planned {
@@ -144,7 +147,7 @@ impl Exchange for LlmExchange {
                 Err(failed) => std::panic::resume_unwind(failed.into_panic()),
             }
         } else {
-            route::plan(&head, body, &metrics)
+            route::plan(&head, body, &metrics, head.serving.asker()).await
         };
         match planned {
             route::Planned::Forward(reply, plan) => {
@@ -188,6 +191,19 @@ impl Exchange for LlmExchange {
     fn refuse(&mut self, head: &RequestHead, fault: Fault) -> Immediate {
         self.metrics.fault(fault);
         immediate::fault(fault, immediate::wire(head), head.headers.get("x-request-id"))
+    }
+}
+
+/// Gives the turn at a core back before it waits for models: others may parse meanwhile.
+struct TurnTaking<'a> {
+    models: &'a dyn Ask,
+    turn: Mutex<Option<OwnedSemaphorePermit>>,
+}
+
+impl Ask for TurnTaking<'_> {
+    fn ask<'a>(&'a self, questions: &'a [Question], deadline: Instant) -> BoxFuture<'a, Vec<Outcome>> {
+        drop(self.turn.lock().ok().and_then(|mut turn| turn.take()));
+        self.models.ask(questions, deadline)
     }
 }
 

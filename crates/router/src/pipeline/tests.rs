@@ -6,6 +6,9 @@ use crate::generation::Deps;
 use crate::plan::body;
 use crate::signals::language::LanguageDetector;
 use dialects::{Request, Wrappers};
+use futures_util::FutureExt;
+use inference::ask::Nobody;
+use inference::catalog::Bare;
 use std::fmt::Write as _;
 
 const POLICY: &str = r#"
@@ -86,7 +89,12 @@ fn generation(policy: &str) -> Generation {
         .map(ToString::to_string)
         .collect();
     assert!(errors.is_empty(), "{errors:#?}");
-    let deps = Deps { env: &|_| None, language: Arc::new(LanguageDetector::small()), token_ratio: Arc::default() };
+    let deps = Deps {
+        env: &|_| None,
+        language: Arc::new(LanguageDetector::small()),
+        token_ratio: Arc::default(),
+        catalog: &Bare,
+    };
     Generation::build(checked.document.unwrap(), checked.value, &deps).unwrap_or_else(|problems| panic!("{problems:?}"))
 }
 
@@ -95,8 +103,15 @@ fn outcome(user: &str, dialect: Dialect, request: &str) -> String {
     let generation = generation(POLICY);
     let request = Request::parse(dialect, request.to_owned().into(), &Wrappers::default()).unwrap();
     let identity = Identity { user: user.to_owned(), groups: Vec::new() };
-    let call = Call { prompt: request.prompt(), dialect, identity: &identity, observed: false };
-    let plan = generation.route(&call).plan;
+    let call = Call {
+        prompt: request.prompt(),
+        dialect,
+        identity: &identity,
+        observed: false,
+        models: &Nobody,
+        deadline: Instant::now(),
+    };
+    let plan = generation.route(&call).now_or_never().unwrap().plan;
     let facts = plan.facts.routing(crate::plan::surface::ResponsePath::Upstream);
     let shown = |name: &str| facts.iter().find(|(other, _)| *other == name).map_or("-", |(_, value)| value.as_str());
     let mut text = ["recipe", "decision", "confidence", "algorithm", "model"]

@@ -1,15 +1,17 @@
 //! `merit explain`: one request through a document, for people: where it would go, and every rule on the way.
 
-use super::{Shared, build, diagnostics, shared, variable};
+use super::{EVALUATION, Shared, build, diagnostics, shared, variable};
 use crate::explain::Query;
 use crate::problem::Diagnostic;
 use dialects::EvalRequest;
+use futures_executor::block_on;
 use router::config;
 use router::generation::{Generation, Settings};
 use router::signals::Identity;
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::Instant;
 
 /// Where one request would go, and why.
 ///
@@ -29,8 +31,9 @@ pub fn explain(document: &str, query: &Query, assets: Option<&Path>) -> Result<S
         return Ok(model);
     }
     let identity = identity(query, &generation.settings);
-    let answer =
-        generation.eval(&request, identity.as_ref()).map_err(|error| vec![Diagnostic::error(error.to_string())])?;
+    let deadline = Instant::now() + EVALUATION;
+    let eval = generation.eval(&request, identity.as_ref(), &*shared.models, deadline);
+    let answer = block_on(eval).map_err(|error| vec![Diagnostic::error(error.to_string())])?;
     Ok(render(&answer))
 }
 

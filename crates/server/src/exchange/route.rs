@@ -7,12 +7,17 @@ use crate::metrics::Metrics;
 use bytes::Bytes;
 use dialects::{Request, TokenFacts};
 use extproc::{BodyReply, Immediate, ResponseInterest};
+use inference::ask::Ask;
 use router::generation::Profile;
 use router::pipeline::{Call, Routed};
 use router::plan::surface::{ReplyHeader, ResponsePath};
 use router::plan::{Facts, Forward, Outcome, body};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use tracing::Instrument;
+
+/// How long a request may wait for models.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is to be done with a request.
 pub(super) enum Planned {
@@ -22,9 +27,8 @@ pub(super) enum Planned {
     Respond(Immediate),
 }
 
-/// Plans one request. Pure computation: it runs wherever there is time for it.
-pub(super) fn plan(head: &Head, body: Bytes, metrics: &Metrics) -> Planned {
-    let scope = head.span.span().enter();
+/// Plans one request; waits for nothing but the answers of `models`.
+pub(super) async fn plan(head: &Head, body: Bytes, metrics: &Metrics, models: &dyn Ask) -> Planned {
     let started = Instant::now();
     let settings = &head.serving.router.settings;
     let request = match Request::parse(head.dialect, body, &settings.wrappers) {
@@ -36,9 +40,15 @@ pub(super) fn plan(head: &Head, body: Bytes, metrics: &Metrics) -> Planned {
     };
     let parsed = Instant::now();
     let identity = identity::of(&head.request, settings);
-    let call =
-        Call { prompt: request.prompt(), dialect: head.dialect, identity: &identity, observed: counts_usage(head) };
-    let mut routed = head.serving.router.route(&call);
+    let call = Call {
+        prompt: request.prompt(),
+        dialect: head.dialect,
+        identity: &identity,
+        observed: counts_usage(head),
+        models,
+        deadline: started + PATIENCE,
+    };
+    let mut routed = head.serving.router.route(&call).instrument(head.span.span().clone()).await;
     let debug = asks_debug(head) && settings.may_debug(&identity);
     if let (true, Some(findings)) = (debug, &routed.findings) {
         routed.plan.facts.detail(findings);
@@ -46,7 +56,6 @@ pub(super) fn plan(head: &Head, body: Bytes, metrics: &Metrics) -> Planned {
     let routed_at = Instant::now();
     record(&head.serving, metrics, &routed);
     note(head, &routed.plan.facts);
-    drop(scope);
     let planned = execute(head, &request, routed, debug);
     metrics.stages(parsed - started, routed_at - parsed, routed_at.elapsed());
     planned
