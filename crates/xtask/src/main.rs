@@ -8,6 +8,7 @@ mod envoy;
 mod schema;
 mod setup;
 mod tidy;
+mod venv;
 mod workspace;
 
 use std::process::ExitCode;
