@@ -1,0 +1,1 @@
+//! Segmentations of real and awkward texts.
