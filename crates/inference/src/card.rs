@@ -30,6 +30,8 @@ pub struct EncoderCard {
 /// What a static embedding's `static.json` says.
 #[derive(Debug, Clone, Deserialize)]
 pub struct StaticCard {
+    /// Name; heads say by it which tables they read.
+    pub name: String,
     /// Length of its vectors.
     pub dimension: usize,
     /// The token that counts for nothing.

@@ -2,16 +2,18 @@
 
 use crate::catalog::Task;
 use crate::head::SequenceHead;
-use crate::token_head::TokenHead;
 
-/// The head for a task.
+/// The head for a task; none for an operator's own.
 #[must_use]
-pub fn shipped(_task: Task) -> Option<SequenceHead> {
-    None
+pub fn shipped(task: Task) -> Option<SequenceHead> {
+    let (weights, card) = files(task)?;
+    SequenceHead::read(weights, card).ok()
 }
 
-/// The head that finds personal data.
+/// Weights and card of the head for a task, as they lie in the repository.
 #[must_use]
-pub fn shipped_tagger() -> Option<TokenHead> {
-    None
+pub fn files(task: Task) -> Option<(&'static [u8], &'static [u8])> {
+    match task {
+        Task::Domain | Task::Jailbreak | Task::FactCheck | Task::UserFeedback | Task::Modality | Task::Own => None,
+    }
 }

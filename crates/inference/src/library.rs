@@ -127,16 +127,17 @@ impl Library {
         self.load(&folder, &graph, || encoder::open(&folder, &self.settings, &*self.backend))
     }
 
-    /// The encoder that heads stand on, if they were trained on it.
+    /// The encoder that heads stand on, if the head was trained on it and on the static embeddings beside it.
     fn encoder_for(&self, head: &HeadCard) -> Result<Arc<Model>, LoadError> {
         let encoder = self.encoder(&self.settings.encoder)?.model;
-        if *head.encoder == *encoder.name && head.dimension == encoder.width {
+        let beside = encoder.statics.iter().map(|table| (format!("static:{}", table.name()), table.dimension()));
+        let mut here = vec![(format!("encoder:{}", encoder.name), encoder.width)];
+        here.extend(beside);
+        let reads: Vec<_> = head.features.iter().map(|block| (block.name.clone(), block.dimension)).collect();
+        if reads == here || reads[..] == here[..1] {
             return Ok(encoder);
         }
-        let problem = format!(
-            "was trained on encoder {} with {} dimensions, but {} with {} is set",
-            head.encoder, head.dimension, encoder.name, encoder.width
-        );
+        let problem = format!("it was trained on {reads:?}, but here are {here:?}; set the encoder it was trained on");
         Err(LoadError::Unusable { name: head.name.clone(), problem })
     }
 
@@ -170,8 +171,8 @@ impl Catalog for Library {
         }
         let missing = || LoadError::Missing { name: task.as_str().to_owned(), looked_in: self.settings.models.clone() };
         let head = heads::shipped(task).ok_or_else(missing)?;
-        let model = self.encoder_for(&head.card)?;
-        let (labels, threshold) = (head.labels(), head.card.threshold);
+        let model = self.encoder_for(head.card())?;
+        let (labels, threshold) = (head.labels(), head.card().threshold);
         let backing: Backing = Arc::new(ClassifierModel { model, head: Some(head) });
         let name = task.as_str().into();
         Ok(Classifier { name, labels, threshold, cost: Cost::Encoder, backing: Some(backing) })
@@ -185,20 +186,11 @@ impl Catalog for Library {
             let tagger = TaggerModel { model, digest, by: TokensBy::Logits(labels), recognizers: true };
             return Ok(Tagger { name, kinds, cost: Cost::Model, backing: Some(Arc::new(tagger)) });
         }
-        let Some(head) = heads::shipped_tagger() else {
-            let model = self.encoder(&self.settings.encoder)?.model;
-            let tagger = TaggerModel { model, digest: "rules".into(), by: TokensBy::Nothing, recognizers: true };
-            return Ok(Tagger {
-                name: "pii".into(),
-                kinds: Arc::default(),
-                cost: Cost::Rules,
-                backing: Some(Arc::new(tagger)),
-            });
-        };
-        let model = self.encoder_for(&head.card)?;
-        let (kinds, digest) = (head.kinds(), head.card.digest.as_str().into());
-        let tagger = TaggerModel { model, digest, by: TokensBy::Head(head), recognizers: true };
-        Ok(Tagger { name: "pii".into(), kinds, cost: Cost::Encoder, backing: Some(Arc::new(tagger)) })
+        // Rules alone, until a head for tokens is shipped.
+        let model = self.encoder(&self.settings.encoder)?.model;
+        let tagger = TaggerModel { model, digest: "rules".into(), by: TokensBy::Nothing, recognizers: true };
+        let kinds = Arc::default();
+        Ok(Tagger { name: "pii".into(), kinds, cost: Cost::Rules, backing: Some(Arc::new(tagger)) })
     }
 
     fn vectors(&self, by: &Embedder, texts: &[String]) -> Result<Vec<Arc<[f32]>>, LoadError> {

@@ -8,6 +8,7 @@ use tokenizers::Tokenizer;
 
 /// A table of token vectors, with its tokenizer.
 pub struct StaticEmbedding {
+    name: String,
     tokenizer: Tokenizer,
     ignored: Option<u32>,
     dimension: usize,
@@ -40,6 +41,7 @@ impl StaticEmbedding {
         }
         let ignored = card.ignored_token.and_then(|token| tokenizer.token_to_id(&token));
         Ok(Self {
+            name: card.name,
             tokenizer,
             ignored,
             dimension: card.dimension,
@@ -47,6 +49,12 @@ impl StaticEmbedding {
             scales: scale.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
             digest: format!("{tokenizer_digest}{digest}"),
         })
+    }
+
+    /// Name on its card.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Length of its vectors.

@@ -6,10 +6,7 @@ use std::sync::Arc;
 
 /// A small classifier over token states.
 #[derive(Debug, Clone)]
-pub struct TokenHead {
-    /// What it was trained for and on.
-    pub card: crate::head::HeadCard,
-}
+pub struct TokenHead;
 
 impl TokenHead {
     /// Entities of `text`; `offsets` are the tokens' places in bytes, `states` has a row for each.

@@ -276,4 +276,4 @@ fn ceil(text: &str, mut at: usize) -> usize {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -388,7 +388,7 @@ impl Unit {
     fn want(&mut self, wanted: &Wanted) {
         match wanted {
             Wanted::Vector => {}
-            Wanted::Labels(by, _) => self.statics |= by.head.is_some(),
+            Wanted::Labels(by, _) => self.statics |= by.head.as_ref().is_some_and(|head| head.card().statics() > 0),
             Wanted::Features => self.statics = true,
             Wanted::Entities(by) => {
                 if !self.taggers.iter().any(|tagger| tagger.digest == by.digest) {
