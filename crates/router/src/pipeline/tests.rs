@@ -110,6 +110,7 @@ fn outcome(user: &str, dialect: Dialect, request: &str) -> String {
         observed: false,
         models: &Nobody,
         deadline: Instant::now(),
+        full: false,
     };
     let plan = generation.route(&call).now_or_never().unwrap().plan;
     let facts = plan.facts.routing(crate::plan::surface::ResponsePath::Upstream);

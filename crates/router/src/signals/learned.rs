@@ -18,7 +18,7 @@ pub trait Learned: Send + Sync {
     /// What asking costs: the dearest of its questions.
     fn cost(&self) -> Cost;
 
-    /// Every key that [`conclude`](Self::conclude) may match or give a number.
+    /// Every key that [`conclude`](Self::conclude) may match or give a number. It fails none of another family.
     fn keys(&self) -> &[Key];
 
     /// What is asked about a request; none if nothing in it can be asked about.
