@@ -217,8 +217,7 @@ impl Rules {
         let high = self.foresee(child, outlook).confidence.high;
         !self.children(at).filter(|&other| other != child).any(|other| {
             let verdict = self.foresee(other, outlook);
-            let low = verdict.confidence.low;
-            verdict.is_certain() && if category && other > child { low > high } else { low >= high }
+            verdict.is_certain() && reaches(verdict.confidence.low, high, category && other > child)
         })
     }
 
@@ -228,17 +227,24 @@ impl Rules {
             Op::Leaf(_) | Op::Not => true,
             Op::And => self.children(at).all(|child| self.is_path_settled(child, outlook)),
             Op::Or => {
-                let certain = |child: &usize| self.foresee(*child, outlook).is_certain();
-                let mut best = self.children(at).filter(certain).filter(|&child| {
-                    let low = self.foresee(child, outlook).confidence.low;
-                    self.children(at).filter(|&other| other != child).all(|other| {
-                        let verdict = self.foresee(other, outlook);
-                        let high = verdict.confidence.high;
-                        !verdict.is_possible() || if other < child { low > high } else { low >= high }
-                    })
-                });
-                best.next().is_some_and(|best| self.is_path_settled(best, outlook))
+                let best = self.children(at).find(|&child| self.is_best(at, child, outlook));
+                best.is_some_and(|best| self.is_path_settled(best, outlook))
             }
         }
     }
+
+    /// A child of an OR holds for certain and beats every other.
+    fn is_best(&self, at: usize, child: usize, outlook: &Outlook<'_>) -> bool {
+        let Verdict { holds, confidence } = self.foresee(child, outlook);
+        let beats = |other: usize| {
+            let verdict = self.foresee(other, outlook);
+            !verdict.is_possible() || reaches(confidence.low, verdict.confidence.high, other < child)
+        };
+        holds == Some(true) && self.children(at).filter(|&other| other != child).all(beats)
+    }
+}
+
+/// At least as much, or more where only that counts.
+fn reaches(number: f64, other: f64, strictly: bool) -> bool {
+    if strictly { number > other } else { number >= other }
 }

@@ -94,3 +94,6 @@ async fn ask(
         stage.asked += 1;
     }
 }
+
+#[cfg(test)]
+mod tests;
