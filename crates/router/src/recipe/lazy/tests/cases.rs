@@ -155,6 +155,13 @@ fn bands_are_settled_by_intervals() {
     let heavy = [("keyword:a", "", 0.4), ("embedding:ea", "confidence", 0.5), ("jailbreak:j", "", -0.1)];
     check(&banded(&heavy, 2.0, leaf("projection:high")), "word", &[]);
     check(&banded(&heavy, 0.6, leaf("projection:high")), "high", &["embedding", "jailbreak"]);
+    // An earlier band that may take the score leaves the later one open.
+    let mut bands = banded(&weak, 0.85, RuleNode { predicate: Some(gte(0.5)), ..leaf("projection:low") });
+    let low = MappingOutput { name: "low".into(), gte: Some(0.1), ..MappingOutput::default() };
+    bands.projections.mappings[0].outputs.push(low);
+    check(&bands, "word", &["domain"]);
+    bands.projections.mappings[0].method = "multi_emit".into();
+    check(&bands, "high", &[]);
     check(&banded(&[("keyword:b", "", 0.4), ("pii:p", "raw", 0.5)], 0.6, leaf("projection:high")), "word", &["pii"]);
 }
 
