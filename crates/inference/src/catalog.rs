@@ -1,8 +1,10 @@
 //! Finding models for a document.
 
 use crate::handle::{Classifier, CosineMap, Cost, Embedder, Tagger};
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Finds models. Loading is slow and happens while a generation is built, off the request's way; equal files load once.
 pub trait Catalog: Send + Sync {
@@ -29,6 +31,102 @@ pub trait Catalog: Send + Sync {
     /// # Errors
     /// The model fails.
     fn vectors(&self, by: &Embedder, texts: &[String]) -> Result<Vec<Arc<[f32]>>, LoadError>;
+
+    /// An encoder behind an OpenAI-compatible API. Its questions cost [`Cost::Remote`].
+    ///
+    /// # Errors
+    /// Nothing here can ask over the network.
+    fn remote_embedder(&self, wanted: &RemoteEmbedder) -> Result<Embedder, LoadError> {
+        Err(wanted.endpoint.missing())
+    }
+
+    /// A model that is asked over the network which label a text has. Its questions cost [`Cost::Remote`].
+    ///
+    /// # Errors
+    /// As [`remote_embedder`](Self::remote_embedder).
+    fn remote_classifier(&self, wanted: &RemoteClassifier) -> Result<Classifier, LoadError> {
+        Err(wanted.endpoint.missing())
+    }
+
+    /// The text of a file that a document names, absolute or below the folder that documents' paths start from.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn text(&self, path: &Path) -> Result<String, LoadError> {
+        std::fs::read_to_string(path)
+            .map_err(|_| LoadError::Missing { name: path.display().to_string(), looked_in: path.to_owned() })
+    }
+}
+
+/// A server of models.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Name in the document, for people.
+    pub name: String,
+    /// URL below which the API's paths lie, for example `https://host/v1`.
+    pub base_url: String,
+    /// Model id.
+    pub model: String,
+    /// Environment variable of the credential; empty if there is none.
+    pub key_variable: String,
+    /// The credential itself; empty if there is none.
+    pub key: Secret,
+    /// Time limit of one call, within the request's own.
+    pub timeout: Duration,
+    /// Further attempts.
+    pub retries: u32,
+}
+
+impl Endpoint {
+    fn missing(&self) -> LoadError {
+        LoadError::Missing { name: self.name.clone(), looked_in: PathBuf::from(&self.base_url) }
+    }
+}
+
+/// An encoder over the network.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RemoteEmbedder {
+    /// Where it is.
+    pub endpoint: Endpoint,
+    /// Dimensions asked for; 0 leaves it to the model.
+    pub dimensions: usize,
+}
+
+/// A model that names the label of a text.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RemoteClassifier {
+    /// Where it is.
+    pub endpoint: Endpoint,
+    /// How it is asked.
+    pub protocol: RemoteProtocol,
+    /// Labels in class order.
+    pub labels: Vec<String>,
+    /// What it is told.
+    pub instructions: String,
+    /// Longest answer in tokens; 0 leaves it to the model.
+    pub max_tokens: u32,
+    /// Sampling temperature.
+    pub temperature: f64,
+}
+
+/// How a remote classifier is asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RemoteProtocol {
+    /// A chat completion that answers with a label.
+    #[default]
+    Chat,
+    /// An endpoint that answers with labels and probabilities.
+    Classify,
+}
+
+/// A credential: shown to nobody.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(if self.0.is_empty() { "none" } else { "***" })
+    }
 }
 
 /// What a sequence classifier decides.
@@ -115,6 +213,25 @@ impl Catalog for Bare {
 
     fn vectors(&self, _by: &Embedder, texts: &[String]) -> Result<Vec<Arc<[f32]>>, LoadError> {
         Ok(texts.iter().map(|_| Arc::default()).collect())
+    }
+
+    fn remote_embedder(&self, wanted: &RemoteEmbedder) -> Result<Embedder, LoadError> {
+        let name = wanted.endpoint.name.as_str().into();
+        Ok(Embedder { name, cost: Cost::Remote, ..self.embedder(&Wanted::default())? })
+    }
+
+    fn remote_classifier(&self, wanted: &RemoteClassifier) -> Result<Classifier, LoadError> {
+        Ok(wanted.without_model())
+    }
+}
+
+impl RemoteClassifier {
+    /// A handle with the right name, labels and cost, and nothing behind it.
+    #[must_use]
+    pub fn without_model(&self) -> Classifier {
+        let labels = self.labels.iter().map(|label| Arc::from(label.as_str())).collect();
+        let name = self.endpoint.name.as_str().into();
+        Classifier { name, labels, threshold: None, cost: Cost::Remote, backing: None }
     }
 }
 

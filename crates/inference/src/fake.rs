@@ -1,10 +1,10 @@
 //! Scripted answers, for tests of whoever asks.
 
 use crate::ask::{Answer, Ask, Entity, Failure, Outcome, Question, Reply, What};
-use crate::catalog::{Catalog, LoadError, Task, Wanted, labels};
+use crate::catalog::{Catalog, LoadError, RemoteClassifier, RemoteEmbedder, Task, Wanted, labels};
 use crate::handle::{Classifier, CosineMap, Cost, Embedder, Tagger};
 use futures_util::future::BoxFuture;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -15,6 +15,8 @@ pub struct Fake {
     labels: HashMap<(String, String), Vec<Vec<f32>>>,
     entities: HashMap<String, Vec<Entity>>,
     failures: HashMap<String, Failure>,
+    own: HashMap<String, Vec<String>>,
+    truncated: HashSet<String>,
     asked: Mutex<Vec<String>>,
 }
 
@@ -48,6 +50,20 @@ impl Fake {
         self
     }
 
+    /// Installs a classifier of the operator's own: its folder and its labels.
+    #[must_use]
+    pub fn own(mut self, folder: &str, labels: &[&str]) -> Self {
+        self.own.insert(folder.to_owned(), labels.iter().map(|label| (*label).to_owned()).collect());
+        self
+    }
+
+    /// Answers about `text` say that not all of it was read.
+    #[must_use]
+    pub fn truncated(mut self, text: &str) -> Self {
+        self.truncated.insert(text.to_owned());
+        self
+    }
+
     /// `model: text` of every question so far, in order.
     #[must_use]
     pub fn asked(&self) -> Vec<String> {
@@ -74,7 +90,7 @@ impl Fake {
         }
         match self.failures.get(&**model) {
             Some(failure) => Err(failure.clone()),
-            None => Ok(Reply { answer, truncated: false }),
+            None => Ok(Reply { answer, truncated: self.truncated.contains(&*question.text) }),
         }
     }
 }
@@ -103,7 +119,9 @@ impl Catalog for Fake {
     fn classifier(&self, task: Task, wanted: &Wanted) -> Result<Classifier, LoadError> {
         let name = if task == Task::Own { wanted.folder.as_str() } else { task.as_str() };
         let cost = if task == Task::Own { Cost::Model } else { Cost::Encoder };
-        let labels = labels(task).iter().map(|label| Arc::from(*label)).collect();
+        let own = || self.own.get(name).into_iter().flatten().map(|label| Arc::from(label.as_str())).collect();
+        let built_in = || labels(task).iter().map(|label| Arc::from(*label)).collect();
+        let labels = if task == Task::Own { own() } else { built_in() };
         Ok(Classifier { name: name.into(), labels, threshold: None, cost, backing: None })
     }
 
@@ -114,5 +132,14 @@ impl Catalog for Fake {
     fn vectors(&self, by: &Embedder, texts: &[String]) -> Result<Vec<Arc<[f32]>>, LoadError> {
         let vector = |text: &String| self.vectors.get(text).cloned().unwrap_or_else(|| vec![0.0; by.dimension]).into();
         Ok(texts.iter().map(vector).collect())
+    }
+
+    fn remote_embedder(&self, wanted: &RemoteEmbedder) -> Result<Embedder, LoadError> {
+        let name = wanted.endpoint.name.as_str().into();
+        Ok(Embedder { name, cost: Cost::Remote, ..self.embedder(&Wanted::default())? })
+    }
+
+    fn remote_classifier(&self, wanted: &RemoteClassifier) -> Result<Classifier, LoadError> {
+        Ok(wanted.without_model())
     }
 }
