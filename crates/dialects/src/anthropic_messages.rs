@@ -114,6 +114,7 @@ impl Reader<'_> {
                 self.meter.framing(TOOL);
                 self.meter.text(block.tool_use_id);
                 self.result(block.content);
+                self.turns.result(block.content);
                 return true;
             }
             _ => self.meter.structured(Some(raw)),

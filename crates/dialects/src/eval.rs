@@ -95,6 +95,7 @@ fn settle(prompt: &mut Prompt, mut chat: ChatReader<'_>, given: &str) -> Result<
         non_user: std::mem::take(&mut turns.non_user),
         assistant_replied: turns.assistant_replied,
         passed_over: std::mem::take(&mut turns.passed_over),
+        tool_results: std::mem::take(&mut turns.tool_results),
     };
     let counters = turns.conversation;
     let spoken = counters.user + counters.assistant + counters.system + counters.tool > 0 || counters.developer;

@@ -82,6 +82,7 @@ impl<'w> ChatReader<'w> {
         self.calls(role, &message);
         if is_result {
             self.meter.framing(TOOL);
+            self.turns.result(message.content);
         }
         let content = Content { role, is_result, said: Said::default(), broken: false };
         self.content(content, message.content);

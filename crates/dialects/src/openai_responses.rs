@@ -76,6 +76,7 @@ impl Reader<'_> {
                 self.meter.text_bytes("tool".len());
                 self.meter.text(item.call_id);
                 self.meter.structured(item.output);
+                self.turns.result(item.output);
             }
             // Reasoning, references and what is still to come: weight, but nobody's words and no turn of their own.
             _ => {

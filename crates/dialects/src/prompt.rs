@@ -51,6 +51,9 @@ pub struct Texts {
     /// User texts that a wrapper pattern covers, in order. They are in none of the other fields; a safety scan that must not
     /// be evaded by imitating a wrapper reads them too.
     pub passed_over: Vec<String>,
+    /// Texts of tool results, in order. They too are in none of the other fields: only a safety scan that asks for them reads
+    /// them.
+    pub tool_results: Vec<String>,
 }
 
 /// Counts over all messages and tools.

@@ -1,5 +1,6 @@
 //! Gathers who said what, message by message, into the texts and counters that signals read.
 
+use crate::json;
 use crate::prompt::{Conversation, Texts};
 
 /// Who speaks in a message.
@@ -34,6 +35,7 @@ pub(crate) struct Turns {
     pub(crate) user: Vec<String>,
     pub(crate) non_user: Vec<String>,
     pub(crate) passed_over: Vec<String>,
+    pub(crate) tool_results: Vec<String>,
     pub(crate) assistant_replied: bool,
     pub(crate) conversation: Conversation,
     pub(crate) image: Option<String>,
@@ -78,6 +80,26 @@ impl Turns {
         }
     }
 
+    /// Keeps the text of a tool result: a JSON string, or a list of parts that have a `text`. It is nobody's turn.
+    pub(crate) fn result(&mut self, raw: Option<&str>) {
+        let Some(raw) = raw else { return };
+        let mut said = Said::default();
+        match json::string(raw) {
+            Some(text) => said.add(&text),
+            None => json::elements(raw, |part| {
+                said.add(&json::string(part).unwrap_or_default());
+                json::members(part, |key, value| {
+                    if key == "text" {
+                        said.add(&json::string(value).unwrap_or_default());
+                    }
+                });
+            }),
+        }
+        if !said.text.is_empty() {
+            self.tool_results.push(said.text);
+        }
+    }
+
     /// The texts as the wire defines them: the last user text is the turn.
     pub(crate) fn into_texts(mut self) -> Texts {
         let current = self.user.pop().unwrap_or_default();
@@ -90,6 +112,7 @@ impl Turns {
             non_user: self.non_user,
             assistant_replied: self.assistant_replied,
             passed_over: self.passed_over,
+            tool_results: self.tool_results,
         }
     }
 }

@@ -357,3 +357,29 @@ fn members_are_found_as_they_were_written() {
     assert_eq!(request.text_member("user").as_deref(), Some("a"));
     assert_eq!(request.member("absent"), None);
 }
+
+/// Tool results are kept apart from all turns, whatever wire they came by.
+#[test]
+fn tool_results_are_kept_apart() {
+    let check = |prompt: Prompt, expected: &[&str]| {
+        assert_eq!(prompt.texts.tool_results, expected);
+        assert_eq!(prompt.texts.evaluation, "Hi");
+        assert!(prompt.texts.non_user.is_empty() && prompt.texts.prior_user.is_empty());
+    };
+    let parts = r#"[{"type":"text","text":"one"},{"type":"image_url","image_url":{"url":"x"}},{"text":"two"}]"#;
+    let chat_body = format!(
+        r#"{{"messages":[{{"role":"user","content":"Hi"}},{{"role":"tool","content":"21C, \"sunny\""}},
+        {{"role":"function","content":{parts}}},{{"role":"tool","content":""}},{{"role":"tool","content":null}}]}}"#
+    );
+    check(chat(&chat_body), &["21C, \"sunny\"", "one two"]);
+    let eval = crate::EvalRequest::parse(chat_body.as_bytes(), false, &Wrappers::default()).unwrap();
+    assert_eq!(eval.prompt.texts.tool_results, ["21C, \"sunny\"", "one two"]);
+    let anthropic_body = r#"{"messages":[{"role":"user","content":[{"type":"text","text":"Hi"},
+        {"type":"tool_result","tool_use_id":"a","content":"plain"},
+        {"type":"tool_result","tool_use_id":"b","content":[{"type":"text","text":"part"},{"type":"image","source":{}}]}]}]}"#;
+    check(anthropic(anthropic_body), &["plain", "part"]);
+    let responses_body = r#"{"input":[{"role":"user","content":"Hi"},
+        {"type":"function_call_output","call_id":"a","output":"done"},
+        {"type":"custom_tool_call_output","call_id":"b","output":[{"type":"input_text","text":"x"},{"type":"input_text","text":"y"}]}]}"#;
+    check(responses(responses_body), &["done", "x y"]);
+}
