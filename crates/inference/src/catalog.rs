@@ -196,19 +196,39 @@ pub enum LoadError {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Bare;
 
+impl Bare {
+    /// An encoder without a model.
+    #[must_use]
+    pub fn encoder() -> Embedder {
+        let scale = CosineMap::default();
+        Embedder { name: "none".into(), dimension: 0, cost: Cost::Encoder, scale, digest: "".into(), backing: None }
+    }
+
+    /// A task's labels without a model.
+    #[must_use]
+    pub fn head(task: Task) -> Classifier {
+        let labels = labels(task).iter().map(|label| Arc::from(*label)).collect();
+        Classifier { name: task.as_str().into(), labels, threshold: None, cost: Cost::Encoder, backing: None }
+    }
+
+    /// A finder of entities without a model.
+    #[must_use]
+    pub fn finder() -> Tagger {
+        Tagger { name: "pii".into(), kinds: Arc::default(), cost: Cost::Encoder, backing: None }
+    }
+}
+
 impl Catalog for Bare {
     fn embedder(&self, _wanted: &Wanted) -> Result<Embedder, LoadError> {
-        let scale = CosineMap::default();
-        Ok(Embedder { name: "none".into(), dimension: 0, cost: Cost::Encoder, scale, digest: "".into(), backing: None })
+        Ok(Self::encoder())
     }
 
     fn classifier(&self, task: Task, _wanted: &Wanted) -> Result<Classifier, LoadError> {
-        let labels = labels(task).iter().map(|label| Arc::from(*label)).collect();
-        Ok(Classifier { name: task.as_str().into(), labels, threshold: None, cost: Cost::Encoder, backing: None })
+        Ok(Self::head(task))
     }
 
     fn tagger(&self, _wanted: &Wanted) -> Result<Tagger, LoadError> {
-        Ok(Tagger { name: "pii".into(), kinds: Arc::default(), cost: Cost::Encoder, backing: None })
+        Ok(Self::finder())
     }
 
     fn vectors(&self, _by: &Embedder, texts: &[String]) -> Result<Vec<Arc<[f32]>>, LoadError> {
@@ -217,7 +237,7 @@ impl Catalog for Bare {
 
     fn remote_embedder(&self, wanted: &RemoteEmbedder) -> Result<Embedder, LoadError> {
         let name = wanted.endpoint.name.as_str().into();
-        Ok(Embedder { name, cost: Cost::Remote, ..self.embedder(&Wanted::default())? })
+        Ok(Embedder { name, cost: Cost::Remote, ..Self::encoder() })
     }
 
     fn remote_classifier(&self, wanted: &RemoteClassifier) -> Result<Classifier, LoadError> {

@@ -114,7 +114,10 @@ impl Generation {
         let mut recipes = Vec::new();
         for (name, path, routing) in document.policies() {
             match Recipe::build(name, routing, &document, &models, &signal_deps) {
-                Ok(recipe) => recipes.push(recipe),
+                Ok(recipe) => {
+                    warnings.extend(recipe.warnings.iter().cloned().map(|warning| below(&path, warning)));
+                    recipes.push(recipe);
+                }
                 Err(found) => problems.extend(found.into_iter().map(|problem| below(&path, problem))),
             }
         }

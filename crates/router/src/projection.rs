@@ -15,11 +15,11 @@ mod trace;
 mod tests;
 
 pub use outlook::Foreseen;
-pub use score::kb_metric;
 pub use trace::{InputTrace, MappingTrace, PartitionTrace, ProjectionTrace, ScoreTrace};
 
 use crate::config;
 use crate::declared::Declared;
+pub use crate::report::kb_metric;
 use crate::report::{Key, Keys, Kind, SignalReport};
 use crate::signals::Problem;
 use mapping::Mapping;

@@ -1,6 +1,8 @@
 //! One routing profile, built: its signals, projections, decisions and what each decision leads to.
 
+mod composer;
 mod lazy;
+mod steps;
 
 use crate::config::algorithms::Algorithm;
 use crate::config::decisions::{Decision, ModelRef};
@@ -33,6 +35,8 @@ pub struct Recipe {
     pub decisions: Decisions,
     /// What each decision leads to, by the index of the decision.
     pub routes: Vec<Route>,
+    /// What is odd about its learned signals, but can be served.
+    pub warnings: Vec<Problem>,
     projections: Projections,
     signals: Vec<Box<dyn Signal>>,
     /// Cheapest first.
@@ -93,10 +97,12 @@ impl Recipe {
     ) -> Result<Self, Vec<Problem>> {
         let mut keys = Keys::default();
         let declared = declared(routing);
-        let used = used::used(&routing.decisions, &routing.projections, |rule| composer(routing, rule));
+        let used = used::used(&routing.decisions, &routing.projections, |rule| composer_of(routing, rule));
         let mut problems = Vec::new();
+        let reads = |kind, name: &str| if name.is_empty() { used.has_family(kind) } else { used.contains(kind, name) };
+        let deps = &signals::Deps { used: &reads, ..deps.clone() };
         let signals = collect(signals::build(&routing.signals, &mut keys, deps), &mut problems);
-        let learned = collect(learned::build(&routing.signals, document, &mut keys, deps), &mut problems);
+        let learned = collect(learned::build(routing, document, &mut keys, deps), &mut problems).unwrap_or_default();
         let projections = collect(Projections::build(&routing.projections, &mut keys, &declared), &mut problems);
         let strategy = Strategy::parse(&routing.strategy);
         let built = Decisions::build(&routing.decisions, strategy, &mut keys, &declared);
@@ -104,18 +110,20 @@ impl Recipe {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let mut learned = learned.unwrap_or_default();
-        learned.sort_by_key(|family| family.cost());
+        let mut families_by_cost = learned.families;
+        families_by_cost.sort_by_key(|family| family.cost());
+        let steps = steps::build(routing, document, &mut keys);
         let routes = routing.decisions.iter().map(|decision| Route::build(decision, routing, document, models));
         Ok(Self {
             name: name.into(),
+            warnings: learned.warnings,
             declared,
             decisions: decisions.unwrap_or_default(),
             routes: routes.collect(),
             projections: projections.unwrap_or_default(),
             signals: signals.unwrap_or_default(),
-            learned,
-            steps: Vec::new(),
+            learned: families_by_cost,
+            steps,
             idle: idle(&keys, &used),
             keys,
             used: families(&used),
@@ -232,7 +240,7 @@ fn learns(decision: &Decision, document: &Document) -> bool {
     adapts || protects
 }
 
-fn composer<'a>(routing: &'a Routing, rule: &str) -> Option<&'a crate::config::decisions::RuleNode> {
+fn composer_of<'a>(routing: &'a Routing, rule: &str) -> Option<&'a crate::config::decisions::RuleNode> {
     let rule = routing.signals.complexity.iter().find(|other| other.name.to_lowercase() == rule)?;
     rule.composer.as_ref()
 }

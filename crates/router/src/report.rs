@@ -175,6 +175,13 @@ impl Keys {
     }
 }
 
+/// The key under which a knowledge base's metric is stored as a value (`kb_metric:<kb>:<metric>`, lower case). No rule
+/// leaf can name it.
+pub fn kb_metric(keys: &mut Keys, kb: &str, metric: &str) -> Key {
+    let name = format!("kb_metric:{}:{}", kb.trim(), metric.trim()).to_lowercase();
+    keys.intern(Kind::Kb, &name)
+}
+
 /// What was found for one request. Indexed by the [`Keys`] it was made from.
 #[derive(Debug, Clone, Default)]
 pub struct SignalReport {

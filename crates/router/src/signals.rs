@@ -82,7 +82,7 @@ pub struct Deps<'a> {
     pub language: Arc<dyn DetectLanguage>,
     /// Where the models of learned signals are found.
     pub catalog: &'a dyn Catalog,
-    /// Some decision, projection or other part of the recipe reads this name.
+    /// Some decision, projection or other part of the recipe reads this name; an empty name stands for any of the family.
     pub used: &'a dyn Fn(Kind, &str) -> bool,
 }
 
@@ -124,18 +124,24 @@ pub struct SignalInput<'a> {
     /// The caller; `None` on eval, which has no headers.
     pub identity: Option<&'a Identity>,
     window: OnceLock<Cow<'a, str>>,
+    evaluation: OnceLock<Arc<str>>,
 }
 
 impl<'a> SignalInput<'a> {
     /// A view of one request.
     #[must_use]
     pub fn new(prompt: &'a Prompt, identity: Option<&'a Identity>) -> Self {
-        Self { prompt, identity, window: OnceLock::new() }
+        Self { prompt, identity, window: OnceLock::new(), evaluation: OnceLock::new() }
     }
 
     /// The evaluation text, sampled to head, middle and tail beyond 2,048 scalar values. Made once, on demand.
     pub fn windowed(&self) -> &str {
         self.window.get_or_init(|| window::window(&self.prompt.texts.evaluation))
+    }
+
+    /// The whole evaluation text, shared: all questions about it are about one text. Made once, on demand.
+    pub fn evaluation(&self) -> &Arc<str> {
+        self.evaluation.get_or_init(|| self.prompt.texts.evaluation.as_str().into())
     }
 }
 

@@ -58,12 +58,12 @@ pub struct EmbeddingConfig {
     /// Known; Merit runs ONNX, or `openai_compatible`.
     #[schemars(extend("enum" = ["candle", "onnx", "openvino", "openai_compatible"]))]
     pub backend: String,
-    /// Which encoder.
+    /// Which encoder; omitted means `mmbert`. Where its folder is not installed, Merit's own encoder stands in.
     #[schemars(extend("enum" = ["qwen3", "gemma", "mmbert", "multimodal", "bert", "remote"]))]
     pub model_type: String,
     /// Compute example embeddings at start.
     pub preload_embeddings: Option<bool>,
-    /// Dimensions kept.
+    /// Known, without effect: vectors keep their full width.
     pub target_dimension: u32,
     /// Known, without effect.
     pub target_layer: u32,
@@ -206,9 +206,9 @@ pub struct KnowledgeBase {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct KbSource {
-    /// Folder.
+    /// Folder. `knowledge_bases/privacy` and `knowledge_bases/mmlu` are built in where they are not on disk.
     pub path: String,
-    /// File of labels in it.
+    /// File of labels in it; omitted means `labels.json`.
     pub manifest: String,
 }
 

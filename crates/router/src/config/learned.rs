@@ -19,7 +19,7 @@ pub struct EmbeddingRule {
     /// How example similarities become one score: `max` (the default; the best, tempered by its neighbours), `any` (the same) or `mean`.
     #[schemars(extend("enum" = ["max", "any", "mean"]))]
     pub aggregation_method: String,
-    /// What the query is computed from: `text` (the default) or `image`. `audio` is known and never runs.
+    /// What the query is computed from: `text` (the default). `image` and `audio` are known and never run.
     #[schemars(extend("enum" = ["text", "image", "audio"]))]
     pub query_modality: String,
 }
@@ -112,7 +112,7 @@ pub struct ComplexityRule {
 pub struct ComplexityExamples {
     /// Texts compared with the user's turn.
     pub candidates: Vec<String>,
-    /// Texts compared with the image, or with the turn in the shared space.
+    /// Known, without effect: there is no encoder of images.
     pub image_candidates: Vec<String>,
 }
 

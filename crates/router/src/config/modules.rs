@@ -105,7 +105,8 @@ pub struct ClassifierModule {
     pub positive_labels: Vec<String>,
     /// Label below the threshold, for the classification API.
     pub fallback_category: String,
-    /// What a failure of the guard means: `allow` (no match) or `block` (match).
+    /// What it means for rules on jailbreaks and personal data that a text could not be read, or not to its end: `allow` (no
+    /// match) or `block` (match). Omitted means `block`.
     #[schemars(extend("enum" = ["allow", "block"]))]
     pub on_error: String,
 }
@@ -142,7 +143,7 @@ pub struct McpClassifier {
 pub struct PreferenceModule {
     /// Compare with examples; `false` asks an external model.
     pub use_contrastive: Option<bool>,
-    /// Encoder.
+    /// Folder or `model_type` of the encoder; omitted means that of all signals.
     pub embedding_model: String,
     /// How examples become a score.
     pub prototype_scoring: Option<PrototypeScoring>,
@@ -208,7 +209,7 @@ pub struct HallucinationDetector {
 pub struct KeywordOrClassifier {
     /// Run it.
     pub enabled: bool,
-    /// Words before the description of an image, which are cut off.
+    /// Known, without effect on signals: words before the description of an image.
     pub prompt_prefixes: Vec<String>,
     /// How it is known.
     #[schemars(extend("enum" = ["classifier", "keyword", "hybrid"]))]

@@ -1,24 +1,12 @@
 //! What a document asks for that Merit knows and does not do yet. Served documents may hold it where no request gets.
 
+use super::Document;
 use super::decisions::Decision;
 use super::plugins::Plugin;
 use super::problem::{Problem, Severity};
-use super::reach::{Reach, Used, is_live};
-use super::{Document, Routing};
+use super::reach::{Reach, is_live};
 use crate::report::Kind;
 
-/// Signal families that are evaluated.
-const SIGNALS: [Kind; 9] = [
-    Kind::Keyword,
-    Kind::Language,
-    Kind::Context,
-    Kind::Structure,
-    Kind::Authz,
-    Kind::Conversation,
-    Kind::Event,
-    Kind::Metadata,
-    Kind::Projection,
-];
 /// Algorithms that choose.
 const ALGORITHMS: [&str; 1] = ["static"];
 /// Plugins that act.
@@ -51,7 +39,6 @@ pub fn unimplemented(document: &Document) -> Vec<Unimplemented> {
     let mut list = List::default();
     for (name, path, routing) in document.policies() {
         let live = is_live(document, name);
-        list.signals(routing, &path, live);
         for (index, decision) in routing.decisions.iter().enumerate() {
             list.decision(decision, &format!("{path}.decisions[{index}]"), live);
         }
@@ -73,19 +60,6 @@ struct List {
 impl List {
     fn add(&mut self, path: impl Into<String>, feature: impl Into<String>, reach: Reach) {
         self.found.push(Unimplemented { path: path.into(), feature: feature.into(), reach });
-    }
-
-    fn signals(&mut self, routing: &Routing, path: &str, live: bool) {
-        let used = Used::of(routing);
-        for kind in Kind::ALL.into_iter().filter(|kind| !SIGNALS.contains(kind)) {
-            let declared = declared(routing, kind);
-            if declared || used.kind(kind) {
-                let section =
-                    if declared { format!("{path}.signals.{}", section(kind)) } else { format!("{path}.decisions") };
-                let reach = Reach::from(live && used.kind(kind));
-                self.add(section, format!("the signal family `{}`", kind.as_str()), reach);
-            }
-        }
     }
 
     fn decision(&mut self, decision: &Decision, path: &str, live: bool) {
@@ -220,24 +194,5 @@ pub(super) fn section(kind: Kind) -> &'static str {
         Kind::Event => "events",
         Kind::Classifier => "classifiers",
         other => other.as_str(),
-    }
-}
-
-fn declared(routing: &Routing, kind: Kind) -> bool {
-    let signals = &routing.signals;
-    match kind {
-        Kind::Embedding => !signals.embeddings.is_empty(),
-        Kind::Domain => !signals.domains.is_empty(),
-        Kind::FactCheck => !signals.fact_check.is_empty(),
-        Kind::UserFeedback => !signals.user_feedbacks.is_empty(),
-        Kind::Reask => !signals.reasks.is_empty(),
-        Kind::Preference => !signals.preferences.is_empty(),
-        Kind::Complexity => !signals.complexity.is_empty(),
-        Kind::Modality => !signals.modality.is_empty(),
-        Kind::Jailbreak => !signals.jailbreak.is_empty(),
-        Kind::Pii => !signals.pii.is_empty(),
-        Kind::Kb => !signals.kb.is_empty(),
-        Kind::Classifier => !signals.classifiers.is_empty(),
-        _ => false,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::trace::{InputTrace, ScoreTrace};
 use crate::config::projections as config;
-use crate::report::{Key, Keys, Kind, SignalReport};
+use crate::report::{Key, Keys, Kind, SignalReport, kb_metric};
 use crate::signals::Problem;
 use std::collections::HashMap;
 
@@ -52,13 +52,6 @@ impl Scores {
     fn get(&self, index: usize) -> f64 {
         self.0.iter().find(|(other, _)| *other == index).map_or(0.0, |(_, value)| *value)
     }
-}
-
-/// The key under which a knowledge base's metric is stored as a value (`kb_metric:<kb>:<metric>`, lower case). No rule
-/// leaf can name it.
-pub fn kb_metric(keys: &mut Keys, kb: &str, metric: &str) -> Key {
-    let name = format!("kb_metric:{}:{}", kb.trim(), metric.trim()).to_lowercase();
-    keys.intern(Kind::Kb, &name)
 }
 
 /// Compiles scores and puts each after those it depends on.

@@ -144,8 +144,15 @@ const SIGNALS: &[(&str, &[&str])] = &[
         &["9 error `Robot` is no kind", "9 error is empty, so nobody", "9 error already the name"],
     ),
     ("pii: [{name: a}]", &["9 note `threshold` is omitted"]),
+    ("pii: [{name: a, threshold: .nan}]", &["9 error is no number"]),
+    ("embeddings: [{name: a, threshold: 0.7}]", &["9 warning no candidates"]),
+    ("embeddings: [{name: a, query_modality: image, candidates: [x]}]", &["9 warning no encoder of images"]),
+    ("complexity: [{name: a, hard: {candidates: [x], image_candidates: [y]}}]", &["9 warning have no effect"]),
+    ("complexity: [{name: a, threshold: .nan, hard: {candidates: [x]}}]", &["9 error every turn is `medium`"]),
+    ("preferences: [{name: a}]", &["9 warning neither description nor examples"]),
+    ("modality: [{name: AR}]", &["9 warning nothing is emitted unless"]),
     ("jailbreak: [{name: a, method: contrastive, jailbreak_patterns: [x]}]", &["9 warning every request matches"]),
-    ("modality: [{name: AUDIO}]", &["9 error `AUDIO` is no label"]),
+    ("modality: [{name: AUDIO}]", &["9 error `AUDIO` is no label", "9 warning nothing is emitted unless"]),
     ("kb: [{name: a, kb: b}]", &["9 error no knowledge base is called `b`"]),
     (
         "domains: [{name: a, mmlu_categories: [law]}, {name: b, mmlu_categories: [law]}]",
@@ -254,10 +261,30 @@ fn decisions_and_plugins() {
     );
 }
 
+/// Modules that leave rules without effect.
+#[test]
+fn learned_signals_and_their_modules() {
+    let check = |rule: &str, modules: &str, expected: &[&str]| {
+        let tail = format!("global: {{model_catalog: {{modules: {{{modules}}}}}}}\n");
+        check_policy(&format!("  signals:\n    {rule}\n{tail}"), expected);
+    };
+    let pii = "pii: [{name: a, threshold: 0.5}]";
+    check(pii, "classifier: {pii: {enabled: false}}", &["9 warning is off"]);
+    check(pii, "classifier: {pii: {on_error: allow}}", &["9 note lets pass what could not be read"]);
+    check(pii, "classifier: {pii: {on_error: block}}", &[]);
+    let jailbreak = "jailbreak: [{name: a, threshold: 0.5}]";
+    check(jailbreak, "prompt_guard: {enabled: false}", &["9 warning is off"]);
+    check("modality: [{name: AR}]", "modality_detector: {enabled: true}", &[]);
+    check("domains: [{name: law}]", "classifier: {mcp: {enabled: true}}", &["9 note not asked"]);
+    let margin = "classifier: {preference: {prototype_scoring: {margin_threshold: 0.1}}}";
+    check("preferences: [{name: a, description: x}]", margin, &["9 warning there is no second rule"]);
+    check("preferences: [{name: a, description: x}, {name: b, description: y}]", margin, &[]);
+}
+
 /// What no model name leads to may ask for anything.
 #[test]
 fn unreachable_recipes_are_served() {
-    let recipe = "  signals:\n    pii: [{name: p, threshold: 0.5}]\n  decisions:\n    - {name: d, rules: {type: pii, name: p}}\n";
+    let recipe = "  decisions:\n    - {name: d, modelRefs: [{model: small}], plugins: [{type: router_replay, configuration: {enabled: true}}]}\n";
     let reach = |tail: &str| -> Vec<Reach> {
         let loaded = load(&policy(&format!("{recipe}{tail}")), &environment);
         unimplemented(&loaded.document.unwrap()).into_iter().map(|missing| missing.reach).collect()
@@ -266,21 +293,6 @@ fn unreachable_recipes_are_served() {
     assert_eq!(reach("global: {router: {auto_model_names: []}}\n"), [Reach::Unreachable]);
     let entry = "entrypoints: [{model_names: [x], recipe: default}]\nglobal: {router: {auto_model_names: []}}\n";
     assert_eq!(reach(entry), [Reach::Reachable]);
-}
-
-/// A signal is used through projections and composers, too.
-#[test]
-fn reach_is_transitive() {
-    let yaml = policy(
-        "  signals:\n    pii: [{name: p, threshold: 0.5}]\n    embeddings: [{name: e, threshold: 0.5, candidates: [x]}]\n  projections:\n    scores:\n      - {name: s, method: weighted_sum, inputs: [{type: pii, name: p, weight: 1}]}\n    mappings: [{name: m, source: s, method: threshold_bands, outputs: [{name: o, gt: 0}]}]\n  decisions: [{name: d, rules: {type: projection, name: o}}]\n",
-    );
-    let document = load(&yaml, &environment).document.unwrap();
-    let reach: Vec<_> = unimplemented(&document).into_iter().map(|missing| (missing.path, missing.reach)).collect();
-    let expected = [
-        ("routing.signals.embeddings".to_owned(), Reach::Unreachable),
-        ("routing.signals.pii".to_owned(), Reach::Reachable),
-    ];
-    assert_eq!(reach, expected);
 }
 
 #[test]

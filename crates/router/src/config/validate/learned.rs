@@ -53,6 +53,7 @@ pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
     domains(scope, findings);
     complexity(scope, findings);
     safety(scope, findings);
+    modules(scope, findings);
     knowledge(scope, findings);
     classifiers(scope, findings);
 }
@@ -70,8 +71,6 @@ fn labels(scope: &Scope<'_>, kind: Kind, known: &[&str], findings: &mut Findings
 }
 
 fn embeddings(scope: &Scope<'_>, findings: &mut Findings) {
-    let encoder = scope.document.global.model_catalog.embeddings.semantic.as_ref();
-    let model = encoder.and_then(|encoder| encoder.embedding_config.as_ref()).map_or("", |config| &config.model_type);
     for (index, rule) in scope.routing.signals.embeddings.iter().enumerate() {
         let path = scope.at(&format!("signals.embeddings[{index}]"));
         if rule.candidates.is_empty() {
@@ -79,9 +78,8 @@ fn embeddings(scope: &Scope<'_>, findings: &mut Findings) {
         }
         match rule.query_modality.as_str() {
             "audio" => findings.warn(format!("{path}.query_modality"), "`audio` is known and never runs"),
-            "image" if model != "multimodal" => {
-                let message =
-                    "`image` needs `global.model_catalog.embeddings.semantic.embedding_config.model_type: multimodal`";
+            "image" => {
+                let message = "there is no encoder of images, so the rule never matches";
                 findings.warn(format!("{path}.query_modality"), message);
             }
             _ => {}
@@ -91,13 +89,33 @@ fn embeddings(scope: &Scope<'_>, findings: &mut Findings) {
     for (index, rule) in scope.routing.signals.reasks.iter().enumerate() {
         unit(&scope.at(&format!("signals.reasks[{index}].threshold")), rule.threshold, findings);
     }
-    for (index, rule) in scope.routing.signals.preferences.iter().enumerate() {
-        unit(&scope.at(&format!("signals.preferences[{index}].threshold")), rule.threshold, findings);
+    preferences(scope, findings);
+}
+
+fn preferences(scope: &Scope<'_>, findings: &mut Findings) {
+    let rules = &scope.routing.signals.preferences;
+    for (index, rule) in rules.iter().enumerate() {
+        let path = scope.at(&format!("signals.preferences[{index}]"));
+        unit(&format!("{path}.threshold"), rule.threshold, findings);
+        if rule.description.trim().is_empty() && rule.examples.is_empty() {
+            findings.warn(path, "neither description nor examples, so the rule is like nothing");
+        }
+    }
+    let module = scope.document.global.model_catalog.modules.classifier.preference.as_ref();
+    let margin =
+        module.and_then(|module| module.prototype_scoring.as_ref()).map_or(0.0, |scoring| scoring.margin_threshold);
+    if rules.len() == 1 && margin > 0.0 {
+        let message = format!(
+            "a lead of {margin} over the second is wanted (`modules.classifier.preference.prototype_scoring`), and there is no second rule: it never matches"
+        );
+        findings.warn(scope.at("signals.preferences[0]"), message);
     }
 }
 
 fn unit(path: &str, threshold: f32, findings: &mut Findings) {
-    if !(-1.0..=1.0).contains(&threshold) {
+    if threshold.is_nan() {
+        findings.error(path, "the threshold is no number, so nothing reaches it");
+    } else if !(-1.0..=1.0).contains(&threshold) {
         findings.warn(path, format!("a threshold of {threshold} lies outside the scores' range"));
     }
 }
@@ -142,7 +160,15 @@ fn complexity(scope: &Scope<'_>, findings: &mut Findings) {
         if rule.hard.candidates.is_empty() && rule.easy.candidates.is_empty() {
             findings.warn(&path, "no candidates, so every turn is `medium`");
         }
-        if rule.threshold < 0.0 {
+        for (side, examples) in [("hard", &rule.hard), ("easy", &rule.easy)] {
+            if !examples.image_candidates.is_empty() {
+                let message = "there is no encoder of images, so these have no effect";
+                findings.warn(format!("{path}.{side}.image_candidates"), message);
+            }
+        }
+        if rule.threshold.is_nan() {
+            findings.error(format!("{path}.threshold"), "the threshold is no number, so every turn is `medium`");
+        } else if rule.threshold < 0.0 {
             findings.error(format!("{path}.threshold"), "a negative threshold makes turns hard and easy at once");
         } else if rule.threshold > 0.5 {
             let message = format!(
@@ -187,6 +213,42 @@ fn safety(scope: &Scope<'_>, findings: &mut Findings) {
             findings.note(&path, "`threshold` is omitted: the module's is taken, where the reference takes 0");
         }
         unit(&format!("{path}.threshold"), rule.threshold, findings);
+    }
+}
+
+/// Settings of the modules that leave rules of this recipe without effect, or mean something else here.
+fn modules(scope: &Scope<'_>, findings: &mut Findings) {
+    let signals = &scope.routing.signals;
+    let modules = &scope.document.global.model_catalog.modules;
+    let facts = modules.hallucination_mitigation.as_ref().and_then(|module| module.fact_check.as_ref());
+    let switches = [
+        ("jailbreak", signals.jailbreak.is_empty(), modules.prompt_guard.as_ref(), "prompt_guard"),
+        ("pii", signals.pii.is_empty(), modules.classifier.pii.as_ref(), "classifier.pii"),
+        ("domains", signals.domains.is_empty(), modules.classifier.domain.as_ref(), "classifier.domain"),
+        ("fact_check", signals.fact_check.is_empty(), facts, "hallucination_mitigation.fact_check"),
+        ("user_feedbacks", signals.user_feedbacks.is_empty(), modules.feedback_detector.as_ref(), "feedback_detector"),
+    ];
+    for (section, without_rules, module, name) in switches {
+        let Some(module) = module.filter(|_| !without_rules) else { continue };
+        let path = scope.at(&format!("signals.{section}"));
+        if module.enabled == Some(false) {
+            findings.warn(path, format!("`global.model_catalog.modules.{name}` is off, so these rules never match"));
+        } else if matches!(section, "jailbreak" | "pii") && module.on_error == "allow" {
+            let message = format!(
+                "`global.model_catalog.modules.{name}.on_error: allow` lets pass what could not be read; omitted, it would match"
+            );
+            findings.note(path, message);
+        }
+    }
+    let detects = modules.modality_detector.as_ref().is_some_and(|module| module.enabled);
+    if !signals.modality.is_empty() && !detects {
+        let message = "nothing is emitted unless `global.model_catalog.modules.modality_detector.enabled` is true";
+        findings.warn(scope.at("signals.modality"), message);
+    }
+    if !signals.domains.is_empty() && modules.classifier.mcp.as_ref().is_some_and(|mcp| mcp.enabled) {
+        let message =
+            "`global.model_catalog.modules.classifier.mcp` is known and not asked: topics come from the model here";
+        findings.note(scope.at("signals.domains"), message);
     }
 }
 

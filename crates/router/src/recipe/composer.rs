@@ -1,0 +1,145 @@
+//! Composers: conditions on other signals under which a complexity grade counts.
+//!
+//! Kept from the reference: a composer sees fewer families than a decision, compares types with their case, takes a missing
+//! operator for AND, reads names exactly and no predicate; and a rule whose name has a colon never survives its composer.
+
+use crate::config::decisions::RuleNode;
+use crate::config::learned::ComplexityRule;
+use crate::report::{Key, Keys, Kind, SignalReport};
+
+/// Families whose matches a composer sees.
+const SEEN: [Kind; 13] = [
+    Kind::Keyword,
+    Kind::Embedding,
+    Kind::Domain,
+    Kind::FactCheck,
+    Kind::UserFeedback,
+    Kind::Reask,
+    Kind::Preference,
+    Kind::Language,
+    Kind::Context,
+    Kind::Structure,
+    Kind::Modality,
+    Kind::Kb,
+    Kind::Conversation,
+];
+
+/// The composer of one complexity rule.
+#[derive(Debug, Clone)]
+pub(crate) struct Composer {
+    levels: [Key; 3],
+    condition: Node,
+}
+
+#[derive(Debug, Clone)]
+enum Node {
+    And(Vec<Node>),
+    Or(Vec<Node>),
+    Not(Box<Node>),
+    Matched(Key),
+    Never,
+}
+
+/// Compiles the composers of a recipe.
+pub(crate) fn build(rules: &[ComplexityRule], keys: &mut Keys) -> Vec<Composer> {
+    let composed = rules.iter().filter_map(|rule| Some((rule, rule.composer.as_ref()?)));
+    let built = composed.map(|(rule, tree)| Composer {
+        levels: ["hard", "medium", "easy"]
+            .map(|level| keys.intern(Kind::Complexity, &format!("{}:{level}", rule.name))),
+        condition: if rule.name.contains(':') { Node::Never } else { Node::build(tree, keys) },
+    });
+    built.collect()
+}
+
+impl Composer {
+    /// Takes the grade back where the condition does not hold. Its confidence stays, for predicates.
+    pub(crate) fn apply(&self, report: &mut SignalReport) {
+        if self.condition.holds(report) {
+            return;
+        }
+        for level in self.levels.into_iter().filter(|&level| report.is_matched(level)).collect::<Vec<_>>() {
+            let confidence = report.confidence(level);
+            report.withdraw(level);
+            if let Some(confidence) = confidence {
+                report.set_confidence(level, confidence);
+            }
+        }
+    }
+}
+
+impl Node {
+    fn build(tree: &RuleNode, keys: &mut Keys) -> Self {
+        if !tree.kind.is_empty() {
+            let family = SEEN.into_iter().find(|kind| kind.as_str() == tree.kind);
+            return family.map_or(Self::Never, |kind| Self::Matched(keys.intern(kind, &tree.name)));
+        }
+        let mut children: Vec<Self> = tree.conditions.iter().map(|child| Self::build(child, keys)).collect();
+        let operator = tree.operator.trim();
+        if operator.eq_ignore_ascii_case("OR") {
+            Self::Or(children)
+        } else if !operator.eq_ignore_ascii_case("NOT") {
+            Self::And(children)
+        } else if children.len() == 1 {
+            children.pop().map_or(Self::Never, |child| Self::Not(Box::new(child)))
+        } else {
+            Self::Never
+        }
+    }
+
+    fn holds(&self, report: &SignalReport) -> bool {
+        match self {
+            Self::And(children) => children.iter().all(|child| child.holds(report)),
+            Self::Or(children) => children.iter().any(|child| child.holds(report)),
+            Self::Not(child) => !child.holds(report),
+            Self::Matched(key) => report.is_matched(*key),
+            Self::Never => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leaf(kind: &str, name: &str) -> RuleNode {
+        RuleNode { kind: kind.into(), name: name.into(), ..RuleNode::default() }
+    }
+
+    fn node(operator: &str, conditions: &[RuleNode]) -> RuleNode {
+        RuleNode { operator: operator.into(), conditions: conditions.to_vec(), ..RuleNode::default() }
+    }
+
+    /// Whether the grade of a rule survives when `keyword:k` and `authz:a` matched.
+    #[track_caller]
+    fn check(rule: &str, composer: RuleNode, survives: bool) {
+        let rule = ComplexityRule { name: rule.into(), composer: Some(composer), ..ComplexityRule::default() };
+        let mut keys = Keys::default();
+        let composers = build(&[rule.clone()], &mut keys);
+        let graded = keys.intern(Kind::Complexity, &format!("{}:hard", rule.name));
+        let found = [keys.intern(Kind::Keyword, "k"), keys.intern(Kind::Authz, "a"), graded];
+        let mut report = SignalReport::new(&keys);
+        found.into_iter().for_each(|key| report.emit(key));
+        report.set_confidence(graded, 0.18);
+        composers.iter().for_each(|composer| composer.apply(&mut report));
+        assert_eq!(report.is_matched(graded), survives, "{rule:?}");
+        assert_eq!(report.confidence(graded), Some(0.18));
+    }
+
+    #[test]
+    fn a_grade_survives_its_condition() {
+        let (yes, no) = (leaf("keyword", "k"), leaf("keyword", "other"));
+        check("c", yes.clone(), true);
+        check("c", no.clone(), false);
+        check("c", node("", &[yes.clone(), no.clone()]), false);
+        check("c", node("OR", &[no.clone(), yes.clone()]), true);
+        check("c", node("", &[]), true);
+        check("c", node("OR", &[]), false);
+        check("c", node("NOT", std::slice::from_ref(&no)), true);
+        check("c", node("NOT", &[no.clone(), no.clone()]), false);
+        check("c", node("NOT", &[]), false);
+        check("c", leaf("Keyword", "k"), false);
+        check("c", leaf("authz", "a"), false);
+        check("c", node("NOT", &[leaf("authz", "a")]), true);
+        check("a:b", yes, false);
+    }
+}

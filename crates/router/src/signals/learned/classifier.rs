@@ -1,0 +1,121 @@
+//! Classifiers of the operator's own: a model folder, or an external model that is asked for a label. One question each, on the
+//! evaluation text.
+//!
+//! ```yaml
+//! routing:
+//!   signals:
+//!     classifiers:
+//!       - {name: tool_risk, type: local, model_path: models/tool-risk, labels: [SAFE, RISKY]}
+//! ```
+//!
+//! Never a match by itself: decisions compare the probability of a label (`label` and `predicate`). Any number of local
+//! classifiers is allowed, with any number of labels, where the reference has one binary one. Declared labels that the model
+//! does not have are refused when the document is loaded. Failures are recorded under the rule's name, for leaves with `on_error`.
+
+use super::models::{Building, remote_classifier};
+use super::{Learned, SignalInput, answers, ran};
+use crate::config::learned::ClassifierRule;
+use crate::report::{Key, Kind, SignalReport};
+use inference::ask::{Failure, Outcome, Over, Question, What};
+use inference::handle::{Classifier, Cost};
+
+/// Compiles each rule into a group of its own, as each has its own model.
+pub(super) fn build(building: &mut Building<'_>) -> Vec<Box<dyn Learned>> {
+    let rules = building.routing.signals.classifiers.iter().enumerate();
+    rules.filter_map(|(index, rule)| one(building, index, rule)).collect()
+}
+
+fn one(building: &mut Building<'_>, index: usize, rule: &ClassifierRule) -> Option<Box<dyn Learned>> {
+    let path = format!("routing.signals.classifiers[{index}]");
+    let by = if rule.kind.trim() == "llm" {
+        let external = &building.document.global.model_catalog.external;
+        let Some(model) = external.iter().find(|model| model.name == rule.model) else {
+            building.problem(format!("{path}.model"), format!("no external model is called `{}`", rule.model));
+            return None;
+        };
+        let wanted = remote_classifier(model, rule.labels.clone(), &rule.instructions);
+        building.remote_classifier(Kind::Classifier, &path, &wanted)
+    } else {
+        building.own_classifier(Kind::Classifier, &format!("{path}.model_path"), &rule.model_path)
+    };
+    let mut labels = Vec::new();
+    for label in &rule.labels {
+        let class = by.labels.iter().position(|known| **known == **label);
+        // Without a model nothing is known of its labels.
+        if class.is_none() && (by.backing.is_some() || !by.labels.is_empty()) {
+            let known = by.labels.join(", ");
+            building.problem(format!("{path}.labels"), format!("`{}` has no label `{label}`; it has {known}", by.name));
+        }
+        let key = building.keys.intern(Kind::Classifier, &format!("{}:{label}", rule.name));
+        labels.push((key, class));
+    }
+    let key = building.keys.intern(Kind::Classifier, &rule.name);
+    let keys = labels.iter().map(|(key, _)| *key).chain([key]).collect();
+    Some(Box::new(ClassifierSignal { by, key, labels, keys }))
+}
+
+/// One classifier.
+struct ClassifierSignal {
+    by: Classifier,
+    /// Where failures are recorded.
+    key: Key,
+    /// The declared labels, each with its class.
+    labels: Vec<(Key, Option<usize>)>,
+    keys: Vec<Key>,
+}
+
+impl Learned for ClassifierSignal {
+    fn kind(&self) -> Kind {
+        Kind::Classifier
+    }
+
+    fn cost(&self) -> Cost {
+        self.by.cost
+    }
+
+    fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+
+    fn questions(&self, input: &SignalInput<'_>) -> Vec<Question> {
+        let text = input.evaluation();
+        if text.trim().is_empty() {
+            return Vec::new();
+        }
+        vec![Question { text: text.clone(), what: What::Labels(self.by.clone(), Over::Sample) }]
+    }
+
+    fn conclude(&self, _input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {
+        if answers.is_empty() {
+            return ran(report, Kind::Classifier, 0.0);
+        }
+        let row = match answers::row(Kind::Classifier, answers.first(), self.by.labels.len(), report) {
+            Ok(row) => row.unwrap_or_default(),
+            Err(_) => return report.fail(self.key, reason(answers.first())),
+        };
+        if row.iter().any(|score| !score.is_finite()) {
+            report.degrade(Kind::Classifier, "failed");
+            return report.fail(self.key, "classifier_invalid_score");
+        }
+        if row.is_empty() {
+            return ran(report, Kind::Classifier, 0.0);
+        }
+        for &(key, class) in &self.labels {
+            let score = class.and_then(|class| row.get(class)).map_or(0.0, |score| f64::from(*score));
+            report.set_value(key, score);
+            report.set_confidence(key, score);
+        }
+        let highest = report.families[Kind::Classifier as usize].confidence;
+        let own = answers::top(row).map_or(0.0, |(_, score)| f64::from(score));
+        ran(report, Kind::Classifier, highest.max(own));
+    }
+}
+
+/// The error's name in the reports of the reference. A question that was shed was withdrawn.
+fn reason(outcome: Option<&Outcome>) -> &'static str {
+    match outcome {
+        Some(Err(Failure::TimedOut)) => "classifier_evaluation_timeout",
+        Some(Err(Failure::Shed)) => "classifier_evaluation_cancelled",
+        _ => "classifier_evaluation_failed",
+    }
+}

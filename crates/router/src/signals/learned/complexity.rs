@@ -1,0 +1,171 @@
+//! Hard, medium or easy: is the turn nearer to the hard or to the easy examples? One vector of the evaluation text.
+//!
+//! ```yaml
+//! routing:
+//!   signals:
+//!     complexity:
+//!       - name: reasoning
+//!         threshold: 0.1
+//!         hard: {candidates: [prove this step by step, compare the tradeoffs]}
+//!         easy: {candidates: [answer briefly, translate this word]}
+//! ```
+//!
+//! Each rule emits exactly one of `<rule>:hard`, `<rule>:medium`, `<rule>:easy`, with the margin's size as confidence, unless its
+//! composer takes it back later. Examples of images have no effect: there is no encoder of images.
+
+use super::examples::{Examples, Scoring};
+use super::models::Building;
+use super::{Learned, SignalInput, answers, ran};
+use crate::config::learned::ComplexityRule;
+use crate::report::{Key, Kind, SignalReport};
+use inference::ask::{Outcome, Question, What};
+use inference::handle::{Cost, Embedder};
+use inference::prototypes::{Bank, Weighting};
+
+/// Compiles the rules; nothing without any.
+pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
+    let declared = &building.routing.signals.complexity;
+    if declared.is_empty() {
+        return None;
+    }
+    let by = building.encoder(Kind::Complexity);
+    let module = building.document.global.model_catalog.modules.complexity.as_ref();
+    let scoring = Scoring::new(module.and_then(|module| module.prototype_scoring.as_ref()));
+    let mut rules = Vec::new();
+    for (index, rule) in declared.iter().enumerate() {
+        rules.push(Rule::build(index, rule, building, &by, scoring));
+    }
+    let keys = rules.iter().flat_map(Rule::keys).collect();
+    Some(Box::new(ComplexitySignal { by, rules, weighting: scoring.weighting, keys }))
+}
+
+/// The rules of one recipe.
+struct ComplexitySignal {
+    by: Embedder,
+    rules: Vec<Rule>,
+    weighting: Weighting,
+    keys: Vec<Key>,
+}
+
+struct Rule {
+    hard: Key,
+    medium: Key,
+    easy: Key,
+    margin: Key,
+    text_margin: Key,
+    hard_score: Key,
+    easy_score: Key,
+    threshold: f64,
+    hard_bank: Bank,
+    easy_bank: Bank,
+}
+
+impl Rule {
+    fn build(
+        index: usize,
+        rule: &ComplexityRule,
+        building: &mut Building<'_>,
+        by: &Embedder,
+        scoring: Scoring,
+    ) -> Self {
+        let mut bank = |texts: &[String], side: &str| {
+            let path = format!("routing.signals.complexity[{index}].{side}");
+            let examples = Examples::embed(building, Kind::Complexity, &path, by, texts);
+            examples.bank(by, scoring.clustering, |_, text| text.to_owned())
+        };
+        let (hard_bank, easy_bank) = (bank(&rule.hard.candidates, "hard"), bank(&rule.easy.candidates, "easy"));
+        let mut key = |suffix: &str| building.keys.intern(Kind::Complexity, &format!("{}:{suffix}", rule.name));
+        let built = Self {
+            hard: key("hard"),
+            medium: key("medium"),
+            easy: key("easy"),
+            margin: key("margin"),
+            text_margin: key("text_margin"),
+            hard_score: key("text_hard_score"),
+            easy_score: key("text_easy_score"),
+            threshold: f64::from(rule.threshold),
+            hard_bank,
+            easy_bank,
+        };
+        built.check_threshold(index, building, by, scoring.weighting);
+        built
+    }
+
+    /// Warns of a threshold that not even the rule's own examples reach.
+    fn check_threshold(&self, index: usize, building: &mut Building<'_>, by: &Embedder, weighting: Weighting) {
+        let examples = self.hard_bank.prototypes().iter().chain(self.easy_bank.prototypes());
+        let margins = examples.map(|example| self.margin(&example.vector, by, weighting).abs());
+        let widest = margins.max_by(f64::total_cmp).filter(|_| by.backing.is_some());
+        if let Some(widest) = widest.filter(|&widest| widest <= self.threshold) {
+            let path = format!("routing.signals.complexity[{index}].threshold");
+            let message =
+                format!("not even the rule's own examples come out hard or easy: their margins end at {widest:.2}");
+            building.warn(path, message);
+        }
+    }
+
+    fn margin(&self, query: &[f32], by: &Embedder, weighting: Weighting) -> f64 {
+        let score = |bank: &Bank| bank.score(query, weighting, &by.scale).score;
+        score(&self.hard_bank) - score(&self.easy_bank)
+    }
+
+    fn keys(&self) -> [Key; 7] {
+        [self.hard, self.medium, self.easy, self.margin, self.text_margin, self.hard_score, self.easy_score]
+    }
+}
+
+impl Learned for ComplexitySignal {
+    fn kind(&self) -> Kind {
+        Kind::Complexity
+    }
+
+    fn cost(&self) -> Cost {
+        self.by.cost
+    }
+
+    fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+
+    fn questions(&self, input: &SignalInput<'_>) -> Vec<Question> {
+        let text = input.evaluation();
+        if text.trim().is_empty() {
+            return Vec::new();
+        }
+        vec![Question { text: text.clone(), what: What::Vector(self.by.clone()) }]
+    }
+
+    fn conclude(&self, _input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {
+        if answers.is_empty() {
+            return ran(report, Kind::Complexity, 0.0);
+        }
+        let query = match answers::vector(Kind::Complexity, answers.first(), report) {
+            Ok(query) => query,
+            Err(error) => {
+                let levels = self.rules.iter().flat_map(|rule| [&rule.hard, &rule.medium, &rule.easy]);
+                return answers::fail_all(levels, &error, report);
+            }
+        };
+        let mut widest: f64 = 0.0;
+        for rule in &self.rules {
+            let hard = rule.hard_bank.score(query, self.weighting, &self.by.scale).score;
+            let easy = rule.easy_bank.score(query, self.weighting, &self.by.scale).score;
+            let margin = hard - easy;
+            let level = if margin > rule.threshold {
+                rule.hard
+            } else if margin < -rule.threshold {
+                rule.easy
+            } else {
+                rule.medium
+            };
+            report.emit(level);
+            report.set_confidence(level, margin.abs());
+            report.set_value(rule.margin, margin);
+            report.set_value(rule.text_margin, margin);
+            report.set_value(rule.hard_score, hard);
+            report.set_value(rule.easy_score, easy);
+            widest = widest.max(margin.abs());
+        }
+        ran(report, Kind::Complexity, widest);
+    }
+}

@@ -1,0 +1,145 @@
+//! Similarity of the user's turn to example texts: one vector of the evaluation text, whatever the number of rules.
+//!
+//! Use it for intents that have no fixed words.
+//!
+//! ```yaml
+//! routing:
+//!   signals:
+//!     embeddings:
+//!       - name: account_management
+//!         threshold: 0.72
+//!         candidates: [password reset, account settings, billing information]
+//! ```
+//!
+//! A rule matches hard at its own threshold. Where none does, soft matching takes every rule above
+//! `embedding_config.min_score_threshold`, whatever its own threshold (the reference's rule). Confidence is the score;
+//! values are score, best, support and the number of prototypes of all rules. `top_k` cuts later, after partitions and
+//! composers. Rules on images never match: there is no encoder of images.
+
+use super::examples::{Examples, Scoring};
+use super::models::Building;
+use super::{Learned, SignalInput, answers, ran};
+use crate::report::{Key, Kind, SignalReport};
+use inference::ask::{Outcome, Question, What};
+use inference::handle::{Cost, Embedder};
+use inference::prototypes::{Bank, Weighting};
+
+/// Least score of a soft match where the document says none.
+const SOFT: f32 = 0.5;
+
+/// Compiles the rules on texts; nothing without any.
+pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
+    let declared = &building.routing.signals.embeddings;
+    let texts = |modality: &str| modality.trim().is_empty() || modality.trim().eq_ignore_ascii_case("text");
+    let declared = declared.iter().enumerate().filter(|(_, rule)| texts(&rule.query_modality));
+    let declared: Vec<_> = declared.filter(|(_, rule)| !rule.candidates.is_empty()).collect();
+    if declared.is_empty() {
+        return None;
+    }
+    let by = building.encoder(Kind::Embedding);
+    let semantic = building.document.global.model_catalog.embeddings.semantic.as_ref();
+    let config = semantic.and_then(|semantic| semantic.embedding_config.as_ref());
+    let scoring = Scoring::new(config.and_then(|config| config.prototype_scoring.as_ref()));
+    let soft = config.and_then(|config| config.enable_soft_matching).unwrap_or(true);
+    let least = config.and_then(|config| config.min_score_threshold).filter(|&least| least > 0.0).unwrap_or(SOFT);
+    let mut rules = Vec::new();
+    for (index, rule) in declared {
+        let path = format!("routing.signals.embeddings[{index}]");
+        let examples = Examples::embed(building, Kind::Embedding, &path, &by, &rule.candidates);
+        examples.check_threshold(building, &format!("{path}.threshold"), &by, rule.threshold);
+        let mean = rule.aggregation_method.trim().eq_ignore_ascii_case("mean");
+        let mut key = |suffix: &str| building.keys.intern(Kind::Embedding, &format!("{}{suffix}", rule.name));
+        rules.push(Rule {
+            name: rule.name.as_str().into(),
+            key: key(""),
+            best: key(":best"),
+            support: key(":support"),
+            count: key(":prototype_count"),
+            threshold: f64::from(rule.threshold),
+            bank: examples.bank(&by, scoring.clustering, |_, text| text.to_owned()),
+            weighting: if mean { Weighting::MEAN } else { scoring.weighting },
+        });
+    }
+    let keys = rules.iter().flat_map(|rule| [rule.key, rule.best, rule.support, rule.count]).collect();
+    Some(Box::new(EmbeddingSignal { by, rules, soft: soft.then_some(f64::from(least)), keys }))
+}
+
+/// The rules on texts of one recipe.
+struct EmbeddingSignal {
+    by: Embedder,
+    rules: Vec<Rule>,
+    /// Least score of a soft match; `None` if there is none.
+    soft: Option<f64>,
+    keys: Vec<Key>,
+}
+
+struct Rule {
+    name: Box<str>,
+    key: Key,
+    best: Key,
+    support: Key,
+    count: Key,
+    threshold: f64,
+    bank: Bank,
+    weighting: Weighting,
+}
+
+impl Learned for EmbeddingSignal {
+    fn kind(&self) -> Kind {
+        Kind::Embedding
+    }
+
+    fn cost(&self) -> Cost {
+        self.by.cost
+    }
+
+    fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+
+    fn questions(&self, input: &SignalInput<'_>) -> Vec<Question> {
+        let text = input.evaluation();
+        if text.trim().is_empty() {
+            return Vec::new();
+        }
+        vec![Question { text: text.clone(), what: What::Vector(self.by.clone()) }]
+    }
+
+    fn conclude(&self, _input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {
+        if answers.is_empty() {
+            return ran(report, Kind::Embedding, 0.0);
+        }
+        match answers::vector(Kind::Embedding, answers.first(), report) {
+            Ok(query) => self.score(query, report),
+            Err(error) => answers::fail_all(self.rules.iter().map(|rule| &rule.key), &error, report),
+        }
+    }
+}
+
+impl EmbeddingSignal {
+    fn score(&self, query: &[f32], report: &mut SignalReport) {
+        let mut scored = Vec::new();
+        for rule in self.rules.iter().filter(|rule| !rule.bank.is_empty()) {
+            let score = rule.bank.score(query, rule.weighting, &self.by.scale);
+            report.set_value(rule.key, score.score);
+            report.set_value(rule.best, score.best);
+            report.set_value(rule.support, score.support);
+            report.set_value(rule.count, score.count as f64);
+            scored.push((rule, score.score));
+        }
+        let hard = scored.iter().any(|(rule, score)| *score >= rule.threshold);
+        scored.retain(|(rule, score)| match self.soft {
+            _ if hard => *score >= rule.threshold,
+            Some(least) => *score >= least,
+            None => false,
+        });
+        scored.sort_by(|(left, left_score), (right, right_score)| {
+            right_score.total_cmp(left_score).then_with(|| left.name.cmp(&right.name))
+        });
+        for (rule, score) in &scored {
+            report.emit(rule.key);
+            report.set_confidence(rule.key, *score);
+        }
+        ran(report, Kind::Embedding, scored.first().map_or(0.0, |(_, score)| *score));
+    }
+}

@@ -1,0 +1,102 @@
+//! Whether an answer rests on facts that can be checked. One head on the evaluation text; exactly one of two labels.
+//!
+//! ```yaml
+//! routing:
+//!   signals:
+//!     fact_check: [{name: needs_fact_check}]
+//! ```
+//!
+//! Also a request without text needs no check. A threshold of 0 or less means 0.7, as in the reference; where the module sets
+//! none, that of the model's card is taken, then 0.6. When the model fails, neither label is emitted.
+
+use super::models::{Building, Source};
+use super::{Learned, SignalInput, answers, ran};
+use crate::report::{Key, Kind, SignalReport};
+use inference::ask::{Outcome, Over, Question, What};
+use inference::catalog::Task;
+use inference::handle::{Classifier, Cost};
+
+const NEEDED: &str = "needs_fact_check";
+const NOT_NEEDED: &str = "no_fact_check_needed";
+const THRESHOLD: f32 = 0.6;
+const THRESHOLD_OF_ZERO: f32 = 0.7;
+
+/// Compiles the family; nothing without rules.
+pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
+    let rules = &building.routing.signals.fact_check;
+    let catalog = &building.document.global.model_catalog;
+    let module = catalog.modules.hallucination_mitigation.as_ref().and_then(|module| module.fact_check.as_ref());
+    if rules.is_empty() || module.is_some_and(|module| module.enabled == Some(false)) {
+        return None;
+    }
+    let path = "global.model_catalog.modules.hallucination_mitigation.fact_check";
+    let source = Source { path, module, system: &catalog.system.fact_check_classifier, mapping: "" };
+    let by = building.classifier(Kind::FactCheck, Task::FactCheck, &source);
+    if by.labels.len() != 2 {
+        let message = format!(
+            "`{}` has {} labels; a fact check has two, the second of which asks for it",
+            by.name,
+            by.labels.len()
+        );
+        building.problem(path, message);
+    }
+    let named = by.labels.iter().position(|label| label.eq_ignore_ascii_case(NEEDED));
+    let threshold = match module.and_then(|module| module.threshold) {
+        Some(threshold) if threshold <= 0.0 => THRESHOLD_OF_ZERO,
+        Some(threshold) => threshold,
+        None => by.threshold.unwrap_or(THRESHOLD),
+    };
+    let mut key =
+        |name: &str| rules.iter().any(|rule| rule.name == name).then(|| building.keys.intern(Kind::FactCheck, name));
+    let (needed, not_needed) = (key(NEEDED), key(NOT_NEEDED));
+    let keys = needed.into_iter().chain(not_needed).collect();
+    Some(Box::new(FactCheckSignal { by, class: named.unwrap_or(1), threshold, needed, not_needed, keys }))
+}
+
+/// The two labels, as far as they are declared.
+struct FactCheckSignal {
+    by: Classifier,
+    /// The class that asks for a check.
+    class: usize,
+    threshold: f32,
+    needed: Option<Key>,
+    not_needed: Option<Key>,
+    keys: Vec<Key>,
+}
+
+impl Learned for FactCheckSignal {
+    fn kind(&self) -> Kind {
+        Kind::FactCheck
+    }
+
+    fn cost(&self) -> Cost {
+        self.by.cost
+    }
+
+    fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+
+    fn questions(&self, input: &SignalInput<'_>) -> Vec<Question> {
+        let text = input.evaluation();
+        if text.trim().is_empty() {
+            return Vec::new();
+        }
+        vec![Question { text: text.clone(), what: What::Labels(self.by.clone(), Over::Sample) }]
+    }
+
+    fn conclude(&self, _input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {
+        let mut best = None;
+        if !answers.is_empty() {
+            match answers::row(Kind::FactCheck, answers.first(), self.by.labels.len(), report) {
+                Ok(row) => best = row.and_then(answers::top),
+                Err(error) => return answers::fail_all(&self.keys, &error, report),
+            }
+        }
+        let needs = best.is_some_and(|(class, probability)| class == self.class && probability >= self.threshold);
+        if let Some(key) = if needs { self.needed } else { self.not_needed } {
+            report.emit(key);
+        }
+        ran(report, Kind::FactCheck, best.map_or(0.0, |(_, probability)| f64::from(probability)));
+    }
+}

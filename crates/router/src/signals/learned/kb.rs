@@ -1,0 +1,300 @@
+//! Knowledge bases: labelled examples, groups of labels, and numbers for projections. One vector of the evaluation text.
+//!
+//! ```yaml
+//! global:
+//!   model_catalog:
+//!     kbs:
+//!       - name: privacy_kb
+//!         source: {path: knowledge_bases/privacy/, manifest: labels.json}
+//!         threshold: 0.55
+//!         groups: {private: [pii, customer_data]}
+//! routing:
+//!   signals:
+//!     kb:
+//!       - {name: private, kb: privacy_kb, target: {kind: group, value: private}, match: best}
+//! ```
+//!
+//! A group scores as its best label, but not below 0. `match: best` takes the best label or group whatever its score (the
+//! reference's rule). The manifest is a file of `{"labels": {name: {"exemplars": [..]}}}`; the folders `knowledge_bases/privacy`
+//! and `knowledge_bases/mmlu` are built in where they are not on disk. Unlike the reference, a rule for a label or a group
+//! that the base does not have is refused.
+
+use super::examples::{Examples, Scoring};
+use super::models::Building;
+use super::{Learned, SignalInput, answers, ran};
+use crate::config::catalog::KnowledgeBase;
+use crate::config::learned::KbRule;
+use crate::report::{Key, Kind, SignalReport, kb_metric};
+use inference::ask::{Outcome, Question, What};
+use inference::handle::{Cost, Embedder};
+use inference::knowledge_bases::{Manifest, built_in};
+use inference::prototypes::{Bank, Weighting};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+const MANIFEST: &str = "labels.json";
+
+/// Compiles the knowledge bases that rules or projections of the recipe name; nothing without any.
+pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
+    let declared = &building.document.global.model_catalog.kbs;
+    let rules = &building.routing.signals.kb;
+    let inputs = building.routing.projections.scores.iter().flat_map(|score| &score.inputs);
+    let metrics = inputs.filter(|input| input.kind.trim().eq_ignore_ascii_case("kb_metric"));
+    let metrics: Vec<String> = metrics.map(|input| input.kb.trim().to_lowercase()).collect();
+    let is_named = |base: &KnowledgeBase| {
+        rules.iter().any(|rule| rule.kb == base.name) || metrics.contains(&base.name.trim().to_lowercase())
+    };
+    let named: Vec<_> = declared.iter().enumerate().filter(|(_, base)| is_named(base)).collect();
+    if named.is_empty() {
+        return None;
+    }
+    let by = building.encoder(Kind::Kb);
+    let mut bases = Vec::new();
+    for (index, base) in named {
+        bases.extend(Base::build(building, &by, index, base));
+    }
+    for (index, rule) in rules.iter().enumerate() {
+        let Some(base) = bases.iter_mut().find(|base| *base.name == *rule.kb) else { continue };
+        let key = building.keys.intern(Kind::Kb, &rule.name);
+        match base.target(rule) {
+            Some(target) => base.rules.push(Rule { key, target, best: rule.match_by.trim() == "best" }),
+            None => {
+                let (kind, value) = (&rule.target.kind, &rule.target.value);
+                let message = format!("`{}` has no {kind} `{value}`", rule.kb);
+                building.problem(format!("routing.signals.kb[{index}].target.value"), message);
+            }
+        }
+    }
+    let keys = bases.iter().flat_map(Base::keys).collect();
+    Some(Box::new(KbSignal { by, bases, keys }))
+}
+
+/// The knowledge bases of one recipe.
+struct KbSignal {
+    by: Embedder,
+    bases: Vec<Base>,
+    keys: Vec<Key>,
+}
+
+struct Base {
+    name: Box<str>,
+    /// In the order of their names.
+    labels: Vec<Label>,
+    /// In the order of their names.
+    groups: Vec<Group>,
+    weighting: Weighting,
+    rules: Vec<Rule>,
+    best_score: Key,
+    best_matched_score: Key,
+    margins: Vec<Margin>,
+}
+
+struct Label {
+    name: String,
+    bank: Bank,
+    threshold: f64,
+}
+
+struct Group {
+    name: String,
+    /// Labels by index.
+    members: Vec<usize>,
+}
+
+/// The lead of one group over another.
+struct Margin {
+    key: Key,
+    positive: Option<usize>,
+    negative: Option<usize>,
+}
+
+struct Rule {
+    key: Key,
+    target: Target,
+    best: bool,
+}
+
+/// A label or a group, by index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Target {
+    Label(usize),
+    Group(usize),
+}
+
+impl Base {
+    fn build(building: &mut Building<'_>, by: &Embedder, index: usize, base: &KnowledgeBase) -> Option<Self> {
+        let path = format!("global.model_catalog.kbs[{index}]");
+        let manifest = manifest(building, &path, base)?;
+        let scoring = Scoring::new(base.prototype_scoring.as_ref());
+        let mut labels = Vec::new();
+        for (name, label) in manifest.labels {
+            let examples = Examples::embed(building, Kind::Kb, &path, by, &label.exemplars);
+            let bank = examples.bank(by, scoring.clustering, |index, _| index.to_string());
+            let threshold = f64::from(*base.label_thresholds.get(&name).unwrap_or(&base.threshold));
+            labels.push(Label { name, bank, threshold });
+        }
+        let groups = groups(building, &path, &base.groups, &labels);
+        let group = |name: &str| groups.iter().position(|group| group.name == name);
+        let mut margins = Vec::new();
+        for metric in base.metrics.iter().filter(|metric| metric.kind == "group_margin") {
+            let key = kb_metric(building.keys, &base.name, &metric.name);
+            let (positive, negative) = (group(&metric.positive_group), group(&metric.negative_group));
+            margins.push(Margin { key, positive, negative });
+        }
+        let mut metric = |name: &str| kb_metric(building.keys, &base.name, name);
+        Some(Self {
+            name: base.name.as_str().into(),
+            labels,
+            groups,
+            weighting: scoring.weighting,
+            rules: Vec::new(),
+            best_score: metric("best_score"),
+            best_matched_score: metric("best_matched_score"),
+            margins,
+        })
+    }
+
+    fn target(&self, rule: &KbRule) -> Option<Target> {
+        let value = &rule.target.value;
+        match rule.target.kind.as_str() {
+            "label" => self.labels.iter().position(|label| label.name == *value).map(Target::Label),
+            "group" => self.groups.iter().position(|group| group.name == *value).map(Target::Group),
+            _ => None,
+        }
+    }
+
+    fn keys(&self) -> Vec<Key> {
+        let rules = self.rules.iter().map(|rule| rule.key);
+        rules
+            .chain([self.best_score, self.best_matched_score])
+            .chain(self.margins.iter().map(|margin| margin.key))
+            .collect()
+    }
+
+    fn conclude(&self, query: &[f32], by: &Embedder, report: &mut SignalReport) -> f64 {
+        let score = |label: &Label| label.bank.score(query, self.weighting, &by.scale).score;
+        let labels: Vec<f64> = self.labels.iter().map(score).collect();
+        let found: Vec<bool> =
+            self.labels.iter().zip(&labels).map(|(label, score)| *score >= label.threshold).collect();
+        let groups: Vec<f64> = self
+            .groups
+            .iter()
+            .map(|group| group.members.iter().map(|&member| labels[member]).fold(0.0, f64::max))
+            .collect();
+        for rule in &self.rules {
+            let (score, holds) = match rule.target {
+                Target::Label(at) if rule.best => (labels[at], first_highest(&labels) == Some(at)),
+                Target::Group(at) if rule.best => (groups[at], first_highest(&groups) == Some(at)),
+                Target::Label(at) => (labels[at], found[at]),
+                Target::Group(at) => (groups[at], self.groups[at].members.iter().any(|&member| found[member])),
+            };
+            if holds {
+                report.emit(rule.key);
+                report.set_confidence(rule.key, score);
+            }
+        }
+        let best = first_highest(&labels).map_or(0.0, |at| labels[at]);
+        let matched = labels.iter().zip(&found).filter(|(_, found)| **found).map(|(score, _)| *score);
+        report.set_value(self.best_score, best);
+        report.set_value(self.best_matched_score, matched.max_by(f64::total_cmp).unwrap_or(0.0));
+        for margin in &self.margins {
+            let score = |group: Option<usize>| group.map_or(0.0, |at| groups[at]);
+            report.set_value(margin.key, score(margin.positive) - score(margin.negative));
+        }
+        best
+    }
+}
+
+impl Learned for KbSignal {
+    fn kind(&self) -> Kind {
+        Kind::Kb
+    }
+
+    fn cost(&self) -> Cost {
+        self.by.cost
+    }
+
+    fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+
+    fn questions(&self, input: &SignalInput<'_>) -> Vec<Question> {
+        let text = input.evaluation();
+        if text.trim().is_empty() {
+            return Vec::new();
+        }
+        vec![Question { text: text.clone(), what: What::Vector(self.by.clone()) }]
+    }
+
+    fn conclude(&self, _input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {
+        if answers.is_empty() {
+            return ran(report, Kind::Kb, 0.0);
+        }
+        match answers::vector(Kind::Kb, answers.first(), report) {
+            Ok(query) => {
+                let best = self.bases.iter().map(|base| base.conclude(query, &self.by, report)).fold(0.0, f64::max);
+                ran(report, Kind::Kb, best);
+            }
+            Err(error) => {
+                let rules = self.bases.iter().flat_map(|base| &base.rules);
+                answers::fail_all(rules.map(|rule| &rule.key), &error, report);
+            }
+        }
+    }
+}
+
+/// The index of the highest score, of equals the first.
+fn first_highest(scores: &[f64]) -> Option<usize> {
+    let scores = scores.iter().enumerate();
+    scores.reduce(|held, next| if next.1 > held.1 { next } else { held }).map(|(at, _)| at)
+}
+
+fn groups(
+    building: &mut Building<'_>,
+    path: &str,
+    groups: &BTreeMap<String, Vec<String>>,
+    labels: &[Label],
+) -> Vec<Group> {
+    let mut built = Vec::new();
+    for (name, members) in groups {
+        let mut known = Vec::new();
+        for member in members {
+            match labels.iter().position(|label| label.name == *member) {
+                Some(at) => known.push(at),
+                None => building.warn(format!("{path}.groups.{name}"), format!("no label is called `{member}`")),
+            }
+        }
+        built.push(Group { name: name.clone(), members: known });
+    }
+    built
+}
+
+/// The labels on disk, or those built in under the same path.
+fn manifest(building: &mut Building<'_>, path: &str, base: &KnowledgeBase) -> Option<Manifest> {
+    let folder = base.source.path.trim();
+    let name = Some(base.source.manifest.trim()).filter(|name| !name.is_empty()).unwrap_or(MANIFEST);
+    let text = match building.deps.catalog.text(&Path::new(folder).join(name)) {
+        Ok(text) => text,
+        Err(error) => match built_in(folder).filter(|_| name == MANIFEST) {
+            Some(text) => text.to_owned(),
+            None => {
+                building.problem(format!("{path}.source"), error);
+                return None;
+            }
+        },
+    };
+    let parsed = serde_json::from_str(&text);
+    parsed.map_err(|error| building.problem(format!("{path}.source"), format!("`{name}` is no manifest: {error}"))).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_equals_is_best() {
+        assert_eq!(first_highest(&[0.1, 0.5, 0.5]), Some(1));
+        assert_eq!(first_highest(&[-0.2]), Some(0));
+        assert_eq!(first_highest(&[]), None);
+    }
+}

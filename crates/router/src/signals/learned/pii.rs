@@ -1,0 +1,123 @@
+//! Personal data: entities in the texts in scope, less the types that a rule allows. Recognizers with checksums and a head on
+//! the token states, over the whole of every text.
+//!
+//! ```yaml
+//! routing:
+//!   signals:
+//!     pii:
+//!       - {name: strict, threshold: 0.8, pii_types_allowed: [EMAIL_ADDRESS], scan: [current, tool_results]}
+//! ```
+//!
+//! A match has no confidence and counts 1.0. What differs from the reference, for safety's sake: an omitted threshold is the
+//! module's (0.9 without one), not 0; tool results can be read at all; user texts that look like a wrapper are read; and unless
+//! the document says `modules.classifier.pii.on_error: allow`, a text that could not be read, or not to its end, matches.
+
+use super::jailbreak::{blocks, truncation};
+use super::models::{Building, Source};
+use super::scan::{Scope, parts};
+use super::{Learned, SignalInput, answers, ran};
+use crate::report::{Key, Kind, SignalReport};
+use inference::ask::{Entity, Outcome, Question, What};
+use inference::handle::{Cost, Tagger};
+
+const THRESHOLD: f32 = 0.9;
+
+/// Compiles the rules; nothing without any, or with the module off.
+pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
+    let declared = &building.routing.signals.pii;
+    let catalog = &building.document.global.model_catalog;
+    let module = catalog.modules.classifier.pii.as_ref();
+    if declared.is_empty() || module.is_some_and(|module| module.enabled == Some(false)) {
+        return None;
+    }
+    let source = Source {
+        path: "global.model_catalog.modules.classifier.pii",
+        module,
+        system: &catalog.system.pii_classifier,
+        mapping: module.map_or("", |module| &module.pii_mapping_path),
+    };
+    let by = building.tagger(Kind::Pii, &source);
+    let usual = module.and_then(|module| module.threshold).unwrap_or(THRESHOLD);
+    let rules = declared.iter().map(|rule| Rule {
+        key: building.keys.intern(Kind::Pii, &rule.name),
+        threshold: if rule.threshold == 0.0 { usual } else { rule.threshold },
+        allowed: rule.pii_types_allowed.iter().map(|kind| kind.trim().to_uppercase()).collect(),
+        scope: Scope::new(&rule.scan, rule.include_history),
+    });
+    let rules: Vec<Rule> = rules.collect();
+    let scope = Scope::all(rules.iter().map(|rule| rule.scope));
+    let keys = rules.iter().map(|rule| rule.key).collect();
+    Some(Box::new(PiiSignal { by, rules, scope, blocks: blocks(module), keys }))
+}
+
+/// The rules of one recipe.
+struct PiiSignal {
+    by: Tagger,
+    rules: Vec<Rule>,
+    /// What any rule reads.
+    scope: Scope,
+    blocks: bool,
+    keys: Vec<Key>,
+}
+
+struct Rule {
+    key: Key,
+    threshold: f32,
+    /// Upper case.
+    allowed: Vec<String>,
+    scope: Scope,
+}
+
+impl Rule {
+    fn denies(&self, entity: &Entity) -> bool {
+        entity.confidence >= self.threshold && !self.allowed.contains(&entity.kind.to_uppercase())
+    }
+}
+
+impl Learned for PiiSignal {
+    fn kind(&self) -> Kind {
+        Kind::Pii
+    }
+
+    fn cost(&self) -> Cost {
+        self.by.cost
+    }
+
+    fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+
+    fn questions(&self, input: &SignalInput<'_>) -> Vec<Question> {
+        let asked = parts(input, self.scope);
+        let what = || What::Entities(self.by.clone());
+        asked.iter().map(|part| Question { text: part.shared(input), what: what() }).collect()
+    }
+
+    fn conclude(&self, input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {
+        let parts = parts(input, self.scope);
+        let answers = answers.iter().map(Some).chain(std::iter::repeat(None));
+        let (mut found, mut gaps) = (Vec::new(), Vec::new());
+        for (part, outcome) in parts.iter().zip(answers) {
+            match answers::entities(outcome, report) {
+                Ok(entities) => found.push((part.scope, entities)),
+                Err(error) => gaps.push((part.scope, error)),
+            }
+            gaps.extend(truncation(outcome).map(|error| (part.scope, error)));
+        }
+        let mut best: f64 = 0.0;
+        for rule in &self.rules {
+            let read = found.iter().filter(|(scope, _)| scope.meets(rule.scope)).flat_map(|(_, entities)| *entities);
+            let denied = read.filter(|entity| rule.denies(entity)).map(|entity| f64::from(entity.confidence));
+            if let Some(confidence) = denied.max_by(f64::total_cmp) {
+                report.emit(rule.key);
+                best = best.max(confidence);
+            } else if let Some((_, error)) = gaps.iter().find(|(scope, _)| scope.meets(rule.scope)) {
+                report.fail(rule.key, error.as_str());
+                if self.blocks {
+                    report.emit(rule.key);
+                }
+            }
+        }
+        ran(report, Kind::Pii, best);
+    }
+}

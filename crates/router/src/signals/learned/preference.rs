@@ -1,0 +1,232 @@
+//! Preferences that the user's turn expresses: the rule whose description and examples are nearest, or the route that an
+//! external model names. One vector of the evaluation text, or one remote call.
+//!
+//! ```yaml
+//! routing:
+//!   signals:
+//!     preferences:
+//!       - {name: terse, description: Short answers., examples: [keep it concise], threshold: 0.7}
+//! ```
+//!
+//! Only the best rule is tested, and one that fails does not pass the turn to the second (the reference's rule). Unlike the
+//! reference, an unset `embedding_model` means the encoder of all signals, so that nothing more is run. With `use_contrastive:
+//! false` the rules are labels of the external model of role `preference`; its probability is the confidence, and a turn to
+//! which it gives none of them matches nothing.
+
+use super::examples::{Examples, Scoring};
+use super::models::{Building, remote_classifier};
+use super::{Learned, SignalInput, answers, ran};
+use crate::config::learned::PreferenceRule;
+use crate::report::{Key, Kind, SignalReport};
+use inference::ask::{Outcome, Over, Question, What};
+use inference::handle::{Classifier, Cost, Embedder};
+use inference::prototypes::{Bank, Score, Weighting};
+use std::fmt::Write as _;
+
+const MODULE: &str = "global.model_catalog.modules.classifier.preference";
+/// Longest answer of the external model, tokens.
+const MAX_TOKENS: u32 = 1000;
+
+/// Compiles the rules; nothing without any.
+pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
+    let declared = &building.routing.signals.preferences;
+    if declared.is_empty() {
+        return None;
+    }
+    let module = building.document.global.model_catalog.modules.classifier.preference.as_ref();
+    if module.is_some_and(|module| module.use_contrastive == Some(false)) {
+        return external(building, declared);
+    }
+    let model = module.map_or("", |module| &module.embedding_model);
+    let by = building.encoder_named(Kind::Preference, MODULE, model);
+    let scoring = Scoring::new(module.and_then(|module| module.prototype_scoring.as_ref()));
+    let mut rules = Vec::new();
+    for (index, rule) in declared.iter().enumerate() {
+        let path = format!("routing.signals.preferences[{index}]");
+        let described = Some(&rule.description).filter(|text| !text.trim().is_empty());
+        let texts: Vec<String> = described.into_iter().chain(&rule.examples).cloned().collect();
+        let examples = Examples::embed(building, Kind::Preference, &path, &by, &texts);
+        examples.check_threshold(building, &format!("{path}.threshold"), &by, rule.threshold);
+        let bank = examples.bank(&by, scoring.clustering, |index, _| index.to_string());
+        rules.push(Rule::new(rule, bank, building));
+    }
+    let keys = rules.iter().flat_map(Rule::keys).collect();
+    let (weighting, margin) = (scoring.weighting, scoring.margin);
+    Some(Box::new(PreferenceSignal { by, rules, weighting, margin, keys }))
+}
+
+/// The rules of one recipe, by similarity.
+struct PreferenceSignal {
+    by: Embedder,
+    rules: Vec<Rule>,
+    weighting: Weighting,
+    /// Lead over the second; 0 asks for none.
+    margin: f32,
+    keys: Vec<Key>,
+}
+
+struct Rule {
+    name: Box<str>,
+    key: Key,
+    best: Key,
+    support: Key,
+    count: Key,
+    margin: Key,
+    threshold: f32,
+    bank: Bank,
+}
+
+impl Rule {
+    fn new(rule: &PreferenceRule, bank: Bank, building: &mut Building<'_>) -> Self {
+        let mut key = |suffix: &str| building.keys.intern(Kind::Preference, &format!("{}{suffix}", rule.name));
+        Self {
+            name: rule.name.as_str().into(),
+            key: key(""),
+            best: key(":best"),
+            support: key(":support"),
+            count: key(":prototype_count"),
+            margin: key(":margin"),
+            threshold: rule.threshold,
+            bank,
+        }
+    }
+
+    fn keys(&self) -> [Key; 5] {
+        [self.key, self.best, self.support, self.count, self.margin]
+    }
+}
+
+impl Learned for PreferenceSignal {
+    fn kind(&self) -> Kind {
+        Kind::Preference
+    }
+
+    fn cost(&self) -> Cost {
+        self.by.cost
+    }
+
+    fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+
+    fn questions(&self, input: &SignalInput<'_>) -> Vec<Question> {
+        let text = input.evaluation();
+        if text.trim().is_empty() {
+            return Vec::new();
+        }
+        vec![Question { text: text.clone(), what: What::Vector(self.by.clone()) }]
+    }
+
+    fn conclude(&self, _input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {
+        if answers.is_empty() {
+            return ran(report, Kind::Preference, 0.0);
+        }
+        match answers::vector(Kind::Preference, answers.first(), report) {
+            Ok(query) => self.choose(query, report),
+            Err(error) => answers::fail_all(self.rules.iter().map(|rule| &rule.key), &error, report),
+        }
+    }
+}
+
+impl PreferenceSignal {
+    fn choose(&self, query: &[f32], report: &mut SignalReport) {
+        let score = |rule| (rule, Rule::score(rule, query, self));
+        let mut scored: Vec<(&Rule, Score)> = self.rules.iter().map(score).collect();
+        // Single precision, as the reference compares: two scores that differ only beyond it are a tie.
+        scored.sort_by(|(left, left_score), (right, right_score)| {
+            let order = (right_score.score as f32).total_cmp(&(left_score.score as f32));
+            order.then_with(|| left.name.cmp(&right.name))
+        });
+        let Some(&(best, found)) = scored.first() else {
+            return ran(report, Kind::Preference, 0.0);
+        };
+        let highest = found.score as f32;
+        let margin = scored.get(1).map_or(0.0, |(_, second)| highest - second.score as f32);
+        let near = best.threshold <= 0.0 || highest >= best.threshold;
+        let clear = self.margin <= 0.0 || margin >= self.margin;
+        if !near || !clear || highest.is_nan() {
+            return ran(report, Kind::Preference, 0.0);
+        }
+        for (rule, score) in &scored {
+            report.set_value(rule.key, f64::from(score.score as f32));
+            report.set_value(rule.best, f64::from(score.best as f32));
+            report.set_value(rule.support, f64::from(score.support as f32));
+            report.set_value(rule.count, score.count as f64);
+        }
+        report.set_value(best.margin, f64::from(margin));
+        report.emit(best.key);
+        report.set_confidence(best.key, f64::from(highest));
+        ran(report, Kind::Preference, f64::from(highest));
+    }
+}
+
+impl Rule {
+    fn score(&self, query: &[f32], family: &PreferenceSignal) -> Score {
+        self.bank.score(query, family.weighting, &family.by.scale)
+    }
+}
+
+/// The rules as labels of an external model.
+fn external(building: &mut Building<'_>, declared: &[PreferenceRule]) -> Option<Box<dyn Learned>> {
+    let models = &building.document.global.model_catalog.external;
+    let Some(model) = models.iter().find(|model| model.model_role.trim() == "preference") else {
+        let message = "with `use_contrastive: false`, an external model of `model_role: preference` is needed";
+        building.problem(MODULE, message);
+        return None;
+    };
+    let mut instructions = String::from("Name the one route whose description fits the user's request best.\n");
+    for rule in declared {
+        // Writing into a string cannot fail.
+        let _written = writeln!(instructions, "- {}: {}", rule.name, rule.description.trim()).is_ok();
+    }
+    let labels = declared.iter().map(|rule| rule.name.clone()).collect();
+    let mut wanted = remote_classifier(model, labels, &instructions);
+    (wanted.max_tokens, wanted.temperature) = (MAX_TOKENS, 0.0);
+    let by = building.remote_classifier(Kind::Preference, MODULE, &wanted);
+    let keys = declared.iter().map(|rule| building.keys.intern(Kind::Preference, &rule.name)).collect();
+    Some(Box::new(ExternalSignal { by, keys }))
+}
+
+/// The rules of one recipe, by an external model.
+struct ExternalSignal {
+    by: Classifier,
+    /// In the order of the labels.
+    keys: Vec<Key>,
+}
+
+impl Learned for ExternalSignal {
+    fn kind(&self) -> Kind {
+        Kind::Preference
+    }
+
+    fn cost(&self) -> Cost {
+        self.by.cost
+    }
+
+    fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+
+    fn questions(&self, input: &SignalInput<'_>) -> Vec<Question> {
+        let text = input.evaluation();
+        if text.trim().is_empty() {
+            return Vec::new();
+        }
+        vec![Question { text: text.clone(), what: What::Labels(self.by.clone(), Over::Sample) }]
+    }
+
+    fn conclude(&self, _input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {
+        if answers.is_empty() {
+            return ran(report, Kind::Preference, 0.0);
+        }
+        let best = match answers::row(Kind::Preference, answers.first(), self.keys.len(), report) {
+            Ok(row) => row.and_then(answers::top).filter(|(_, probability)| *probability > 0.0),
+            Err(error) => return answers::fail_all(&self.keys, &error, report),
+        };
+        if let Some((route, probability)) = best {
+            report.emit(self.keys[route]);
+            report.set_confidence(self.keys[route], f64::from(probability));
+        }
+        ran(report, Kind::Preference, best.map_or(0.0, |(_, probability)| f64::from(probability)));
+    }
+}

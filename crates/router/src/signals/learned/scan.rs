@@ -1,0 +1,132 @@
+//! Which texts of a request safety rules read.
+//!
+//! By default the evaluation text; `include_history` adds system, developer and assistant texts and earlier user turns;
+//! Merit's own `scan` names the parts one by one, tool results among them. User texts that look like an agent's wrapper are
+//! always read: otherwise imitating a wrapper would be a way around the rule.
+
+use super::SignalInput;
+use crate::config::learned::ScanScope;
+use std::sync::Arc;
+
+/// Parts of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Scope(u8);
+
+impl Scope {
+    const CURRENT: Self = Self(1);
+    const SYSTEM: Self = Self(2);
+    const HISTORY: Self = Self(4);
+    const TOOL_RESULTS: Self = Self(8);
+    const WRAPPED: Self = Self(16);
+
+    /// What a rule reads.
+    pub(super) fn new(scan: &[ScanScope], include_history: bool) -> Self {
+        let named = scan.iter().map(|scope| match scope {
+            ScanScope::Current => Self::CURRENT,
+            ScanScope::History => Self::HISTORY,
+            ScanScope::System => Self::SYSTEM,
+            ScanScope::ToolResults => Self::TOOL_RESULTS,
+        });
+        let usual = match (scan.is_empty(), include_history) {
+            (false, _) => Self(0),
+            (true, false) => Self::CURRENT,
+            (true, true) => Self::CURRENT.and(Self::SYSTEM).and(Self::HISTORY),
+        };
+        named.fold(usual.and(Self::WRAPPED), Self::and)
+    }
+
+    /// Both.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// What all of several rules read together.
+    pub(super) fn all(scopes: impl IntoIterator<Item = Self>) -> Self {
+        scopes.into_iter().fold(Self(0), Self::and)
+    }
+
+    /// They have a part in common.
+    pub(super) fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+/// A text and the parts in which it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Part<'a> {
+    pub(super) text: &'a str,
+    pub(super) scope: Scope,
+}
+
+impl Part<'_> {
+    /// The text as it is asked about; the evaluation text is shared with all other questions.
+    pub(super) fn shared(&self, input: &SignalInput<'_>) -> Arc<str> {
+        let whole = input.evaluation();
+        if **whole == *self.text { whole.clone() } else { Arc::from(self.text) }
+    }
+}
+
+/// The texts within `scope`, blank ones left out, each once.
+pub(super) fn parts<'a>(input: &'a SignalInput<'_>, scope: Scope) -> Vec<Part<'a>> {
+    let texts = &input.prompt.texts;
+    let current = std::iter::once((&texts.evaluation, Scope::CURRENT));
+    let system = texts.non_user.iter().map(|text| (text, Scope::SYSTEM));
+    let history = texts.prior_user.iter().map(|text| (text, Scope::HISTORY));
+    let wrapped = texts.passed_over.iter().map(|text| (text, Scope::WRAPPED));
+    let results = texts.tool_results.iter().map(|text| (text, Scope::TOOL_RESULTS));
+    let mut found: Vec<Part<'a>> = Vec::new();
+    let mut places = std::collections::HashMap::new();
+    for (text, own) in current.chain(system).chain(history).chain(wrapped).chain(results) {
+        if !own.meets(scope) || text.trim().is_empty() {
+            continue;
+        }
+        let place = *places.entry(text.as_str()).or_insert(found.len());
+        match found.get_mut(place) {
+            Some(part) => part.scope = part.scope.and(own),
+            None => found.push(Part { text, scope: own }),
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dialects::Prompt;
+
+    fn check(scan: &[ScanScope], include_history: bool, expected: &[&str]) {
+        let mut prompt = Prompt::default();
+        let list = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        prompt.texts.evaluation = "now".into();
+        prompt.texts.non_user = list(&["sys", "reply", "sys", ""]);
+        prompt.texts.prior_user = list(&["before", "now", "  "]);
+        prompt.texts.passed_over = list(&["<wrap>"]);
+        prompt.texts.tool_results = list(&["result", "reply"]);
+        let input = SignalInput::new(&prompt, None);
+        let scope = Scope::new(scan, include_history);
+        let found: Vec<&str> = parts(&input, scope).iter().map(|part| part.text).collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn rules_read_what_they_name() {
+        check(&[], false, &["now", "<wrap>"]);
+        check(&[], true, &["now", "sys", "reply", "before", "<wrap>"]);
+        check(&[ScanScope::Current], true, &["now", "<wrap>"]);
+        check(&[ScanScope::ToolResults], false, &["<wrap>", "result", "reply"]);
+        check(&[ScanScope::System, ScanScope::ToolResults], false, &["sys", "reply", "<wrap>", "result"]);
+        check(&[ScanScope::History, ScanScope::Current], false, &["now", "before", "<wrap>"]);
+    }
+
+    #[test]
+    fn a_text_in_two_parts_belongs_to_both() {
+        let mut prompt = Prompt::default();
+        prompt.texts.evaluation = "same".into();
+        prompt.texts.tool_results = vec!["same".into()];
+        let input = SignalInput::new(&prompt, None);
+        let all = Scope::all([Scope::new(&[], false), Scope::new(&[ScanScope::ToolResults], false)]);
+        let found = parts(&input, all);
+        assert_eq!(found.len(), 1);
+        assert!(found[0].scope.meets(Scope::TOOL_RESULTS) && found[0].scope.meets(Scope::CURRENT));
+    }
+}
