@@ -63,11 +63,6 @@ impl Used {
         used
     }
 
-    /// Some rule of the family is used; then all of it runs, but for families that run by name.
-    pub(super) fn kind(&self, kind: Kind) -> bool {
-        self.names.iter().any(|(used, _)| *used == kind)
-    }
-
     /// This rule is used.
     pub(super) fn rule(&self, kind: Kind, name: &str) -> bool {
         self.names.iter().any(|(used, full)| *used == kind && (full == name || base(full) == name))

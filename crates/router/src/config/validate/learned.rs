@@ -113,9 +113,7 @@ fn preferences(scope: &Scope<'_>, findings: &mut Findings) {
 }
 
 fn unit(path: &str, threshold: f32, findings: &mut Findings) {
-    if threshold.is_nan() {
-        findings.error(path, "the threshold is no number, so nothing reaches it");
-    } else if !(-1.0..=1.0).contains(&threshold) {
+    if !(-1.0..=1.0).contains(&threshold) {
         findings.warn(path, format!("a threshold of {threshold} lies outside the scores' range"));
     }
 }
@@ -166,9 +164,7 @@ fn complexity(scope: &Scope<'_>, findings: &mut Findings) {
                 findings.warn(format!("{path}.{side}.image_candidates"), message);
             }
         }
-        if rule.threshold.is_nan() {
-            findings.error(format!("{path}.threshold"), "the threshold is no number, so every turn is `medium`");
-        } else if rule.threshold < 0.0 {
+        if rule.threshold < 0.0 {
             findings.error(format!("{path}.threshold"), "a negative threshold makes turns hard and easy at once");
         } else if rule.threshold > 0.5 {
             let message = format!(

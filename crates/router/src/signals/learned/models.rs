@@ -113,7 +113,7 @@ impl<'a> Building<'a> {
             Bare::head(task)
         });
         if !wanted.folder.is_empty() && found.backing.is_some() && *found.name == *task.as_str() {
-            self.warn(source.path, format!("`{}` is not installed; Merit's own head answers", wanted.folder));
+            self.warn(source.path, replaced(&wanted.folder));
         }
         found
     }
@@ -180,9 +180,9 @@ impl<'a> Building<'a> {
         find: impl Fn(&dyn Catalog, &Wanted) -> Result<T, LoadError>,
     ) -> Result<T, LoadError> {
         match find(self.deps.catalog, wanted) {
-            Err(missing @ LoadError::Missing { .. }) if !wanted.folder.is_empty() => {
+            Err(LoadError::Missing { .. }) if !wanted.folder.is_empty() => {
                 let found = find(self.deps.catalog, &Wanted::default())?;
-                self.warn(path, format!("{missing}; what is built in answers instead"));
+                self.warn(path, replaced(&wanted.folder));
                 Ok(found)
             }
             found => found,
@@ -207,6 +207,10 @@ impl<'a> Building<'a> {
     pub(super) fn warn(&mut self, path: impl Into<String>, message: impl Display) {
         push(&mut self.warnings, path.into(), message.to_string());
     }
+}
+
+fn replaced(folder: &str) -> String {
+    format!("`{folder}` is not installed; what is built in answers instead")
 }
 
 /// One line once: families that share a model share its faults.
