@@ -114,7 +114,7 @@ mod tests {
     fn check(rule: &str, composer: RuleNode, survives: bool) {
         let rule = ComplexityRule { name: rule.into(), composer: Some(composer), ..ComplexityRule::default() };
         let mut keys = Keys::default();
-        let composers = build(&[rule.clone()], &mut keys);
+        let composers = build(std::slice::from_ref(&rule), &mut keys);
         let graded = keys.intern(Kind::Complexity, &format!("{}:hard", rule.name));
         let found = [keys.intern(Kind::Keyword, "k"), keys.intern(Kind::Authz, "a"), graded];
         let mut report = SignalReport::new(&keys);
