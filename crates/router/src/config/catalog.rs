@@ -58,7 +58,7 @@ pub struct EmbeddingConfig {
     /// Known; Merit runs ONNX, or `openai_compatible`.
     #[schemars(extend("enum" = ["candle", "onnx", "openvino", "openai_compatible"]))]
     pub backend: String,
-    /// Which encoder; omitted means `mmbert`. Where its folder is not installed, Merit's own encoder stands in.
+    /// Which encoder; omitted means `mmbert`. Merit's own stands in for the reference's where their folders are not installed.
     #[schemars(extend("enum" = ["qwen3", "gemma", "mmbert", "multimodal", "bert", "remote"]))]
     pub model_type: String,
     /// Compute example embeddings at start.

@@ -110,7 +110,7 @@ impl Learned for ContrastiveSignal {
     fn questions(&self, input: &SignalInput<'_>) -> Vec<Question> {
         let (pieces, _) = self.pieces(input);
         let what = || What::Vector(self.by.clone());
-        pieces.iter().map(|piece| Question { text: piece.shared(input), what: what() }).collect()
+        pieces.iter().map(|piece| Question::new(piece.shared(input), what()).for_safety()).collect()
     }
 
     fn conclude(&self, input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {

@@ -86,7 +86,7 @@ impl Learned for DomainSignal {
         if text.trim().is_empty() {
             return Vec::new();
         }
-        vec![Question { text: text.clone(), what: What::Labels(self.by.clone(), Over::Sample) }]
+        vec![Question::new(text.clone(), What::Labels(self.by.clone(), Over::Sample))]
     }
 
     fn conclude(&self, _input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {

@@ -135,7 +135,7 @@ impl Learned for JailbreakSignal {
     fn questions(&self, input: &SignalInput<'_>) -> Vec<Question> {
         let asked = parts(input, self.scope);
         let what = || What::Labels(self.by.clone(), Over::EachWindow);
-        asked.iter().map(|part| Question { text: part.shared(input), what: what() }).collect()
+        asked.iter().map(|part| Question::new(part.shared(input), what()).for_safety()).collect()
     }
 
     fn conclude(&self, input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {

@@ -223,7 +223,7 @@ impl Learned for KbSignal {
         if text.trim().is_empty() {
             return Vec::new();
         }
-        vec![Question { text: text.clone(), what: What::Vector(self.by.clone()) }]
+        vec![Question::new(text.clone(), What::Vector(self.by.clone()))]
     }
 
     fn conclude(&self, _input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {

@@ -123,7 +123,7 @@ impl Learned for ModalitySignal {
     fn questions(&self, input: &SignalInput<'_>) -> Vec<Question> {
         let text = input.evaluation();
         let asked = self.model.iter().filter(|_| !text.trim().is_empty());
-        asked.map(|model| Question { text: text.clone(), what: What::Labels(model.by.clone(), Over::Sample) }).collect()
+        asked.map(|model| Question::new(text.clone(), What::Labels(model.by.clone(), Over::Sample))).collect()
     }
 
     fn conclude(&self, input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {

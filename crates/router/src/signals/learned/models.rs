@@ -6,7 +6,7 @@ use crate::config::{Document, Routing};
 use crate::report::{Keys, Kind};
 use crate::signals::{Deps, Problem};
 use inference::catalog::{
-    Bare, Catalog, Endpoint, LoadError, RemoteClassifier, RemoteEmbedder, RemoteProtocol, Secret, Task, Wanted,
+    Bare, Endpoint, LoadError, RemoteClassifier, RemoteEmbedder, RemoteProtocol, Secret, Task, Wanted,
 };
 use inference::handle::{Classifier, Embedder, Tagger};
 use std::fmt::Display;
@@ -65,14 +65,14 @@ impl<'a> Building<'a> {
         }
         let folder = self.encoder_folder(name).unwrap_or(name).to_owned();
         let wanted = Wanted { folder, mapping: None };
-        let found = self.or_built_in(path, &wanted, |catalog, wanted| catalog.embedder(wanted));
+        let found = self.deps.catalog.embedder(&wanted);
         found.unwrap_or_else(|error| {
             self.lack(kind, path, &error);
             Bare::encoder()
         })
     }
 
-    fn find_encoder(&mut self) -> Result<Embedder, LoadError> {
+    fn find_encoder(&self) -> Result<Embedder, LoadError> {
         let document = self.document;
         let semantic = document.global.model_catalog.embeddings.semantic.as_ref();
         let config = semantic.and_then(|semantic| semantic.embedding_config.as_ref());
@@ -85,7 +85,7 @@ impl<'a> Building<'a> {
         let model_type = config.map(|config| config.model_type.trim()).filter(|name| !name.is_empty());
         let folder = self.encoder_folder(model_type.unwrap_or("mmbert")).unwrap_or_default().to_owned();
         let wanted = Wanted { folder, mapping: None };
-        self.or_built_in(SEMANTIC, &wanted, |catalog, wanted| catalog.embedder(wanted))
+        self.deps.catalog.embedder(&wanted)
     }
 
     /// The folder of a `model_type`.
@@ -104,24 +104,20 @@ impl<'a> Building<'a> {
         }
     }
 
-    /// The classifier of a task: the folder that the document names if it is there, else the built-in head.
+    /// The classifier of a task: the folder that the document names, or what the catalog has instead.
     pub(super) fn classifier(&mut self, kind: Kind, task: Task, source: &Source<'_>) -> Classifier {
         let wanted = self.wanted(source);
-        let found = self.or_built_in(source.path, &wanted, |catalog, wanted| catalog.classifier(task, wanted));
-        let found = found.unwrap_or_else(|error| {
+        let found = self.deps.catalog.classifier(task, &wanted);
+        found.unwrap_or_else(|error| {
             self.lack(kind, source.path, &error);
             Bare::head(task)
-        });
-        if !wanted.folder.is_empty() && found.backing.is_some() && *found.name == *task.as_str() {
-            self.warn(source.path, replaced(&wanted.folder));
-        }
-        found
+        })
     }
 
     /// The classifier of tokens.
     pub(super) fn tagger(&mut self, kind: Kind, source: &Source<'_>) -> Tagger {
         let wanted = self.wanted(source);
-        let found = self.or_built_in(source.path, &wanted, |catalog, wanted| catalog.tagger(wanted));
+        let found = self.deps.catalog.tagger(&wanted);
         found.unwrap_or_else(|error| {
             self.lack(kind, source.path, &error);
             Bare::finder()
@@ -172,23 +168,6 @@ impl<'a> Building<'a> {
         Wanted { folder: folder.to_owned(), mapping }
     }
 
-    /// What the document names; if that is not there, what is built in, and a warning.
-    fn or_built_in<T>(
-        &mut self,
-        path: &str,
-        wanted: &Wanted,
-        find: impl Fn(&dyn Catalog, &Wanted) -> Result<T, LoadError>,
-    ) -> Result<T, LoadError> {
-        match find(self.deps.catalog, wanted) {
-            Err(LoadError::Missing { .. }) if !wanted.folder.is_empty() => {
-                let found = find(self.deps.catalog, &Wanted::default())?;
-                self.warn(path, replaced(&wanted.folder));
-                Ok(found)
-            }
-            found => found,
-        }
-    }
-
     /// A model that cannot be had is a problem if a decision needs it.
     fn lack(&mut self, kind: Kind, path: &str, error: &LoadError) {
         if (self.deps.used)(kind, "") {
@@ -207,10 +186,6 @@ impl<'a> Building<'a> {
     pub(super) fn warn(&mut self, path: impl Into<String>, message: impl Display) {
         push(&mut self.warnings, path.into(), message.to_string());
     }
-}
-
-fn replaced(folder: &str) -> String {
-    format!("`{folder}` is not installed; what is built in answers instead")
 }
 
 /// One line once: families that share a model share its faults.

@@ -114,7 +114,7 @@ impl Learned for PreferenceSignal {
         if text.trim().is_empty() {
             return Vec::new();
         }
-        vec![Question { text: text.clone(), what: What::Vector(self.by.clone()) }]
+        vec![Question::new(text.clone(), What::Vector(self.by.clone()))]
     }
 
     fn conclude(&self, _input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {
@@ -212,7 +212,7 @@ impl Learned for ExternalSignal {
         if text.trim().is_empty() {
             return Vec::new();
         }
-        vec![Question { text: text.clone(), what: What::Labels(self.by.clone(), Over::Sample) }]
+        vec![Question::new(text.clone(), What::Labels(self.by.clone(), Over::Sample))]
     }
 
     fn conclude(&self, _input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {

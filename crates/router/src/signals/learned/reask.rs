@@ -83,7 +83,7 @@ impl Learned for ReaskSignal {
         let whole = input.evaluation();
         let current = if **whole == *current { whole.clone() } else { Arc::from(current) };
         let asked = std::iter::once(current).chain(earlier.map(Arc::from));
-        asked.map(|text| Question { text, what: What::Vector(self.by.clone()) }).collect()
+        asked.map(|text| Question::new(text, What::Vector(self.by.clone()))).collect()
     }
 
     fn conclude(&self, _input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {

@@ -71,7 +71,7 @@ fn check_load(yaml: &str, shelf: &Shelf, used: bool, expected: &[&str]) {
 }
 
 #[test]
-fn missing_models_are_replaced_or_refused() {
+fn missing_models_are_refused_where_they_are_needed() {
     let gone = |folder| Shelf { missing: vec![folder], ..Shelf::default() };
     let rule = "embeddings: [{name: e, threshold: 0.1, candidates: [a]}]";
     let encoder = with(rule, "embeddings: {semantic: {bert_model_path: m/bert, embedding_config: {model_type: bert}}}");
@@ -80,14 +80,14 @@ fn missing_models_are_replaced_or_refused() {
         &encoder,
         &gone("m/bert"),
         true,
-        &["~global.model_catalog.embeddings.semantic: built in answers instead"],
+        &["global.model_catalog.embeddings.semantic: `m/bert` is not installed"],
     );
     check_load(&signals(rule), &gone(""), true, &["global.model_catalog.embeddings.semantic: is not installed"]);
     check_load(&signals(rule), &gone(""), false, &["~global.model_catalog.embeddings.semantic: is not installed"]);
     let topic = with("domains: [{name: law}]", "system: {domain_classifier: m/topics}");
     let module = "global.model_catalog.modules.classifier.domain";
-    check_load(&topic, &Shelf::default(), true, &[&format!("~{module}: built in answers instead")]);
-    check_load(&topic, &gone("m/topics"), true, &[&format!("~{module}: built in answers instead")]);
+    check_load(&topic, &Shelf::default(), true, &[]);
+    check_load(&topic, &gone("m/topics"), true, &[&format!("~{module}: `m/topics` is not installed")]);
     let own = signals("classifiers: [{name: c, type: local, model_path: m/own, labels: [A, B]}]");
     check_load(&own, &gone("m/own"), true, &["routing.signals.classifiers[0].model_path: is not installed"]);
     let remote = with(
@@ -108,7 +108,7 @@ fn missing_models_are_replaced_or_refused() {
         &named,
         &gone("m/gemma"),
         true,
-        &["~global.model_catalog.modules.classifier.preference: `m/gemma` is not installed"],
+        &["global.model_catalog.modules.classifier.preference: `m/gemma` is not installed"],
     );
 }
 
