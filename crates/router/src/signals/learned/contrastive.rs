@@ -17,9 +17,9 @@
 
 use super::chunks::{JAILBREAK, chunks};
 use super::examples::Examples;
-use super::jailbreak::{blocks, guard, truncation, unread};
+use super::jailbreak::guard;
 use super::models::Building;
-use super::scan::{Part, Scope, parts};
+use super::scan::{Part, Scope, blocks, parts, truncation, unread};
 use super::{Learned, SignalInput, answers, ran};
 use crate::report::{Key, Kind, SignalReport};
 use inference::ask::{Outcome, Question, What};

@@ -50,6 +50,11 @@ impl<'a> Examples<'a> {
         texts: &'a [String],
     ) -> Self {
         let vectors = if texts.is_empty() { Vec::new() } else { building.vectors(kind, path, by, texts) };
+        Self::new(texts, vectors)
+    }
+
+    /// Texts that have been embedded.
+    pub(super) fn new(texts: &'a [String], vectors: Vec<Arc<[f32]>>) -> Self {
         Self { texts, vectors }
     }
 

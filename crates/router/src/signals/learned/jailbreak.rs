@@ -15,7 +15,7 @@
 //! then a failure is no match, and shows in the reply's header.
 
 use super::models::{Building, Source};
-use super::scan::{Part, Scope, parts};
+use super::scan::{Part, Scope, blocks, parts, truncation, unread};
 use super::{Learned, SignalInput, answers, ran};
 use crate::config::modules::ClassifierModule;
 use crate::report::{Key, Kind, SignalReport};
@@ -64,11 +64,6 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
 /// The guard's settings.
 pub(super) fn guard<'a>(building: &Building<'a>) -> Option<&'a ClassifierModule> {
     building.document.global.model_catalog.modules.prompt_guard.as_ref()
-}
-
-/// What was not read counts as found: the safe side, unless the document says otherwise.
-pub(super) fn blocks(module: Option<&ClassifierModule>) -> bool {
-    module.is_none_or(|module| module.on_error.trim() != "allow")
 }
 
 fn model(building: &mut Building<'_>, module: Option<&ClassifierModule>) -> Classifier {
@@ -176,19 +171,5 @@ impl JailbreakSignal {
             }
         }
         Finding { scope: part.scope, risk, unread }
-    }
-}
-
-/// The end of a text that was not read, as an error.
-pub(super) fn truncation(outcome: Option<&Outcome>) -> Option<String> {
-    outcome.is_some_and(|outcome| outcome.as_ref().is_ok_and(|reply| reply.truncated)).then(|| "truncated".to_owned())
-}
-
-/// A rule found nothing in what was read of its texts, but not all of it was.
-pub(super) fn unread(key: Key, error: &str, blocks: bool, report: &mut SignalReport) {
-    report.fail(key, error);
-    if blocks {
-        report.emit(key);
-        report.set_confidence(key, 1.0);
     }
 }

@@ -126,10 +126,13 @@ impl Base {
         let path = format!("global.model_catalog.kbs[{index}]");
         let manifest = manifest(building, &path, base)?;
         let scoring = Scoring::new(base.prototype_scoring.as_ref());
+        // One call for the whole base: it is embedded in parallel and stored once.
+        let texts: Vec<String> = manifest.labels.values().flat_map(|label| label.exemplars.clone()).collect();
+        let mut vectors = building.vectors(Kind::Kb, &path, by, &texts).into_iter();
         let mut labels = Vec::new();
         for (name, label) in manifest.labels {
-            let examples = Examples::embed(building, Kind::Kb, &path, by, &label.exemplars);
-            let bank = examples.bank(by, scoring.clustering, |index, _| index.to_string());
+            let own = vectors.by_ref().take(label.exemplars.len()).collect();
+            let bank = Examples::new(&label.exemplars, own).bank(by, scoring.clustering, |index, _| index.to_string());
             let threshold = f64::from(*base.label_thresholds.get(&name).unwrap_or(&base.threshold));
             labels.push(Label { name, bank, threshold });
         }

@@ -12,9 +12,8 @@
 //! module's (0.9 without one), not 0; tool results can be read at all; user texts that look like a wrapper are read; and unless
 //! the document says `modules.classifier.pii.on_error: allow`, a text that could not be read, or not to its end, matches.
 
-use super::jailbreak::{blocks, truncation};
 use super::models::{Building, Source};
-use super::scan::{Scope, parts};
+use super::scan::{Scope, blocks, parts, truncation};
 use super::{Learned, SignalInput, answers, ran};
 use crate::report::{Key, Kind, SignalReport};
 use inference::ask::{Entity, Outcome, Question, What};

@@ -1,4 +1,4 @@
-//! Which texts of a request safety rules read.
+//! Which texts of a request safety rules read, and what it means that one was not read.
 //!
 //! By default the evaluation text; `include_history` adds system, developer and assistant texts and earlier user turns;
 //! Merit's own `scan` names the parts one by one, tool results among them. User texts that look like an agent's wrapper are
@@ -6,6 +6,9 @@
 
 use super::SignalInput;
 use crate::config::learned::ScanScope;
+use crate::config::modules::ClassifierModule;
+use crate::report::{Key, SignalReport};
+use inference::ask::Outcome;
 use std::sync::Arc;
 
 /// Parts of a request.
@@ -87,6 +90,25 @@ pub(super) fn parts<'a>(input: &'a SignalInput<'_>, scope: Scope) -> Vec<Part<'a
         }
     }
     found
+}
+
+/// What was not read counts as found: the safe side, unless the document says otherwise.
+pub(super) fn blocks(module: Option<&ClassifierModule>) -> bool {
+    module.is_none_or(|module| module.on_error.trim() != "allow")
+}
+
+/// The end of a text that was not read, as an error.
+pub(super) fn truncation(outcome: Option<&Outcome>) -> Option<String> {
+    outcome.is_some_and(|outcome| outcome.as_ref().is_ok_and(|reply| reply.truncated)).then(|| "truncated".to_owned())
+}
+
+/// A rule found nothing in what was read of its texts, but not all of it was.
+pub(super) fn unread(key: Key, error: &str, blocks: bool, report: &mut SignalReport) {
+    report.fail(key, error);
+    if blocks {
+        report.emit(key);
+        report.set_confidence(key, 1.0);
+    }
 }
 
 #[cfg(test)]
