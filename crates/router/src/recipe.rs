@@ -110,8 +110,8 @@ impl Recipe {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let mut families_by_cost = learned.families;
-        families_by_cost.sort_by_key(|family| family.cost());
+        let mut groups = learned.families;
+        groups.sort_by_key(|family| family.cost());
         let steps = steps::build(routing, document, &mut keys);
         let routes = routing.decisions.iter().map(|decision| Route::build(decision, routing, document, models));
         Ok(Self {
@@ -122,7 +122,7 @@ impl Recipe {
             routes: routes.collect(),
             projections: projections.unwrap_or_default(),
             signals: signals.unwrap_or_default(),
-            learned: families_by_cost,
+            learned: groups,
             steps,
             idle: idle(&keys, &used),
             keys,

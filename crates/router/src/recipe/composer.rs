@@ -5,6 +5,7 @@
 
 use crate::config::decisions::RuleNode;
 use crate::config::learned::ComplexityRule;
+use crate::projection::step::Step;
 use crate::report::{Key, Keys, Kind, SignalReport};
 
 /// Families whose matches a composer sees.
@@ -26,9 +27,10 @@ const SEEN: [Kind; 13] = [
 
 /// The composer of one complexity rule.
 #[derive(Debug, Clone)]
-pub(crate) struct Composer {
+pub(super) struct Composer {
     levels: [Key; 3],
     condition: Node,
+    inputs: Vec<Key>,
 }
 
 #[derive(Debug, Clone)]
@@ -41,19 +43,30 @@ enum Node {
 }
 
 /// Compiles the composers of a recipe.
-pub(crate) fn build(rules: &[ComplexityRule], keys: &mut Keys) -> Vec<Composer> {
+pub(super) fn build(rules: &[ComplexityRule], keys: &mut Keys) -> Vec<Composer> {
     let composed = rules.iter().filter_map(|rule| Some((rule, rule.composer.as_ref()?)));
-    let built = composed.map(|(rule, tree)| Composer {
-        levels: ["hard", "medium", "easy"]
-            .map(|level| keys.intern(Kind::Complexity, &format!("{}:{level}", rule.name))),
-        condition: if rule.name.contains(':') { Node::Never } else { Node::build(tree, keys) },
+    let built = composed.map(|(rule, tree)| {
+        let level = |level| keys.intern(Kind::Complexity, &format!("{}:{level}", rule.name));
+        let levels = ["hard", "medium", "easy"].map(level);
+        let condition = if rule.name.contains(':') { Node::Never } else { Node::build(tree, keys) };
+        let mut inputs = Vec::new();
+        condition.collect(&mut inputs);
+        Composer { levels, condition, inputs }
     });
     built.collect()
 }
 
-impl Composer {
+impl Step for Composer {
+    fn reads(&self) -> &[Key] {
+        &self.inputs
+    }
+
+    fn writes(&self) -> &[Key] {
+        &self.levels
+    }
+
     /// Takes the grade back where the condition does not hold. Its confidence stays, for predicates.
-    pub(crate) fn apply(&self, report: &mut SignalReport) {
+    fn apply(&self, _keys: &Keys, report: &mut SignalReport) {
         if self.condition.holds(report) {
             return;
         }
@@ -95,6 +108,15 @@ impl Node {
             Self::Never => false,
         }
     }
+
+    fn collect(&self, inputs: &mut Vec<Key>) {
+        match self {
+            Self::And(children) | Self::Or(children) => children.iter().for_each(|child| child.collect(inputs)),
+            Self::Not(child) => child.collect(inputs),
+            Self::Matched(key) => inputs.push(*key),
+            Self::Never => {}
+        }
+    }
 }
 
 #[cfg(test)]
@@ -120,7 +142,7 @@ mod tests {
         let mut report = SignalReport::new(&keys);
         found.into_iter().for_each(|key| report.emit(key));
         report.set_confidence(graded, 0.18);
-        composers.iter().for_each(|composer| composer.apply(&mut report));
+        composers.iter().for_each(|composer| composer.apply(&keys, &mut report));
         assert_eq!(report.is_matched(graded), survives, "{rule:?}");
         assert_eq!(report.confidence(graded), Some(0.18));
     }

@@ -1,27 +1,24 @@
-//! What happens once to the facts of a request, after all signals and before the decisions.
+//! What happens between partitions and scores: composers, then the cut of embeddings to `top_k`.
 
-use super::Recipe;
-use crate::config::Document;
-use crate::projection::keep_top;
-use crate::report::{Kind, SignalReport};
+use super::composer;
+use crate::config::{Document, Routing};
+use crate::projection::step::{Cut, Step};
+use crate::report::{Keys, Kind};
 
 /// Embedding matches kept where the document says nothing.
 const TOP_K: i64 = 1;
 
-impl Recipe {
-    /// Partitions, composers, the cut of embeddings to `top_k`, projections: each sees what the former left.
-    pub(crate) fn finish(&self, report: &mut SignalReport) {
-        self.projections.partition(report);
-        for composer in &self.composers {
-            composer.apply(report);
-        }
-        keep_top(report, &self.keys, Kind::Embedding, self.top_k);
-        self.projections.project(report);
-    }
+/// The steps of a recipe, in order: each sees what the former left. Embedding families have interned their names before.
+pub(super) fn build(routing: &Routing, document: &Document, keys: &mut Keys) -> Vec<Box<dyn Step>> {
+    let composers = composer::build(&routing.signals.complexity, keys);
+    let mut steps: Vec<Box<dyn Step>> = Vec::new();
+    steps.extend(composers.into_iter().map(|composer| Box::new(composer) as Box<dyn Step>));
+    steps.push(Box::new(Cut::new(Kind::Embedding, top_k(document), keys)));
+    steps
 }
 
 /// `embedding_config.top_k`.
-pub(super) fn top_k(document: &Document) -> i64 {
+fn top_k(document: &Document) -> i64 {
     let semantic = document.global.model_catalog.embeddings.semantic.as_ref();
     semantic.and_then(|semantic| semantic.embedding_config.as_ref()?.top_k).unwrap_or(TOP_K)
 }
