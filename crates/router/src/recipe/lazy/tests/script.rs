@@ -228,7 +228,7 @@ impl Learned for Scripted {
     fn questions(&self, _input: &SignalInput<'_>) -> Vec<Question> {
         let name = self.group.name.into();
         let classifier = Classifier { name, labels: [].into(), threshold: None, cost: self.cost(), backing: None };
-        vec![Question { text: "".into(), what: What::Labels(classifier, Over::Sample) }]
+        vec![Question::new("".into(), What::Labels(classifier, Over::Sample))]
     }
 
     fn conclude(&self, _input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {
