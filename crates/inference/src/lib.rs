@@ -12,3 +12,5 @@ pub mod catalog;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fake;
 pub mod handle;
+pub mod head;
+pub mod heads;
