@@ -21,12 +21,38 @@ pub struct Question {
     pub text: Arc<str>,
     /// What is asked.
     pub what: What,
+    /// Who waits last.
+    pub priority: Priority,
+}
+
+impl Question {
+    /// A question of ordinary priority.
+    #[must_use]
+    pub fn new(text: Arc<str>, what: What) -> Self {
+        Self { text, what, priority: Priority::Ordinary }
+    }
+
+    /// The same question, asked for safety's sake.
+    #[must_use]
+    pub fn for_safety(self) -> Self {
+        Self { priority: Priority::Safety, ..self }
+    }
+}
+
+/// Which questions are answered when not all can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub enum Priority {
+    /// Shed when it could not be answered in time.
+    #[default]
+    Ordinary,
+    /// Runs before all ordinary questions, and is shed only where safety questions alone are too many.
+    Safety,
 }
 
 /// What can be asked of a text.
 #[derive(Debug, Clone)]
 pub enum What {
-    /// Its vector: one for the whole text, unit length.
+    /// Its vector: one for the text, the mean over the windows of [`Over::Sample`], unit length; zeros for a blank text.
     Vector(Embedder),
     /// Probabilities of labels.
     Labels(Classifier, Over),

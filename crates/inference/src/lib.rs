@@ -8,9 +8,23 @@
 //! runs a graph stands behind the backend's trait, in another crate.
 
 pub mod ask;
+pub mod backend;
+pub mod cache;
+pub mod card;
 pub mod catalog;
+pub mod engine;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fake;
 pub mod handle;
 pub mod head;
 pub mod heads;
+pub mod library;
+pub mod model;
+pub mod recognizers;
+pub mod settings;
+pub mod spans;
+pub mod static_embedding;
+pub mod store;
+pub mod token_head;
+pub mod vector;
+pub mod window;
