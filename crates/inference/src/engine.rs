@@ -4,10 +4,12 @@
 //! the last window answers the call. Nothing here waits without a bound: the answer comes by the deadline, with
 //! [`Failure::TimedOut`] for what is missing.
 
+mod answer;
 mod call;
 mod counters;
 mod lane;
 mod queue;
+mod unit;
 
 pub use call::WindowFeatures;
 pub use counters::{BOUNDS, Statistics};
@@ -28,6 +30,7 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::Instant;
+use unit::Memory;
 
 /// Answers questions with the models behind the handles.
 pub struct Engine {
@@ -37,8 +40,7 @@ pub struct Engine {
 
 struct Shared {
     queue: Queue,
-    cache: Cache,
-    secret: Secret,
+    memory: Memory,
     counters: Counters,
 }
 
@@ -57,8 +59,7 @@ impl Engine {
         let lanes = settings.lanes();
         let shared = Arc::new(Shared {
             queue: Queue::new(settings.queued_calls, lanes),
-            cache: Cache::new(settings.cache),
-            secret: Secret::random(),
+            memory: Memory { cache: Cache::new(settings.cache), secret: Secret::random() },
             counters: Counters::default(),
         });
         let lanes = (0..lanes).map(|number| lane::start(Arc::clone(&shared), number)).collect::<Result<_, _>>()?;
@@ -68,8 +69,8 @@ impl Engine {
     /// What was done so far.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
-        let (cache_hits, cache_misses) = self.shared.cache.counts();
-        let (cache_entries, cache_bytes) = self.shared.cache.size();
+        let (cache_hits, cache_misses) = self.shared.memory.cache.counts();
+        let (cache_entries, cache_bytes) = self.shared.memory.cache.size();
         let queued = self.shared.queue.len();
         Statistics { cache_hits, cache_misses, cache_entries, cache_bytes, queued, ..self.shared.counters.read() }
     }
@@ -133,7 +134,7 @@ impl Engine {
     fn submit(&self, questions: &[Question], deadline: Instant, done: Done) -> Arc<Call> {
         let call = Arc::new(Call::new(questions, Some(deadline), done));
         if call.bytes() <= CUT_AT_ONCE {
-            call.prepare(self.shared.secret, &self.shared.cache);
+            call.prepare(&self.shared.memory);
             self.shared.queue.admit(&call, &self.shared.counters);
         } else if !self.shared.queue.enter(Arc::clone(&call)) {
             call.expect(Some(call::Shed::All), 0);

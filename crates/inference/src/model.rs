@@ -139,6 +139,12 @@ pub struct ClassifierModel {
 }
 
 impl ClassifierModel {
+    /// Whether it reads static embeddings.
+    #[must_use]
+    pub fn wants_statics(&self) -> bool {
+        self.head.as_ref().is_some_and(|head| head.card().statics() > 0)
+    }
+
     /// Probabilities of a window.
     #[must_use]
     pub fn probabilities(&self, pooled: &[f32], statics: &[f32]) -> Vec<f32> {

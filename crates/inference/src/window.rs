@@ -38,7 +38,7 @@ impl Default for Bounds {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Segmentation {
     /// In order of the text. None for a text without tokens.
-    pub windows: Vec<Window>,
+    pub windows: Vec<Arc<Window>>,
     /// Whether the middle of the text is in no window.
     pub truncated: bool,
 }
@@ -199,14 +199,14 @@ impl Segmenter {
         Ok(())
     }
 
-    fn windows(&self, text: &str, tokens: &Tokens, from: usize) -> Vec<Window> {
+    fn windows(&self, text: &str, tokens: &Tokens, from: usize) -> Vec<Arc<Window>> {
         let step = self.bounds.size - self.bounds.overlap;
         let count = tokens.ids.len();
         let mut windows = Vec::new();
         let mut begin = from;
         while begin < count {
             let end = (begin + self.bounds.size).min(count);
-            windows.push(self.window(text, tokens, begin..end));
+            windows.push(Arc::new(self.window(text, tokens, begin..end)));
             if end == count {
                 break;
             }

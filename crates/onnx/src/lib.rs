@@ -5,3 +5,6 @@ mod session;
 mod weights;
 
 pub use runtime::{Provider, Runtime, RuntimeSettings, StartError};
+
+#[cfg(test)]
+mod tests;

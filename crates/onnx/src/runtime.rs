@@ -7,6 +7,7 @@ use ort::environment::Environment;
 use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
 use ort::session::builder::{GraphOptimizationLevel, PrepackedWeights, SessionBuilder};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// ONNX Runtime, ready to open graphs.
 pub struct Runtime {
@@ -49,8 +50,9 @@ impl Provider {
 
     fn dispatch(self) -> ExecutionProviderDispatch {
         match self {
-            // Without an arena, memory does not grow with the longest text that was ever read.
-            Self::Cpu => ep::CPU::default().with_arena_allocator(false).build(),
+            // An arena a session: windows are of bounded length, so it stays small. Without it, threads that come and go
+            // in the system's allocator leave more behind.
+            Self::Cpu => ep::CPU::default().with_arena_allocator(true).build(),
             Self::Cuda => ep::CUDA::default().build().error_on_failure(),
             Self::TensorRt => ep::TensorRT::default().build().error_on_failure(),
         }
@@ -102,11 +104,7 @@ impl Runtime {
     /// The library is not there, is too old, or has none of the providers.
     pub fn load(settings: &RuntimeSettings) -> Result<Self, StartError> {
         let file = find(settings)?;
-        let unloadable = |problem: String| StartError::Unloadable { file: file.clone(), problem };
-        // The loader takes relative paths from the executable's folder; ours are from the working folder.
-        let whole = std::path::absolute(&file).map_err(|error| unloadable(error.to_string()))?;
-        let builder = ort::init_from(&whole).map_err(|error| unloadable(error.to_string()))?;
-        let environment = builder.with_name("merit").with_telemetry(false).build().map_err(failed)?;
+        let environment = environment(&file)?;
         let providers = choose(&environment, &settings.providers)?;
         Ok(Self { environment, providers })
     }
@@ -146,6 +144,25 @@ impl std::fmt::Debug for Runtime {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(out, "Runtime({:?})", self.providers)
     }
+}
+
+/// The process's one environment: the first library that is loaded stays.
+fn environment(file: &Path) -> Result<Environment, StartError> {
+    static LOADED: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
+    let unloadable = |problem: String| StartError::Unloadable { file: file.to_owned(), problem };
+    // The loader takes relative paths from the executable's folder; ours are from the working folder.
+    let whole = std::path::absolute(file).map_err(|error| unloadable(error.to_string()))?;
+    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((before, environment)) = loaded.as_ref() {
+        return match *before == whole {
+            true => Ok(environment.clone()),
+            false => Err(unloadable(format!("{} is in use; start again for another", before.display()))),
+        };
+    }
+    let builder = ort::init_from(&whole).map_err(|error| unloadable(error.to_string()))?;
+    let environment = builder.with_name("merit").with_telemetry(false).build().map_err(failed)?;
+    *loaded = Some((whole, environment.clone()));
+    Ok(environment)
 }
 
 /// One thread a run: lanes are the parallelism. Lengths vary, so a memory plan of one length serves no other.

@@ -5,9 +5,11 @@ mod bench;
 mod ci;
 mod demo;
 mod envoy;
+mod models;
 mod schema;
 mod setup;
 mod tidy;
+mod venv;
 mod workspace;
 
 use std::process::ExitCode;
@@ -19,7 +21,8 @@ use workspace::Workspace;
 const USAGE: &str = "\
 usage: cargo xtask <chore>
 
-  setup                    fetch what demo and tests need into .merit/ (Envoy, Python SDKs, the language model)
+  setup                    fetch what demo and tests need into .merit/ (Envoy, Python SDKs, models)
+  models [--multilingual]  fetch, convert and verify the encoders and ONNX Runtime; `--pin` renews the cards' digests
   demo [--keep] [ARG…]     a real Envoy, Merit and two sample backends; where real prompts go, and why
   ci [--only STEP]…        every check, in the order of `ci --list`
   tidy                     the rules of the house that no compiler knows, and generated files fresh
@@ -50,6 +53,7 @@ fn chore(args: &[String]) -> Result<()> {
     let workspace = Workspace::open()?;
     match name.as_str() {
         "setup" => setup::run(&workspace).map(drop),
+        "models" => models::run(&workspace, rest),
         "demo" => demo::run(&workspace, rest),
         "ci" => ci::run(&workspace, rest),
         "tidy" => tidy::run(&workspace).and_then(|()| schema::check(&workspace)),

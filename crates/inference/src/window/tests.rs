@@ -83,7 +83,7 @@ fn no_space_to_cut_at() {
 fn fits_a_model_that_takes_less() {
     let small = segmenter(254, 32, 64).within(10);
     let windows = small.segment(&numbered(12)).unwrap().windows;
-    assert_eq!(windows.iter().map(Window::tokens).collect::<Vec<_>>(), [10, 7]);
+    assert_eq!(windows.iter().map(|window| window.tokens()).collect::<Vec<_>>(), [10, 7]);
 }
 
 proptest! {

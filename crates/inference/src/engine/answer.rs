@@ -1,0 +1,55 @@
+//! Answers of the windows that were read.
+
+use super::unit::{Read, Unit};
+use crate::ask::{Entity, Over};
+use crate::model::{ClassifierModel, TaggerModel};
+use crate::spans;
+use crate::vector::{normalise, weighted_mean};
+use crate::window::Window;
+use std::sync::Arc;
+
+/// A window that was read, at its place in a text.
+pub(super) struct Row<'a> {
+    pub(super) unit: &'a Unit,
+    pub(super) read: &'a Read,
+    pub(super) window: &'a Window,
+}
+
+impl Row<'_> {
+    fn weight(&self) -> f32 {
+        self.window.tokens() as f32
+    }
+}
+
+/// The mean by tokens, unit length.
+pub(super) fn vector(rows: &[Row<'_>], width: usize) -> Arc<[f32]> {
+    let mut mean = weighted_mean(rows.iter().map(|row| (&*row.read.known.pooled, row.weight())));
+    mean.resize(width, 0.0);
+    normalise(&mut mean);
+    mean.into()
+}
+
+/// Probabilities of each window, or their mean by tokens.
+pub(super) fn labels(by: &ClassifierModel, over: Over, rows: &[Row<'_>]) -> Vec<Arc<[f32]>> {
+    let of = |row: &Row<'_>| by.probabilities(&row.read.known.pooled, row.read.statics());
+    match (over, rows) {
+        (_, []) => Vec::new(),
+        (Over::EachWindow, rows) => rows.iter().map(|row| of(row).into()).collect(),
+        (Over::Sample, rows) => {
+            let each: Vec<_> = rows.iter().map(|row| (of(row), row.weight())).collect();
+            vec![weighted_mean(each.iter().map(|(row, weight)| (row.as_slice(), *weight))).into()]
+        }
+    }
+}
+
+/// What the tagger found in all windows, and what rules found in the whole text.
+pub(super) fn entities(by: &TaggerModel, text: &str, verified: &[Entity], rows: &[Row<'_>]) -> Vec<Entity> {
+    let scalars = spans::Scalars::new(text);
+    let mut found = Vec::new();
+    for row in rows {
+        let begin = scalars.at(row.window.text.start);
+        let moved = |entity: &Entity| Entity { start: entity.start + begin, end: entity.end + begin, ..entity.clone() };
+        found.extend(row.unit.entities(row.read, by).iter().map(moved));
+    }
+    spans::union(if by.recognizers { verified } else { &[] }, found)
+}
