@@ -28,6 +28,7 @@ fn route(criterion: &mut Criterion) {
             observed: false,
             models: &Nobody,
             deadline: Instant::now(),
+            full: false,
         };
         group.bench_function(BenchmarkId::new("route", size), |bencher| {
             bencher.iter(|| generation.route(&call).now_or_never().is_some());
@@ -56,6 +57,7 @@ fn whole(generation: &Generation, request: &Request, identity: &Identity) -> Opt
         observed: false,
         models: &Nobody,
         deadline: Instant::now(),
+        full: false,
     };
     match generation.route(&call).now_or_never()?.plan.outcome {
         Outcome::Forward(forward) => router::plan::body::apply(&request, &forward.body),

@@ -5,6 +5,7 @@
 //! when somebody asks.
 
 mod engine;
+mod outlook;
 mod rule;
 mod trace;
 
@@ -16,7 +17,7 @@ pub use trace::{DecisionTrace, TraceNode};
 
 use crate::config;
 use crate::declared::Declared;
-use crate::report::{Key, Keys, Kind, SignalReport};
+use crate::report::{Keys, Kind, SignalReport};
 use crate::signals::Problem;
 use engine::Rank;
 use rule::Rules;
@@ -107,15 +108,6 @@ impl Decisions {
         ranking.winner()
     }
 
-    /// Whether a decision holds when only the facts of the keys that `known` accepts are final; `None` if it still
-    /// depends on others. A settled answer never changes, whatever the others turn out to be.
-    pub fn settle(&self, index: usize, report: &SignalReport, known: impl Fn(Key) -> bool) -> Option<bool> {
-        match self.decisions[index].root {
-            None => Some(true),
-            Some(root) => self.rules.settle(root, report, &known),
-        }
-    }
-
     /// The leaves to which a matched decision owes its confidence, as the document writes them (`type:name[:label]`):
     /// all below AND, the best child below OR, none below NOT.
     #[must_use]
@@ -130,7 +122,7 @@ impl Decisions {
     pub fn category(&self, index: usize, report: &SignalReport) -> Option<&str> {
         let mut category = None;
         self.visit_matched(index, report, &mut |rule| {
-            category = category.or_else(|| rule.strip_prefix("domain:"));
+            category = category.or_else(|| rule::category(rule));
         });
         category
     }

@@ -42,6 +42,8 @@ pub struct Settings {
     pub clear_route_cache: bool,
     /// How much of responses is wanted.
     pub profile: Profile,
+    /// Every signal that a decision can reach is evaluated, even what cannot change the outcome any more.
+    pub full: bool,
     /// `x-vsr-skip-processing` is honoured.
     pub skip_processing: bool,
     /// Requests whose model has no credential at hand go on with the caller's.
@@ -152,6 +154,7 @@ impl Settings {
             routing_headers: server.routing_headers.iter().map(|name| name.to_ascii_lowercase().into()).collect(),
             clear_route_cache: router.clear_route_cache,
             profile: Profile::parse(&server.profile),
+            full: router.evaluation.mode == "full",
             skip_processing: router.skip_processing.as_ref().is_some_and(|skip| skip.enabled),
             fail_open: document.global.services.authz.fail_open,
             user_header: named(&identity.user_id_header, "x-authz-user-id"),

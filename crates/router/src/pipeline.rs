@@ -13,10 +13,11 @@ use crate::names::Target;
 use crate::plan::{BodyEdit, Facts, Forward, HeaderOp, Outcome, Refusal, RoutePlan};
 use crate::plugins::Flow;
 use crate::recipe::{Extent, Recipe, Route};
-use crate::report::{Key, SignalReport};
+use crate::report::{Key, Kind, SignalReport};
 use crate::signals::{Identity, SignalInput, estimate};
 use dialects::{Dialect, Prompt};
 use inference::ask::Ask;
+use inference::handle::Cost;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,8 @@ pub struct Call<'a> {
     pub models: &'a dyn Ask,
     /// Until when they may be waited for.
     pub deadline: Instant,
+    /// Evaluate all that a decision can reach, even what cannot change the outcome any more: for debugging.
+    pub full: bool,
 }
 
 /// A plan, and what it was made from.
@@ -56,6 +59,19 @@ pub struct Findings<'g> {
     pub decision_time: Duration,
 }
 
+impl Findings<'_> {
+    /// Families of which some rules were not evaluated, as they could not change the outcome any more.
+    pub fn skipped(&self) -> impl Iterator<Item = Kind> {
+        self.report.skipped()
+    }
+
+    /// The encoder was not run, as the outcome was settled without it.
+    #[must_use]
+    pub fn avoided_encoder(&self) -> bool {
+        self.report.stage(Cost::Encoder).is_avoided()
+    }
+}
+
 impl Generation {
     /// Routes one request.
     pub async fn route(&self, call: &Call<'_>) -> Routed<'_> {
@@ -73,7 +89,8 @@ impl Generation {
             return Routed { plan, findings: None };
         }
         let input = SignalInput::new(call.prompt, Some(call.identity));
-        let report = match recipe.read(&input, Extent::Used, call.models, call.deadline).await {
+        let extent = if call.full || self.settings.full { Extent::Used } else { Extent::Lazy { only } };
+        let report = match recipe.read(&input, extent, call.models, call.deadline).await {
             Ok(report) => report,
             Err(error) => {
                 let refusal = Refusal { status: 403, message: error.to_string() };

@@ -5,13 +5,16 @@
 //! signals.
 
 mod mapping;
+mod outlook;
 mod partition;
 mod score;
+pub mod step;
 mod trace;
 
 #[cfg(test)]
 mod tests;
 
+pub use outlook::Foreseen;
 pub use score::kb_metric;
 pub use trace::{InputTrace, MappingTrace, PartitionTrace, ProjectionTrace, ScoreTrace};
 
@@ -22,6 +25,7 @@ use crate::signals::Problem;
 use mapping::Mapping;
 use partition::Partition;
 use score::{Score, Scores};
+use step::Step;
 
 /// The projections of one recipe, compiled.
 #[derive(Debug, Clone, Default)]
@@ -77,8 +81,13 @@ impl Projections {
     /// Leaves at most one match in each partition.
     pub fn partition(&self, report: &mut SignalReport) {
         for partition in &self.partitions {
-            partition.apply(report);
+            partition.run(report);
         }
+    }
+
+    /// The partitions in the order they run.
+    pub fn steps(&self) -> impl DoubleEndedIterator<Item = &dyn Step> {
+        self.partitions.iter().map(|partition| partition as &dyn Step)
     }
 
     /// As [`partition`](Self::partition), with the contenders and the winner of each.

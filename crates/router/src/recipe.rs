@@ -1,5 +1,7 @@
 //! One routing profile, built: its signals, projections, decisions and what each decision leads to.
 
+mod lazy;
+
 use crate::config::algorithms::Algorithm;
 use crate::config::decisions::{Decision, ModelRef};
 use crate::config::{Document, Routing};
@@ -8,13 +10,14 @@ use crate::declared::Declared;
 use crate::models::{Model, Models};
 use crate::plugins::{self, Plugin};
 use crate::projection::Projections;
+use crate::projection::step::Step;
 use crate::report::{Key, Keys, Kind, SignalReport};
 use crate::selection::r#static::Static;
 use crate::selection::{self, Candidates, Selector};
 use crate::signals::learned::{self, Learned};
 use crate::signals::{self, Problem, Signal, SignalError, SignalInput};
 use crate::used::{self, UsedSet};
-use inference::ask::{Ask, Question};
+use inference::ask::Ask;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -32,7 +35,10 @@ pub struct Recipe {
     pub routes: Vec<Route>,
     projections: Projections,
     signals: Vec<Box<dyn Signal>>,
+    /// Cheapest first.
     learned: Vec<Box<dyn Learned>>,
+    /// What happens between partitions and scores, in order.
+    steps: Vec<Box<dyn Step>>,
     used: [bool; Kind::ALL.len()],
     /// Names of families that run by the name, which no decision reaches.
     idle: Vec<Key>,
@@ -60,8 +66,14 @@ pub struct Route {
 
 /// Which signals are evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Extent {
-    /// Families that some decision can reach: a request on the wire.
+pub enum Extent<'a> {
+    /// Families that some decision can reach, models only until nothing more can change which decision wins, how sure it
+    /// is and of what category: a request on the wire. With `only`, among the decisions of that algorithm.
+    Lazy {
+        /// The algorithm that a name asked for.
+        only: Option<&'a str>,
+    },
+    /// Families that some decision can reach.
     Used,
     /// Every configured family: eval.
     All,
@@ -92,6 +104,8 @@ impl Recipe {
         if !problems.is_empty() {
             return Err(problems);
         }
+        let mut learned = learned.unwrap_or_default();
+        learned.sort_by_key(|family| family.cost());
         let routes = routing.decisions.iter().map(|decision| Route::build(decision, routing, document, models));
         Ok(Self {
             name: name.into(),
@@ -100,7 +114,8 @@ impl Recipe {
             routes: routes.collect(),
             projections: projections.unwrap_or_default(),
             signals: signals.unwrap_or_default(),
-            learned: learned.unwrap_or_default(),
+            learned,
+            steps: Vec::new(),
             idle: idle(&keys, &used),
             keys,
             used: families(&used),
@@ -114,7 +129,7 @@ impl Recipe {
     pub async fn read(
         &self,
         input: &SignalInput<'_>,
-        extent: Extent,
+        extent: Extent<'_>,
         models: &dyn Ask,
         deadline: Instant,
     ) -> Result<SignalReport, SignalError> {
@@ -129,40 +144,19 @@ impl Recipe {
                 family.ran = true;
             }
         }
-        self.learn(input, extent, (models, deadline), &mut report).await;
-        if extent == Extent::Used {
+        if extent != Extent::All {
             self.idle.iter().for_each(|&key| report.withdraw(key));
         }
-        self.projections.apply(&mut report);
+        self.learn(input, extent, (models, deadline), &mut report).await;
+        self.finish(&mut report);
         Ok(report)
     }
 
-    /// Asks the questions of all learned families at once, and lets each conclude.
-    async fn learn(
-        &self,
-        input: &SignalInput<'_>,
-        extent: Extent,
-        (models, deadline): (&dyn Ask, Instant),
-        report: &mut SignalReport,
-    ) {
-        let runs = |family: &&Box<dyn Learned>| extent == Extent::All || self.used[family.kind() as usize];
-        let families: Vec<&Box<dyn Learned>> = self.learned.iter().filter(runs).collect();
-        if families.is_empty() {
-            return;
-        }
-        let started = Instant::now();
-        let asked: Vec<Vec<Question>> = families.iter().map(|family| family.questions(input)).collect();
-        let questions: Vec<Question> = asked.iter().flatten().cloned().collect();
-        let answers = if questions.is_empty() { Vec::new() } else { models.ask(&questions, deadline).await };
-        let mut rest = answers.as_slice();
-        for (family, asked) in families.into_iter().zip(&asked) {
-            let (own, others) = rest.split_at_checked(asked.len()).unwrap_or((rest, &[]));
-            rest = others;
-            family.conclude(input, own, report);
-            let metric = &mut report.families[family.kind() as usize];
-            metric.elapsed = started.elapsed();
-            metric.ran = true;
-        }
+    /// What is done with the facts of all families: partitions and other steps, then scores and their bands.
+    fn finish(&self, report: &mut SignalReport) {
+        self.projections.partition(report);
+        self.steps.iter().for_each(|step| step.apply(&self.keys, report));
+        self.projections.project(report);
     }
 
     /// Some decision reaches the family.

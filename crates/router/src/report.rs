@@ -3,6 +3,9 @@
 //! Every name that a rule, a projection or a decision can speak of (`type:name[:suffix]`) becomes a [`Key`] when the
 //! generation is built, so that evaluating a request hashes and allocates nothing per leaf.
 
+pub mod outlook;
+
+use inference::handle::Cost;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -183,6 +186,27 @@ pub struct SignalReport {
     degraded: Vec<(Kind, &'static str)>,
     /// Time and confidence per family, indexed by `Kind as usize`.
     pub families: [FamilyMetric; Kind::ALL.len()],
+    /// What asking models took, indexed by `Cost as usize`.
+    pub stages: [StageMetric; 4],
+}
+
+/// What asking models of one cost took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StageMetric {
+    /// From the decision to ask until all have concluded.
+    pub elapsed: Duration,
+    /// Groups of rules whose questions were asked.
+    pub asked: u32,
+    /// Groups whose questions could not change the outcome any more, and were not asked.
+    pub skipped: u32,
+}
+
+impl StageMetric {
+    /// The stage was not run, as the outcome was settled without it.
+    #[must_use]
+    pub fn is_avoided(&self) -> bool {
+        self.asked == 0 && self.skipped > 0
+    }
 }
 
 /// What eval's `metrics` says of one family.
@@ -194,6 +218,8 @@ pub struct FamilyMetric {
     pub confidence: f64,
     /// The family ran.
     pub ran: bool,
+    /// Some of its rules were not evaluated, as they could not change the outcome any more.
+    pub skipped: bool,
 }
 
 impl SignalReport {
@@ -208,7 +234,19 @@ impl SignalReport {
             errors: Vec::new(),
             degraded: Vec::new(),
             families: [FamilyMetric::default(); Kind::ALL.len()],
+            stages: [StageMetric::default(); 4],
         }
+    }
+
+    /// What asking models of this cost took.
+    #[must_use]
+    pub fn stage(&self, cost: Cost) -> &StageMetric {
+        &self.stages[cost as usize]
+    }
+
+    /// Families of which some rules were not evaluated, as they could not change the outcome any more.
+    pub fn skipped(&self) -> impl Iterator<Item = Kind> {
+        Kind::ALL.into_iter().filter(|&kind| self.families[kind as usize].skipped)
     }
 
     /// Records a match, in emission order; a second emission is ignored.

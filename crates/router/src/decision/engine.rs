@@ -18,6 +18,14 @@ impl Strategy {
     pub fn parse(text: &str) -> Self {
         if text == "confidence" { Self::Confidence } else { Self::Priority }
     }
+
+    /// The order among matches without tiers.
+    pub(super) fn order(self) -> fn(&Rank<'_>, &Rank<'_>) -> Ordering {
+        match self {
+            Self::Priority => priority_order,
+            Self::Confidence => confidence_order,
+        }
+    }
 }
 
 /// The winner.
@@ -56,14 +64,7 @@ impl<'a> Ranking<'a> {
     pub(super) fn offer(&mut self, rank: Rank<'a>) {
         self.tiered |= rank.tier > 0;
         keep_first(&mut self.by_tier, rank, tier_order);
-        keep_first(
-            &mut self.by_strategy,
-            rank,
-            match self.strategy {
-                Strategy::Priority => priority_order,
-                Strategy::Confidence => confidence_order,
-            },
-        );
+        keep_first(&mut self.by_strategy, rank, self.strategy.order());
     }
 
     pub(super) fn winner(self) -> Option<Decided> {
@@ -80,7 +81,7 @@ fn keep_first<'a>(best: &mut Option<Rank<'a>>, rank: Rank<'a>, order: impl Fn(&R
 
 /// Untiered matches are tier 0 and so beat every tier: the reference's rule, kept because documents rely on tiers only
 /// among tiered decisions.
-fn tier_order(left: &Rank<'_>, right: &Rank<'_>) -> Ordering {
+pub(super) fn tier_order(left: &Rank<'_>, right: &Rank<'_>) -> Ordering {
     left.tier.cmp(&right.tier).then_with(|| confidence_order(left, right))
 }
 

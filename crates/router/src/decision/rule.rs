@@ -5,6 +5,7 @@
 use crate::config::decisions::RuleNode;
 use crate::config::signals::NumericPredicate;
 use crate::declared::Declared;
+use crate::report::outlook::{Fact, Needs, Outlook, Span};
 use crate::report::{Key, Keys, Kind, SignalReport};
 use std::ops::Range;
 
@@ -110,19 +111,6 @@ impl Rules {
         }
     }
 
-    /// Kleene's three-valued answer where only `known` keys are final.
-    pub(super) fn settle(&self, at: usize, report: &SignalReport, known: &dyn Fn(Key) -> bool) -> Option<bool> {
-        match self.nodes[at].op {
-            Op::Leaf(leaf) => self.settle_leaf(leaf, report, known),
-            Op::And => self.settle_all(at, true, |child| self.settle(child, report, known)),
-            Op::Or => self.settle_all(at, false, |child| self.settle(child, report, known)),
-            Op::Not => match self.only_child(at) {
-                Some(child) => self.settle(child, report, known).map(|holds| !holds),
-                None => Some(false),
-            },
-        }
-    }
-
     /// Calls `found` with the leaves that make a matched node match.
     pub(super) fn visit_matched<'a>(&'a self, at: usize, report: &SignalReport, found: &mut dyn FnMut(&'a str)) {
         match self.nodes[at].op {
@@ -204,33 +192,54 @@ impl Rules {
         found.or_else(|| (leaf.match_on_error && report.error(leaf.key).is_some()).then_some(1.0))
     }
 
-    fn settle_leaf(&self, leaf: usize, report: &SignalReport, known: &dyn Fn(Key) -> bool) -> Option<bool> {
-        let test = &self.leaves[leaf];
-        let final_now = match &test.test {
-            Test::Never => true,
-            Test::Emitted | Test::Number(_) => known(test.key) && known(test.number),
+    /// Whether a leaf holds (`None` if that is open), and bounds of its confidence where it does.
+    pub(super) fn foresee_leaf(&self, leaf: usize, outlook: &Outlook<'_>) -> (Option<bool>, Span) {
+        let leaf = &self.leaves[leaf];
+        let failed = if leaf.match_on_error { outlook.failed(leaf.key) } else { Some(false) };
+        let matched = |key: &Key| outlook.fact(*key).matched;
+        let found = match &leaf.test {
+            Test::Never => return (Some(false), Span::of(1.0)),
+            Test::Number(predicate) => {
+                let holds = self.predicates[*predicate].foresee(&outlook.fact(leaf.number), failed);
+                return (holds, Span::of(1.0));
+            }
+            Test::Emitted => matched(&leaf.key),
             Test::Domain(categories) => {
-                let mut names = std::iter::once(&test.key).chain(&self.categories[categories.clone()]);
-                if names.clone().any(|&key| known(key) && report.is_matched(key)) {
-                    return Some(true);
-                }
-                names.all(|&key| known(key))
+                let categories = self.categories[categories.clone()].iter().map(matched);
+                categories.fold(matched(&leaf.key), either)
             }
         };
-        final_now.then(|| self.read(leaf, report).is_some())
+        let own = outlook.fact(leaf.key).confidence.or(1.0);
+        match (found, failed) {
+            (Some(true), _) | (_, Some(false)) => (found, own),
+            (Some(false), _) => (failed, Span::of(1.0)),
+            (None, _) => (failed, own.join(Span::of(1.0))),
+        }
     }
 
-    /// Folds children under AND (`unit` true) or OR (`unit` false): the opposite of `unit` wins over unknown.
-    fn settle_all(&self, at: usize, unit: bool, settle: impl Fn(usize) -> Option<bool>) -> Option<bool> {
-        let mut all = Some(unit);
-        for child in self.children(at) {
-            match settle(child) {
-                Some(holds) if holds == unit => {}
-                Some(holds) => return Some(holds),
-                None => all = None,
+    /// Adds all that a leaf reads.
+    pub(super) fn need_leaf(&self, leaf: usize, needs: &mut Needs) {
+        let family = self.written[leaf].family;
+        let leaf = &self.leaves[leaf];
+        match &leaf.test {
+            Test::Never => return,
+            Test::Emitted => needs.key(leaf.key),
+            Test::Domain(categories) => {
+                needs.key(leaf.key);
+                self.categories[categories.clone()].iter().for_each(|&key| needs.key(key));
             }
+            Test::Number(_) => needs.key(leaf.number),
         }
-        all
+        if let Some(family) = family.filter(|_| leaf.match_on_error) {
+            needs.failure(family);
+        }
+    }
+
+    /// A leaf under this node tells the category.
+    pub(super) fn has_category(&self, at: usize) -> bool {
+        self.nodes[at..self.nodes[at].end]
+            .iter()
+            .any(|node| matches!(node.op, Op::Leaf(leaf) if category(&self.written[leaf].rule).is_some()))
     }
 
     fn append(&mut self, tree: &RuleNode, keys: &mut Keys, declared: &Declared, levels: usize) -> Result<(), TooDeep> {
@@ -283,6 +292,43 @@ impl Rules {
             rule: format!("{}:{}{suffix}", tree.kind, tree.name).into(),
         });
         self.leaves.len() - 1
+    }
+}
+
+/// The category that a matched rule tells.
+pub(super) fn category(rule: &str) -> Option<&str> {
+    rule.strip_prefix("domain:")
+}
+
+/// Kleene's OR.
+fn either(one: Option<bool>, other: Option<bool>) -> Option<bool> {
+    match (one, other) {
+        (Some(true), _) | (_, Some(true)) => Some(true),
+        (Some(false), Some(false)) => Some(false),
+        _ => None,
+    }
+}
+
+impl NumericPredicate {
+    /// Whether a fact's number holds: its value, else its confidence, else what its failure says.
+    fn foresee(&self, fact: &Fact, failed: Option<bool>) -> Option<bool> {
+        let no_value = fact.value.missing;
+        let stands_in = fact.confidence.span.filter(|_| no_value).map(|span| self.over(span));
+        let rescued = (no_value && fact.confidence.missing).then_some(failed);
+        let mut answers = [fact.value.span.map(|span| self.over(span)), stands_in, rescued].into_iter().flatten();
+        let first = answers.next()?;
+        first.filter(|_| answers.all(|other| other == first))
+    }
+
+    fn over(&self, span: Span) -> Option<bool> {
+        if span.is_exact() {
+            return Some(self.holds(span.low));
+        }
+        let Self { gt, gte, lt, lte } = *self;
+        span.meets(
+            |number| gt.is_none_or(|bound| number > bound) && gte.is_none_or(|bound| number >= bound),
+            |number| lt.is_none_or(|bound| number < bound) && lte.is_none_or(|bound| number <= bound),
+        )
     }
 }
 

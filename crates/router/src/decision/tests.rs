@@ -5,6 +5,8 @@ use super::Strategy;
 use super::*;
 use crate::config::decisions::{Decision, RuleNode};
 use crate::config::signals::NumericPredicate;
+use crate::report::Key;
+use crate::report::outlook::{self, Needs, Number, Outlook, Span};
 use proptest::prelude::*;
 use proptest::strategy::Strategy as Generator;
 
@@ -502,34 +504,45 @@ proptest! {
         prop_assert_eq!(won, naive_winner(&decisions, by_confidence, &facts));
     }
 
-    /// What is settled early holds for every way in which the unknown facts may turn out.
+    /// Facts that are not needed do not change winner, confidence and category, however they turn out.
     #[test]
-    fn settled_answers_are_final(
-        rules in rules(),
+    fn the_outcome_is_a_function_of_what_it_needs(
+        decisions in contest(),
         facts in facts(),
         others in facts(),
-        unknown in prop::collection::vec(prop::bool::weighted(0.3), 28),
+        unknown in prop::collection::vec(prop::bool::weighted(0.4), 28),
+        by_confidence: bool,
     ) {
+        let strategy = if by_confidence { Strategy::Confidence } else { Strategy::Priority };
         let mut keys = Keys::default();
-        let decisions = [decision("d", 0, 0, rules)];
-        let compiled = Decisions::build(&decisions, Strategy::Priority, &mut keys, &declared()).unwrap();
-        let turned_out: Vec<Fact> = facts
-            .iter()
-            .zip(&others)
-            .zip(&unknown)
-            .map(|((fact, other), unknown)| if *unknown { other.clone() } else { fact.clone() })
-            .collect();
+        let compiled = Decisions::build(&decisions, strategy, &mut keys, &declared()).unwrap();
         let now = report(&mut keys, &facts);
-        let later = report(&mut keys, &turned_out);
-        let known = |key: Key| {
-            let name = format!("{}:{}", keys.kind(key).as_str(), keys.name(key));
-            facts.iter().position(|fact| fact.key == name).is_none_or(|index| !unknown[index])
+        let before = facts.iter().zip(&unknown).map(|(fact, unknown)| {
+            if *unknown { Fact { key: fact.key.clone(), ..Fact::default() } } else { fact.clone() }
+        });
+        let before = report(&mut keys, &before.collect::<Vec<_>>());
+        let mut outlook = Outlook::new(&keys, &before);
+        let any = Number { missing: true, span: Some(Span::ANY) };
+        let key = |fact: &Fact| {
+            let (kind, name) = fact.key.split_once(':').unwrap();
+            keys.get(Kind::parse(kind).unwrap(), name).unwrap()
         };
-        let holds = compiled.decide(&now).is_some();
-        if let Some(settled) = compiled.settle(0, &now, known) {
-            prop_assert_eq!(settled, holds);
-            prop_assert_eq!(settled, compiled.decide(&later).is_some());
+        for (fact, _) in facts.iter().zip(&unknown).filter(|(_, unknown)| **unknown) {
+            outlook.await_family(keys.kind(key(fact)), &[]);
+            outlook.set(key(fact), outlook::Fact { matched: None, confidence: any, value: any });
         }
-        prop_assert_eq!(compiled.settle(0, &now, |_| true), Some(holds));
+        let mut needs = Needs::new(&keys);
+        compiled.need(&outlook, |_| true, &mut needs);
+        let turned_out = facts.iter().zip(&others).zip(&unknown).map(|((fact, other), unknown)| {
+            let kept = !unknown || needs.has(key(fact));
+            let failed = if !unknown || needs.touch(keys.kind(key(fact)), &[]) { fact.failed } else { other.failed };
+            Fact { failed, ..if kept { fact.clone() } else { other.clone() } }
+        });
+        let later = report(&mut keys.clone(), &turned_out.collect::<Vec<_>>());
+        let outcome = |report: &SignalReport| {
+            let won = compiled.decide(report)?;
+            Some((won.index, won.confidence.to_bits(), compiled.category(won.index, report).map(str::to_owned)))
+        };
+        prop_assert_eq!(outcome(&now), outcome(&later));
     }
 }

@@ -15,14 +15,15 @@ pub(super) struct Mapping {
     source_name: Box<str>,
     name: Box<str>,
     /// Every band that holds is emitted, not only the first.
-    multi: bool,
+    pub(super) multi: bool,
     slope: f64,
-    outputs: Vec<Output>,
+    pub(super) outputs: Vec<Output>,
 }
 
+/// A band.
 #[derive(Debug, Clone)]
-struct Output {
-    key: Key,
+pub(super) struct Output {
+    pub(super) key: Key,
     gt: Option<f64>,
     gte: Option<f64>,
     lt: Option<f64>,
@@ -92,7 +93,11 @@ impl Mapping {
 
     /// One half at a bound, growing with the distance from it.
     fn confidence(&self, output: &Output, score: f64) -> f64 {
-        1.0 / (1.0 + (-self.slope * output.distance(score)).exp())
+        self.rises_to(output.distance(score))
+    }
+
+    pub(super) fn rises_to(&self, distance: f64) -> f64 {
+        1.0 / (1.0 + (-self.slope * distance).exp())
     }
 }
 
@@ -108,19 +113,23 @@ impl Output {
     }
 
     fn holds(&self, score: f64) -> bool {
-        self.gt.is_none_or(|bound| score > bound)
-            && self.gte.is_none_or(|bound| score >= bound)
-            && self.lt.is_none_or(|bound| score < bound)
-            && self.lte.is_none_or(|bound| score <= bound)
+        self.is_above(score) && self.is_below(score)
     }
 
-    fn distance(&self, score: f64) -> f64 {
-        [self.gt, self.gte, self.lt, self.lte]
-            .into_iter()
-            .flatten()
-            .map(|bound| (score - bound).abs())
-            .reduce(f64::min)
-            .unwrap_or(1.0)
+    pub(super) fn is_above(&self, score: f64) -> bool {
+        self.gt.is_none_or(|bound| score > bound) && self.gte.is_none_or(|bound| score >= bound)
+    }
+
+    pub(super) fn is_below(&self, score: f64) -> bool {
+        self.lt.is_none_or(|bound| score < bound) && self.lte.is_none_or(|bound| score <= bound)
+    }
+
+    pub(super) fn distance(&self, score: f64) -> f64 {
+        self.bounds().map(|bound| (score - bound).abs()).reduce(f64::min).unwrap_or(1.0)
+    }
+
+    pub(super) fn bounds(&self) -> impl Iterator<Item = f64> {
+        [self.gt, self.gte, self.lt, self.lte].into_iter().flatten()
     }
 }
 

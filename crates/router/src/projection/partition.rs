@@ -1,5 +1,6 @@
 //! Partitions: among the rules of one family at most one matches.
 
+use super::step::Step;
 use super::trace::PartitionTrace;
 use crate::config;
 use crate::declared::Declared;
@@ -18,7 +19,7 @@ pub(super) struct Partition {
 }
 
 /// What a partition did.
-struct Outcome {
+pub(super) struct Outcome {
     winner: Option<Key>,
     default_used: bool,
 }
@@ -57,11 +58,25 @@ pub(super) fn build(
     built
 }
 
-impl Partition {
-    pub(super) fn apply(&self, report: &mut SignalReport) {
-        self.run(report);
+impl Step for Partition {
+    fn reads(&self) -> &[Key] {
+        &self.members
     }
 
+    fn writes(&self) -> &[Key] {
+        &self.members
+    }
+
+    fn adds(&self) -> Option<Key> {
+        self.default
+    }
+
+    fn apply(&self, _keys: &Keys, report: &mut SignalReport) {
+        self.run(report);
+    }
+}
+
+impl Partition {
     pub(super) fn apply_traced<'a>(&'a self, keys: &'a Keys, report: &mut SignalReport) -> PartitionTrace<'a> {
         let contenders = self.contenders(report).map(|(key, confidence)| (keys.name(key), confidence)).collect();
         let outcome = self.run(report);
@@ -75,7 +90,7 @@ impl Partition {
         }
     }
 
-    fn run(&self, report: &mut SignalReport) -> Outcome {
+    pub(super) fn run(&self, report: &mut SignalReport) -> Outcome {
         let mut best: Option<(Key, f64)> = None;
         let mut count = 0_usize;
         for (key, confidence) in self.contenders(report) {

@@ -25,7 +25,7 @@ struct Input {
 
 /// Where a summand comes from.
 #[derive(Debug, Clone)]
-enum Source {
+pub(super) enum Source {
     /// The stored raw number, matched or not; absent is 0.
     Raw(Key),
     /// Confidence of a match, 1.0 if it has none or none above 0; without a match 0.
@@ -100,6 +100,11 @@ pub(super) fn build(
 impl Score {
     pub(super) fn compute(&self, report: &SignalReport, computed: &Scores) -> f64 {
         self.inputs.iter().map(|input| input.weight * input.source.read(report, computed)).sum()
+    }
+
+    /// Each summand's factor and source, in order.
+    pub(super) fn weighted(&self) -> impl Iterator<Item = (f64, &Source)> {
+        self.inputs.iter().map(|input| (input.weight, &input.source))
     }
 
     pub(super) fn trace(&self, report: &SignalReport, computed: &Scores) -> ScoreTrace<'_> {

@@ -18,14 +18,14 @@ pub trait Learned: Send + Sync {
     /// What asking costs: the dearest of its questions.
     fn cost(&self) -> Cost;
 
-    /// Every key that [`conclude`](Self::conclude) may match or give a number.
+    /// Every key that [`conclude`](Self::conclude) may match or give a number: keys of the family, as are those it fails.
     fn keys(&self) -> &[Key];
 
     /// What is asked about a request; none if nothing in it can be asked about.
     fn questions(&self, input: &SignalInput<'_>) -> Vec<Question>;
 
-    /// Writes matches, confidences and values; `answers` are those of the questions, in order. Failures become what the
-    /// family's `on_error` says, and are noted with [`SignalReport::degrade`].
+    /// Writes matches, confidences and values, whatever other families wrote; `answers` are those of the questions, in
+    /// order. Failures become what the family's `on_error` says, and are noted with [`SignalReport::degrade`].
     fn conclude(&self, input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport);
 }
 

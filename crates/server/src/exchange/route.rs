@@ -40,6 +40,7 @@ pub(super) async fn plan(head: &Head, body: Bytes, metrics: &Metrics, models: &d
     };
     let parsed = Instant::now();
     let identity = identity::of(&head.request, settings);
+    let debug = asks_debug(head) && settings.may_debug(&identity);
     let call = Call {
         prompt: request.prompt(),
         dialect: head.dialect,
@@ -47,9 +48,9 @@ pub(super) async fn plan(head: &Head, body: Bytes, metrics: &Metrics, models: &d
         observed: counts_usage(head),
         models,
         deadline: started + PATIENCE,
+        full: debug,
     };
     let mut routed = head.serving.router.route(&call).instrument(head.span.span().clone()).await;
-    let debug = asks_debug(head) && settings.may_debug(&identity);
     if let (true, Some(findings)) = (debug, &routed.findings) {
         routed.plan.facts.detail(findings);
     }

@@ -1,0 +1,162 @@
+//! Scores and mappings over facts that are not all final: intervals, bands that hold for certain, never or perhaps.
+
+use super::Projections;
+use super::mapping::Mapping;
+use super::score::{Score, Source};
+use crate::report::Key;
+use crate::report::outlook::{Fact, Needs, Number, Outlook, Span};
+
+/// Confidences of a band are computed by `exp`, which need not rise in its last bits.
+const ROUNDING: f64 = 1e-12;
+
+/// Bounds of the scores computed so far, by index in the document.
+#[derive(Debug, Default)]
+pub struct Foreseen(Vec<(usize, Span)>);
+
+impl Foreseen {
+    fn get(&self, index: usize) -> Span {
+        self.0.iter().find(|(other, _)| *other == index).map_or(Span::of(0.0), |(_, span)| *span)
+    }
+}
+
+impl Projections {
+    /// Bounds of every score, and what can be said of the bands they map to.
+    pub fn foresee(&self, outlook: &mut Outlook<'_>) -> Foreseen {
+        let mut foreseen = Foreseen::default();
+        for (score, mappings) in &self.scores {
+            let span = score.foresee(outlook, &foreseen);
+            foreseen.0.push((score.index, span));
+            for mapping in mappings {
+                mapping.foresee(span, outlook);
+            }
+        }
+        foreseen
+    }
+
+    /// Adds the open inputs of every score that something needed depends on. A score comes after those it reads, so going
+    /// backwards meets each once.
+    pub fn need(&self, foreseen: &Foreseen, outlook: &Outlook<'_>, needs: &mut Needs) {
+        let mut scores: Vec<usize> = Vec::new();
+        for (score, mappings) in self.scores.iter().rev() {
+            let needed = scores.contains(&score.index) || mappings.iter().any(|mapping| mapping.is_needed(needs));
+            if !needed || foreseen.get(score.index).is_exact() {
+                continue;
+            }
+            let open = |source: &&Source| !source.foresee(outlook, foreseen).is_exact();
+            for source in score.weighted().map(|(_, source)| source).filter(open) {
+                match source {
+                    Source::Score(index) => scores.push(*index),
+                    Source::Raw(key) | Source::Confidence(key) | Source::Output(key) | Source::Binary { key, .. } => {
+                        needs.key(*key);
+                    }
+                    Source::Constant(_) => {}
+                }
+            }
+        }
+    }
+}
+
+impl Score {
+    fn foresee(&self, outlook: &Outlook<'_>, foreseen: &Foreseen) -> Span {
+        self.weighted()
+            .map(|(weight, source)| source.foresee(outlook, foreseen).times(weight))
+            .fold(Span::of(0.0), Span::plus)
+    }
+}
+
+impl Source {
+    fn foresee(&self, outlook: &Outlook<'_>, foreseen: &Foreseen) -> Span {
+        match *self {
+            Self::Raw(key) => outlook.fact(key).value.or(0.0),
+            Self::Confidence(key) => confidence(&outlook.fact(key)),
+            Self::Binary { key, on_match, miss } => match outlook.fact(key).matched {
+                Some(true) => Span::of(on_match),
+                Some(false) => Span::of(miss),
+                None => Span::of(on_match).join(Span::of(miss)),
+            },
+            Self::Constant(value) => Span::of(value),
+            Self::Score(index) => foreseen.get(index),
+            Self::Output(key) => outlook.fact(key).confidence.or(0.0),
+        }
+    }
+}
+
+/// Of a match its confidence, 1.0 if it has none or none above 0; without a match 0.
+fn confidence(fact: &Fact) -> Span {
+    let miss = (fact.matched != Some(true)).then(|| Span::of(0.0));
+    let matched = (fact.matched != Some(false)).then(|| {
+        let Number { missing, span } = fact.confidence;
+        let whole = missing || span.is_none_or(|span| span.low <= 0.0);
+        let own = span.filter(|span| span.high > 0.0).map(|span| Span::new(span.low.max(0.0), span.high));
+        Number { missing: whole, span: own }.or(1.0)
+    });
+    match (miss, matched) {
+        (Some(miss), Some(matched)) => miss.join(matched),
+        (one, other) => one.or(other).unwrap_or(Span::ANY),
+    }
+}
+
+impl Mapping {
+    fn is_needed(&self, needs: &Needs) -> bool {
+        self.outputs.iter().any(|output| needs.has(output.key))
+    }
+
+    fn foresee(&self, score: Span, outlook: &mut Outlook<'_>) {
+        // Whether an earlier band takes the score: for certain ends the list, perhaps leaves later ones perhaps.
+        let mut taken = false;
+        for output in &self.outputs {
+            let holds = output.foresee(score);
+            let emitted = if taken { holds.filter(|holds| !holds) } else { holds };
+            if emitted != Some(false) {
+                let distance = output.distances(score);
+                emit(outlook, output.key, emitted == Some(true), self.confidences(distance));
+            }
+            if !self.multi {
+                if holds == Some(true) {
+                    return;
+                }
+                taken |= holds.is_none();
+            }
+        }
+    }
+
+    /// Confidence rises with the distance.
+    fn confidences(&self, distance: Span) -> Span {
+        let (low, high) = (self.rises_to(distance.low), self.rises_to(distance.high));
+        if distance.is_exact() { Span::of(low) } else { Span::new(low - ROUNDING, high + ROUNDING) }
+    }
+}
+
+/// A band that holds replaces what an earlier mapping said of the same name.
+fn emit(outlook: &mut Outlook<'_>, key: Key, certain: bool, confidence: Span) {
+    let before = outlook.fact(key);
+    let confidence = Number { missing: false, span: Some(confidence) };
+    let fact = if certain {
+        Fact { matched: Some(true), confidence, ..before }
+    } else {
+        let matched = before.matched.filter(|&matched| matched);
+        Fact { matched, confidence: before.confidence.join(confidence), ..before }
+    };
+    outlook.set(key, fact);
+}
+
+impl super::mapping::Output {
+    fn foresee(&self, score: Span) -> Option<bool> {
+        score.meets(|number| self.is_above(number), |number| self.is_below(number))
+    }
+
+    /// The distance to the nearest bound.
+    fn distances(&self, score: Span) -> Span {
+        if score.is_exact() {
+            return Span::of(self.distance(score.low));
+        }
+        let mut nearest = Span::of(f64::INFINITY);
+        for bound in self.bounds() {
+            let (left, right) = ((score.low - bound).abs(), (score.high - bound).abs());
+            let inside = score.low <= bound && bound <= score.high;
+            let least = if inside { 0.0 } else { left.min(right) };
+            nearest = Span::new(nearest.low.min(least), nearest.high.min(left.max(right)));
+        }
+        nearest
+    }
+}

@@ -1,0 +1,262 @@
+//! Recipes whose families write what a script says.
+
+use crate::config::decisions::{Decision, RuleNode};
+use crate::config::projections as document;
+use crate::decision::{Decisions, Strategy};
+use crate::declared::Declared;
+use crate::projection::Projections;
+use crate::projection::step::{Cut, Step};
+use crate::recipe::{Extent, Recipe, Route, families};
+use crate::report::{Key, Keys, Kind, SignalReport};
+use crate::selection::Candidates;
+use crate::signals::learned::Learned;
+use crate::signals::{Signal, SignalError, SignalInput};
+use crate::used;
+use dialects::Prompt;
+use futures_util::FutureExt;
+use inference::ask::{Outcome, Over, Question, What};
+use inference::fake::Fake;
+use inference::handle::{Classifier, Cost};
+use std::time::Instant;
+
+/// What a family writes about one `type:name`.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Fact {
+    pub(super) key: String,
+    pub(super) matched: bool,
+    pub(super) confidence: Option<f64>,
+    pub(super) value: Option<f64>,
+    pub(super) failed: bool,
+}
+
+pub(super) fn found(key: &str, confidence: Option<f64>) -> Fact {
+    Fact { key: key.to_owned(), matched: true, confidence, ..Fact::default() }
+}
+
+pub(super) fn missed(key: &str) -> Fact {
+    Fact { key: key.to_owned(), ..Fact::default() }
+}
+
+/// Rules of one family that are evaluated together.
+#[derive(Debug, Clone)]
+pub(super) struct Group {
+    pub(super) name: &'static str,
+    /// `None`: a heuristic.
+    pub(super) cost: Option<Cost>,
+    /// About every key that it may write.
+    pub(super) facts: Vec<Fact>,
+}
+
+/// A policy, and what its families find.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Script {
+    pub(super) decisions: Vec<Decision>,
+    pub(super) by_confidence: bool,
+    pub(super) projections: document::Projections,
+    /// A level of complexity rule `c` that stands only if all these matched.
+    pub(super) composer: Option<(String, Vec<String>)>,
+    pub(super) top_k: i64,
+    pub(super) groups: Vec<Group>,
+}
+
+/// What came of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Routed {
+    pub(super) winner: String,
+    /// Its bits.
+    pub(super) confidence: u64,
+    pub(super) category: Option<String>,
+    pub(super) candidate: Option<usize>,
+}
+
+/// What came of a request, and at what cost.
+pub(super) struct Run {
+    pub(super) routed: Option<Routed>,
+    /// Groups in the order in which they were asked.
+    pub(super) asked: Vec<String>,
+    pub(super) report: SignalReport,
+}
+
+impl Script {
+    pub(super) fn run(&self, extent: Extent<'_>, only: Option<&str>) -> Run {
+        let recipe = self.recipe();
+        let fake = Fake::default();
+        let prompt = Prompt::default();
+        let input = SignalInput::new(&prompt, None);
+        let report = recipe.read(&input, extent, &fake, Instant::now()).now_or_never().unwrap().unwrap();
+        let routed = recipe.decide(&report, only).map(|decided| Routed {
+            winner: recipe.routes[decided.index].name.to_string(),
+            confidence: decided.confidence.to_bits(),
+            category: recipe.decisions.category(decided.index, &report).map(str::to_owned),
+            candidate: recipe.routes[decided.index].candidates.select().candidate,
+        });
+        let asked = fake.asked().iter().map(|asked| asked.trim_end_matches(": ").to_owned()).collect();
+        Run { routed, asked, report }
+    }
+
+    fn recipe(&self) -> Recipe {
+        let mut keys = Keys::default();
+        let declared = declared();
+        let composer = self.composer.as_ref().map(|(_, all)| node("AND", all.iter().map(|rule| leaf(rule)).collect()));
+        let used = used::used(&self.decisions, &self.projections, |rule| composer.as_ref().filter(|_| rule == "c"));
+        let projections = Projections::build(&self.projections, &mut keys, &declared).unwrap();
+        let strategy = if self.by_confidence { Strategy::Confidence } else { Strategy::Priority };
+        let decisions = Decisions::build(&self.decisions, strategy, &mut keys, &declared).unwrap();
+        let mut signals: Vec<Box<dyn Signal>> = Vec::new();
+        let mut learned: Vec<Box<dyn Learned>> = Vec::new();
+        for group in &self.groups {
+            let scripted = Scripted::new(group, &mut keys);
+            if group.cost.is_some() { learned.push(Box::new(scripted)) } else { signals.push(Box::new(scripted)) }
+        }
+        learned.sort_by_key(|family| family.cost());
+        let mut steps: Vec<Box<dyn Step>> = Vec::new();
+        if let Some((own, all)) = &self.composer {
+            let all = all.iter().map(|rule| key(rule, &mut keys)).collect();
+            steps.push(Box::new(Composer { all, own: [key(own, &mut keys)] }));
+        }
+        steps.push(Box::new(Cut::new(Kind::Embedding, self.top_k, &keys)));
+        Recipe {
+            name: "default".into(),
+            declared,
+            decisions,
+            routes: self.decisions.iter().map(route).collect(),
+            projections,
+            signals,
+            learned,
+            steps,
+            idle: Vec::new(),
+            keys,
+            used: families(&used),
+        }
+    }
+}
+
+fn declared() -> Declared {
+    let mut declared = Declared::default();
+    for (name, categories) in [("da", &[][..]), ("db", &["math".to_owned()]), ("dc", &[])] {
+        declared.push_domain(name, categories);
+    }
+    ["ea", "eb", "ec", "ed"].iter().for_each(|name| declared.push(Kind::Embedding, name));
+    declared
+}
+
+fn route(decision: &Decision) -> Route {
+    let algorithm = decision.algorithm.as_ref().map(|block| block.kind.clone()).unwrap_or_default();
+    Route {
+        name: decision.name.as_str().into(),
+        candidates: Candidates::new(&decision.name, decision.model_refs.clone(), &algorithm, None),
+        algorithm,
+        final_model: String::new(),
+        learns: false,
+        plugin_names: Vec::new(),
+        backends: Vec::new(),
+        plugins: Vec::new(),
+    }
+}
+
+fn key(written: &str, keys: &mut Keys) -> Key {
+    let (kind, name) = written.split_once(':').unwrap();
+    keys.intern(Kind::parse(kind).unwrap(), name)
+}
+
+/// `type:name`, and for classifiers `classifier:name:label`.
+pub(super) fn leaf(rule: &str) -> RuleNode {
+    let (kind, name) = rule.split_once(':').unwrap();
+    let labelled = name.split_once(':').filter(|_| kind == "classifier");
+    let (name, label) = labelled.unwrap_or((name, ""));
+    RuleNode { kind: kind.to_owned(), name: name.to_owned(), label: label.to_owned(), ..RuleNode::default() }
+}
+
+pub(super) fn node(operator: &str, conditions: Vec<RuleNode>) -> RuleNode {
+    RuleNode { operator: operator.to_owned(), conditions, ..RuleNode::default() }
+}
+
+struct Scripted {
+    group: Group,
+    kind: Kind,
+    keys: Vec<Key>,
+}
+
+impl Scripted {
+    fn new(group: &Group, keys: &mut Keys) -> Self {
+        let interned: Vec<Key> = group.facts.iter().map(|fact| key(&fact.key, keys)).collect();
+        Self { group: group.clone(), kind: keys.kind(interned[0]), keys: interned }
+    }
+
+    fn write(&self, report: &mut SignalReport) {
+        for (fact, &key) in self.group.facts.iter().zip(&self.keys) {
+            if fact.matched {
+                report.emit(key);
+            }
+            if let Some(confidence) = fact.confidence {
+                report.set_confidence(key, confidence);
+            }
+            if let Some(value) = fact.value {
+                report.set_value(key, value);
+            }
+            if fact.failed {
+                report.fail(key, "scripted");
+            }
+        }
+    }
+}
+
+impl Signal for Scripted {
+    fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    fn evaluate(&self, _input: &SignalInput<'_>, report: &mut SignalReport) -> Result<(), SignalError> {
+        self.write(report);
+        Ok(())
+    }
+}
+
+impl Learned for Scripted {
+    fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    fn cost(&self) -> Cost {
+        self.group.cost.unwrap()
+    }
+
+    fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+
+    fn questions(&self, _input: &SignalInput<'_>) -> Vec<Question> {
+        let name = self.group.name.into();
+        let classifier = Classifier { name, labels: [].into(), threshold: None, cost: self.cost(), backing: None };
+        vec![Question { text: "".into(), what: What::Labels(classifier, Over::Sample) }]
+    }
+
+    fn conclude(&self, _input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {
+        assert_eq!(answers.len(), 1);
+        self.write(report);
+    }
+}
+
+/// Takes a match back unless all of some others are there; its confidence stays.
+struct Composer {
+    all: Vec<Key>,
+    own: [Key; 1],
+}
+
+impl Step for Composer {
+    fn reads(&self) -> &[Key] {
+        &self.all
+    }
+
+    fn writes(&self) -> &[Key] {
+        &self.own
+    }
+
+    fn apply(&self, _keys: &Keys, report: &mut SignalReport) {
+        if !self.all.iter().all(|&key| report.is_matched(key)) {
+            let confidence = report.confidence(self.own[0]);
+            report.withdraw(self.own[0]);
+            confidence.into_iter().for_each(|confidence| report.set_confidence(self.own[0], confidence));
+        }
+    }
+}
