@@ -15,7 +15,9 @@ pub mod near;
 pub mod optimise;
 pub mod part;
 pub mod recipe;
+mod report;
 mod run;
 pub mod write;
 
-pub use run::{Figures, Report, TrainError, TrainOptions, train};
+pub use report::{Figures, Report};
+pub use run::{TrainError, TrainOptions, train};
