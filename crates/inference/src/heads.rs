@@ -53,7 +53,8 @@ mod tests {
 
     #[test]
     fn shipped_heads_load_and_have_the_labels_of_their_tasks() {
-        [Task::Domain, Task::Jailbreak, Task::FactCheck, Task::UserFeedback, Task::Modality].map(check);
+        let tasks = [Task::Domain, Task::Jailbreak, Task::FactCheck, Task::UserFeedback, Task::Modality];
+        tasks.into_iter().for_each(check);
         assert!(shipped(Task::Own).is_none());
     }
 }

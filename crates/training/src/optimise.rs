@@ -71,7 +71,7 @@ pub fn fit(rows: &Rows, how: &Fit) -> Layers {
             let (input, target) = batch(rows, chosen, how, &mut random);
             step += 1;
             let rate = how.rate * 0.5 * (1.0 + (std::f32::consts::PI * step as f32 / steps as f32).cos());
-            net.step(&input, &target, rate, step, &mut random);
+            net.step((&input, &target), Moment { rate, step }, &mut random);
         }
     }
     net.layers()
@@ -101,6 +101,20 @@ fn batch(rows: &Rows, chosen: &[usize], how: &Fit, random: &mut Rng) -> (Array2<
     (input, target)
 }
 
+/// Where a run stands.
+#[derive(Clone, Copy)]
+struct Moment {
+    rate: f32,
+    /// From 1.
+    step: i32,
+}
+
+impl Moment {
+    fn adam(self) -> Adam {
+        Adam { rate: self.rate, first: 1.0 - 0.9_f32.powi(self.step), second: 1.0 - 0.999_f32.powi(self.step) }
+    }
+}
+
 struct Net {
     hidden: Option<Dense>,
     output: Dense,
@@ -117,10 +131,10 @@ impl Net {
         Self { hidden, output: Dense::new(width, classes, spread, &mut random), drop: how.drop }
     }
 
-    fn step(&mut self, input: &Array2<f32>, target: &Array2<f32>, rate: f32, time: i32, random: &mut Rng) {
+    fn step(&mut self, (input, target): (&Array2<f32>, &Array2<f32>), now: Moment, random: &mut Rng) {
         let Some(hidden) = &mut self.hidden else {
             let slope = slope(self.output.apply(input.view()), target);
-            self.output.step(input, &slope, rate, time);
+            self.output.step(input, &slope, now);
             return;
         };
         let mut inner = hidden.apply(input.view());
@@ -130,8 +144,8 @@ impl Net {
         inner *= &gate;
         let slope = slope(self.output.apply(inner.view()), target);
         let back = slope.dot(&self.output.weight.t()) * &gate;
-        self.output.step(&inner, &slope, rate, time);
-        hidden.step(input, &back, rate, time);
+        self.output.step(&inner, &slope, now);
+        hidden.step(input, &back, now);
     }
 
     fn layers(self) -> Layers {
@@ -179,8 +193,8 @@ impl Dense {
         input.dot(&self.weight) + &self.bias
     }
 
-    fn step(&mut self, input: &Array2<f32>, slope: &Array2<f32>, rate: f32, time: i32) {
-        let adam = Adam { rate, first: 1.0 - 0.9_f32.powi(time), second: 1.0 - 0.999_f32.powi(time) };
+    fn step(&mut self, input: &Array2<f32>, slope: &Array2<f32>, now: Moment) {
+        let (rate, adam) = (now.rate, now.adam());
         let by_weight = input.t().dot(slope);
         let (mean, square) = &mut self.weight_moments;
         Zip::from(&mut self.weight).and(mean).and(square).and(&by_weight).for_each(|weight, mean, square, slope| {

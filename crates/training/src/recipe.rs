@@ -200,7 +200,7 @@ mod tests {
     fn own_labels_come_from_the_data() {
         let folder = tempfile::tempdir().unwrap();
         let line = |number: usize| {
-            let label = if number % 2 == 0 { "sales" } else { "help" };
+            let label = if usize::is_multiple_of(number, 2) { "sales" } else { "help" };
             format!("{{\"text\":\"text {number}\",\"label\":\"{label}\"}}\n")
         };
         std::fs::write(folder.path().join("a.jsonl"), (0..20).map(line).collect::<String>()).unwrap();

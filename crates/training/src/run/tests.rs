@@ -28,7 +28,7 @@ impl Features for Words {
 
 fn data(folder: &std::path::Path) {
     let line = |number: usize| {
-        let (word, label) = if number % 2 == 0 { ("sun", "dry") } else { ("rain", "wet") };
+        let (word, label) = if usize::is_multiple_of(number, 2) { ("sun", "dry") } else { ("rain", "wet") };
         format!("{{\"text\":\"note{number} of day{number} {word} at place{number}\",\"label\":\"{label}\"}}\n")
     };
     std::fs::write(folder.join("notes.jsonl"), (0..300).map(line).collect::<String>()).unwrap();
