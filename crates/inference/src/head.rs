@@ -130,21 +130,19 @@ impl SequenceHead {
         if pooled.len() != self.card.dimension() || statics.len() != self.card.statics() {
             return Vec::new();
         }
-        let logits = match &self.layers.hidden {
-            None => self.layers.output.apply(pooled, statics),
-            Some(hidden) => {
-                let mut inner = hidden.apply(pooled, statics);
-                inner.iter_mut().for_each(|value| *value = value.max(0.0));
-                self.layers.output.apply(&inner, &[])
-            }
-        };
-        softmax(logits, self.card.temperature)
+        softmax(self.layers.logits(pooled, statics), self.card.temperature)
     }
 
     /// Labels in class order.
     #[must_use]
     pub fn labels(&self) -> Arc<[Arc<str>]> {
         Arc::clone(&self.labels)
+    }
+
+    /// Its weights.
+    #[must_use]
+    pub fn layers(&self) -> &Layers {
+        &self.layers
     }
 
     /// Its card.
@@ -197,6 +195,15 @@ impl HeadCard {
 }
 
 impl Layers {
+    /// Logits of the labels for an input in two parts, whose lengths must add up to the first layer's.
+    #[must_use]
+    pub fn logits(&self, first: &[f32], second: &[f32]) -> Vec<f32> {
+        let Some(hidden) = &self.hidden else { return self.output.apply(first, second) };
+        let mut inner = hidden.apply(first, second);
+        inner.iter_mut().for_each(|value| *value = value.max(0.0));
+        self.output.apply(&inner, &[])
+    }
+
     fn read(file: &[u8], card: &HeadCard) -> Result<Self, Fault> {
         let tensors = SafeTensors::deserialize(file)?;
         let width = card.dimension() + card.statics();
@@ -278,7 +285,9 @@ fn numbers(name: String, tensor: &TensorView<'_>) -> Result<Vec<f32>, Fault> {
     if numbers.iter().all(|number| number.is_finite()) { Ok(numbers) } else { Err(Fault::NotFinite(name)) }
 }
 
-fn softmax(mut logits: Vec<f32>, temperature: f32) -> Vec<f32> {
+/// Probabilities of logits that a temperature divides.
+#[must_use]
+pub fn softmax(mut logits: Vec<f32>, temperature: f32) -> Vec<f32> {
     let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     logits.iter_mut().for_each(|logit| *logit = ((*logit - most) / temperature).exp());
     let sum: f32 = logits.iter().sum();
