@@ -1,0 +1,432 @@
+//! Tables of what each recognizer finds and leaves alone, and what holds of all of them.
+
+use super::*;
+use proptest::prelude::*;
+
+/// What a policy at the module threshold of 0.9 would see.
+#[track_caller]
+fn check(text: &str, expected: &[(&str, &str)]) {
+    check_from(0.9, text, expected);
+}
+
+#[track_caller]
+fn check_from(threshold: f32, text: &str, expected: &[(&str, &str)]) {
+    let scalars: Vec<char> = text.chars().collect();
+    let found = find(text);
+    let found: Vec<(String, String)> = found
+        .iter()
+        .filter(|entity| entity.confidence >= threshold)
+        .map(|entity| (entity.kind.to_string(), scalars[entity.start..entity.end].iter().collect()))
+        .collect();
+    let expected: Vec<(String, String)> =
+        expected.iter().map(|(kind, span)| ((*kind).into(), (*span).into())).collect();
+    assert_eq!(found, expected, "{text}");
+}
+
+#[track_caller]
+fn check_all(kind: &str, cases: &[(&str, &str)]) {
+    for (text, span) in cases {
+        check(text, &[(kind, span)]);
+    }
+}
+
+#[track_caller]
+fn check_none(texts: &[&str]) {
+    for text in texts {
+        check(text, &[]);
+    }
+}
+
+#[test]
+fn finds_emails() {
+    check_all(
+        "EMAIL_ADDRESS",
+        &[
+            ("write to jane.doe@example.com please", "jane.doe@example.com"),
+            ("<o'brien+news@mail.example.co.uk>", "o'brien+news@mail.example.co.uk"),
+            ("Mail: a_b%c@x-y.org.", "a_b%c@x-y.org"),
+            ("mailto:kim@test.io?subject=hi", "kim@test.io"),
+            ("jörg@müller.de, sonst niemand", "jörg@müller.de"),
+            ("请写信给li@example.cn谢谢", "li@example.cn"),
+            ("(JOHN@EXAMPLE.COM)", "JOHN@EXAMPLE.COM"),
+            ("😀bob@example.org😀", "bob@example.org"),
+            ("'sam@corp.museum'", "sam@corp.museum"),
+        ],
+    );
+    check_none(&[
+        "@anna can you look",
+        "user@localhost",
+        "lodash@4.17.21",
+        "icon@2x.png",
+        "a@b",
+        "x@.com",
+        "git@github.com:org/repo.git",
+        "https://user:secret@host.example.com/x",
+        "ssh root@db.example.com",
+        "@types/node",
+        "meet @ 5.pm",
+        "a@-b.com",
+        "a@b..com",
+    ]);
+}
+
+#[test]
+fn finds_cards() {
+    check_all(
+        "CREDIT_CARD",
+        &[
+            ("4111111111111111", "4111111111111111"),
+            ("pay with 4111 1111 1111 1111 12/27", "4111 1111 1111 1111"),
+            ("5555-5555-5555-4444.", "5555-5555-5555-4444"),
+            ("amex 3782 822463 10005", "3782 822463 10005"),
+            ("378282246310005", "378282246310005"),
+            ("6011111111111117", "6011111111111117"),
+            ("3530111333300000", "3530111333300000"),
+            ("diners 30569309025904", "30569309025904"),
+            ("2223000048400011", "2223000048400011"),
+            ("card 41111111 11111111", "41111111 11111111"),
+            ("4111\u{a0}1111\u{a0}1111\u{a0}1111", "4111\u{a0}1111\u{a0}1111\u{a0}1111"),
+            ("maestro card 6759649826438453", "6759649826438453"),
+        ],
+    );
+    check_none(&[
+        "4111111111111112",
+        "4111 1111 1111 1112",
+        "0000 0000 0000 0000",
+        "order 41111111111111112",
+        "1234567812345670",
+        "x4111111111111111",
+        "4111111111111111-22",
+        "3.4111111111111111",
+        "6759649826438453",
+    ]);
+}
+
+#[test]
+fn knows_luhn() {
+    for (number, valid) in
+        [("79927398713", true), ("79927398710", false), ("4532015112830366", true), ("4532015112830367", false)]
+    {
+        let digits: Vec<u8> = number.bytes().map(|byte| byte - b'0').collect();
+        assert_eq!(card::luhn(&digits), valid, "{number}");
+    }
+}
+
+#[test]
+fn finds_ibans() {
+    check_all(
+        "IBAN_CODE",
+        &[
+            ("DE89370400440532013000", "DE89370400440532013000"),
+            ("IBAN DE89 3704 0044 0532 0130 00, danke", "DE89 3704 0044 0532 0130 00"),
+            ("IBAN:gb82west12345698765432", "gb82west12345698765432"),
+            ("FR14 2004 1010 0505 0001 3M02 606", "FR14 2004 1010 0505 0001 3M02 606"),
+            ("ES9121000418450200051332", "ES9121000418450200051332"),
+            ("IT60X0542811101000000123456", "IT60X0542811101000000123456"),
+            ("PT50 0002 0123 1234 5678 9015 4", "PT50 0002 0123 1234 5678 9015 4"),
+            ("NL91ABNA0417164300", "NL91ABNA0417164300"),
+            ("CH93-0076-2011-6238-5295-7", "CH93-0076-2011-6238-5295-7"),
+            ("BE68 5390 0754 7034", "BE68 5390 0754 7034"),
+            ("NO9386011117947", "NO9386011117947"),
+            ("BR15 0000 0000 0000 1093 2840 814 P2", "BR15 0000 0000 0000 1093 2840 814 P2"),
+        ],
+    );
+    check_none(&[
+        "DE89370400440532013001",
+        "DE8937040044053201300",
+        "XX89370400440532013000",
+        "DE89 3704  0044 0532 0130 00",
+        "DE893704004405320130000",
+        "GB82 TEST 1234 5698 7654 32",
+        "DE is 89 years old",
+    ]);
+}
+
+#[test]
+fn knows_mod_97() {
+    for (number, rest) in [
+        ("GB82WEST12345698765432", Some(1)),
+        ("DE89370400440532013000", Some(1)),
+        ("GB00WEST12345698765432", Some(16)),
+        ("DE", None),
+    ] {
+        assert_eq!(iban::mod97(number), rest, "{number}");
+    }
+}
+
+#[test]
+fn finds_addresses() {
+    check_all(
+        "IP_ADDRESS",
+        &[
+            ("ping 192.168.1.10", "192.168.1.10"),
+            ("from 203.0.113.77:8080 came", "203.0.113.77"),
+            ("10.0.0.0/8", "10.0.0.0"),
+            ("dns 8.8.8.8.", "8.8.8.8"),
+            ("host 4.2.1.3 is down", "4.2.1.3"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("[2001:0db8:85a3:0000:0000:8a2e:0370:7334]:443", "2001:0db8:85a3:0000:0000:8a2e:0370:7334"),
+            ("fe80::1ff:fe23:4567:890a%eth0", "fe80::1ff:fe23:4567:890a"),
+            ("see ::ffff:192.0.2.128", "::ffff:192.0.2.128"),
+        ],
+    );
+    check_none(&[
+        "version 10.15.7.2",
+        "section 4.2.1.3",
+        "see 1.2.3.4 above",
+        "v1.2.3.4",
+        "256.1.1.1",
+        "1.2.3",
+        "1.2.3.4.5",
+        "12:30:45",
+        "std::vec",
+        "00:1a:2b:3c:4d:5e",
+        "127.0.0.1",
+        "255.255.255.0",
+        "::1",
+        "add::dad",
+        "a::b",
+        "Kapitel 3.1.4.1",
+        "firmware 192.168.1.1",
+    ]);
+}
+
+#[test]
+fn finds_social_security_numbers() {
+    check_all(
+        "US_SSN",
+        &[
+            ("536-90-4399", "536-90-4399"),
+            ("my SSN is 123-45-6789.", "123-45-6789"),
+            ("ssn: 536904399", "536904399"),
+            ("social security number 536 90 4399", "536 90 4399"),
+            ("536\u{2011}90\u{2011}4399", "536\u{2011}90\u{2011}4399"),
+        ],
+    );
+    check_none(&[
+        "000-12-3456",
+        "666-12-3456",
+        "900-12-3456",
+        "123-00-4567",
+        "123-45-0000",
+        "536904399",
+        "part number 536-90-4399",
+        "536-90-43999",
+        "1536-90-4399",
+        "536-90-4399-1",
+        "536 90 4399",
+        "SSN order 536904399",
+    ]);
+}
+
+#[test]
+fn finds_telephone_numbers() {
+    check_all(
+        "PHONE_NUMBER",
+        &[
+            ("+1 415 555 0132", "+1 415 555 0132"),
+            ("+49 (0)30 1234567", "+49 (0)30 1234567"),
+            ("+442079460958", "+442079460958"),
+            ("+33 6 12 34 56 78", "+33 6 12 34 56 78"),
+            ("+351 912 345 678", "+351 912 345 678"),
+            ("call (212) 555-0187 now", "(212) 555-0187"),
+            ("212-555-0187", "212-555-0187"),
+            ("212.555.0187", "212.555.0187"),
+            ("1-800-555-0199", "1-800-555-0199"),
+            ("06 12 34 56 78", "06 12 34 56 78"),
+            ("020 7946 0958", "020 7946 0958"),
+            ("0171/2345678", "0171/2345678"),
+            ("0049 30 1234567", "0049 30 1234567"),
+            ("(11) 98765-4321", "(11) 98765-4321"),
+            ("my number is 5551234567", "5551234567"),
+            ("llámame al 612 345 678", "612 345 678"),
+            ("tel:0301234567", "0301234567"),
+            ("Text me at 555-0142", "555-0142"),
+            ("2125550187 is my cell", "2125550187"),
+            ("(030) 1234567", "(030) 1234567"),
+        ],
+    );
+    check_none(&[
+        "order 2125550187",
+        "2024-01-15",
+        "01.02.2024",
+        "ISBN 978-3-16-148410-0",
+        "ISBN 0-306-40615-2",
+        "3.14159265358",
+        "1234567.89",
+        "ticket 212-555-0187",
+        "12345678",
+        "$2125550187",
+        "10:30:00",
+        "tracking number 1Z999AA10123456784",
+        "+1000",
+        "+ 49 30 123",
+        "2019 2020",
+        "order number 030 1234567",
+        "timestamp 1700000000",
+        "555-1234567-22",
+        "1 000 000",
+        "100 200 300",
+        "C++11 2020",
+        "room 555 on floor 12",
+    ]);
+}
+
+#[test]
+fn finds_what_a_word_tells() {
+    check_all(
+        "US_DRIVER_LICENSE",
+        &[("driver's license D1234567", "D1234567"), ("Drivers License number: S530-4209-0001", "S530-4209-0001")],
+    );
+    check_none(&["license key D1234567", "D1234567", "invoice D1234567"]);
+    check_all(
+        "DATE_TIME",
+        &[
+            ("born on 12.03.1987", "12.03.1987"),
+            ("DOB: 03/12/87", "03/12/87"),
+            ("date of birth March 12, 1987", "March 12, 1987"),
+            ("nacida el 12 de marzo de 1987", "12 de marzo de 1987"),
+            ("geboren am 12. März 1987 in Ulm", "12. März 1987"),
+        ],
+    );
+    check_none(&[
+        "on 12.03.1987",
+        "March 12, 1987",
+        "see example.com",
+        "I am 34 years old",
+        "Dr. Who",
+        "Austin, TX 78701",
+        "Monday",
+    ]);
+}
+
+#[test]
+fn tells_weak_types_with_low_confidence() {
+    let weak = [
+        ("see www.example.com/x", "DOMAIN_NAME", "www.example.com"),
+        ("I am 34 years old", "AGE", "34"),
+        ("a 7-year-old", "AGE", "7"),
+        ("Dr. Who", "TITLE", "Dr."),
+        ("Austin, TX 78701", "ZIP_CODE", "78701"),
+        ("zip code: 78701-1234", "ZIP_CODE", "78701-1234"),
+        ("due 2024-01-15", "DATE_TIME", "2024-01-15"),
+        ("localhost is 127.0.0.1", "IP_ADDRESS", "127.0.0.1"),
+    ];
+    for (text, kind, span) in weak {
+        check_from(0.0, text, &[(kind, span)]);
+        check(text, &[]);
+    }
+}
+
+#[test]
+fn finds_several_in_one_text() {
+    check(
+        "Jane (jane@example.com, +44 20 7946 0958) paid 4111 1111 1111 1111 from DE89 3704 0044 0532 0130 00, ssn 536-90-4399, ip 10.1.2.3",
+        &[
+            ("EMAIL_ADDRESS", "jane@example.com"),
+            ("PHONE_NUMBER", "+44 20 7946 0958"),
+            ("CREDIT_CARD", "4111 1111 1111 1111"),
+            ("IBAN_CODE", "DE89 3704 0044 0532 0130 00"),
+            ("US_SSN", "536-90-4399"),
+            ("IP_ADDRESS", "10.1.2.3"),
+        ],
+    );
+}
+
+#[test]
+fn merges_with_what_a_head_found() {
+    let entity = |kind: &str, start, end, confidence| Entity { kind: kind.into(), confidence, start, end };
+    let rules = vec![entity("EMAIL_ADDRESS", 10, 20, 0.99), entity("DATE_TIME", 30, 40, 0.5)];
+    let head = vec![entity("PERSON", 8, 14, 0.95), entity("GPE", 0, 5, 0.95), entity("STREET_ADDRESS", 35, 50, 0.92)];
+    let expected =
+        [entity("GPE", 0, 5, 0.95), entity("EMAIL_ADDRESS", 10, 20, 0.99), entity("STREET_ADDRESS", 35, 50, 0.92)];
+    assert_eq!(merge(rules, head), expected);
+}
+
+#[test]
+fn costs_grow_with_length_only() {
+    let patterns = [
+        "1",
+        "1 ",
+        "1-",
+        "1.",
+        "(1",
+        "+1",
+        "a@",
+        "@",
+        "a.",
+        ":",
+        "1:",
+        "f:",
+        "DE11",
+        "DE1 ",
+        "@a.",
+        "1 2-",
+        "4111 ",
+        "ssn ",
+        "call 1",
+        "January 1 ",
+        "1 January ",
+        "x-",
+        "dl# 12345",
+        "+1 415 555 0132 ",
+        "call 212-555-0187 ",
+        "10.1.2.3 ",
+    ];
+    for pattern in patterns {
+        let reads = |length: usize| {
+            let text = Text::new(&pattern.repeat(length / pattern.len()));
+            scan(&text);
+            text.reads.get()
+        };
+        let (short, long) = (reads(4_000), reads(40_000));
+        assert!(long < 11 * short + 20_000, "{pattern}: {short} reads became {long}");
+        assert!(long < 700 * 40_000, "{pattern}: {long} reads");
+    }
+}
+
+proptest! {
+    #[test]
+    fn finds_the_same_behind_any_script(before in "[😀äß漢字 \n]{0,12}", after in "[😀漢字 \n]{0,12}") {
+        let text = format!("{before} jane@example.com 4111 1111 1111 1111 {after}");
+        let shift = before.chars().count() + 1;
+        let found: Vec<_> = find(&text).into_iter().map(|entity| (entity.start, entity.end)).collect();
+        prop_assert_eq!(found, [(shift, shift + 16), (shift + 17, shift + 36)]);
+    }
+
+    #[test]
+    fn every_span_verifies_again(text in "([0-9]{1,4}[ .-]?|[A-Z]{2}|@|[a-z]{1,4}\\.?|\\+|: |IBAN |card |ssn ){1,30}") {
+        let scalars: Vec<char> = text.chars().collect();
+        let mut last = 0;
+        for entity in find(&text) {
+            prop_assert!(last <= entity.start && entity.start < entity.end && entity.end <= scalars.len());
+            last = entity.end;
+            let span: String = scalars[entity.start..entity.end].iter().collect();
+            let digits: Vec<u8> = span.chars().filter_map(|c| c.to_digit(10)).map(|digit| digit as u8).collect();
+            match &*entity.kind {
+                "CREDIT_CARD" => prop_assert!(card::luhn(&digits)),
+                "IBAN_CODE" => {
+                    let whole: String = span.chars().filter(char::is_ascii_alphanumeric).collect();
+                    prop_assert_eq!(iban::mod97(&whole.to_uppercase()), Some(1));
+                }
+                "PHONE_NUMBER" => prop_assert!((7..=16).contains(&digits.len())),
+                "US_SSN" => prop_assert_eq!(digits.len(), 9),
+                "EMAIL_ADDRESS" => prop_assert_eq!(span.matches('@').count(), 1),
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn finds_every_valid_card(middle in proptest::collection::vec(0_u8..10, 14), by in prop_oneof![Just(""), Just(" "), Just("-")]) {
+        let mut digits = vec![4];
+        digits.extend(middle);
+        let check = (0..10).find(|check| card::luhn(&[digits.as_slice(), &[*check]].concat())).unwrap();
+        digits.push(check);
+        let groups: Vec<String> = digits.chunks(4).map(|group| group.iter().map(|digit| char::from(b'0' + digit)).collect()).collect();
+        let number = groups.join(by);
+        let found = find(&format!("pay {number} now"));
+        prop_assert_eq!(found.len(), 1);
+        prop_assert_eq!((&*found[0].kind, found[0].start, found[0].end), ("CREDIT_CARD", 4, 4 + number.len()));
+    }
+}
