@@ -68,7 +68,7 @@ pub(super) fn v6_from(text: &Text, at: usize) -> Option<Found> {
     let address: Ipv6Addr = written.parse().ok()?;
     let groups = written.split(':').filter(|group| !group.is_empty()).count();
     let digits = written.chars().any(|scalar| scalar.is_ascii_digit());
-    let told = digits && (groups >= 3 || first - at >= 3);
+    let told = digits && (groups >= 3 || first - at >= 3 || written.contains('.'));
     (told && text.ends_word(end) && !address.is_loopback() && !address.is_unspecified())
         .then(|| Found::new("IP_ADDRESS", at, end, 0.97))
 }
