@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod near;
 pub mod optimise;
 pub mod part;
+pub mod pii;
 pub mod recipe;
 mod report;
 mod run;
