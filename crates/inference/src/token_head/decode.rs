@@ -93,5 +93,5 @@ fn likeliest(probabilities: ArrayView2<'_, f32>) -> Vec<usize> {
 }
 
 fn argmax(scores: &[f32]) -> usize {
-    scores.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(at, _)| at)
+    scores.iter().enumerate().rev().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(at, _)| at)
 }
