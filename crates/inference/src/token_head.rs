@@ -56,7 +56,8 @@ pub struct Card {
     pub digest: String,
     /// Texts it was trained on, with their licences.
     pub data: Vec<String>,
-    /// Figures on texts that were held out.
+    /// Figures by type, rules included, on hand-marked texts that were kept apart; fresh from training those on the texts that chose
+    /// the turning points.
     pub figures: BTreeMap<String, Figures>,
 }
 

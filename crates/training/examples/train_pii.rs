@@ -1,14 +1,14 @@
 //! Trains and evaluates the token head: `cargo run --release -p training --example train_pii -- DATA MODELS OUT [MARKED.jsonl]`.
 //!
-//! DATA holds `train/`, MODELS the installed models, OUT receives `head.safetensors` and `card.json`. With marked sentences only the
-//! head in OUT is evaluated on them.
+//! DATA holds `train/`, MODELS the installed models, OUT receives `head.safetensors` and `card.json`. With marked sentences the
+//! head in OUT is not trained but measured on them, rules included, and its card says the figures.
 
 use inference::catalog::{Catalog, Wanted};
 use inference::engine::Engine;
 use inference::handle::Embedder;
 use inference::library::Library;
 use inference::settings::{EngineSettings, LibrarySettings};
-use inference::token_head::{Figures, TokenHead};
+use inference::token_head::{Card, Figures, TokenHead};
 use ndarray::Array2;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -38,8 +38,11 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let encoder = encoder(models)?;
     let (weights, card) = (out.join("head.safetensors"), out.join("card.json"));
     if let [marked, ..] = marked {
-        let head = TokenHead::read(&std::fs::read(weights)?, &std::fs::read(card)?)?;
-        return print(&evaluate(&head, &encoder, &marked_texts(marked)?)?);
+        let head = TokenHead::read(&std::fs::read(weights)?, &std::fs::read(&card)?)?;
+        let figures = evaluate(&head, &encoder, &marked_texts(marked)?)?;
+        let measured = Card { figures: figures.clone(), ..head.card().clone() };
+        std::fs::write(card, serde_json::to_string_pretty(&measured)? + "\n")?;
+        return print(&figures);
     }
     let trained = train(data, &encoder.embedder.name, &encoder, Settings::default())?;
     std::fs::write(weights, &trained.weights)?;
