@@ -94,7 +94,7 @@ impl TokenHead {
             return Err(unusable(format!("the card has the types {:?}, this version knows {KINDS:?}", card.kinds)));
         }
         let points = KINDS.iter().all(|kind| card.turning_points.get(*kind).is_some_and(|at| *at > 0.0 && *at < 1.0));
-        if !points || !(card.threshold > 0.0 && card.threshold < 1.0) {
+        if !(points && card.threshold > 0.0 && card.threshold < 1.0) {
             return Err(unusable(
                 "the card needs a threshold, and a turning point between 0 and 1 for each type".into(),
             ));

@@ -12,11 +12,10 @@ use inference::token_head::{Card, Figures, TokenHead};
 use ndarray::Array2;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use training::pii::{Marked, Settings, States, evaluate, train};
+use training::pii::{Marked, Problem, Settings, States, TokenStates, evaluate, train};
 
 struct Encoder {
     engine: Arc<Engine>,
@@ -24,13 +23,13 @@ struct Encoder {
 }
 
 impl States for Encoder {
-    fn states(&self, text: &str) -> Result<(Vec<(usize, usize)>, Array2<f32>), Box<dyn Error + Send + Sync>> {
+    fn states(&self, text: &str) -> Result<TokenStates, Problem> {
         let first = self.engine.states(&self.embedder, text)?.into_iter().next();
         Ok(first.unwrap_or_else(|| (Vec::new(), Array2::zeros((0, self.embedder.dimension)))))
     }
 }
 
-fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+fn main() -> Result<(), Problem> {
     let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
     let [data, models, out, marked @ ..] = arguments.as_slice() else {
         return Err("usage: train_pii DATA MODELS OUT [MARKED.jsonl]".into());
@@ -50,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     print(&trained.card.figures)
 }
 
-fn encoder(models: &Path) -> Result<Encoder, Box<dyn Error + Send + Sync>> {
+fn encoder(models: &Path) -> Result<Encoder, Problem> {
     let settings = EngineSettings { lanes: 1, ..EngineSettings::default() };
     let engine = Arc::new(Engine::start(&settings)?);
     let runtime = onnx::Runtime::load(&onnx::RuntimeSettings {
@@ -77,7 +76,7 @@ struct Span {
     label: String,
 }
 
-fn marked_texts(path: &Path) -> Result<Vec<Marked>, Box<dyn Error + Send + Sync>> {
+fn marked_texts(path: &Path) -> Result<Vec<Marked>, Problem> {
     let text = std::fs::read_to_string(path)?;
     let of = |line: Line| Marked {
         text: line.text,
@@ -86,7 +85,7 @@ fn marked_texts(path: &Path) -> Result<Vec<Marked>, Box<dyn Error + Send + Sync>
     text.lines().map(|line| Ok(of(serde_json::from_str(line)?))).collect()
 }
 
-fn print(figures: &BTreeMap<String, Figures>) -> Result<(), Box<dyn Error + Send + Sync>> {
+fn print(figures: &BTreeMap<String, Figures>) -> Result<(), Problem> {
     let mut out = std::io::stdout().lock();
     for (kind, of) in figures {
         writeln!(

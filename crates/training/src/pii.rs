@@ -22,16 +22,19 @@ use std::path::{Path, PathBuf};
 use text::Example;
 use values::{Random, Values};
 
+/// Places of tokens in bytes, and a row of states for each.
+pub type TokenStates = (Vec<(usize, usize)>, Array2<f32>);
+
+/// Why an encoder or a file failed.
+pub type Problem = Box<dyn std::error::Error + Send + Sync>;
+
 /// Gives token states of short texts.
 pub trait States {
     /// Places of the tokens in bytes, and a row of states for each, special tokens excluded.
     ///
     /// # Errors
     /// The encoder fails.
-    fn states(
-        &self,
-        text: &str,
-    ) -> Result<(Vec<(usize, usize)>, Array2<f32>), Box<dyn std::error::Error + Send + Sync>>;
+    fn states(&self, text: &str) -> Result<TokenStates, Problem>;
 }
 
 /// How to train.
@@ -71,11 +74,11 @@ pub enum TrainError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        problem: Box<dyn std::error::Error + Send + Sync>,
+        problem: Problem,
     },
     /// The encoder failed.
     #[error("the encoder: {0}")]
-    Encoder(Box<dyn std::error::Error + Send + Sync>),
+    Encoder(Problem),
     /// The weights could not be written.
     #[error(transparent)]
     Weights(#[from] WeightsError),

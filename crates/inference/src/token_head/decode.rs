@@ -70,7 +70,7 @@ fn span(
 fn likeliest(probabilities: ArrayView2<'_, f32>) -> Vec<usize> {
     let classes = 1 + 2 * KINDS.len();
     let log = |at: usize, class: usize| probabilities.get((at, class)).copied().unwrap_or_default().max(1e-9).ln();
-    let inside = |class: usize| class > 0 && class % 2 == 0;
+    let inside = |class: usize| class > 0 && class.is_multiple_of(2);
     let mut scores: Vec<f32> = (0..classes).map(|class| if inside(class) { f32::MIN } else { log(0, class) }).collect();
     let mut from: Vec<Vec<usize>> = Vec::with_capacity(probabilities.nrows());
     for at in 1..probabilities.nrows() {

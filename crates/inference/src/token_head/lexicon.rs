@@ -69,7 +69,7 @@ fn places(name: &str, bytes: usize) -> impl Iterator<Item = (usize, u8)> {
     let hash = name
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
-    let (first, second) = (hash ^ hash >> 29, (hash >> 17 | hash << 47) | 1);
+    let (first, second) = (hash ^ hash >> 29, hash.rotate_right(17) | 1);
     let bits = (bytes * 8) as u64;
     (0..HASHES).map(move |index| {
         let bit = first.wrapping_add(index.wrapping_mul(second)) % bits;

@@ -214,6 +214,20 @@ impl Filler<'_> {
                     format!("{} {}, {}", self.of("month"), self.random.between(1, 28), self.random.between(1940, 2026))
                 }
             },
+            "user" => format!("{}{}", self.first().0.to_lowercase().replace(' ', ""), self.random.between(1, 99)),
+            "phone" | "card" | "iban" | "ip" | "ssn" | "exp" | "file" | "email" => self.identifier(slot),
+            _ => match of(0, 2) {
+                0 => of(1, 99).to_string(),
+                1 => of(100, 9999).to_string(),
+                _ => of(100_000, 999_999_999).to_string(),
+            },
+        }
+    }
+
+    /// What rules find: it is filled and not labelled.
+    fn identifier(&mut self, slot: &str) -> String {
+        let mut of = |from: usize, to: usize| self.random.between(from, to);
+        match slot {
             "exp" => format!("{:02}/{}", of(1, 12), of(24, 31)),
             "phone" => match of(0, 3) {
                 0 => format!("+1 415 555 {:04}", of(0, 9999)),
@@ -238,17 +252,11 @@ impl Filler<'_> {
                 .copied()
                 .unwrap_or_default()
                 .into(),
-            "user" => format!("{}{}", self.first().0.to_lowercase().replace(' ', ""), self.random.between(1, 99)),
-            "email" => {
+            _ => {
                 let name = format!("{}{}{}", self.first().0, self.random.pick(&[".", "_", ""]), self.last("en"));
                 let host = self.random.pick(&["gmail.com", "example.org", "web.de", "outlook.com", "acme.io"]);
                 format!("{}@{host}", name.to_lowercase().replace(' ', ""))
             }
-            _ => match of(0, 2) {
-                0 => of(1, 99).to_string(),
-                1 => of(100, 9999).to_string(),
-                _ => of(100_000, 999_999_999).to_string(),
-            },
         }
     }
 }
