@@ -16,6 +16,7 @@ use crate::heads;
 use crate::model::{ClassifierModel, Model, TaggerModel, TokensBy};
 use crate::settings::LibrarySettings;
 use crate::store::Store;
+use crate::{recognizers, token_head};
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -186,11 +187,18 @@ impl Catalog for Library {
             let tagger = TaggerModel { model, digest, by: TokensBy::Logits(labels), recognizers: true };
             return Ok(Tagger { name, kinds, cost: Cost::Model, backing: Some(Arc::new(tagger)) });
         }
-        // Rules alone, until a head for tokens is shipped.
+        let unusable = |problem: String| LoadError::Unusable { name: "pii".to_owned(), problem };
+        let head = token_head::shipped().ok_or_else(|| unusable("the head in this binary is damaged".to_owned()))?;
         let model = self.encoder(&self.settings.encoder)?.model;
-        let tagger = TaggerModel { model, digest: "rules".into(), by: TokensBy::Nothing, recognizers: true };
-        let kinds = Arc::default();
-        Ok(Tagger { name: "pii".into(), kinds, cost: Cost::Rules, backing: Some(Arc::new(tagger)) })
+        if head.card().encoder != *model.name {
+            let problem = format!("it was trained on {}, but here is {}", head.card().encoder, model.name);
+            return Err(unusable(problem));
+        }
+        let digest = head.card().digest.as_str().into();
+        let kinds = recognizers::KINDS.iter().copied().chain(token_head::KINDS.iter().copied());
+        let kinds = kinds.map(Arc::from).collect();
+        let tagger = TaggerModel { model, digest, by: TokensBy::Head(head), recognizers: true };
+        Ok(Tagger { name: "pii".into(), kinds, cost: Cost::Encoder, backing: Some(Arc::new(tagger)) })
     }
 
     fn vectors(&self, by: &Embedder, texts: &[String]) -> Result<Vec<Arc<[f32]>>, LoadError> {

@@ -3,9 +3,9 @@
 use super::unit::{Read, Unit};
 use crate::ask::{Entity, Over};
 use crate::model::{ClassifierModel, TaggerModel};
-use crate::spans;
 use crate::vector::{normalise, weighted_mean};
 use crate::window::Window;
+use crate::{recognizers, spans};
 use std::sync::Arc;
 
 /// A window that was read, at its place in a text.
@@ -51,5 +51,6 @@ pub(super) fn entities(by: &TaggerModel, text: &str, verified: &[Entity], rows: 
         let moved = |entity: &Entity| Entity { start: entity.start + begin, end: entity.end + begin, ..entity.clone() };
         found.extend(row.unit.entities(row.read, by).iter().map(moved));
     }
-    spans::union(if by.recognizers { verified } else { &[] }, found)
+    let found = spans::union(&[], found);
+    if by.recognizers { recognizers::merge(verified.to_vec(), found) } else { found }
 }
