@@ -22,6 +22,8 @@ pub struct Server {
     pub routing_headers: Vec<String>,
     /// Regular expressions; a user message or block that matches one as a whole is a client's wrapper and passed over.
     pub wrapper_patterns: Vec<String>,
+    /// How the models of learned signals run.
+    pub inference: Inference,
 }
 
 impl Default for Server {
@@ -34,6 +36,7 @@ impl Default for Server {
             debug_principals: Vec::new(),
             routing_headers: list(&["x-selected-model", "x-gateway-model-name", "x-ai-eg-model"]),
             wrapper_patterns: list(&dialects::wrappers::DEFAULT_PATTERNS),
+            inference: Inference::default(),
         }
     }
 }
@@ -75,6 +78,64 @@ impl Default for ExtProc {
             streamed_immediate: false,
         }
     }
+}
+
+/// How the models of learned signals run. No model is loaded for a document that reaches no learned signal. All but `preload`
+/// is read at start only.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Inference {
+    /// What graphs run on. The first must be there; the next ones take what it cannot do.
+    pub execution_providers: Vec<ExecutionProvider>,
+    /// Precision of the encoder's weights; `auto` is `int8` on CPUs and `fp32` elsewhere.
+    #[schemars(extend("enum" = ["auto", "int8", "fp32"]))]
+    pub precision: String,
+    /// Threads that run graphs, one window each; 0 for as many as there are cores.
+    pub lanes: u32,
+    /// Requests that may wait for models; further ones are shed. Questions of safety signals have as many places again.
+    pub queue: u32,
+    /// Windows whose results are kept, at most.
+    pub cache_entries: u32,
+    /// Memory of these results at most, bytes.
+    pub cache_bytes: u64,
+    /// Folder where vectors of example texts are kept between starts; empty keeps none.
+    pub prototype_cache: String,
+    /// Load every classifier of the classification API at start, whatever the decisions reach. Without it the API answers
+    /// for those that some decision reaches.
+    pub preload: bool,
+    /// Calls to one external model at a time; further ones wait.
+    pub remote_concurrency: u32,
+    /// Largest answer of an external model, bytes.
+    pub remote_response_bytes: u64,
+}
+
+impl Default for Inference {
+    fn default() -> Self {
+        Self {
+            execution_providers: vec![ExecutionProvider::Cpu],
+            precision: "auto".to_owned(),
+            lanes: 0,
+            queue: 512,
+            cache_entries: 16_384,
+            cache_bytes: 32 << 20,
+            prototype_cache: String::new(),
+            preload: false,
+            remote_concurrency: 32,
+            remote_response_bytes: 8 << 20,
+        }
+    }
+}
+
+/// What runs graphs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ExecutionProvider {
+    /// The processor.
+    Cpu,
+    /// An NVIDIA card.
+    Cuda,
+    /// An NVIDIA card, with graphs compiled for it.
+    Tensorrt,
 }
 
 /// How signals are evaluated.
