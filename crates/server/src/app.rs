@@ -8,6 +8,7 @@ use crate::engine::{self, Generation, Preparer};
 use crate::health::{Readiness, State};
 use crate::listener::{self, Address, BindError, Bound};
 use crate::metrics::{self, Metrics, Observed};
+use crate::models::Installed;
 use crate::reload::{Live, Loaded, Refusal, Reloader, Status, Triggers};
 use crate::shutdown::{self, Outcome, Running, Signals, Tasks};
 use crate::telemetry::{Telemetry, TraceSettings, Tracing};
@@ -158,7 +159,8 @@ impl Process {
 
 async fn first_load(arguments: &ServeArgs, tls: bool, metrics: &Arc<Metrics>) -> anyhow::Result<Reloader<Preparer>> {
     let exposure = Exposure { address: arguments.listen.clone(), tls, insecure_listen: arguments.insecure_listen };
-    let preparer = Preparer { exposure, metrics: Arc::clone(metrics), assets: arguments.assets.clone() };
+    let models = Arc::new(Installed::from(arguments.models.clone()));
+    let preparer = Preparer { exposure, metrics: Arc::clone(metrics), assets: arguments.assets.clone(), models };
     let file = arguments.config.clone();
     let loaded = tokio::task::spawn_blocking(move || Reloader::first(file, preparer)).await?;
     let reloader = loaded.map_err(|refusal| refused(&arguments.config, refusal))?;
@@ -235,6 +237,8 @@ fn serve_http(listener: TcpListener, router: Router, tasks: &Tasks) {
 
 fn observe(metrics: &Metrics, live: &Arc<Live<Generation>>, processor: &Processor) {
     let (live, streams, counters) = (Arc::clone(live), processor.streams(), processor.counters());
+    let serving = Arc::clone(&live);
+    metrics.observe_encoder(move || serving.load().statistics());
     let alive = move || live.alive() as u64;
     metrics.observe("merit_generations_alive", "Configurations that serve or are still held", Observed::Gauge, alive);
     let open = move || streams.open() as u64;

@@ -53,6 +53,7 @@ fn for_people(reports: &[Report<'_>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::ModelArgs;
     use crate::problem::Severity;
 
     #[test]
@@ -67,7 +68,8 @@ mod tests {
             (Some(Severity::Error), ExitCode::FAILURE),
         ] {
             for format in [LogFormat::Text, LogFormat::Json] {
-                let arguments = CheckArgs { files: vec![file.clone()], envoy: None, format };
+                let arguments =
+                    CheckArgs { files: vec![file.clone()], envoy: None, models: ModelArgs::default(), format };
                 let found = severity.map(|severity| Diagnostic::new(severity, "a", "b"));
                 let got = run(&arguments, |_| found.clone().into_iter().collect()).unwrap();
                 assert_eq!(got, code, "{severity:?}");
@@ -77,7 +79,12 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_named() {
-        let arguments = CheckArgs { files: vec!["/nowhere/x".into()], envoy: None, format: LogFormat::Text };
+        let arguments = CheckArgs {
+            files: vec!["/nowhere/x".into()],
+            envoy: None,
+            models: ModelArgs::default(),
+            format: LogFormat::Text,
+        };
         let error = run(&arguments, |_| Vec::new()).unwrap_err();
         assert!(error.to_string().contains("/nowhere/x"), "{error}");
     }

@@ -1,6 +1,7 @@
 //! The command line of `merit`.
 
 use crate::listener::Address;
+use crate::models::Installed;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -51,9 +52,12 @@ pub struct ServeArgs {
     /// File with the bearer token of the admin API; required beyond loopback
     #[arg(long, value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
-    /// Folder of installed models and word lists
+    /// Folder of installed word lists
     #[arg(long, env = "MERIT_ASSETS", value_name = "DIR")]
     pub assets: Option<PathBuf>,
+    /// Models of learned signals.
+    #[command(flatten)]
+    pub models: ModelArgs,
     /// How the log is written
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
@@ -82,6 +86,23 @@ pub struct TlsArgs {
     pub client_ca: Option<PathBuf>,
 }
 
+/// Where the models of learned signals are.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ModelArgs {
+    /// Folder of installed models, for documents whose decisions reach a learned signal
+    #[arg(long, env = "MERIT_MODELS", value_name = "DIR")]
+    pub models: Option<PathBuf>,
+    /// ONNX Runtime library; the one in the folder of models if absent
+    #[arg(long, env = "MERIT_ONNXRUNTIME", value_name = "FILE")]
+    pub onnxruntime: Option<PathBuf>,
+}
+
+impl From<ModelArgs> for Installed {
+    fn from(arguments: ModelArgs) -> Self {
+        Self { models: arguments.models, onnxruntime: arguments.onnxruntime }
+    }
+}
+
 /// `merit check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
@@ -91,6 +112,9 @@ pub struct CheckArgs {
     /// An Envoy bootstrap whose ext_proc filters to check
     #[arg(long, value_name = "FILE")]
     pub envoy: Option<PathBuf>,
+    /// Load the models as well; without a folder only names and labels are checked.
+    #[command(flatten)]
+    pub models: ModelArgs,
     /// How problems are written
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub format: LogFormat,
@@ -113,9 +137,12 @@ pub struct ExplainArgs {
     /// A request header, `name=value`; may be repeated
     #[arg(long = "header", value_name = "K=V", value_parser = header)]
     pub headers: Vec<(String, String)>,
-    /// Folder of installed models and word lists
+    /// Folder of installed word lists
     #[arg(long, env = "MERIT_ASSETS", value_name = "DIR")]
     pub assets: Option<PathBuf>,
+    /// Models of learned signals.
+    #[command(flatten)]
+    pub models: ModelArgs,
 }
 
 /// Text for people or JSON for machines.

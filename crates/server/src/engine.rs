@@ -1,15 +1,19 @@
 //! Where the routing domain plugs into the process: the only module here that knows what a document means.
 
+mod classifiers;
+mod classify;
 mod explain;
 mod meters;
 mod settings;
 
+use classifiers::Classifiers;
 pub use explain::explain;
 pub use settings::trace_settings;
 
 use crate::admin::Refusal as AdminRefusal;
 use crate::exchange::LlmExchanges;
 use crate::metrics::Metrics;
+use crate::models::{Models, Open};
 use crate::problem::Diagnostic;
 use crate::reload::{Live, Prepare, Refusal};
 use crate::telemetry::Tracing;
@@ -19,7 +23,9 @@ use extproc::{Options, Processor, Settings};
 use futures_executor::block_on;
 use inference::ask::{Ask, Nobody};
 use inference::catalog::{Bare, Catalog};
+use inference::engine::Statistics;
 use meters::Meters;
+use router::config::server::Inference;
 use router::config::{self, Checked};
 use router::evaluation::EvalRefused;
 use router::generation::Deps;
@@ -45,6 +51,8 @@ pub struct Generation {
     pub models: Vec<ModelEntry>,
     /// Resolved metrics.
     pub(crate) meters: Meters,
+    /// What the classification API answers with.
+    classifiers: Classifiers,
     config: Value,
     shared: Shared,
 }
@@ -56,9 +64,23 @@ struct Shared {
     token_ratio: Arc<TokenRatio>,
     models: Arc<dyn Ask>,
     catalog: Arc<dyn Catalog>,
+    /// The same two, if they count what they do.
+    opened: Option<Arc<Models>>,
 }
 
 impl Shared {
+    /// With models, which are opened on demand.
+    fn new(language: LanguageDetector, open: Arc<dyn Open>, settings: Inference) -> Self {
+        let models = Arc::new(Models::new(open, settings));
+        Self {
+            language: Arc::new(language),
+            models: models.clone(),
+            catalog: models.clone(),
+            opened: Some(models),
+            ..Self::bare()
+        }
+    }
+
     /// What needs nothing installed.
     fn bare() -> Self {
         Self {
@@ -66,6 +88,7 @@ impl Shared {
             token_ratio: Arc::default(),
             models: Arc::new(Nobody),
             catalog: Arc::new(Bare),
+            opened: None,
         }
     }
 }
@@ -74,6 +97,12 @@ impl Generation {
     /// Who answers the questions of learned signals.
     pub(crate) fn asker(&self) -> &dyn Ask {
         &*self.shared.models
+    }
+
+    /// What the engine of the models has done; nothing before it starts.
+    #[must_use]
+    pub fn statistics(&self) -> Option<Statistics> {
+        self.shared.opened.as_ref()?.statistics()
     }
 
     /// A backend has a key, so that reaching us means spending it.
@@ -116,36 +145,43 @@ pub struct Preparer {
     pub exposure: Exposure,
     /// Where generations count.
     pub metrics: Arc<Metrics>,
-    /// Folder of installed models and word lists.
+    /// Folder of installed word lists.
     pub assets: Option<PathBuf>,
+    /// Opens the models of learned signals.
+    pub models: Arc<dyn Open>,
 }
 
 impl Prepare for Preparer {
     type Built = Generation;
 
     fn prepare(&self, text: &str, current: Option<&Generation>) -> Result<Generation, Refusal> {
-        let shared = match current {
-            Some(current) => current.shared.clone(),
-            None => shared(self.assets.as_deref()).map_err(|diagnostic| Refusal::Rejected(vec![diagnostic]))?,
-        };
         let checked = config::check(text, &variable);
         if !checked.is_servable() {
             return Err(Refusal::Rejected(diagnostics(&checked)));
         }
+        let shared = match current {
+            // Before anything is built: what cannot change must not load models.
+            Some(current) => match settings::restart_only(&current.router.value, &checked.value) {
+                fixed if fixed.is_empty() => current.shared.clone(),
+                fixed => return Err(Refusal::NeedsRestart(fixed)),
+            },
+            None => {
+                let language = language(self.assets.as_deref());
+                let language = language.map_err(|diagnostic| Refusal::Rejected(vec![diagnostic]))?;
+                Shared::new(language, self.models.clone(), inference(&checked))
+            }
+        };
         let found = diagnostics(&checked);
         let generation = build(checked, &shared).map_err(Refusal::Rejected)?;
         report(found.into_iter().chain(warnings(&generation)));
-        if let Some(current) = current {
-            let fixed = settings::restart_only(&current.router.value, &generation.value);
-            if !fixed.is_empty() {
-                return Err(Refusal::NeedsRestart(fixed));
-            }
-        }
+        let classifiers = Classifiers::load(&generation, &*shared.catalog)
+            .map_err(|missing| Refusal::Rejected(vec![Diagnostic::error(missing.to_string())]))?;
         let meters = Meters::new(&generation, &self.metrics);
         let generation = Generation {
             options: Arc::new(settings::options(&generation.document)),
             models: settings::listing(&generation),
             meters,
+            classifiers,
             config: config::redact(&generation.value),
             router: generation,
             shared,
@@ -172,8 +208,8 @@ fn build(checked: Checked, shared: &Shared) -> Result<router::generation::Genera
     })
 }
 
-/// Loads what every generation uses. A folder of assets without the language model is a mistake of the installation.
-fn shared(assets: Option<&Path>) -> Result<Shared, Diagnostic> {
+/// Loads the language model. A folder of assets without it is a mistake of the installation.
+fn language(assets: Option<&Path>) -> Result<LanguageDetector, Diagnostic> {
     let model = assets.map(|folder| folder.join(LANGUAGE_MODEL));
     let language = LanguageDetector::load(model.as_deref()).map_err(|error| {
         Diagnostic::error(format!("{error}; install it with `cargo xtask setup` or leave --assets out"))
@@ -181,7 +217,12 @@ fn shared(assets: Option<&Path>) -> Result<Shared, Diagnostic> {
     if model.is_none() {
         tracing::info!("no language model installed; the built-in one tells 16 languages apart");
     }
-    Ok(Shared { language: Arc::new(language), ..Shared::bare() })
+    Ok(language)
+}
+
+/// How the document wants its models to run.
+fn inference(checked: &Checked) -> Inference {
+    checked.document.as_ref().map(|document| document.global.server.inference.clone()).unwrap_or_default()
 }
 
 /// What the ext_proc service is made of.
@@ -204,15 +245,19 @@ impl Routes {
     }
 }
 
-/// Every finding in a document's text (`merit check`).
+/// Every finding in a document's text (`merit check`). With `models` they are loaded, too.
 #[must_use]
-pub fn check(text: &str) -> Vec<Diagnostic> {
+pub fn check(text: &str, models: Option<Arc<dyn Open>>) -> Vec<Diagnostic> {
     let checked = config::check(text, &variable);
     let mut found = diagnostics(&checked);
     if checked.is_servable() {
-        let shared = Shared::bare();
+        let settings = inference(&checked);
+        let shared = models.map_or_else(Shared::bare, |open| Shared::new(LanguageDetector::small(), open, settings));
         match build(checked, &shared) {
-            Ok(generation) => found.extend(warnings(&generation)),
+            Ok(generation) => {
+                found.extend(warnings(&generation));
+                found.extend(classifiers::resolutions(&generation.document, &*shared.catalog));
+            }
             Err(errors) => found.extend(errors),
         }
     }
@@ -267,3 +312,6 @@ impl From<&config::Problem> for Diagnostic {
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,7 +1,8 @@
 //! `merit explain`: one request through a document, for people: where it would go, and every rule on the way.
 
-use super::{EVALUATION, Shared, build, diagnostics, shared, variable};
+use super::{EVALUATION, Shared, build, diagnostics, inference, language, variable};
 use crate::explain::Query;
+use crate::models::Open;
 use crate::problem::Diagnostic;
 use dialects::EvalRequest;
 use futures_executor::block_on;
@@ -11,18 +12,25 @@ use router::signals::Identity;
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Where one request would go, and why.
 ///
 /// # Errors
 /// What is wrong with the document or the request.
-pub fn explain(document: &str, query: &Query, assets: Option<&Path>) -> Result<String, Vec<Diagnostic>> {
+pub fn explain(
+    document: &str,
+    query: &Query,
+    assets: Option<&Path>,
+    models: Arc<dyn Open>,
+) -> Result<String, Vec<Diagnostic>> {
     let checked = config::check(document, &variable);
     if !checked.is_servable() {
         return Err(diagnostics(&checked));
     }
-    let shared: Shared = shared(assets).map_err(|diagnostic| vec![diagnostic])?;
+    let language = language(assets).map_err(|diagnostic| vec![diagnostic])?;
+    let shared = Shared::new(language, models, inference(&checked));
     let generation = build(checked, &shared)?;
     let body = Value::Object(query.body.clone()).to_string();
     let request = EvalRequest::parse(body.as_bytes(), true, &generation.settings.wrappers)

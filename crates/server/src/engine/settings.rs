@@ -65,8 +65,21 @@ pub fn trace_settings(file: &Path) -> Option<TraceSettings> {
     })
 }
 
-/// What is read at start only: the exporter is installed once, and the largest gRPC message is fixed with the service.
-const RESTART_ONLY: [&str; 2] = ["global.services.observability.tracing", "global.server.extproc.body_limit_bytes"];
+/// What is read at start only: the exporter is installed once, the largest gRPC message is fixed with the service, and the
+/// engine of the models starts once.
+const RESTART_ONLY: [&str; 11] = [
+    "global.services.observability.tracing",
+    "global.server.extproc.body_limit_bytes",
+    "global.server.inference.execution_providers",
+    "global.server.inference.precision",
+    "global.server.inference.lanes",
+    "global.server.inference.queue",
+    "global.server.inference.cache_entries",
+    "global.server.inference.cache_bytes",
+    "global.server.inference.prototype_cache",
+    "global.server.inference.remote_concurrency",
+    "global.server.inference.remote_response_bytes",
+];
 
 /// The fields that two documents differ in although they cannot change while running.
 pub(super) fn restart_only(current: &Value, next: &Value) -> Vec<String> {
@@ -109,6 +122,8 @@ mod tests {
         assert_eq!(restart_only(&server(1), &server(1)), [""; 0]);
         let traced = json!({"global": {"services": {"observability": {"tracing": {"enabled": true}}}}});
         assert_eq!(restart_only(&json!({}), &traced), ["global.services.observability.tracing"]);
+        let lanes = json!({"global": {"server": {"inference": {"lanes": 2, "preload": true}}}});
+        assert_eq!(restart_only(&json!({}), &lanes), ["global.server.inference.lanes"]);
         assert_eq!(restart_only(&json!({"routing": {}}), &json!({"routing": {"strategy": "confidence"}})), [""; 0]);
     }
 }
