@@ -24,11 +24,14 @@ use futures_util::future::BoxFuture;
 use inference::ask::{Ask, Outcome, Question};
 use response::Responding;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Bodies above this are parsed off the async threads, bytes.
 const INLINE_BODY: usize = 128 << 10;
+
+/// Time for planning once the models have answered, at most.
+const PLANNING: Duration = Duration::from_millis(50);
 
 /// Opens exchanges under the generation that is live.
 pub(crate) struct LlmExchanges {
@@ -54,6 +57,7 @@ impl Exchanges for LlmExchanges {
             metrics: self.metrics.clone(),
             tracing: self.tracing,
             large: self.large.clone(),
+            models_until: None,
             phase: Phase::Opened,
         })
     }
@@ -66,6 +70,8 @@ struct LlmExchange {
     tracing: Tracing,
     /// Turns at parsing large bodies.
     large: Arc<Semaphore>,
+    /// Until when models may be waited for; the rest of the request's time is for planning.
+    models_until: Option<Instant>,
     phase: Phase,
 }
 
@@ -133,12 +139,13 @@ impl Exchange for LlmExchange {
         let dialect = head.dialect;
         self.phase = Phase::Done(Some(dialect));
         let metrics = self.metrics.clone();
+        let until = self.models_until.unwrap_or_else(Instant::now);
         let planned = if body.len() > INLINE_BODY {
             // As many at a time as there are cores: a parse cannot be cancelled, a wait for one can.
             let turn = self.large.clone().acquire_owned().await.ok();
             let planned = tokio::task::spawn_blocking(move || {
                 let models = TurnTaking { models: head.serving.asker(), turn: Mutex::new(turn) };
-                block_on(route::plan(&head, body, &metrics, &models))
+                block_on(route::plan(&head, body, &metrics, (&models, until)))
             })
             .await;
             match planned {
@@ -147,7 +154,7 @@ impl Exchange for LlmExchange {
                 Err(failed) => std::panic::resume_unwind(failed.into_panic()),
             }
         } else {
-            route::plan(&head, body, &metrics, head.serving.asker()).await
+            route::plan(&head, body, &metrics, (head.serving.asker(), until)).await
         };
         match planned {
             route::Planned::Forward(reply, plan) => {
@@ -177,6 +184,10 @@ impl Exchange for LlmExchange {
         }
     }
 
+    fn deadline(&mut self, at: Instant) {
+        self.models_until = Some(models_until(Instant::now(), at));
+    }
+
     fn fault(&mut self, fault: Fault) -> Immediate {
         let (dialect, request_id) = match &self.phase {
             Phase::AwaitsBody(head) => (Some(head.dialect), head.request.headers.get("x-request-id")),
@@ -192,6 +203,13 @@ impl Exchange for LlmExchange {
         self.metrics.fault(fault);
         immediate::fault(fault, immediate::wire(head), head.headers.get("x-request-id"))
     }
+}
+
+/// Models get nine tenths of a request's time, and all but 50 ms of a long one: an answer that comes with the deadline would
+/// find nobody waiting.
+fn models_until(now: Instant, deadline: Instant) -> Instant {
+    let reserved = (deadline.saturating_duration_since(now) / 10).min(PLANNING);
+    deadline.checked_sub(reserved).unwrap_or(now)
 }
 
 /// Gives the turn at a core back before it waits for models: others may parse meanwhile.
@@ -219,3 +237,6 @@ impl LlmExchange {
         immediate::refusal(status, message, immediate::wire(head), head.headers.get("x-request-id"))
     }
 }
+
+#[cfg(test)]
+mod tests;

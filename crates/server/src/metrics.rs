@@ -3,6 +3,7 @@
 //! Names and labels are the reference's where it has the metric, `merit_…` otherwise. Label values are names of the
 //! document or words of the code, never what a client sent. The library appends `_total` to counters and `_info` to infos.
 
+mod encoder;
 pub mod families;
 mod handles;
 mod record;
@@ -14,6 +15,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse as _;
 use axum::routing::get;
+use encoder::EncoderReadings;
 use families::{Decisions, Models, Plugins, Process, Selection, Signals};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, text};
@@ -29,6 +31,7 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 pub struct Metrics {
     registry: Registry,
     observed: Readings,
+    encoder: EncoderReadings,
     known: Mutex<handles::Known>,
     /// Requests, by model.
     pub models: Models,
@@ -56,7 +59,9 @@ impl Metrics {
     pub fn new() -> Self {
         let mut registry = Registry::default();
         let observed = Readings::default();
+        let encoder = EncoderReadings::default();
         registry.register_collector(Box::new(observed.clone()));
+        registry.register_collector(Box::new(encoder.clone()));
         Self {
             models: Models::register(&mut registry),
             signals: Signals::register(&mut registry),
@@ -65,6 +70,7 @@ impl Metrics {
             plugins: Plugins::register(&mut registry),
             process: Process::register(&mut registry),
             observed,
+            encoder,
             known: Mutex::default(),
             registry,
         }

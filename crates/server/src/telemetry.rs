@@ -58,12 +58,13 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// Installs log and traces for the whole process. The level is `RUST_LOG`'s, else `info`. Call it inside a runtime.
+    /// Installs log and traces for the whole process. The level is `RUST_LOG`'s, else `info`, and warnings of ONNX Runtime.
+    /// Call it inside a runtime.
     ///
     /// # Errors
     /// [`TelemetryError`].
     pub fn install(format: LogFormat, traces: Option<&TraceSettings>) -> Result<Self, TelemetryError> {
-        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,ort=warn"));
         let log = fmt::layer().with_writer(std::io::stderr);
         let log = match format {
             LogFormat::Text => log.boxed(),

@@ -1,11 +1,16 @@
 //! A generation's metrics, resolved when it is built: counting a request hashes no labels.
 
 use crate::metrics::{Handles, Metrics, Names};
+use inference::handle::Cost;
 use router::generation::Generation;
 use router::pipeline::Findings;
 use router::plan::Facts;
 use router::report::Kind;
 use std::sync::Arc;
+
+/// The stages of asking models, as metrics call them.
+const STAGES: [(Cost, &str); 4] =
+    [(Cost::Rules, "rules"), (Cost::Encoder, "encoder"), (Cost::Model, "model"), (Cost::Remote, "remote")];
 
 /// The metrics of one generation.
 pub(crate) struct Meters {
@@ -47,6 +52,17 @@ impl Meters {
             if findings.report.is_matched(key) {
                 signal.matches.inc();
             }
+        }
+        for (cost, name) in STAGES {
+            let stage = findings.report.stage(cost);
+            if stage.asked > 0 {
+                metrics.signals.stage(name, "run");
+            } else if stage.is_avoided() {
+                metrics.signals.stage(name, "avoided");
+            }
+        }
+        for &(kind, reason) in findings.report.degraded() {
+            metrics.signals.degrade(kind.as_str(), reason);
         }
         metrics.decisions.evaluations.inc();
         metrics.decisions.latency.observe(findings.decision_time.as_secs_f64());

@@ -67,6 +67,7 @@ mod tests {
 
     fn settings(trusted: &[&str]) -> Settings {
         Settings {
+            full: false,
             default_model: None,
             routing_headers: Vec::new(),
             clear_route_cache: true,

@@ -13,11 +13,8 @@ use router::pipeline::{Call, Routed};
 use router::plan::surface::{ReplyHeader, ResponsePath};
 use router::plan::{Facts, Forward, Outcome, body};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tracing::Instrument;
-
-/// How long a request may wait for models.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is to be done with a request.
 pub(super) enum Planned {
@@ -27,8 +24,13 @@ pub(super) enum Planned {
     Respond(Immediate),
 }
 
-/// Plans one request; waits for nothing but the answers of `models`.
-pub(super) async fn plan(head: &Head, body: Bytes, metrics: &Metrics, models: &dyn Ask) -> Planned {
+/// Plans one request; waits for nothing but the answers of `models`, and for these no longer than until the instant.
+pub(super) async fn plan(
+    head: &Head,
+    body: Bytes,
+    metrics: &Metrics,
+    (models, deadline): (&dyn Ask, Instant),
+) -> Planned {
     let started = Instant::now();
     let settings = &head.serving.router.settings;
     let request = match Request::parse(head.dialect, body, &settings.wrappers) {
@@ -47,7 +49,7 @@ pub(super) async fn plan(head: &Head, body: Bytes, metrics: &Metrics, models: &d
         identity: &identity,
         observed: counts_usage(head),
         models,
-        deadline: started + PATIENCE,
+        deadline,
         full: debug,
     };
     let mut routed = head.serving.router.route(&call).instrument(head.span.span().clone()).await;
@@ -170,5 +172,8 @@ fn note(head: &Head, facts: &Facts) {
         if let Some(value) = value {
             span.record(field, value);
         }
+    }
+    if !facts.degraded.is_empty() {
+        span.record("routing.degraded", facts.degraded.join(","));
     }
 }

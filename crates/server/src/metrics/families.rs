@@ -112,6 +112,15 @@ pub struct Degraded {
     pub reason: &'static str,
 }
 
+/// A stage of asking models, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Asking {
+    /// `rules`, `encoder`, `model` or `remote`.
+    pub stage: &'static str,
+    /// `run`, or `avoided`: the outcome was settled without it.
+    pub outcome: &'static str,
+}
+
 /// Requests, by model.
 pub struct Models {
     pub requests: Family<Model, Counter>,
@@ -142,6 +151,7 @@ pub struct Signals {
     pub matches: Family<Signal, Counter>,
     pub context_tokens: Histogram,
     pub degraded: Family<Degraded, Counter>,
+    pub stages: Family<Asking, Counter>,
 }
 
 impl Signals {
@@ -152,7 +162,13 @@ impl Signals {
             matches: add(to, "llm_signal_match", "Matches of a signal rule"),
             context_tokens: histogram(to, "llm_context_token_count", "Estimated tokens of a request", tokens),
             degraded: add(to, "merit_degraded", "Signals that did not do their whole work"),
+            stages: add(to, "merit_signal_stage", "Stages of asking models, run or avoided"),
         }
+    }
+
+    /// A stage of asking models was run, or could be avoided.
+    pub fn stage(&self, stage: &'static str, outcome: &'static str) {
+        self.stages.get_or_create(&Asking { stage, outcome }).inc();
     }
 
     /// `signal` did not do its whole work.

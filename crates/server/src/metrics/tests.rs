@@ -71,6 +71,30 @@ fn names_and_labels() {
 }
 
 #[test]
+fn the_encoder_is_read_on_demand() {
+    use inference::engine::{BOUNDS, Statistics};
+    let metrics = Metrics::new();
+    shows(&metrics, &["merit_encoder_windows_total 0", "merit_encoder_run_seconds_count 0"]);
+    let mut run_times = vec![0; BOUNDS.len() + 1];
+    (run_times[0], run_times[3]) = (2, 1);
+    let run_time = std::time::Duration::from_millis(6);
+    let now = Statistics { runs: 3, shed: 2, cache_hits: 7, queued: 4, run_time, run_times, ..Statistics::default() };
+    metrics.observe_encoder(move || Some(now.clone()));
+    let shown = [
+        "merit_encoder_windows_total 3",
+        "merit_encoder_shed_total 2",
+        "merit_encoder_cache_hits_total 7",
+        "merit_encoder_queue_depth 4",
+        "merit_encoder_run_seconds_sum 0.006",
+        "merit_encoder_run_seconds_count 3",
+        r#"merit_encoder_run_seconds_bucket{le="0.001"} 2"#,
+        r#"merit_encoder_run_seconds_bucket{le="0.005"} 3"#,
+        r#"merit_encoder_run_seconds_bucket{le="+Inf"} 3"#,
+    ];
+    shows(&metrics, &shown);
+}
+
+#[test]
 fn two_generations_count_in_the_same_series() {
     let metrics = Metrics::new();
     let names = Names { models: &["small"], ..Names::default() };

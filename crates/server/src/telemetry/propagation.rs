@@ -42,6 +42,7 @@ impl Tracing {
             routing.decision = tracing::field::Empty,
             routing.model = tracing::field::Empty,
             routing.algorithm = tracing::field::Empty,
+            routing.degraded = tracing::field::Empty,
         );
         let parent = TraceContextPropagator::new().extract(&Incoming(headers));
         if let Err(error) = span.set_parent(parent) {
@@ -58,7 +59,7 @@ pub struct ExchangeSpan {
 }
 
 impl ExchangeSpan {
-    /// For `in_scope`, `instrument` and `record` (`routing.recipe`, `.decision`, `.model`, `.algorithm`).
+    /// For `in_scope`, `instrument` and `record` (`routing.recipe`, `.decision`, `.model`, `.algorithm`, `.degraded`).
     #[must_use]
     pub fn span(&self) -> &Span {
         &self.span
