@@ -1,13 +1,14 @@
 //! The admin HTTP API, over a [`Console`] that knows the answers.
 
+mod classification;
 mod endpoint;
 mod refusal;
 
+pub use classification::Classification;
 pub use endpoint::Endpoint;
 pub use refusal::Refusal;
 
 use axum::Router;
-use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -36,6 +37,11 @@ pub trait Console: Send + Sync + 'static {
     /// # Errors
     /// In the shape of the API.
     fn eval(&self, body: &[u8], trace: bool) -> Result<Value, Refusal>;
+    /// Classifies texts. May take seconds: called where blocking is allowed.
+    ///
+    /// # Errors
+    /// In the shape of the API; 503 names a classifier that the document does not load.
+    fn classify(&self, what: Classification, body: &[u8]) -> Result<Value, Refusal>;
     /// The document that serves, secrets redacted.
     fn config(&self) -> Value;
     /// Hash and generation of the document that serves, and the last reload.
@@ -113,11 +119,11 @@ fn new_id() -> HeaderValue {
 }
 
 /// Runs an evaluation off the serving threads: one of 10 MiB takes tens of milliseconds.
-async fn evaluate(console: Arc<dyn Console>, body: Bytes, trace: bool) -> Result<Value, Refusal> {
+async fn evaluate(answer: impl FnOnce() -> Result<Value, Refusal> + Send + 'static) -> Result<Value, Refusal> {
     let Ok(_permit) = EVALUATIONS.acquire().await else {
         return Err(Refusal::internal("evaluations are closed"));
     };
-    tokio::task::spawn_blocking(move || console.eval(&body, trace))
+    tokio::task::spawn_blocking(answer)
         .await
         .unwrap_or_else(|_| Err(Refusal::internal("the evaluation failed unexpectedly")))
 }

@@ -1,6 +1,6 @@
 //! The endpoints: one list, from which the router is built and against which openapi.json is tested.
 
-use super::{BODY_LIMIT, Console, Refusal, evaluate};
+use super::{BODY_LIMIT, Classification, Console, Refusal, evaluate};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -12,6 +12,7 @@ use serde_json::json;
 use std::sync::Arc;
 
 type Shared = State<Arc<dyn Console>>;
+type Received = Result<Bytes, BytesRejection>;
 
 /// One path of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,14 +29,33 @@ pub enum Endpoint {
     Hash,
     /// The models that clients may ask for.
     Models,
+    /// Classify texts.
+    Classify(Classification),
     /// This API described.
     OpenApi,
 }
 
 impl Endpoint {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Health, Self::Ready, Self::Eval, Self::Config, Self::Hash, Self::Models, Self::OpenApi];
+    pub const ALL: [Self; 17] = [
+        Self::Health,
+        Self::Ready,
+        Self::Eval,
+        Self::Config,
+        Self::Hash,
+        Self::Models,
+        Self::Classify(Classification::Intent),
+        Self::Classify(Classification::Pii),
+        Self::Classify(Classification::Security),
+        Self::Classify(Classification::FactCheck),
+        Self::Classify(Classification::UserFeedback),
+        Self::Classify(Classification::Combined),
+        Self::Classify(Classification::Batch),
+        Self::Classify(Classification::Embeddings),
+        Self::Classify(Classification::Similarity),
+        Self::Classify(Classification::SimilarityBatch),
+        Self::OpenApi,
+    ];
 
     /// The path.
     #[must_use]
@@ -47,6 +67,7 @@ impl Endpoint {
             Self::Config => "/config/router",
             Self::Hash => "/config/hash",
             Self::Models => "/v1/models",
+            Self::Classify(what) => what.path(),
             Self::OpenApi => "/openapi.json",
         }
     }
@@ -55,7 +76,7 @@ impl Endpoint {
     #[must_use]
     pub fn method(self) -> &'static str {
         match self {
-            Self::Eval => "post",
+            Self::Eval | Self::Classify(_) => "post",
             _ => "get",
         }
     }
@@ -74,6 +95,10 @@ impl Endpoint {
             Self::Config => get(async |State(console): Shared| Json(console.config())),
             Self::Hash => get(async |State(console): Shared| Json(console.hash())),
             Self::Models => get(async |State(console): Shared| Json(console.models())),
+            Self::Classify(what) => post(async move |State(console): Shared, body: Received| {
+                let body = whole(body)?;
+                evaluate(move || console.classify(what, &body)).await.map(Json)
+            }),
             Self::OpenApi => get(async || ([(CONTENT_TYPE, "application/json")], include_str!("openapi.json"))),
         }
     }
@@ -86,15 +111,15 @@ async fn ready(State(console): Shared) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "not_ready"}))).into_response()
 }
 
-async fn eval(
-    State(console): Shared,
-    RawQuery(query): RawQuery,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Response, Refusal> {
-    let body = body.map_err(|rejection| match rejection.status() {
+async fn eval(State(console): Shared, RawQuery(query): RawQuery, body: Received) -> Result<Response, Refusal> {
+    let body = whole(body)?;
+    let trace = query.is_some_and(|query| query.split('&').any(|pair| pair == "trace=true"));
+    evaluate(move || console.eval(&body, trace)).await.map(|answer| Json(answer).into_response())
+}
+
+fn whole(body: Received) -> Result<Bytes, Refusal> {
+    body.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Refusal::too_large(BODY_LIMIT),
         _ => Refusal::invalid_input(format!("failed to read request body: {rejection}")),
-    })?;
-    let trace = query.is_some_and(|query| query.split('&').any(|pair| pair == "trace=true"));
-    evaluate(console, body, trace).await.map(|answer| Json(answer).into_response())
+    })
 }

@@ -45,6 +45,23 @@ impl Refusal {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "CLASSIFICATION_ERROR", message)
     }
 
+    /// 503: the document loads no such classifier.
+    #[must_use]
+    pub fn not_loaded(classifier: &str) -> Self {
+        let message = format!(
+            "classifier `{classifier}` is not loaded: no decision of the served document reaches it; \
+             `global.server.inference.preload: true` loads all"
+        );
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "CLASSIFIER_NOT_LOADED", message)
+    }
+
+    /// 503: a classifier could not answer now.
+    #[must_use]
+    pub fn unavailable(classifier: &str, reason: &str) -> Self {
+        let message = format!("classifier `{classifier}` could not answer: {reason}");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "CLASSIFIER_UNAVAILABLE", message)
+    }
+
     pub(super) fn too_large(limit: usize) -> Self {
         let message = format!("request body is larger than {limit} bytes");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "REQUEST_BODY_TOO_LARGE", message)

@@ -24,6 +24,12 @@ impl Console for Fake {
             body => Ok(json!({"length": body.len(), "trace": trace})),
         }
     }
+    fn classify(&self, what: Classification, body: &[u8]) -> Result<Value, Refusal> {
+        match body {
+            b"missing" => Err(Refusal::not_loaded("pii")),
+            body => Ok(json!({"path": what.path(), "length": body.len()})),
+        }
+    }
     fn config(&self) -> Value {
         json!({"version": "v0.3"})
     }
@@ -59,6 +65,7 @@ async fn answers() {
         ("POST", "/api/v1/eval?trace=true", "{}", 200, json!({"length": 2, "trace": true})),
         ("POST", "/api/v1/eval?a=b&trace=true", "{}", 200, json!({"length": 2, "trace": true})),
         ("POST", "/api/v1/eval?trace=1", "{}", 200, json!({"length": 2, "trace": false})),
+        ("POST", "/api/v1/classify/pii", "{}", 200, json!({"path": "/api/v1/classify/pii", "length": 2})),
         ("GET", "/config/router", "", 200, json!({"version": "v0.3"})),
         ("GET", "/config/hash", "", 200, json!({"hash": "abc"})),
         ("GET", "/v1/models", "", 200, json!({"object": "list", "data": null})),
@@ -76,7 +83,17 @@ async fn not_ready() {
 }
 
 /// Method, path, body; status, code, message.
-const ERRORS: [(&str, &str, &str, u16, &str, &str); 6] = [
+const ERRORS: [(&str, &str, &str, u16, &str, &str); 8] = [
+    (
+        "POST",
+        "/api/v1/classify/pii",
+        "missing",
+        503,
+        "CLASSIFIER_NOT_LOADED",
+        "classifier `pii` is not loaded: no decision of the served document reaches it; \
+         `global.server.inference.preload: true` loads all",
+    ),
+    ("GET", "/api/v1/similarity", "", 405, "METHOD_NOT_ALLOWED", "method not allowed"),
     ("POST", "/api/v1/eval", "bad", 400, "INVALID_INPUT", "failed to parse JSON: bad"),
     ("POST", "/api/v1/eval", "model", 400, "INVALID_ROUTING_MODEL", "unknown routing model \"x\""),
     ("POST", "/api/v1/eval", "panic", 500, "CLASSIFICATION_ERROR", "the evaluation failed unexpectedly"),
@@ -119,6 +136,7 @@ async fn token_guards_all_but_probes() {
         ("/health", "", 200),
         ("/ready", "", 200),
         ("/config/router", "", 401),
+        ("/api/v1/embeddings", "", 401),
         ("/config/router", "secret", 401),
         ("/config/router", "Bearer wrong", 401),
         ("/config/router", "Basic secret", 401),

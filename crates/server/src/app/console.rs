@@ -1,6 +1,6 @@
 //! What the admin API shows of the running process.
 
-use crate::admin::{Console, Refusal};
+use crate::admin::{Classification, Console, Refusal};
 use crate::engine::Generation;
 use crate::health::State;
 use crate::reload::{Live, Status};
@@ -22,6 +22,10 @@ impl Console for AppConsole {
 
     fn eval(&self, body: &[u8], trace: bool) -> Result<Value, Refusal> {
         self.live.load().eval(body, trace)
+    }
+
+    fn classify(&self, what: Classification, body: &[u8]) -> Result<Value, Refusal> {
+        self.live.load().classify(what, body)
     }
 
     fn config(&self) -> Value {
