@@ -45,7 +45,7 @@ async fn of_policy(folder: &Path, requests: &[Value]) -> Result<()> {
     }
     let count = requests.len().max(1) as f64;
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
-    let share = f64::from(read) * 100.0 / count;
+    let share = read as f64 * 100.0 / count;
     table::line(&format!("| {name} | {read} | {share:.0} % | {:.2} | {degraded} |", before / count))
 }
 

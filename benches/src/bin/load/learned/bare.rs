@@ -38,7 +38,7 @@ impl Bare {
     /// Reads one text after the other for `time`, their tokens counted before.
     pub(crate) fn read(&self, texts: &[String], time: Duration) -> Result<Reading> {
         let cut = |text: &String| Ok(self.model.segmenter.segment(text)?.windows);
-        let texts: Vec<Vec<Window>> = texts.iter().map(cut).collect::<Result<_>>()?;
+        let texts: Vec<Vec<Arc<Window>>> = texts.iter().map(cut).collect::<Result<_>>()?;
         let (next, begin) = (AtomicUsize::new(0), Instant::now());
         let done: usize = thread::scope(|scope| {
             let lanes: Vec<_> =
@@ -53,7 +53,7 @@ impl Bare {
         })
     }
 
-    fn lane(&self, texts: &[Vec<Window>], next: &AtomicUsize, stop: Instant) -> Result<usize> {
+    fn lane(&self, texts: &[Vec<Arc<Window>>], next: &AtomicUsize, stop: Instant) -> Result<usize> {
         let mut done = 0;
         while Instant::now() < stop {
             let at = next.fetch_add(1, Ordering::Relaxed) % texts.len().max(1);
