@@ -22,7 +22,7 @@ use tests::prompt::CHAT;
 /// The policy: domain, jailbreak, pii, fact_check and embedding.
 const DOCUMENT: &str = include_str!("../../../data/learned.yaml");
 /// Counts the windows that a graph read.
-pub(crate) const RUNS: &str = "merit_encoder_runs_total";
+pub(crate) const RUNS: &str = "merit_encoder_windows_total";
 /// Tokens of a prompt, and as many prompts a second as no machine asks for.
 const LENGTHS: [(usize, f64); 2] = [(60, 1200.0), (500, 200.0)];
 /// Enough for every lane to be busy while others wait.
