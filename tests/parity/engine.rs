@@ -36,6 +36,8 @@ pub(crate) struct Real {
     encoder: Embedder,
     model: Arc<Model>,
     heads: Vec<(String, Classifier)>,
+    /// Tasks for which no head is shipped.
+    pub(crate) missing: Vec<&'static str>,
 }
 
 /// Whether token states are compared too: they cost a run of their own.
@@ -59,10 +61,10 @@ impl Real {
         let backing = encoder.backing.clone().context("an encoder without a model")?;
         let model = backing.downcast::<Model>().map_err(|_| anyhow!("an encoder of another kind"))?;
         fs::create_dir_all(folder)?;
-        let mut heads = Vec::new();
+        let (mut heads, mut missing) = (Vec::new(), Vec::new());
         for task in SHIPPED {
             let Some((weights, card)) = heads::files(task) else {
-                eprintln!("skipped: no head for {}", task.as_str());
+                missing.push(task.as_str());
                 continue;
             };
             lay(folder, task.as_str(), weights, card)?;
@@ -71,7 +73,7 @@ impl Real {
         let (weights, card) = made::head()?;
         lay(folder, "made", &weights, &card)?;
         heads.push(("made".to_owned(), of_files(&weights, &card, &model)?));
-        Ok(Some(Self { models, engine, encoder, model, heads }))
+        Ok(Some(Self { models, engine, encoder, model, heads, missing }))
     }
 
     /// What is said of all texts.

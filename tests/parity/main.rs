@@ -30,6 +30,7 @@ fn agrees_with_the_reference() -> Result<()> {
         eprintln!("skipped: no models; run `cargo xtask models`");
         return Ok(());
     };
+    real.missing.iter().for_each(|task| eprintln!("skipped: no head for {task}"));
     let samples = texts::samples(TEXTS)?;
     let ours = real.read_all(&samples)?;
     let theirs = reference(folder.path(), &real, &samples)?;
