@@ -4,6 +4,7 @@ use anyhow::{Result, anyhow, bail};
 use benches::models::Models;
 use futures_executor::block_on;
 use inference::ask::{Answer, Ask as _, Over, Question, What};
+use inference::cache::Bounds;
 use inference::engine::Engine;
 use inference::handle::Classifier;
 use inference::settings::EngineSettings;
@@ -26,7 +27,9 @@ pub(crate) struct Asking {
 
 impl Asking {
     pub(crate) fn open() -> Result<Self> {
-        let alone = Engine::start(&EngineSettings { lanes: 1, ..EngineSettings::default() })?;
+        // Without a cache, for sets share texts.
+        let cache = Bounds { entries: 0, bytes: 0 };
+        let alone = Engine::start(&EngineSettings { lanes: 1, cache, ..EngineSettings::default() })?;
         Ok(Self { models: Models::open(0)?, alone })
     }
 
