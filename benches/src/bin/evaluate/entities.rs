@@ -16,8 +16,8 @@ const STRUCTURED: [&str; 6] = ["EMAIL_ADDRESS", "CREDIT_CARD", "IBAN_CODE", "IP_
 /// Kinds that only language tells.
 const NAMES: [&str; 3] = ["PERSON", "GPE", "ORGANIZATION"];
 const OTHERS: [&str; 1] = ["STREET_ADDRESS"];
-/// From what confidence an entity counts here.
-const THRESHOLD: f32 = 0.5;
+/// From what confidence an entity counts: the default of documents.
+const THRESHOLD: f32 = 0.9;
 
 /// A sentence and what is in it.
 #[derive(Debug, Deserialize)]
