@@ -42,7 +42,7 @@ pub(crate) struct Real {
 
 /// Whether token states are compared too: they cost a run of their own.
 pub(crate) fn wants_states(at: usize, sample: &Sample) -> bool {
-    at % 10 == 0 && (1..1000).contains(&sample.text.trim().len())
+    at.is_multiple_of(10) && (1..1000).contains(&sample.text.trim().len())
 }
 
 impl Real {

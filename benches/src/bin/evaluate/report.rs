@@ -56,11 +56,11 @@ impl Table {
             text.push_str(&line(&self.head.iter().map(|&cell| cell.to_owned()).collect::<Vec<_>>()));
             text.push_str(&format!("|{}\n", "---|".repeat(self.head.len())));
             text.extend(self.rows.iter().map(|row| line(row)));
+        }
+        if !self.rows.is_empty() && !self.notes.is_empty() {
             text.push('\n');
         }
-        for note in &self.notes {
-            text.push_str(&format!("{note}\n"));
-        }
+        text.extend(self.notes.iter().map(|note| format!("{note}\n")));
         text
     }
 }

@@ -12,6 +12,9 @@ use std::collections::BTreeMap;
 use training::metrics::{Scored, likeliest};
 use training::recipe::TRIGGERS;
 
+/// Texts that were written twice by chance are no proof of anything.
+const APART: &str = "of these, none nearly equal to a training text";
+
 /// A head, and the texts that its signal reads.
 struct Head<'a> {
     asking: &'a Asking,
@@ -68,7 +71,10 @@ fn domain(asking: &Asking, sets: &Sets, report: &mut Report) -> Result<()> {
         report.add(table);
         return Ok(());
     };
-    let mut named = vec![("everyday questions, written for this".to_owned(), everyday(sets)?, Some(0.87))];
+    let own = everyday(sets)?;
+    let apart = sets.apart(&own, Task::Domain)?;
+    let mut named = vec![("everyday questions, written for this".to_owned(), own, Some(0.87))];
+    named.extend(apart.map(|apart| (APART.to_owned(), apart, None)));
     for (source, set) in sets.held_out(Task::Domain)? {
         let goal = (source == "mmlu_pro").then_some(0.80);
         named.push((format!("{source}, held out"), set, goal));
@@ -87,7 +93,6 @@ fn domain(asking: &Asking, sets: &Sets, report: &mut Report) -> Result<()> {
         ]);
         weakest(&scored, &mut table);
     }
-    cards(Task::Domain, "encoder", &mut table);
     report.add(table);
     Ok(())
 }
@@ -164,8 +169,8 @@ fn jailbreak(asking: &Asking, sets: &Sets, report: &mut Report) -> Result<()> {
             goal,
         ]);
     }
-    cards(Task::Jailbreak, "left_out", &mut table);
     report.add(table);
+    left_out(report);
     Ok(())
 }
 
@@ -178,20 +183,25 @@ fn turns(asking: &Asking, sets: &Sets, report: &mut Report) -> Result<()> {
         (Task::Modality, "modality_turns.jsonl", None),
     ] {
         let Some(head) = Head::open(asking, task, &mut table)? else { continue };
-        let mut named = vec![("written for this".to_owned(), sets.evaluation(file, task)?, goal)];
+        let own = sets.evaluation(file, task)?;
+        let apart = sets.apart(&own, task)?;
+        let mut named = vec![("written for this".to_owned(), own, goal)];
+        named.extend(apart.map(|apart| (APART.to_owned(), apart, None)));
         let held_out: BTreeMap<String, Set> = sets.held_out(task)?;
         named.extend(held_out.into_iter().map(|(source, set)| (format!("{source}, held out"), set, None)));
         for (name, set, goal) in named {
             let scored = head.scored(&set)?;
-            let (classes, both) = (labels(task).len(), (0..2).all(|class| set.labels.contains(&class)));
+            let classes = labels(task).len();
+            // A set of one class alone has neither F1 nor AUROC worth the name.
+            let whole = (0..classes).all(|class| set.labels.contains(&class));
             let f1 = scored.macro_f1(classes);
             table.row(vec![
                 task.as_str().to_owned(),
                 name,
                 set.texts.len().to_string(),
                 percent(scored.accuracy()),
-                figure(f1),
-                if classes == 2 && both { figure(scored.auroc(1)) } else { String::new() },
+                if whole { figure(f1) } else { String::new() },
+                if classes == 2 && whole { figure(scored.auroc(1)) } else { String::new() },
                 figure(scored.calibration_error()),
                 head.pace(&set)?,
                 goal.map(|goal| at_least(f1, goal)).unwrap_or_default(),
@@ -202,14 +212,26 @@ fn turns(asking: &Asking, sets: &Sets, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Figures that need training, as the head's card has them.
-fn cards(task: Task, prefix: &str, table: &mut Table) {
-    let Some(head) = heads::shipped(task) else { return };
-    let found = head.card().metrics.iter().filter(|(name, _)| name.starts_with(prefix));
-    let told: Vec<String> = found.map(|(name, value)| format!("{name} {value}")).collect();
-    if !told.is_empty() {
-        table.note(format!("From the head's card: {}.", told.join(", ")));
+/// Figures that need training: how a head that knows nothing of a source fares on it. They are taken from the shipped card.
+fn left_out(report: &mut Report) {
+    let Some(head) = heads::shipped(Task::Jailbreak) else { return };
+    let metrics = &head.card().metrics;
+    let sources = metrics.keys().filter_map(|name| name.strip_prefix("left_out_")?.strip_suffix(".recall"));
+    let columns = ["source, left out of training", "texts", "AUROC", "recall", "false positives", "goal"];
+    let mut table = Table::new("jailbreak, on attacks of a kind that was not trained on", &columns);
+    for source in sources {
+        let of = |name: &str| metrics.get(&format!("left_out_{source}.{name}")).copied();
+        let share = |name: &str| of(name).map(percent).unwrap_or_default();
+        table.row(vec![
+            source.to_owned(),
+            of("texts").map(|texts| format!("{texts:.0}")).unwrap_or_default(),
+            of("auroc").map(figure).unwrap_or_default(),
+            share("recall"),
+            share("false_positives"),
+            of("recall").map(|recall| at_least(recall, 0.8)).unwrap_or_default(),
+        ]);
     }
+    report.add(table);
 }
 
 #[cfg(test)]

@@ -1,13 +1,14 @@
 //! Where texts come from: the sets of the repository, and the held-out parts of the data that heads were fitted on.
 
+use ::tests::envoy::root;
 use anyhow::{Context as _, Result};
 use inference::catalog::{Task, labels};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use tests::envoy::root;
 use training::metrics::Scored;
+use training::near;
 use training::part::{Part, parts};
 use training::recipe::Recipe;
 
@@ -66,9 +67,30 @@ impl Sets {
         }
         Ok(sets)
     }
+
+    /// Those texts of a set that are not nearly equal to any that the task's head was fitted on; `None` without the data.
+    pub(crate) fn apart(&self, set: &Set, task: Task) -> Result<Option<Set>> {
+        let Some(data) = &self.data else { return Ok(None) };
+        let examples = Recipe::of(task, data, &corpus())?.examples;
+        Ok(Some(set.without(examples.iter().map(|example| example.text.as_str()))))
+    }
 }
 
 impl Set {
+    /// Its texts that are not nearly equal to any of these.
+    fn without<'a>(&'a self, known: impl Iterator<Item = &'a str>) -> Self {
+        let mut texts: Vec<&str> = known.collect();
+        let known = texts.len();
+        texts.extend(self.texts.iter().map(String::as_str));
+        // A text's group is named by the first of its texts.
+        let groups = near::groups(&texts).split_off(known);
+        let kept = || groups.iter().enumerate().filter(|(_, group)| **group >= known).map(|(at, _)| at);
+        Self {
+            texts: kept().map(|at| self.texts[at].clone()).collect(),
+            labels: kept().map(|at| self.labels[at]).collect(),
+        }
+    }
+
     /// Figures of these texts.
     pub(crate) fn scored(&self, rows: Vec<Vec<f32>>) -> Scored {
         Scored { rows, labels: self.labels.clone() }
@@ -127,6 +149,15 @@ mod tests {
         }
         assert!(sets.evaluation("domain_everyday.jsonl", Task::Modality).is_err());
         assert!(sets.held_out(Task::Domain).unwrap().is_empty());
+    }
+
+    #[test]
+    fn near_texts_are_left_out() {
+        let texts = ["why can you not divide a number by zero", "how tall is the tallest tree of all"];
+        let set = Set { texts: texts.map(str::to_owned).to_vec(), labels: vec![4, 7] };
+        let known = ["Why can you not divide any number by zero?", "Why can you not divide a number by zero?"];
+        assert_eq!(set.without(known.into_iter()).labels, [7]);
+        assert_eq!(set.without(std::iter::empty()), set);
     }
 
     #[test]

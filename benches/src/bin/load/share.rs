@@ -4,14 +4,14 @@ use crate::backend::Backend;
 use crate::learned::RUNS;
 use crate::stage::envoy;
 use crate::table;
+use ::tests::client::{Call, call};
+use ::tests::envoy::root;
+use ::tests::merit::Merit;
+use ::tests::prompt::CHAT;
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
-use tests::client::{Call, call};
-use tests::envoy::root;
-use tests::merit::Merit;
-use tests::prompt::CHAT;
 
 /// Chats, questions, code, documents, conversations and tool loops in several languages.
 const TRAFFIC: &str = include_str!("../../../data/traffic.jsonl");
