@@ -16,6 +16,7 @@ use crate::heads;
 use crate::model::{ClassifierModel, Model, TaggerModel, TokensBy};
 use crate::settings::LibrarySettings;
 use crate::store::Store;
+use crate::token_head;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -186,11 +187,16 @@ impl Catalog for Library {
             let tagger = TaggerModel { model, digest, by: TokensBy::Logits(labels), recognizers: true };
             return Ok(Tagger { name, kinds, cost: Cost::Model, backing: Some(Arc::new(tagger)) });
         }
-        // Rules alone, until a head for tokens is shipped.
         let model = self.encoder(&self.settings.encoder)?.model;
-        let tagger = TaggerModel { model, digest: "rules".into(), by: TokensBy::Nothing, recognizers: true };
-        let kinds = Arc::default();
-        Ok(Tagger { name: "pii".into(), kinds, cost: Cost::Rules, backing: Some(Arc::new(tagger)) })
+        // Beside the states of another encoder than the head was trained on, rules stand alone.
+        let head = token_head::shipped().filter(|head| head.card().encoder == *model.name);
+        let (digest, kinds, cost) = match &head {
+            Some(head) => (head.card().digest.as_str().into(), head.kinds(), Cost::Encoder),
+            None => ("rules".into(), Arc::default(), Cost::Rules),
+        };
+        let by = head.map_or(TokensBy::Nothing, TokensBy::Head);
+        let tagger = TaggerModel { model, digest, by, recognizers: true };
+        Ok(Tagger { name: "pii".into(), kinds, cost, backing: Some(Arc::new(tagger)) })
     }
 
     fn vectors(&self, by: &Embedder, texts: &[String]) -> Result<Vec<Arc<[f32]>>, LoadError> {
