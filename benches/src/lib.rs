@@ -1,3 +1,5 @@
-//! What the benches and the load driver share: the mix of signals that the budgets speak of, and requests of a size.
+//! What the benches, the load driver and the evaluation share: policies, requests of a size, and the installed models.
 
 pub mod mix;
+pub mod models;
+pub mod prompts;

@@ -2,19 +2,8 @@
 
 use crate::stage::{Stage, file};
 use anyhow::{Context, Result, ensure};
-use std::path::PathBuf;
 use std::process::Command;
-use tests::envoy::root;
-
-/// `MERIT_PYTHON`, else the environment that `cargo xtask setup` made, else the system's.
-fn python() -> PathBuf {
-    let installed = root().join(".merit/venv/bin/python");
-    match std::env::var_os("MERIT_PYTHON") {
-        Some(named) => named.into(),
-        None if installed.is_file() => installed,
-        None => "python3".into(),
-    }
-}
+use tests::python::python;
 
 async fn check(sdk: &'static str) -> Result<()> {
     let stage = Stage::shipped("route.yaml").await?;

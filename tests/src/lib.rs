@@ -9,5 +9,6 @@ pub mod policy;
 pub mod ports;
 pub mod process;
 pub mod prompt;
+pub mod python;
 pub mod standin;
 pub mod upstream;

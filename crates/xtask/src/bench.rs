@@ -7,25 +7,31 @@ use anyhow::{Result, bail};
 use crate::setup;
 use crate::workspace::{Workspace, execute};
 
-/// Runs one kind of bench, or both when none is named; further arguments go to the bench.
+/// Runs one kind of bench, or all when none is named; further arguments go to the bench.
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     match args.split_first() {
-        None => load(workspace, &[]).and_then(|()| micro(workspace, &[])),
+        None => {
+            load(workspace, &[], &[])?;
+            load(workspace, &["--learned"], &[])?;
+            micro(workspace, &[])
+        }
         Some((kind, rest)) => match kind.as_str() {
-            "load" => load(workspace, rest),
+            "load" => load(workspace, &[], rest),
+            "learned" => load(workspace, &["--learned"], rest),
+            "share" => load(workspace, &["--share"], rest),
             "micro" => micro(workspace, rest),
-            _ => bail!("unknown kind of bench `{kind}`: load or micro"),
+            _ => bail!("unknown kind of bench `{kind}`: load, learned, share or micro"),
         },
     }
 }
 
-fn load(workspace: &Workspace, args: &[String]) -> Result<()> {
+fn load(workspace: &Workspace, scenario: &[&str], args: &[String]) -> Result<()> {
     let tools = setup::run(workspace)?;
     // Chosen over the whole workspace, so that features are those of every other release build.
     let build = ["build", "--release", "--workspace", "--bin", "merit", "--bin", "load"];
     execute(&mut workspace.cargo(build))?;
     let mut driver = Command::new(workspace.built("release", "load")?);
-    driver.args(args).envs(tools.variables());
+    driver.args(scenario).args(args).envs(tools.variables());
     execute(driver.env("MERIT_BIN", workspace.built("release", "merit")?))
 }
 

@@ -5,6 +5,7 @@ mod bench;
 mod ci;
 mod demo;
 mod envoy;
+mod evaluate;
 mod models;
 mod schema;
 mod setup;
@@ -27,7 +28,8 @@ usage: cargo xtask <chore>
   ci [--only STEP]…        every check, in the order of `ci --list`
   tidy                     the rules of the house that no compiler knows, and generated files fresh
   schema                   write the JSON Schema of the routing document
-  bench [load|micro] [ARG…]  the load driver through a real Envoy, and the Criterion benches
+  bench [load|learned|share|micro] [ARG…]  the load driver through a real Envoy, and the Criterion benches
+  evaluate [--data DIR] [--readme]  what the learned signals are worth on held-out texts
   envoy-matrix [VERSION…]  the real-Envoy suite on several versions of Envoy
 ";
 
@@ -59,6 +61,7 @@ fn chore(args: &[String]) -> Result<()> {
         "tidy" => tidy::run(&workspace).and_then(|()| schema::check(&workspace)),
         "schema" => schema::write(&workspace),
         "bench" => bench::run(&workspace, rest),
+        "evaluate" => evaluate::run(&workspace, rest),
         "envoy-matrix" => envoy::matrix(&workspace, rest),
         _ => bail!("unknown chore `{name}`\n\n{USAGE}"),
     }

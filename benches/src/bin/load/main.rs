@@ -6,8 +6,10 @@
 mod backend;
 mod clients;
 mod contest;
+mod learned;
 mod process;
 mod reload;
+mod share;
 mod slow;
 mod stage;
 mod table;
@@ -39,6 +41,12 @@ struct Arguments {
     /// All but the cases through Envoy
     #[arg(long, conflicts_with = "only_waits")]
     no_waits: bool,
+    /// Only the learned signals: throughput against the encoder alone, waits, memory
+    #[arg(long, conflicts_with_all = ["only_waits", "no_waits"])]
+    learned: bool,
+    /// Only the share of requests of each example policy that need the encoder
+    #[arg(long, conflicts_with_all = ["only_waits", "no_waits", "learned"])]
+    share: bool,
     /// Be the server that does nothing; write its address to FILE
     #[arg(long, value_name = "FILE", hide = true)]
     noop: Option<PathBuf>,
@@ -55,8 +63,14 @@ fn main() -> Result<()> {
 
 async fn measure(arguments: &Arguments) -> Result<()> {
     table::title()?;
+    let rounds = contest::Plan { rounds: arguments.rounds, time: Duration::from_millis(arguments.millis) };
+    if arguments.share {
+        return share::run().await;
+    }
+    if arguments.learned {
+        return learned::run(rounds).await;
+    }
     if !arguments.no_waits {
-        let rounds = contest::Plan { rounds: arguments.rounds, time: Duration::from_millis(arguments.millis) };
         contest::run(rounds, &arguments.connections).await?;
     }
     if arguments.only_waits {

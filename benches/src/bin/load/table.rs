@@ -68,8 +68,13 @@ pub(crate) fn waits_row(row: &WaitsRow<'_>) -> Result<()> {
 
 /// Resident memory, whose budget is 40 MB.
 pub(crate) fn resident(what: &str, bytes: u64) -> Result<()> {
+    memory(what, bytes, 40.0)
+}
+
+/// Resident memory with its budget in megabytes.
+pub(crate) fn memory(what: &str, bytes: u64, budget: f64) -> Result<()> {
     let megabytes = bytes as f64 / 1e6;
-    line(&format!("{what}: {megabytes:.1} MB (≤ 40 MB {})", kept(megabytes <= 40.0)))
+    line(&format!("{what}: {megabytes:.1} MB (≤ {budget:.0} MB {})", kept(megabytes <= budget)))
 }
 
 /// Memory before and after reloads of a long document, whose budget is that of the suite.
@@ -99,6 +104,7 @@ pub(crate) fn line(text: &str) -> Result<()> {
     Ok(writeln!(std::io::stdout().lock(), "{text}")?)
 }
 
-fn kept(is_kept: bool) -> &'static str {
+/// How a budget fared.
+pub(crate) fn kept(is_kept: bool) -> &'static str {
     if is_kept { "kept" } else { "MISSED" }
 }
