@@ -24,6 +24,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Show where one request would go, and why
     Explain(ExplainArgs),
+    /// Fit, calibrate and measure a head from labelled texts
+    Train(Box<TrainArgs>),
     /// Print the JSON Schema of the routing document
     Schema,
 }
@@ -145,6 +147,61 @@ pub struct ExplainArgs {
     pub models: ModelArgs,
 }
 
+/// `merit train`.
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// What the head decides
+    #[arg(value_enum)]
+    pub task: TrainTask,
+    /// Folder of the data sets; for `own` a file or folder of {"text", "label"} lines
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// Folder of the texts that were written for the shipped heads
+    #[arg(long, value_name = "DIR", default_value = "crates/training/corpus")]
+    pub corpus: PathBuf,
+    /// Folder for the head; nothing is written without it
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Name on the card; that of the task if absent
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Read the encoder's vector alone
+    #[arg(long)]
+    pub encoder_only: bool,
+    /// Also fit without each source of attacks in turn
+    #[arg(long)]
+    pub leave_one_out: bool,
+    /// Turns that nothing was chosen by, for figures only
+    #[arg(long, value_name = "FILE")]
+    pub evaluation: Option<PathBuf>,
+    /// Folder that keeps what was read of texts, for further runs
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+    /// Models that read the texts.
+    #[command(flatten)]
+    pub models: ModelArgs,
+}
+
+/// What a head decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum TrainTask {
+    /// One of the 14 categories of MMLU-Pro.
+    Domain,
+    /// Attack or not.
+    Jailbreak,
+    /// The answer rests on facts.
+    FactCheck,
+    /// What the user thinks of the last answer.
+    UserFeedback,
+    /// Text, image or both.
+    Modality,
+    /// Spans of personal data.
+    Pii,
+    /// Labels of the operator's own.
+    Own,
+}
+
 /// Text for people or JSON for machines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -202,6 +259,9 @@ mod tests {
             ("explain --config a --request r", true),
             ("explain --config a hello --request r", false),
             ("explain --config a", false),
+            ("train fact_check --data d --models m", true),
+            ("train nonsense --data d", false),
+            ("train pii", false),
             ("schema", true),
         ] {
             let words = std::iter::once("merit").chain(line.split(' '));

@@ -21,4 +21,5 @@ mod remote;
 pub mod shutdown;
 pub mod telemetry;
 pub mod tls;
+pub mod train;
 pub mod trust;

@@ -3,7 +3,7 @@
 use clap::Parser as _;
 use server::cli::{Cli, Command, ModelArgs};
 use server::models::{Installed, Open};
-use server::{app, check, engine, explain, output};
+use server::{app, check, engine, explain, output, train};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments, |document, query| {
             engine::explain(document, query, arguments.assets.as_deref(), opener(&arguments.models))
         }),
+        Command::Train(arguments) => train::run(*arguments),
         Command::Schema => output::text(&engine::schema()).map(|()| ExitCode::SUCCESS).map_err(anyhow::Error::from),
     };
     result.unwrap_or_else(|error| {

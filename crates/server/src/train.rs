@@ -1,0 +1,96 @@
+//! `merit train`: a head from labelled texts, fitted, calibrated and measured with the installed models.
+
+use crate::cli::{TrainArgs, TrainTask};
+use crate::models::{Installed, Open as _};
+use crate::output;
+use anyhow::Context as _;
+use inference::catalog::{Task, Wanted};
+use inference::engine::Engine;
+use inference::handle::Embedder;
+use inference::head::Block;
+use router::config::server::Inference;
+use std::process::ExitCode;
+use std::sync::Arc;
+use training::TrainOptions;
+use training::features::{ByEngine, Kept};
+use training::pii::{Problem, Settings, States, TokenStates};
+
+/// Static embeddings that heads read beside the encoder.
+const STATICS: [(&str, usize); 2] = [("static:potion-base-8M", 256), ("static:wordllama-256", 256)];
+
+/// Trains one head, and prints its held-out figures.
+///
+/// # Errors
+/// Models or texts are not there, do not fit, or the head cannot be written.
+pub fn run(arguments: TrainArgs) -> anyhow::Result<ExitCode> {
+    let opened = Installed::from(arguments.models.clone()).open(&Inference::default())?;
+    let engine = opened.engine.context("no engine runs the models")?;
+    let embedder = opened.catalog.embedder(&Wanted::default())?;
+    let mut log = Vec::new();
+    match task(arguments.task) {
+        Some(task) => sequence(task, arguments, (&engine, embedder), &mut log)?,
+        None => tokens(&arguments, Encoder { engine, embedder }, &mut log)?,
+    }
+    output::text(&String::from_utf8_lossy(&log))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn sequence(
+    task: Task,
+    arguments: TrainArgs,
+    (engine, embedder): (&Engine, Embedder),
+    log: &mut Vec<u8>,
+) -> anyhow::Result<()> {
+    let statics = STATICS.map(|(name, dimension)| Block { name: name.to_owned(), dimension }).to_vec();
+    let mut features = Kept::new(ByEngine { engine, embedder, statics }, arguments.cache.as_deref());
+    let options = TrainOptions {
+        task,
+        name: arguments.name,
+        data: arguments.data,
+        corpus: arguments.corpus,
+        out: arguments.out,
+        encoder_only: arguments.encoder_only,
+        leave_one_out: arguments.leave_one_out,
+        evaluation: arguments.evaluation,
+        command: format!("merit train {} --data DIR", task.as_str()),
+    };
+    training::train(&options, &mut features, log)?;
+    Ok(())
+}
+
+/// The head of personal data reads tokens, and is a file of another kind.
+fn tokens(arguments: &TrainArgs, encoder: Encoder, log: &mut Vec<u8>) -> anyhow::Result<()> {
+    let trained = training::pii::train(&arguments.data, &encoder.embedder.name, &encoder, Settings::default())?;
+    let card = serde_json::to_string_pretty(&trained.card)? + "\n";
+    if let Some(folder) = &arguments.out {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        std::fs::write(folder.join("head.safetensors"), &trained.weights)?;
+        std::fs::write(folder.join("card.json"), &card)?;
+    }
+    log.extend(card.as_bytes());
+    Ok(())
+}
+
+struct Encoder {
+    engine: Arc<Engine>,
+    embedder: Embedder,
+}
+
+impl States for Encoder {
+    fn states(&self, text: &str) -> Result<TokenStates, Problem> {
+        let windows = self.engine.states(&self.embedder, text)?;
+        windows.into_iter().next().ok_or_else(|| "a text without windows".into())
+    }
+}
+
+fn task(task: TrainTask) -> Option<Task> {
+    Some(match task {
+        TrainTask::Domain => Task::Domain,
+        TrainTask::Jailbreak => Task::Jailbreak,
+        TrainTask::FactCheck => Task::FactCheck,
+        TrainTask::UserFeedback => Task::UserFeedback,
+        TrainTask::Modality => Task::Modality,
+        TrainTask::Own => Task::Own,
+        TrainTask::Pii => return None,
+    })
+}
