@@ -56,8 +56,7 @@ pub fn agent(number: u64, turns: u64) -> Value {
 }
 
 /// What the user of an agent says at a turn.
-#[must_use]
-pub fn turn_text(number: u64, turn: u64) -> String {
+fn turn_text(number: u64, turn: u64) -> String {
     text((number << 16) + turn, 60)
 }
 

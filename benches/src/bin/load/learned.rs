@@ -173,14 +173,19 @@ async fn heuristics(scene: &Scene, plan: Plan) -> Result<()> {
 /// A conversation that sends all its turns each time: what is read of each turn is what is new.
 async fn agent(scene: &Scene, bare: &Bare) -> Result<()> {
     let (mut waits, mut runs, mut repeated) = (Vec::new(), Vec::new(), 0);
-    let mut fresh = 0;
+    let (mut fresh, mut known) = (0, 0);
     for turn in 1..=TURNS {
-        let text = prompts::turn_text(1 << 40, turn);
-        fresh += bare.windows(&text)?;
+        let request = prompts::agent(1 << 40, turn);
+        let messages = request["messages"].as_array().context("no messages")?;
+        // With their history, the safety rules of the policy read all that is said but results of tools.
+        for message in messages.iter().skip(known).filter(|message| message["role"] != "tool") {
+            fresh += bare.windows(message["content"].as_str().unwrap_or_default())?;
+        }
+        known = messages.len();
         repeated += fresh;
         let before = scene.merit.metric(RUNS).await?;
         let begin = Instant::now();
-        let answer = call(scene.clients, Call::json(CHAT, &prompts::agent(1 << 40, turn))).await?;
+        let answer = call(scene.clients, Call::json(CHAT, &request)).await?;
         waits.push(begin.elapsed().as_secs_f64() * 1e3);
         ensure!(answer.status.is_success(), "turn {turn} answered {}: {}", answer.status, answer.text());
         runs.push(scene.merit.metric(RUNS).await? - before);
