@@ -7,9 +7,12 @@ const PLACES: [&str; 2] = [concat!("/", "work/"), concat!("/", "root/")];
 /// Notes to oneself; an open question is an issue, not a comment.
 const NOTES: [&str; 2] = [concat!("TO", "DO"), concat!("FIX", "ME")];
 
+/// What people might type, collected to train on: it says what it likes.
+const SENTENCES: &str = "crates/training/corpus/";
+
 /// Reads every line of every text file.
 pub(super) fn check(file: &File) -> Vec<Finding> {
-    if file.path == "Cargo.lock" {
+    if file.path == "Cargo.lock" || file.path.starts_with(SENTENCES) {
         return Vec::new();
     }
     let lines = (1..).zip(file.text.lines());
