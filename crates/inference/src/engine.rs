@@ -96,7 +96,7 @@ impl Engine {
         Ok(call)
     }
 
-    /// Vectors of texts, as [`What::Vector`](crate::ask::What::Vector) gives them. Waits until all are read.
+    /// Vectors of texts, as [`What::Vector`] gives them. Waits until all are read.
     ///
     /// # Errors
     /// As [`features`](Self::features).
