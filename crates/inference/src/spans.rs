@@ -34,14 +34,11 @@ pub fn of_logits(
     runs.into_iter().map(|run| run.entity(&scalars)).collect()
 }
 
-/// Entities of all windows and of the rules as one list: what overlaps with the same type becomes one span, and what lies
-/// within a verified span gives way to it.
+/// Entities of all windows as one list in order of their start: what overlaps with the same type becomes one span.
 #[must_use]
-pub fn union(verified: &[Entity], found: Vec<Entity>) -> Vec<Entity> {
-    let within = |entity: &Entity| verified.iter().any(|whole| whole.start <= entity.start && entity.end <= whole.end);
-    let mut found: Vec<Entity> = found.into_iter().filter(|entity| !within(entity)).collect();
+pub fn union(mut found: Vec<Entity>) -> Vec<Entity> {
     found.sort_by(|a, b| (a.start, b.end).cmp(&(b.start, a.end)));
-    let mut merged: Vec<Entity> = Vec::with_capacity(found.len() + verified.len());
+    let mut merged: Vec<Entity> = Vec::with_capacity(found.len());
     for entity in found {
         match merged.iter_mut().rev().find(|before| before.kind == entity.kind && entity.start < before.end) {
             Some(before) => {
@@ -51,7 +48,6 @@ pub fn union(verified: &[Entity], found: Vec<Entity>) -> Vec<Entity> {
             None => merged.push(entity),
         }
     }
-    merged.extend_from_slice(verified);
     merged.sort_by_key(|entity| (entity.start, entity.end));
     merged
 }
@@ -111,6 +107,7 @@ impl Scalars {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recognizers;
     use ndarray::Array2;
 
     fn entity(kind: &str, start: usize, end: usize) -> Entity {
@@ -142,6 +139,6 @@ mod tests {
             vec![entity("PERSON", 10, 14), entity("PERSON", 5, 12), entity("CITY", 11, 13), entity("PERSON", 31, 33)];
         let verified = [entity("EMAIL", 30, 40)];
         let expected = [entity("PERSON", 5, 14), entity("CITY", 11, 13), entity("EMAIL", 30, 40)];
-        assert_eq!(union(&verified, found), expected);
+        assert_eq!(recognizers::merge(verified.to_vec(), union(found)), expected);
     }
 }

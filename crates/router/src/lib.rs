@@ -13,6 +13,7 @@ pub mod config;
 
 pub mod report;
 pub mod signals;
+pub mod wanted;
 
 pub mod decision;
 pub mod declared;

@@ -20,6 +20,7 @@ use crate::config::signals::{NumericPredicate, Signals};
 use crate::report::{Keys, Kind, SignalReport};
 pub use context::{TokenRatio, estimate};
 use dialects::Prompt;
+use inference::ask::{Question, What};
 use inference::catalog::{Bare, Catalog};
 use language::DetectLanguage;
 use std::borrow::Cow;
@@ -142,6 +143,12 @@ impl<'a> SignalInput<'a> {
     /// The whole evaluation text, shared: all questions about it are about one text. Made once, on demand.
     pub fn evaluation(&self) -> &Arc<str> {
         self.evaluation.get_or_init(|| self.prompt.texts.evaluation.as_str().into())
+    }
+
+    /// One question about the evaluation text; none if that is blank.
+    fn ask(&self, what: What) -> Vec<Question> {
+        let text = self.evaluation();
+        if text.trim().is_empty() { Vec::new() } else { vec![Question::new(text.clone(), what)] }
     }
 }
 

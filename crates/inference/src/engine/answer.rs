@@ -51,6 +51,6 @@ pub(super) fn entities(by: &TaggerModel, text: &str, verified: &[Entity], rows: 
         let moved = |entity: &Entity| Entity { start: entity.start + begin, end: entity.end + begin, ..entity.clone() };
         found.extend(row.unit.entities(row.read, by).iter().map(moved));
     }
-    let found = spans::union(&[], found);
+    let found = spans::union(found);
     if by.recognizers { recognizers::merge(verified.to_vec(), found) } else { found }
 }

@@ -12,6 +12,7 @@ use super::problem::{Problem, Severity};
 use super::reach::{Used, base};
 use super::{Document, Routing};
 use crate::report::Kind;
+use inference::catalog::{Task, labels};
 use std::collections::HashMap;
 
 /// Checks the sense of a document. Problems carry paths; [`super::Loaded::placed`] adds lines.
@@ -141,7 +142,7 @@ fn unknown_signal(routing: &Routing, kind: Kind, name: &str) -> Option<String> {
         let bare = if known.contains(&name) { name } else { bare };
         return Some(format!("a complexity signal has a level: write `{bare}:hard`, `{bare}:medium` or `{bare}:easy`"));
     }
-    let built_in = kind == Kind::Domain && learned::DOMAIN_LABELS.contains(&bare);
+    let built_in = kind == Kind::Domain && labels(Task::Domain).contains(&bare);
     if known.contains(&bare) || built_in {
         return None;
     }

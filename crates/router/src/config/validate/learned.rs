@@ -3,28 +3,8 @@
 use super::{Findings, Scope, rules};
 use crate::config::problem::suggestion;
 use crate::report::Kind;
+use inference::catalog::{self, Task};
 use std::collections::HashMap;
-
-/// Labels of the topic model. A decision may name one without declaring a domain.
-pub(super) const DOMAIN_LABELS: [&str; 14] = [
-    "biology",
-    "business",
-    "chemistry",
-    "computer science",
-    "economics",
-    "engineering",
-    "health",
-    "history",
-    "law",
-    "math",
-    "other",
-    "philosophy",
-    "physics",
-    "psychology",
-];
-const FACT_LABELS: [&str; 2] = ["needs_fact_check", "no_fact_check_needed"];
-const FEEDBACK_LABELS: [&str; 4] = ["satisfied", "need_clarification", "wrong_answer", "want_different"];
-const MODALITIES: [&str; 3] = ["AR", "DIFFUSION", "BOTH"];
 
 pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
     macro_rules! names {
@@ -46,9 +26,11 @@ pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
         kb,
         classifiers
     );
-    labels(scope, Kind::FactCheck, &FACT_LABELS, findings);
-    labels(scope, Kind::UserFeedback, &FEEDBACK_LABELS, findings);
-    labels(scope, Kind::Modality, &MODALITIES, findings);
+    for (kind, task) in
+        [(Kind::FactCheck, Task::FactCheck), (Kind::UserFeedback, Task::UserFeedback), (Kind::Modality, Task::Modality)]
+    {
+        labels(scope, kind, catalog::labels(task), findings);
+    }
     embeddings(scope, findings);
     domains(scope, findings);
     complexity(scope, findings);
@@ -125,8 +107,8 @@ fn domains(scope: &Scope<'_>, findings: &mut Findings) {
         for (index, label) in rule.mmlu_categories.iter().enumerate() {
             let path = format!("{path}.mmlu_categories[{index}]");
             let lower = label.to_lowercase();
-            if !DOMAIN_LABELS.contains(&lower.as_str()) {
-                let hint = suggestion(label, DOMAIN_LABELS);
+            if !catalog::labels(Task::Domain).contains(&lower.as_str()) {
+                let hint = suggestion(label, catalog::labels(Task::Domain).iter().copied());
                 findings.warn(&path, format!("`{label}` is no label of the standard topic model{hint}"));
             }
             if let Some(owner) = owners.insert(lower, &rule.name) {

@@ -78,11 +78,7 @@ impl Learned for ClassifierSignal {
     }
 
     fn questions(&self, input: &SignalInput<'_>) -> Vec<Question> {
-        let text = input.evaluation();
-        if text.trim().is_empty() {
-            return Vec::new();
-        }
-        vec![Question::new(text.clone(), What::Labels(self.by.clone(), Over::Sample))]
+        input.ask(What::Labels(self.by.clone(), Over::Sample))
     }
 
     fn conclude(&self, _input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {

@@ -128,11 +128,7 @@ impl Learned for ComplexitySignal {
     }
 
     fn questions(&self, input: &SignalInput<'_>) -> Vec<Question> {
-        let text = input.evaluation();
-        if text.trim().is_empty() {
-            return Vec::new();
-        }
-        vec![Question::new(text.clone(), What::Vector(self.by.clone()))]
+        input.ask(What::Vector(self.by.clone()))
     }
 
     fn conclude(&self, _input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {

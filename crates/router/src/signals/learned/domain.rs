@@ -12,35 +12,28 @@
 //! count, the confidence is that of the later class, neither sum nor maximum. Where the module sets no threshold, that of
 //! the model's card is taken, then 0.5.
 
-use super::models::{Building, Source};
+use super::models::Building;
 use super::{Learned, SignalInput, answers, ran};
 use crate::config::learned::DomainRule;
 use crate::report::{Key, Kind, SignalReport};
+use crate::wanted::Asked;
 use inference::ask::{Outcome, Over, Question, What};
 use inference::catalog::Task;
 use inference::handle::{Classifier, Cost};
 
-const THRESHOLD: f32 = 0.5;
 /// Normalised entropy below which only the best label counts: the bands `low` and `very_low`.
 const SURE: f64 = 0.4;
 
 /// Compiles the family if a domain is declared, or some decision names a label of the model.
 pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
     let domains = &building.routing.signals.domains;
-    let catalog = &building.document.global.model_catalog;
-    let module = catalog.modules.classifier.domain.as_ref();
+    let asked = Asked::classifier(&building.document.global.model_catalog, Task::Domain);
     let named = !domains.is_empty() || (building.deps.used)(Kind::Domain, "");
-    if !named || module.is_some_and(|module| module.enabled == Some(false)) {
+    if !named || asked.is_off() {
         return None;
     }
-    let source = Source {
-        path: "global.model_catalog.modules.classifier.domain",
-        module,
-        system: &catalog.system.domain_classifier,
-        mapping: module.map_or("", |module| &module.category_mapping_path),
-    };
-    let by = building.classifier(Kind::Domain, Task::Domain, &source);
-    let threshold = module.and_then(|module| module.threshold).or(by.threshold).unwrap_or(THRESHOLD);
+    let by = building.classifier(Kind::Domain, Task::Domain, &asked);
+    let threshold = asked.threshold(by.threshold);
     let classes = by.labels.iter().map(|label| building.keys.intern(Kind::Domain, translate(label, domains)));
     let classes: Vec<Key> = classes.collect();
     let mut keys = classes.clone();
@@ -82,11 +75,7 @@ impl Learned for DomainSignal {
     }
 
     fn questions(&self, input: &SignalInput<'_>) -> Vec<Question> {
-        let text = input.evaluation();
-        if text.trim().is_empty() {
-            return Vec::new();
-        }
-        vec![Question::new(text.clone(), What::Labels(self.by.clone(), Over::Sample))]
+        input.ask(What::Labels(self.by.clone(), Over::Sample))
     }
 
     fn conclude(&self, _input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {

@@ -9,43 +9,35 @@
 //! Also a request without text needs no check. A threshold of 0 or less means 0.7, as in the reference; where the module sets
 //! none, that of the model's card is taken, then 0.6. When the model fails, neither label is emitted.
 
-use super::models::{Building, Source};
+use super::models::Building;
 use super::{Learned, SignalInput, answers, ran};
 use crate::report::{Key, Kind, SignalReport};
+use crate::wanted::Asked;
 use inference::ask::{Outcome, Over, Question, What};
 use inference::catalog::Task;
 use inference::handle::{Classifier, Cost};
 
 const NEEDED: &str = "needs_fact_check";
 const NOT_NEEDED: &str = "no_fact_check_needed";
-const THRESHOLD: f32 = 0.6;
-const THRESHOLD_OF_ZERO: f32 = 0.7;
 
 /// Compiles the family; nothing without rules.
 pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
     let rules = &building.routing.signals.fact_check;
-    let catalog = &building.document.global.model_catalog;
-    let module = catalog.modules.hallucination_mitigation.as_ref().and_then(|module| module.fact_check.as_ref());
-    if rules.is_empty() || module.is_some_and(|module| module.enabled == Some(false)) {
+    let asked = Asked::classifier(&building.document.global.model_catalog, Task::FactCheck);
+    if rules.is_empty() || asked.is_off() {
         return None;
     }
-    let path = "global.model_catalog.modules.hallucination_mitigation.fact_check";
-    let source = Source { path, module, system: &catalog.system.fact_check_classifier, mapping: "" };
-    let by = building.classifier(Kind::FactCheck, Task::FactCheck, &source);
+    let by = building.classifier(Kind::FactCheck, Task::FactCheck, &asked);
     if by.labels.len() != 2 {
         let message = format!(
             "`{}` has {} labels; a fact check has two, the second of which asks for it",
             by.name,
             by.labels.len()
         );
-        building.problem(path, message);
+        building.problem(asked.path, message);
     }
     let named = by.labels.iter().position(|label| label.eq_ignore_ascii_case(NEEDED));
-    let threshold = match module.and_then(|module| module.threshold) {
-        Some(threshold) if threshold <= 0.0 => THRESHOLD_OF_ZERO,
-        Some(threshold) => threshold,
-        None => by.threshold.unwrap_or(THRESHOLD),
-    };
+    let threshold = asked.threshold(by.threshold);
     let mut key =
         |name: &str| rules.iter().any(|rule| rule.name == name).then(|| building.keys.intern(Kind::FactCheck, name));
     let (needed, not_needed) = (key(NEEDED), key(NOT_NEEDED));
@@ -78,11 +70,7 @@ impl Learned for FactCheckSignal {
     }
 
     fn questions(&self, input: &SignalInput<'_>) -> Vec<Question> {
-        let text = input.evaluation();
-        if text.trim().is_empty() {
-            return Vec::new();
-        }
-        vec![Question::new(text.clone(), What::Labels(self.by.clone(), Over::Sample))]
+        input.ask(What::Labels(self.by.clone(), Over::Sample))
     }
 
     fn conclude(&self, _input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {

@@ -14,15 +14,14 @@
 //! confidence shows in the family's metric only. Words are read in the head, middle and tail of a long text; `both_keywords`
 //! count only beside one of `keywords`.
 
-use super::models::{Building, Source};
+use super::models::Building;
 use super::{Learned, SignalInput, answers, ran};
-use crate::config::modules::ClassifierModule;
 use crate::report::{Key, Kind, SignalReport};
+use crate::wanted::Asked;
 use inference::ask::{Outcome, Over, Question, What};
 use inference::catalog::Task;
 use inference::handle::{Classifier, Cost};
 
-const PATH: &str = "global.model_catalog.modules.modality_detector";
 const LABELS: [&str; 3] = ["AR", "DIFFUSION", "BOTH"];
 const AR: usize = 0;
 const DIFFUSION: usize = 1;
@@ -46,14 +45,12 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
     let words = Words { image: lower(&detector.keywords), both: lower(&detector.both_keywords) };
     let asks = detector.method != "keyword";
     let model = asks.then(|| {
-        let folder = detector.classifier.as_ref().map_or("", |folder| folder.model_path.as_str());
-        let module = ClassifierModule { model_id: folder.to_owned(), ..ClassifierModule::default() };
-        let source = Source { path: PATH, module: Some(&module), system: "", mapping: "" };
-        let by = building.classifier(Kind::Modality, Task::Modality, &source);
+        let asked = Asked::classifier(&building.document.global.model_catalog, Task::Modality);
+        let by = building.classifier(Kind::Modality, Task::Modality, &asked);
         let known = |label: &str| LABELS.iter().position(|known| known.eq_ignore_ascii_case(label.trim()));
         let classes: Vec<Option<usize>> = by.labels.iter().map(|label| known(label)).collect();
         if classes.contains(&None) {
-            building.problem(PATH, format!("`{}` has other labels than AR, DIFFUSION and BOTH", by.name));
+            building.problem(asked.path, format!("`{}` has other labels than AR, DIFFUSION and BOTH", by.name));
         }
         let classes = classes.into_iter().map(|label| label.unwrap_or(AR)).collect();
         Model { by, classes }
@@ -121,9 +118,8 @@ impl Learned for ModalitySignal {
     }
 
     fn questions(&self, input: &SignalInput<'_>) -> Vec<Question> {
-        let text = input.evaluation();
-        let asked = self.model.iter().filter(|_| !text.trim().is_empty());
-        asked.map(|model| Question::new(text.clone(), What::Labels(model.by.clone(), Over::Sample))).collect()
+        let asks = |model: &Model| input.ask(What::Labels(model.by.clone(), Over::Sample));
+        self.model.as_ref().map(asks).unwrap_or_default()
     }
 
     fn conclude(&self, input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {

@@ -1,16 +1,13 @@
 //! Finding the models that a document asks for, and saying what becomes of those that cannot be had.
 
-use crate::config::catalog::{EmbeddingEndpoint, ExternalModel};
-use crate::config::modules::ClassifierModule;
+use crate::config::catalog::ExternalModel;
 use crate::config::{Document, Routing};
 use crate::report::{Keys, Kind};
 use crate::signals::{Deps, Problem};
-use inference::catalog::{
-    Bare, Endpoint, LoadError, RemoteClassifier, RemoteEmbedder, RemoteProtocol, Secret, Task, Wanted,
-};
+use crate::wanted::{Asked, AskedEncoder, encoder_folder};
+use inference::catalog::{Bare, Endpoint, LoadError, RemoteClassifier, RemoteProtocol, Secret, Task, Wanted};
 use inference::handle::{Classifier, Embedder, Tagger};
 use std::fmt::Display;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,18 +22,6 @@ pub(super) struct Building<'a> {
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<Problem>,
     encoder: Option<Result<Embedder, LoadError>>,
-}
-
-/// Where a document says which folder holds a classifier.
-pub(super) struct Source<'a> {
-    /// The module's path.
-    pub(super) path: &'static str,
-    /// The module.
-    pub(super) module: Option<&'a ClassifierModule>,
-    /// The folder of `system` that is meant where the module names none.
-    pub(super) system: &'a str,
-    /// The module's file of labels.
-    pub(super) mapping: &'a str,
 }
 
 impl<'a> Building<'a> {
@@ -63,7 +48,7 @@ impl<'a> Building<'a> {
         if name.is_empty() {
             return self.encoder(kind);
         }
-        let folder = self.encoder_folder(name).unwrap_or(name).to_owned();
+        let folder = encoder_folder(&self.document.global.model_catalog, name).unwrap_or(name).to_owned();
         let wanted = Wanted { folder, mapping: None };
         let found = self.deps.catalog.embedder(&wanted);
         found.unwrap_or_else(|error| {
@@ -73,53 +58,26 @@ impl<'a> Building<'a> {
     }
 
     fn find_encoder(&self) -> Result<Embedder, LoadError> {
-        let document = self.document;
-        let semantic = document.global.model_catalog.embeddings.semantic.as_ref();
-        let config = semantic.and_then(|semantic| semantic.embedding_config.as_ref());
-        let remote =
-            config.is_some_and(|config| config.backend == "openai_compatible" || config.model_type == "remote");
-        if remote {
-            let endpoint = semantic.and_then(|semantic| semantic.endpoint.clone()).unwrap_or_default();
-            return self.deps.catalog.remote_embedder(&remote_embedder(&endpoint));
-        }
-        let model_type = config.map(|config| config.model_type.trim()).filter(|name| !name.is_empty());
-        let folder = self.encoder_folder(model_type.unwrap_or("mmbert")).unwrap_or_default().to_owned();
-        let wanted = Wanted { folder, mapping: None };
-        self.deps.catalog.embedder(&wanted)
-    }
-
-    /// The folder of a `model_type`.
-    fn encoder_folder(&self, model_type: &str) -> Option<&'a str> {
-        let semantic = self.document.global.model_catalog.embeddings.semantic.as_ref();
-        let folder = |path: fn(&crate::config::catalog::SemanticEmbeddings) -> &String| {
-            Some(semantic.map_or("", |semantic| path(semantic).trim()))
-        };
-        match model_type {
-            "qwen3" => folder(|semantic| &semantic.qwen3_model_path),
-            "gemma" => folder(|semantic| &semantic.gemma_model_path),
-            "mmbert" => folder(|semantic| &semantic.mmbert_model_path),
-            "multimodal" => folder(|semantic| &semantic.multimodal_model_path),
-            "bert" => folder(|semantic| &semantic.bert_model_path),
-            _ => None,
+        match AskedEncoder::of(&self.document.global.model_catalog) {
+            AskedEncoder::Folder(wanted) => self.deps.catalog.embedder(&wanted),
+            AskedEncoder::Service(wanted) => self.deps.catalog.remote_embedder(&wanted),
         }
     }
 
     /// The classifier of a task: the folder that the document names, or what the catalog has instead.
-    pub(super) fn classifier(&mut self, kind: Kind, task: Task, source: &Source<'_>) -> Classifier {
-        let wanted = self.wanted(source);
-        let found = self.deps.catalog.classifier(task, &wanted);
+    pub(super) fn classifier(&mut self, kind: Kind, task: Task, asked: &Asked<'_>) -> Classifier {
+        let found = self.deps.catalog.classifier(task, &asked.model);
         found.unwrap_or_else(|error| {
-            self.lack(kind, source.path, &error);
+            self.lack(kind, asked.path, &error);
             Bare::head(task)
         })
     }
 
     /// The classifier of tokens.
-    pub(super) fn tagger(&mut self, kind: Kind, source: &Source<'_>) -> Tagger {
-        let wanted = self.wanted(source);
-        let found = self.deps.catalog.tagger(&wanted);
+    pub(super) fn tagger(&mut self, kind: Kind, asked: &Asked<'_>) -> Tagger {
+        let found = self.deps.catalog.tagger(&asked.model);
         found.unwrap_or_else(|error| {
-            self.lack(kind, source.path, &error);
+            self.lack(kind, asked.path, &error);
             Bare::finder()
         })
     }
@@ -152,22 +110,6 @@ impl<'a> Building<'a> {
         })
     }
 
-    fn wanted(&self, source: &Source<'_>) -> Wanted {
-        let system = &self.document.global.model_catalog.system;
-        let named = source.module.map_or("", |module| module.model_id.trim());
-        let referred = match source.module.map_or("", |module| module.model_ref.trim()) {
-            "prompt_guard" => &system.prompt_guard,
-            "domain_classifier" => &system.domain_classifier,
-            "pii_classifier" => &system.pii_classifier,
-            "fact_check_classifier" => &system.fact_check_classifier,
-            "feedback_detector" => &system.feedback_detector,
-            _ => source.system,
-        };
-        let folder = if named.is_empty() { referred.trim() } else { named };
-        let mapping = Some(source.mapping.trim()).filter(|path| !path.is_empty()).map(PathBuf::from);
-        Wanted { folder: folder.to_owned(), mapping }
-    }
-
     /// A model that cannot be had is a problem if a decision needs it.
     fn lack(&mut self, kind: Kind, path: &str, error: &LoadError) {
         if (self.deps.used)(kind, "") {
@@ -194,20 +136,6 @@ fn push(list: &mut Vec<Problem>, path: String, message: String) {
     if !list.contains(&problem) {
         list.push(problem);
     }
-}
-
-fn remote_embedder(endpoint: &EmbeddingEndpoint) -> RemoteEmbedder {
-    let seconds = if endpoint.timeout_seconds == 0 { 5 } else { endpoint.timeout_seconds };
-    let server = Endpoint {
-        name: endpoint.model.clone(),
-        base_url: endpoint.base_url.trim().trim_end_matches('/').to_owned(),
-        model: endpoint.model.clone(),
-        key_variable: endpoint.api_key_env.clone(),
-        key: Secret::default(),
-        timeout: Duration::from_secs(seconds.into()),
-        retries: endpoint.max_retries,
-    };
-    RemoteEmbedder { endpoint: server, dimensions: endpoint.dimensions as usize }
 }
 
 /// A model of `global.model_catalog.external` that is to choose among labels.

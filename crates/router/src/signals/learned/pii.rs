@@ -12,31 +12,23 @@
 //! module's (0.9 without one), not 0; tool results can be read at all; user texts that look like a wrapper are read; and unless
 //! the document says `modules.classifier.pii.on_error: allow`, a text that could not be read, or not to its end, matches.
 
-use super::models::{Building, Source};
+use super::models::Building;
 use super::scan::{Scope, blocks, parts, truncation};
 use super::{Learned, SignalInput, answers, ran};
 use crate::report::{Key, Kind, SignalReport};
+use crate::wanted::Asked;
 use inference::ask::{Entity, Outcome, Question, What};
 use inference::handle::{Cost, Tagger};
-
-const THRESHOLD: f32 = 0.9;
 
 /// Compiles the rules; nothing without any, or with the module off.
 pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
     let declared = &building.routing.signals.pii;
-    let catalog = &building.document.global.model_catalog;
-    let module = catalog.modules.classifier.pii.as_ref();
-    if declared.is_empty() || module.is_some_and(|module| module.enabled == Some(false)) {
+    let asked = Asked::tagger(&building.document.global.model_catalog);
+    if declared.is_empty() || asked.is_off() {
         return None;
     }
-    let source = Source {
-        path: "global.model_catalog.modules.classifier.pii",
-        module,
-        system: &catalog.system.pii_classifier,
-        mapping: module.map_or("", |module| &module.pii_mapping_path),
-    };
-    let by = building.tagger(Kind::Pii, &source);
-    let usual = module.and_then(|module| module.threshold).unwrap_or(THRESHOLD);
+    let by = building.tagger(Kind::Pii, &asked);
+    let usual = asked.threshold(None);
     let rules = declared.iter().map(|rule| Rule {
         key: building.keys.intern(Kind::Pii, &rule.name),
         threshold: if rule.threshold == 0.0 { usual } else { rule.threshold },
@@ -46,7 +38,7 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
     let rules: Vec<Rule> = rules.collect();
     let scope = Scope::all(rules.iter().map(|rule| rule.scope));
     let keys = rules.iter().map(|rule| rule.key).collect();
-    Some(Box::new(PiiSignal { by, rules, scope, blocks: blocks(module), keys }))
+    Some(Box::new(PiiSignal { by, rules, scope, blocks: blocks(asked.module), keys }))
 }
 
 /// The rules of one recipe.

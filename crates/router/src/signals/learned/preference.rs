@@ -110,11 +110,7 @@ impl Learned for PreferenceSignal {
     }
 
     fn questions(&self, input: &SignalInput<'_>) -> Vec<Question> {
-        let text = input.evaluation();
-        if text.trim().is_empty() {
-            return Vec::new();
-        }
-        vec![Question::new(text.clone(), What::Vector(self.by.clone()))]
+        input.ask(What::Vector(self.by.clone()))
     }
 
     fn conclude(&self, _input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {
@@ -208,11 +204,7 @@ impl Learned for ExternalSignal {
     }
 
     fn questions(&self, input: &SignalInput<'_>) -> Vec<Question> {
-        let text = input.evaluation();
-        if text.trim().is_empty() {
-            return Vec::new();
-        }
-        vec![Question::new(text.clone(), What::Labels(self.by.clone(), Over::Sample))]
+        input.ask(What::Labels(self.by.clone(), Over::Sample))
     }
 
     fn conclude(&self, _input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {

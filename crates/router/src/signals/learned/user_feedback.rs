@@ -9,41 +9,29 @@
 //! Kept from the reference: below the threshold, and for a class that it does not know, the label is `satisfied`. A threshold
 //! of 0 or less means 0.5; where the module sets none, that of the model's card is taken, then 0.7.
 
-use super::models::{Building, Source};
+use super::models::Building;
 use super::{Learned, SignalInput, answers, ran};
 use crate::report::{Key, Kind, SignalReport};
+use crate::wanted::Asked;
 use inference::ask::{Outcome, Over, Question, What};
-use inference::catalog::Task;
+use inference::catalog::{Task, labels};
 use inference::handle::{Classifier, Cost};
 
-const LABELS: [&str; 4] = ["satisfied", "need_clarification", "wrong_answer", "want_different"];
-const THRESHOLD: f32 = 0.7;
-const THRESHOLD_OF_ZERO: f32 = 0.5;
+const SATISFIED: &str = "satisfied";
 
 /// Compiles the family; nothing without rules.
 pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
     let rules = &building.routing.signals.user_feedbacks;
-    let catalog = &building.document.global.model_catalog;
-    let module = catalog.modules.feedback_detector.as_ref();
-    if rules.is_empty() || module.is_some_and(|module| module.enabled == Some(false)) {
+    let asked = Asked::classifier(&building.document.global.model_catalog, Task::UserFeedback);
+    if rules.is_empty() || asked.is_off() {
         return None;
     }
-    let source = Source {
-        path: "global.model_catalog.modules.feedback_detector",
-        module,
-        system: &catalog.system.feedback_detector,
-        mapping: module.map_or("", |module| &module.feedback_mapping_path),
-    };
-    let by = building.classifier(Kind::UserFeedback, Task::UserFeedback, &source);
-    let threshold = match module.and_then(|module| module.threshold) {
-        Some(threshold) if threshold <= 0.0 => THRESHOLD_OF_ZERO,
-        Some(threshold) => threshold,
-        None => by.threshold.unwrap_or(THRESHOLD),
-    };
+    let by = building.classifier(Kind::UserFeedback, Task::UserFeedback, &asked);
+    let threshold = asked.threshold(by.threshold);
     let mut key = |label: &str| {
         rules.iter().any(|rule| rule.name == label).then(|| building.keys.intern(Kind::UserFeedback, label))
     };
-    let satisfied = key(LABELS[0]);
+    let satisfied = key(SATISFIED);
     let classes: Vec<Option<Key>> = by.labels.iter().map(|label| key(known(label))).collect();
     let mut keys: Vec<Key> = classes.iter().flatten().copied().chain(satisfied).collect();
     keys.sort_unstable();
@@ -54,7 +42,7 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
 /// The document's name of a model's label.
 fn known(label: &str) -> &'static str {
     let label = label.trim().to_lowercase();
-    LABELS.into_iter().find(|known| *known == label).unwrap_or(LABELS[0])
+    labels(Task::UserFeedback).iter().copied().find(|known| *known == label).unwrap_or(SATISFIED)
 }
 
 /// The labels, as far as they are declared.
@@ -80,11 +68,10 @@ impl Learned for FeedbackSignal {
     }
 
     fn questions(&self, input: &SignalInput<'_>) -> Vec<Question> {
-        let text = input.evaluation();
-        if !input.prompt.texts.assistant_replied || text.trim().is_empty() {
+        if !input.prompt.texts.assistant_replied {
             return Vec::new();
         }
-        vec![Question::new(text.clone(), What::Labels(self.by.clone(), Over::Sample))]
+        input.ask(What::Labels(self.by.clone(), Over::Sample))
     }
 
     fn conclude(&self, _input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {
