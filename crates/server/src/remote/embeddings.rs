@@ -30,7 +30,8 @@ struct Embeddings {
 struct Embedding {
     #[serde(default)]
     index: usize,
-    embedding: Vec<f32>,
+    /// Double precision, so that how the parser treats what is too large for single is not left to how it was built.
+    embedding: Vec<f64>,
 }
 
 impl Encoder {
@@ -66,19 +67,19 @@ impl Encoder {
         }
         // Servers that leave the index out keep the order, and so does a stable sort.
         answer.data.sort_by_key(|embedding| embedding.index);
-        answer.data.into_iter().map(|embedding| self.unit(embedding.embedding)).collect()
+        answer.data.into_iter().map(|embedding| self.unit(&embedding.embedding)).collect()
     }
 
     /// The vector at unit length, if it is one.
-    fn unit(&self, mut vector: Vec<f32>) -> Result<Arc<[f32]>, Problem> {
+    fn unit(&self, vector: &[f64]) -> Result<Arc<[f32]>, Problem> {
         if vector.is_empty() || (self.dimension > 0 && vector.len() != self.dimension) {
             return Err(Problem::Dimension { wanted: self.dimension, found: vector.len() });
         }
-        let length = vector.iter().map(|number| f64::from(*number).powi(2)).sum::<f64>().sqrt();
+        let vector: Vec<f64> = vector.iter().map(|number| f64::from(*number as f32)).collect();
+        let length = vector.iter().map(|number| number.powi(2)).sum::<f64>().sqrt();
         if !length.is_finite() || length == 0.0 {
             return Err(Problem::NotFinite);
         }
-        vector.iter_mut().for_each(|number| *number = (f64::from(*number) / length) as f32);
-        Ok(vector.into())
+        Ok(vector.iter().map(|number| (number / length) as f32).collect())
     }
 }
