@@ -50,6 +50,7 @@ pub fn generation() -> Result<Generation> {
         language: Arc::new(LanguageDetector::small()),
         token_ratio: Arc::new(TokenRatio::default()),
         catalog: &inference::catalog::Bare,
+        lasting: Arc::default(),
     };
     match Generation::build(document, value, &deps) {
         Ok(generation) => Ok(generation),

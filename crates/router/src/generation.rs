@@ -1,6 +1,7 @@
 //! A document, built: what a reload swaps. Immutable, shared by every exchange that began under it.
 
 use crate::config::Document;
+use crate::lasting::Lasting;
 use crate::models::{Env, Models};
 use crate::names::Names;
 use crate::recipe::Recipe;
@@ -23,6 +24,8 @@ pub struct Generation {
     pub settings: Settings,
     /// Bytes per token, shared by all generations.
     pub token_ratio: Arc<TokenRatio>,
+    /// State of pools, sessions and experience, shared by all generations.
+    pub lasting: Arc<Lasting>,
     /// What leaves a part unusable, but not the document.
     pub warnings: Vec<Problem>,
     /// The document as read.
@@ -91,6 +94,8 @@ pub struct Deps<'a> {
     pub token_ratio: Arc<TokenRatio>,
     /// Models of learned signals, shared by all generations.
     pub catalog: &'a dyn Catalog,
+    /// State of pools, sessions and experience, shared by all generations.
+    pub lasting: Arc<Lasting>,
 }
 
 impl Generation {
@@ -113,7 +118,7 @@ impl Generation {
         };
         let mut recipes = Vec::new();
         for (name, path, routing) in document.policies() {
-            match Recipe::build(name, routing, &document, &models, &signal_deps) {
+            match Recipe::build(name, routing, &document, (&models, &deps.lasting.pool), &signal_deps) {
                 Ok(recipe) => {
                     warnings.extend(recipe.warnings.iter().cloned().map(|warning| below(&path, warning)));
                     recipes.push(recipe);
@@ -127,7 +132,8 @@ impl Generation {
         let recipe_names: Vec<Arc<str>> = recipes.iter().map(|recipe| recipe.name.clone()).collect();
         let names = Names::build(&document, &recipe_names);
         let token_ratio = Arc::clone(&deps.token_ratio);
-        Ok(Self { recipes, names, models, settings, token_ratio, warnings, document, value })
+        let lasting = Arc::clone(&deps.lasting);
+        Ok(Self { recipes, names, models, settings, token_ratio, lasting, warnings, document, value })
     }
 }
 

@@ -20,6 +20,13 @@ pub mod declared;
 pub mod projection;
 pub mod used;
 
+pub mod card;
+pub mod eligible;
+pub mod lasting;
+pub mod learning;
+pub mod pool;
+pub mod session;
+
 pub mod models;
 pub mod plan;
 pub mod plugins;

@@ -6,7 +6,9 @@
 //!
 //! Every stage takes values and gives values; a plan carries all that the edge and the response's way need.
 
+use crate::card::Tokens;
 use crate::decision::Decided;
+use crate::eligible::Eligible;
 use crate::generation::Generation;
 use crate::models::{Credential, Model};
 use crate::names::Target;
@@ -14,10 +16,11 @@ use crate::plan::{BodyEdit, Facts, Forward, HeaderOp, Outcome, Refusal, RoutePla
 use crate::plugins::Flow;
 use crate::recipe::{Extent, Recipe, Route};
 use crate::report::{Key, Kind, SignalReport};
+use crate::selection::{Asked, Selection};
 use crate::signals::{Identity, SignalInput, estimate};
 use dialects::{Dialect, Prompt};
-use inference::ask::Ask;
-use inference::handle::Cost;
+use inference::ask::{Answer, Ask, Question, What};
+use inference::handle::{Cost, Embedder};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -106,19 +109,27 @@ impl Generation {
         let plan = match decided {
             Some(decided) => {
                 facts.note(recipe, decided, &report);
-                self.follow(&recipe.routes[decided.index], facts, call)
+                self.follow((recipe, &recipe.routes[decided.index]), &report, facts, call).await
             }
             None => self.to_default(facts, call),
         };
         Routed { plan, findings: Some(Findings { recipe, report, decided, decision_time }) }
     }
 
-    /// What a winning decision leads to: selection, then plugins.
-    fn follow(&self, route: &Route, mut facts: Facts, call: &Call<'_>) -> RoutePlan {
-        let selection = route.candidates.select();
-        facts.algorithm = Some(selection.method);
-        facts.fallback = selection.fallback.map(|fallback| fallback.as_str());
-        facts.degraded.extend(facts.fallback.map(|reason| format!("selection={reason}").into()));
+    /// What a winning decision leads to: who may serve it, selection, staying, then plugins.
+    async fn follow(
+        &self,
+        (recipe, route): (&Recipe, &Route),
+        report: &SignalReport,
+        mut facts: Facts,
+        call: &Call<'_>,
+    ) -> RoutePlan {
+        let eligible = match self.eligible((recipe, route), report, &facts, call) {
+            Ok(eligible) => eligible,
+            Err(refusal) => return RoutePlan { outcome: Outcome::Refuse(refusal), facts },
+        };
+        let selection = self.select(route, &eligible, &facts, call).await;
+        facts.selected(route, &selection, eligible);
         let planned = match selection.candidate {
             Some(index) => self.to_candidate(route, index, &mut facts, call),
             None => self.to_named_default(&mut facts, call).map(|mut forward| {
@@ -143,6 +154,35 @@ impl Generation {
         facts.injected_system_prompt = forward.body.iter().any(|edit| matches!(edit, BodyEdit::SystemPrompt { .. }));
         let outcome = unreachable.map_or_else(|| Outcome::Forward(forward), Outcome::Refuse);
         RoutePlan { outcome, facts }
+    }
+
+    /// Whom boundaries, abilities and rest leave of the candidates.
+    ///
+    /// # Errors
+    /// Nobody is left: the answer to the client.
+    fn eligible(
+        &self,
+        (_recipe, route): (&Recipe, &Route),
+        _report: &SignalReport,
+        _facts: &Facts,
+        _call: &Call<'_>,
+    ) -> Result<Eligible, Refusal> {
+        Ok(Eligible::all(route.candidates.candidates().len()))
+    }
+
+    /// One of those that are left.
+    async fn select(&self, route: &Route, eligible: &Eligible, facts: &Facts, call: &Call<'_>) -> Selection {
+        let vector = match route.candidates.embedder() {
+            Some(embedder) => vector(embedder, call).await,
+            None => None,
+        };
+        let asked = Asked {
+            vector: vector.as_deref(),
+            category: facts.category.as_deref().unwrap_or_default(),
+            tokens: Tokens { prompt: facts.context_tokens, ..Tokens::default() },
+            ..Asked::default()
+        };
+        route.candidates.select(&asked, eligible.kept())
     }
 
     fn to_candidate(
@@ -240,7 +280,28 @@ impl Recipe {
     }
 }
 
+/// The vector of the user's turn; `None` if it cannot be had in time.
+async fn vector(embedder: &Embedder, call: &Call<'_>) -> Option<Arc<[f32]>> {
+    let questions = [Question::new(call.prompt.texts.current.as_str().into(), What::Vector(embedder.clone()))];
+    match call.models.ask(&questions, call.deadline).await.pop()?.ok()?.answer {
+        Answer::Vector(vector) => Some(vector),
+        _ => None,
+    }
+}
+
 impl Facts {
+    /// Notes how the model was chosen.
+    fn selected(&mut self, route: &Route, selection: &Selection, eligible: Eligible) {
+        self.algorithm = Some(selection.method);
+        self.fallback = selection.fallback.map(|fallback| fallback.as_str());
+        self.degraded.extend(self.fallback.map(|reason| format!("selection={reason}").into()));
+        let named =
+            |&(index, score): &(usize, f64)| Some((route.candidates.candidates().get(index)?.card.name.clone(), score));
+        self.scores = selection.scores.iter().filter_map(named).collect();
+        self.reason = Some(Arc::clone(&selection.reason)).filter(|reason| !reason.is_empty());
+        self.dropped = eligible.into_dropped();
+    }
+
     fn note(&mut self, recipe: &Recipe, decided: Decided, report: &SignalReport) {
         self.decision = Some(recipe.routes[decided.index].name.clone());
         self.confidence = Some(decided.confidence);

@@ -8,6 +8,7 @@ pub mod surface;
 
 pub use body::{BodyEdit, PromptMode, ReasoningEdit, RequestParams};
 
+use crate::eligible::Dropped;
 use crate::report::Kind;
 use std::sync::Arc;
 
@@ -90,4 +91,10 @@ pub struct Facts {
     pub degraded: Vec<Arc<str>>,
     /// The selection fell back, with the reason.
     pub fallback: Option<&'static str>,
+    /// Models that were not considered, with what forbade them.
+    pub dropped: Vec<Dropped>,
+    /// Scores of the candidates by name, as the algorithm gave them.
+    pub scores: Vec<(Arc<str>, f64)>,
+    /// Why the winner won, for people.
+    pub reason: Option<Arc<str>>,
 }

@@ -11,11 +11,12 @@ use crate::decision::{Decisions, Strategy};
 use crate::declared::Declared;
 use crate::models::{Model, Models};
 use crate::plugins::{self, Plugin};
+use crate::pool::Pool;
 use crate::projection::Projections;
 use crate::projection::step::Step;
 use crate::report::{Key, Keys, Kind, SignalReport};
 use crate::selection::r#static::Static;
-use crate::selection::{self, Candidates, Selector};
+use crate::selection::{self, Candidate, Candidates, Selector};
 use crate::signals::learned::{self, Learned};
 use crate::signals::{self, Problem, Signal, SignalError, SignalInput};
 use crate::used::{self, UsedSet};
@@ -52,6 +53,8 @@ pub struct Recipe {
 pub struct Route {
     /// The decision's name.
     pub name: Arc<str>,
+    /// The decision's tier.
+    pub tier: i64,
     /// `algorithm.type` as written; empty if there is none.
     pub algorithm: String,
     /// The model that writes the final answer of a multi-model algorithm; empty if not set.
@@ -92,7 +95,7 @@ impl Recipe {
         name: &str,
         routing: &Routing,
         document: &Document,
-        models: &Models,
+        (models, pool): (&Models, &Pool),
         deps: &signals::Deps<'_>,
     ) -> Result<Self, Vec<Problem>> {
         let mut keys = Keys::default();
@@ -113,7 +116,7 @@ impl Recipe {
         let mut groups = learned.families;
         groups.sort_by_key(|family| family.cost());
         let steps = steps::build(routing, document, &mut keys);
-        let routes = routing.decisions.iter().map(|decision| Route::build(decision, routing, document, models));
+        let routes = routing.decisions.iter().map(|decision| Route::build(decision, routing, document, (models, pool)));
         Ok(Self {
             name: name.into(),
             warnings: learned.warnings,
@@ -175,10 +178,11 @@ impl Recipe {
 }
 
 impl Route {
-    fn build(decision: &Decision, routing: &Routing, document: &Document, models: &Models) -> Self {
+    fn build(decision: &Decision, routing: &Routing, document: &Document, (models, pool): (&Models, &Pool)) -> Self {
         let algorithm = decision.algorithm.as_ref().map(|block| block.kind.trim().to_owned()).unwrap_or_default();
         let selector = selector(decision, &algorithm, routing);
-        let mut candidates = Candidates::new(&decision.name, decision.model_refs.clone(), &algorithm, selector);
+        let known = decision.model_refs.iter().map(|model_ref| Candidate::new(model_ref.clone(), document, pool));
+        let mut candidates = Candidates::new(&decision.name, known.collect(), &algorithm, selector);
         let plugins = plugins::build(&decision.plugins);
         if plugins.iter().any(|plugin| plugin.name() == "fast_response") {
             candidates = candidates.with_fast_response();
@@ -186,6 +190,7 @@ impl Route {
         let backends = decision.model_refs.iter().map(|candidate| backend(candidate, document, models)).collect();
         Self {
             name: decision.name.as_str().into(),
+            tier: decision.tier,
             algorithm,
             final_model: decision.algorithm.as_ref().map(final_model).unwrap_or_default(),
             learns: learns(decision, document),

@@ -9,16 +9,54 @@ pub mod r#static;
 #[cfg(test)]
 mod tests;
 
+use crate::card::{Card, Tokens};
+use crate::config::Document;
 use crate::config::decisions::ModelRef;
+use crate::pool::{ModelPool, Pool};
+use inference::handle::Embedder;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Chooses one of a decision's candidate models.
 pub trait Selector: Send + Sync {
-    /// Chooses among two or more candidates, none of them with a blank name.
+    /// Chooses among the eligible candidates, two or more, none of them with a blank name.
     ///
     /// # Errors
-    /// When the algorithm has no usable answer; the frame then takes the first candidate and says so.
+    /// When the algorithm has no usable answer; the frame then takes the first eligible candidate and says so.
     fn select(&self, input: &SelectionInput<'_>) -> Result<Choice, SelectionError>;
+
+    /// The encoder whose vector of the user's turn the algorithm reads, if it reads one.
+    fn embedder(&self) -> Option<&Embedder> {
+        None
+    }
+}
+
+/// A decision's candidate: what the document says of it, and the state of its pool.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// As written.
+    pub model_ref: ModelRef,
+    /// What is known of the model beforehand.
+    pub card: Arc<Card>,
+    /// The state of its pool now.
+    pub pool: Arc<ModelPool>,
+}
+
+impl Candidate {
+    /// A candidate as written, with its model's card and pool.
+    #[must_use]
+    pub fn new(model_ref: ModelRef, document: &Document, pool: &Pool) -> Self {
+        let card = Arc::new(Card::of(model_ref.model.trim(), document));
+        let pool = pool.model(model_ref.model.trim());
+        Self { model_ref, card, pool }
+    }
+
+    /// A candidate of which nothing is known.
+    #[must_use]
+    pub fn unknown(model_ref: ModelRef) -> Self {
+        let card = Arc::new(Card { name: model_ref.model.trim().into(), ..Card::default() });
+        Self { model_ref, card, pool: Arc::default() }
+    }
 }
 
 /// What an algorithm may read.
@@ -27,7 +65,62 @@ pub struct SelectionInput<'a> {
     /// Name of the decision.
     pub decision: &'a str,
     /// Its candidates in order.
-    pub candidates: &'a [ModelRef],
+    pub candidates: &'a [Candidate],
+    /// Indices of those that may be chosen, in order.
+    pub eligible: &'a [usize],
+    /// What is known of the request.
+    pub asked: &'a Asked<'a>,
+}
+
+impl<'a> SelectionInput<'a> {
+    /// The candidates that may be chosen, with their indices.
+    pub fn among(&self) -> impl Iterator<Item = (usize, &'a Candidate)> + use<'a> {
+        let candidates = self.candidates;
+        self.eligible.iter().filter_map(move |&index| Some((index, candidates.get(index)?)))
+    }
+}
+
+/// What algorithms may know of a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// Vector of the user's turn by the algorithm's encoder; `None` if it reads none or none could be had.
+    pub vector: Option<&'a [f32]>,
+    /// Category of the request, as the decision's domain rules found it; empty if none did.
+    pub category: &'a str,
+    /// Tokens of the request: the prompt's estimate, what the session has in cache, the answer's expected length.
+    pub tokens: Tokens,
+    /// What is known of the conversation.
+    pub continuation: Continuation<'a>,
+    /// A number from 0 to 1, excluding 1, by which `weighted` draws: the same for all requests of a session.
+    pub draw: f64,
+    /// Now.
+    pub now: Instant,
+}
+
+/// What is known of the conversation that a request goes on with, at selection time.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Continuation<'a> {
+    /// Turns before this one.
+    pub turns: u64,
+    /// Tokens of earlier turns.
+    pub history_tokens: u64,
+    /// The model of the last request.
+    pub previous_model: Option<&'a str>,
+    /// The request goes on from a response that the provider keeps (`previous_response_id`).
+    pub previous_response: bool,
+}
+
+impl Default for Asked<'_> {
+    fn default() -> Self {
+        Self {
+            vector: None,
+            category: "",
+            tokens: Tokens::default(),
+            continuation: Continuation::default(),
+            draw: 0.0,
+            now: Instant::now(),
+        }
+    }
 }
 
 /// An algorithm's answer.
@@ -41,6 +134,8 @@ pub struct Choice {
     pub confidence: f64,
     /// Why, for people.
     pub reason: Arc<str>,
+    /// Scores of candidates by index, for the trace; those that got none are missing.
+    pub scores: Vec<(usize, f64)>,
 }
 
 /// Why an algorithm gave no answer.
@@ -78,6 +173,10 @@ pub struct Selection {
     pub reason: Arc<str>,
     /// The algorithm did not answer, and the first valid candidate was taken.
     pub fallback: Option<Fallback>,
+    /// Scores of candidates by index, for the trace.
+    pub scores: Vec<(usize, f64)>,
+    /// A model that is none of the candidates, with which the conversation stays; wins over `candidate`.
+    pub held: Option<Arc<str>>,
 }
 
 /// Why the first valid candidate was taken.
@@ -121,8 +220,9 @@ impl From<&SelectionError> for Fallback {
 }
 
 /// The algorithms that choose one candidate, by the name of `algorithm.type`.
-const METHODS: [&str; 11] = [
+const METHODS: [&str; 12] = [
     "static",
+    "weighted",
     "multi_factor",
     "latency_aware",
     "router_dc",
@@ -145,6 +245,8 @@ pub fn method(algorithm: &str) -> &'static str {
 pub struct Candidates {
     decision: Box<str>,
     model_refs: Vec<ModelRef>,
+    candidates: Vec<Candidate>,
+    everyone: Vec<usize>,
     method: &'static str,
     fast_response: bool,
     selector: Option<Box<dyn Selector>>,
@@ -155,6 +257,7 @@ pub struct Candidates {
 struct Reasons {
     empty: Arc<str>,
     single: Arc<str>,
+    last: Arc<str>,
 }
 
 impl Candidates {
@@ -163,17 +266,23 @@ impl Candidates {
     #[must_use]
     pub fn new(
         decision: &str,
-        model_refs: Vec<ModelRef>,
+        candidates: Vec<Candidate>,
         algorithm: &str,
         selector: Option<Box<dyn Selector>>,
     ) -> Self {
         Self {
             decision: decision.into(),
-            model_refs,
+            model_refs: candidates.iter().map(|candidate| candidate.model_ref.clone()).collect(),
+            everyone: (0..candidates.len()).collect(),
+            candidates,
             method: method(algorithm),
             fast_response: false,
             selector,
-            reasons: Reasons { empty: Arc::from(""), single: Arc::from("single declared candidate") },
+            reasons: Reasons {
+                empty: Arc::from(""),
+                single: Arc::from("single declared candidate"),
+                last: Arc::from("only eligible candidate"),
+            },
         }
     }
 
@@ -196,39 +305,58 @@ impl Candidates {
         self.method
     }
 
-    /// The candidate for one request.
+    /// The candidates with what is known of them.
     #[must_use]
-    pub fn select(&self) -> Selection {
-        match self.first_valid() {
+    pub fn candidates(&self) -> &[Candidate] {
+        &self.candidates
+    }
+
+    /// The candidate for a request of which nothing is known but that any candidate may serve it.
+    #[must_use]
+    pub fn select_any(&self) -> Selection {
+        self.select(&Asked::default(), &self.everyone)
+    }
+
+    /// The encoder whose vector [`Asked::vector`] must hold, if the algorithm will be asked and reads one.
+    #[must_use]
+    pub fn embedder(&self) -> Option<&Embedder> {
+        if self.fast_response || self.candidates.len() < 2 { None } else { self.selector.as_ref()?.embedder() }
+    }
+
+    /// The candidate for one request, among those that are eligible.
+    #[must_use]
+    pub fn select(&self, asked: &Asked<'_>, eligible: &[usize]) -> Selection {
+        match self.first_valid(eligible) {
             None => self.settled(None, "default"),
             Some(first) if self.fast_response => self.settled(Some(first), "fast_response"),
-            Some(first) => self.select_among(first),
+            Some(first) => self.select_among(first, asked, eligible),
         }
     }
 
-    /// The candidate an upstream call would use, as if no plugin answered: what eval previews.
+    /// The candidate an upstream call would use, as if no plugin answered and any candidate might serve it: what eval previews.
     #[must_use]
     pub fn preview(&self) -> Selection {
-        match self.first_valid() {
+        match self.first_valid(&self.everyone) {
             None => self.settled(None, "default"),
-            Some(first) => self.select_among(first),
+            Some(first) => self.select_among(first, &Asked::default(), &self.everyone),
         }
     }
 
-    fn select_among(&self, first: usize) -> Selection {
+    fn select_among(&self, first: usize, asked: &Asked<'_>, eligible: &[usize]) -> Selection {
         if self.model_refs.iter().any(is_blank) {
             return self.fall_back(first, Fallback::InvalidContext);
         }
-        if self.model_refs.len() == 1 {
-            return Selection { reason: Arc::clone(&self.reasons.single), ..self.settled(Some(first), "single") };
+        if eligible.len() == 1 {
+            let reason = if self.model_refs.len() == 1 { &self.reasons.single } else { &self.reasons.last };
+            return Selection { reason: Arc::clone(reason), ..self.settled(Some(first), "single") };
         }
         let Some(selector) = &self.selector else {
             return self.fall_back(first, Fallback::Unavailable);
         };
-        let input = SelectionInput { decision: &self.decision, candidates: &self.model_refs };
+        let input = SelectionInput { decision: &self.decision, candidates: &self.candidates, eligible, asked };
         match selector.select(&input) {
             Err(error) => self.fall_back(first, Fallback::from(&error)),
-            Ok(choice) => match self.declared(choice.candidate) {
+            Ok(choice) => match self.declared(choice.candidate, eligible) {
                 None => self.fall_back(first, Fallback::UndeclaredCandidate),
                 Some(candidate) => Selection {
                     candidate: Some(candidate),
@@ -237,19 +365,22 @@ impl Candidates {
                     confidence: choice.confidence,
                     reason: choice.reason,
                     fallback: None,
+                    scores: choice.scores,
+                    held: None,
                 },
             },
         }
     }
 
     /// An algorithm chooses a model, not a reference: the first reference whose model or adapter has that name is meant.
-    fn declared(&self, chosen: usize) -> Option<usize> {
-        let name = &self.model_refs.get(chosen)?.model;
-        self.model_refs.iter().position(|model_ref| model_ref.model == *name || model_ref.lora_name == *name)
+    fn declared(&self, chosen: usize, eligible: &[usize]) -> Option<usize> {
+        let name = &self.model_refs.get(chosen).filter(|_| eligible.contains(&chosen))?.model;
+        let means = |model_ref: &ModelRef| model_ref.model == *name || model_ref.lora_name == *name;
+        eligible.iter().copied().find(|&index| self.model_refs.get(index).is_some_and(means))
     }
 
-    fn first_valid(&self) -> Option<usize> {
-        self.model_refs.iter().position(|model_ref| !is_blank(model_ref))
+    fn first_valid(&self, eligible: &[usize]) -> Option<usize> {
+        eligible.iter().copied().find(|&index| self.model_refs.get(index).is_some_and(|it| !is_blank(it)))
     }
 
     fn settled(&self, candidate: Option<usize>, method: &'static str) -> Selection {
@@ -260,6 +391,8 @@ impl Candidates {
             confidence: 1.0,
             reason: Arc::clone(&self.reasons.empty),
             fallback: None,
+            scores: Vec::new(),
+            held: None,
         }
     }
 
@@ -271,6 +404,8 @@ impl Candidates {
             confidence: 0.0,
             reason: Arc::from(fallback.as_str()),
             fallback: Some(fallback),
+            scores: Vec::new(),
+            held: None,
         }
     }
 }

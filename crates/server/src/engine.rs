@@ -29,6 +29,7 @@ use router::config::server::Inference;
 use router::config::{self, Checked};
 use router::evaluation::EvalRefused;
 use router::generation::Deps;
+use router::lasting::Lasting;
 use router::signals::TokenRatio;
 use router::signals::language::{DetectLanguage, LanguageDetector};
 use serde_json::Value;
@@ -62,6 +63,7 @@ pub struct Generation {
 struct Shared {
     language: Arc<dyn DetectLanguage>,
     token_ratio: Arc<TokenRatio>,
+    lasting: Arc<Lasting>,
     models: Arc<dyn Ask>,
     catalog: Arc<dyn Catalog>,
     /// The same two, if they count what they do.
@@ -86,6 +88,7 @@ impl Shared {
         Self {
             language: Arc::new(LanguageDetector::small()),
             token_ratio: Arc::default(),
+            lasting: Arc::default(),
             models: Arc::new(Nobody),
             catalog: Arc::new(Bare),
             opened: None,
@@ -201,6 +204,7 @@ fn build(checked: Checked, shared: &Shared) -> Result<router::generation::Genera
         language: shared.language.clone(),
         token_ratio: shared.token_ratio.clone(),
         catalog: &*shared.catalog,
+        lasting: shared.lasting.clone(),
     };
     router::generation::Generation::build(document, checked.value, &deps).map_err(|problems| {
         let errors = problems.into_iter();

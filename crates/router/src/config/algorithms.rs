@@ -8,9 +8,9 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Algorithm {
-    /// Which algorithm; empty means `static`.
+    /// Which algorithm; empty means `static`. `weighted` is Merit's own: candidates by their `weight`.
     #[serde(rename = "type")]
-    #[schemars(extend("enum" = ["static", "router_dc", "latency_aware", "multi_factor", "hybrid", "automix", "prompt", "knn", "kmeans", "svm", "mlp", "confidence", "ratings", "remom", "fusion", "workflows"]))]
+    #[schemars(extend("enum" = ["static", "weighted", "router_dc", "latency_aware", "multi_factor", "hybrid", "automix", "prompt", "knn", "kmeans", "svm", "mlp", "confidence", "ratings", "remom", "fusion", "workflows"]))]
     pub kind: String,
     /// `fallback` takes the first candidate when the algorithm fails.
     #[schemars(extend("examples" = ["fallback", "fail"]))]

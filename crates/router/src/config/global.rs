@@ -6,6 +6,7 @@ use super::integrations::Integrations;
 use super::selectors::ModelSelection;
 use super::server::{Energy, Evaluation, Server};
 use super::services::Services;
+use super::sessions::Sessions;
 use super::stores::Stores;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -55,6 +56,8 @@ pub struct GlobalRouter {
     pub model_selection: Option<ModelSelection>,
     /// Learning from outcomes.
     pub learning: Option<Learning>,
+    /// Merit's own: how conversations stay with a model.
+    pub sessions: Sessions,
     /// Merit's own: how signals are evaluated.
     pub evaluation: Evaluation,
 }
@@ -72,6 +75,7 @@ impl Default for GlobalRouter {
             skip_processing: None,
             model_selection: None,
             learning: None,
+            sessions: Sessions::default(),
             evaluation: Evaluation::default(),
         }
     }

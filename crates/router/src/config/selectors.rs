@@ -98,6 +98,8 @@ pub struct FactorWeights {
     pub cost: f64,
     /// Of requests in flight.
     pub load: f64,
+    /// Merit's own: of the joules that the request is predicted to take.
+    pub energy: f64,
 }
 
 /// Ceilings of `multi_factor`; 0 means none.

@@ -1,5 +1,6 @@
 //! Merit's own keys of `global`: trust, limits, evaluation, energy.
 
+use super::pool::{LooperLimits, PoolSettings};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -24,6 +25,13 @@ pub struct Server {
     pub wrapper_patterns: Vec<String>,
     /// How the models of learned signals run.
     pub inference: Inference,
+    /// Where the state of the models' pools is learned from, and when a failing model is rested.
+    pub pool: PoolSettings,
+    /// What a multi-model run may spend.
+    pub looper: LooperLimits,
+    /// Environment variable with the secret that signs turn states and the credentials of calls back through the gateway. All
+    /// replicas must have the same. Without it each process makes its own, so that a turn state is void at another replica.
+    pub secret_env: String,
 }
 
 impl Default for Server {
@@ -37,6 +45,9 @@ impl Default for Server {
             routing_headers: list(&["x-selected-model", "x-gateway-model-name", "x-ai-eg-model"]),
             wrapper_patterns: list(&dialects::wrappers::DEFAULT_PATTERNS),
             inference: Inference::default(),
+            pool: PoolSettings::default(),
+            looper: LooperLimits::default(),
+            secret_env: "MERIT_SECRET".to_owned(),
         }
     }
 }

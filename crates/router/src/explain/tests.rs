@@ -3,16 +3,17 @@
 use super::*;
 use crate::config::decisions::{Decision, ModelRef, RuleNode};
 use crate::decision::Strategy;
+use crate::selection::Candidate;
 use crate::selection::r#static::Static;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-fn refs(names: &[&str]) -> Vec<ModelRef> {
+fn refs(names: &[&str]) -> Vec<Candidate> {
     names
         .iter()
         .map(|name| {
             let (model, lora) = name.split_once('+').unwrap_or((name, ""));
-            ModelRef { model: model.into(), lora_name: lora.into(), ..ModelRef::default() }
+            Candidate::unknown(ModelRef { model: model.into(), lora_name: lora.into(), ..ModelRef::default() })
         })
         .collect()
 }

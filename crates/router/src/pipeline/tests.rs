@@ -94,6 +94,7 @@ fn generation(policy: &str) -> Generation {
         language: Arc::new(LanguageDetector::small()),
         token_ratio: Arc::default(),
         catalog: &Bare,
+        lasting: Arc::default(),
     };
     Generation::build(checked.document.unwrap(), checked.value, &deps).unwrap_or_else(|problems| panic!("{problems:?}"))
 }

@@ -43,8 +43,10 @@ impl Static {
 impl Selector for Static {
     fn select(&self, input: &SelectionInput<'_>) -> Result<Choice, SelectionError> {
         let mut best: Option<(usize, f64)> = None;
-        for (index, candidate) in input.candidates.iter().enumerate() {
-            let score = self.score(&candidate.model);
+        let mut scores = Vec::with_capacity(input.eligible.len());
+        for (index, candidate) in input.among() {
+            let score = self.score(&candidate.model_ref.model);
+            scores.push((index, score));
             if best.is_none_or(|(_, highest)| score > highest) {
                 best = Some((index, score));
             }
@@ -52,12 +54,12 @@ impl Selector for Static {
         let (mut candidate, mut score) = best.ok_or(SelectionError::InvalidOutput)?;
         // The reference takes a best score of exactly 1.0 for "nothing is configured", and so the first candidate, even
         // one that is scored lower.
-        if let Some(first) = input.candidates.first()
+        if let Some(&first) = scores.first()
             && is_unscored(score)
         {
-            (candidate, score) = (0, self.score(&first.model));
+            (candidate, score) = first;
         }
-        Ok(Choice { candidate, score, confidence: 1.0, reason: Arc::clone(&self.reason) })
+        Ok(Choice { candidate, score, confidence: 1.0, reason: Arc::clone(&self.reason), scores })
     }
 }
 

@@ -3,12 +3,12 @@
 use super::r#static::Static;
 use super::*;
 
-fn refs(names: &[&str]) -> Vec<ModelRef> {
+fn refs(names: &[&str]) -> Vec<Candidate> {
     names
         .iter()
         .map(|name| {
             let (model, lora) = name.split_once('+').unwrap_or((name, ""));
-            ModelRef { model: model.into(), lora_name: lora.into(), ..ModelRef::default() }
+            Candidate::unknown(ModelRef { model: model.into(), lora_name: lora.into(), ..ModelRef::default() })
         })
         .collect()
 }
@@ -22,7 +22,7 @@ fn scored(scores: &[(&str, f64)]) -> Option<Box<dyn Selector>> {
 fn static_takes_the_highest_score_unless_it_is_exactly_one() {
     #[track_caller]
     fn check(names: &[&str], scores: &[(&str, f64)], candidate: usize, score: f64) {
-        let selection = Candidates::new("math", refs(names), "static", scored(scores)).select();
+        let selection = Candidates::new("math", refs(names), "static", scored(scores)).select_any();
         assert_eq!((selection.candidate, selection.score), (Some(candidate), score));
         assert_eq!((selection.method, selection.confidence), ("static", 1.0));
         assert_eq!(&*selection.reason, "Static selection for category 'math'");
@@ -43,7 +43,7 @@ struct Fixed(usize);
 
 impl Selector for Fixed {
     fn select(&self, _: &SelectionInput<'_>) -> Result<Choice, SelectionError> {
-        Ok(Choice { candidate: self.0, score: 0.5, confidence: 0.25, reason: Arc::from("fixed") })
+        Ok(Choice { candidate: self.0, score: 0.5, confidence: 0.25, reason: Arc::from("fixed"), scores: Vec::new() })
     }
 }
 
@@ -59,15 +59,15 @@ impl Selector for Failing {
 #[test]
 fn the_frame_settles_what_needs_no_algorithm() {
     let none = Candidates::new("d", refs(&[]), "static", scored(&[])).with_fast_response();
-    assert_eq!((none.select().candidate, none.select().method), (None, "default"));
+    assert_eq!((none.select_any().candidate, none.select_any().method), (None, "default"));
     let blank = Candidates::new("d", refs(&["  "]), "static", scored(&[]));
-    assert_eq!((blank.select().candidate, blank.select().method), (None, "default"));
+    assert_eq!((blank.select_any().candidate, blank.select_any().method), (None, "default"));
     let single = Candidates::new("d", refs(&["a+lora"]), "router_dc", None);
-    let selection = single.select();
+    let selection = single.select_any();
     assert_eq!((selection.candidate, selection.method), (Some(0), "single"));
     assert_eq!((selection.score, selection.confidence, selection.fallback), (1.0, 1.0, None));
     let canned = Candidates::new("d", refs(&["a", "b"]), "static", Some(Box::new(Fixed(1)))).with_fast_response();
-    assert_eq!((canned.select().candidate, canned.select().method), (Some(0), "fast_response"));
+    assert_eq!((canned.select_any().candidate, canned.select_any().method), (Some(0), "fast_response"));
     assert_eq!((canned.preview().candidate, canned.preview().method), (Some(1), "static"));
 }
 
@@ -75,7 +75,7 @@ fn the_frame_settles_what_needs_no_algorithm() {
 fn a_failing_algorithm_falls_back_to_the_first_valid_candidate_and_says_so() {
     #[track_caller]
     fn check(names: &[&str], selector: Option<Box<dyn Selector>>, candidate: usize, fallback: Fallback) {
-        let selection = Candidates::new("d", refs(names), "knn", selector).select();
+        let selection = Candidates::new("d", refs(names), "knn", selector).select_any();
         assert_eq!(selection.candidate, Some(candidate));
         assert_eq!((selection.method, selection.score, selection.confidence), ("knn", 0.0, 0.0));
         assert_eq!(selection.fallback, Some(fallback));
@@ -94,7 +94,7 @@ fn a_failing_algorithm_falls_back_to_the_first_valid_candidate_and_says_so() {
 
 #[test]
 fn a_choice_means_the_first_reference_of_that_model_or_adapter() {
-    let selection = Candidates::new("d", refs(&["x+b", "b"]), "hybrid", Some(Box::new(Fixed(1)))).select();
+    let selection = Candidates::new("d", refs(&["x+b", "b"]), "hybrid", Some(Box::new(Fixed(1)))).select_any();
     assert_eq!((selection.candidate, selection.method), (Some(0), "hybrid"));
 }
 
@@ -115,5 +115,5 @@ fn types_that_choose_no_single_model_select_statically() {
 #[test]
 fn upstream_names_are_adapters_where_there_is_one() {
     let model_refs = refs(&["m", "m+lora"]);
-    assert_eq!((upstream_name(&model_refs[0]), upstream_name(&model_refs[1])), ("m", "lora"));
+    assert_eq!((upstream_name(&model_refs[0].model_ref), upstream_name(&model_refs[1].model_ref)), ("m", "lora"));
 }

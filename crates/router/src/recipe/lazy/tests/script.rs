@@ -8,7 +8,7 @@ use crate::projection::Projections;
 use crate::projection::step::{Cut, Step};
 use crate::recipe::{Extent, Recipe, Route, families};
 use crate::report::{Key, Keys, Kind, SignalReport};
-use crate::selection::Candidates;
+use crate::selection::{Candidate, Candidates};
 use crate::signals::learned::Learned;
 use crate::signals::{Signal, SignalError, SignalInput};
 use crate::used;
@@ -88,7 +88,7 @@ impl Script {
             winner: recipe.routes[decided.index].name.to_string(),
             confidence: decided.confidence.to_bits(),
             category: recipe.decisions.category(decided.index, &report).map(str::to_owned),
-            candidate: recipe.routes[decided.index].candidates.select().candidate,
+            candidate: recipe.routes[decided.index].candidates.select_any().candidate,
         });
         let asked = fake.asked().iter().map(|asked| asked.trim_end_matches(": ").to_owned()).collect();
         Run { routed, asked, report }
@@ -143,9 +143,11 @@ fn declared() -> Declared {
 
 fn route(decision: &Decision) -> Route {
     let algorithm = decision.algorithm.as_ref().map(|block| block.kind.clone()).unwrap_or_default();
+    let candidates = decision.model_refs.iter().cloned().map(Candidate::unknown).collect();
     Route {
+        tier: decision.tier,
         name: decision.name.as_str().into(),
-        candidates: Candidates::new(&decision.name, decision.model_refs.clone(), &algorithm, None),
+        candidates: Candidates::new(&decision.name, candidates, &algorithm, None),
         algorithm,
         final_model: String::new(),
         learns: false,

@@ -1,0 +1,77 @@
+//! `global.server.pool` and `global.server.looper`: where the state of models' pools comes from, what runs may spend.
+
+use super::databases::RedisStore;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Where the state of the models' pools is learned from, and when a failing model is rested.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PoolSettings {
+    /// Envoy sends its access log to Merit's ext_proc listener (`envoy.access_loggers.http_grpc`).
+    pub access_log: bool,
+    /// Pages of Prometheus metrics of the models' own servers.
+    pub scrape: Vec<ScrapeTarget>,
+    /// Time between two scrapes, milliseconds.
+    pub scrape_interval_ms: u64,
+    /// Errors in a row after which a model is rested; 0 never rests one.
+    pub rest_after_errors: u32,
+    /// Time of the first rest, seconds; it doubles with each that follows.
+    pub rest_seconds: u64,
+    /// Longest rest, seconds.
+    pub rest_max_seconds: u64,
+    /// Samples of latency that are kept of each model.
+    pub samples: u32,
+    /// Where the state is shared between replicas; omitted keeps it in each process.
+    pub redis: Option<RedisStore>,
+    /// Time between two exchanges with that store, milliseconds.
+    pub share_interval_ms: u64,
+}
+
+impl Default for PoolSettings {
+    fn default() -> Self {
+        Self {
+            access_log: false,
+            scrape: Vec::new(),
+            scrape_interval_ms: 2_000,
+            rest_after_errors: 5,
+            rest_seconds: 5,
+            rest_max_seconds: 120,
+            samples: 1_000,
+            redis: None,
+            share_interval_ms: 500,
+        }
+    }
+}
+
+/// A page of Prometheus metrics.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScrapeTarget {
+    /// The model whose pool it tells of.
+    pub model: String,
+    /// Its URL.
+    pub url: String,
+}
+
+/// What a multi-model run may spend.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LooperLimits {
+    /// Calls of a run.
+    pub max_calls: u32,
+    /// Completion tokens of all calls of a run.
+    pub max_completion_tokens: u64,
+    /// Time of a run, seconds.
+    pub max_seconds: u64,
+    /// Bytes of all answers of a run.
+    pub max_bytes: u64,
+    /// Runs at a time; further ones are served by their first candidate.
+    pub max_runs: u32,
+}
+
+impl Default for LooperLimits {
+    fn default() -> Self {
+        Self { max_calls: 8, max_completion_tokens: 65_536, max_seconds: 300, max_bytes: 64 << 20, max_runs: 256 }
+    }
+}

@@ -1,0 +1,86 @@
+//! Which of a decision's candidates may serve a request, and who dropped the others.
+
+use std::sync::Arc;
+
+/// The candidates that are left, and why the others are not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Eligible {
+    kept: Vec<usize>,
+    dropped: Vec<Dropped>,
+}
+
+/// A model that may not serve the request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dropped {
+    /// The model, as the policy names it.
+    pub model: Arc<str>,
+    /// What forbids it.
+    pub by: Barrier,
+}
+
+/// What stands between a request and a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Barrier {
+    /// A boundary of this name.
+    Boundary(Arc<str>),
+    /// The request, tokens, does not fit into the context window, tokens.
+    ContextWindow {
+        /// Tokens that the request needs.
+        needed: u64,
+        /// Tokens that the model takes.
+        window: u64,
+    },
+    /// The model lacks this ability: `tools`, `vision`, `reasoning`, …
+    Ability(&'static str),
+    /// The model kept failing and is rested.
+    Resting,
+}
+
+impl std::fmt::Display for Barrier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Boundary(name) => write!(f, "boundary:{name}"),
+            Self::ContextWindow { needed, window } => write!(f, "context_window:{needed}>{window}"),
+            Self::Ability(ability) => write!(f, "ability:{ability}"),
+            Self::Resting => f.write_str("resting"),
+        }
+    }
+}
+
+impl Eligible {
+    /// All of `count` candidates.
+    #[must_use]
+    pub fn all(count: usize) -> Self {
+        Self { kept: (0..count).collect(), dropped: Vec::new() }
+    }
+
+    /// Indices of those that are left, in order.
+    #[must_use]
+    pub fn kept(&self) -> &[usize] {
+        &self.kept
+    }
+
+    /// The others, in the order in which they were dropped.
+    #[must_use]
+    pub fn dropped(&self) -> &[Dropped] {
+        &self.dropped
+    }
+
+    /// The others alone.
+    #[must_use]
+    pub fn into_dropped(self) -> Vec<Dropped> {
+        self.dropped
+    }
+
+    /// Drops candidates for which `barrier` names one. `name` names a candidate.
+    pub fn drop_where(&mut self, name: impl Fn(usize) -> Arc<str>, barrier: impl Fn(usize) -> Option<Barrier>) {
+        let dropped = &mut self.dropped;
+        self.kept.retain(|&index| match barrier(index) {
+            None => true,
+            Some(by) => {
+                dropped.push(Dropped { model: name(index), by });
+                false
+            }
+        });
+    }
+}

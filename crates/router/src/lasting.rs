@@ -1,0 +1,81 @@
+//! What outlives requests and generations: the state of pools, sessions, experience.
+//!
+//! All of it is keyed by names of the document, bounded, and survives a reload. A request leaves a trace here twice: when it
+//! is sent ([`begin`](Lasting::begin)) and when its answer is known ([`end`](Lasting::end)), whoever tells us of it: the
+//! response phase or Envoy's access log.
+
+use crate::card::Tokens;
+use crate::learning::Experience;
+use crate::pool::Pool;
+use crate::session::Sessions;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The state that lasts.
+#[derive(Debug, Default)]
+pub struct Lasting {
+    /// State of the models' pools.
+    pub pool: Pool,
+    /// Sessions and their models.
+    pub sessions: Sessions,
+    /// What outcomes have taught.
+    pub experience: Experience,
+}
+
+/// A request that was sent to a model.
+#[derive(Debug, Clone)]
+pub struct Dispatch {
+    /// Names it in the metadata that Envoy's access log repeats.
+    pub id: u64,
+    /// When it was sent.
+    pub at: Instant,
+    /// The model, as the policy names it.
+    pub model: Arc<str>,
+    /// The recipe; none for concrete model names.
+    pub recipe: Option<Arc<str>>,
+    /// The decision.
+    pub decision: Option<Arc<str>>,
+    /// The decision's tier.
+    pub tier: i64,
+    /// The session, if it has one.
+    pub session: Option<crate::session::SessionKey>,
+    /// The token estimate of its prompt; 0 if none was made.
+    pub prompt_tokens: u64,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Served {
+    /// HTTP status; 0 if no response came.
+    pub status: u16,
+    /// Time to the first token, or to the first byte where tokens are not seen.
+    pub first_token: Option<Duration>,
+    /// Time to the end of the answer.
+    pub total: Option<Duration>,
+    /// Tokens, where the body was seen.
+    pub tokens: Option<Tokens>,
+    /// The answer broke off.
+    pub cut: bool,
+}
+
+impl Served {
+    /// The model failed: no response, a server's error, too many requests, or a broken answer.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        self.cut || self.status == 0 || self.status == 429 || self.status >= 500
+    }
+}
+
+impl Lasting {
+    /// A request goes on to a model.
+    pub fn begin(&self, dispatch: Dispatch) {
+        self.pool.begin(dispatch);
+    }
+
+    /// A request's answer is known. Only the first report counts.
+    pub fn end(&self, id: u64, served: &Served) {
+        let Some(dispatch) = self.pool.end(id, served) else { return };
+        self.sessions.served(&dispatch, served);
+        self.experience.served(&dispatch, served);
+    }
+}
