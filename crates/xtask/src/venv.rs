@@ -53,7 +53,7 @@ pub(crate) fn site_packages(venv: &Path) -> Result<PathBuf> {
 fn make_venv(venv: &Path) -> Result<()> {
     let system = system_python()?;
     if output(Command::new(&system).args(["-c", "import ensurepip, venv"])).is_err() {
-        install_venv_module()?;
+        debian_package("python3-venv")?;
     }
     println!("setup: making the Python environment {}", venv.display());
     execute(Command::new(&system).args(["-m", "venv", "--clear"]).arg(venv))
@@ -65,17 +65,21 @@ fn system_python() -> Result<PathBuf> {
     Ok(PathBuf::from(found.trim()))
 }
 
-/// Debian and its kin keep `venv` in a package of its own.
-fn install_venv_module() -> Result<()> {
-    const ADVICE: &str = "Python's venv module is missing; on Debian or Ubuntu: apt-get install python3-venv";
+/// Installs a package of Debian or its kin, where that can be done; else says how.
+pub(crate) fn debian_package(name: &str) -> Result<()> {
+    let advice = || format!("{name} is missing; on Debian or Ubuntu: apt-get install {name}");
     let is_root = output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
     if !is_root || output(Command::new("apt-get").arg("--version")).is_err() {
-        bail!(ADVICE);
+        bail!(advice());
     }
-    println!("setup: installing python3-venv");
-    execute(Command::new("apt-get").args(["update", "-qq"])).context(ADVICE)?;
-    execute(Command::new("apt-get").args(["install", "-qq", "-y", "--no-install-recommends", "python3-venv"]))
-        .context(ADVICE)
+    println!("setup: installing {name}");
+    // A package that is a service would start it; where no init system runs, nothing does.
+    let quiet = |arguments: &[&str]| {
+        let mut apt = Command::new("apt-get");
+        execute(apt.env("DEBIAN_FRONTEND", "noninteractive").args(arguments)).with_context(advice)
+    };
+    quiet(&["update", "-qq"])?;
+    quiet(&["install", "-qq", "-y", "--no-install-recommends", name])
 }
 
 /// Looks for the record that pip leaves, because starting pip takes a second.

@@ -1,0 +1,240 @@
+//! One Redis (or Valkey) server: connection, time limit, and leave after failures.
+//!
+//! The connection is made at first use and made again when it breaks. Values are bytes; their meaning is the adapters'.
+
+use ::redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use ::redis::{
+    Client, ClientTlsConfig, Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue, IntoConnectionInfo, Pipeline,
+    RedisConnectionInfo, RedisError, TlsCertificates,
+};
+use router::config::databases::RedisStore;
+use std::future::Future;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+/// How long a server is left alone after a failure.
+const LEAVE: Duration = Duration::from_millis(500);
+/// Port where the address names none.
+const PORT: u16 = 6379;
+/// Commands that wait for the server on one connection, at most.
+const IN_FLIGHT: usize = 1_024;
+
+/// A server that keys of one prefix are kept on.
+pub struct Redis {
+    address: String,
+    connection: ConnectionManager,
+    prefix: String,
+    limit: Duration,
+    /// Until when nothing is asked; set by a failure, cleared by a success.
+    leave: Mutex<Option<Instant>>,
+}
+
+/// Why a server did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Not within the time limit.
+    #[error("redis at {0} did not answer in time")]
+    TimedOut(String),
+    /// It failed a moment ago and is left alone.
+    #[error("redis at {0} failed a moment ago")]
+    Left(String),
+    /// It refused, or cannot be reached.
+    #[error("redis at {address}: {source}")]
+    Refused {
+        /// Where it is.
+        address: String,
+        /// What it said.
+        source: RedisError,
+    },
+}
+
+impl Failure {
+    /// The reason's name in headers and metrics.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::TimedOut(_) => "timeout",
+            Self::Left(_) => "unavailable",
+            Self::Refused { .. } => "error",
+        }
+    }
+}
+
+/// Why a server cannot be used at all.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    /// The document's settings make no sense.
+    #[error("{0}")]
+    Settings(String),
+    /// A file of TLS material cannot be read.
+    #[error("cannot read {path}: {source}")]
+    File {
+        /// Its path.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] RedisError),
+}
+
+impl Redis {
+    /// A server as the document names it. Nothing is sent before the first access. `prefix` is used where the document has
+    /// none; `limit` bounds every access, connecting included.
+    ///
+    /// Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// The settings cannot be used.
+    pub fn new(settings: &RedisStore, prefix: &str, limit: Duration) -> Result<Self, Unusable> {
+        let address = settings.address.trim();
+        if address.is_empty() {
+            return Err(Unusable::Settings("`address` is missing".to_owned()));
+        }
+        if settings.cluster_mode {
+            return Err(Unusable::Settings("a cluster cannot be used; name one server".to_owned()));
+        }
+        let config = ConnectionManagerConfig::new()
+            .set_number_of_retries(1)
+            .set_min_delay(Duration::from_millis(20))
+            .set_connection_timeout(Some(limit.max(Duration::from_millis(100))))
+            .set_response_timeout(Some(limit))
+            .set_concurrency_limit(IN_FLIGHT);
+        let connection = ConnectionManager::new_lazy_with_config(client(settings)?, config)?;
+        let prefix = if settings.key_prefix.is_empty() { prefix } else { &settings.key_prefix };
+        Ok(Self { address: address.to_owned(), connection, prefix: prefix.to_owned(), limit, leave: Mutex::new(None) })
+    }
+
+    /// A key below the prefix.
+    #[must_use]
+    pub fn key(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    /// Sends one command.
+    ///
+    /// # Errors
+    /// [`Failure`]; within the time limit.
+    pub async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Failure> {
+        let mut connection = self.connection.clone();
+        self.within(async move { command.query_async(&mut connection).await }).await
+    }
+
+    /// Sends several commands at once.
+    ///
+    /// # Errors
+    /// [`Failure`]; within the time limit. Some of them may have been carried out.
+    pub async fn ask_all<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, Failure> {
+        let mut connection = self.connection.clone();
+        self.within(async move { commands.query_async(&mut connection).await }).await
+    }
+
+    async fn within<T>(&self, asking: impl Future<Output = Result<T, RedisError>>) -> Result<T, Failure> {
+        if self.is_left(Instant::now()) {
+            return Err(Failure::Left(self.address.clone()));
+        }
+        let answer = match tokio::time::timeout(self.limit, asking).await {
+            Err(_) => Err(Failure::TimedOut(self.address.clone())),
+            Ok(Err(source)) => Err(Failure::Refused { address: self.address.clone(), source }),
+            Ok(Ok(answer)) => Ok(answer),
+        };
+        let until = answer.is_err().then(|| Instant::now() + LEAVE);
+        *self.leave.lock().unwrap_or_else(PoisonError::into_inner) = until;
+        answer
+    }
+
+    fn is_left(&self, now: Instant) -> bool {
+        self.leave.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| now < until)
+    }
+}
+
+fn client(settings: &RedisStore) -> Result<Client, Unusable> {
+    let (host, port) = place(settings.address.trim())?;
+    let tls = settings.use_tls || settings.tls_enabled;
+    let addr = if tls {
+        // Several providers may be compiled in, so one must be named; a second naming changes nothing.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        ConnectionAddr::TcpTls { host, port, insecure: settings.tls_skip_verify, tls_params: None }
+    } else {
+        ConnectionAddr::Tcp(host, port)
+    };
+    let database = if settings.db == 0 { settings.database } else { settings.db };
+    let mut server = RedisConnectionInfo::default().set_db(database.into()).set_skip_set_lib_name();
+    if !settings.password.is_empty() {
+        server = server.set_password(&settings.password);
+    }
+    let info: ConnectionInfo = addr.into_connection_info()?.set_redis_settings(server);
+    if !tls {
+        return Ok(Client::open(info)?);
+    }
+    let client_tls = match (settings.tls_cert_path.as_str(), settings.tls_key_path.as_str()) {
+        ("", "") => None,
+        (cert, key) => Some(ClientTlsConfig { client_cert: read(cert)?, client_key: read(key)? }),
+    };
+    let root_cert = Some(settings.tls_ca_path.as_str()).filter(|path| !path.is_empty()).map(read).transpose()?;
+    Ok(Client::build_with_tls(info, TlsCertificates { client_tls, root_cert })?)
+}
+
+/// `host:port`, `[v6]:port`, or a host alone.
+fn place(address: &str) -> Result<(String, u16), Unusable> {
+    let odd = || Unusable::Settings(format!("`{address}` is not host:port"));
+    let (host, port) = match address.rsplit_once(':') {
+        Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, port.parse().map_err(|_| odd())?),
+        _ => (address, PORT),
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    if host.is_empty() { Err(odd()) } else { Ok((host.to_owned(), port)) }
+}
+
+fn read(path: impl AsRef<Path>) -> Result<Vec<u8>, Unusable> {
+    let path = path.as_ref();
+    std::fs::read(path).map_err(|source| Unusable::File { path: path.display().to_string(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        let check = |address: &str, expected: Option<(&str, u16)>| {
+            let found = place(address).ok();
+            assert_eq!(found, expected.map(|(host, port)| (host.to_owned(), port)), "{address}");
+        };
+        check("redis:6380", Some(("redis", 6380)));
+        check("redis", Some(("redis", 6379)));
+        check("[::1]:7000", Some(("::1", 7000)));
+        check("::1", Some(("::1", 6379)));
+        check("redis:port", None);
+        check(":6379", None);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_used_is_said() {
+        let check = |settings: RedisStore, expected: &str| {
+            let said = Redis::new(&settings, "p:", Duration::from_millis(10)).err().map(|why| why.to_string());
+            assert_eq!(said.as_deref(), Some(expected));
+        };
+        check(RedisStore::default(), "`address` is missing");
+        let cluster = RedisStore { address: "a:1".into(), cluster_mode: true, ..RedisStore::default() };
+        check(cluster, "a cluster cannot be used; name one server");
+        let odd = RedisStore { address: "a:b".into(), ..RedisStore::default() };
+        check(odd, "`a:b` is not host:port");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_there_fails_in_time_and_is_left_alone() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let settings = RedisStore { address, ..RedisStore::default() };
+        // It takes connections and never says a word.
+        let redis = Redis::new(&settings, "p:", Duration::from_millis(30)).unwrap();
+        let first = redis.ask::<()>(&::redis::cmd("PING")).await.unwrap_err();
+        assert!(matches!(first, Failure::TimedOut(_) | Failure::Refused { .. }), "{first}");
+        let second = redis.ask::<()>(&::redis::cmd("PING")).await.unwrap_err();
+        assert!(matches!(second, Failure::Left(_)), "{second}");
+    }
+}
