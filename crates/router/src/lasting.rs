@@ -54,6 +54,8 @@ pub struct Served {
     pub total: Option<Duration>,
     /// Tokens, where the body was seen.
     pub tokens: Option<Tokens>,
+    /// The answer was seen to come as a stream, so that its first token tells something.
+    pub streamed: bool,
     /// The answer broke off.
     pub cut: bool,
 }
@@ -67,15 +69,25 @@ impl Served {
 }
 
 impl Lasting {
-    /// A request goes on to a model.
+    /// A request goes on to a model. Its id is [`Pool::next_id`]'s.
     pub fn begin(&self, dispatch: Dispatch) {
         self.pool.begin(dispatch);
     }
 
+    /// Something of a request's answer is known, but its end is for somebody else to tell.
+    pub fn note(&self, id: u64, part: &Served) {
+        self.pool.note(id, part);
+    }
+
     /// A request's answer is known. Only the first report counts.
     pub fn end(&self, id: u64, served: &Served) {
-        let Some(dispatch) = self.pool.end(id, served) else { return };
-        self.sessions.served(&dispatch, served);
-        self.experience.served(&dispatch, served);
+        let Some((dispatch, served)) = self.pool.end(id, served, Instant::now()) else { return };
+        self.sessions.served(&dispatch, &served);
+        self.experience.served(&dispatch, &served);
+    }
+
+    /// Nobody will tell how a request ends, or its end says nothing of its model: its client left, or the gateway refused it.
+    pub fn forget(&self, id: u64) {
+        self.pool.forget(id);
     }
 }

@@ -1,69 +1,293 @@
 //! State of the models' pools: requests in flight, latency, errors, rest.
+//!
+//! ```yaml
+//! global:
+//!   server:
+//!     pool:
+//!       access_log: true                        # Envoy tells how requests ended
+//!       scrape: [{model: large, url: "http://10.0.0.7:8000/metrics"}]
+//!       rest_after_errors: 5                    # errors in a row, then 5 s of rest, 10 s, ... up to 120 s
+//! ```
+//!
+//! A request is counted when it is sent and until its end is told, by whomever: the response phase or Envoy's access log. An
+//! end that nobody tells is given up after [`LEASE`]. What algorithms read is published in atomics, so that a selection takes
+//! no lock that a response holds.
 
+mod latency;
+mod open;
+mod rates;
+mod reading;
+mod report;
+mod rest;
+mod share;
+#[cfg(test)]
+mod tests;
+
+pub use open::{LEASE, OPEN_MAX};
+pub use reading::{LatencyReading, ModelReading};
+pub use report::Report;
+pub use share::Share;
+
+use crate::config::Document;
+use crate::config::pool::PoolSettings;
+use crate::config::providers::ModelCard;
 use crate::lasting::{Dispatch, Served};
+use latency::Latencies;
+use open::{Ended, Open};
+use rates::Rates;
+use report::Reported;
+use rest::{Rest, RestSettings};
+use share::Elsewhere;
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Models that have a row of their own; further ones share one, so that no list of names can fill the memory.
+const MODELS_MAX: usize = 4_096;
 
 /// All models' state, by name. Lasts over reloads.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Pool {
-    models: Mutex<HashMap<Arc<str>, Arc<ModelPool>>>,
-    open: Mutex<HashMap<u64, Dispatch>>,
+    rows: Mutex<Rows>,
+    open: Open,
+    settings: Mutex<Settings>,
+    next_id: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Rows {
+    models: HashMap<Arc<str>, Arc<ModelPool>>,
+    /// Adapters run in the pool of their base model.
+    bases: HashMap<Arc<str>, Arc<str>>,
+    others: Arc<ModelPool>,
 }
 
 /// State of one model's pool. Candidates hold it, so that reading it looks nothing up.
 #[derive(Debug, Default)]
 pub struct ModelPool {
     in_flight: AtomicU64,
+    /// Of requests whose answers were seen.
+    seen: Latency,
+    /// Time to the first byte, where the answers themselves were not seen.
+    first_byte: Latencies,
+    reported: Reported,
+    elsewhere: Elsewhere,
+    rest: Rest,
+    rates: Mutex<Rates>,
+}
+
+/// Both latencies, from one source.
+#[derive(Debug, Default)]
+struct Latency {
+    ttft: Latencies,
+    tpot: Latencies,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Settings {
+    rest: RestSettings,
+    samples: usize,
+}
+
+impl From<&PoolSettings> for Settings {
+    fn from(written: &PoolSettings) -> Self {
+        let first = Duration::from_secs(written.rest_seconds);
+        let rest = RestSettings {
+            after: written.rest_after_errors,
+            first,
+            longest: Duration::from_secs(written.rest_max_seconds).max(first),
+        };
+        Self { rest, samples: usize::try_from(written.samples).unwrap_or(usize::MAX) }
+    }
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self {
+            rows: Mutex::default(),
+            open: Open::default(),
+            settings: Mutex::new(Settings::from(&PoolSettings::default())),
+            // Ids of an earlier process may still be in a gateway's log: those of this one begin elsewhere.
+            next_id: AtomicU64::new(RandomState::new().hash_one(0) >> 1),
+        }
+    }
 }
 
 impl Pool {
-    /// The state of this model, made at first use.
+    /// The state of this model, made at first use. An adapter's is that of its base.
     pub fn model(&self, name: &str) -> Arc<ModelPool> {
-        let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
-        match models.get(name) {
-            Some(model) => Arc::clone(model),
-            None => Arc::clone(models.entry(name.into()).or_default()),
+        lock(&self.rows).row(name)
+    }
+
+    /// Takes over settings and names of a document that begins to serve. State stays; models that no document in use names
+    /// any more are dropped.
+    pub fn configure(&self, document: &Document) {
+        let settings = Settings::from(&document.global.server.pool);
+        *lock(&self.settings) = settings;
+        let mut rows = lock(&self.rows);
+        rows.bases = adapters(document);
+        let named = |name: &str| document.provider_model(name).is_some() || document.model_card(name).is_some();
+        rows.models.retain(|name, model| named(name) || Arc::strong_count(model) > 1);
+        if settings.rest.after == 0 {
+            rows.models.values().for_each(|model| model.rest.end());
         }
     }
 
-    pub(crate) fn begin(&self, dispatch: Dispatch) {
-        self.model(&dispatch.model).in_flight.fetch_add(1, Ordering::Relaxed);
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(dispatch.id, dispatch);
+    /// An id for a [`Dispatch`]: ids grow, and differ between processes.
+    pub fn next_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(crate) fn end(&self, id: u64, _served: &Served) -> Option<Dispatch> {
-        let dispatch = self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&id)?;
-        self.model(&dispatch.model).in_flight.fetch_sub(1, Ordering::Relaxed);
-        Some(dispatch)
+    pub(crate) fn begin(&self, dispatch: Dispatch) {
+        let model = self.model(&dispatch.model);
+        self.open.expire(dispatch.at);
+        model.rest.sent(dispatch.id, dispatch.at);
+        self.open.insert(dispatch, model);
+    }
+
+    /// Keeps what is known of an answer for the report of its end.
+    pub(crate) fn note(&self, id: u64, part: &Served) {
+        self.open.note(id, part);
+    }
+
+    /// The dispatch, and what became of it by all that is known.
+    pub(crate) fn end(&self, id: u64, served: &Served, now: Instant) -> Option<(Dispatch, Served)> {
+        let Ended { dispatch, model, noted } = self.open.remove(id)?;
+        let served = noted.merged(served);
+        let settings = *lock(&self.settings);
+        model.record(&dispatch, &served, settings, now);
+        Some((dispatch, served))
+    }
+
+    /// Nobody will tell how it ends, or its end says nothing of the model.
+    pub(crate) fn forget(&self, id: u64) {
+        if let Some(ended) = self.open.remove(id) {
+            ended.model.rest.forget(id);
+        }
+    }
+
+    /// Gives up what is overdue: dispatches beyond their lease, figures of others that were not renewed. To be called about
+    /// once a second.
+    pub fn tick(&self, now: Instant) {
+        self.open.expire(now);
+        let models: Vec<_> = lock(&self.rows).models.values().cloned().collect();
+        for model in models {
+            model.reported.expire(now);
+            model.elsewhere.expire(now);
+        }
+    }
+
+    /// Takes over what a model's own server reports. It counts until `until`.
+    pub fn report(&self, model: &str, report: &Report, until: Instant) {
+        let samples = lock(&self.settings).samples;
+        self.model(model).reported.take(report, until, samples);
+    }
+
+    /// Dispatches that are kept.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Dispatches that were given up, as nobody told their end in time or too many were open.
+    #[must_use]
+    pub fn given_up(&self) -> u64 {
+        self.open.given_up()
     }
 }
 
+impl Rows {
+    fn row(&mut self, name: &str) -> Arc<ModelPool> {
+        let name = self.bases.get(name).map_or(name, |base| base);
+        if let Some(model) = self.models.get(name) {
+            return Arc::clone(model);
+        }
+        if self.models.len() >= MODELS_MAX {
+            return Arc::clone(&self.others);
+        }
+        Arc::clone(self.models.entry(name.into()).or_default())
+    }
+}
+
+fn adapters(document: &Document) -> HashMap<Arc<str>, Arc<str>> {
+    let of_card = |card: &ModelCard| {
+        let base: Arc<str> = card.name.as_str().into();
+        card.loras.iter().map(|lora| (Arc::from(lora.name.as_str()), Arc::clone(&base))).collect::<Vec<_>>()
+    };
+    // A model that has a pool of its own is nobody's adapter here.
+    let own = |name: &str| document.provider_model(name).is_some();
+    document.model_cards().flat_map(of_card).filter(|(lora, _): &(Arc<str>, _)| !own(lora)).collect()
+}
+
 impl ModelPool {
-    /// Requests that were sent and not answered yet, here and, where state is shared, at other replicas.
+    /// Requests that were sent and not answered yet, here and, where state is shared, at other replicas; or as many as the
+    /// model's own server reports, if that is more, as it may serve others too.
     #[must_use]
     pub fn in_flight(&self) -> u64 {
-        self.in_flight.load(Ordering::Relaxed)
+        let sent = self.in_flight.load(Ordering::Relaxed).saturating_add(self.elsewhere.in_flight());
+        sent.max(self.reported.requests())
     }
 
     /// Time to the first token, milliseconds, at a percentile of 1 to 100; `None` without a sample. One or two samples give
     /// their moving average, more are interpolated.
+    ///
+    /// By the best source there is: answers that were seen, the model's own server, the first byte of answers that were not
+    /// seen, other replicas.
     #[must_use]
-    pub fn ttft_ms(&self, _percentile: u32) -> Option<f64> {
-        None
+    pub fn ttft_ms(&self, percentile: u32) -> Option<f64> {
+        let seen = self.seen.ttft.percentile(percentile);
+        seen.or_else(|| self.reported.latency.ttft.percentile(percentile))
+            .or_else(|| self.first_byte.percentile(percentile))
+            .or_else(|| self.elsewhere.ttft_ms(percentile))
     }
 
     /// Time per output token, milliseconds; as [`ttft_ms`](Self::ttft_ms).
     #[must_use]
-    pub fn tpot_ms(&self, _percentile: u32) -> Option<f64> {
-        None
+    pub fn tpot_ms(&self, percentile: u32) -> Option<f64> {
+        let seen = self.seen.tpot.percentile(percentile);
+        seen.or_else(|| self.reported.latency.tpot.percentile(percentile))
+            .or_else(|| self.elsewhere.tpot_ms(percentile))
     }
 
-    /// The model kept failing and gets no requests at the moment. One request at a time is let through to probe it.
+    /// The model kept failing and gets no requests at the moment. When its time is over, one request at a time is let through
+    /// to probe it: that which [`Lasting::begin`](crate::lasting::Lasting::begin) is told of first.
     #[must_use]
-    pub fn is_resting(&self, _now: Instant) -> bool {
-        false
+    pub fn is_resting(&self, now: Instant) -> bool {
+        self.rest.is_resting(now)
     }
+
+    fn record(&self, dispatch: &Dispatch, served: &Served, settings: Settings, now: Instant) {
+        let failed = served.failed();
+        self.rest.ended((dispatch.id, dispatch.at), failed, settings.rest, now);
+        let completion = served.tokens.map_or(0, |tokens| tokens.completion);
+        lock(&self.rates).add(now, failed, completion);
+        // A refusal is quick whatever the load.
+        if failed || !(200..300).contains(&served.status) {
+            return;
+        }
+        let was_seen = served.streamed || served.tokens.is_some();
+        let ttft = if was_seen { &self.seen.ttft } else { &self.first_byte };
+        ttft.add(served.first_token.map(millis), settings.samples);
+        self.seen.tpot.add(time_per_token(served).map(millis), settings.samples);
+    }
+}
+
+/// Of a stream the time between its tokens; an answer in one piece is as a whole the time of its tokens.
+fn time_per_token(served: &Served) -> Option<Duration> {
+    let tokens = u32::try_from(served.tokens?.completion).ok()?;
+    let total = served.total?;
+    match served.first_token.filter(|_| served.streamed) {
+        Some(first) => total.checked_sub(first)?.checked_div(tokens.checked_sub(1)?),
+        None => total.checked_div(tokens),
+    }
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
