@@ -2,7 +2,9 @@
 //!
 //! This is the only crate that sees Envoy's protobuf. A server implements [`Exchanges`] and [`Exchange`];
 //! [`service`] turns that into a tonic service that speaks every body mode. [`FakeEnvoy`] is the other end, for tests.
+//! [`access_log`] serves Envoy's log of how requests ended.
 
+mod access_log;
 mod body;
 mod client;
 mod counters;
@@ -16,6 +18,7 @@ mod script;
 mod service;
 mod session;
 
+pub use access_log::{AccessLog, AccessLogs, Ending, LogCounters, LogEntry, access_log};
 pub use client::{Answer, FakeEnvoy, FakeRequest, FakeResponse, Forwarded, Outcome, Violation};
 pub use counters::Counters;
 pub use exchange::{
