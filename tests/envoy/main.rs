@@ -13,6 +13,7 @@ mod failure;
 mod gateway_shaped;
 mod headers;
 mod modes;
+mod pool;
 mod reload;
 mod sdk;
 mod streaming;

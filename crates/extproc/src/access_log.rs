@@ -200,13 +200,19 @@ fn read(entry: HttpAccessLogEntry, namespace: &str, key: &str) -> Read {
     let Some(tag) = tag(&common, namespace, key) else { return Read::Untagged };
     let status = entry.response.and_then(|response| response.response_code).map_or(0, |code| code.value);
     let sent = time(common.time_to_first_upstream_tx_byte);
+    let begun = common.time_to_first_upstream_rx_byte.is_some();
+    let ending = match ending(&common.response_flags.unwrap_or_default(), begun) {
+        // Another filter answered: the upstream has seen nothing of it.
+        Ending::Complete if common.time_to_first_upstream_tx_byte.is_none() => Ending::Refused,
+        ending => ending,
+    };
     let since_sent = |at: Option<Duration>| Some(at?.saturating_sub(sent.unwrap_or_default()));
     Read::Entry(Box::new(LogEntry {
         tag,
         status: u16::try_from(status).unwrap_or(0),
         first_byte: since_sent(time(common.time_to_first_upstream_rx_byte)),
         total: since_sent(time(common.time_to_last_downstream_tx_byte).or_else(|| time(common.duration))),
-        ending: ending(&common.response_flags.unwrap_or_default(), common.time_to_first_upstream_rx_byte.is_some()),
+        ending,
         cluster: common.upstream_cluster,
     }))
 }

@@ -46,6 +46,8 @@ pub trait Console: Send + Sync + 'static {
     fn config(&self) -> Value;
     /// Hash and generation of the document that serves, and the last reload.
     fn hash(&self) -> Value;
+    /// The state of the models' pools.
+    fn pool(&self) -> Value;
     /// The models that clients may ask for.
     fn models(&self) -> Value;
 }

@@ -9,6 +9,7 @@ use crate::health::{Readiness, State};
 use crate::listener::{self, Address, BindError, Bound};
 use crate::metrics::{self, Metrics, Observed};
 use crate::models::Installed;
+use crate::pools::Pools;
 use crate::reload::{Live, Loaded, Refusal, Reloader, Status, Triggers};
 use crate::shutdown::{self, Outcome, Running, Signals, Tasks};
 use crate::telemetry::{Telemetry, TraceSettings, Tracing};
@@ -104,7 +105,10 @@ impl Process {
         let service = tonic::service::Routes::new(readiness.service());
         let processor = routes.processor();
         let streams = processor.streams();
-        let service = service.add_service(processor.server());
+        let pools = Pools::start(&live, &background);
+        let logs = pools.access_log(serving.stopping());
+        pools.observe(&metrics, &logs);
+        let service = service.add_service(processor.server()).add_service(logs.server());
         serve_grpc(sockets.grpc, service, tls.clone(), &serving);
 
         let console = AppConsole { live: Arc::clone(&live), status: status.clone(), state: readiness.watch() };
@@ -113,7 +117,7 @@ impl Process {
 
         observe(&metrics, &live, &processor);
         let reload = Arc::new(Notify::new());
-        keep_loaded(reloader, &arguments.config, &reload, &metrics, &background)?;
+        keep_loaded(reloader, &arguments.config, &reload, (&metrics, pools), &background)?;
         if let Some(tls) = tls {
             background.spawn(tls.keep_fresh(background.stopping()));
         }
@@ -263,7 +267,7 @@ fn keep_loaded(
     reloader: Reloader<Preparer>,
     file: &Path,
     requests: &Arc<Notify>,
-    metrics: &Arc<Metrics>,
+    (metrics, pools): (&Arc<Metrics>, Pools),
     tasks: &Tasks,
 ) -> anyhow::Result<()> {
     let mut hangups = signal(SignalKind::hangup()).context("cannot handle SIGHUP")?;
@@ -275,7 +279,13 @@ fn keep_loaded(
     });
     let metrics = Arc::clone(metrics);
     let triggers = Triggers::new(file, Arc::clone(requests));
-    tasks.spawn(reloader.run(triggers, tasks.stopping(), move |status| count(&metrics, status)));
+    let live = reloader.live();
+    tasks.spawn(reloader.run(triggers, tasks.stopping(), move |status| {
+        count(&metrics, status);
+        if status.outcome == crate::reload::Outcome::Swapped {
+            pools.follow(&live.load());
+        }
+    }));
     Ok(())
 }
 

@@ -3,11 +3,12 @@
 //! What an exchange knows is an enum by how far it has come. It pins one generation at the request's headers and
 //! lets go of it as soon as it has planned: what the response's way needs is in [`ResponsePlan`].
 
-mod forward;
+pub(crate) mod forward;
 mod identity;
 mod immediate;
 mod response;
 mod route;
+mod sent;
 
 use crate::engine::Generation;
 use crate::metrics::Metrics;
@@ -158,7 +159,7 @@ impl Exchange for LlmExchange {
         };
         match planned {
             route::Planned::Forward(reply, plan) => {
-                self.phase = Phase::Responding(Box::new(Responding::new(plan, self.metrics.clone())));
+                self.phase = Phase::Responding(Box::new(Responding::new(*plan, self.metrics.clone())));
                 BodyStep::Forward(*reply)
             }
             route::Planned::Respond(answer) => BodyStep::Respond(answer),
@@ -189,6 +190,10 @@ impl Exchange for LlmExchange {
     }
 
     fn fault(&mut self, fault: Fault) -> Immediate {
+        // Of the response's way no fault is answered, so this one keeps the request from going out.
+        if let Phase::Responding(responding) = &mut self.phase {
+            responding.withdraw();
+        }
         let (dialect, request_id) = match &self.phase {
             Phase::AwaitsBody(head) => (Some(head.dialect), head.request.headers.get("x-request-id")),
             Phase::Done(dialect) => (*dialect, None),

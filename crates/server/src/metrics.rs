@@ -6,6 +6,7 @@
 mod encoder;
 pub mod families;
 mod handles;
+mod pool;
 mod record;
 
 pub use handles::{DecisionHandles, FamilyHandles, Handles, ModelHandles, Names, SignalHandles};
@@ -17,6 +18,7 @@ use axum::response::IntoResponse as _;
 use axum::routing::get;
 use encoder::EncoderReadings;
 use families::{Decisions, Models, Plugins, Process, Selection, Signals};
+use pool::PoolReadings;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, text};
 use prometheus_client::metrics::counter::ConstCounter;
@@ -32,6 +34,7 @@ pub struct Metrics {
     registry: Registry,
     observed: Readings,
     encoder: EncoderReadings,
+    pool: PoolReadings,
     known: Mutex<handles::Known>,
     /// Requests, by model.
     pub models: Models,
@@ -62,6 +65,8 @@ impl Metrics {
         let encoder = EncoderReadings::default();
         registry.register_collector(Box::new(observed.clone()));
         registry.register_collector(Box::new(encoder.clone()));
+        let pool = PoolReadings::default();
+        registry.register_collector(Box::new(pool.clone()));
         Self {
             models: Models::register(&mut registry),
             signals: Signals::register(&mut registry),
@@ -71,6 +76,7 @@ impl Metrics {
             process: Process::register(&mut registry),
             observed,
             encoder,
+            pool,
             known: Mutex::default(),
             registry,
         }

@@ -12,6 +12,7 @@ mod embeddings;
 mod executor;
 mod verdicts;
 
+pub(crate) use client::connector;
 use client::{Client, Limits};
 use embeddings::Encoder;
 use executor::Executor;

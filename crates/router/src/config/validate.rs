@@ -5,6 +5,7 @@ mod decisions;
 mod heuristics;
 mod learned;
 mod models;
+mod pool;
 mod projections;
 mod rules;
 
@@ -20,6 +21,7 @@ use std::collections::HashMap;
 pub fn validate(document: &Document) -> Vec<Problem> {
     let mut findings = Findings::default();
     models::check(document, &mut findings);
+    pool::settings(document, &mut findings);
     for (_, path, routing) in document.policies() {
         let scope = Scope { document, routing, path, used: Used::of(routing) };
         heuristics::check(&scope, &mut findings);

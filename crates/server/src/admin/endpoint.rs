@@ -27,6 +27,8 @@ pub enum Endpoint {
     Config,
     /// Its hash, and the last reload.
     Hash,
+    /// The state of the models' pools.
+    Pool,
     /// The models that clients may ask for.
     Models,
     /// Classify texts.
@@ -37,12 +39,13 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Health,
         Self::Ready,
         Self::Eval,
         Self::Config,
         Self::Hash,
+        Self::Pool,
         Self::Models,
         Self::Classify(Classification::Intent),
         Self::Classify(Classification::Pii),
@@ -66,6 +69,7 @@ impl Endpoint {
             Self::Eval => "/api/v1/eval",
             Self::Config => "/config/router",
             Self::Hash => "/config/hash",
+            Self::Pool => "/api/v1/pool",
             Self::Models => "/v1/models",
             Self::Classify(what) => what.path(),
             Self::OpenApi => "/openapi.json",
@@ -94,6 +98,7 @@ impl Endpoint {
             Self::Eval => post(eval),
             Self::Config => get(async |State(console): Shared| Json(console.config())),
             Self::Hash => get(async |State(console): Shared| Json(console.hash())),
+            Self::Pool => get(async |State(console): Shared| Json(console.pool())),
             Self::Models => get(async |State(console): Shared| Json(console.models())),
             Self::Classify(what) => post(async move |State(console): Shared, body: Received| {
                 let body = whole(body)?;

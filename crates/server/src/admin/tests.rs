@@ -36,6 +36,9 @@ impl Console for Fake {
     fn hash(&self) -> Value {
         json!({"hash": "abc"})
     }
+    fn pool(&self) -> Value {
+        json!({"models": []})
+    }
     fn models(&self) -> Value {
         json!({"object": "list", "data": null})
     }
@@ -66,6 +69,7 @@ async fn answers() {
         ("POST", "/api/v1/eval?a=b&trace=true", "{}", 200, json!({"length": 2, "trace": true})),
         ("POST", "/api/v1/eval?trace=1", "{}", 200, json!({"length": 2, "trace": false})),
         ("POST", "/api/v1/classify/pii", "{}", 200, json!({"path": "/api/v1/classify/pii", "length": 2})),
+        ("GET", "/api/v1/pool", "", 200, json!({"models": []})),
         ("GET", "/config/router", "", 200, json!({"version": "v0.3"})),
         ("GET", "/config/hash", "", 200, json!({"hash": "abc"})),
         ("GET", "/v1/models", "", 200, json!({"object": "list", "data": null})),

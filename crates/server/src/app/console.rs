@@ -6,6 +6,7 @@ use crate::health::State;
 use crate::reload::{Live, Status};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::watch;
 
 /// Answers from the generation that serves.
@@ -37,6 +38,12 @@ impl Console for AppConsole {
         let mut reload = serde_json::to_value(&status.outcome).unwrap_or_default();
         reload["at"] = humantime::format_rfc3339_seconds(status.at).to_string().into();
         json!({"hash": loaded.hash, "generation": loaded.generation, "last_reload": reload})
+    }
+
+    fn pool(&self) -> Value {
+        let lasting = &self.live.load().router.lasting;
+        let (open, given_up) = (lasting.pool.open(), lasting.pool.given_up());
+        json!({"models": lasting.pool.readings(Instant::now()), "open": open, "given_up": given_up})
     }
 
     fn models(&self) -> Value {

@@ -10,7 +10,9 @@ use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// The namespace of our dynamic metadata.
-pub(super) const NAMESPACE: &str = "merit";
+pub(crate) const NAMESPACE: &str = "merit";
+/// Its key by which Envoy's access log tells which request it is about.
+pub(crate) const DISPATCH: &str = "dispatch";
 
 /// The request asks to be left alone, and the operator lets it.
 pub(super) fn skips(serving: &Generation, head: &RequestHead) -> bool {
@@ -68,11 +70,13 @@ fn name_of(edit: &HeaderEdit) -> &str {
     }
 }
 
-/// Reply headers as dynamic metadata, for gateways that write them onto the response themselves.
-pub(super) fn metadata(headers: &[ReplyHeader]) -> Metadata {
+/// Reply headers as dynamic metadata, for gateways that write them onto the response themselves; and the request's id, as
+/// text: a number would be a double there.
+pub(super) fn metadata(headers: &[ReplyHeader], id: u64) -> Metadata {
     let fit = headers.iter().filter(|(_, value)| HeaderValue::from_str(value).is_ok());
     let entries = fit.map(|(name, value)| ((*name).to_owned(), Value::from(value.as_str())));
-    Metadata::from([(NAMESPACE.to_owned(), Value::Object(entries.collect::<Map<_, _>>()))])
+    let id = (DISPATCH.to_owned(), Value::from(format!("{id:016x}")));
+    Metadata::from([(NAMESPACE.to_owned(), Value::Object(entries.chain([id]).collect::<Map<_, _>>()))])
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
 //! The response's way: reply headers where the gateway shows us the response, usage where it shows us the body.
 
+use super::sent::Sent;
 use crate::metrics::Metrics;
 use bytes::Bytes;
-use dialects::{BodyKind, Dialect, UsageReader};
+use dialects::{BodyKind, Dialect, Usage, UsageReader};
 use extproc::{HeaderEdit, HeaderEdits, ResponseHead};
 use http::HeaderValue;
+use router::card::Tokens;
+use router::lasting::{Dispatch, Lasting, Served};
 use router::plan::surface::ReplyHeader;
 use router::signals::TokenRatio;
 use std::sync::Arc;
@@ -26,33 +29,59 @@ pub(super) struct ResponsePlan {
     pub(super) text_bytes: u64,
     /// What is taught.
     pub(super) token_ratio: Arc<TokenRatio>,
+    /// The response's body will pass by.
+    pub(super) sees_body: bool,
+    /// Envoy's access log will tell how the request ended.
+    pub(super) is_logged: bool,
+    /// Where it is kept that the request is under way.
+    pub(super) lasting: Arc<Lasting>,
+    /// The request that goes out.
+    pub(super) dispatch: Dispatch,
 }
 
 /// A response passing by.
 pub(super) struct Responding {
     plan: ResponsePlan,
     metrics: Arc<Metrics>,
+    sent: Sent,
+    served: Served,
     usage: Option<UsageReader>,
     first_token: bool,
 }
 
 impl Responding {
+    /// The request goes out.
     pub(super) fn new(plan: ResponsePlan, metrics: Arc<Metrics>) -> Self {
-        Self { plan, metrics, usage: None, first_token: false }
+        let sent = Sent::begin(&plan.lasting, plan.dispatch.clone(), plan.is_logged);
+        Self { plan, metrics, sent, served: Served::default(), usage: None, first_token: false }
+    }
+
+    /// The request did not go out after all.
+    pub(super) fn withdraw(&mut self) {
+        self.sent.withdraw();
     }
 
     /// Notes the status and gives the reply headers.
     pub(super) fn headers(&mut self, head: &ResponseHead) -> HeaderEdits {
-        let success = head.headers.get(":status").is_some_and(|status| status.starts_with('2'));
+        let status = head.headers.get(":status").unwrap_or_default();
+        let success = status.starts_with('2');
+        self.served.status = status.parse().unwrap_or(0);
         if success {
             let kind = BodyKind::of(head.headers.get("content-type").unwrap_or_default());
             self.usage = Some(UsageReader::new(self.plan.dialect, kind));
             self.first_token = kind == BodyKind::EventStream;
+            self.served.streamed = self.first_token && self.plan.sees_body;
+            if !self.served.streamed {
+                self.served.first_token = Some(self.sent.elapsed());
+            }
             if kind == BodyKind::Json {
                 self.metrics.first_token(&self.plan.model, self.plan.since.elapsed());
             }
         } else {
             self.metrics.refused(&self.plan.model, "upstream_status");
+        }
+        if head.end_of_stream {
+            self.finish(true);
         }
         let facts = if success { self.plan.on_success.as_slice() } else { &[] };
         let all = self.plan.always.iter().chain(facts).filter(|(_, value)| HeaderValue::from_str(value).is_ok());
@@ -61,31 +90,55 @@ impl Responding {
 
     /// Reads a piece of the body.
     pub(super) fn chunk(&mut self, chunk: &Bytes, end: bool) {
-        let Some(usage) = &mut self.usage else { return };
-        usage.push(chunk);
-        if self.first_token && usage.content_started() {
-            self.first_token = false;
-            self.metrics.first_token(&self.plan.model, self.plan.since.elapsed());
+        if let Some(usage) = &mut self.usage {
+            usage.push(chunk);
+            if self.first_token && usage.content_started() {
+                self.first_token = false;
+                self.served.first_token = Some(self.sent.elapsed());
+                self.metrics.first_token(&self.plan.model, self.plan.since.elapsed());
+            }
         }
         if end {
-            self.finish();
+            self.finish(true);
         }
     }
 
     /// The stream is over; a body that was cut still counts with what it reported.
     pub(super) fn closed(&mut self) {
-        self.finish();
+        self.finish(false);
     }
 
-    fn finish(&mut self) {
-        let Some(usage) = self.usage.take() else { return };
-        let outcome = usage.finish();
-        if let Some(usage) = outcome.usage {
-            self.metrics.tokens(&self.plan.model, usage.prompt, usage.completion);
-            self.plan.token_ratio.learn(self.plan.text_bytes, usage.prompt);
+    /// `whole`: the body's end was seen.
+    fn finish(&mut self, whole: bool) {
+        if let Some(usage) = self.usage.take() {
+            let outcome = usage.finish();
+            if let Some(usage) = outcome.usage {
+                self.metrics.tokens(&self.plan.model, usage.prompt, usage.completion);
+                self.plan.token_ratio.learn(self.plan.text_bytes, usage.prompt);
+                self.served.tokens = Some(tokens(usage));
+            }
+            if outcome.error.is_some() {
+                self.metrics.refused(&self.plan.model, "upstream_stream_error");
+                self.served.cut = true;
+            }
         }
-        if outcome.error.is_some() {
-            self.metrics.refused(&self.plan.model, "upstream_stream_error");
+        let answered = self.served.status != 0;
+        if whole {
+            self.served.total = Some(self.sent.elapsed());
+            self.sent.ended(&self.served);
+        } else if answered && self.plan.sees_body {
+            self.sent.broke_off(&self.served);
+        } else if answered {
+            self.sent.began(&self.served);
         }
+    }
+}
+
+fn tokens(usage: Usage) -> Tokens {
+    Tokens {
+        prompt: usage.prompt,
+        cached: usage.cached.unwrap_or(0),
+        written: usage.cache_write.unwrap_or(0),
+        completion: usage.completion,
     }
 }

@@ -9,6 +9,7 @@ use dialects::{Request, TokenFacts};
 use extproc::{BodyReply, Immediate, ResponseInterest};
 use inference::ask::Ask;
 use router::generation::Profile;
+use router::lasting::Dispatch;
 use router::pipeline::{Call, Routed};
 use router::plan::surface::{ReplyHeader, ResponsePath};
 use router::plan::{Facts, Forward, Outcome, body};
@@ -19,7 +20,7 @@ use tracing::Instrument;
 /// What is to be done with a request.
 pub(super) enum Planned {
     /// It goes on; the plan waits for the response.
-    Forward(Box<BodyReply>, ResponsePlan),
+    Forward(Box<BodyReply>, Box<ResponsePlan>),
     /// Merit answers.
     Respond(Immediate),
 }
@@ -65,9 +66,10 @@ pub(super) async fn plan(
 }
 
 fn execute(head: &Head, request: &Request, routed: Routed<'_>, debug: bool) -> Planned {
+    let tier = tier(&routed);
     let facts = routed.plan.facts;
     match routed.plan.outcome {
-        Outcome::Forward(plan) => go_on(head, request, &plan, &facts, debug),
+        Outcome::Forward(plan) => go_on((head, tier), request, &plan, &facts, debug),
         Outcome::Answer { message } => {
             let prompt = request.prompt();
             let model = facts.model.as_deref().unwrap_or(&prompt.model);
@@ -78,8 +80,25 @@ fn execute(head: &Head, request: &Request, routed: Routed<'_>, debug: bool) -> P
     }
 }
 
-fn go_on(head: &Head, request: &Request, plan: &Forward, facts: &Facts, debug: bool) -> Planned {
+/// The winning decision's.
+fn tier(routed: &Routed<'_>) -> i64 {
+    let route = routed.findings.as_ref().and_then(|it| it.recipe.routes.get(it.decided?.index));
+    route.map_or(0, |route| route.tier)
+}
+
+fn go_on((head, tier): (&Head, i64), request: &Request, plan: &Forward, facts: &Facts, debug: bool) -> Planned {
     let settings = &head.serving.router.settings;
+    let lasting = &head.serving.router.lasting;
+    let dispatch = Dispatch {
+        id: lasting.pool.next_id(),
+        at: Instant::now(),
+        model: facts.model.clone().unwrap_or_else(|| Arc::from("")),
+        recipe: facts.recipe.clone(),
+        decision: facts.decision.clone(),
+        tier,
+        session: None,
+        prompt_tokens: facts.context_tokens,
+    };
     let always = Facts::always(ResponsePath::Upstream).to_vec();
     let on_success = surface(facts, ResponsePath::Upstream, debug);
     let shown: Vec<ReplyHeader> = always.iter().chain(&on_success).cloned().collect();
@@ -87,19 +106,23 @@ fn go_on(head: &Head, request: &Request, plan: &Forward, facts: &Facts, debug: b
         headers: forward::headers(&head.serving, &head.request, plan, head.span.edits()),
         body: body::apply(request, &plan.body),
         clear_route_cache: settings.clear_route_cache,
-        metadata: forward::metadata(&shown),
+        metadata: forward::metadata(&shown, dispatch.id),
         response: interest(head),
     };
     let plan = ResponsePlan {
         dialect: head.dialect,
-        model: facts.model.clone().unwrap_or_else(|| Arc::from("")),
+        model: dispatch.model.clone(),
         always,
         on_success,
         since: head.since,
         text_bytes: text_bytes(&request.prompt().tokens),
         token_ratio: Arc::clone(&head.serving.router.token_ratio),
+        sees_body: reply.response == ResponseInterest::Body,
+        is_logged: head.serving.router.document.global.server.pool.access_log,
+        lasting: Arc::clone(lasting),
+        dispatch,
     };
-    Planned::Forward(Box::new(reply), plan)
+    Planned::Forward(Box::new(reply), Box::new(plan))
 }
 
 /// Only text that was counted as text can teach how many bytes a token of text has.

@@ -64,3 +64,109 @@ async fn what_could_not_be_read_is_shown_and_counted() {
     let line = r#"merit_degraded_total{signal="domain",reason="truncated"} 1"#;
     check(truncated, "large", Some("domain=truncated"), Some(line)).await;
 }
+
+/// One request of [`DOCUMENT`] that has gone out, and the state that lasts.
+struct Out {
+    exchange: Box<dyn Exchange>,
+    lasting: Arc<router::lasting::Lasting>,
+    id: u64,
+}
+
+impl Out {
+    async fn send(access_log: bool, offer: extproc::ResponseInterest) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("merit.yaml");
+        let server = format!("global: {{server: {{pool: {{access_log: {access_log}}}}}}}");
+        std::fs::write(&file, DOCUMENT.replacen('{', &format!("{{{server}, "), 1)).unwrap();
+        let reloader = Reloader::first(file, preparer(Scripted::new(Fake::default()))).unwrap();
+        let lasting = reloader.live().load().router.lasting.clone();
+        let exchanges = LlmExchanges::new(reloader.live(), Arc::default(), Tracing::off());
+        let mut exchange = exchanges.open();
+        let headers = [(":method", "POST"), (":path", "/v1/chat/completions")];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.into())).to_vec();
+        exchange.deadline(Instant::now() + Duration::from_secs(2));
+        let head = RequestHead { headers: Headers::new(headers), offer, ..RequestHead::default() };
+        exchange.request_headers(head).await;
+        let body = r#"{"model": "small", "messages": [{"role": "user", "content": "hello"}]}"#;
+        let BodyStep::Forward(reply) = exchange.request_body(Bytes::from_static(body.as_bytes())).await else {
+            panic!("not forwarded");
+        };
+        let id = reply.metadata["merit"]["dispatch"].as_str().unwrap();
+        let id = u64::from_str_radix(id, 16).unwrap();
+        assert_eq!(lasting.pool.model("small").in_flight(), 1);
+        Self { exchange, lasting, id }
+    }
+
+    async fn headers(&mut self, status: &str, kind: &str) {
+        let headers = [(":status", status), ("content-type", kind)];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned().into())).to_vec();
+        self.exchange.response_headers(ResponseHead { headers: Headers::new(headers), end_of_stream: false }).await;
+    }
+
+    fn small(&self) -> router::pool::ModelReading {
+        self.lasting.pool.readings(Instant::now()).into_iter().find(|it| it.model == "small").unwrap()
+    }
+
+    /// After the exchange: requests in flight, share of errors.
+    fn left(self) -> (u64, Option<f64>) {
+        drop(self.exchange);
+        let pool = &self.lasting.pool;
+        let small = pool.readings(Instant::now()).into_iter().find(|it| it.model == "small").unwrap();
+        (small.in_flight, small.error_rate)
+    }
+}
+
+const USAGE: &str = r#"{"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 4,
+    "prompt_tokens_details": {"cached_tokens": 5}}}"#;
+
+#[tokio::test]
+async fn a_response_that_is_seen_ends_its_request() {
+    use extproc::ResponseInterest::{Body, Headers};
+    for access_log in [false, true] {
+        let mut out = Out::send(access_log, Body).await;
+        out.headers("200", "application/json").await;
+        out.exchange.response_chunk(&Bytes::from_static(USAGE.as_bytes()), true);
+        let small = out.small();
+        assert!(small.in_flight == 0 && small.ttft.is_some() && small.tpot.is_some(), "{small:?}");
+        assert_eq!(small.ttft.unwrap().source, "responses");
+        out.exchange.closed();
+        assert_eq!(out.left(), (0, Some(0.0)));
+    }
+    let mut out = Out::send(false, Body).await;
+    out.headers("503", "text/plain").await;
+    out.exchange.response_chunk(&Bytes::from_static(b"no"), true);
+    assert_eq!(out.left(), (0, Some(1.0)));
+    let mut out = Out::send(false, Headers).await;
+    out.headers("200", "text/event-stream").await;
+    out.exchange.closed();
+    assert_eq!(out.small().ttft.unwrap().source, "first_byte");
+    assert_eq!(out.left(), (0, Some(0.0)));
+}
+
+#[tokio::test]
+async fn an_end_that_is_not_seen_leaks_nothing_and_blames_nobody() {
+    use extproc::ResponseInterest::{Body, Nothing};
+    assert_eq!(Out::send(false, Nothing).await.left(), (0, None));
+    let mut out = Out::send(false, Body).await;
+    out.headers("200", "text/event-stream").await;
+    out.exchange.closed();
+    assert_eq!(out.left(), (0, None));
+    let mut out = Out::send(true, Nothing).await;
+    out.exchange.fault(Fault::UnsupportedBodyMode);
+    assert_eq!(out.left(), (0, None), "it did not go out");
+}
+
+#[tokio::test]
+async fn the_access_log_ends_what_was_seen_in_part() {
+    let mut out = Out::send(true, extproc::ResponseInterest::Body).await;
+    out.headers("200", "text/event-stream").await;
+    let event = format!("data: {}\n\n", USAGE.replace('\n', ""));
+    out.exchange.response_chunk(&Bytes::from(event), false);
+    out.exchange.closed();
+    let (lasting, id) = (Arc::clone(&out.lasting), out.id);
+    assert_eq!(out.left(), (1, None), "the log has not come yet");
+    let total = Some(Duration::from_secs(2));
+    lasting.end(id, &router::lasting::Served { status: 200, total, cut: true, ..Default::default() });
+    let small = lasting.pool.readings(Instant::now()).into_iter().find(|it| it.model == "small").unwrap();
+    assert_eq!((small.in_flight, small.error_rate), (0, Some(1.0)));
+}

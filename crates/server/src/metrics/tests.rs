@@ -130,3 +130,21 @@ async fn is_served_as_open_metrics() {
         }
     }
 }
+
+#[test]
+fn pools_are_shown_by_model() {
+    let metrics = Metrics::new();
+    assert!(!metrics.render().unwrap().contains("merit_pool_in_flight{"));
+    let pool = router::pool::Pool::default();
+    pool.report("a", &router::pool::Report { ttft_ms: vec![250.0], ..Default::default() }, std::time::Instant::now());
+    metrics.observe_pool(move || pool.readings(std::time::Instant::now()));
+    let text = metrics.render().unwrap();
+    for line in [
+        "merit_pool_in_flight{model=\"a\"} 0",
+        "merit_pool_resting{model=\"a\"} 0",
+        "merit_pool_ttft_seconds{model=\"a\"} 0.25",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    assert!(!text.contains("merit_pool_tpot_seconds{"), "what is not known is not shown");
+}

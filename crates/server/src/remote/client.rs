@@ -220,7 +220,7 @@ enum Unauthorized {
 }
 
 /// Certificates of the system are read only where something is asked over TLS.
-fn connector(secure: bool) -> Result<HttpsConnector<HttpConnector>, TlsError> {
+pub(crate) fn connector(secure: bool) -> Result<HttpsConnector<HttpConnector>, TlsError> {
     let builder = HttpsConnectorBuilder::new();
     let builder = if secure {
         builder.with_provider_and_native_roots(ring::default_provider())?
@@ -233,7 +233,7 @@ fn connector(secure: bool) -> Result<HttpsConnector<HttpConnector>, TlsError> {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum TlsError {
+pub(crate) enum TlsError {
     #[error("cannot read the system's certificates: {0}")]
     Roots(#[from] std::io::Error),
     #[error("TLS cannot be set up: {0}")]

@@ -327,3 +327,85 @@ fn model_names_resolve() {
     );
     assert!(!validate(&Document::default()).is_empty());
 }
+
+/// Settings of the pool, and what is wrong with them.
+const POOLS: &[(&str, &[&str])] = &[
+    ("{}", &[]),
+    ("{rest_after_errors: 0, rest_seconds: 0}", &[]),
+    ("{samples: 0}", &["error global.server.pool.samples"]),
+    ("{scrape_interval_ms: 9}", &["error global.server.pool.scrape_interval_ms"]),
+    ("{rest_seconds: 0}", &["error global.server.pool.rest_seconds"]),
+    ("{rest_seconds: 500}", &["warning global.server.pool.rest_max_seconds"]),
+    ("{scrape: [{model: a, url: 'http://h:1/metrics'}]}", &[]),
+    ("{scrape: [{model: x, url: 'http://h'}]}", &["error global.server.pool.scrape[0].model"]),
+    ("{scrape: [{url: 'h:1'}]}", &["error global.server.pool.scrape[0]", "error global.server.pool.scrape[0].url"]),
+];
+
+/// Lines under `global.server`, an algorithm, and how its sources are judged.
+const SOURCES: &[(&str, &str, &[&str])] = &[
+    ("", "{type: static}", &[]),
+    ("profile: observe", "{type: latency_aware, latency_aware: {tpot_percentile: 90, ttft_percentile: 90}}", &[]),
+    (
+        "",
+        "{type: latency_aware, latency_aware: {tpot_percentile: 90, ttft_percentile: 90}}",
+        &["warning latency_aware.tpot_percentile", "warning latency_aware.ttft_percentile"],
+    ),
+    (
+        "profile: route, pool: {access_log: true}",
+        "{type: latency_aware, latency_aware: {tpot_percentile: 90, ttft_percentile: 90}}",
+        &["error latency_aware.tpot_percentile"],
+    ),
+    (
+        "profile: route, pool: {scrape: [{model: b, url: 'http://h'}]}",
+        "{type: latency_aware, latency_aware: {tpot_percentile: 90}}",
+        &[],
+    ),
+    (
+        "profile: route, pool: {scrape: [{model: other, url: 'http://h'}]}",
+        "{type: latency_aware, latency_aware: {ttft_percentile: 90}}",
+        &["error latency_aware.ttft_percentile"],
+    ),
+    ("profile: route", "{type: multi_factor}", &["warning multi_factor.weights", "warning multi_factor.weights"]),
+    ("profile: route", "{type: multi_factor, multi_factor: {weights: {quality: 1, cost: 1}}}", &[]),
+    (
+        "profile: route",
+        "{type: multi_factor, multi_factor: {weights: {load: 1}, slo: {max_inflight: 3}}}",
+        &["error multi_factor.weights", "error multi_factor.slo.max_inflight"],
+    ),
+    ("pool: {access_log: true}", "{type: multi_factor, multi_factor: {slo: {max_ttft_ms: 3}}}", &[]),
+    (
+        "pool: {access_log: true}",
+        "{type: multi_factor, multi_factor: {weights: {}, slo: {max_tpot_ms: 3}}}",
+        &["warning multi_factor.slo.max_tpot_ms"],
+    ),
+];
+
+fn judged(server: &str, algorithm: &str, prefix: &str) -> Vec<String> {
+    let text = format!(
+        "{{version: v0.3, providers: {{models: [{{name: a}}, {{name: b}}, {{name: other}}]}}, \
+         routing: {{decisions: [{{name: d, algorithm: {algorithm}, modelRefs: [{{model: a}}, {{model: b}}]}}]}}, \
+         global: {{server: {{{server}}}}}}}"
+    );
+    let problems = validate(&load(&text, &environment).document.unwrap());
+    let judge = |it: &crate::config::Problem| {
+        let path = it.path.strip_prefix(prefix)?;
+        Some(format!("{} {}", format!("{:?}", it.severity).to_lowercase(), path))
+    };
+    problems.iter().filter_map(judge).collect()
+}
+
+#[test]
+fn settings_of_the_pool() {
+    for (pool, expected) in POOLS {
+        let found = judged(&format!("pool: {pool}"), "{type: static}", "");
+        let found: Vec<_> = found.iter().filter(|it| it.contains("global.server.pool")).collect();
+        assert_eq!(found, expected.iter().collect::<Vec<_>>(), "{pool}");
+    }
+}
+
+#[test]
+fn algorithms_that_measure_need_a_source() {
+    for (server, algorithm, expected) in SOURCES {
+        assert_eq!(judged(server, algorithm, "routing.decisions[0].algorithm."), *expected, "{server} {algorithm}");
+    }
+}
