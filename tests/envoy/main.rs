@@ -6,6 +6,7 @@
 mod stage;
 
 mod bodies;
+mod boundaries;
 mod chain;
 mod clients;
 mod early_end;

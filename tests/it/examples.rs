@@ -43,6 +43,7 @@ impl Probe {
                 "decision" => &said["decision_result"]["decision_name"],
                 "model" => &said["selected_model"],
                 "recipe" => &said["recipe"],
+                "refused" => &said["refused"]["by"],
                 other => anyhow::bail!("a probe cannot expect {other}"),
             };
             let got = got.as_str().unwrap_or_default();

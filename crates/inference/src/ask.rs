@@ -117,6 +117,9 @@ pub enum Failure {
     /// The model is not loaded (yet).
     #[error("unready")]
     Unready,
+    /// It was not asked: a boundary keeps the text from where the model runs.
+    #[error("boundary")]
+    Forbidden,
     /// The model failed.
     #[error("failed: {0}")]
     Failed(Arc<str>),
@@ -130,6 +133,7 @@ impl Failure {
             Self::Shed => "shed",
             Self::TimedOut => "timeout",
             Self::Unready => "unready",
+            Self::Forbidden => "boundary",
             Self::Failed(_) => "failed",
         }
     }

@@ -4,6 +4,7 @@
 //! matches (`engine`) and returns an index and a confidence. What matched and why (`trace`) is computed again, only
 //! when somebody asks.
 
+mod conditions;
 mod engine;
 mod outlook;
 mod rule;
@@ -12,6 +13,7 @@ mod trace;
 #[cfg(test)]
 mod tests;
 
+pub use conditions::Conditions;
 pub use engine::{Decided, Strategy};
 pub use trace::{DecisionTrace, TraceNode};
 

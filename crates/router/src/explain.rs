@@ -2,6 +2,7 @@
 //!
 //! Field names, presence and order are the reference's. Everything is borrowed from one request's [`EvalView`].
 
+mod candidates;
 mod error;
 mod groups;
 mod preview;
@@ -9,6 +10,7 @@ mod preview;
 #[cfg(test)]
 mod tests;
 
+pub use candidates::{BoundaryLine, CandidateLine, Eligibility, Refused};
 pub use error::{ErrorBody, ErrorDetail};
 pub use groups::SignalGroups;
 pub use preview::{Algorithm, Preview};
@@ -39,8 +41,12 @@ pub struct EvalView<'a> {
     pub decisions: &'a Decisions,
     /// The decision that won.
     pub winner: Option<Winner<'a>>,
+    /// The model that the client names, if that is the one which gets the request.
+    pub named: Option<&'a str>,
     /// The caller asked for `eval_trace`.
     pub trace: bool,
+    /// Which models may get the request.
+    pub eligibility: &'a Eligibility,
 }
 
 /// The winning decision.
@@ -54,6 +60,8 @@ pub struct Winner<'a> {
     pub plugins: &'a [&'a str],
     /// Its candidates.
     pub candidates: &'a Candidates,
+    /// Indices of those that may serve the request.
+    pub eligible: &'a [usize],
 }
 
 /// The body of a successful eval.
@@ -80,6 +88,8 @@ pub struct EvalAnswer<'a> {
     signal_values: BTreeMap<String, f64>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     signal_errors: BTreeMap<String, &'a str>,
+    #[serde(flatten)]
+    eligibility: &'a Eligibility,
 }
 
 /// The winning decision and the signals around it.
@@ -117,14 +127,16 @@ impl<'a> EvalAnswer<'a> {
             decision_result: DecisionResult::new(view, name),
             eval_trace: if view.trace { view.decisions.trace(view.report) } else { Vec::new() },
             recommended_models: model_refs.iter().map(|model_ref| model_ref.model.as_str()).collect(),
-            preview: view
-                .winner
-                .map_or_else(Preview::default, |winner| Preview::new(&winner.algorithm, winner.candidates)),
+            preview: match (view.winner, view.named) {
+                (Some(winner), _) => Preview::new(&winner.algorithm, winner.candidates, winner.eligible),
+                (None, named) => named.map_or_else(Preview::default, Preview::named),
+            },
             routing_decision: if model_refs.is_empty() { "" } else { name },
             metrics: Metrics::new(view.report),
             signal_confidences: numbers(view.keys, |key| view.report.confidence(key)),
             signal_values: numbers(view.keys, |key| view.report.value(key)),
             signal_errors: view.report.errors().map(|(key, error)| (written(view.keys, key), error)).collect(),
+            eligibility: view.eligibility,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A document, built: what a reload swaps. Immutable, shared by every exchange that began under it.
 
+use crate::capability::Guard;
 use crate::config::Document;
 use crate::lasting::Lasting;
 use crate::models::{Env, Models};
@@ -20,6 +21,8 @@ pub struct Generation {
     pub names: Names,
     /// The models that requests go to.
     pub models: Models,
+    /// What these can serve.
+    pub guard: Guard,
     /// Settings of the process and the edge.
     pub settings: Settings,
     /// Bytes per token, shared by all generations.
@@ -131,9 +134,10 @@ impl Generation {
         };
         let recipe_names: Vec<Arc<str>> = recipes.iter().map(|recipe| recipe.name.clone()).collect();
         let names = Names::build(&document, &recipe_names);
+        let guard = Guard::of(&document);
         let token_ratio = Arc::clone(&deps.token_ratio);
         let lasting = Arc::clone(&deps.lasting);
-        Ok(Self { recipes, names, models, settings, token_ratio, lasting, warnings, document, value })
+        Ok(Self { recipes, names, models, guard, settings, token_ratio, lasting, warnings, document, value })
     }
 }
 
@@ -164,7 +168,9 @@ impl Settings {
             clear_route_cache: router.clear_route_cache,
             profile: Profile::parse(&server.profile),
             full: router.evaluation.mode == "full",
-            skip_processing: router.skip_processing.as_ref().is_some_and(|skip| skip.enabled),
+            // `check` refuses the two together; a caller's header must not be a way around a boundary.
+            skip_processing: router.skip_processing.as_ref().is_some_and(|skip| skip.enabled)
+                && document.policies().all(|(_, _, routing)| routing.boundaries.is_empty()),
             fail_open: document.global.services.authz.fail_open,
             user_header: named(&identity.user_id_header, "x-authz-user-id"),
             groups_header: named(&identity.user_groups_header, "x-authz-user-groups"),

@@ -20,6 +20,8 @@ pub mod declared;
 pub mod projection;
 pub mod used;
 
+pub mod boundary;
+pub mod capability;
 pub mod card;
 pub mod eligible;
 pub mod lasting;

@@ -6,9 +6,11 @@
 //!
 //! Every stage takes values and gives values; a plan carries all that the edge and the response's way need.
 
+use crate::boundary::{Guarded, Verdict};
+use crate::capability::{Demand, shown};
 use crate::card::Tokens;
 use crate::decision::Decided;
-use crate::eligible::Eligible;
+use crate::eligible::{Barrier, Dropped, Eligible};
 use crate::generation::Generation;
 use crate::models::{Credential, Model};
 use crate::names::Target;
@@ -17,7 +19,7 @@ use crate::plugins::Flow;
 use crate::recipe::{Extent, Recipe, Route};
 use crate::report::{Key, Kind, SignalReport};
 use crate::selection::{Asked, Selection};
-use crate::signals::{Identity, SignalInput, estimate};
+use crate::signals::{Identity, SignalError, SignalInput, estimate};
 use dialects::{Dialect, Prompt};
 use inference::ask::{Answer, Ask, Question, What};
 use inference::handle::{Cost, Embedder};
@@ -48,6 +50,9 @@ pub struct Routed<'g> {
     pub plan: RoutePlan,
     /// The recipe and its findings; none for concrete model names and empty conversations.
     pub findings: Option<Findings<'g>>,
+    /// What the document's boundaries read, where no decision read it with them: for concrete model names, other recipes,
+    /// empty conversations.
+    pub bounding: Option<Findings<'g>>,
 }
 
 /// What a recipe found in a request.
@@ -58,8 +63,8 @@ pub struct Findings<'g> {
     pub report: SignalReport,
     /// The winning decision.
     pub decided: Option<Decided>,
-    /// Time that deciding took.
-    pub decision_time: Duration,
+    /// Time that deciding took; `None` where no decision was asked.
+    pub decision_time: Option<Duration>,
 }
 
 impl Findings<'_> {
@@ -79,7 +84,7 @@ impl Generation {
     /// Routes one request.
     pub async fn route(&self, call: &Call<'_>) -> Routed<'_> {
         match self.names.resolve(&call.prompt.model) {
-            Target::Concrete => Routed { plan: self.pass_through(call), findings: None },
+            Target::Concrete => self.pass_through(call).await,
             Target::Recipe { recipe, only } => self.route_by(&self.recipes[recipe], only, call).await,
         }
     }
@@ -87,24 +92,28 @@ impl Generation {
     async fn route_by<'g>(&'g self, recipe: &'g Recipe, only: Option<&str>, call: &Call<'_>) -> Routed<'g> {
         let mut facts =
             Facts { recipe: Some(recipe.name.clone()), protocol: Some(protocol(call.dialect)), ..Facts::default() };
-        if call.prompt.is_silent() {
-            let plan = self.to_default(facts, call);
-            return Routed { plan, findings: None };
-        }
         let input = SignalInput::new(call.prompt, Some(call.identity));
+        let bounding = match self.bounding(Some(recipe), &input, &mut facts, call).await {
+            Ok(bounding) => bounding,
+            Err(error) => return Routed::forbidden(&error, facts),
+        };
+        if call.prompt.is_silent() {
+            return Routed { plan: self.to_default(facts, call), findings: None, bounding };
+        }
         let extent = if call.full || self.settings.full { Extent::Used } else { Extent::Lazy { only } };
-        let report = match recipe.read(&input, extent, call.models, call.deadline).await {
-            Ok(report) => report,
-            Err(error) => {
-                let refusal = Refusal { status: 403, message: error.to_string() };
-                let plan = RoutePlan { outcome: Outcome::Refuse(refusal), facts };
-                return Routed { plan, findings: None };
+        let outer = facts.verdict.clone();
+        let models = Guarded::new(call.models, &outer);
+        let report = match recipe.read(&input, extent, &models, call.deadline).await {
+            Ok(reading) => {
+                facts.verdict = outer.and(reading.verdict);
+                reading.report
             }
+            Err(error) => return Routed::forbidden(&error, facts),
         };
         facts.degrade(&report);
         let started = Instant::now();
         let decided = recipe.decide(&report, only);
-        let decision_time = started.elapsed();
+        let decision_time = Some(started.elapsed());
         facts.context_tokens = estimate(call.prompt, &self.token_ratio);
         let plan = match decided {
             Some(decided) => {
@@ -113,7 +122,31 @@ impl Generation {
             }
             None => self.to_default(facts, call),
         };
-        Routed { plan, findings: Some(Findings { recipe, report, decided, decision_time }) }
+        Routed { plan, findings: Some(Findings { recipe, report, decided, decision_time }), bounding }
+    }
+
+    /// What boundaries say that no decision's reading of `recipe` covers: those of the document for other recipes and for
+    /// concrete names (no recipe), and those of the recipe itself for an empty conversation. Signals that they need are read.
+    async fn bounding<'g>(
+        &'g self,
+        recipe: Option<&'g Recipe>,
+        input: &SignalInput<'_>,
+        facts: &mut Facts,
+        call: &Call<'_>,
+    ) -> Result<Option<Findings<'g>>, SignalError> {
+        let own = |bound: &&Recipe| recipe.is_some_and(|recipe| std::ptr::eq(recipe, *bound));
+        let outer = self.recipes.first().filter(|outer| !own(outer));
+        let silent = recipe.filter(|_| call.prompt.is_silent());
+        let mut found = None;
+        for bound in outer.into_iter().chain(silent).filter(|bound| !bound.boundaries.is_empty()) {
+            let verdict = std::mem::take(&mut facts.verdict);
+            let models = Guarded::new(call.models, &verdict);
+            let reading = bound.read(input, Extent::Bounding, &models, call.deadline).await?;
+            facts.verdict = verdict.and(reading.verdict);
+            facts.degrade(&reading.report);
+            found = Some(Findings { recipe: bound, report: reading.report, decided: None, decision_time: None });
+        }
+        Ok(found)
     }
 
     /// What a winning decision leads to: who may serve it, selection, staying, then plugins.
@@ -124,7 +157,7 @@ impl Generation {
         mut facts: Facts,
         call: &Call<'_>,
     ) -> RoutePlan {
-        let eligible = match self.eligible((recipe, route), report, &facts, call) {
+        let eligible = match self.eligible((recipe, route), report, &mut facts, call) {
             Ok(eligible) => eligible,
             Err(refusal) => return RoutePlan { outcome: Outcome::Refuse(refusal), facts },
         };
@@ -151,6 +184,10 @@ impl Generation {
                 return RoutePlan { outcome: Outcome::Answer { message }, facts };
             }
         }
+        if let (false, Some(model)) = (facts.verdict.is_free(), &facts.model) {
+            // No plugin's header takes the request past a boundary.
+            forward.headers.extend(self.routing_headers(model));
+        }
         facts.injected_system_prompt = forward.body.iter().any(|edit| matches!(edit, BodyEdit::SystemPrompt { .. }));
         let outcome = unreachable.map_or_else(|| Outcome::Forward(forward), Outcome::Refuse);
         RoutePlan { outcome, facts }
@@ -164,16 +201,76 @@ impl Generation {
         &self,
         (_recipe, route): (&Recipe, &Route),
         _report: &SignalReport,
-        _facts: &Facts,
-        _call: &Call<'_>,
+        facts: &mut Facts,
+        call: &Call<'_>,
     ) -> Result<Eligible, Refusal> {
-        Ok(Eligible::all(route.candidates.candidates().len()))
+        let demand = Demand::of(call.prompt, &self.token_ratio);
+        let found = self.narrow(route, &facts.verdict, &demand);
+        let Err((eligible, barrier)) = found else { return Ok(found.unwrap_or_default()) };
+        if route.candidates.answers_itself() {
+            return Ok(eligible);
+        }
+        facts.dropped = eligible.into_dropped();
+        facts.refused_by = Some(barrier.clone());
+        Err(Self::refusal(&barrier))
+    }
+
+    /// The candidates of a decision that may serve a request.
+    ///
+    /// # Errors
+    /// None may: what dropped each, and what keeps the request from all.
+    pub(crate) fn narrow(
+        &self,
+        route: &Route,
+        verdict: &Verdict,
+        demand: &Demand,
+    ) -> Result<Eligible, (Eligible, Barrier)> {
+        let candidates = route.candidates.candidates();
+        let mut eligible = Eligible::all(candidates.len());
+        let barrier = |index: usize| candidates.get(index).and_then(|candidate| verdict.barrier(candidate));
+        eligible.drop_where(|index| shown(candidates, index), barrier);
+        let forbidden = eligible.dropped().first().filter(|_| eligible.kept().is_empty()).map(|it| it.by.clone());
+        if let Some(barrier) = forbidden {
+            return Err((eligible, barrier));
+        }
+        match self.guard.narrow(&mut eligible, candidates, demand, Instant::now()) {
+            Ok(()) => Ok(eligible),
+            Err(barrier) => Err((eligible, barrier)),
+        }
+    }
+
+    /// What the client is told whom a barrier keeps from every model that might have served the request.
+    pub(crate) fn refusal(barrier: &Barrier) -> Refusal {
+        let (status, message) = match barrier {
+            Barrier::Boundary(name) => (
+                403,
+                format!("the boundary \"{name}\" does not allow this request to go to any model that would serve it"),
+            ),
+            Barrier::ContextWindow { needed, window } => {
+                let message = format!(
+                    "this request needs at least {needed} tokens and the model's maximum context length is {window} tokens"
+                );
+                (400, message)
+            }
+            Barrier::Ability(ability) => {
+                (400, format!("no model that would serve this request is capable of: {ability}"))
+            }
+            Barrier::Resting => (503, "every model that would serve this request is failing".to_owned()),
+        };
+        Refusal { status, message }
+    }
+
+    /// What keeps a request from a model that is no candidate: the default, or one that a conversation would stay with.
+    #[must_use]
+    pub fn barrier(&self, model: &str, verdict: &Verdict, demand: &Demand) -> Option<Barrier> {
+        let boundary = verdict.forbids(model).map(|name| Barrier::Boundary(Arc::clone(name)));
+        boundary.or_else(|| self.guard.barrier(model, demand))
     }
 
     /// One of those that are left.
     async fn select(&self, route: &Route, eligible: &Eligible, facts: &Facts, call: &Call<'_>) -> Selection {
         let vector = match route.candidates.embedder() {
-            Some(embedder) => vector(embedder, call).await,
+            Some(embedder) => vector(embedder, &facts.verdict, call).await,
             None => None,
         };
         let asked = Asked {
@@ -198,7 +295,7 @@ impl Generation {
         facts.model = Some(shown.into());
         let backend = route.backends[index].as_deref().ok_or_else(|| unavailable(shown))?;
         let upstream = if lora.is_empty() { backend.upstream_id.clone() } else { lora.into() };
-        let mut forward = self.to_model(backend, shown, upstream, call)?;
+        let mut forward = self.to_model((backend, shown, upstream), facts, call)?;
         let on = candidate.use_reasoning.unwrap_or(false);
         let callers = call.prompt.reasoning_effort.as_deref();
         forward.body.push(BodyEdit::Reasoning(backend.reasoning.edit(on, &candidate.reasoning_effort, callers)));
@@ -223,11 +320,15 @@ impl Generation {
         };
         facts.model = Some(name.clone());
         let model = self.models.get(name).ok_or_else(|| unavailable(name))?;
-        self.to_model(model, name, model.upstream_id.clone(), call)
+        let demand = Demand::of(call.prompt, &self.token_ratio);
+        if let Some(barrier) = self.barrier(name, &facts.verdict, &demand) {
+            return Err(facts.refuse(name, barrier));
+        }
+        self.to_model((model, name, model.upstream_id.clone()), facts, call)
     }
 
-    /// The user's explicit choice: no signals, no decisions, no plugins.
-    fn pass_through(&self, call: &Call<'_>) -> RoutePlan {
+    /// The user's explicit choice: no signals but those that boundaries need, no decisions, no plugins.
+    async fn pass_through(&self, call: &Call<'_>) -> Routed<'_> {
         let name = call.prompt.model.trim();
         let mut facts = Facts { protocol: Some(protocol(call.dialect)), ..Facts::default() };
         let base = self.models.get(name).map(|model| (model, model.upstream_id.clone()));
@@ -235,28 +336,41 @@ impl Generation {
             let base = self.models.get(&self.document.lora_base(name)?.name)?;
             Some((base, Arc::from(name)))
         };
-        let planned = match base.or_else(adapter) {
-            Some((model, upstream)) => self.to_model(model, name, upstream, call),
-            None => Err(unavailable(&call.prompt.model)),
+        let Some((model, upstream)) = base.or_else(adapter) else {
+            let outcome = Outcome::Refuse(unavailable(&call.prompt.model));
+            return Routed { plan: RoutePlan { outcome, facts }, findings: None, bounding: None };
         };
-        let outcome = match planned {
+        let input = SignalInput::new(call.prompt, Some(call.identity));
+        let bounding = match self.bounding(None, &input, &mut facts, call).await {
+            Ok(bounding) => bounding,
+            Err(error) => return Routed::forbidden(&error, facts),
+        };
+        let outcome = match self.to_model((model, name, upstream), &mut facts, call) {
             Ok(forward) => {
                 facts.model = Some(name.into());
                 Outcome::Forward(forward)
             }
             Err(refusal) => Outcome::Refuse(refusal),
         };
-        RoutePlan { outcome, facts }
+        Routed { plan: RoutePlan { outcome, facts }, findings: None, bounding }
     }
 
-    fn to_model(&self, model: &Model, shown: &str, upstream: Arc<str>, call: &Call<'_>) -> Result<Forward, Refusal> {
+    /// Every way to a model ends here, so that none leads past a boundary. `shown` is the name that routes go by.
+    fn to_model(
+        &self,
+        (model, shown, upstream): (&Model, &str, Arc<str>),
+        facts: &mut Facts,
+        call: &Call<'_>,
+    ) -> Result<Forward, Refusal> {
+        if let Some(name) = facts.verdict.forbids_candidate(&model.name, shown) {
+            let barrier = Barrier::Boundary(Arc::clone(name));
+            return Err(facts.refuse(shown, barrier));
+        }
         model.accepts(call.dialect, self.settings.fail_open)?;
         if !model.routable {
             return Err(unavailable(shown));
         }
-        let shown: Arc<str> = shown.into();
-        let routing = self.settings.routing_headers.iter();
-        let mut headers: Vec<HeaderOp> = routing.map(|name| HeaderOp::Set(name.clone(), shown.clone())).collect();
+        let mut headers: Vec<HeaderOp> = self.routing_headers(&shown.into()).collect();
         let path = |op: &&HeaderOp| !matches!(op, HeaderOp::Set(name, _) if &**name == ":path");
         // A backend's path is that of chat completions; the other wires keep their own.
         let whole = call.dialect == Dialect::OpenAiChat;
@@ -266,6 +380,20 @@ impl Generation {
             body.push(BodyEdit::StreamUsage);
         }
         Ok(Forward { body, headers })
+    }
+
+    /// The headers that Envoy's routes go by.
+    fn routing_headers(&self, model: &Arc<str>) -> impl Iterator<Item = HeaderOp> {
+        let model = Arc::clone(model);
+        self.settings.routing_headers.iter().map(move |name| HeaderOp::Set(name.clone(), model.clone()))
+    }
+}
+
+impl Routed<'_> {
+    /// A signal refuses the request.
+    fn forbidden(error: &SignalError, facts: Facts) -> Self {
+        let refusal = Refusal { status: 403, message: error.to_string() };
+        Self { plan: RoutePlan { outcome: Outcome::Refuse(refusal), facts }, findings: None, bounding: None }
     }
 }
 
@@ -281,9 +409,10 @@ impl Recipe {
 }
 
 /// The vector of the user's turn; `None` if it cannot be had in time.
-async fn vector(embedder: &Embedder, call: &Call<'_>) -> Option<Arc<[f32]>> {
+async fn vector(embedder: &Embedder, verdict: &Verdict, call: &Call<'_>) -> Option<Arc<[f32]>> {
+    let models = Guarded::new(call.models, verdict);
     let questions = [Question::new(call.prompt.texts.current.as_str().into(), What::Vector(embedder.clone()))];
-    match call.models.ask(&questions, call.deadline).await.pop()?.ok()?.answer {
+    match models.ask(&questions, call.deadline).await.pop()?.ok()?.answer {
         Answer::Vector(vector) => Some(vector),
         _ => None,
     }
@@ -309,8 +438,20 @@ impl Facts {
     }
 
     fn degrade(&mut self, report: &SignalReport) {
-        let families = report.degraded().iter();
-        self.degraded.extend(families.map(|(kind, reason)| format!("{}={reason}", kind.as_str()).into()));
+        for (kind, reason) in report.degraded() {
+            let degraded: Arc<str> = format!("{}={reason}", kind.as_str()).into();
+            if !self.degraded.contains(&degraded) {
+                self.degraded.push(degraded);
+            }
+        }
+    }
+
+    /// Notes that a barrier turns the request down.
+    fn refuse(&mut self, model: &str, barrier: Barrier) -> Refusal {
+        let refusal = Generation::refusal(&barrier);
+        self.dropped.push(Dropped { model: model.into(), by: barrier.clone() });
+        self.refused_by = Some(barrier);
+        refusal
     }
 
     /// Fills in the match lists of the debug headers.

@@ -8,7 +8,8 @@ pub mod surface;
 
 pub use body::{BodyEdit, PromptMode, ReasoningEdit, RequestParams};
 
-use crate::eligible::Dropped;
+use crate::boundary::Verdict;
+use crate::eligible::{Barrier, Dropped};
 use crate::report::Kind;
 use std::sync::Arc;
 
@@ -91,8 +92,12 @@ pub struct Facts {
     pub degraded: Vec<Arc<str>>,
     /// The selection fell back, with the reason.
     pub fallback: Option<&'static str>,
+    /// Boundaries that hold: whatever else is sent on the request's behalf asks them too.
+    pub verdict: Verdict,
     /// Models that were not considered, with what forbade them.
     pub dropped: Vec<Dropped>,
+    /// What the request was turned down by, if no model that might have served it was left.
+    pub refused_by: Option<Barrier>,
     /// Scores of the candidates by name, as the algorithm gave them.
     pub scores: Vec<(Arc<str>, f64)>,
     /// Why the winner won, for people.

@@ -4,8 +4,9 @@ mod composer;
 mod lazy;
 mod steps;
 
+use crate::boundary::{Boundaries, Verdict};
 use crate::config::algorithms::Algorithm;
-use crate::config::decisions::{Decision, ModelRef};
+use crate::config::decisions::{Decision, ModelRef, RuleNode};
 use crate::config::{Document, Routing};
 use crate::decision::{Decisions, Strategy};
 use crate::declared::Declared;
@@ -34,6 +35,8 @@ pub struct Recipe {
     pub declared: Declared,
     /// The decisions' rule trees.
     pub decisions: Decisions,
+    /// Limits on all that it routes.
+    pub boundaries: Boundaries,
     /// What each decision leads to, by the index of the decision.
     pub routes: Vec<Route>,
     /// What is odd about its learned signals, but can be served.
@@ -45,6 +48,10 @@ pub struct Recipe {
     /// What happens between partitions and scores, in order.
     steps: Vec<Box<dyn Step>>,
     used: [bool; Kind::ALL.len()],
+    /// Families that some boundary reaches.
+    bounding: [bool; Kind::ALL.len()],
+    /// Names that boundaries test and no family writes: nothing is ever known of them.
+    blind: Vec<Key>,
     /// Names of families that run by the name, which no decision reaches.
     idle: Vec<Key>,
 }
@@ -74,16 +81,29 @@ pub struct Route {
 /// Which signals are evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent<'a> {
-    /// Families that some decision can reach, models only until nothing more can change which decision wins, how sure it
-    /// is and of what category: a request on the wire. With `only`, among the decisions of that algorithm.
+    /// Families that some decision or boundary can reach, models only until nothing more can change which decision wins, how
+    /// sure it is, of what category, and which boundaries hold: a request on the wire. With `only`, among the decisions of
+    /// that algorithm.
     Lazy {
         /// The algorithm that a name asked for.
         only: Option<&'a str>,
     },
-    /// Families that some decision can reach.
+    /// Families that some boundary can reach, models only until it is settled which boundaries hold: a request that no
+    /// decision of the recipe is asked about.
+    Bounding,
+    /// Families that some decision or boundary can reach.
     Used,
     /// Every configured family: eval.
     All,
+}
+
+/// What a recipe read in a request.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// The signals.
+    pub report: SignalReport,
+    /// The boundaries of the recipe that hold.
+    pub verdict: Verdict,
 }
 
 impl Recipe {
@@ -100,7 +120,9 @@ impl Recipe {
     ) -> Result<Self, Vec<Problem>> {
         let mut keys = Keys::default();
         let declared = declared(routing);
-        let used = used::used(&routing.decisions, &routing.projections, |rule| composer_of(routing, rule));
+        let bounding = used_by(routing, used::bounding(&routing.boundaries));
+        let trees = used::decided(&routing.decisions).chain(used::bounding(&routing.boundaries));
+        let used = used_by(routing, trees);
         let mut problems = Vec::new();
         let reads = |kind, name: &str| if name.is_empty() { used.has_family(kind) } else { used.contains(kind, name) };
         let deps = &signals::Deps { used: &reads, ..deps.clone() };
@@ -110,6 +132,8 @@ impl Recipe {
         let strategy = Strategy::parse(&routing.strategy);
         let built = Decisions::build(&routing.decisions, strategy, &mut keys, &declared);
         let decisions = collect(built, &mut problems);
+        let boundaries = Boundaries::build(&routing.boundaries, document, &mut keys, &declared);
+        let boundaries = collect(boundaries, &mut problems).unwrap_or_default();
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -125,11 +149,14 @@ impl Recipe {
             routes: routes.collect(),
             projections: projections.unwrap_or_default(),
             signals: signals.unwrap_or_default(),
-            learned: groups,
             steps,
             idle: idle(&keys, &used),
+            blind: blind(&boundaries, &keys, &groups),
+            learned: groups,
+            boundaries,
             keys,
             used: families(&used),
+            bounding: families(&bounding),
         })
     }
 
@@ -143,11 +170,11 @@ impl Recipe {
         extent: Extent<'_>,
         models: &dyn Ask,
         deadline: Instant,
-    ) -> Result<SignalReport, SignalError> {
+    ) -> Result<Reading, SignalError> {
         let mut report = SignalReport::new(&self.keys);
         for signal in &self.signals {
             let kind = signal.kind();
-            if extent == Extent::All || self.used[kind as usize] {
+            if self.reaches(kind, extent) {
                 let started = Instant::now();
                 signal.evaluate(input, &mut report)?;
                 let family = &mut report.families[kind as usize];
@@ -158,9 +185,18 @@ impl Recipe {
         if extent != Extent::All {
             self.idle.iter().for_each(|&key| report.withdraw(key));
         }
-        self.learn(input, extent, (models, deadline), &mut report).await;
+        let verdict = self.learn(input, extent, (models, deadline), &mut report).await;
         self.finish(&mut report);
-        Ok(report)
+        Ok(Reading { report, verdict })
+    }
+
+    /// The family is evaluated at this extent.
+    fn reaches(&self, kind: Kind, extent: Extent<'_>) -> bool {
+        match extent {
+            Extent::All => true,
+            Extent::Lazy { .. } | Extent::Used => self.used[kind as usize],
+            Extent::Bounding => self.bounding[kind as usize],
+        }
     }
 
     /// What is done with the facts of all families: partitions and other steps, then scores and their bands.
@@ -170,7 +206,7 @@ impl Recipe {
         self.projections.project(report);
     }
 
-    /// Some decision reaches the family.
+    /// Some decision or boundary reaches the family.
     #[must_use]
     pub fn uses(&self, kind: Kind) -> bool {
         self.used[kind as usize]
@@ -245,7 +281,11 @@ fn learns(decision: &Decision, document: &Document) -> bool {
     adapts || protects
 }
 
-fn composer_of<'a>(routing: &'a Routing, rule: &str) -> Option<&'a crate::config::decisions::RuleNode> {
+fn used_by<'a>(routing: &Routing, trees: impl Iterator<Item = &'a RuleNode>) -> UsedSet {
+    used::used(trees, &routing.projections, |rule| composer_of(routing, rule))
+}
+
+fn composer_of<'a>(routing: &'a Routing, rule: &str) -> Option<&'a RuleNode> {
     let rule = routing.signals.complexity.iter().find(|other| other.name.to_lowercase() == rule)?;
     rule.composer.as_ref()
 }
@@ -254,6 +294,12 @@ fn composer_of<'a>(routing: &'a Routing, rule: &str) -> Option<&'a crate::config
 fn idle(keys: &Keys, used: &UsedSet) -> Vec<Key> {
     let by_name = |key: &Key| matches!(keys.kind(*key), Kind::Conversation | Kind::Metadata);
     keys.iter().filter(by_name).filter(|&key| !used.contains(keys.kind(key), keys.name(key))).collect()
+}
+
+/// Heuristics write all that they declare. A module that is off, or a rule on what cannot be read, leaves nobody to write.
+fn blind(boundaries: &Boundaries, keys: &Keys, groups: &[Box<dyn Learned>]) -> Vec<Key> {
+    let written = |key: Key| groups.iter().any(|group| group.keys().contains(&key));
+    boundaries.tested().filter(|&key| keys.kind(key).is_learned() && !written(key)).collect()
 }
 
 fn families(used: &UsedSet) -> [bool; Kind::ALL.len()] {

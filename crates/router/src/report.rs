@@ -90,6 +90,34 @@ impl Kind {
         }
     }
 
+    /// The evidence comes from models.
+    #[must_use]
+    pub fn is_learned(self) -> bool {
+        match self {
+            Self::Embedding
+            | Self::Domain
+            | Self::FactCheck
+            | Self::UserFeedback
+            | Self::Reask
+            | Self::Preference
+            | Self::Complexity
+            | Self::Modality
+            | Self::Jailbreak
+            | Self::Pii
+            | Self::Kb
+            | Self::Classifier => true,
+            Self::Keyword
+            | Self::Language
+            | Self::Context
+            | Self::Structure
+            | Self::Authz
+            | Self::Conversation
+            | Self::Event
+            | Self::Metadata
+            | Self::Projection => false,
+        }
+    }
+
     /// The family's key in eval's signal groups (singular and plural mix as the reference has it).
     #[must_use]
     pub fn family(self) -> &'static str {
@@ -191,6 +219,7 @@ pub struct SignalReport {
     value: Vec<Option<f64>>,
     errors: Vec<(Key, String)>,
     degraded: Vec<(Kind, &'static str)>,
+    doubted: Vec<Key>,
     /// Time and confidence per family, indexed by `Kind as usize`.
     pub families: [FamilyMetric; Kind::ALL.len()],
     /// What asking models took, indexed by `Cost as usize`.
@@ -240,6 +269,7 @@ impl SignalReport {
             value: vec![None; keys.len()],
             errors: Vec::new(),
             degraded: Vec::new(),
+            doubted: Vec::new(),
             families: [FamilyMetric::default(); Kind::ALL.len()],
             stages: [StageMetric::default(); 4],
         }
@@ -316,6 +346,23 @@ impl SignalReport {
         if !self.degraded.contains(&(kind, reason)) {
             self.degraded.push((kind, reason));
         }
+    }
+
+    /// Notes that nothing is certain of these keys, whatever was written: their rules failed, or read a part of the text
+    /// only. Who relies on a miss must know.
+    pub fn doubt(&mut self, keys: &[Key]) {
+        self.doubted.extend_from_slice(keys);
+    }
+
+    /// Keys of which nothing is certain. A key may come twice.
+    #[must_use]
+    pub fn doubted(&self) -> &[Key] {
+        &self.doubted
+    }
+
+    /// How many failures and partial evaluations were noted: whether a family adds one shows by the number.
+    pub(crate) fn troubles(&self) -> usize {
+        self.errors.len() + self.degraded.len()
     }
 
     /// Families that were not fully evaluated, each with its reason.

@@ -293,6 +293,12 @@ impl Candidates {
         self
     }
 
+    /// A fixed answer stands in for a model.
+    #[must_use]
+    pub fn answers_itself(&self) -> bool {
+        self.fast_response
+    }
+
     /// The candidates in order.
     #[must_use]
     pub fn model_refs(&self) -> &[ModelRef] {
@@ -333,12 +339,12 @@ impl Candidates {
         }
     }
 
-    /// The candidate an upstream call would use, as if no plugin answered and any candidate might serve it: what eval previews.
+    /// The candidate an upstream call would use, as if no plugin answered: what eval previews.
     #[must_use]
-    pub fn preview(&self) -> Selection {
-        match self.first_valid(&self.everyone) {
+    pub fn preview(&self, eligible: &[usize]) -> Selection {
+        match self.first_valid(eligible) {
             None => self.settled(None, "default"),
-            Some(first) => self.select_among(first, &Asked::default(), &self.everyone),
+            Some(first) => self.select_among(first, &Asked::default(), eligible),
         }
     }
 

@@ -140,6 +140,11 @@ impl<'a> SignalInput<'a> {
         self.window.get_or_init(|| window::window(&self.prompt.texts.evaluation))
     }
 
+    /// [`windowed`](Self::windowed) leaves something out.
+    fn is_sampled(&self) -> bool {
+        self.windowed().len() != self.prompt.texts.evaluation.len()
+    }
+
     /// The whole evaluation text, shared: all questions about it are about one text. Made once, on demand.
     pub fn evaluation(&self) -> &Arc<str> {
         self.evaluation.get_or_init(|| self.prompt.texts.evaluation.as_str().into())

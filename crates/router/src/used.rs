@@ -1,9 +1,9 @@
-//! Which signals a recipe's decisions can reach: only their families run.
+//! Which signals a recipe's decisions and boundaries can reach: only their families run.
 //!
-//! Leaves of all decisions, and for every used mapping output the inputs of its score, and for every used complexity
+//! Leaves of all their rule trees, and for every used mapping output the inputs of its score, and for every used complexity
 //! rule the leaves of its composer, until nothing is added.
 
-use crate::config::decisions::{Decision, RuleNode};
+use crate::config::decisions::{Boundary, Decision, RuleNode};
 use crate::config::projections::Projections;
 use crate::report::Kind;
 use std::collections::BTreeSet;
@@ -40,16 +40,26 @@ impl UsedSet {
     }
 }
 
-/// The names that `decisions` reach through `projections` and composers. `composer` gives the rule tree of a complexity
+/// The rule trees of decisions.
+pub fn decided(decisions: &[Decision]) -> impl Iterator<Item = &RuleNode> {
+    decisions.iter().filter_map(|decision| decision.rules.as_ref())
+}
+
+/// The rule trees of boundaries.
+pub fn bounding(boundaries: &[Boundary]) -> impl Iterator<Item = &RuleNode> {
+    boundaries.iter().filter_map(|boundary| boundary.when.as_ref())
+}
+
+/// The names that rule trees reach through `projections` and composers. `composer` gives the rule tree of a complexity
 /// rule (name in lower case), if it has one.
-pub fn used<'a>(
-    decisions: &[Decision],
+pub fn used<'a, 'b>(
+    trees: impl Iterator<Item = &'b RuleNode>,
     projections: &Projections,
     composer: impl Fn(&str) -> Option<&'a RuleNode>,
 ) -> UsedSet {
     let mut used = UsedSet::default();
     let mut todo = Vec::new();
-    for tree in decisions.iter().filter_map(|decision| decision.rules.as_ref()) {
+    for tree in trees {
         collect(tree, &mut todo);
     }
     let expands = !projections.scores.is_empty() && !projections.mappings.is_empty();
@@ -146,8 +156,9 @@ mod tests {
     fn check(rules: RuleNode, projections: &Projections, expected: &[&str]) -> UsedSet {
         let composers = [("deep".to_owned(), leaf("language", "zh"))];
         let decisions = [Decision { rules: Some(rules), ..Decision::default() }];
-        let used =
-            used(&decisions, projections, |rule| composers.iter().find(|(name, _)| name == rule).map(|(_, tree)| tree));
+        let used = used(decided(&decisions), projections, |rule| {
+            composers.iter().find(|(name, _)| name == rule).map(|(_, tree)| tree)
+        });
         let found: Vec<String> = used.iter().map(|(kind, name)| format!("{}:{name}", kind.as_str())).collect();
         assert_eq!(found, expected);
         used

@@ -17,7 +17,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse as _;
 use axum::routing::get;
 use encoder::EncoderReadings;
-use families::{Decisions, Models, Plugins, Process, Selection, Signals};
+use families::{Boundaries, Decisions, Models, Plugins, Process, Selection, Signals};
 use pool::PoolReadings;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, text};
@@ -40,6 +40,8 @@ pub struct Metrics {
     pub models: Models,
     /// Signal evaluation.
     pub signals: Signals,
+    /// Boundaries.
+    pub boundaries: Boundaries,
     /// Decision evaluation.
     pub decisions: Decisions,
     /// Model selection.
@@ -70,6 +72,7 @@ impl Metrics {
         Self {
             models: Models::register(&mut registry),
             signals: Signals::register(&mut registry),
+            boundaries: Boundaries::register(&mut registry),
             decisions: Decisions::register(&mut registry),
             selection: Selection::register(&mut registry),
             plugins: Plugins::register(&mut registry),

@@ -111,6 +111,8 @@ pub struct EmbeddingEndpoint {
     pub max_retries: u32,
     /// Dimensions.
     pub dimensions: u32,
+    /// Merit's own: where the service runs, for `routing.boundaries`; without it no boundary that holds lets a text be sent there.
+    pub location: String,
 }
 
 /// Folders of the built-in classifiers.
@@ -161,6 +163,8 @@ pub struct ExternalModel {
     pub max_tokens: u32,
     /// Sampling temperature.
     pub temperature: f64,
+    /// Merit's own: where the service runs, for `routing.boundaries`; without it no boundary that holds lets a text be sent there.
+    pub location: String,
 }
 
 /// Where an external model is.

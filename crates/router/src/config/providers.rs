@@ -149,11 +149,14 @@ pub struct ModelCard {
     pub name: String,
     /// Size, for example `8B`.
     pub param_size: String,
-    /// Context window, tokens.
+    /// Context window, tokens; 0 means unknown. Requests that do not fit, the answer's reserve included, do not go there.
     pub context_window_size: u64,
     /// What it is good at; read by selection algorithms.
     pub description: String,
-    /// Abilities, for example `chat`, `tools`, `vision`.
+    /// Abilities, for example `chat`, `tools`, `vision`. Three are enforced as soon as some card of the document names one: requests
+    /// that define tools do not go to a card that lists abilities without `tools` (or `tool_use`, `tool_calling`, `function_calling`,
+    /// `functions`), requests with images not without `vision` (or `image_input`, `multimodal`), and requests that ask for
+    /// reasoning effort prefer `reasoning` (or `thinking`). A card that lists none may serve all.
     pub capabilities: Vec<String>,
     /// Adapters.
     pub loras: Vec<Lora>,

@@ -38,18 +38,16 @@ pub(super) struct Used {
 impl Used {
     /// The transitive closure over projections and composers.
     pub(super) fn of(routing: &Routing) -> Self {
+        let decisions = routing.decisions.iter().filter_map(|decision| decision.rules.as_ref());
+        let boundaries = routing.boundaries.iter().filter_map(|boundary| boundary.when.as_ref());
+        Self::by(routing, decisions.chain(boundaries))
+    }
+
+    /// The same for some rule trees.
+    pub(super) fn by<'a>(routing: &Routing, trees: impl IntoIterator<Item = &'a RuleNode>) -> Self {
         let mut used = Self::default();
         let mut leaves = Vec::new();
-        routing
-            .decisions
-            .iter()
-            .filter_map(|decision| decision.rules.as_ref())
-            .for_each(|rules| gather(rules, &mut leaves));
-        routing
-            .boundaries
-            .iter()
-            .filter_map(|boundary| boundary.when.as_ref())
-            .for_each(|rules| gather(rules, &mut leaves));
+        trees.into_iter().for_each(|rules| gather(rules, &mut leaves));
         while let Some((kind, name)) = leaves.pop() {
             if !used.names.insert((kind, name.clone())) {
                 continue;
@@ -61,6 +59,11 @@ impl Used {
             }
         }
         used
+    }
+
+    /// Families and names as leaves and inputs write them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Kind, &str)> {
+        self.names.iter().map(|(kind, name)| (*kind, name.as_str()))
     }
 
     /// This rule is used.

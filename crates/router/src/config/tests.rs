@@ -1,5 +1,6 @@
 //! Tests of reading and checking documents: one table per boundary.
 
+mod boundaries;
 mod form;
 mod reference;
 mod schema;

@@ -42,9 +42,6 @@ pub fn unimplemented(document: &Document) -> Vec<Unimplemented> {
         for (index, decision) in routing.decisions.iter().enumerate() {
             list.decision(decision, &format!("{path}.decisions[{index}]"), live);
         }
-        if !routing.boundaries.is_empty() {
-            list.add(format!("{path}.boundaries"), "enforcement of boundaries", live.into());
-        }
     }
     list.router(document);
     list.services(document);

@@ -1,6 +1,7 @@
 //! What a well-formed document gets wrong: references, ranges, contradictions, and meanings that nobody intends.
 
 mod actions;
+mod boundaries;
 mod decisions;
 mod heuristics;
 mod learned;
@@ -28,6 +29,7 @@ pub fn validate(document: &Document) -> Vec<Problem> {
         learned::check(&scope, &mut findings);
         projections::check(&scope, &mut findings);
         decisions::check(&scope, &mut findings);
+        boundaries::check(&scope, &mut findings);
         unused(&scope, &mut findings);
     }
     findings.problems

@@ -217,6 +217,39 @@ impl Rules {
         }
     }
 
+    /// Whether a leaf holds, where that does not depend on what is unknown: a number that is missing, a type without meaning.
+    pub(super) fn leaf_certainly(&self, leaf: usize, outlook: &Outlook<'_>) -> Option<bool> {
+        let leaf = &self.leaves[leaf];
+        let matched = |key: &Key| outlook.fact(*key).matched;
+        match &leaf.test {
+            Test::Never => None,
+            Test::Emitted => matched(&leaf.key),
+            Test::Domain(categories) => {
+                let categories = self.categories[categories.clone()].iter().map(matched);
+                categories.fold(matched(&leaf.key), either)
+            }
+            Test::Number(predicate) => {
+                let fact = outlook.fact(leaf.number);
+                if fact.value.missing && fact.confidence.missing {
+                    return None;
+                }
+                self.predicates[*predicate].foresee(&fact, Some(false))
+            }
+        }
+    }
+
+    /// The keys that the leaves of a subtree test; a domain's categories stand behind its own key.
+    pub(super) fn tested(&self, at: usize) -> impl Iterator<Item = Key> {
+        self.nodes[at..self.nodes[at].end].iter().filter_map(|node| match node.op {
+            Op::Leaf(leaf) => match &self.leaves[leaf].test {
+                Test::Never => None,
+                Test::Emitted | Test::Domain(_) => Some(self.leaves[leaf].key),
+                Test::Number(_) => Some(self.leaves[leaf].number),
+            },
+            _ => None,
+        })
+    }
+
     /// Adds all that a leaf reads.
     pub(super) fn need_leaf(&self, leaf: usize, needs: &mut Needs) {
         let family = self.written[leaf].family;

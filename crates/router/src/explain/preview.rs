@@ -48,7 +48,7 @@ pub struct Preview<'a> {
 impl<'a> Preview<'a> {
     /// The first row of the reference's table that applies.
     #[must_use]
-    pub fn new(algorithm: &Algorithm<'a>, candidates: &'a Candidates) -> Self {
+    pub fn new(algorithm: &Algorithm<'a>, candidates: &'a Candidates, eligible: &[usize]) -> Self {
         let row = |status, model, method, reason: &'static str| Self {
             selected_model: model,
             selection_status: status,
@@ -74,11 +74,18 @@ impl<'a> Preview<'a> {
             let reason = "selector depends on request-time state that Eval does not mutate";
             return row("execution_required", "", method, reason);
         }
-        Self::dry_run(candidates)
+        Self::dry_run(candidates, eligible)
     }
 
-    fn dry_run(candidates: &'a Candidates) -> Self {
-        let selection = candidates.preview();
+    /// The client names the model itself.
+    #[must_use]
+    pub fn named(model: &'a str) -> Self {
+        let reason = "the client names the model".into();
+        Self { selected_model: model, selection_status: "selected", selection_method: "", selection_reason: reason }
+    }
+
+    fn dry_run(candidates: &'a Candidates, eligible: &[usize]) -> Self {
+        let selection = candidates.preview(eligible);
         let chosen: Option<&ModelRef> = selection.candidate.and_then(|index| candidates.model_refs().get(index));
         let Some(chosen) = chosen else {
             return Self {

@@ -100,6 +100,16 @@ fn recipe() -> Recipe {
     Recipe { keys, declared, decisions, report }
 }
 
+/// Three candidates, all of which may serve the request.
+const EVERYONE: [usize; 3] = [0, 1, 2];
+
+static NOTHING: Eligibility =
+    Eligibility { boundaries: Vec::new(), allowed_models: None, candidates: Vec::new(), refused: None };
+
+fn everyone(candidates: &Candidates) -> Vec<usize> {
+    (0..candidates.candidates().len()).collect()
+}
+
 fn view(recipe: &Recipe) -> EvalView<'_> {
     EvalView {
         original_text: "fix it",
@@ -110,7 +120,9 @@ fn view(recipe: &Recipe) -> EvalView<'_> {
         report: &recipe.report,
         decisions: &recipe.decisions,
         winner: None,
+        named: None,
         trace: false,
+        eligibility: &NOTHING,
     }
 }
 
@@ -126,6 +138,7 @@ fn an_answer_with_everything() {
             algorithm: Algorithm::default(),
             plugins: &["semantic-cache", "system_prompt", "semantic_cache", "response-cache"],
             candidates: &candidates,
+            eligible: &EVERYONE,
         }),
         ..view(&recipe)
     });
@@ -168,6 +181,7 @@ fn an_empty_report_leaves_the_optional_fields_out() {
             algorithm: Algorithm::default(),
             plugins: &["fast_response"],
             candidates: &candidates,
+            eligible: &EVERYONE,
         }),
         ..view(&recipe)
     });
@@ -200,7 +214,7 @@ fn an_empty_report_leaves_the_optional_fields_out() {
 /// Status, model, method and reason of a preview; absent fields are empty here.
 #[track_caller]
 fn check(algorithm: Algorithm<'_>, candidates: &Candidates, expected: [&str; 4]) {
-    let preview = serde_json::to_value(Preview::new(&algorithm, candidates)).unwrap();
+    let preview = serde_json::to_value(Preview::new(&algorithm, candidates, &everyone(candidates))).unwrap();
     let fields = ["selection_status", "selected_model", "selection_method", "selection_reason"];
     for (field, expected) in fields.into_iter().zip(expected) {
         let found = preview.get(field).and_then(Value::as_str).unwrap_or_default();
@@ -261,7 +275,7 @@ fn previews_of_what_only_execution_can_tell() {
 fn long_reasons_are_cut_between_characters() {
     let name = "é".repeat(600);
     let candidates = statically(&name, &["a", "b"], "");
-    let preview = Preview::new(&Algorithm::default(), &candidates);
+    let preview = Preview::new(&Algorithm::default(), &candidates, &everyone(&candidates));
     assert!(preview.selection_reason.len() <= 1_024 && preview.selection_reason.len() > 1_020);
     assert!(preview.selection_reason.ends_with('é'));
 }

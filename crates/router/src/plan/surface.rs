@@ -115,10 +115,25 @@ impl Facts {
                 push(&mut headers, name, (!names.is_empty()).then_some(names.as_str()));
             }
         }
+        push(&mut headers, "x-merit-boundaries", Some(&self.boundaries()));
+        push(&mut headers, "x-merit-dropped", Some(&self.dropped()));
         if self.context_tokens > 0 {
             headers.push(("x-vsr-context-token-count", self.context_tokens.to_string()));
         }
         headers
+    }
+
+    /// Names of the boundaries that hold, comma-separated.
+    #[must_use]
+    pub fn boundaries(&self) -> String {
+        self.verdict.names().map(|name| &**name).collect::<Vec<_>>().join(",")
+    }
+
+    /// Models that were not considered, `model=barrier`, comma-separated.
+    #[must_use]
+    pub fn dropped(&self) -> String {
+        let dropped = self.dropped.iter().map(|dropped| format!("{}={}", dropped.model, dropped.by));
+        dropped.collect::<Vec<_>>().join(",")
     }
 
     fn matched_names(&self, kind: Kind) -> String {

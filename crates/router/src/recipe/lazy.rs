@@ -1,68 +1,143 @@
 //! Asking models: all at once, or the cheapest first until nothing more can change the outcome.
 //!
 //! Between two stages the outlook says what the report may still become, steps and projections are carried out on it as on a
-//! finished report, and the decisions say on which open facts their outcome depends. Only families that may write one of
-//! those are asked. Where none is left, deciding on what is there gives what deciding on everything would: a family that
-//! never ran is one of the cases that the bounds cover.
+//! finished report, and the decisions and boundaries say on which open facts their outcome depends. Only families that may
+//! write one of those are asked. Where none is left, deciding on what is there gives what deciding on everything would: a family
+//! that never ran is one of the cases that the bounds cover.
+//!
+//! Boundaries look at another outlook than decisions, in which failed families are open for good. Until they are settled
+//! they count as holding, so no text leaves for a place that one of them may forbid.
 
 use super::{Extent, Recipe};
+use crate::boundary::{Guarded, Verdict};
+use crate::projection::Foreseen;
 use crate::projection::step::{self, Step};
 use crate::report::SignalReport;
 use crate::report::outlook::{Needs, Outlook};
 use crate::signals::SignalInput;
 use crate::signals::learned::Learned;
-use inference::ask::{Ask, Question};
+use inference::ask::{Ask, Outcome, Question};
+use inference::handle::Cost;
 use std::time::Instant;
 
 impl Recipe {
-    /// Asks the questions of learned families, and lets each conclude.
+    /// Asks the questions of learned families, and lets each conclude. Gives the boundaries that hold.
     pub(super) async fn learn(
         &self,
         input: &SignalInput<'_>,
         extent: Extent<'_>,
-        models: (&dyn Ask, Instant),
+        (models, deadline): (&dyn Ask, Instant),
         report: &mut SignalReport,
-    ) {
-        let runs = |family: &&dyn Learned| extent == Extent::All || self.used[family.kind() as usize];
-        let mut pending: Vec<&dyn Learned> = self.learned.iter().map(|family| &**family).filter(runs).collect();
-        let Extent::Lazy { only } = extent else {
-            return ask(&pending, input, models, report).await;
-        };
-        while !pending.is_empty() {
-            let needs = self.needs(&pending, only, report);
-            let needed = |family: &&dyn Learned| needs.touch(family.kind(), family.keys());
-            let Some(stage) = pending.iter().filter(|family| needed(family)).map(|family| family.cost()).min() else {
-                break;
-            };
-            let (due, later) = pending.into_iter().partition(|family| family.cost() == stage && needed(family));
+    ) -> Verdict {
+        let all = self.learned.iter().map(|family| &**family);
+        let mut pending: Vec<&dyn Learned> = all.filter(|family| self.reaches(family.kind(), extent)).collect();
+        loop {
+            let (due, later) = self.due(pending, extent, report);
             pending = later;
-            ask(&due, input, models, report).await;
+            if due.is_empty() {
+                break;
+            }
+            // Whether a service may be asked must not hang on what another one said, or was not asked.
+            let verdict = if due.iter().any(|family| family.cost() == Cost::Remote) {
+                let services = self.learned.iter().filter(|family| family.cost() == Cost::Remote);
+                let open: Vec<&dyn Learned> = pending.iter().copied().chain(services.map(|family| &**family)).collect();
+                self.verdict(&open, report)
+            } else {
+                Verdict::default()
+            };
+            ask(&due, input, (&Guarded::new(models, &verdict), deadline), report).await;
         }
+        let verdict = self.verdict(&pending, report);
         for family in pending {
             report.stages[family.cost() as usize].skipped += 1;
             report.families[family.kind() as usize].skipped = true;
         }
+        verdict
+    }
+
+    /// Who is asked next, and who later, perhaps.
+    fn due<'a>(
+        &self,
+        pending: Vec<&'a dyn Learned>,
+        extent: Extent<'_>,
+        report: &SignalReport,
+    ) -> (Vec<&'a dyn Learned>, Vec<&'a dyn Learned>) {
+        if matches!(extent, Extent::Used | Extent::All) {
+            let local = |family: &&dyn Learned| family.cost() != Cost::Remote;
+            let at_once = self.boundaries.is_empty() || !pending.iter().any(local);
+            return pending.into_iter().partition(|family| at_once || local(family));
+        }
+        if pending.is_empty() {
+            return (Vec::new(), pending);
+        }
+        let needs = self.needs(&pending, extent, report);
+        let needed = |family: &&dyn Learned| needs.touch(family.kind(), family.keys());
+        let stage = pending.iter().filter(|family| needed(family)).map(|family| family.cost()).min();
+        pending.into_iter().partition(|family| Some(family.cost()) == stage && needed(family))
     }
 
     /// What the outcome still depends on while `pending` families have not run.
-    fn needs(&self, pending: &[&dyn Learned], only: Option<&str>, report: &SignalReport) -> Needs {
+    fn needs(&self, pending: &[&dyn Learned], extent: Extent<'_>, report: &SignalReport) -> Needs {
+        let mut needs = Needs::new(&self.keys);
+        if let Extent::Lazy { only } = extent {
+            let eligible = |index: usize| only.is_none_or(|algorithm| self.routes[index].algorithm == algorithm);
+            let outlook = self.outlook(pending, report);
+            self.need(outlook, &mut needs, |outlook, needs| self.decisions.need(outlook, eligible, needs));
+        }
+        if !self.boundaries.is_empty() {
+            let outlook = self.doubtful(pending, report);
+            self.need(outlook, &mut needs, |outlook, needs| self.boundaries.need(outlook, needs));
+        }
+        needs
+    }
+
+    /// Adds what an outcome depends on, through projections and steps.
+    fn need(&self, mut outlook: Outlook<'_>, all: &mut Needs, of: impl Fn(&Outlook<'_>, &mut Needs)) {
+        let (open, foreseen) = self.foresee(&mut outlook);
+        let mut needs = Needs::new(&self.keys);
+        of(&outlook, &mut needs);
+        self.projections.need(&foreseen, &outlook, &mut needs);
+        open.iter().rev().for_each(|step| step::need(*step, &mut needs));
+        all.join(&needs);
+    }
+
+    /// Carries out steps and projections on an outlook, and gives the steps that are open.
+    fn foresee(&self, outlook: &mut Outlook<'_>) -> (Vec<&dyn Step>, Foreseen) {
+        let mut open: Vec<&dyn Step> = Vec::new();
+        for step in self.projections.steps().chain(self.steps.iter().map(|step| &**step)) {
+            if step::foresee(step, outlook) {
+                open.push(step);
+            }
+        }
+        (open, self.projections.foresee(outlook))
+    }
+
+    /// What the report may become by families that have not run.
+    fn outlook(&self, pending: &[&dyn Learned], report: &SignalReport) -> Outlook<'_> {
         let mut outlook = Outlook::new(&self.keys, report);
         for family in pending {
             outlook.await_family(family.kind(), family.keys());
         }
-        let mut open: Vec<&dyn Step> = Vec::new();
-        for step in self.projections.steps().chain(self.steps.iter().map(|step| &**step)) {
-            if step::foresee(step, &mut outlook) {
-                open.push(step);
-            }
+        outlook
+    }
+
+    /// The same, where nothing is known of what failed either: all rules of a group of which some part was not read.
+    fn doubtful(&self, pending: &[&dyn Learned], report: &SignalReport) -> Outlook<'_> {
+        let mut outlook = self.outlook(pending, report);
+        for &key in report.doubted().iter().chain(&self.blind) {
+            outlook.await_family(self.keys.kind(key), &[key]);
         }
-        let foreseen = self.projections.foresee(&mut outlook);
-        let mut needs = Needs::new(&self.keys);
-        let eligible = |index: usize| only.is_none_or(|algorithm| self.routes[index].algorithm == algorithm);
-        self.decisions.need(&outlook, eligible, &mut needs);
-        self.projections.need(&foreseen, &outlook, &mut needs);
-        open.iter().rev().for_each(|step| step::need(*step, &mut needs));
-        needs
+        outlook
+    }
+
+    /// The boundaries that hold, or may hold yet.
+    fn verdict(&self, pending: &[&dyn Learned], report: &SignalReport) -> Verdict {
+        if self.boundaries.is_empty() {
+            return Verdict::default();
+        }
+        let mut outlook = self.doubtful(pending, report);
+        self.foresee(&mut outlook);
+        self.boundaries.verdict(&outlook)
     }
 }
 
@@ -85,7 +160,12 @@ async fn ask(
     for (family, asked) in families.iter().zip(&asked) {
         let (own, others) = rest.split_at_checked(asked.len()).unwrap_or((rest, &[]));
         rest = others;
+        let before = report.troubles();
         family.conclude(input, own, report);
+        let unread = |outcome: &Outcome| outcome.as_ref().map_or(true, |reply| reply.truncated);
+        if own.iter().any(unread) || report.troubles() > before {
+            report.doubt(family.keys());
+        }
         let metric = &mut report.families[family.kind() as usize];
         metric.elapsed = started.elapsed();
         metric.ran = true;

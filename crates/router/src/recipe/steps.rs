@@ -69,7 +69,7 @@ global: {model_catalog: {embeddings: {semantic: {embedding_config: {top_k: TOP_K
         let mut prompt = Prompt::default();
         prompt.texts.evaluation = "q".into();
         let input = SignalInput::new(&prompt, None);
-        let report = recipe.read(&input, Extent::All, &fake, Instant::now()).now_or_never().unwrap().unwrap();
+        let report = recipe.read(&input, Extent::All, &fake, Instant::now()).now_or_never().unwrap().unwrap().report;
         let names = |key| format!("{}:{}", recipe.keys.kind(key).as_str(), recipe.keys.name(key));
         assert_eq!(report.matches().map(names).collect::<Vec<_>>(), expected);
         assert!(report.value(recipe.keys.get(crate::report::Kind::Embedding, "B").unwrap()).is_some());

@@ -258,6 +258,12 @@ impl Needs {
         self.keys[key.index()]
     }
 
+    /// What `other` needs is needed too.
+    pub fn join(&mut self, other: &Self) {
+        self.keys.iter_mut().zip(&other.keys).for_each(|(own, other)| *own |= other);
+        self.failures.iter_mut().zip(&other.failures).for_each(|(own, other)| *own |= other);
+    }
+
     /// Something that a family writes is needed.
     #[must_use]
     pub fn touch(&self, kind: Kind, keys: &[Key]) -> bool {

@@ -68,7 +68,7 @@ fn the_frame_settles_what_needs_no_algorithm() {
     assert_eq!((selection.score, selection.confidence, selection.fallback), (1.0, 1.0, None));
     let canned = Candidates::new("d", refs(&["a", "b"]), "static", Some(Box::new(Fixed(1)))).with_fast_response();
     assert_eq!((canned.select_any().candidate, canned.select_any().method), (Some(0), "fast_response"));
-    assert_eq!((canned.preview().candidate, canned.preview().method), (Some(1), "static"));
+    assert_eq!((canned.preview(&[0, 1]).candidate, canned.preview(&[0, 1]).method), (Some(1), "static"));
 }
 
 #[test]

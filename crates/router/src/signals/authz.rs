@@ -89,7 +89,11 @@ impl Signal for AuthzSignal {
     }
 
     fn evaluate(&self, input: &SignalInput<'_>, report: &mut SignalReport) -> Result<(), SignalError> {
-        let Some(identity) = input.identity else { return Ok(()) };
+        let Some(identity) = input.identity else {
+            let roles: Vec<Key> = self.bindings.iter().map(|binding| binding.role).collect();
+            report.doubt(&roles);
+            return Ok(());
+        };
         let mut confidence = 0.0;
         if identity.user.is_empty() {
             if let Some(header) = &self.required_header {

@@ -98,6 +98,10 @@ impl Signal for EventSignal {
     fn evaluate(&self, input: &SignalInput<'_>, report: &mut SignalReport) -> Result<(), SignalError> {
         let mut hits = vec![false; self.slots];
         self.patterns.mark(input.windowed(), &mut hits);
+        if input.is_sampled() {
+            let keys: Vec<Key> = self.rules.iter().map(|rule| rule.key).collect();
+            report.doubt(&keys);
+        }
         let mut best: f64 = 0.0;
         for rule in &self.rules {
             let is_met = |criterion: &&Criterion| hits.get(criterion.slots.clone()).unwrap_or_default().contains(&true);

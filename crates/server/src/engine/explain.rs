@@ -35,7 +35,8 @@ pub fn explain(
     let body = Value::Object(query.body.clone()).to_string();
     let request = EvalRequest::parse(body.as_bytes(), true, &generation.settings.wrappers)
         .map_err(|error| vec![Diagnostic::error(error.to_string())])?;
-    if let Some(model) = concrete(&generation, &request.requested_model) {
+    let bounded = generation.recipes.first().is_some_and(|recipe| !recipe.boundaries.is_empty());
+    if let Some(model) = concrete(&generation, &request.requested_model).filter(|_| !bounded) {
         return Ok(model);
     }
     let identity = identity(query, &generation.settings);
@@ -68,6 +69,7 @@ fn render(answer: &Value) -> String {
     line(&mut text, 0, &format!("decision  {}", shown("/decision_result/decision_name")));
     let (model, status) = (shown("/selected_model"), shown("/selection_status"));
     line(&mut text, 0, &format!("model     {model} ({status}; {})", shown("/selection_reason")));
+    eligibility(&mut text, answer);
     line(&mut text, 0, "matched");
     for (family, names) in answer["decision_result"]["matched_signals"].as_object().into_iter().flatten() {
         let names: Vec<&str> = names.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
@@ -86,6 +88,24 @@ fn render(answer: &Value) -> String {
         tree(&mut text, &decision["root_trace"], 2);
     }
     text
+}
+
+/// Which models may get the request, and why the others may not.
+fn eligibility(text: &mut String, answer: &Value) {
+    if let Some(refused) = answer.get("refused") {
+        let said = |key: &str| refused[key].as_str().unwrap_or_default().to_owned();
+        line(text, 0, &format!("refused   {} by {} ({})", refused["status"], said("by"), said("message")));
+    }
+    let lists = [("boundaries", "name", "holds"), ("candidates", "model", "eligible")];
+    for (title, name, sign) in lists {
+        let Some(lines) = answer[title].as_array() else { continue };
+        line(text, 0, title);
+        for entry in lines {
+            let sign = if entry[sign] == Value::Bool(true) { "+" } else { "-" };
+            let by = entry["dropped_by"].as_str().map_or_else(String::new, |by| format!(" ({by})"));
+            line(text, 1, &format!("{sign} {}{by}", entry[name].as_str().unwrap_or_default()));
+        }
+    }
 }
 
 fn tree(text: &mut String, node: &Value, depth: usize) {

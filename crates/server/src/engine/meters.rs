@@ -64,8 +64,9 @@ impl Meters {
         for &(kind, reason) in findings.report.degraded() {
             metrics.signals.degrade(kind.as_str(), reason);
         }
+        let Some(decision_time) = findings.decision_time else { return };
         metrics.decisions.evaluations.inc();
-        metrics.decisions.latency.observe(findings.decision_time.as_secs_f64());
+        metrics.decisions.latency.observe(decision_time.as_secs_f64());
         let won = findings.decided.and_then(|decided| Some((decided, handles.decisions.get(decided.index)?)));
         if let Some((decided, decision)) = won {
             decision.matches.inc();

@@ -20,9 +20,23 @@ pub(super) fn wire(head: &RequestHead) -> Option<Dialect> {
     }
 }
 
+/// What a client is told.
+pub(super) struct Said<'a> {
+    pub(super) status: u16,
+    pub(super) message: &'a str,
+    /// A code that clients know, in place of the status.
+    pub(super) code: Option<&'static str>,
+}
+
 /// A refusal in the shape of the client's wire.
 pub(super) fn refusal(status: u16, message: &str, dialect: Option<Dialect>, request_id: Option<&str>) -> Immediate {
-    let body = wire::Refusal { status, message, code: None, request_id }.body(dialect);
+    said(&Said { status, message, code: None }, dialect, request_id)
+}
+
+/// The same, with a code that clients know.
+pub(super) fn said(said: &Said<'_>, dialect: Option<Dialect>, request_id: Option<&str>) -> Immediate {
+    let &Said { status, message, code } = said;
+    let body = wire::Refusal { status, message, code, request_id }.body(dialect);
     let mut answer = answer(status, wire::CONTENT_TYPE, body, ResponsePath::Error);
     answer.details = "merit_refused";
     if wire::is_final(status) {
@@ -37,6 +51,11 @@ pub(super) fn refusal(status: u16, message: &str, dialect: Option<Dialect>, requ
         answer.headers.push((RETRY_AFTER, HeaderValue::from_static("1")));
     }
     answer
+}
+
+/// Adds reply headers.
+pub(super) fn show(answer: &mut Immediate, headers: &[ReplyHeader]) {
+    answer.headers.extend(headers.iter().filter_map(header));
 }
 
 /// What the protocol layer found wrong, as the client is told.

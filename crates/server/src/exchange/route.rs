@@ -5,9 +5,12 @@ use super::{Head, forward, identity, immediate};
 use crate::engine::Generation;
 use crate::metrics::Metrics;
 use bytes::Bytes;
+use dialects::refusal::CONTEXT_LENGTH_EXCEEDED;
 use dialects::{Request, TokenFacts};
 use extproc::{BodyReply, Immediate, ResponseInterest};
+use immediate::Said;
 use inference::ask::Ask;
+use router::eligible::Barrier;
 use router::generation::Profile;
 use router::lasting::Dispatch;
 use router::pipeline::{Call, Routed};
@@ -54,7 +57,7 @@ pub(super) async fn plan(
         full: debug,
     };
     let mut routed = head.serving.router.route(&call).instrument(head.span.span().clone()).await;
-    if let (true, Some(findings)) = (debug, &routed.findings) {
+    if let (true, Some(findings)) = (debug, routed.findings.as_ref().or(routed.bounding.as_ref())) {
         routed.plan.facts.detail(findings);
     }
     let routed_at = Instant::now();
@@ -76,8 +79,20 @@ fn execute(head: &Head, request: &Request, routed: Routed<'_>, debug: bool) -> P
             let shown = surface(&facts, ResponsePath::FastResponse, debug);
             Planned::Respond(immediate::fast_response(&message, model, (head.dialect, prompt.stream), &shown))
         }
-        Outcome::Refuse(refusal) => Planned::Respond(turn_down(head, refusal.status, &refusal.message)),
+        Outcome::Refuse(refusal) => {
+            let said = Said { status: refusal.status, message: &refusal.message, code: code(&facts) };
+            let mut answer = immediate::said(&said, Some(head.dialect), head.request.headers.get("x-request-id"));
+            if debug {
+                immediate::show(&mut answer, &facts.debug());
+            }
+            Planned::Respond(answer)
+        }
     }
+}
+
+/// The code by which clients know the refusal.
+fn code(facts: &Facts) -> Option<&'static str> {
+    matches!(facts.refused_by, Some(Barrier::ContextWindow { .. })).then_some(CONTEXT_LENGTH_EXCEEDED)
 }
 
 /// The winning decision's.
@@ -166,9 +181,10 @@ fn turn_down(head: &Head, status: u16, message: &str) -> Immediate {
 /// Counts what routing found.
 fn record(serving: &Generation, metrics: &Metrics, routed: &Routed<'_>) {
     let facts = &routed.plan.facts;
-    if let Some(findings) = &routed.findings {
+    for findings in routed.findings.iter().chain(&routed.bounding) {
         serving.meters.findings(metrics, findings);
     }
+    facts.verdict.names().for_each(|name| metrics.boundaries.applied(name));
     if facts.context_tokens > 0 {
         metrics.context_tokens(facts.context_tokens);
     }
@@ -176,7 +192,16 @@ fn record(serving: &Generation, metrics: &Metrics, routed: &Routed<'_>) {
         Outcome::Forward(_) => serving.meters.forwarded(metrics, facts),
         Outcome::Answer { .. } => metrics.answered(facts),
         Outcome::Refuse(refusal) => {
-            let reason = if refusal.status == 403 { "forbidden" } else { "unroutable" };
+            let reason = match &facts.refused_by {
+                Some(Barrier::Boundary(name)) => {
+                    metrics.boundaries.refused(name);
+                    "boundary"
+                }
+                Some(Barrier::ContextWindow { .. }) => CONTEXT_LENGTH_EXCEEDED,
+                Some(Barrier::Ability(_)) => "ability",
+                Some(Barrier::Resting) | None if refusal.status == 403 => "forbidden",
+                Some(Barrier::Resting) | None => "unroutable",
+            };
             metrics.refused(facts.model.as_deref().unwrap_or_default(), reason);
         }
     }
@@ -195,6 +220,12 @@ fn note(head: &Head, facts: &Facts) {
         if let Some(value) = value {
             span.record(field, value);
         }
+    }
+    if !facts.verdict.is_free() {
+        span.record("routing.boundaries", facts.boundaries());
+    }
+    if !facts.dropped.is_empty() {
+        span.record("routing.dropped", facts.dropped());
     }
     if !facts.degraded.is_empty() {
         span.record("routing.degraded", facts.degraded.join(","));

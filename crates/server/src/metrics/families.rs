@@ -51,6 +51,13 @@ pub struct Decision {
     pub decision_name: Arc<str>,
 }
 
+/// A boundary.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Boundary {
+    /// Name in the document.
+    pub boundary: Arc<str>,
+}
+
 /// A selection.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Selected {
@@ -174,6 +181,31 @@ impl Signals {
     /// `signal` did not do its whole work.
     pub fn degrade(&self, signal: &'static str, reason: &'static str) {
         self.degraded.get_or_create(&Degraded { signal, reason }).inc();
+    }
+}
+
+/// Boundaries.
+pub struct Boundaries {
+    pub applied: Family<Boundary, Counter>,
+    pub refused: Family<Boundary, Counter>,
+}
+
+impl Boundaries {
+    pub(super) fn register(to: &mut Registry) -> Self {
+        Self {
+            applied: add(to, "merit_boundary_applied", "Requests on which a boundary held"),
+            refused: add(to, "merit_boundary_refused", "Requests refused as a boundary left no model"),
+        }
+    }
+
+    /// A boundary held.
+    pub fn applied(&self, name: &Arc<str>) {
+        self.applied.get_or_create(&Boundary { boundary: Arc::clone(name) }).inc();
+    }
+
+    /// A boundary left no model.
+    pub fn refused(&self, name: &Arc<str>) {
+        self.refused.get_or_create(&Boundary { boundary: Arc::clone(name) }).inc();
     }
 }
 

@@ -131,6 +131,8 @@ impl Metrics {
         self.models.prompt_tokens.clear();
         self.models.completion_tokens.clear();
         self.models.ttft.clear();
+        self.boundaries.applied.clear();
+        self.boundaries.refused.clear();
         self.decisions.matches.clear();
         self.decisions.confidence.clear();
         self.signals.extractions.clear();

@@ -43,6 +43,8 @@ impl Tracing {
             routing.model = tracing::field::Empty,
             routing.algorithm = tracing::field::Empty,
             routing.degraded = tracing::field::Empty,
+            routing.boundaries = tracing::field::Empty,
+            routing.dropped = tracing::field::Empty,
         );
         let parent = TraceContextPropagator::new().extract(&Incoming(headers));
         if let Err(error) = span.set_parent(parent) {

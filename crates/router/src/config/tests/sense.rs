@@ -233,14 +233,6 @@ fn decisions_and_plugins() {
     for (decision, expected) in DECISIONS {
         check_policy(&format!("  decisions:\n    - {decision}\n"), expected);
     }
-    check_policy(
-        "  boundaries:\n    - {name: b, allow: {models: [big], locations: [heer]}}\n",
-        &[
-            "9 error no model is called `big`",
-            "9 error no model is at `heer`; did you mean `here`?",
-            "8 error enforcement of boundaries is not implemented yet",
-        ],
-    );
     super::expect(
         "",
         &check("version: v0.3\nrouting:\n  decisions:\n    - {name: d}\n", &environment).problems,

@@ -1,8 +1,8 @@
-//! Decisions, their candidates, and boundaries.
+//! Decisions and their candidates.
 
 use super::models::known_model;
 use super::{Findings, Scope, actions, pool, rules};
-use crate::config::decisions::{Boundary, Decision, ModelRef};
+use crate::config::decisions::{Decision, ModelRef};
 use crate::config::plugins::Plugin;
 use crate::config::problem::suggestion;
 
@@ -19,10 +19,6 @@ pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
         pool::sources(scope, &path, decision, findings);
     }
     strategy(scope, findings);
-    findings.names(&scope.at("boundaries"), routing.boundaries.iter().map(|boundary| boundary.name.as_str()));
-    for (index, boundary) in routing.boundaries.iter().enumerate() {
-        self::boundary(scope, &scope.at(&format!("boundaries[{index}]")), boundary, findings);
-    }
 }
 
 fn strategy(scope: &Scope<'_>, findings: &mut Findings) {
@@ -82,25 +78,5 @@ fn candidate(scope: &Scope<'_>, path: &str, candidate: &ModelRef, findings: &mut
     if candidate.use_reasoning == Some(true) && family.is_empty() {
         let message = format!("has no effect: `{name}` has no `reasoning_family`");
         findings.warn(format!("{path}.use_reasoning"), message);
-    }
-}
-
-fn boundary(scope: &Scope<'_>, path: &str, boundary: &Boundary, findings: &mut Findings) {
-    if let Some(when) = &boundary.when {
-        rules::tree(scope, &format!("{path}.when"), when, findings);
-    }
-    let allow = &boundary.allow;
-    if allow.models.is_empty() && allow.locations.is_empty() {
-        findings.warn(format!("{path}.allow"), "allows nothing, so every request within the boundary is refused");
-    }
-    for (index, name) in allow.models.iter().enumerate() {
-        known_model(scope.document, &format!("{path}.allow.models[{index}]"), name, findings);
-    }
-    let known: Vec<&str> = scope.document.providers.models.iter().map(|model| model.location.as_str()).collect();
-    for (index, location) in allow.locations.iter().enumerate() {
-        if !known.contains(&location.as_str()) {
-            let hint = suggestion(location, known.iter().copied());
-            findings.error(format!("{path}.allow.locations[{index}]"), format!("no model is at `{location}`{hint}"));
-        }
     }
 }

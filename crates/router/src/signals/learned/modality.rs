@@ -124,6 +124,9 @@ impl Learned for ModalitySignal {
 
     fn conclude(&self, input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {
         let text = input.windowed();
+        if input.is_sampled() {
+            report.doubt(&self.keys);
+        }
         let (label, confidence) = if text.is_empty() {
             (AR, 1.0)
         } else {

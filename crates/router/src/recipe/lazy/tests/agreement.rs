@@ -1,8 +1,8 @@
 //! Lazy and full evaluation agree on random policies and findings, and lazy evaluation saves something.
 
-use super::script::{Fact, Group, Script, leaf, node};
+use super::script::{Fact, Group, Health, Script, leaf, node};
 use crate::config::algorithms::Algorithm;
-use crate::config::decisions::{Decision, ModelRef, RuleNode};
+use crate::config::decisions::{Allowed, Boundary, Decision, ModelRef, RuleNode};
 use crate::config::projections::{Calibration, Mapping, MappingOutput, Partition, Projections, Score, ScoreInput};
 use crate::config::signals::NumericPredicate;
 use crate::recipe::Extent;
@@ -51,8 +51,9 @@ fn group(
         None => Just(None).boxed(),
     };
     let fact = (any::<bool>(), numbers(confidence), numbers(value), prop::bool::weighted(0.1));
-    prop::collection::vec(fact, keys.len())
-        .prop_map(move |facts| {
+    let health = prop_oneof![12 => Just(Health::Sound), 1 => Just(Health::Down), 1 => Just(Health::Partial)];
+    (prop::collection::vec(fact, keys.len()), health)
+        .prop_map(move |(facts, health)| {
             let facts = keys.iter().zip(facts).map(|(key, (matched, confidence, value, failed))| Fact {
                 key: (*key).to_owned(),
                 matched,
@@ -60,7 +61,7 @@ fn group(
                 value,
                 failed,
             });
-            Group { name, cost, facts: facts.collect() }
+            Group { name, cost, facts: facts.collect(), health }
         })
         .boxed()
 }
@@ -156,6 +157,23 @@ fn decisions() -> BoxedStrategy<Vec<Decision>> {
         .boxed()
 }
 
+fn boundaries() -> BoxedStrategy<Vec<Boundary>> {
+    let models = prop::sample::subsequence(vec!["m0", "m1", "m2", "m3"], 0..=3);
+    let locations = prop::sample::subsequence(vec!["here", "there"], 0..=2);
+    let one = (prop::option::weighted(0.95, rules()), models, locations);
+    let words = |words: Vec<&str>| words.into_iter().map(str::to_owned).collect();
+    let one = one.prop_map(move |(when, models, locations)| Boundary {
+        when,
+        allow: Allowed { models: words(models), locations: words(locations) },
+        ..Boundary::default()
+    });
+    let some = prop::collection::vec(one, 1..4).prop_map(|boundaries| {
+        let named = boundaries.into_iter().enumerate();
+        named.map(|(index, boundary)| Boundary { name: format!("b{index}"), ..boundary }).collect()
+    });
+    prop_oneof![1 => Just(Vec::new()), 1 => some].boxed()
+}
+
 fn partitions() -> BoxedStrategy<Vec<Partition>> {
     let members = prop_oneof![
         prop::sample::subsequence(vec!["da", "db", "dc"], 2..=3),
@@ -245,10 +263,12 @@ fn script() -> BoxedStrategy<Script> {
     );
     let composed =
         composed.prop_map(|all| ("complexity:c:hard".to_owned(), all.into_iter().map(str::to_owned).collect()));
-    let parts = (decisions(), any::<bool>(), projections(), prop::option::of(composed), -1_i64..3, groups());
+    let policy = (decisions(), boundaries());
+    let parts = (policy, any::<bool>(), projections(), prop::option::of(composed), -1_i64..3, groups());
     parts
-        .prop_map(|(decisions, by_confidence, projections, composer, top_k, groups)| Script {
+        .prop_map(|((decisions, boundaries), by_confidence, projections, composer, top_k, groups)| Script {
             decisions,
+            boundaries,
             by_confidence,
             projections,
             composer,
@@ -274,6 +294,11 @@ impl Tally {
         let full = script.run(Extent::Used, only);
         let lazy = script.run(Extent::Lazy { only }, only);
         prop_assert_eq!(&lazy.routed, &full.routed);
+        prop_assert_eq!(lazy.verdict.allowed(), full.verdict.allowed());
+        prop_assert_eq!(&lazy.verdict, &full.verdict);
+        let bound = script.run(Extent::Bounding, only);
+        prop_assert_eq!(&bound.verdict, &full.verdict);
+        prop_assert!(!script.boundaries.is_empty() || bound.asked.is_empty(), "{:?}", bound.asked);
         let cost = |name: &String| script.groups.iter().find(|group| group.name == name).and_then(|group| group.cost);
         prop_assert!(lazy.asked.iter().all(|group| full.asked.contains(group)), "{:?}", lazy.asked);
         prop_assert!(lazy.asked.is_sorted_by_key(cost), "a stage comes back: {:?}", lazy.asked);

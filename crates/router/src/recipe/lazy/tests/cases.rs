@@ -1,6 +1,6 @@
 //! Tables: a policy, what the heuristics find, and which groups are asked.
 
-use super::script::{Fact, Group, Script, found, leaf, missed, node};
+use super::script::{Fact, Group, Health, Script, found, leaf, missed, node};
 use crate::config::decisions::{Decision, RuleNode};
 use crate::config::projections::{Mapping, MappingOutput, Partition, Projections, Score, ScoreInput};
 use crate::config::signals::NumericPredicate;
@@ -10,10 +10,11 @@ use inference::handle::Cost;
 
 /// Keyword `a` matches and `b` does not; every learned rule matches at .6, but `jailbreak` and `pii`.
 fn groups() -> Vec<Group> {
-    let learned = |name, cost, facts: &[Fact]| Group { name, cost: Some(cost), facts: facts.to_vec() };
+    let health = Health::Sound;
+    let learned = |name, cost, facts: &[Fact]| Group { name, cost: Some(cost), facts: facts.to_vec(), health };
     let sure = Some(0.6);
     vec![
-        Group { name: "keyword", cost: None, facts: vec![found("keyword:a", None), missed("keyword:b")] },
+        Group { name: "keyword", cost: None, facts: vec![found("keyword:a", None), missed("keyword:b")], health },
         learned("pii", Cost::Rules, &[missed("pii:p")]),
         learned("domain", Cost::Encoder, &[found("domain:da", sure), missed("domain:db"), missed("domain:math")]),
         learned("embedding", Cost::Encoder, &[found("embedding:ea", sure), missed("embedding:eb")]),

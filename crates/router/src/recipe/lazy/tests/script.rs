@@ -1,12 +1,16 @@
 //! Recipes whose families write what a script says.
 
-use crate::config::decisions::{Decision, RuleNode};
+use crate::boundary::{Boundaries, Verdict};
+use crate::config::Document;
+use crate::config::catalog::ExternalModel;
+use crate::config::decisions::{Boundary, Decision, RuleNode};
 use crate::config::projections as document;
+use crate::config::providers::ProviderModel;
 use crate::decision::{Decisions, Strategy};
 use crate::declared::Declared;
 use crate::projection::Projections;
 use crate::projection::step::{Cut, Step};
-use crate::recipe::{Extent, Recipe, Route, families};
+use crate::recipe::{Extent, Reading, Recipe, Route, blind, families};
 use crate::report::{Key, Keys, Kind, SignalReport};
 use crate::selection::{Candidate, Candidates};
 use crate::signals::learned::Learned;
@@ -45,12 +49,26 @@ pub(super) struct Group {
     pub(super) cost: Option<Cost>,
     /// About every key that it may write.
     pub(super) facts: Vec<Fact>,
+    pub(super) health: Health,
+}
+
+/// Whether a group's model answers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Health {
+    #[default]
+    Sound,
+    /// It fails, and the group writes nothing but that.
+    Down,
+    /// A part of the text was not read.
+    Partial,
 }
 
 /// A policy, and what its families find.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Script {
     pub(super) decisions: Vec<Decision>,
+    /// They may allow the models `m0` to `m3` and the places `here` (where the service `preference` is) and `there`.
+    pub(super) boundaries: Vec<Boundary>,
     pub(super) by_confidence: bool,
     pub(super) projections: document::Projections,
     /// A level of complexity rule `c` that stands only if all these matched.
@@ -74,6 +92,7 @@ pub(super) struct Run {
     pub(super) routed: Option<Routed>,
     /// Groups in the order in which they were asked.
     pub(super) asked: Vec<String>,
+    pub(super) verdict: Verdict,
     pub(super) report: SignalReport,
 }
 
@@ -83,7 +102,8 @@ impl Script {
         let fake = Fake::default();
         let prompt = Prompt::default();
         let input = SignalInput::new(&prompt, None);
-        let report = recipe.read(&input, extent, &fake, Instant::now()).now_or_never().unwrap().unwrap();
+        let reading = recipe.read(&input, extent, &fake, Instant::now()).now_or_never().unwrap().unwrap();
+        let Reading { report, verdict } = reading;
         let routed = recipe.decide(&report, only).map(|decided| Routed {
             winner: recipe.routes[decided.index].name.to_string(),
             confidence: decided.confidence.to_bits(),
@@ -91,17 +111,21 @@ impl Script {
             candidate: recipe.routes[decided.index].candidates.select_any().candidate,
         });
         let asked = fake.asked().iter().map(|asked| asked.trim_end_matches(": ").to_owned()).collect();
-        Run { routed, asked, report }
+        Run { routed, asked, verdict, report }
     }
 
     fn recipe(&self) -> Recipe {
         let mut keys = Keys::default();
         let declared = declared();
         let composer = self.composer.as_ref().map(|(_, all)| node("AND", all.iter().map(|rule| leaf(rule)).collect()));
-        let used = used::used(&self.decisions, &self.projections, |rule| composer.as_ref().filter(|_| rule == "c"));
+        let composed = |rule: &str| composer.as_ref().filter(|_| rule == "c");
+        let bounding = used::used(used::bounding(&self.boundaries), &self.projections, composed);
+        let trees = used::decided(&self.decisions).chain(used::bounding(&self.boundaries));
+        let used = used::used(trees, &self.projections, composed);
         let projections = Projections::build(&self.projections, &mut keys, &declared).unwrap();
         let strategy = if self.by_confidence { Strategy::Confidence } else { Strategy::Priority };
         let decisions = Decisions::build(&self.decisions, strategy, &mut keys, &declared).unwrap();
+        let boundaries = Boundaries::build(&self.boundaries, &document(), &mut keys, &declared).unwrap();
         let mut signals: Vec<Box<dyn Signal>> = Vec::new();
         let mut learned: Vec<Box<dyn Learned>> = Vec::new();
         for group in &self.groups {
@@ -123,13 +147,29 @@ impl Script {
             routes: self.decisions.iter().map(route).collect(),
             projections,
             signals,
-            learned,
             steps,
             idle: Vec::new(),
+            blind: blind(&boundaries, &keys, &learned),
+            learned,
+            boundaries,
             keys,
             used: families(&used),
+            bounding: families(&bounding),
         }
     }
+}
+
+fn document() -> Document {
+    let model = |name: &str, location: &str| ProviderModel {
+        name: name.into(),
+        location: location.into(),
+        ..ProviderModel::default()
+    };
+    let service = ExternalModel { name: "preference".into(), location: "here".into(), ..ExternalModel::default() };
+    let mut document = Document::default();
+    document.providers.models = vec![model("m0", "here"), model("m1", "here"), model("m2", "there"), model("m3", "")];
+    document.global.model_catalog.external = vec![service];
+    document
 }
 
 fn declared() -> Declared {
@@ -236,7 +276,23 @@ impl Learned for Scripted {
 
     fn conclude(&self, _input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {
         assert_eq!(answers.len(), 1);
-        self.write(report);
+        match (&answers[0], self.group.health) {
+            (Err(failure), _) => {
+                report.degrade(self.kind, failure.reason());
+                self.keys.iter().for_each(|&key| report.fail(key, failure.to_string()));
+            }
+            (Ok(_), Health::Sound) => self.write(report),
+            (Ok(_), Health::Down) => {
+                report.degrade(self.kind, "down");
+                self.keys.iter().for_each(|&key| report.fail(key, "down"));
+            }
+            (Ok(_), Health::Partial) => {
+                report.degrade(self.kind, "truncated");
+                // What a note that is there already would hide.
+                report.fail(self.keys[0], "truncated");
+                self.write(report);
+            }
+        }
     }
 }
 

@@ -1,0 +1,217 @@
+//! Boundaries case by case: what is sent, what is refused, what eval says.
+
+use crate::config;
+use crate::generation::{Deps, Generation};
+use crate::pipeline::{Call, Routed};
+use crate::plan::Outcome;
+use crate::signals::Identity;
+use crate::signals::language::LanguageDetector;
+use dialects::{Dialect, EvalRequest, Request, Wrappers};
+use futures_util::FutureExt;
+use inference::ask::Failure;
+use inference::fake::Fake;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Instant;
+
+const POLICY: &str = r#"
+version: v0.3
+providers:
+  defaults: {default_model: local}
+  models:
+    - {name: local, location: house, backend_refs: [{endpoint: "127.0.0.1:1"}]}
+    - {name: cloud, location: cloud, backend_refs: [{endpoint: "127.0.0.1:2"}]}
+routing:
+  modelCards:
+    - {name: local, context_window_size: 1000, capabilities: [chat]}
+    - {name: cloud, context_window_size: 2000, capabilities: [chat, tools]}
+  boundaries: BOUNDARIES
+  signals:
+    keywords:
+      - {name: secret, operator: OR, keywords: [secret]}
+      - {name: hard, operator: OR, keywords: [prove]}
+    pii: [{name: any, scan: [current, history, system, tool_results]}]
+    role_bindings: [{name: guest, role: guest, subjects: [{kind: User, name: eve}]}]
+    embeddings: [{name: near, threshold: 0.9, candidates: [x]}]
+    classifiers: [{name: risk, type: llm, model: judge, labels: [low, high]}]
+  decisions:
+    - {name: risky, priority: 9, rules: {type: classifier, name: risk, label: high, predicate: {gte: 0.5}}, modelRefs: [{model: local}]}
+    - {name: near, priority: 8, rules: {type: embedding, name: near}, modelRefs: [{model: local}]}
+    - {name: hard, priority: 5, rules: {type: keyword, name: hard}, modelRefs: [{model: cloud}, {model: local}]}
+    - {name: out, priority: 1, rules: {operator: NOT, conditions: [{type: keyword, name: hard}]}, modelRefs: [{model: cloud}]}
+global:
+  model_catalog:
+    embeddings: {semantic: {embedding_config: {model_type: remote, backend: openai_compatible}, endpoint: {model: encoder, base_url: "http://e"ENCODER}}}
+    external: [{name: judge, llm_endpoint: {address: j}JUDGE}]
+"#;
+const SECRET: &str = "[{name: secrets_stay, when: {type: keyword, name: secret}, allow: {locations: [house]}}]";
+const DATA: &str = "[{name: data_stays, when: {type: pii, name: any}, allow: {locations: [house]}}]";
+
+fn policy(boundaries: &str) -> String {
+    POLICY.replace("BOUNDARIES", boundaries).replace("ENCODER", "").replace("JUDGE", "")
+}
+
+fn generation(policy: &str, models: &Fake) -> Generation {
+    let checked = config::check(policy, &|_| None);
+    assert!(checked.is_servable(), "{:#?}", checked.problems);
+    let deps = Deps {
+        env: &|_| None,
+        language: Arc::new(LanguageDetector::small()),
+        token_ratio: Arc::default(),
+        catalog: models,
+        lasting: Arc::default(),
+    };
+    let built = Generation::build(checked.document.unwrap(), checked.value, &deps);
+    built.unwrap_or_else(|problems| panic!("{problems:?}"))
+}
+
+fn route<'g>(generation: &'g Generation, models: &Fake, user: &str, body: &Value) -> Routed<'g> {
+    let request = Request::parse(Dialect::OpenAiChat, body.to_string().into(), &Wrappers::default()).unwrap();
+    let call = Call {
+        prompt: request.prompt(),
+        dialect: Dialect::OpenAiChat,
+        identity: &Identity { user: user.to_owned(), groups: Vec::new() },
+        observed: false,
+        models,
+        deadline: Instant::now(),
+        full: false,
+    };
+    generation.route(&call).now_or_never().unwrap()
+}
+
+fn outcome(routed: &Routed<'_>) -> String {
+    let facts = &routed.plan.facts;
+    let end = match &routed.plan.outcome {
+        Outcome::Forward(_) => facts.model.as_deref().unwrap_or("-").to_owned(),
+        Outcome::Answer { .. } => "answer".to_owned(),
+        Outcome::Refuse(refusal) => format!("{} {}", refusal.status, refusal.message),
+    };
+    let dropped = facts.dropped();
+    let dropped = if dropped.is_empty() { dropped } else { format!(" -{dropped}") };
+    let degraded = if facts.degraded.is_empty() { String::new() } else { format!(" !{}", facts.degraded.join(",")) };
+    format!("{}: {end}{dropped}{degraded}", facts.decision.as_deref().unwrap_or("-"))
+}
+
+fn chat(model: &str, text: &str) -> Value {
+    json!({"model": model, "messages": [{"role": "user", "content": text}]})
+}
+
+/// Where a request goes, and whom it is shown on the way.
+#[track_caller]
+fn check(policy: &str, models: Fake, (model, text): (&str, &str), expected: &str, asked: &[&str]) {
+    let models = models.vector("x", &[1.0, 0.0]);
+    let generation = generation(policy, &models);
+    let routed = route(&generation, &models, "ada", &chat(model, text));
+    assert_eq!(outcome(&routed), expected);
+    let mut names: Vec<String> = models.asked().iter().map(|it| it.split(':').next().unwrap().to_owned()).collect();
+    names.sort();
+    assert_eq!(names, asked);
+}
+
+const FORBIDDEN: &str =
+    "403 the boundary \"secrets_stay\" does not allow this request to go to any model that would serve it";
+
+#[test]
+fn candidates_and_concrete_names_are_bound() {
+    let policy = policy(SECRET);
+    let unseen = " !embedding=boundary,classifier=boundary";
+    let bound = format!("hard: local -cloud=boundary:secrets_stay{unseen}");
+    check(&policy, Fake::default(), ("auto", "prove the secret"), &bound, &[]);
+    let refused = format!("out: {FORBIDDEN} -cloud=boundary:secrets_stay{unseen}");
+    check(&policy, Fake::default(), ("auto", "a secret"), &refused, &[]);
+    let named = format!("-: {FORBIDDEN} -cloud=boundary:secrets_stay");
+    check(&policy, Fake::default(), ("cloud", "a secret"), &named, &[]);
+    check(&policy, Fake::default(), ("local", "a secret"), "-: local", &[]);
+    check(&policy, Fake::default(), ("cloud", "hello"), "-: cloud", &[]);
+}
+
+#[test]
+fn a_text_is_shown_to_services_where_no_boundary_forbids_it() {
+    let high = || Fake::default().labels("judge", "prove the secret", &[&[0.1, 0.9]]);
+    let at_home = |boundaries: &str| {
+        let policy = POLICY.replace("BOUNDARIES", boundaries).replace("ENCODER", "");
+        policy.replace("JUDGE", ", location: house")
+    };
+    let unbound = Fake::default().labels("judge", "prove it", &[&[0.1, 0.9]]);
+    check(&policy(SECRET), unbound, ("auto", "prove it"), "risky: local", &["encoder", "judge"]);
+    check(&at_home(SECRET), high(), ("auto", "prove the secret"), "risky: local !embedding=boundary", &["judge"]);
+}
+
+#[test]
+fn what_is_not_known_is_bound() {
+    let policy = policy(DATA);
+    let text = ("cloud", "hello");
+    let refused = "-: 403 the boundary \"data_stays\" does not allow this request to go to any model that would serve it \
+                   -cloud=boundary:data_stays";
+    check(&policy, Fake::default(), text, "-: cloud", &["pii"]);
+    let down = Fake::default().failing("pii", Failure::Shed);
+    check(&policy, down, text, &format!("{refused} !pii=shed"), &["pii"]);
+    check(&policy, Fake::default().truncated("hello"), text, &format!("{refused} !pii=truncated"), &["pii"]);
+    // Nor does NOT turn ignorance into knowledge.
+    let not =
+        policy.replace("when: {type: pii, name: any}", "when: {operator: NOT, conditions: [{type: pii, name: any}]}");
+    let down = Fake::default().failing("pii", Failure::TimedOut);
+    check(&not, down, text, &format!("{refused} !pii=timeout"), &["pii"]);
+}
+
+#[test]
+fn an_empty_conversation_is_bound_too() {
+    let guests = "[{name: guests, when: {type: authz, name: guest}, allow: {models: [cloud]}}]";
+    let generation = generation(&policy(guests), &Fake::default());
+    let silent = json!({"model": "auto", "messages": []});
+    let found = |user: &str| outcome(&route(&generation, &Fake::default(), user, &silent));
+    assert_eq!(found("ada"), "-: local");
+    assert!(found("eve").starts_with("-: 403 the boundary \"guests\""), "{}", found("eve"));
+    assert!(found("").starts_with("-: 403 authz"), "{}", found(""));
+}
+
+#[test]
+fn what_no_model_can_serve_is_refused() {
+    let policy = policy("[]");
+    let models = Fake::default().labels("judge", "prove", &[&[0.9, 0.1]]);
+    let generation = generation(&policy, &models);
+    #[track_caller]
+    fn check(generation: &Generation, models: &Fake, body: &Value, expected: &str) {
+        let found = outcome(&route(generation, models, "ada", body));
+        assert!(found.starts_with(expected), "{found}");
+    }
+    let with = |key: &str, value: Value| {
+        let mut body = chat("auto", "prove");
+        body[key] = value;
+        body
+    };
+    let check = |body: &Value, expected: &str| check(&generation, &models, body, expected);
+    check(&with("max_tokens", json!(1500)), "hard: cloud -local=context_window:15");
+    let refused =
+        "hard: 400 this request needs at least 5001 tokens and the model's maximum context length is 2000 tokens";
+    check(&with("max_tokens", json!(5000)), refused);
+    let tools = json!([{"type": "function", "function": {"name": "f"}}]);
+    check(&with("tools", tools.clone()), "hard: cloud -local=ability:tools");
+    let mut named = chat("local", "prove");
+    named["tools"] = tools;
+    // The user's explicit choice.
+    check(&named, "-: local");
+}
+
+#[test]
+fn eval_says_who_may_serve() {
+    let models = Fake::default().vector("x", &[1.0, 0.0]);
+    let generation = generation(&policy(SECRET), &models);
+    let eval = |model: &str, text: &str| {
+        let request =
+            EvalRequest::parse(chat(model, text).to_string().as_bytes(), false, &Wrappers::default()).unwrap();
+        generation.eval(&request, None, &models, Instant::now()).now_or_never().unwrap().unwrap()
+    };
+    let bound = eval("auto", "prove the secret");
+    assert_eq!((&bound["selected_model"], &bound["selection_method"]), (&json!("local"), &json!("single")));
+    assert_eq!(bound["boundaries"], json!([{"name": "secrets_stay", "holds": true}]));
+    assert_eq!(bound["allowed_models"], json!(["local"]));
+    let cloud = json!({"model": "cloud", "eligible": false, "dropped_by": "boundary:secrets_stay"});
+    assert_eq!(bound["candidates"], json!([cloud, {"model": "local", "eligible": true}]));
+    let named = eval("cloud", "a secret");
+    assert_eq!((&named["refused"]["status"], &named["refused"]["by"]), (&json!(403), &json!("boundary:secrets_stay")));
+    assert_eq!(named.get("selected_model"), None);
+    let free = eval("cloud", "hello");
+    assert_eq!((&free["selected_model"], free.get("refused")), (&json!("cloud"), None));
+    assert_eq!(free["boundaries"], json!([{"name": "secrets_stay", "holds": false}]));
+}
