@@ -6,11 +6,13 @@
 //!
 //! Every stage takes values and gives values; a plan carries all that the edge and the response's way need.
 
+mod barriers;
+
 use crate::boundary::{Guarded, Verdict};
-use crate::capability::{Demand, shown};
+use crate::capability::Demand;
 use crate::card::Tokens;
 use crate::decision::Decided;
-use crate::eligible::{Barrier, Dropped, Eligible};
+use crate::eligible::{Barrier, Eligible};
 use crate::generation::Generation;
 use crate::models::{Credential, Model};
 use crate::names::Target;
@@ -125,30 +127,6 @@ impl Generation {
         Routed { plan, findings: Some(Findings { recipe, report, decided, decision_time }), bounding }
     }
 
-    /// What boundaries say that no decision's reading of `recipe` covers: those of the document for other recipes and for
-    /// concrete names (no recipe), and those of the recipe itself for an empty conversation. Signals that they need are read.
-    async fn bounding<'g>(
-        &'g self,
-        recipe: Option<&'g Recipe>,
-        input: &SignalInput<'_>,
-        facts: &mut Facts,
-        call: &Call<'_>,
-    ) -> Result<Option<Findings<'g>>, SignalError> {
-        let own = |bound: &&Recipe| recipe.is_some_and(|recipe| std::ptr::eq(recipe, *bound));
-        let outer = self.recipes.first().filter(|outer| !own(outer));
-        let silent = recipe.filter(|_| call.prompt.is_silent());
-        let mut found = None;
-        for bound in outer.into_iter().chain(silent).filter(|bound| !bound.boundaries.is_empty()) {
-            let verdict = std::mem::take(&mut facts.verdict);
-            let models = Guarded::new(call.models, &verdict);
-            let reading = bound.read(input, Extent::Bounding, &models, call.deadline).await?;
-            facts.verdict = verdict.and(reading.verdict);
-            facts.degrade(&reading.report);
-            found = Some(Findings { recipe: bound, report: reading.report, decided: None, decision_time: None });
-        }
-        Ok(found)
-    }
-
     /// What a winning decision leads to: who may serve it, selection, staying, then plugins.
     async fn follow(
         &self,
@@ -191,80 +169,6 @@ impl Generation {
         facts.injected_system_prompt = forward.body.iter().any(|edit| matches!(edit, BodyEdit::SystemPrompt { .. }));
         let outcome = unreachable.map_or_else(|| Outcome::Forward(forward), Outcome::Refuse);
         RoutePlan { outcome, facts }
-    }
-
-    /// Whom boundaries, abilities and rest leave of the candidates.
-    ///
-    /// # Errors
-    /// Nobody is left: the answer to the client.
-    fn eligible(
-        &self,
-        (_recipe, route): (&Recipe, &Route),
-        _report: &SignalReport,
-        facts: &mut Facts,
-        call: &Call<'_>,
-    ) -> Result<Eligible, Refusal> {
-        let demand = Demand::of(call.prompt, &self.token_ratio);
-        let found = self.narrow(route, &facts.verdict, &demand);
-        let Err((eligible, barrier)) = found else { return Ok(found.unwrap_or_default()) };
-        if route.candidates.answers_itself() {
-            return Ok(eligible);
-        }
-        facts.dropped = eligible.into_dropped();
-        facts.refused_by = Some(barrier.clone());
-        Err(Self::refusal(&barrier))
-    }
-
-    /// The candidates of a decision that may serve a request.
-    ///
-    /// # Errors
-    /// None may: what dropped each, and what keeps the request from all.
-    pub(crate) fn narrow(
-        &self,
-        route: &Route,
-        verdict: &Verdict,
-        demand: &Demand,
-    ) -> Result<Eligible, (Eligible, Barrier)> {
-        let candidates = route.candidates.candidates();
-        let mut eligible = Eligible::all(candidates.len());
-        let barrier = |index: usize| candidates.get(index).and_then(|candidate| verdict.barrier(candidate));
-        eligible.drop_where(|index| shown(candidates, index), barrier);
-        let forbidden = eligible.dropped().first().filter(|_| eligible.kept().is_empty()).map(|it| it.by.clone());
-        if let Some(barrier) = forbidden {
-            return Err((eligible, barrier));
-        }
-        match self.guard.narrow(&mut eligible, candidates, demand, Instant::now()) {
-            Ok(()) => Ok(eligible),
-            Err(barrier) => Err((eligible, barrier)),
-        }
-    }
-
-    /// What the client is told whom a barrier keeps from every model that might have served the request.
-    pub(crate) fn refusal(barrier: &Barrier) -> Refusal {
-        let (status, message) = match barrier {
-            Barrier::Boundary(name) => (
-                403,
-                format!("the boundary \"{name}\" does not allow this request to go to any model that would serve it"),
-            ),
-            Barrier::ContextWindow { needed, window } => {
-                let message = format!(
-                    "this request needs at least {needed} tokens and the model's maximum context length is {window} tokens"
-                );
-                (400, message)
-            }
-            Barrier::Ability(ability) => {
-                (400, format!("no model that would serve this request is capable of: {ability}"))
-            }
-            Barrier::Resting => (503, "every model that would serve this request is failing".to_owned()),
-        };
-        Refusal { status, message }
-    }
-
-    /// What keeps a request from a model that is no candidate: the default, or one that a conversation would stay with.
-    #[must_use]
-    pub fn barrier(&self, model: &str, verdict: &Verdict, demand: &Demand) -> Option<Barrier> {
-        let boundary = verdict.forbids(model).map(|name| Barrier::Boundary(Arc::clone(name)));
-        boundary.or_else(|| self.guard.barrier(model, demand))
     }
 
     /// One of those that are left.
@@ -444,14 +348,6 @@ impl Facts {
                 self.degraded.push(degraded);
             }
         }
-    }
-
-    /// Notes that a barrier turns the request down.
-    fn refuse(&mut self, model: &str, barrier: Barrier) -> Refusal {
-        let refusal = Generation::refusal(&barrier);
-        self.dropped.push(Dropped { model: model.into(), by: barrier.clone() });
-        self.refused_by = Some(barrier);
-        refusal
     }
 
     /// Fills in the match lists of the debug headers.
