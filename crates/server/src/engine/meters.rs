@@ -27,7 +27,9 @@ impl Meters {
             let decisions: Vec<&str> = recipe.routes.iter().map(|route| route.name.as_ref()).collect();
             let keys = recipe.keys.iter().map(|key| (recipe.keys.kind(key).as_str(), recipe.keys.name(key)));
             let signals: Vec<(&'static str, &str)> = keys.collect();
-            let names = Names { decisions: &decisions, signals: &signals, ..Names::default() };
+            let boundaries: Vec<&str> = recipe.boundaries.names().map(AsRef::as_ref).collect();
+            let (decisions, signals, boundaries) = (&decisions[..], &signals[..], &boundaries[..]);
+            let names = Names { decisions, signals, boundaries, ..Names::default() };
             (recipe.name.clone(), metrics.handles(&names))
         });
         let recipes = recipes.collect();

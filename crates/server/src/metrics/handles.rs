@@ -22,6 +22,8 @@ pub struct Names<'a> {
     pub decisions: &'a [&'a str],
     /// Signal rules as (family, name), in an order that the caller remembers.
     pub signals: &'a [(&'static str, &'a str)],
+    /// Boundaries.
+    pub boundaries: &'a [&'a str],
 }
 
 /// Resolved metrics of one generation.
@@ -119,7 +121,7 @@ impl Metrics {
     /// Prometheus expects of a restart.
     fn bound(&self, names: &Names<'_>) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let plain = names.models.iter().chain(names.decisions).map(|name| ("", *name));
+        let plain = names.models.iter().chain(names.decisions).chain(names.boundaries).map(|name| ("", *name));
         let fresh = plain.chain(names.signals.iter().copied()).map(|(kind, name)| (kind, Box::from(name)));
         known.extend(fresh);
         if known.len() <= NAMES_MAX {
