@@ -21,6 +21,7 @@ pub mod projection;
 pub mod used;
 
 pub mod card;
+pub mod credential;
 pub mod eligible;
 pub mod lasting;
 pub mod learning;
