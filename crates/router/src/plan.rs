@@ -8,8 +8,10 @@ pub mod surface;
 
 pub use body::{BodyEdit, PromptMode, ReasoningEdit, RequestParams};
 
+use crate::credential::Void;
 use crate::eligible::Dropped;
 use crate::report::Kind;
+use crate::session::Told;
 use std::sync::Arc;
 
 /// The outcome of routing one request, with what is known about why.
@@ -97,4 +99,8 @@ pub struct Facts {
     pub scores: Vec<(Arc<str>, f64)>,
     /// Why the winner won, for people.
     pub reason: Option<Arc<str>>,
+    /// What the session did; none where sessions are off or nothing was selected.
+    pub session: Option<Told>,
+    /// The client sent a turn state that does not hold.
+    pub void_turn_state: Option<Void>,
 }

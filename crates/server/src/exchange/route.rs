@@ -48,6 +48,9 @@ pub(super) async fn plan(
         prompt: request.prompt(),
         dialect: head.dialect,
         identity: &identity,
+        marks: router::session::Marks::of(&head.serving.router.sessions.identity_headers, |name| {
+            head.request.headers.get(name)
+        }),
         observed: counts_usage(head),
         models,
         deadline,
