@@ -16,4 +16,5 @@ mod modes;
 mod pool;
 mod reload;
 mod sdk;
+mod sessions;
 mod streaming;

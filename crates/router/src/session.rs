@@ -197,9 +197,11 @@ impl Policy {
     pub fn build(settings: &config::sessions::Sessions, secret: Secret) -> Result<Self, Vec<Problem>> {
         let at = |key: &str, message: String| Problem { path: format!("global.router.sessions.{key}"), message };
         let mut problems = Vec::new();
-        for (key, number) in
-            [("switch_budget_percent", settings.switch_budget_percent), ("switch_margin", settings.switch_margin)]
-        {
+        for (key, number) in [
+            ("switch_budget_percent", settings.switch_budget_percent),
+            ("switch_margin", settings.switch_margin),
+            ("switch_lead", settings.switch_lead),
+        ] {
             if !number.is_finite() || number < 0.0 {
                 problems.push(at(key, "must be a number of 0 or more".to_owned()));
             }
@@ -222,6 +224,8 @@ impl Policy {
             rules: stay::Rules {
                 budget: settings.switch_budget_percent / 100.0,
                 margin: settings.switch_margin,
+                lead: settings.switch_lead,
+                way_back: 1.0,
                 idle_timeout: Duration::from_secs(settings.idle_timeout_seconds),
                 cache_lifetime: Duration::from_secs(settings.cache_lifetime_seconds),
             },

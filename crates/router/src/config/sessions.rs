@@ -29,6 +29,8 @@ pub struct Sessions {
     pub switch_budget_percent: f64,
     /// Advantage that a switch to save money needs beyond its cost, as a share of what staying costs.
     pub switch_margin: f64,
+    /// Lead that a switch needs in the algorithm's scores, as a share of the distance between its best and its worst candidate.
+    pub switch_lead: f64,
     /// How long providers keep a prompt's prefix in their caches, seconds.
     pub cache_lifetime_seconds: u64,
     /// Where requests that an agent asks beside the conversation go (titles, topics): `select` (the default), where the
@@ -82,6 +84,7 @@ impl Default for Sessions {
             capacity: 100_000,
             switch_budget_percent: 10.0,
             switch_margin: 0.05,
+            switch_lead: 0.1,
             cache_lifetime_seconds: 300,
             helpers: "select".to_owned(),
             helper_patterns: HELPERS.map(str::to_owned).to_vec(),

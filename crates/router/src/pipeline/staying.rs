@@ -2,13 +2,15 @@
 //! and once the request goes on, to be noted.
 
 use super::Call;
+use crate::credential::Void;
 use crate::eligible::Eligible;
 use crate::generation::Generation;
 use crate::plan::{Facts, HeaderOp, Outcome, RoutePlan};
 use crate::recipe::{Recipe, Route};
 use crate::selection::{Selection, upstream_name};
 use crate::session::hold::{Asking, Choosing, Standing, hold, turn_state_for};
-use crate::session::{Held, Mode, Offer, turn_state, unix_now};
+use crate::session::turn_state::{self, TurnState};
+use crate::session::{Held, Mode, Offer, unix_now};
 use dialects::Dialect;
 use std::sync::Arc;
 
@@ -41,8 +43,12 @@ impl Generation {
         let kept: Vec<usize> = eligible.kept().iter().copied().filter(|&index| index < candidates.len()).collect();
         let offers: Vec<Offer<'_>> = kept
             .iter()
-            .filter_map(|&index| candidates.get(index))
-            .map(|it| Offer { model: upstream_name(&it.model_ref).trim(), prices: it.card.prices })
+            .filter_map(|&index| Some((index, candidates.get(index)?)))
+            .map(|(index, it)| Offer {
+                model: upstream_name(&it.model_ref).trim(),
+                prices: it.card.prices,
+                score: selection.scores.iter().find(|(scored, _)| *scored == index).map(|(_, score)| *score),
+            })
             .collect();
         let name = candidates.get(chosen).map(|candidate| upstream_name(&candidate.model_ref).trim());
         let Some(proposed) = offers.iter().position(|offer| Some(offer.model) == name) else { return selection };
@@ -69,7 +75,7 @@ impl Generation {
     pub(super) fn noted(&self, mut plan: RoutePlan, standing: Option<&Standing>, call: &Call<'_>) -> RoutePlan {
         let facts = &mut plan.facts;
         let (Outcome::Forward(forward), Some(standing)) = (&mut plan.outcome, standing) else { return plan };
-        if call.dialect == Dialect::OpenAiResponses && standing.turn_state.as_ref().is_some_and(Result::is_ok) {
+        if call.dialect == Dialect::OpenAiResponses && standing.turn_state.as_ref().is_some_and(is_ours) {
             // It is ours and says nothing to a provider.
             forward.headers.push(HeaderOp::Remove(turn_state::HEADER.into()));
         }
@@ -80,4 +86,9 @@ impl Generation {
         self.lasting.sessions.sent(told, model, unix_now());
         plan
     }
+}
+
+/// We made it once, whether it still holds or not: a provider's own looks different and goes on to it.
+fn is_ours(state: &Result<TurnState, Void>) -> bool {
+    !matches!(state, Err(Void::Malformed))
 }

@@ -2,7 +2,7 @@
 
 use super::identity::{Marks, Named};
 use super::phase::Phase;
-use super::stay::{self, Past, Reason, Turn, Verdict};
+use super::stay::{self, Choice, Past, Reason, Turn};
 use super::turn_state::{self, TurnState};
 use super::{Mode, Policy, Seen, Sessions, Ticket};
 use crate::card::Prices;
@@ -134,6 +134,8 @@ pub struct Offer<'a> {
     pub model: &'a str,
     /// Its prices.
     pub prices: Option<Prices>,
+    /// The algorithm's score of it, if it gave one.
+    pub score: Option<f64>,
 }
 
 /// What became of the choice.
@@ -206,6 +208,29 @@ pub struct Told {
     pub(super) charged: u64,
 }
 
+impl Told {
+    /// What a session's first request amounts to where nothing is known of prices.
+    #[must_use]
+    pub fn first(ticket: Ticket) -> Self {
+        Self {
+            phase: Phase::UserTurn,
+            outcome: Outcome::New,
+            reason: None,
+            previous: None,
+            proposed: None,
+            degraded: None,
+            budget_left: None,
+            observed: false,
+            ticket: Some(ticket),
+            turn_state: None,
+            prices: None,
+            anew: false,
+            forced: 0,
+            charged: 0,
+        }
+    }
+}
+
 impl std::fmt::Display for Told {
     /// `hold=tool_loop;proposed=small;budget_left=120`
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -266,8 +291,11 @@ pub fn hold(standing: &Standing, choosing: &Choosing<'_>) -> (Held, Told) {
     let mut draft = draft(standing, choosing);
     let past = standing.past();
     let applies = choosing.policy.mode == Mode::Apply;
-    let proposed = choosing.offers.get(choosing.proposed);
-    let cost = match (draft.outcome, proposed.and_then(|offer| offer.prices)) {
+    let to = match draft.held {
+        Held::Offer(index) => choosing.offers.get(index),
+        Held::Other => None,
+    };
+    let cost = match (draft.outcome, to.and_then(|offer| offer.prices)) {
         (Outcome::Switch, Some(prices)) => stay::overhead(past.prefix, &prices),
         _ => 0,
     };
@@ -316,16 +344,18 @@ fn draft(standing: &Standing, choosing: &Choosing<'_>) -> Draft {
             Draft { forced: true, ..Draft::new(takes, Outcome::Switch, Some(Reason::NotEligible)) }
         }
         (None, _) => {
-            let from = prices_of(current, choosing);
-            let prices = (from.as_ref(), proposed.prices.as_ref());
-            match stay::weigh(&standing.past(), turn, prices, &choosing.policy.rules) {
-                Verdict::Stay(reason) => Draft::new(stays.unwrap_or(takes), Outcome::Hold, Some(reason)),
-                Verdict::Switch(reason @ (Reason::Idle | Reason::Unnamed)) => {
-                    Draft::new(takes, Outcome::New, Some(reason))
-                }
-                Verdict::Switch(reason) => {
-                    Draft { forced: reason == Reason::Unpriced, ..Draft::new(takes, Outcome::Switch, Some(reason)) }
-                }
+            let choice = |offer: &Offer<'_>| Choice { prices: offer.prices, score: offer.score };
+            let own = choosing.offers.iter().find(|offer| offer.model == current).map(choice);
+            let from = own.unwrap_or_else(|| Choice { prices: prices_of(current, choosing), score: None });
+            let choices: Vec<Choice> = choosing.offers.iter().map(choice).collect();
+            let asked = (&from, choices.as_slice(), choosing.proposed);
+            match stay::choose(&standing.past(), turn, asked, &choosing.policy.rules) {
+                (None, reason) => Draft::new(stays.unwrap_or(takes), Outcome::Hold, Some(reason)),
+                (Some(_), reason @ (Reason::Idle | Reason::Unnamed)) => Draft::new(takes, Outcome::New, Some(reason)),
+                (Some(index), reason) => Draft {
+                    forced: reason == Reason::Unpriced,
+                    ..Draft::new(Held::Offer(index), Outcome::Switch, Some(reason))
+                },
             }
         }
     }
@@ -367,7 +397,7 @@ fn tell(
         let budget = (choosing.policy.rules.budget * past.bill as f64) as u64;
         budget.saturating_sub(past.overhead.saturating_add(forced + charged))
     });
-    let stayed = draft.outcome == Outcome::Hold;
+    let stayed = draft.outcome != Outcome::Helper && held != Held::Offer(choosing.proposed);
     let store = standing.store_failed.then_some("store_unavailable");
     Told {
         phase: standing.turn.phase,
@@ -403,3 +433,6 @@ pub fn turn_state_for(
         turn_state::mint(&policy.namer, standing.principal, &state, expires)
     })
 }
+
+#[cfg(test)]
+mod tests;

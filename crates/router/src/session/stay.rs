@@ -19,6 +19,10 @@ pub struct Rules {
     pub budget: f64,
     /// Advantage that a switch to save money needs, as a share of what staying costs.
     pub margin: f64,
+    /// Lead that a switch needs in the algorithm's scores, as a share of the distance between its best and its worst.
+    pub lead: f64,
+    /// A session leaves a dear model only if it could afford this share of the way back.
+    pub way_back: f64,
     /// Pause after which a session starts anew.
     pub idle_timeout: Duration,
     /// How long a provider keeps a prefix in its cache.
@@ -28,7 +32,7 @@ pub struct Rules {
 impl Default for Rules {
     fn default() -> Self {
         let minutes = Duration::from_secs(300);
-        Self { budget: 0.10, margin: 0.05, idle_timeout: minutes, cache_lifetime: minutes }
+        Self { budget: 0.10, margin: 0.05, lead: 0.10, way_back: 1.0, idle_timeout: minutes, cache_lifetime: minutes }
     }
 }
 
@@ -75,6 +79,8 @@ pub enum Reason {
     Compaction,
     /// Stays: the session has not yet cost enough for this switch.
     Budget,
+    /// Stays: the algorithm prefers the other model by too little.
+    SmallLead,
     /// Stays: what the switch would save is less than what it costs.
     NotWorth,
     /// Switches: the session was idle, nothing is in any cache.
@@ -103,6 +109,7 @@ impl Reason {
             Self::ProviderState => "provider_state",
             Self::Compaction => "compaction",
             Self::Budget => "budget",
+            Self::SmallLead => "small_lead",
             Self::NotWorth => "not_worth",
             Self::Idle => "idle",
             Self::Free => "free",
@@ -156,7 +163,54 @@ pub fn affords(rules: &Rules, bill: u64, spent: u64, more: u64) -> bool {
     more == 0 || spent.saturating_add(more) as f64 <= rules.budget * bill as f64
 }
 
-/// Whether a user's turn should go to the proposed model, `to`, instead of the session's, `from`.
+/// A model that may answer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Choice {
+    /// Its prices.
+    pub prices: Option<Prices>,
+    /// The algorithm's score of it, on any scale; `None` if it gave none.
+    pub score: Option<f64>,
+}
+
+/// A user's turn: which of the models, the algorithm's `proposed` or one that it ranks between this and the session's own, `from`.
+///
+/// The proposal is weighed first, then what the algorithm likes next. So a session that cannot afford the dearest model moves to
+/// one that it can, if the algorithm prefers that to the model that it has.
+#[must_use]
+pub fn choose(
+    past: &Past,
+    turn: &Turn,
+    (from, choices, proposed): (&Choice, &[Choice], usize),
+    rules: &Rules,
+) -> (Option<usize>, Reason) {
+    let mut first = None;
+    for index in ranked((from, choices, proposed), rules.lead) {
+        let to = choices.get(index).and_then(|choice| choice.prices);
+        match weigh(past, turn, (from.prices.as_ref(), to.as_ref()), rules) {
+            Verdict::Switch(reason) => return (Some(index), reason),
+            Verdict::Stay(reason) => first = first.or(Some(reason)),
+        }
+    }
+    (None, first.unwrap_or(Reason::SmallLead))
+}
+
+/// The proposal, then what the algorithm ranks above the session's model, best first; without those that lead by too little.
+fn ranked((from, choices, proposed): (&Choice, &[Choice], usize), lead: f64) -> Vec<usize> {
+    let scores = || choices.iter().filter_map(|choice| choice.score);
+    let spread = scores().fold(f64::MIN, f64::max) - scores().fold(f64::MAX, f64::min);
+    let gain = |index: usize| Some(choices.get(index)?.score? - from.score?);
+    let mut ranked: Vec<usize> = (0..choices.len())
+        .filter(|&index| match gain(index) {
+            Some(gain) => gain > 0.0 && gain >= lead * spread,
+            None => index == proposed,
+        })
+        .collect();
+    ranked.sort_by(|&one, &other| gain(other).unwrap_or(f64::MAX).total_cmp(&gain(one).unwrap_or(f64::MAX)));
+    ranked.sort_by_key(|&index| index != proposed);
+    ranked
+}
+
+/// Whether a user's turn should go to the model `to` instead of the session's, `from`.
 #[must_use]
 pub fn weigh(past: &Past, turn: &Turn, (from, to): (Option<&Prices>, Option<&Prices>), rules: &Rules) -> Verdict {
     if !turn.explicit {
@@ -179,6 +233,10 @@ pub fn weigh(past: &Past, turn: &Turn, (from, to): (Option<&Prices>, Option<&Pri
     if switch >= stay {
         // It never pays, so the algorithm wants it for another reason than money.
         return Verdict::Switch(Reason::Affordable);
+    }
+    let way_back = upward(rules.way_back * overhead(past.prefix, from) as f64);
+    if !affords(rules, past.bill, past.overhead.saturating_add(cost), way_back) {
+        return Verdict::Stay(Reason::Budget);
     }
     let cold = if past.idle >= rules.cache_lifetime { overhead(past.prefix, from) as f64 } else { 0.0 };
     let saved = (stay - switch) * horizon(past) + cold;

@@ -172,6 +172,7 @@ fn record(serving: &Generation, metrics: &Metrics, routed: &Routed<'_>) {
     if let Some(findings) = &routed.findings {
         serving.meters.findings(metrics, findings);
     }
+    metrics.session(facts);
     if facts.context_tokens > 0 {
         metrics.context_tokens(facts.context_tokens);
     }
