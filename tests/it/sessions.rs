@@ -1,7 +1,7 @@
 //! Agents' sessions in the shapes that they really have: a tool loop stays on the model that began it, on all three wires.
 
 use anyhow::{Context, Result, bail, ensure};
-use extproc::{FakeEnvoy, FakeRequest, Forwarded, Outcome};
+use extproc::{BodyMode, FakeEnvoy, FakeRequest, FakeResponse, Forwarded, Outcome};
 use serde_json::{Value, json};
 use tests::listener::Address;
 use tests::merit::Merit;
@@ -198,5 +198,40 @@ async fn a_turn_state_carries_the_model() -> Result<()> {
         ensure!(sent.degraded.contains("provider_state_of_unknown_model"), "{sent:?}");
     }
     ensure!(merit.metric("merit_turn_state_void_total").await? > 0.0, "void turn states are not counted");
+    Ok(())
+}
+
+/// The provider keeps the conversation: the client names the response that it goes on from, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_of_responses_is_one_session() -> Result<()> {
+    let merit = Merit::start(POLICY).await?;
+    let Address::Tcp(address) = merit.address() else { bail!("merit listens on TCP here") };
+    let envoy = FakeEnvoy::connect(address).await?;
+    let tools = json!([{"type": "function", "name": "f", "parameters": {}}]);
+    let first = json!({"model": "auto", "input": "List the open ports", "tools": tools});
+    let request = FakeRequest {
+        response_mode: BodyMode::Streamed,
+        response: Some(FakeResponse::ok([
+            r#"{"id":"resp_1","model":"large","status":"completed","output":[],"#,
+            r#""usage":{"input_tokens":9,"output_tokens":2}}"#,
+        ])),
+        ..FakeRequest::post(RESPONSES, first.to_string())
+    };
+    let Outcome::Forwarded(forwarded) = envoy.exchange(request.header("authorization", "Bearer 1")).await else {
+        bail!("not forwarded");
+    };
+    ensure!(forwarded.header("x-selected-model") == Some("large"));
+    let result = json!({"type": "function_call_output", "call_id": "c", "output": "1"});
+    let next = json!({"model": "auto", "previous_response_id": "resp_1", "input": [result], "tools": tools});
+    let mine = Agent::new(&merit, RESPONSES, &[("authorization", "Bearer 1")]).await?;
+    let theirs = Agent::new(&merit, RESPONSES, &[("authorization", "Bearer 2")]).await?;
+    // The response's end is noted when its stream ends, which the first exchange does not wait for.
+    tests::process::until("the end of the response", std::time::Duration::from_secs(5), async || {
+        Ok((merit.metric("merit_session_entries").await? == 2.0).then_some(()))
+    })
+    .await?;
+    mine.send(&next).await?.check("large", "tool_loop", "hold=tool_loop")?;
+    let stranger = theirs.send(&next).await?;
+    ensure!(stranger.model == "small" && !stranger.degraded.is_empty(), "{stranger:?}");
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! ```yaml
 //! global:
 //!   router:
-//!     sessions: {mode: apply, hold: candidates, switch_budget_percent: 10}
+//!     sessions: {mode: apply, hold: candidates, switch_budget_percent: 25}
 //! ```
 //!
 //! [`identity`] names the session, [`phase`] says what part of it a request is, [`table`](self) remembers a bounded number of them,
@@ -18,7 +18,7 @@ pub mod store;
 mod table;
 pub mod turn_state;
 
-pub use hold::{Held, Offer, Outcome, Told};
+pub use hold::{Chain, Held, Offer, Outcome, Told};
 pub use identity::{Marks, Named, Source};
 pub use phase::Phase;
 pub use store::{Saved, SavedThread, SessionStore, StoreError};
@@ -147,6 +147,17 @@ impl Sessions {
         self.table.served((ticket.key, ticket.thread, ticket.billed), model, tokens);
     }
 
+    /// What is known of one session is known of another: a conversation goes on under a new name.
+    pub fn follow(&self, from: SessionKey, to: SessionKey) {
+        if let Some(saved) = self.table.save(from).filter(|_| from != to) {
+            self.table.restore(to, &saved);
+            let store = self.store.read().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some(store) = store {
+                store.save(to, saved);
+            }
+        }
+    }
+
     fn charge(&self, key: SessionKey, cost: u64, rules: &stay::Rules) -> bool {
         self.table.charge(key, cost, rules)
     }
@@ -201,6 +212,7 @@ impl Policy {
             ("switch_budget_percent", settings.switch_budget_percent),
             ("switch_margin", settings.switch_margin),
             ("switch_lead", settings.switch_lead),
+            ("switch_reserve", settings.switch_reserve),
         ] {
             if !number.is_finite() || number < 0.0 {
                 problems.push(at(key, "must be a number of 0 or more".to_owned()));
@@ -225,7 +237,7 @@ impl Policy {
                 budget: settings.switch_budget_percent / 100.0,
                 margin: settings.switch_margin,
                 lead: settings.switch_lead,
-                way_back: 1.0,
+                reserve: settings.switch_reserve,
                 idle_timeout: Duration::from_secs(settings.idle_timeout_seconds),
                 cache_lifetime: Duration::from_secs(settings.cache_lifetime_seconds),
             },

@@ -24,15 +24,12 @@ struct Arguments {
     /// First seed.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Budgets of Merit's switches, percent of the bill; the first is the one that is compared.
+    /// Budgets of Merit's switches, percent of the bill, beside the default's.
     #[arg(long, value_delimiter = ',')]
     budgets: Vec<f64>,
-    /// Shares of the way back.
-    #[arg(long, value_delimiter = ',')]
-    way_backs: Vec<f64>,
-    /// Leads.
-    #[arg(long, value_delimiter = ',')]
-    leads: Vec<f64>,
+    /// Lead that Merit's switches to a dearer model need, with these budgets.
+    #[arg(long, default_value_t = Rules::default().lead)]
+    lead: f64,
     /// Instead: pass so many session ids through the table, and report its memory and time.
     #[arg(long)]
     churn: Option<u64>,
@@ -142,83 +139,100 @@ fn run(cells: &[Assumptions], arguments: &Arguments, name: &str, rules: Rules) -
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let cells = grid();
     let mut out = std::io::stdout().lock();
     if let Some(ids) = arguments.churn {
         return churn::run(&mut out, ids, arguments.capacity);
     }
-    writeln!(out, "{} cells of {} sessions, seed {}", cells.len(), arguments.sessions, arguments.seed)?;
-    let budgets =
-        if arguments.budgets.is_empty() { vec![Rules::default().budget * 100.0] } else { arguments.budgets.clone() };
+    let cells = grid();
+    let rules = Rules::default();
     let mut results: Vec<(String, Vec<Vec<Score>>)> = Vec::new();
-    for name in &NAMES[..4] {
-        results.push(((*name).to_owned(), run(&cells, &arguments, name, Rules::default())));
+    for name in NAMES {
+        results.push((name.to_owned(), run(&cells, &arguments, name, rules)));
     }
-    for budget in budgets {
-        for &lead in &arguments.leads {
-            for &way_back in &arguments.way_backs {
-                let rules = Rules { budget: budget / 100.0, lead, way_back, ..Rules::default() };
-                for kind in ["merit", "merit-fresh"] {
-                    let name = format!("{kind} {budget}% {lead} {way_back}");
-                    results.push((name, run(&cells, &arguments, kind, rules)));
-                }
-            }
-        }
+    for budget in &arguments.budgets {
+        let rules = Rules { budget: budget / 100.0, lead: arguments.lead, ..rules };
+        results.push((format!("merit {budget}%"), run(&cells, &arguments, "merit", rules)));
     }
-    let formula = results.iter().position(|(name, _)| name == "formula").unwrap_or_default();
+    writeln!(
+        out,
+        "{} cells of {} sessions, seed {}; intervals are 95 %",
+        cells.len(),
+        arguments.sessions,
+        arguments.seed
+    )?;
+    world::assumptions(&mut out)?;
+    writeln!(out, "merit by default: {rules:?}\n")?;
     for (name, scores) in &results {
         let all = || scores.iter().flatten();
         let (cost, cost_half) = interval(all().map(|score| score.cost / 1e6));
         let (quality, quality_half) = interval(all().map(|score| score.quality));
         let broken: u64 = all().map(|score| score.unsafe_switches).sum();
         let (switches, _) = interval(all().map(|score| score.switches as f64));
-        let (cheaper, better, both) = compare(&results[formula].1, scores);
         writeln!(
             out,
-            "{name:14} cost {cost:.4} ±{cost_half:.4}  quality {quality:.4} ±{quality_half:.4}  unsafe {broken}  switches {switches:.2}  \
-             cells no dearer {cheaper} no worse {better} both {both}"
+            "{name:13} cost per session {cost:.4} ±{cost_half:.4}  quality {quality:.4} ±{quality_half:.4}  \
+             switches {switches:.2}  unsafe switches {broken}"
         )?;
     }
-    if arguments.cells {
-        print_cells(&mut out, &cells, &results, formula)?;
+    for base in &NAMES[..NAMES.len() - 1] {
+        against(&mut out, &cells, &results, base)?;
     }
-    Ok(())
+    if arguments.cells { print_cells(&mut out, &cells, &results) } else { Ok(()) }
 }
 
+type Results = [(String, Vec<Vec<Score>>)];
+
+fn of<'a>(results: &'a Results, name: &str) -> &'a [Vec<Score>] {
+    results.iter().find(|(other, _)| other == name).map_or(&[], |(_, scores)| scores)
+}
+
+/// Differences of the same sessions: other minus one.
 fn paired(one: &[Score], other: &[Score], read: impl Fn(&Score) -> f64 + Copy) -> (f64, f64) {
     interval(one.iter().zip(other).map(move |(one, other)| read(other) - read(one)))
 }
 
-/// In how many cells a policy is not dearer, not worse, and both, up to the interval.
-fn compare(base: &[Vec<Score>], scores: &[Vec<Score>]) -> (usize, usize, usize) {
-    let mut counts = (0, 0, 0);
-    for (one, other) in base.iter().zip(scores) {
-        let (cost, cost_half) = paired(one, other, |score| score.cost);
-        let (quality, quality_half) = paired(one, other, |score| score.quality);
-        let (cheaper, better) = (cost - cost_half <= 0.0, quality + quality_half >= 0.0);
-        counts.0 += usize::from(cheaper);
-        counts.1 += usize::from(better);
-        counts.2 += usize::from(cheaper && better);
+/// Merit against one policy: over all sessions, and in how many cells it is dearer or worse beyond the interval.
+fn against(out: &mut impl std::io::Write, cells: &[Assumptions], results: &Results, base: &str) -> anyhow::Result<()> {
+    writeln!(out, "\nagainst {base}")?;
+    let ones = of(results, base);
+    for (name, others) in results.iter().filter(|(name, _)| name.starts_with("merit")) {
+        let (one, other): (Vec<Score>, Vec<Score>) = (ones.concat(), others.concat());
+        let (cost, cost_half) = paired(&one, &other, |score| score.cost / 1e6);
+        let (quality, quality_half) = paired(&one, &other, |score| score.quality);
+        let usual = interval(one.iter().map(|score| score.cost / 1e6)).0;
+        let (mut dearer, mut worse, mut neither) = (0, 0, 0);
+        for (one, other) in ones.iter().zip(others) {
+            let (cost, cost_half) = paired(one, other, |score| score.cost);
+            let (quality, quality_half) = paired(one, other, |score| score.quality);
+            let (is_dearer, is_worse) = (cost - cost_half > 0.0, quality + quality_half < 0.0);
+            dearer += u64::from(is_dearer);
+            worse += u64::from(is_worse);
+            neither += u64::from(!is_dearer && !is_worse);
+        }
+        writeln!(
+            out,
+            "  {name:11} cost {cost:+.4} ±{cost_half:.4} ({:+.1} %)  quality {quality:+.4} ±{quality_half:.4}  \
+             of {} cells dearer in {dearer}, worse in {worse}, neither in {neither}",
+            100.0 * cost / usual,
+            cells.len()
+        )?;
     }
-    counts
+    Ok(())
 }
 
-fn print_cells(
-    out: &mut impl std::io::Write,
-    cells: &[Assumptions],
-    results: &[(String, Vec<Vec<Score>>)],
-    formula: usize,
-) -> std::io::Result<()> {
-    for (number, world) in cells.iter().enumerate() {
+/// Every cell: each policy, and its difference from the formula.
+fn print_cells(out: &mut impl std::io::Write, cells: &[Assumptions], results: &Results) -> anyhow::Result<()> {
+    let formula = of(results, "formula");
+    for ((number, world), base) in cells.iter().enumerate().zip(formula) {
         writeln!(out, "{world:?}")?;
         for (name, scores) in results {
-            let (cost, half) = paired(&results[formula].1[number], &scores[number], |score| score.cost / 1e6);
-            let (quality, quality_half) = paired(&results[formula].1[number], &scores[number], |score| score.quality);
+            let (cost, half) = paired(base, &scores[number], |score| score.cost / 1e6);
+            let (quality, quality_half) = paired(base, &scores[number], |score| score.quality);
             let own = interval(scores[number].iter().map(|score| score.cost / 1e6)).0;
             let good = interval(scores[number].iter().map(|score| score.quality)).0;
             writeln!(
                 out,
-                "  {name:14} cost {own:.4} ({cost:+.4} ±{half:.4})  quality {good:.4} ({quality:+.4} ±{quality_half:.4})"
+                "  {name:13} cost {own:.4} ({cost:+.4} ±{half:.4})  quality {good:.4} ({quality:+.4} ±{quality_half:.4})"
             )?;
         }
     }

@@ -26,10 +26,7 @@ pub(crate) fn policy(name: &str, rules: Rules, world: &Assumptions) -> Box<dyn P
         "always-stay" => Box::new(AlwaysStay(None)),
         "formula" => Box::new(Formula { knows_history: true, ..Formula::default() }),
         "formula-chat" => Box::new(Formula::default()),
-        _ => {
-            let rules = Rules { cache_lifetime: Duration::from_secs_f64(world.lifetime), ..rules };
-            Box::new(Merit { fresh: name == "merit-fresh", ..Merit::new(rules) })
-        }
+        _ => Box::new(Merit::new(Rules { cache_lifetime: Duration::from_secs_f64(world.lifetime), ..rules })),
     }
 }
 
@@ -126,13 +123,11 @@ struct Merit {
     turns: u64,
     bill: f64,
     overhead: u64,
-    /// The bill begins anew after a pause.
-    fresh: bool,
 }
 
 impl Merit {
     fn new(rules: Rules) -> Self {
-        Self { rules, thread: None, last: None, requests: 0, turns: 0, bill: 0.0, overhead: 0, fresh: false }
+        Self { rules, thread: None, last: None, requests: 0, turns: 0, bill: 0.0, overhead: 0 }
     }
 }
 
@@ -166,9 +161,7 @@ impl Policy for Merit {
         let (taken, reason) = stay::choose(&past, &turn, (&choices[current], &choices, proposed), &self.rules);
         let Some(taken) = taken else { return current };
         if reason == stay::Reason::Idle {
-            if self.fresh {
-                *self = Self { fresh: true, ..Self::new(self.rules) };
-            }
+            *self = Self::new(self.rules);
         } else {
             self.overhead += stay::overhead(past.prefix, &prices(taken, world));
         }

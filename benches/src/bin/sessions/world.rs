@@ -27,6 +27,22 @@ const TOOL_SECONDS: f64 = 5.0;
 /// Share of sessions that begin with a helper request (a title) of 300 tokens.
 const HELPERS: f64 = 0.5;
 
+/// Prints what is assumed in every cell.
+pub(crate) fn assumptions(out: &mut impl std::io::Write) -> std::io::Result<()> {
+    for (name, prompt, completion, ability) in MODELS {
+        writeln!(out, "model {name}: prompt {prompt}, completion {completion} per million tokens; ability {ability}")?;
+    }
+    writeln!(
+        out,
+        "solved: 1/(1+exp(-{STEEPNESS}(ability-difficulty))); selector: the same at the difficulty that it sees, less \
+         {PRICE_WEIGHT} x relative price\n\
+         tokens: {USER_WORDS} said, {TOOL_RESULT} a tool's result, {STEP_ANSWER} a step's answer, {LAST_ANSWER} the last, \
+         {SUMMARY} a summary; compaction beyond {CONTEXT_LIMIT}\n\
+         answers at {SPEED} tokens/s, tools take {TOOL_SECONDS} s; {HELPERS} of sessions begin with a title request\n\
+         unsafe: a switch inside a tool loop, in a compaction, or away from sealed state; the last fails its request"
+    )
+}
+
 /// One cell of the grid.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Assumptions {

@@ -29,8 +29,11 @@ pub struct Sessions {
     pub switch_budget_percent: f64,
     /// Advantage that a switch to save money needs beyond its cost, as a share of what staying costs.
     pub switch_margin: f64,
-    /// Lead that a switch needs in the algorithm's scores, as a share of the distance between its best and its worst candidate.
+    /// Lead that a switch to a dearer model needs in the algorithm's scores, as a share of the distance between its best and
+    /// its worst candidate. Algorithms without scores need none.
     pub switch_lead: f64,
+    /// Share of the way back that a session must be able to afford when it leaves its model for a cheaper one.
+    pub switch_reserve: f64,
     /// How long providers keep a prompt's prefix in their caches, seconds.
     pub cache_lifetime_seconds: u64,
     /// Where requests that an agent asks beside the conversation go (titles, topics): `select` (the default), where the
@@ -82,9 +85,10 @@ impl Default for Sessions {
             identity_headers: IDENTITY_HEADERS.map(str::to_owned).to_vec(),
             idle_timeout_seconds: 300,
             capacity: 100_000,
-            switch_budget_percent: 10.0,
+            switch_budget_percent: 25.0,
             switch_margin: 0.05,
-            switch_lead: 0.1,
+            switch_lead: 0.7,
+            switch_reserve: 0.5,
             cache_lifetime_seconds: 300,
             helpers: "select".to_owned(),
             helper_patterns: HELPERS.map(str::to_owned).to_vec(),

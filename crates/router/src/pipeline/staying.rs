@@ -8,7 +8,7 @@ use crate::generation::Generation;
 use crate::plan::{Facts, HeaderOp, Outcome, RoutePlan};
 use crate::recipe::{Recipe, Route};
 use crate::selection::{Selection, upstream_name};
-use crate::session::hold::{Asking, Choosing, Standing, hold, turn_state_for};
+use crate::session::hold::{Asking, Choosing, Standing, chain_for, hold, turn_state_for};
 use crate::session::turn_state::{self, TurnState};
 use crate::session::{Held, Mode, Offer, unix_now};
 use dialects::Dialect;
@@ -83,6 +83,7 @@ impl Generation {
         let (Some(told), Some(model)) = (&mut facts.session, &facts.model) else { return plan };
         let decision = facts.decision.as_deref().unwrap_or_default();
         told.turn_state = turn_state_for(standing, &self.sessions, call.dialect, (decision, model));
+        told.chain = chain_for(standing, &self.sessions, call.dialect);
         self.lasting.sessions.sent(told, model, unix_now());
         plan
     }

@@ -4,7 +4,7 @@ use super::identity::{Marks, Named};
 use super::phase::Phase;
 use super::stay::{self, Choice, Past, Reason, Turn};
 use super::turn_state::{self, TurnState};
-use super::{Mode, Policy, Seen, Sessions, Ticket};
+use super::{Mode, Policy, Seen, SessionKey, Sessions, Ticket};
 use crate::card::Prices;
 use crate::credential::Void;
 use crate::selection::Continuation;
@@ -180,7 +180,7 @@ impl Outcome {
 }
 
 /// What a session did, for headers, traces and metrics, and what is to be noted once the request is sent.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Told {
     /// The phase.
     pub phase: Phase,
@@ -200,8 +200,10 @@ pub struct Told {
     pub observed: bool,
     /// What the answer is counted to; none for helpers.
     pub ticket: Option<Ticket>,
-    /// The turn state for the reply; empty on other wires.
+    /// The turn state for the reply; none on other wires.
     pub turn_state: Option<String>,
+    /// How a later request finds the session by this response's id; none on other wires.
+    pub chain: Option<Chain>,
     pub(super) prices: Option<Prices>,
     pub(super) anew: bool,
     pub(super) forced: u64,
@@ -223,6 +225,7 @@ impl Told {
             observed: false,
             ticket: Some(ticket),
             turn_state: None,
+            chain: None,
             prices: None,
             anew: false,
             forced: 0,
@@ -410,11 +413,40 @@ fn tell(
         observed: choosing.policy.mode == Mode::Observe,
         ticket: (draft.outcome != Outcome::Helper).then_some(Ticket { key: named.key, thread: named.thread, billed }),
         turn_state: None,
+        chain: None,
         prices: taken,
         anew,
         forced,
         charged,
     }
+}
+
+/// Finds a session again by the id of a response, as `previous_response_id` names it.
+#[derive(Debug, Clone)]
+pub struct Chain {
+    policy: Arc<Policy>,
+    principal: u128,
+    recipe: Arc<str>,
+    from: SessionKey,
+}
+
+impl Chain {
+    /// A response of this id was given: requests that go on from it belong to the same session.
+    pub fn goes_on(&self, sessions: &Sessions, response_id: &str) {
+        let key = self.policy.namer.response(self.principal, &self.recipe, response_id);
+        sessions.follow(self.from, key);
+    }
+}
+
+/// How the session is found again by the response's id, on the wire that has one.
+#[must_use]
+pub fn chain_for(standing: &Standing, policy: &Arc<Policy>, dialect: Dialect) -> Option<Chain> {
+    (dialect == Dialect::OpenAiResponses).then(|| Chain {
+        policy: Arc::clone(policy),
+        principal: standing.principal,
+        recipe: Arc::clone(&standing.recipe),
+        from: standing.named.key,
+    })
 }
 
 /// The turn state for the reply: where the client's wire has one, and the request is part of a turn.

@@ -19,10 +19,11 @@ pub struct Rules {
     pub budget: f64,
     /// Advantage that a switch to save money needs, as a share of what staying costs.
     pub margin: f64,
-    /// Lead that a switch needs in the algorithm's scores, as a share of the distance between its best and its worst.
+    /// Lead that a switch to a dearer model needs in the algorithm's scores, as a share of the distance between its best and its
+    /// worst.
     pub lead: f64,
-    /// A session leaves a dear model only if it could afford this share of the way back.
-    pub way_back: f64,
+    /// Share of the way back that a session must be able to afford when it leaves its model for a cheaper one.
+    pub reserve: f64,
     /// Pause after which a session starts anew.
     pub idle_timeout: Duration,
     /// How long a provider keeps a prefix in its cache.
@@ -32,7 +33,7 @@ pub struct Rules {
 impl Default for Rules {
     fn default() -> Self {
         let minutes = Duration::from_secs(300);
-        Self { budget: 0.10, margin: 0.05, lead: 0.10, way_back: 1.0, idle_timeout: minutes, cache_lifetime: minutes }
+        Self { budget: 0.25, margin: 0.05, lead: 0.7, reserve: 0.5, idle_timeout: minutes, cache_lifetime: minutes }
     }
 }
 
@@ -184,9 +185,15 @@ pub fn choose(
     rules: &Rules,
 ) -> (Option<usize>, Reason) {
     let mut first = None;
-    for index in ranked((from, choices, proposed), rules.lead) {
-        let to = choices.get(index).and_then(|choice| choice.prices);
-        match weigh(past, turn, (from.prices.as_ref(), to.as_ref()), rules) {
+    let far = rules.lead * spread(choices);
+    for index in ranked((from, choices, proposed)) {
+        let Some(to) = choices.get(index) else { continue };
+        let near = matches!((to.score, from.score), (Some(to), Some(from)) if to - from < far);
+        let verdict = match weigh(past, turn, (from.prices.as_ref(), to.prices.as_ref()), rules) {
+            Verdict::Switch(Reason::Affordable) if near => Verdict::Stay(Reason::SmallLead),
+            verdict => verdict,
+        };
+        match verdict {
             Verdict::Switch(reason) => return (Some(index), reason),
             Verdict::Stay(reason) => first = first.or(Some(reason)),
         }
@@ -194,18 +201,18 @@ pub fn choose(
     (None, first.unwrap_or(Reason::SmallLead))
 }
 
-/// The proposal, then what the algorithm ranks above the session's model, best first; without those that lead by too little.
-fn ranked((from, choices, proposed): (&Choice, &[Choice], usize), lead: f64) -> Vec<usize> {
+/// How far the algorithm's best score is from its worst.
+fn spread(choices: &[Choice]) -> f64 {
     let scores = || choices.iter().filter_map(|choice| choice.score);
-    let spread = scores().fold(f64::MIN, f64::max) - scores().fold(f64::MAX, f64::min);
+    (scores().fold(f64::MIN, f64::max) - scores().fold(f64::MAX, f64::min)).max(0.0)
+}
+
+/// The proposal, then what the algorithm ranks above the session's model, best first.
+fn ranked((from, choices, proposed): (&Choice, &[Choice], usize)) -> Vec<usize> {
     let gain = |index: usize| Some(choices.get(index)?.score? - from.score?);
-    let mut ranked: Vec<usize> = (0..choices.len())
-        .filter(|&index| match gain(index) {
-            Some(gain) => gain > 0.0 && gain >= lead * spread,
-            None => index == proposed,
-        })
-        .collect();
-    ranked.sort_by(|&one, &other| gain(other).unwrap_or(f64::MAX).total_cmp(&gain(one).unwrap_or(f64::MAX)));
+    let mut ranked: Vec<usize> =
+        (0..choices.len()).filter(|&index| index == proposed || gain(index).is_some_and(|gain| gain > 0.0)).collect();
+    ranked.sort_by(|&one, &other| gain(other).unwrap_or(0.0).total_cmp(&gain(one).unwrap_or(0.0)));
     ranked.sort_by_key(|&index| index != proposed);
     ranked
 }
@@ -234,8 +241,8 @@ pub fn weigh(past: &Past, turn: &Turn, (from, to): (Option<&Prices>, Option<&Pri
         // It never pays, so the algorithm wants it for another reason than money.
         return Verdict::Switch(Reason::Affordable);
     }
-    let way_back = upward(rules.way_back * overhead(past.prefix, from) as f64);
-    if !affords(rules, past.bill, past.overhead.saturating_add(cost), way_back) {
+    let back = upward(rules.reserve * overhead(past.prefix, from) as f64);
+    if !affords(rules, past.bill, past.overhead.saturating_add(cost), back) {
         return Verdict::Stay(Reason::Budget);
     }
     let cold = if past.idle >= rules.cache_lifetime { overhead(past.prefix, from) as f64 } else { 0.0 };

@@ -99,7 +99,7 @@ fn go_on((head, tier): (&Head, i64), request: &Request, plan: &Forward, facts: &
         recipe: facts.recipe.clone(),
         decision: facts.decision.clone(),
         tier,
-        session: None,
+        session: facts.session.as_ref().and_then(|told| told.ticket),
         prompt_tokens: facts.context_tokens,
     };
     let always = Facts::always(ResponsePath::Upstream).to_vec();
@@ -124,6 +124,7 @@ fn go_on((head, tier): (&Head, i64), request: &Request, plan: &Forward, facts: &
         is_logged: head.serving.router.document.global.server.pool.access_log,
         lasting: Arc::clone(lasting),
         dispatch,
+        chain: facts.session.as_ref().and_then(|told| told.chain.clone()),
     };
     Planned::Forward(Box::new(reply), Box::new(plan))
 }
