@@ -126,6 +126,7 @@ impl Sessions {
             switched: told.outcome == Outcome::Switch,
             forced: told.forced,
             billed: ticket.billed,
+            least: told.least,
             now,
         };
         self.table.note(ticket.key, &step);

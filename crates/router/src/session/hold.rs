@@ -111,6 +111,15 @@ impl Standing {
         }
     }
 
+    /// What the request costs at least, millionths. All may be in a cache but what the conversation has grown by: nobody has sent
+    /// that before, be it an answer or the user's words.
+    fn least_price(&self, prices: &Prices) -> u64 {
+        let (_, tokens) = self.tokens;
+        let before = self.seen.as_ref().filter(|seen| seen.same_thread).map_or(tokens, |seen| seen.least.min(tokens));
+        let fresh = prices.prompt.min(prices.completion);
+        (before as f64 * prices.cached.min(prices.prompt) + (tokens - before) as f64 * fresh) as u64
+    }
+
     fn past(&self) -> Past {
         let Some(seen) = &self.seen else { return Past::default() };
         Past {
@@ -206,6 +215,7 @@ pub struct Told {
     pub chain: Option<Chain>,
     pub(super) prices: Option<Prices>,
     pub(super) anew: bool,
+    pub(super) least: u64,
     pub(super) forced: u64,
     pub(super) charged: u64,
 }
@@ -228,6 +238,7 @@ impl Told {
             chain: None,
             prices: None,
             anew: false,
+            least: 0,
             forced: 0,
             charged: 0,
         }
@@ -392,7 +403,7 @@ fn tell(
         Held::Offer(index) => choosing.offers.get(index).and_then(|offer| offer.prices),
         Held::Other => standing.current().and_then(|current| prices_of(current, choosing)),
     };
-    let billed = taken.map_or(0, |prices| (standing.tokens.1 as f64 * prices.cached.min(prices.prompt)) as u64);
+    let billed = taken.map_or(0, |prices| standing.least_price(&prices));
     let anew = draft.outcome == Outcome::New && draft.reason.is_some();
     let named = standing.named;
     let budget_left = taken.map(|_| {
@@ -416,6 +427,7 @@ fn tell(
         chain: None,
         prices: taken,
         anew,
+        least: standing.tokens.1,
         forced,
         charged,
     }

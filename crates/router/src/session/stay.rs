@@ -251,7 +251,7 @@ pub fn weigh(past: &Past, turn: &Turn, (from, to): (Option<&Prices>, Option<&Pri
     if worth { Verdict::Switch(Reason::Saves) } else { Verdict::Stay(Reason::NotWorth) }
 }
 
-/// What a request costs with the prefix in the cache: it is read, and about a twentieth of it is said anew.
+/// What a request costs with the prefix in the cache: it is read, and a fiftieth of it is said anew.
 fn running(past: &Past, prices: &Prices) -> f64 {
     let prefix = past.prefix as f64;
     let said = (prefix * SAID).max(LEAST_SAID);

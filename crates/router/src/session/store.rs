@@ -42,6 +42,8 @@ pub struct SavedThread {
     pub at: u64,
     /// Tokens of its last request and answer, if the model counted them.
     pub counted: Option<u64>,
+    /// Tokens of its last request, at least.
+    pub least: u64,
 }
 
 /// Why a store gave no answer.

@@ -75,6 +75,8 @@ struct Thread {
     at: u32,
     /// Tokens of the last request and its answer as the model counted them.
     prefix: u32,
+    /// Tokens of the last request, at least.
+    least: u32,
     model: u16,
     used: bool,
 }
@@ -90,6 +92,8 @@ pub struct Seen {
     pub at: u64,
     /// Tokens of its last request and answer as the model counted them; `None` if nobody did.
     pub counted: Option<u64>,
+    /// Tokens of its last request, at least; 0 for another conversation's.
+    pub least: u64,
     /// Requests so far.
     pub requests: u64,
     /// Users' turns so far.
@@ -115,6 +119,8 @@ pub(super) struct Step<'a> {
     /// What a forced switch costs; wished ones are [charged](Table::charge) before.
     pub(super) forced: u64,
     pub(super) billed: u64,
+    /// Tokens of the prompt, at least.
+    pub(super) least: u64,
     pub(super) now: u64,
 }
 
@@ -161,6 +167,7 @@ impl Table {
             same_thread: own.is_some(),
             at: own.map_or(record.at, |own| own.at).into(),
             counted: own.map(|own| own.prefix).filter(|&prefix| prefix != UNCOUNTED).map(u64::from),
+            least: own.map_or(0, |own| own.least.into()),
             requests: record.requests.into(),
             turns: record.turns.into(),
             switches: record.switches.into(),
@@ -197,7 +204,8 @@ impl Table {
         record.switches = record.switches.saturating_add(step.switched.into());
         record.bill = record.bill.saturating_add(step.billed);
         record.overhead = record.overhead.saturating_add(step.forced);
-        record.place(step.thread, model, now);
+        let least = u32::try_from(step.least).unwrap_or(u32::MAX);
+        record.place(Thread { mark: step.thread, at: now, prefix: UNCOUNTED, least, model, used: true });
         self.shrink(shard);
     }
 
@@ -219,7 +227,8 @@ impl Table {
         for (place, thread) in record.threads.iter_mut().zip(&saved.threads) {
             let Some(model) = number(&thread.model) else { continue };
             let prefix = thread.counted.map_or(UNCOUNTED, small);
-            *place = Thread { mark: thread.mark, at: small(thread.at), prefix, model, used: true };
+            let (at, least) = (small(thread.at), small(thread.least));
+            *place = Thread { mark: thread.mark, at, prefix, least, model, used: true };
         }
         let mut shard = self.shard(key);
         shard.put(key.0, record);
@@ -235,6 +244,7 @@ impl Table {
                 model: self.name(thread.model)?.to_string(),
                 at: thread.at.into(),
                 counted: (thread.prefix != UNCOUNTED).then(|| thread.prefix.into()),
+                least: thread.least.into(),
             })
         });
         Some(Saved {
@@ -320,11 +330,11 @@ impl Table {
 
 impl Record {
     /// Puts a conversation where it was, or in a free place, or in that of the longest unused.
-    fn place(&mut self, mark: u32, model: u16, now: u32) {
-        let own = self.threads.iter().position(|thread| thread.used && thread.mark == mark);
+    fn place(&mut self, last: Thread) {
+        let own = self.threads.iter().position(|thread| thread.used && thread.mark == last.mark);
         let oldest = || (0..THREADS).min_by_key(|&index| (self.threads[index].used, self.threads[index].at));
         if let Some(index) = own.or_else(oldest) {
-            self.threads[index] = Thread { mark, at: now, prefix: UNCOUNTED, model, used: true };
+            self.threads[index] = last;
         }
     }
 }
@@ -336,7 +346,18 @@ mod tests {
 
     fn step(model: &str, thread: u32, now: u64) -> Step<'_> {
         let prices = Some(Prices { prompt: 3.0, cached: 0.3, cache_write: 3.0, completion: 15.0 });
-        Step { thread, model, prices, user_turn: true, anew: false, switched: false, forced: 0, billed: 10, now }
+        Step {
+            thread,
+            model,
+            prices,
+            user_turn: true,
+            anew: false,
+            switched: false,
+            forced: 0,
+            billed: 10,
+            least: 5,
+            now,
+        }
     }
 
     #[test]

@@ -204,7 +204,7 @@ proptest! {
         let sessions = Sessions::default();
         let names = ["a", "b", "c"];
         let (mut now, mut history) = (1_000_u64, 0_u64);
-        let (mut bill, mut overhead) = (0.0_f64, 0.0_f64);
+        let (mut bill, mut overhead, mut last) = (0.0_f64, 0.0_f64, None);
         for request in &requests {
             now += request.pause;
             let prefix = history;
@@ -227,7 +227,9 @@ proptest! {
                 prop_assert!(!wished || overhead <= percent / 100.0 * bill + 1.0, "{overhead} of {bill}: {told:?}");
             }
             sessions.sent(&told, model, now);
-            let cached = if request.cached { prefix } else { 0 };
+            // Only who answered last has the last answer in its cache.
+            let cached = if request.cached && last == Some(model) { prefix } else { 0 };
+            last = Some(model);
             let tokens = Tokens { prompt: history, cached, written: 0, completion: request.completion };
             bill += price.cost(tokens) * 1e6;
             history += request.completion;
