@@ -12,17 +12,22 @@
 
 pub mod hold;
 pub mod identity;
+mod model_names;
 pub mod phase;
+pub mod standing;
 pub mod stay;
 pub mod store;
 mod table;
+pub mod told;
 pub mod turn_state;
 
-pub use hold::{Chain, Held, Offer, Outcome, Told};
+pub use hold::{Held, Offer};
 pub use identity::{Marks, Named, Source};
 pub use phase::Phase;
+pub use standing::{Chain, Standing};
 pub use store::{Saved, SavedThread, SessionStore, StoreError};
 pub use table::Seen;
+pub use told::{Outcome, Told};
 
 use crate::card::Prices;
 use crate::config;

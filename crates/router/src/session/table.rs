@@ -3,13 +3,13 @@
 //! A record is small and of fixed size: models are numbers, money is in millionths, and of the conversations that a session
 //! has at a time the last three are told apart. Looking one up and noting a request each take one lock of one shard.
 
+use super::model_names::ModelNames;
 use super::{Saved, SessionKey, stay};
 use crate::card::Prices;
 use lru::LruCache;
-use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Enough that threads seldom meet, few enough that shards fill evenly.
 const SHARDS: usize = 16;
@@ -24,7 +24,7 @@ const UNCOUNTED: u32 = u32::MAX;
 #[derive(Debug)]
 pub(super) struct Table {
     shards: [Mutex<Shard>; SHARDS],
-    models: RwLock<Models>,
+    models: ModelNames,
     capacity: AtomicUsize,
     forgotten: AtomicU64,
 }
@@ -47,13 +47,6 @@ impl Hasher for Keyed {
     fn write_u128(&mut self, key: u128) {
         self.0 = key as u64;
     }
-}
-
-/// Names of models as numbers, and their prices.
-#[derive(Debug, Default)]
-struct Models {
-    numbers: HashMap<Arc<str>, u16>,
-    names: Vec<(Arc<str>, Option<Prices>)>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -128,7 +121,7 @@ impl Default for Table {
     fn default() -> Self {
         Self {
             shards: std::array::from_fn(|_| Mutex::new(LruCache::unbounded_with_hasher(BuildHasherDefault::default()))),
-            models: RwLock::default(),
+            models: ModelNames::default(),
             capacity: AtomicUsize::new(100_000),
             forgotten: AtomicU64::new(0),
         }
@@ -161,7 +154,7 @@ impl Table {
     pub(super) fn look(&self, key: SessionKey, thread: u32) -> Option<Seen> {
         let record = *self.shard(key).get(&key.0)?;
         let own = record.threads.iter().find(|known| known.used && known.mark == thread);
-        let model = self.name(own.map_or(record.last, |own| own.model))?;
+        let model = self.models.name(own.map_or(record.last, |own| own.model))?;
         Some(Seen {
             model,
             same_thread: own.is_some(),
@@ -190,7 +183,7 @@ impl Table {
 
     /// Notes a request that was sent.
     pub(super) fn note(&self, key: SessionKey, step: &Step<'_>) {
-        let Some(model) = self.number(step.model, step.prices) else { return };
+        let Some(model) = self.models.number(step.model, step.prices) else { return };
         let now = u32::try_from(step.now).unwrap_or(u32::MAX);
         let mut shard = self.shard(key);
         let record = shard.get_or_insert_mut(key.0, Record::default);
@@ -211,7 +204,7 @@ impl Table {
 
     /// Takes over what another replica knows.
     pub(super) fn restore(&self, key: SessionKey, saved: &Saved) {
-        let number = |name: &str| self.number(name, None);
+        let number = |name: &str| self.models.number(name, None);
         let Some(last) = number(&saved.model) else { return };
         let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         let mut record = Record {
@@ -241,14 +234,14 @@ impl Table {
         let threads = record.threads.iter().filter(|thread| thread.used).filter_map(|thread| {
             Some(super::SavedThread {
                 mark: thread.mark,
-                model: self.name(thread.model)?.to_string(),
+                model: self.models.name(thread.model)?.to_string(),
                 at: thread.at.into(),
                 counted: (thread.prefix != UNCOUNTED).then(|| thread.prefix.into()),
                 least: thread.least.into(),
             })
         });
         Some(Saved {
-            model: self.name(record.last)?.to_string(),
+            model: self.models.name(record.last)?.to_string(),
             at: record.at.into(),
             requests: record.requests.into(),
             turns: record.turns.into(),
@@ -266,7 +259,7 @@ impl Table {
         model: &str,
         tokens: crate::card::Tokens,
     ) {
-        let prices = self.prices(model);
+        let prices = self.models.prices(model);
         let mut shard = self.shard(key);
         let Some(record) = shard.peek_mut(&key.0) else { return };
         if let Some(prices) = prices {
@@ -279,52 +272,17 @@ impl Table {
         }
     }
 
+    /// The prices of a model that some session has used.
+    pub(super) fn prices(&self, model: &str) -> Option<Prices> {
+        self.models.prices(model)
+    }
+
     fn shrink(&self, mut shard: MutexGuard<'_, Shard>) {
         let share = self.capacity.load(Ordering::Relaxed) / SHARDS;
         while shard.len() > share {
             shard.pop_lru();
             self.forgotten.fetch_add(1, Ordering::Relaxed);
         }
-    }
-
-    fn name(&self, number: u16) -> Option<Arc<str>> {
-        let models = self.models.read().unwrap_or_else(PoisonError::into_inner);
-        models.names.get(usize::from(number)).map(|(name, _)| Arc::clone(name))
-    }
-
-    pub(super) fn prices(&self, model: &str) -> Option<Prices> {
-        let models = self.models.read().unwrap_or_else(PoisonError::into_inner);
-        models.names.get(usize::from(*models.numbers.get(model)?))?.1
-    }
-
-    /// The model's number; `None` if there are more models than numbers. A document with new prices changes those kept here.
-    fn number(&self, model: &str, prices: Option<Prices>) -> Option<u16> {
-        let known = {
-            let models = self.models.read().unwrap_or_else(PoisonError::into_inner);
-            let number = models.numbers.get(model).copied();
-            number.filter(|&number| {
-                let kept = models.names.get(usize::from(number)).and_then(|(_, kept)| *kept);
-                prices.is_none() || prices == kept
-            })
-        };
-        if known.is_some() {
-            return known;
-        }
-        let mut models = self.models.write().unwrap_or_else(PoisonError::into_inner);
-        let number = match models.numbers.get(model) {
-            Some(&number) => number,
-            None => {
-                let number = u16::try_from(models.names.len()).ok()?;
-                let name: Arc<str> = model.into();
-                models.names.push((Arc::clone(&name), None));
-                models.numbers.insert(name, number);
-                number
-            }
-        };
-        if let (Some(place), Some(_)) = (models.names.get_mut(usize::from(number)), prices) {
-            place.1 = prices;
-        }
-        Some(number)
     }
 }
 
@@ -340,89 +298,4 @@ impl Record {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::card::Tokens;
-
-    fn step(model: &str, thread: u32, now: u64) -> Step<'_> {
-        let prices = Some(Prices { prompt: 3.0, cached: 0.3, cache_write: 3.0, completion: 15.0 });
-        Step {
-            thread,
-            model,
-            prices,
-            user_turn: true,
-            anew: false,
-            switched: false,
-            forced: 0,
-            billed: 10,
-            least: 5,
-            now,
-        }
-    }
-
-    #[test]
-    fn conversations_of_one_session_keep_their_models() {
-        let (table, key) = (Table::default(), SessionKey(7 << 100));
-        assert_eq!(table.look(key, 1), None);
-        table.note(key, &step("large", 1, 100));
-        table.note(key, &step("small", 2, 101));
-        let model = |thread| table.look(key, thread).map(|seen| (seen.model.to_string(), seen.same_thread));
-        assert_eq!(model(1), Some(("large".to_owned(), true)));
-        assert_eq!(model(2), Some(("small".to_owned(), true)));
-        assert_eq!(model(3), Some(("small".to_owned(), false)), "an unknown one gets the session's last");
-        for thread in 3..6 {
-            table.note(key, &step("small", thread, 100 + u64::from(thread)));
-        }
-        assert_eq!(model(1), Some(("small".to_owned(), false)), "three are told apart");
-        let seen = table.look(key, 5).unwrap();
-        assert_eq!((seen.requests, seen.turns, seen.bill, seen.at), (5, 5, 50, 105));
-        assert_eq!(table.save(key).map(|saved| saved.threads.len()), Some(3));
-        let other = Table::default();
-        other.restore(key, &table.save(key).unwrap());
-        assert_eq!(other.look(key, 5), table.look(key, 5));
-        table.note(key, &Step { anew: true, ..step("large", 5, 200) });
-        assert_eq!(table.look(key, 5).map(|seen| (seen.requests, seen.bill)), Some((1, 10)));
-    }
-
-    #[test]
-    fn an_answer_counts_with_its_price() {
-        let (table, key) = (Table::default(), SessionKey(1));
-        table.note(key, &step("large", 1, 100));
-        let tokens = Tokens { prompt: 1_000, cached: 0, written: 0, completion: 100 };
-        table.served((key, 1, 10), "large", tokens);
-        let seen = table.look(key, 1).unwrap();
-        assert_eq!((seen.bill, seen.counted), (4_500, Some(1_100)));
-        table.note(key, &step("large", 1, 101));
-        assert_eq!(table.look(key, 1).unwrap().counted, None, "the next request is not counted yet");
-    }
-
-    #[test]
-    fn a_switch_is_charged_once_or_not_at_all() {
-        let (table, key) = (Table::default(), SessionKey(1));
-        table.note(key, &Step { billed: 1_000, ..step("large", 1, 100) });
-        let rules = stay::Rules { budget: 0.10, ..stay::Rules::default() };
-        assert!(table.charge(key, 60, &rules));
-        assert!(!table.charge(key, 60, &rules));
-        assert!(table.charge(key, 40, &rules));
-        assert!(!table.charge(key, 1, &rules));
-        assert!(table.charge(key, 0, &rules));
-        assert_eq!(table.look(key, 1).unwrap().overhead, 100);
-    }
-
-    #[test]
-    fn churn_stays_within_the_limit_and_forgets_the_longest_unused() {
-        let table = Table::default();
-        table.limit(1_600);
-        let key = |id: u64| SessionKey(u128::from(id.wrapping_mul(0x9E37_79B9_7F4A_7C15)) << 64 | u128::from(id));
-        let kept = key(u64::MAX);
-        for id in 0..200_000 {
-            table.note(key(id), &step("m", 1, id));
-            table.note(kept, &step("m", 1, id));
-        }
-        assert!(table.len() <= 1_600, "{}", table.len());
-        assert!(table.look(kept, 1).is_some(), "one in use is not forgotten");
-        assert!(table.look(key(0), 1).is_none());
-        assert!(table.forgotten() >= 198_000);
-        assert!(size_of::<Record>() <= 96, "{}", size_of::<Record>());
-    }
-}
+mod tests;

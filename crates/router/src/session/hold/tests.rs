@@ -4,7 +4,8 @@ use super::*;
 use crate::card::Tokens;
 use crate::config;
 use crate::credential::Secret;
-use crate::session::{SessionKey, Source};
+use crate::session::stay::Turn;
+use crate::session::{Named, SessionKey, Source};
 use proptest::prelude::*;
 
 const SMALL: Prices = Prices { prompt: 0.15, cached: 0.015, cache_write: 0.15, completion: 0.6 };
