@@ -17,4 +17,5 @@ mod modes;
 mod pool;
 mod reload;
 mod sdk;
+mod sessions;
 mod streaming;

@@ -3,3 +3,4 @@
 mod examples;
 mod exchanges;
 mod redis;
+mod sessions;

@@ -117,14 +117,19 @@ impl Reader<'_> {
                 self.turns.result(block.content);
                 return true;
             }
-            _ => self.meter.structured(Some(raw)),
+            kind => {
+                self.meter.structured(Some(raw));
+                let signed = |seal: Option<&str>| seal.and_then(json::string).is_some_and(|seal| !seal.is_empty());
+                let sealed = kind == "redacted_thinking" || (kind == "thinking" && signed(block.signature));
+                self.turns.continuity.sealed_state |= sealed && role == Role::Assistant;
+            }
         }
         false
     }
 
     fn keep_text(&mut self, role: Role, said: &mut Said, text: &str) {
         if role == Role::User && self.wrappers.cover(text) {
-            self.turns.passed_over.push(text.to_owned());
+            self.turns.pass_over(text);
         } else {
             said.add(text);
         }
@@ -168,6 +173,7 @@ struct Block<'a> {
     tool_call_id: Option<&'a str>,
     tool_use_id: Option<&'a str>,
     content: Option<&'a str>,
+    signature: Option<&'a str>,
 }
 
 impl<'a> Block<'a> {
@@ -184,6 +190,7 @@ impl<'a> Block<'a> {
                 "tool_call_id" => &mut block.tool_call_id,
                 "tool_use_id" => &mut block.tool_use_id,
                 "content" => &mut block.content,
+                "signature" => &mut block.signature,
                 _ => return,
             };
             *field = Some(value);

@@ -29,7 +29,7 @@ pub use endpoint::{Dialect, Endpoint};
 pub use eval::{EvalError, EvalRequest};
 pub use fast_response::FastResponse;
 pub use models::{ListShape, ModelEntry, Routing};
-pub use prompt::{Conversation, Prompt, Texts, TokenFacts};
+pub use prompt::{Continuity, Conversation, Prompt, Texts, TokenFacts};
 pub use refusal::{Refusal, error_body};
 pub use request::{Refused, RefusedKind, Request};
 pub use usage::{BodyKind, Outcome, Usage, UsageReader};

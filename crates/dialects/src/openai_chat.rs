@@ -227,7 +227,7 @@ impl<'w> ChatReader<'w> {
 
     fn keep_text(&mut self, content: &mut Content, text: &str) {
         if content.role == Role::User && self.wrappers.cover(text) {
-            self.turns.passed_over.push(text.to_owned());
+            self.turns.pass_over(text);
         } else if !matches!(content.role, Role::Tool | Role::Other) {
             content.said.add(text);
         }

@@ -38,8 +38,21 @@ pub(crate) fn read(fields: &Fields<'_>, wrappers: &Wrappers) -> Result<Reading, 
             }
         });
     }
+    turns.continuity.conversation = json::present(fields.get("conversation")).and_then(conversation);
+    turns.continuity.previous_response = fields.text("previous_response_id").filter(|id| !id.is_empty());
     let no_messages = input.is_none_or(json::is_empty_array) && turns.conversation.system == 0;
     Ok(Reading { turns, meter, no_messages, reasoning_effort })
+}
+
+/// A conversation is named by its id, or by an object that has one.
+fn conversation(raw: &str) -> Option<String> {
+    let mut id = json::string(raw);
+    json::members(raw, |key, value| {
+        if key == "id" {
+            id = json::string(value);
+        }
+    });
+    id.filter(|id| !id.is_empty()).map(Cow::into_owned)
 }
 
 struct Reader<'w> {
@@ -81,6 +94,8 @@ impl Reader<'_> {
             // Reasoning, references and what is still to come: weight, but nobody's words and no turn of their own.
             _ => {
                 self.calling = was_calling;
+                let sealed = item.encrypted_content.and_then(json::string);
+                self.turns.continuity.sealed_state |= sealed.is_some_and(|sealed| !sealed.is_empty());
                 self.meter.structured(Some(raw));
             }
         }
@@ -141,7 +156,7 @@ impl Reader<'_> {
 
     fn keep_text(&mut self, role: Role, said: &mut Said, text: &str) {
         if role == Role::User && self.wrappers.cover(text) {
-            self.turns.passed_over.push(text.to_owned());
+            self.turns.pass_over(text);
         } else {
             said.add(text);
         }
@@ -161,6 +176,7 @@ struct Item<'a> {
     name: Option<&'a str>,
     arguments: Option<&'a str>,
     output: Option<&'a str>,
+    encrypted_content: Option<&'a str>,
 }
 
 impl<'a> Item<'a> {
@@ -178,6 +194,7 @@ impl<'a> Item<'a> {
                 "name" => &mut item.name,
                 "arguments" => &mut item.arguments,
                 "output" => &mut item.output,
+                "encrypted_content" => &mut item.encrypted_content,
                 _ => return,
             };
             *field = Some(value);

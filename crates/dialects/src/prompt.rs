@@ -23,6 +23,8 @@ pub struct Prompt {
     pub no_messages: bool,
     /// The caller's own reasoning effort, if any.
     pub reasoning_effort: Option<String>,
+    /// What ties it to earlier requests.
+    pub continuity: Continuity,
 }
 
 impl Prompt {
@@ -30,6 +32,48 @@ impl Prompt {
     #[must_use]
     pub fn is_silent(&self) -> bool {
         self.no_messages && self.conversation.tool_definitions == 0 && self.metadata.is_empty()
+    }
+}
+
+/// What ties a request to earlier ones, and to the model that answered them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Continuity {
+    /// Responses: the conversation that the provider keeps.
+    pub conversation: Option<String>,
+    /// Responses: the response that it goes on from.
+    pub previous_response: Option<String>,
+    /// `prompt_cache_key`: a name of the prefix.
+    pub cache_key: Option<String>,
+    /// It carries state that only the provider who sealed it can read: encrypted reasoning, signed or redacted thinking.
+    pub sealed_state: bool,
+    /// The assistant has just got results of its tools: the last message, but for system messages, is one, or a user's that
+    /// directly follows one.
+    pub tool_loop: bool,
+    /// The first of [`Texts::non_user`] is a system or developer message.
+    pub opens_with_system: bool,
+    /// The last user text is the last of [`Texts::passed_over`].
+    pub ends_with_wrapper: bool,
+}
+
+impl Prompt {
+    /// The system prompt; empty if there is none.
+    #[must_use]
+    pub fn system(&self) -> &str {
+        let first = self.texts.non_user.first().filter(|_| self.continuity.opens_with_system);
+        first.map_or("", String::as_str)
+    }
+
+    /// The user's first words; empty if there are none.
+    #[must_use]
+    pub fn first_user(&self) -> &str {
+        self.texts.prior_user.first().unwrap_or(&self.texts.current)
+    }
+
+    /// The last user text, wrapper or not.
+    #[must_use]
+    pub fn last_user(&self) -> &str {
+        let wrapper = self.texts.passed_over.last().filter(|_| self.continuity.ends_with_wrapper);
+        wrapper.unwrap_or(&self.texts.current)
     }
 }
 
@@ -108,5 +152,11 @@ impl TokenFacts {
             .saturating_add(self.framing)
             .saturating_add(self.output_reserve);
         sum.min(i64::MAX as u64)
+    }
+
+    /// The same without the output reserve.
+    #[must_use]
+    pub fn prompt(&self) -> u64 {
+        Self { output_reserve: 0, ..*self }.floor()
     }
 }

@@ -10,7 +10,7 @@ use crate::endpoint::Dialect;
 use crate::json::{self, Kind};
 use crate::metadata;
 use crate::meter::Meter;
-use crate::prompt::Prompt;
+use crate::prompt::{Continuity, Prompt};
 use crate::turns::Turns;
 use crate::wrappers::Wrappers;
 use crate::{anthropic_messages, openai_chat, openai_responses};
@@ -220,6 +220,10 @@ impl Reading {
             stream,
             metadata: request_metadata(fields)?,
             conversation: self.turns.conversation,
+            continuity: Continuity {
+                cache_key: fields.text("prompt_cache_key").filter(|key| !key.is_empty()),
+                ..std::mem::take(&mut self.turns.continuity)
+            },
             image: self.turns.image.take(),
             texts: self.turns.into_texts(),
             tokens: self.meter.facts,

@@ -1,7 +1,7 @@
 //! Gathers who said what, message by message, into the texts and counters that signals read.
 
 use crate::json;
-use crate::prompt::{Conversation, Texts};
+use crate::prompt::{Continuity, Conversation, Texts};
 
 /// Who speaks in a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,18 @@ pub(crate) struct Turns {
     pub(crate) assistant_replied: bool,
     pub(crate) conversation: Conversation,
     pub(crate) image: Option<String>,
+    pub(crate) continuity: Continuity,
+    step: Step,
+}
+
+/// Where in a tool loop the last message stands; system messages do not count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Step {
+    #[default]
+    Outside,
+    Result,
+    /// A user message right after a result.
+    After,
 }
 
 impl Turns {
@@ -55,6 +67,24 @@ impl Turns {
         }
         counters.last_user_follows_tool = role == Role::User && counters.last_is_tool_result;
         counters.last_is_tool_result = role == Role::Tool;
+        let step = match (role, self.step) {
+            (Role::Tool, _) => Step::Result,
+            (Role::System | Role::Developer, step) => step,
+            (Role::User, Step::Result) => Step::After,
+            _ => Step::Outside,
+        };
+        self.stand(step);
+    }
+
+    fn stand(&mut self, step: Step) {
+        self.step = step;
+        self.continuity.tool_loop = step != Step::Outside;
+    }
+
+    /// A user text that a wrapper pattern covers.
+    pub(crate) fn pass_over(&mut self, text: &str) {
+        self.continuity.ends_with_wrapper = true;
+        self.passed_over.push(text.to_owned());
     }
 
     /// The user message just counted carries tool results: it is one tool message as well.
@@ -62,6 +92,7 @@ impl Turns {
         self.conversation.tool += 1;
         self.conversation.last_is_tool_result = true;
         self.conversation.last_user_follows_tool = false;
+        self.stand(Step::Result);
     }
 
     /// Keeps a message's text. An empty one is no text; tool and unknown roles have none.
@@ -69,8 +100,12 @@ impl Turns {
         if text.is_empty() {
             return;
         }
+        self.continuity.opens_with_system |= self.non_user.is_empty() && matches!(role, Role::System | Role::Developer);
         match role {
-            Role::User => self.user.push(text),
+            Role::User => {
+                self.continuity.ends_with_wrapper = false;
+                self.user.push(text);
+            }
             Role::Assistant => {
                 self.assistant_replied = true;
                 self.non_user.push(text);
@@ -82,6 +117,7 @@ impl Turns {
 
     /// Keeps the text of a tool result: a JSON string, or a list of parts that have a `text`. It is nobody's turn.
     pub(crate) fn result(&mut self, raw: Option<&str>) {
+        self.stand(Step::Result);
         let Some(raw) = raw else { return };
         let mut said = Said::default();
         match json::string(raw) {

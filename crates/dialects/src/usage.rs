@@ -31,6 +31,8 @@ pub struct Outcome {
     pub usage: Option<Usage>,
     /// The model that the backend says it is.
     pub model: Option<String>,
+    /// The id by which a Responses request may go on from it.
+    pub response_id: Option<String>,
     /// Why it ended (`stop`, `tool_calls`, `end_turn`, `completed` …), in the wire's own words.
     pub finish_reason: Option<String>,
     /// Something of the answer was there: text, reasoning, or a tool call.

@@ -81,6 +81,9 @@ pub struct EvalAnswer<'a> {
     preview: Preview<'a>,
     #[serde(skip_serializing_if = "str::is_empty")]
     routing_decision: &'a str,
+    /// Only with the trace, so that the answer otherwise stays the reference's.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    session: &'a str,
     metrics: Metrics,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     signal_confidences: BTreeMap<String, f64>,
@@ -114,6 +117,10 @@ struct Metric {
     confidence: f64,
 }
 
+/// A question without headers belongs to no session.
+pub const SESSION_UNKNOWN: &str = "not known here: a request of a session stays with the session's model in tool loops, \
+    for provider state and compactions, and where a switch costs more than the session can afford";
+
 impl<'a> EvalAnswer<'a> {
     /// The answer for one request.
     #[must_use]
@@ -132,6 +139,7 @@ impl<'a> EvalAnswer<'a> {
                 (None, named) => named.map_or_else(Preview::default, Preview::named),
             },
             routing_decision: if model_refs.is_empty() { "" } else { name },
+            session: if view.trace { SESSION_UNKNOWN } else { "" },
             metrics: Metrics::new(view.report),
             signal_confidences: numbers(view.keys, |key| view.report.confidence(key)),
             signal_values: numbers(view.keys, |key| view.report.value(key)),

@@ -2,10 +2,12 @@
 
 use crate::capability::Guard;
 use crate::config::Document;
+use crate::credential::{SHORTEST_SECRET, Secret};
 use crate::lasting::Lasting;
 use crate::models::{Env, Models};
 use crate::names::Names;
 use crate::recipe::Recipe;
+use crate::session;
 use crate::signals::language::DetectLanguage;
 use crate::signals::{self, Identity, Problem, TokenRatio};
 use dialects::Wrappers;
@@ -25,6 +27,10 @@ pub struct Generation {
     pub guard: Guard,
     /// Settings of the process and the edge.
     pub settings: Settings,
+    /// How conversations stay with a model.
+    pub sessions: Arc<session::Policy>,
+    /// What signs turn states and the credentials of calls back.
+    pub secret: Secret,
     /// Bytes per token, shared by all generations.
     pub token_ratio: Arc<TokenRatio>,
     /// State of pools, sessions and experience, shared by all generations.
@@ -129,16 +135,47 @@ impl Generation {
                 Err(found) => problems.extend(found.into_iter().map(|problem| below(&path, problem))),
             }
         }
-        let (Some(settings), true) = (settings, problems.is_empty()) else {
+        let secret = secret(&document, deps, &mut warnings);
+        let sessions = session::Policy::build(&document.global.router.sessions, secret.clone());
+        let sessions = sessions.map_err(|found| problems.extend(found)).ok();
+        let (Some(settings), Some(sessions), true) = (settings, sessions, problems.is_empty()) else {
             return Err(problems);
         };
+        deps.lasting.sessions.limit(document.global.router.sessions.capacity);
+        let sessions = Arc::new(sessions);
         let recipe_names: Vec<Arc<str>> = recipes.iter().map(|recipe| recipe.name.clone()).collect();
         let names = Names::build(&document, &recipe_names);
         let guard = Guard::of(&document);
         let token_ratio = Arc::clone(&deps.token_ratio);
         let lasting = Arc::clone(&deps.lasting);
-        Ok(Self { recipes, names, models, guard, settings, token_ratio, lasting, warnings, document, value })
+        Ok(Self {
+            recipes,
+            names,
+            models,
+            guard,
+            settings,
+            sessions,
+            secret,
+            token_ratio,
+            lasting,
+            warnings,
+            document,
+            value,
+        })
     }
+}
+
+/// The configured secret, or one of this process alone.
+fn secret(document: &Document, deps: &Deps<'_>, warnings: &mut Vec<Problem>) -> Secret {
+    let name = &document.global.server.secret_env;
+    let Some(configured) = (deps.env)(name).filter(|secret| !secret.is_empty()) else {
+        return deps.lasting.secret();
+    };
+    if configured.len() < SHORTEST_SECRET {
+        let message = format!("the secret in {name} is shorter than {SHORTEST_SECRET} bytes, so it may be guessed");
+        warnings.push(Problem { path: "global.server.secret_env".to_owned(), message });
+    }
+    Secret::new(configured.into_bytes())
 }
 
 /// Families report paths below `routing`; a named recipe's block lies elsewhere.

@@ -5,10 +5,11 @@
 //! response phase or Envoy's access log.
 
 use crate::card::Tokens;
+use crate::credential::Secret;
 use crate::learning::Experience;
 use crate::pool::Pool;
 use crate::session::Sessions;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// The state that lasts.
@@ -20,6 +21,7 @@ pub struct Lasting {
     pub sessions: Sessions,
     /// What outcomes have taught.
     pub experience: Experience,
+    secret: OnceLock<Secret>,
 }
 
 /// A request that was sent to a model.
@@ -38,7 +40,7 @@ pub struct Dispatch {
     /// The decision's tier.
     pub tier: i64,
     /// The session, if it has one.
-    pub session: Option<crate::session::SessionKey>,
+    pub session: Option<crate::session::Ticket>,
     /// The token estimate of its prompt; 0 if none was made.
     pub prompt_tokens: u64,
 }
@@ -69,6 +71,15 @@ impl Served {
 }
 
 impl Lasting {
+    /// The secret of this process alone, for documents that configure none.
+    pub fn secret(&self) -> Secret {
+        let made = || {
+            tracing::info!("no secret is configured; turn states and credentials hold in this process only");
+            Secret::random()
+        };
+        self.secret.get_or_init(made).clone()
+    }
+
     /// A request goes on to a model. Its id is [`Pool::next_id`]'s.
     pub fn begin(&self, dispatch: Dispatch) {
         self.pool.begin(dispatch);

@@ -23,6 +23,7 @@ pub mod used;
 pub mod boundary;
 pub mod capability;
 pub mod card;
+pub mod credential;
 pub mod eligible;
 pub mod lasting;
 pub mod learning;

@@ -7,6 +7,7 @@
 //! Every stage takes values and gives values; a plan carries all that the edge and the response's way need.
 
 mod barriers;
+mod staying;
 
 use crate::boundary::{Guarded, Verdict};
 use crate::capability::Demand;
@@ -21,6 +22,7 @@ use crate::plugins::Flow;
 use crate::recipe::{Extent, Recipe, Route};
 use crate::report::{Key, Kind, SignalReport};
 use crate::selection::{Asked, Selection};
+use crate::session::{Marks, Standing};
 use crate::signals::{Identity, SignalError, SignalInput, estimate};
 use dialects::{Dialect, Prompt};
 use inference::ask::{Answer, Ask, Question, What};
@@ -36,6 +38,8 @@ pub struct Call<'a> {
     pub dialect: Dialect,
     /// Who asks.
     pub identity: &'a Identity,
+    /// What its headers say of its session.
+    pub marks: Marks<'a>,
     /// The response's body will be seen, so its usage is worth asking for.
     pub observed: bool,
     /// Who answers the questions of learned signals.
@@ -139,11 +143,14 @@ impl Generation {
             Ok(eligible) => eligible,
             Err(refusal) => return RoutePlan { outcome: Outcome::Refuse(refusal), facts },
         };
-        let selection = self.select(route, &eligible, &facts, call).await;
+        let standing = self.standing(recipe, call).await;
+        let selection = self.select((route, &eligible), standing.as_ref(), &facts, call).await;
+        let selection = self.stay((route, &eligible), selection, (standing.as_ref(), call), &mut facts);
         facts.selected(route, &selection, eligible);
-        let planned = match selection.candidate {
-            Some(index) => self.to_candidate(route, index, &mut facts, call),
-            None => self.to_named_default(&mut facts, call).map(|mut forward| {
+        let planned = match (selection.held.as_deref(), selection.candidate) {
+            (Some(held), _) => self.to_held(held, &mut facts, call),
+            (None, Some(index)) => self.to_candidate(route, index, &mut facts, call),
+            (None, None) => self.to_named_default(&mut facts, call).map(|mut forward| {
                 // A decision matched, so the reasoning step runs: off, as nobody asked for it.
                 let model = facts.model.as_deref().and_then(|name| self.models.get(name));
                 let callers = call.prompt.reasoning_effort.as_deref();
@@ -168,11 +175,17 @@ impl Generation {
         }
         facts.injected_system_prompt = forward.body.iter().any(|edit| matches!(edit, BodyEdit::SystemPrompt { .. }));
         let outcome = unreachable.map_or_else(|| Outcome::Forward(forward), Outcome::Refuse);
-        RoutePlan { outcome, facts }
+        self.noted(RoutePlan { outcome, facts }, standing.as_ref(), call)
     }
 
     /// One of those that are left.
-    async fn select(&self, route: &Route, eligible: &Eligible, facts: &Facts, call: &Call<'_>) -> Selection {
+    async fn select(
+        &self,
+        (route, eligible): (&Route, &Eligible),
+        standing: Option<&Standing>,
+        facts: &Facts,
+        call: &Call<'_>,
+    ) -> Selection {
         let vector = match route.candidates.embedder() {
             Some(embedder) => vector(embedder, &facts.verdict, call).await,
             None => None,
@@ -181,6 +194,8 @@ impl Generation {
             vector: vector.as_deref(),
             category: facts.category.as_deref().unwrap_or_default(),
             tokens: Tokens { prompt: facts.context_tokens, ..Tokens::default() },
+            continuation: standing.map(|standing| standing.continuation(call.prompt)).unwrap_or_default(),
+            draw: standing.map_or(0.0, Standing::draw),
             ..Asked::default()
         };
         route.candidates.select(&asked, eligible.kept())
@@ -204,6 +219,17 @@ impl Generation {
         let callers = call.prompt.reasoning_effort.as_deref();
         forward.body.push(BodyEdit::Reasoning(backend.reasoning.edit(on, &candidate.reasoning_effort, callers)));
         facts.reasoning = Some(on);
+        Ok(forward)
+    }
+
+    /// A model that is none of the decision's candidates. Nobody said how it should reason, so it does not.
+    fn to_held(&self, name: &str, facts: &mut Facts, call: &Call<'_>) -> Result<Forward, Refusal> {
+        facts.model = Some(name.into());
+        let model = self.models.get(name).ok_or_else(|| unavailable(name))?;
+        let mut forward = self.to_model((model, name, model.upstream_id.clone()), facts, call)?;
+        let callers = call.prompt.reasoning_effort.as_deref();
+        forward.body.push(BodyEdit::Reasoning(model.reasoning.edit(false, "", callers)));
+        facts.reasoning = Some(false);
         Ok(forward)
     }
 

@@ -9,8 +9,10 @@ pub mod surface;
 pub use body::{BodyEdit, PromptMode, ReasoningEdit, RequestParams};
 
 use crate::boundary::Verdict;
+use crate::credential::Void;
 use crate::eligible::{Barrier, Dropped};
 use crate::report::Kind;
+use crate::session::Told;
 use std::sync::Arc;
 
 /// The outcome of routing one request, with what is known about why.
@@ -102,4 +104,8 @@ pub struct Facts {
     pub scores: Vec<(Arc<str>, f64)>,
     /// Why the winner won, for people.
     pub reason: Option<Arc<str>>,
+    /// What the session did; none where sessions are off or nothing was selected.
+    pub session: Option<Told>,
+    /// The client sent a turn state that does not hold.
+    pub void_turn_state: Option<Void>,
 }

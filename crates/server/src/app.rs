@@ -19,6 +19,7 @@ use anyhow::Context as _;
 use axum::Router;
 use console::AppConsole;
 use extproc::{Counters, Processor};
+use router::session::Sessions;
 use serde::Serialize;
 use std::future::Future;
 use std::io::Write as _;
@@ -242,11 +243,15 @@ fn serve_http(listener: TcpListener, router: Router, tasks: &Tasks) {
 fn observe(metrics: &Metrics, live: &Arc<Live<Generation>>, processor: &Processor) {
     let (live, streams, counters) = (Arc::clone(live), processor.streams(), processor.counters());
     let serving = Arc::clone(&live);
-    metrics.observe_encoder(move || serving.load().statistics());
+    metrics.observe_encoder({
+        let serving = Arc::clone(&serving);
+        move || serving.load().statistics()
+    });
     let alive = move || live.alive() as u64;
     metrics.observe("merit_generations_alive", "Configurations that serve or are still held", Observed::Gauge, alive);
     let open = move || streams.open() as u64;
     metrics.observe("merit_exchange_open", "Exchanges in flight", Observed::Gauge, open);
+    observe_sessions(metrics, &serving);
     let count = |name, help, read: fn(&Counters) -> u64| {
         let counters = Arc::clone(&counters);
         metrics.observe(name, help, Observed::Counter, move || read(&counters));
@@ -261,6 +266,23 @@ fn observe(metrics: &Metrics, live: &Arc<Live<Generation>>, processor: &Processo
         Counters::early_closes,
     );
     count("merit_exchange_abandoned", "Exchanges that the gateway left before a reply", Counters::abandoned);
+}
+
+/// What sessions hold, and what they spent.
+fn observe_sessions(metrics: &Metrics, live: &Arc<Live<Generation>>) {
+    let read = |name, help, kind, read: fn(&Sessions) -> u64| {
+        let live = Arc::clone(live);
+        metrics.observe(name, help, kind, move || read(&live.load().router.lasting.sessions));
+    };
+    let entries: fn(&Sessions) -> u64 = |sessions| sessions.len() as u64;
+    read("merit_session_entries", "Sessions that are remembered", Observed::Gauge, entries);
+    read("merit_session_forgotten", "Sessions forgotten for others", Observed::Counter, Sessions::forgotten);
+    read(
+        "merit_session_switch_overhead_millionths",
+        "What switches of model have cost, at most, in millionths of the currency of the prices",
+        Observed::Counter,
+        Sessions::switch_overhead,
+    );
 }
 
 fn keep_loaded(

@@ -20,7 +20,8 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
             "learned" => load(workspace, &["--learned"], rest),
             "share" => load(workspace, &["--share"], rest),
             "micro" => micro(workspace, rest),
-            _ => bail!("unknown kind of bench `{kind}`: load, learned, share or micro"),
+            "sessions" => sessions(workspace, rest),
+            _ => bail!("unknown kind of bench `{kind}`: load, learned, share, micro or sessions"),
         },
     }
 }
@@ -33,6 +34,12 @@ fn load(workspace: &Workspace, scenario: &[&str], args: &[String]) -> Result<()>
     let mut driver = Command::new(workspace.built("release", "load")?);
     driver.args(scenario).args(args).envs(tools.variables());
     execute(driver.env("MERIT_BIN", workspace.built("release", "merit")?))
+}
+
+/// The simulator of session policies, and with `--churn N` the table's memory.
+fn sessions(workspace: &Workspace, args: &[String]) -> Result<()> {
+    execute(&mut workspace.cargo(["build", "--release", "-p", "benches", "--bin", "sessions"]))?;
+    execute(Command::new(workspace.built("release", "sessions")?).args(args))
 }
 
 fn micro(workspace: &Workspace, args: &[String]) -> Result<()> {

@@ -383,3 +383,68 @@ fn tool_results_are_kept_apart() {
         {"type":"custom_tool_call_output","call_id":"b","output":[{"type":"input_text","text":"x"},{"type":"input_text","text":"y"}]}]}"#;
     check(responses(responses_body), &["done", "x y"]);
 }
+
+#[test]
+fn what_ties_a_request_to_earlier_ones() {
+    let responses = responses(
+        r#"{"conversation":{"id":"conv_1"},"previous_response_id":"resp_1","prompt_cache_key":"k","input":[
+            {"role":"user","content":"a"},{"type":"reasoning","summary":[],"encrypted_content":"gAAA"},
+            {"type":"function_call","call_id":"c","name":"f","arguments":"{}"},
+            {"type":"function_call_output","call_id":"c","output":"1"}]}"#,
+    );
+    let found = &responses.continuity;
+    assert_eq!(found.conversation.as_deref(), Some("conv_1"));
+    assert_eq!(found.previous_response.as_deref(), Some("resp_1"));
+    assert_eq!(found.cache_key.as_deref(), Some("k"));
+    assert!(found.sealed_state && found.tool_loop && !found.opens_with_system);
+    let chat = chat(r#"{"messages":[{"role":"assistant","content":"hi"},{"role":"user","content":"a"}]}"#);
+    assert_eq!(chat.continuity, crate::Continuity::default());
+    assert_eq!((chat.system(), chat.first_user()), ("", "a"));
+}
+
+#[test]
+fn sealed_state() {
+    let check = |block: &str, expected: bool| {
+        let body = format!(
+            r#"{{"messages":[{{"role":"user","content":"a"}},{{"role":"assistant","content":[{block}]}},{{"role":"user","content":"b"}}]}}"#
+        );
+        assert_eq!(anthropic(&body).continuity.sealed_state, expected, "{block}");
+    };
+    check(r#"{"type":"thinking","thinking":"…","signature":"EqQB"}"#, true);
+    check(r#"{"type":"thinking","thinking":"…","signature":""}"#, false);
+    check(r#"{"type":"thinking","thinking":"…"}"#, false);
+    check(r#"{"type":"redacted_thinking","data":"x"}"#, true);
+    check(r#"{"type":"text","text":"thinking"}"#, false);
+}
+
+#[test]
+fn tool_loops() {
+    let check = |messages: &str, expected: bool| {
+        let body = format!(r#"{{"messages":[{{"role":"user","content":"a"}},{messages}]}}"#);
+        assert_eq!(chat(&body).continuity.tool_loop, expected, "{messages}");
+    };
+    let tool = r#"{"role":"tool","tool_call_id":"c","content":"1"}"#;
+    let says = |role: &str| format!(r#"{{"role":"{role}","content":"x"}}"#);
+    check(tool, true);
+    check(&format!("{tool},{}", says("user")), true);
+    check(&format!("{tool},{}", says("system")), true);
+    check(&format!("{tool},{},{}", says("system"), says("user")), true);
+    check(&format!("{tool},{},{}", says("user"), says("user")), false);
+    check(&format!("{tool},{},{}", says("assistant"), says("user")), false);
+    check(&says("assistant"), false);
+}
+
+#[test]
+fn the_last_user_text_may_be_a_wrapper() {
+    let wrapped = chat(
+        r#"{"messages":[{"role":"system","content":"s"},{"role":"user","content":"a"},
+            {"role":"user","content":"<context.compaction.request>now"}]}"#,
+    );
+    assert_eq!((wrapped.last_user(), wrapped.first_user()), ("<context.compaction.request>now", "a"));
+    assert_eq!(wrapped.system(), "s");
+    let asked = chat(
+        r#"{"messages":[{"role":"user","content":"<environment_context>x</environment_context>"},
+            {"role":"user","content":"a"}]}"#,
+    );
+    assert_eq!(asked.last_user(), "a");
+}

@@ -92,6 +92,9 @@ impl Fold {
 
     fn response(&mut self, response: &Response<'_>) {
         self.model(response.model.clone());
+        if let Some(id) = response.id.as_deref().filter(|id| !id.is_empty()) {
+            self.outcome.response_id = Some(id.to_owned());
+        }
         if let Some(usage) = response.usage {
             self.outcome.usage = Some(usage.into());
         }
@@ -285,6 +288,8 @@ struct ResponseEvent<'a> {
 
 #[derive(Deserialize)]
 struct Response<'a> {
+    #[serde(borrow)]
+    id: Option<Cow<'a, str>>,
     #[serde(borrow)]
     model: Option<Cow<'a, str>>,
     #[serde(borrow)]

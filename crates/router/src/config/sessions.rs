@@ -22,10 +22,29 @@ pub struct Sessions {
     pub idle_timeout_seconds: u64,
     /// Sessions that are remembered, at most; the longest unused are forgotten first.
     pub capacity: u32,
-    /// What switches may cost, percent of the session's bill so far: prefix tokens at the price above the cached one.
+    /// What switches may cost, percent of the session's bill so far: prefix tokens at the price above the cached one. A switch
+    /// that would exceed it waits. Without prices, or with 0 seen of the bill so far, see `pricing` of the models: no prices at
+    /// all means that only tool loops, provider state and compactions stay; prices mean that the bill grows by the tokens that
+    /// models report, or, where their answers are not seen, by a low estimate at the cached price.
     pub switch_budget_percent: f64,
-    /// Advantage that a switch needs beyond its cost, as a share of what staying costs.
+    /// Advantage that a switch to save money needs beyond its cost, as a share of what staying costs.
     pub switch_margin: f64,
+    /// Lead that a switch to a dearer model needs in the algorithm's scores, as a share of the distance between its best and
+    /// its worst candidate. Algorithms without scores need none.
+    pub switch_lead: f64,
+    /// Share of the way back that a session must be able to afford when it leaves its model for a cheaper one.
+    pub switch_reserve: f64,
+    /// How long providers keep a prompt's prefix in their caches, seconds.
+    pub cache_lifetime_seconds: u64,
+    /// Where requests that an agent asks beside the conversation go (titles, topics): `select` (the default), where the
+    /// algorithm sends them; `cheapest`, to the cheapest candidate. Either way they move no session.
+    #[schemars(extend("enum" = ["select", "cheapest"]))]
+    pub helpers: String,
+    /// Regular expressions of such requests' system prompts; they also have neither tools nor answers.
+    pub helper_patterns: Vec<String>,
+    /// Regular expressions of the last user text of requests that shorten a conversation. They stay with its model, which has
+    /// the text in its cache.
+    pub compaction_patterns: Vec<String>,
     /// How long a turn state (`x-codex-turn-state`) is honoured, seconds.
     pub turn_state_seconds: u64,
     /// Where sessions are shared between replicas; omitted keeps them in each process.
@@ -45,6 +64,19 @@ const IDENTITY_HEADERS: [&str; 7] = [
     "x-inferoa-session-id",
 ];
 
+/// OpenCode and Claude Code ask for titles and topics.
+const HELPERS: [&str; 3] = [
+    r"\AYou are a title generator",
+    r"\AAnalyze if this message indicates a new conversation topic",
+    r"\AGenerate a (?:concise|short|brief)[^.]{0,60} title",
+];
+
+/// Inferoa and Claude Code ask for summaries.
+const COMPACTIONS: [&str; 2] = [
+    r"\A\s*<context\.compaction\.request>",
+    r"\A\s*Your task is to create a detailed summary of (?:the|this) conversation",
+];
+
 impl Default for Sessions {
     fn default() -> Self {
         Self {
@@ -53,8 +85,14 @@ impl Default for Sessions {
             identity_headers: IDENTITY_HEADERS.map(str::to_owned).to_vec(),
             idle_timeout_seconds: 300,
             capacity: 100_000,
-            switch_budget_percent: 10.0,
+            switch_budget_percent: 25.0,
             switch_margin: 0.05,
+            switch_lead: 0.7,
+            switch_reserve: 0.5,
+            cache_lifetime_seconds: 300,
+            helpers: "select".to_owned(),
+            helper_patterns: HELPERS.map(str::to_owned).to_vec(),
+            compaction_patterns: COMPACTIONS.map(str::to_owned).to_vec(),
             turn_state_seconds: 3_600,
             redis: None,
             store_timeout_ms: 20,

@@ -108,6 +108,7 @@ fn outcome(user: &str, dialect: Dialect, request: &str) -> String {
         prompt: request.prompt(),
         dialect,
         identity: &identity,
+        marks: crate::session::Marks::default(),
         observed: false,
         models: &Nobody,
         deadline: Instant::now(),

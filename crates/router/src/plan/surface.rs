@@ -97,6 +97,10 @@ impl Facts {
         if !self.degraded.is_empty() {
             headers.push(("x-merit-degraded", self.degraded.join(",")));
         }
+        if path == ResponsePath::Upstream {
+            let state = self.session.as_ref().and_then(|session| session.turn_state.as_deref());
+            push(&mut headers, crate::session::turn_state::HEADER, state);
+        }
         headers
     }
 
@@ -119,6 +123,10 @@ impl Facts {
         push(&mut headers, "x-merit-dropped", Some(&self.dropped()));
         if self.context_tokens > 0 {
             headers.push(("x-vsr-context-token-count", self.context_tokens.to_string()));
+        }
+        if let Some(session) = &self.session {
+            headers.push(("x-vsr-session-phase", session.phase.as_str().to_owned()));
+            headers.push(("x-merit-session", session.to_string()));
         }
         headers
     }

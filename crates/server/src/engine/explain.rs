@@ -70,6 +70,9 @@ fn render(answer: &Value) -> String {
     let (model, status) = (shown("/selected_model"), shown("/selection_status"));
     line(&mut text, 0, &format!("model     {model} ({status}; {})", shown("/selection_reason")));
     eligibility(&mut text, answer);
+    if let Some(session) = answer["session"].as_str() {
+        line(&mut text, 0, &format!("session   {session}"));
+    }
     line(&mut text, 0, "matched");
     for (family, names) in answer["decision_result"]["matched_signals"].as_object().into_iter().flatten() {
         let names: Vec<&str> = names.as_array().into_iter().flatten().filter_map(Value::as_str).collect();

@@ -9,6 +9,7 @@ use http::HeaderValue;
 use router::card::Tokens;
 use router::lasting::{Dispatch, Lasting, Served};
 use router::plan::surface::ReplyHeader;
+use router::session::Chain;
 use router::signals::TokenRatio;
 use std::sync::Arc;
 use std::time::Instant;
@@ -37,6 +38,8 @@ pub(super) struct ResponsePlan {
     pub(super) lasting: Arc<Lasting>,
     /// The request that goes out.
     pub(super) dispatch: Dispatch,
+    /// How a later request finds this one's session by the response's id.
+    pub(super) chain: Option<Chain>,
 }
 
 /// A response passing by.
@@ -110,8 +113,10 @@ impl Responding {
 
     /// `whole`: the body's end was seen.
     fn finish(&mut self, whole: bool) {
+        let mut response_id = None;
         if let Some(usage) = self.usage.take() {
             let outcome = usage.finish();
+            response_id = outcome.response_id;
             if let Some(usage) = outcome.usage {
                 self.metrics.tokens(&self.plan.model, usage.prompt, usage.completion);
                 self.plan.token_ratio.learn(self.plan.text_bytes, usage.prompt);
@@ -130,6 +135,10 @@ impl Responding {
             self.sent.broke_off(&self.served);
         } else if answered {
             self.sent.began(&self.served);
+        }
+        // After the answer was counted, so that the session goes on with its bill.
+        if let (Some(chain), Some(id)) = (&self.plan.chain, response_id) {
+            chain.goes_on(&self.plan.lasting.sessions, &id);
         }
     }
 }

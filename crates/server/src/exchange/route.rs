@@ -51,6 +51,9 @@ pub(super) async fn plan(
         prompt: request.prompt(),
         dialect: head.dialect,
         identity: &identity,
+        marks: router::session::Marks::of(&head.serving.router.sessions.identity_headers, |name| {
+            head.request.headers.get(name)
+        }),
         observed: counts_usage(head),
         models,
         deadline,
@@ -111,7 +114,7 @@ fn go_on((head, tier): (&Head, i64), request: &Request, plan: &Forward, facts: &
         recipe: facts.recipe.clone(),
         decision: facts.decision.clone(),
         tier,
-        session: None,
+        session: facts.session.as_ref().and_then(|told| told.ticket),
         prompt_tokens: facts.context_tokens,
     };
     let always = Facts::always(ResponsePath::Upstream).to_vec();
@@ -136,6 +139,7 @@ fn go_on((head, tier): (&Head, i64), request: &Request, plan: &Forward, facts: &
         is_logged: head.serving.router.document.global.server.pool.access_log,
         lasting: Arc::clone(lasting),
         dispatch,
+        chain: facts.session.as_ref().and_then(|told| told.chain.clone()),
     };
     Planned::Forward(Box::new(reply), Box::new(plan))
 }
@@ -185,6 +189,7 @@ fn record(serving: &Generation, metrics: &Metrics, routed: &Routed<'_>) {
         serving.meters.findings(metrics, findings);
     }
     facts.verdict.names().for_each(|name| metrics.boundaries.applied(name));
+    metrics.session(facts);
     if facts.context_tokens > 0 {
         metrics.context_tokens(facts.context_tokens);
     }

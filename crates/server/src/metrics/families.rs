@@ -78,6 +78,24 @@ pub struct Fallback {
     pub reason: &'static str,
 }
 
+/// What a session did with a request.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Session {
+    /// `new`, `same`, `hold`, `switch`, `helper`.
+    pub outcome: &'static str,
+    /// A word of the code; empty where there is nothing to say.
+    pub reason: &'static str,
+    /// `user_turn`, `tool_loop`, `helper`, `compaction`.
+    pub phase: &'static str,
+}
+
+/// A turn state that a client sent and that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct VoidTurnState {
+    /// `malformed`, `forged`, `expired`, `other_principal`.
+    pub reason: &'static str,
+}
+
 /// One run of a plugin.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Plugin {
@@ -232,6 +250,8 @@ impl Decisions {
 pub struct Selection {
     pub selections: Family<Selected, Counter>,
     pub fallbacks: Family<Fallback, Counter>,
+    pub sessions: Family<Session, Counter>,
+    pub void_turn_states: Family<VoidTurnState, Counter>,
 }
 
 impl Selection {
@@ -239,6 +259,8 @@ impl Selection {
         Self {
             selections: add(to, "llm_model_selection", "Selections by method, model and decision"),
             fallbacks: add(to, "llm_model_selection_fallback", "Selections that fell back to the first candidate"),
+            sessions: add(to, "merit_session", "Requests by what their session did"),
+            void_turn_states: add(to, "merit_turn_state_void", "Turn states of clients that were ignored"),
         }
     }
 }

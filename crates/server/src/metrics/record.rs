@@ -1,7 +1,7 @@
 //! What happened to a request, counted under the right names.
 
 use super::Metrics;
-use super::families::{Fallback, Model, ModelError, Plugin, Selected, Stage};
+use super::families::{Fallback, Model, ModelError, Plugin, Selected, Session, Stage, VoidTurnState};
 use router::plan::Facts;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,6 +54,20 @@ impl Metrics {
         if let Some(reason) = facts.fallback {
             self.selection.fallbacks.get_or_create(&Fallback { method, reason }).inc();
             self.signals.degrade("selection", reason);
+        }
+    }
+
+    /// A session stayed, switched or began.
+    pub fn session(&self, facts: &Facts) {
+        if let Some(void) = facts.void_turn_state {
+            self.selection.void_turn_states.get_or_create(&VoidTurnState { reason: void.as_str() }).inc();
+        }
+        let Some(told) = &facts.session else { return };
+        let reason = told.reason.map_or("", |reason| reason.as_str());
+        let label = Session { outcome: told.outcome.as_str(), reason, phase: told.phase.as_str() };
+        self.selection.sessions.get_or_create(&label).inc();
+        if let Some(reason) = told.degraded {
+            self.signals.degrade("session", reason);
         }
     }
 

@@ -1,0 +1,103 @@
+//! Where a request's session comes in: before selection, which may read what is known of it; after it, to stay or to switch;
+//! and once the request goes on, to be noted.
+
+use super::Call;
+use crate::capability::Demand;
+use crate::credential::Void;
+use crate::eligible::Eligible;
+use crate::generation::Generation;
+use crate::plan::{Facts, HeaderOp, Outcome, RoutePlan};
+use crate::recipe::{Recipe, Route};
+use crate::selection::{Selection, upstream_name};
+use crate::session::hold::{Choosing, hold};
+use crate::session::standing::{Asking, Standing, chain_for, turn_state_for};
+use crate::session::turn_state::{self, TurnState};
+use crate::session::{Held, Mode, Offer, unix_now};
+use dialects::Dialect;
+use std::sync::Arc;
+use std::time::Instant;
+
+impl Generation {
+    /// The request's session; none where sessions are off.
+    pub(super) async fn standing(&self, recipe: &Recipe, call: &Call<'_>) -> Option<Standing> {
+        if self.sessions.mode == Mode::Off {
+            return None;
+        }
+        let asking = Asking {
+            prompt: call.prompt,
+            marks: call.marks,
+            identity: call.identity,
+            recipe: &recipe.name,
+            now: unix_now(),
+        };
+        Some(Standing::find(&self.sessions, &self.lasting.sessions, asking, call.deadline).await)
+    }
+
+    /// The selection, or the session's own model.
+    pub(super) fn stay(
+        &self,
+        (route, eligible): (&Route, &Eligible),
+        mut selection: Selection,
+        (standing, call): (Option<&Standing>, &Call<'_>),
+        facts: &mut Facts,
+    ) -> Selection {
+        let (Some(standing), Some(chosen)) = (standing, selection.candidate) else { return selection };
+        let candidates = route.candidates.candidates();
+        let kept: Vec<usize> = eligible.kept().iter().copied().filter(|&index| index < candidates.len()).collect();
+        let offers: Vec<Offer<'_>> = kept
+            .iter()
+            .filter_map(|&index| Some((index, candidates.get(index)?)))
+            .map(|(index, it)| Offer {
+                model: upstream_name(&it.model_ref).trim(),
+                prices: it.card.prices,
+                score: selection.scores.iter().find(|(scored, _)| *scored == index).map(|(_, score)| *score),
+            })
+            .collect();
+        let name = candidates.get(chosen).map(|candidate| upstream_name(&candidate.model_ref).trim());
+        let Some(proposed) = offers.iter().position(|offer| Some(offer.model) == name) else { return selection };
+        let demand = Demand::of(call.prompt, &self.token_ratio);
+        let rests = |model: &str| self.lasting.pool.model(model).is_resting(Instant::now());
+        let allows = |model: &str| {
+            let routable = self.models.get(model).is_some_and(|model| model.routable);
+            routable && self.barrier(model, &facts.verdict, &demand).is_none() && !rests(model)
+        };
+        let choosing = Choosing {
+            policy: &self.sessions,
+            sessions: &self.lasting.sessions,
+            offers: &offers,
+            proposed,
+            allows: &allows,
+        };
+        let (held, told) = hold(standing, &choosing);
+        match held {
+            Held::Offer(index) if index == proposed => {}
+            Held::Offer(index) => selection.candidate = kept.get(index).copied(),
+            Held::Other => selection.held = standing.current().map(Arc::from),
+        }
+        facts.degraded.extend(told.degraded.map(|reason| Arc::from(format!("session={reason}"))));
+        facts.session = Some(told);
+        selection
+    }
+
+    /// The request goes on: notes it, and gives the reply its turn state.
+    pub(super) fn noted(&self, mut plan: RoutePlan, standing: Option<&Standing>, call: &Call<'_>) -> RoutePlan {
+        let facts = &mut plan.facts;
+        let (Outcome::Forward(forward), Some(standing)) = (&mut plan.outcome, standing) else { return plan };
+        if call.dialect == Dialect::OpenAiResponses && standing.turn_state.as_ref().is_some_and(is_ours) {
+            // It is ours and says nothing to a provider.
+            forward.headers.push(HeaderOp::Remove(turn_state::HEADER.into()));
+        }
+        facts.void_turn_state = standing.turn_state.as_ref().and_then(|state| state.as_ref().err().copied());
+        let (Some(told), Some(model)) = (&mut facts.session, &facts.model) else { return plan };
+        let decision = facts.decision.as_deref().unwrap_or_default();
+        told.turn_state = turn_state_for(standing, &self.sessions, call.dialect, (decision, model));
+        told.chain = chain_for(standing, &self.sessions, call.dialect);
+        self.lasting.sessions.sent(told, model, unix_now());
+        plan
+    }
+}
+
+/// We made it once, whether it still holds or not: a provider's own looks different and goes on to it.
+fn is_ours(state: &Result<TurnState, Void>) -> bool {
+    !matches!(state, Err(Void::Malformed))
+}

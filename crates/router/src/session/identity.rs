@@ -1,0 +1,253 @@
+//! Which session a request belongs to.
+//!
+//! Clients spell it in many ways; the first that is there counts: the configured headers, the conversation or the response that
+//! a Responses request goes on from, the session id inside `metadata.user_id`, `prompt_cache_key`. Without any of them it is a
+//! fingerprint of system prompt and first user message, which two conversations may share: such a session stays in tool loops
+//! only. `x-request-id` names a request, not a session.
+//!
+//! All of it is chosen by the client, so it only counts together with who calls: the authenticated principal, or else the key
+//! that the request carries. What comes out is a keyed digest; nobody can aim at somebody else's session.
+
+use super::SessionKey;
+use crate::credential::Secret;
+use crate::signals::Identity;
+use dialects::Prompt;
+use siphasher::sip128::{Hasher128 as _, SipHasher24};
+use std::hash::Hasher as _;
+
+/// What the headers of a request say of its session.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Marks<'a> {
+    /// The first configured header that is there.
+    pub session: Option<&'a str>,
+    /// `x-inferoa-request-class`.
+    pub class: Option<&'a str>,
+    /// `x-codex-turn-state`.
+    pub turn_state: Option<&'a str>,
+    /// The client's own key: stands for the principal where nobody is authenticated. Only a keyed digest of it is kept.
+    pub key: Option<&'a str>,
+}
+
+impl<'a> Marks<'a> {
+    /// Reads the headers; `get` finds one by its lower-case name.
+    #[must_use]
+    pub fn of(identity_headers: &[String], get: impl Fn(&str) -> Option<&'a str>) -> Self {
+        let present = |name: &str| get(name).map(str::trim).filter(|value| !value.is_empty());
+        Self {
+            session: identity_headers.iter().find_map(|name| present(name)),
+            class: present("x-inferoa-request-class"),
+            turn_state: present("x-codex-turn-state"),
+            key: present("authorization").or_else(|| present("x-api-key")),
+        }
+    }
+}
+
+/// What a session is told by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// A header.
+    Header,
+    /// `conversation`.
+    Conversation,
+    /// `previous_response_id`.
+    Response,
+    /// `metadata.user_id`.
+    UserId,
+    /// `prompt_cache_key`.
+    CacheKey,
+    /// System prompt and first user message.
+    Fingerprint,
+}
+
+impl Source {
+    /// The client says which session it is, so two conversations do not share it by chance.
+    #[must_use]
+    pub fn is_explicit(self) -> bool {
+        self != Self::Fingerprint
+    }
+}
+
+/// A request's session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Named {
+    /// Its key.
+    pub key: SessionKey,
+    /// What told it.
+    pub source: Source,
+    /// Tells the conversations of one session apart, as a session may have some at a time (an agent and those it sends out).
+    pub thread: u32,
+}
+
+/// Makes keys.
+#[derive(Debug, Clone)]
+pub struct Namer {
+    secret: Secret,
+    key: [u8; 16],
+}
+
+impl Namer {
+    /// Keys by this secret.
+    #[must_use]
+    pub fn new(secret: Secret) -> Self {
+        let digest = secret.digest("session", &[]);
+        let mut key = [0; 16];
+        key.copy_from_slice(digest.first_chunk::<16>().unwrap_or(&[0; 16]));
+        Self { secret, key }
+    }
+
+    /// The secret.
+    #[must_use]
+    pub fn secret(&self) -> &Secret {
+        &self.secret
+    }
+
+    /// Who calls, as a digest: the authenticated principal, or else the key that the request carries.
+    #[must_use]
+    pub fn principal(&self, identity: &Identity, marks: &Marks<'_>) -> u128 {
+        match (identity.user.as_str(), marks.key) {
+            ("", Some(key)) => self.hash(&["key", key]),
+            (user, _) => self.hash(&["user", user]),
+        }
+    }
+
+    /// The session of a request.
+    #[must_use]
+    pub fn name(&self, principal: u128, recipe: &str, prompt: &Prompt, marks: &Marks<'_>) -> Named {
+        let (source, id) = told(prompt, marks);
+        let principal = principal.to_string();
+        let first = prompt.first_user();
+        let key = match source {
+            Source::Fingerprint => self.hash(&[&principal, recipe, "fingerprint", prompt.system(), first]),
+            // A response and its conversation are different kinds of name; headers and body members are not.
+            Source::Response => self.hash(&[&principal, recipe, "response", id]),
+            _ => self.hash(&[&principal, recipe, "session", id]),
+        };
+        Named { key: SessionKey(key), source, thread: self.hash(&[first]) as u32 }
+    }
+
+    /// The key under which a response is remembered, so that the request that goes on from it is found.
+    #[must_use]
+    pub fn response(&self, principal: u128, recipe: &str, id: &str) -> SessionKey {
+        SessionKey(self.hash(&[&principal.to_string(), recipe, "response", id]))
+    }
+
+    fn hash(&self, parts: &[&str]) -> u128 {
+        let mut hasher = SipHasher24::new_with_key(&self.key);
+        for part in parts {
+            hasher.write_u64(part.len() as u64);
+            hasher.write(part.as_bytes());
+        }
+        hasher.finish128().as_u128()
+    }
+}
+
+fn told<'a>(prompt: &'a Prompt, marks: &Marks<'a>) -> (Source, &'a str) {
+    let continuity = &prompt.continuity;
+    let user_id = || prompt.metadata.get("user_id").map(String::as_str).filter(|id| !id.trim().is_empty());
+    let sources = [
+        (Source::Header, marks.session),
+        (Source::Conversation, continuity.conversation.as_deref()),
+        (Source::Response, continuity.previous_response.as_deref()),
+        (Source::UserId, user_id().map(session_in)),
+        (Source::CacheKey, continuity.cache_key.as_deref()),
+    ];
+    let found = sources.into_iter().find_map(|(source, id)| Some((source, id?)));
+    found.unwrap_or((Source::Fingerprint, ""))
+}
+
+/// Claude Code writes a JSON object into `user_id`; other clients a plain id. The session id is cut out as it stands there: only
+/// whether two are equal matters.
+fn session_in(user_id: &str) -> &str {
+    #[derive(serde::Deserialize)]
+    struct Claude<'a> {
+        #[serde(borrow)]
+        session_id: Option<&'a str>,
+    }
+    let parsed = serde_json::from_str::<Claude<'_>>(user_id).ok();
+    parsed.and_then(|parsed| parsed.session_id).filter(|id| !id.is_empty()).unwrap_or(user_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dialects::Continuity;
+
+    fn marks(headers: &[(&str, &'static str)]) -> Marks<'static> {
+        let listed = crate::config::sessions::Sessions::default().identity_headers;
+        Marks::of(&listed, |name| headers.iter().find(|(other, _)| *other == name).map(|(_, value)| *value))
+    }
+
+    fn prompt(first: &str, user_id: Option<&str>, continuity: Continuity) -> Prompt {
+        let mut prompt = Prompt { continuity, ..Prompt::default() };
+        first.clone_into(&mut prompt.texts.current);
+        prompt.metadata.extend(user_id.map(|id| ("user_id".to_owned(), id.to_owned())));
+        prompt
+    }
+
+    fn name(prompt: &Prompt, marks: Marks<'_>) -> Named {
+        let namer = Namer::new(Secret::new(*b"test"));
+        let principal = namer.principal(&Identity::default(), &marks);
+        namer.name(principal, "default", prompt, &marks)
+    }
+
+    #[test]
+    fn the_first_source_counts() {
+        let all = Continuity {
+            conversation: Some("conv".into()),
+            previous_response: Some("resp".into()),
+            cache_key: Some("cache".into()),
+            ..Continuity::default()
+        };
+        let claude = r#"{"device_id":"d","account_uuid":"","session_id":"s-1"}"#;
+        let check = |headers: &[(&str, &'static str)], prompt: &Prompt, source: Source| {
+            assert_eq!(name(prompt, marks(headers)).source, source, "{headers:?} {prompt:?}");
+        };
+        let full = prompt("a", Some(claude), all.clone());
+        check(&[("x-session-id", "h")], &full, Source::Header);
+        check(&[("x-session-id", " ")], &full, Source::Conversation);
+        check(&[], &full, Source::Conversation);
+        check(&[], &prompt("a", Some(claude), Continuity { conversation: None, ..all.clone() }), Source::Response);
+        let keyed = Continuity { cache_key: all.cache_key, ..Continuity::default() };
+        check(&[], &prompt("a", Some(claude), keyed.clone()), Source::UserId);
+        check(&[], &prompt("a", None, keyed), Source::CacheKey);
+        check(&[("x-request-id", "r")], &prompt("a", None, Continuity::default()), Source::Fingerprint);
+    }
+
+    #[test]
+    fn header_and_body_may_name_the_same_session() {
+        let body = prompt("a", Some(r#"{"session_id":"s-1"}"#), Continuity::default());
+        let header = prompt("b", None, Continuity::default());
+        let by_header = name(&header, marks(&[("x-claude-code-session-id", "s-1")]));
+        assert_eq!(name(&body, marks(&[])).key, by_header.key);
+        let whole = prompt("a", Some("plain"), Continuity::default());
+        assert_ne!(name(&whole, marks(&[])).key, by_header.key);
+    }
+
+    #[test]
+    fn callers_recipes_and_secrets_keep_sessions_apart() {
+        let namer = Namer::new(Secret::new(*b"test"));
+        let asked = prompt("a", None, Continuity::default());
+        let key = |namer: &Namer, user: &str, recipe: &str, headers: &[(&str, &'static str)]| {
+            let marks = marks(headers);
+            let identity = Identity { user: user.to_owned(), groups: Vec::new() };
+            namer.name(namer.principal(&identity, &marks), recipe, &asked, &marks).key
+        };
+        let mine = key(&namer, "ada", "default", &[("x-session-id", "s")]);
+        assert_eq!(mine, key(&namer, "ada", "default", &[("x-session-id", "s"), ("authorization", "Bearer 1")]));
+        assert_ne!(mine, key(&namer, "eve", "default", &[("x-session-id", "s")]));
+        assert_ne!(mine, key(&namer, "ada", "other", &[("x-session-id", "s")]));
+        assert_ne!(mine, key(&Namer::new(Secret::new(*b"other")), "ada", "default", &[("x-session-id", "s")]));
+        let anonymous =
+            |bearer: &'static str| key(&namer, "", "default", &[("x-session-id", "s"), ("authorization", bearer)]);
+        assert_ne!(anonymous("Bearer 1"), anonymous("Bearer 2"));
+    }
+
+    #[test]
+    fn a_fingerprint_is_that_of_the_beginning() {
+        let beginning = name(&prompt("a", None, Continuity::default()), marks(&[]));
+        let mut later = prompt("c", None, Continuity::default());
+        later.texts.prior_user = vec!["a".to_owned(), "b".to_owned()];
+        assert_eq!(name(&later, marks(&[])), beginning);
+        assert_ne!(name(&prompt("b", None, Continuity::default()), marks(&[])).key, beginning.key);
+    }
+}
