@@ -42,7 +42,8 @@ const SHOWN: &[&str] = &[
 #[test]
 fn names_and_labels() {
     let metrics = Metrics::new();
-    let names = Names { models: &["small"], decisions: &["math"], signals: &[("keyword", "urgent")] };
+    let names =
+        Names { models: &["small"], decisions: &["math"], signals: &[("keyword", "urgent")], ..Names::default() };
     let handles = metrics.handles(&names);
     let (small, math) = (Arc::from("small"), Arc::from("math"));
     let model = &handles.models[&small];
