@@ -1,5 +1,8 @@
 //! Learning: choice by outcomes (`adaptation`) and staying with a conversation's model (`protection`), as the reference does.
 
+pub mod protection;
+pub mod rows;
+
 use crate::lasting::{Dispatch, Served};
 
 /// What outcomes have taught. Lasts over reloads.

@@ -1,0 +1,230 @@
+//! The worked numbers of the reference, and what holds for all numbers.
+
+use super::*;
+use proptest::prelude::*;
+
+fn contender(base: f64, pressure: f64) -> Contender {
+    Contender { base: Some(base), pressure, ..Contender::default() }
+}
+
+/// A standing of mass .5 whose turns are past the minimum: 8 turns give .20, 6,666 tokens of history the rest.
+fn half_mass() -> Standing {
+    Standing { turns: 8, history_tokens: 4_096, context_tokens: 14_745, warmth: Some(0.5), ..Standing::default() }
+}
+
+fn near(found: f64, expected: f64, what: &str) {
+    assert!((found - expected).abs() < 1e-4, "{what}: {found}, not {expected}");
+}
+
+#[test]
+fn the_worked_example() {
+    let standing = half_mass();
+    near(standing.mass(), 0.5, "mass");
+    let contenders = [contender(0.62, 1.0), contender(0.55, 0.2)];
+    let verdict = decide(&Question {
+        contenders: &contenders,
+        base: 0,
+        proposal: 0,
+        current: Some(1),
+        standing: &standing,
+        tuning: &Tuning::default(),
+        scope: Scope::Conversation,
+    });
+    near(verdict.scores[1], 0.715, "staying");
+    near(verdict.scores[0], 0.395, "switching");
+    near(verdict.confidence, 0.82, "confidence");
+    assert_eq!((verdict.winner, verdict.action, verdict.reason), (1, Action::HoldCurrent, Reason::StayIsBest));
+}
+
+#[test]
+fn mass_of_a_conversation() {
+    let check = |history, context, turns, previous_response, expected| {
+        let standing = Standing {
+            history_tokens: history,
+            context_tokens: context,
+            turns,
+            previous_response,
+            ..Standing::default()
+        };
+        near(standing.mass(), expected, &format!("{standing:?}"));
+    };
+    check(0, 0, 0, false, 0.0);
+    check(0, 100, 8, false, 0.20);
+    check(0, 100, 80, false, 0.20);
+    check(0, 100, 0, true, 0.45 * 0.15);
+    check(8_192, 8_192, 8, false, 1.0);
+    check(80_000, 10, 80, true, 1.0);
+}
+
+/// Scores of staying and of switching from contender 0 (.5) to contender 1 (.8), both of pressure 0, with mass 0.
+fn check_scores(standing: Standing, tuning: Tuning, stay: f64, switch: f64) {
+    let found = scores(&[contender(0.5, 0.0), contender(0.8, 0.0)], 0, &standing, &tuning);
+    near(found[0], stay, &format!("staying {standing:?} {tuning:?}"));
+    near(found[1], switch, &format!("switching {standing:?} {tuning:?}"));
+}
+
+#[test]
+fn each_term_alone() {
+    let young = Standing::default();
+    let usual = Tuning::default();
+    check_scores(young, usual, 0.60, 0.70);
+    check_scores(Standing { switches: 4, ..young }, usual, 0.60, 0.68);
+    check_scores(Standing { switches: 400, ..young }, usual, 0.60, 0.66);
+    check_scores(Standing { tool_loop: true, ..young }, usual, 0.95, 0.35);
+    let idle = Some(Duration::from_secs(300));
+    check_scores(Standing { switches: 400, idle_for: idle, ..young }, usual, 0.50, 0.80);
+    check_scores(Standing { switches: 400, idle_for: idle, tool_loop: true, ..young }, usual, 0.85, 0.45);
+    let just = Some(Duration::from_secs(299));
+    check_scores(Standing { idle_for: just, ..young }, usual, 0.60, 0.70);
+    check_scores(Standing { idle_for: idle, ..young }, Tuning { idle_timeout: Duration::ZERO, ..usual }, 0.60, 0.70);
+    check_scores(Standing { switches: 8, ..young }, Tuning { stability_weight: 2.0, ..usual }, 0.60, 0.57);
+    check_scores(Standing { switches: 8, ..young }, Tuning { stability_weight: 0.0, ..usual }, 0.60, 0.75);
+    check_scores(young, Tuning { switch_margin: 0.3, ..usual }, 0.60, 0.45);
+    let equal = scores(&[contender(0.5, 0.0), contender(0.5, 0.0)], 0, &young, &usual);
+    near(equal[1], 0.5 - 0.05 - 0.05 - 0.10, "a switch without gain");
+    let unscored = [Contender::default(), Contender::default(), Contender::default()];
+    near(scores(&unscored, 0, &young, &usual)[2], -0.002 - 0.20, "no score");
+}
+
+fn verdict(
+    standing: Standing,
+    scope: Scope,
+    contenders: &[Contender],
+    current: Option<usize>,
+) -> (usize, Action, Reason) {
+    let (standing, tuning) = (&standing, &Tuning::default());
+    let found = decide(&Question { contenders, base: 1, proposal: 1, current, standing, tuning, scope });
+    (found.winner, found.action, found.reason)
+}
+
+#[test]
+fn the_flow() {
+    use Scope::{Conversation, Session};
+    let far_better = [contender(0.1, 0.0), contender(0.9, 0.0)];
+    let check = |standing, scope, current, expected| {
+        assert_eq!(verdict(standing, scope, &far_better, current), expected, "{standing:?} {scope:?} {current:?}");
+    };
+    let turn = Standing { turns: 1, ..Standing::default() };
+    let idle = Some(Duration::from_secs(301));
+    let stays = |reason| (0, Action::HoldCurrent, reason);
+    check(turn, Conversation, None, (1, Action::EstablishBaseline, Reason::NewConversation));
+    check(turn, Conversation, Some(7), (1, Action::EstablishBaseline, Reason::NewConversation));
+    check(turn, Conversation, Some(0), (1, Action::AllowSwitch, Reason::SwitchAllowed));
+    check(turn, Session, Some(0), stays(Reason::SessionScope));
+    check(Standing { idle_for: idle, ..turn }, Session, Some(0), (1, Action::AllowSwitch, Reason::SwitchAllowed));
+    check(Standing { turns: 0, ..turn }, Conversation, Some(0), stays(Reason::MinTurns));
+    let fresh = Standing { turns: 0, idle_for: idle, ..turn };
+    check(fresh, Conversation, Some(0), (1, Action::AllowSwitch, Reason::SwitchAllowed));
+    check(Standing { tool_loop: true, idle_for: idle, ..turn }, Conversation, Some(0), stays(Reason::ToolLoop));
+    let kept = Standing { previous_response: true, idle_for: idle, ..turn };
+    check(kept, Conversation, Some(0), stays(Reason::ContextPortability));
+}
+
+#[test]
+fn outcomes_rescue() {
+    let counts = |good, under, failed| Counts { good, under, failed, ..Counts::default() };
+    let check = |own: Counts, other: Counts, bases: (f64, f64), rescued: bool| {
+        let contenders = [
+            Contender { counts: own, ..contender(bases.0, 0.0) },
+            Contender { counts: other, ..contender(bases.1, 0.0) },
+        ];
+        let turn = Standing { turns: 1, ..Standing::default() };
+        let (winner, action, reason) = verdict(turn, Scope::Session, &contenders, Some(0));
+        let expected = if rescued {
+            (1, Action::RescueSwitch, Reason::Rescue)
+        } else {
+            (0, Action::HoldCurrent, Reason::SessionScope)
+        };
+        assert_eq!((winner, action, reason), expected, "{own:?} {other:?} {bases:?}");
+        for locked in [Standing { tool_loop: true, ..turn }, Standing { previous_response: true, ..turn }] {
+            let (winner, ..) = verdict(locked, Scope::Conversation, &contenders, Some(0));
+            assert_eq!(winner, 0, "outcomes break no tool loop and leave no provider state");
+        }
+    };
+    let none = Counts::default();
+    check(counts(0, 2, 0), none, (0.5, 0.55), true);
+    check(counts(0, 2, 0), none, (0.5, 0.54), false);
+    check(counts(0, 2, 0), counts(1, 0, 0), (0.5, 0.1), true);
+    check(counts(0, 2, 0), counts(1, 1, 0), (0.5, 0.1), false);
+    check(counts(0, 1, 1), counts(1, 0, 0), (0.5, 0.9), false);
+    check(counts(2, 2, 0), counts(1, 0, 0), (0.5, 0.9), false);
+    check(counts(9, 0, 2), counts(1, 0, 0), (0.5, 0.1), true);
+}
+
+#[test]
+fn sampling_is_for_cold_and_portable_conversations() {
+    let check = |standing: Standing, knows_model, expected| {
+        assert_eq!(standing.may_sample(knows_model), expected, "{standing:?} {knows_model}");
+    };
+    let cold = Standing::default();
+    check(cold, true, Ok(Reason::NoToolOrProtocolState));
+    check(Standing { warmth: Some(0.64), ..cold }, true, Ok(Reason::NoToolOrProtocolState));
+    check(Standing { warmth: Some(0.65), ..cold }, true, Err(Reason::SteadyState));
+    check(Standing { warmth: Some(0.65), ..cold }, false, Ok(Reason::NoToolOrProtocolState));
+    check(Standing { tool_loop: true, ..cold }, false, Err(Reason::ToolOrProtocolState));
+    check(Standing { previous_response: true, ..cold }, false, Err(Reason::ToolOrProtocolState));
+}
+
+#[test]
+fn pressure_by_cache_cost_then_quality() {
+    let priced = |prompt, cached, cache_write| Card {
+        prices: Some(Prices { prompt, cached, cache_write, completion: 1.0 }),
+        quality: Some(0.9),
+        ..Card::default()
+    };
+    let check = |cards: &[Card], expected: &[f64]| {
+        let found = pressures(&cards.iter().collect::<Vec<_>>());
+        assert_eq!(found.len(), expected.len());
+        found.iter().zip(expected).for_each(|(&found, &expected)| near(found, expected, &format!("{cards:?}")));
+    };
+    check(&[priced(10.0, 0.0, 10.0), priced(2.0, 0.0, 2.0)], &[1.0, 0.2]);
+    check(&[priced(10.0, 1.0, 11.0), priced(2.0, 0.5, 2.5)], &[1.0, 0.2]);
+    check(&[priced(10.0, 0.0, 10.0), priced(2.0, 9.0, 2.0)], &[1.0, 0.2]);
+    check(&[priced(10.0, 0.0, 10.0), Card { quality: Some(0.3), ..Card::default() }], &[1.0, 0.3]);
+    check(&[Card::default()], &[0.5]);
+}
+
+fn any_standing() -> impl Strategy<Value = Standing> {
+    let numbers = (0_u64..20, 0_u64..20, 0_u64..20_000, 0_u64..20_000);
+    let rest = (proptest::option::of(0.0..1.0), proptest::option::of(0_u64..600), any::<bool>(), any::<bool>());
+    (numbers, rest).prop_map(|((turns, switches, history_tokens, context_tokens), rest)| {
+        let (warmth, idle, tool_loop, previous_response) = rest;
+        let idle_for = idle.map(Duration::from_secs);
+        Standing { turns, switches, history_tokens, context_tokens, warmth, idle_for, tool_loop, previous_response }
+    })
+}
+
+fn any_contender() -> impl Strategy<Value = Contender> {
+    (proptest::option::of(-1.0..2.0), 0.0..=1.0, 0_u64..4, 0_u64..4, 0_u64..4).prop_map(
+        |(base, pressure, good, under, failed)| Contender {
+            base,
+            pressure,
+            counts: Counts { good, under, failed, ..Counts::default() },
+            ..Contender::default()
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn a_winner_is_a_contender_and_locks_hold(
+        contenders in proptest::collection::vec(any_contender(), 1..6),
+        (base, proposal) in (0_usize..6, 0_usize..6),
+        current in proptest::option::of(0_usize..8),
+        (standing, session) in (any_standing(), any::<bool>()),
+    ) {
+        let count = contenders.len();
+        let scope = if session { Scope::Session } else { Scope::Conversation };
+        let (standing, tuning) = (&standing, &Tuning::default());
+        let (base, proposal) = (base % count, proposal % count);
+        let question = Question { contenders: &contenders, base, proposal, current, standing, tuning, scope };
+        let verdict = decide(&question);
+        prop_assert!(verdict.winner < count);
+        prop_assert!((0.0..=1.0).contains(&verdict.confidence));
+        if let Some(current) = current.filter(|&current| current < count)
+            && (standing.tool_loop || standing.previous_response)
+        {
+            prop_assert_eq!(verdict.winner, current);
+        }
+    }
+}
