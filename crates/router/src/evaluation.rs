@@ -52,7 +52,8 @@ impl Generation {
         let report = recipe.read(&input, Extent::All, models, deadline).await?;
         let winner = recipe.decide(&report, None).map(|decided| {
             let route = &recipe.routes[decided.index];
-            let algorithm = Algorithm { kind: &route.algorithm, final_model: &route.final_model, learns: route.learns };
+            let algorithm =
+                Algorithm { kind: &route.algorithm, final_model: &route.final_model, learns: route.learns() };
             Winner { index: decided.index, algorithm, plugins: &route.plugin_names, candidates: &route.candidates }
         });
         let view = EvalView {

@@ -5,7 +5,7 @@
 //! response phase or Envoy's access log.
 
 use crate::card::Tokens;
-use crate::learning::Experience;
+use crate::learning::{Experience, Trail};
 use crate::pool::Pool;
 use crate::session::Sessions;
 use std::sync::Arc;
@@ -41,6 +41,8 @@ pub struct Dispatch {
     pub session: Option<crate::session::SessionKey>,
     /// The token estimate of its prompt; 0 if none was made.
     pub prompt_tokens: u64,
+    /// What learning must remember of it; none where the document does not learn.
+    pub learning: Option<Arc<Trail>>,
 }
 
 /// What became of it.
@@ -71,6 +73,9 @@ impl Served {
 impl Lasting {
     /// A request goes on to a model. Its id is [`Pool::next_id`]'s.
     pub fn begin(&self, dispatch: Dispatch) {
+        if let Some(trail) = &dispatch.learning {
+            self.experience.sent(trail, dispatch.at);
+        }
         self.pool.begin(dispatch);
     }
 

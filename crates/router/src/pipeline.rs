@@ -10,6 +10,7 @@ use crate::card::Tokens;
 use crate::decision::Decided;
 use crate::eligible::Eligible;
 use crate::generation::Generation;
+use crate::learning::advise::{self, Sent};
 use crate::models::{Credential, Model};
 use crate::names::Target;
 use crate::plan::{BodyEdit, Facts, Forward, HeaderOp, Outcome, Refusal, RoutePlan};
@@ -38,6 +39,8 @@ pub struct Call<'a> {
     pub models: &'a dyn Ask,
     /// Until when they may be waited for.
     pub deadline: Instant,
+    /// What it says beside its body.
+    pub sent: Sent<'a>,
     /// Evaluate all that a decision can reach, even what cannot change the outcome any more: for debugging.
     pub full: bool,
 }
@@ -129,10 +132,12 @@ impl Generation {
             Err(refusal) => return RoutePlan { outcome: Outcome::Refuse(refusal), facts },
         };
         let selection = self.select(route, &eligible, &facts, call).await;
+        let selection = self.learn((recipe, route), selection, (&eligible, &mut facts), call).await;
         facts.selected(route, &selection, eligible);
-        let planned = match selection.candidate {
-            Some(index) => self.to_candidate(route, index, &mut facts, call),
-            None => self.to_named_default(&mut facts, call).map(|mut forward| {
+        let planned = match (&selection.held, selection.candidate) {
+            (Some(name), _) => self.to_held(name, &mut facts, call),
+            (None, Some(index)) => self.to_candidate(route, index, &mut facts, call),
+            (None, None) => self.to_named_default(&mut facts, call).map(|mut forward| {
                 // A decision matched, so the reasoning step runs: off, as nobody asked for it.
                 let model = facts.model.as_deref().and_then(|name| self.models.get(name));
                 let callers = call.prompt.reasoning_effort.as_deref();
@@ -185,6 +190,45 @@ impl Generation {
         route.candidates.select(&asked, eligible.kept())
     }
 
+    /// What outcomes and the conversation's model make of the choice.
+    async fn learn(
+        &self,
+        (recipe, route): (&Recipe, &Route),
+        selection: Selection,
+        (eligible, facts): (&Eligible, &mut Facts),
+        call: &Call<'_>,
+    ) -> Selection {
+        let Some(policy) = &route.learning else { return selection };
+        let allows = |name: &str| self.may_serve(route, eligible, name, call);
+        let asked = advise::Asked {
+            policy,
+            recipe: &recipe.name,
+            decision: &route.name,
+            tier: route.tier,
+            candidates: &route.candidates,
+            eligible: eligible.kept(),
+            allows: &allows,
+            caller: &call.identity.user,
+            sent: call.sent,
+            standing: advise::standing_of(call.prompt, call.dialect, facts.context_tokens, call.sent.previous_response),
+            now: Instant::now(),
+        };
+        let (selection, lesson) = self.lasting.experience.advise_shared(&asked, selection, call.deadline).await;
+        facts.degraded.extend(lesson.degraded.map(|reason| format!("learning={reason}").into()));
+        facts.lesson = Some(lesson);
+        selection
+    }
+
+    /// Whether learning may send the request to this model: a candidate that is left, or another model that can take it.
+    fn may_serve(&self, route: &Route, eligible: &Eligible, name: &str, call: &Call<'_>) -> bool {
+        let candidates = route.candidates.model_refs();
+        let named = |&index: &usize| candidates.get(index).is_some_and(|candidate| candidate.model.trim() == name);
+        let declared = (0..candidates.len()).any(|index| named(&index));
+        let left = eligible.kept().iter().any(named);
+        let takes = |model: &Model| model.routable && model.accepts(call.dialect, self.settings.fail_open).is_ok();
+        left == declared && self.models.get(name).is_some_and(|model| takes(model))
+    }
+
     fn to_candidate(
         &self,
         route: &Route,
@@ -204,6 +248,26 @@ impl Generation {
         forward.body.push(BodyEdit::Reasoning(backend.reasoning.edit(on, &candidate.reasoning_effort, callers)));
         facts.reasoning = Some(on);
         Ok(forward)
+    }
+
+    /// A model that is none of the candidates, with which learning or the session stays. It has no reasoning settings here.
+    fn to_held(&self, name: &str, facts: &mut Facts, call: &Call<'_>) -> Result<Forward, Refusal> {
+        facts.model = Some(name.into());
+        let (model, upstream) = self.named(name).ok_or_else(|| unavailable(name))?;
+        let mut forward = self.to_model(model, name, upstream, call)?;
+        let callers = call.prompt.reasoning_effort.as_deref();
+        forward.body.push(BodyEdit::Reasoning(model.reasoning.edit(false, "", callers)));
+        facts.reasoning = Some(false);
+        Ok(forward)
+    }
+
+    /// A model or an adapter by its name, and what its backend calls it.
+    fn named(&self, name: &str) -> Option<(&Model, Arc<str>)> {
+        if let Some(model) = self.models.get(name) {
+            return Some((model, model.upstream_id.clone()));
+        }
+        let base = self.models.get(&self.document.lora_base(name)?.name)?;
+        Some((base, Arc::from(name)))
     }
 
     /// No decision, or one without candidates: the default model.
@@ -230,12 +294,7 @@ impl Generation {
     fn pass_through(&self, call: &Call<'_>) -> RoutePlan {
         let name = call.prompt.model.trim();
         let mut facts = Facts { protocol: Some(protocol(call.dialect)), ..Facts::default() };
-        let base = self.models.get(name).map(|model| (model, model.upstream_id.clone()));
-        let adapter = || {
-            let base = self.models.get(&self.document.lora_base(name)?.name)?;
-            Some((base, Arc::from(name)))
-        };
-        let planned = match base.or_else(adapter) {
+        let planned = match self.named(name) {
             Some((model, upstream)) => self.to_model(model, name, upstream, call),
             None => Err(unavailable(&call.prompt.model)),
         };
@@ -292,6 +351,11 @@ async fn vector(embedder: &Embedder, call: &Call<'_>) -> Option<Arc<[f32]>> {
 impl Facts {
     /// Notes how the model was chosen.
     fn selected(&mut self, route: &Route, selection: &Selection, eligible: Eligible) {
+        let candidate = selection.candidate.and_then(|index| route.candidates.model_refs().get(index));
+        let model = selection.held.as_deref().or_else(|| candidate.map(|candidate| candidate.model.trim()));
+        if let (Some(lesson), Some(policy), Some(model)) = (&mut self.lesson, &route.learning, model) {
+            lesson.settle(model, policy);
+        }
         self.algorithm = Some(selection.method);
         self.fallback = selection.fallback.map(|fallback| fallback.as_str());
         self.degraded.extend(self.fallback.map(|reason| format!("selection={reason}").into()));

@@ -9,6 +9,7 @@ pub mod surface;
 pub use body::{BodyEdit, PromptMode, ReasoningEdit, RequestParams};
 
 use crate::eligible::Dropped;
+use crate::learning::advise::Lesson;
 use crate::report::Kind;
 use std::sync::Arc;
 
@@ -97,4 +98,6 @@ pub struct Facts {
     pub scores: Vec<(Arc<str>, f64)>,
     /// Why the winner won, for people.
     pub reason: Option<Arc<str>>,
+    /// What learning did; none where the document does not learn.
+    pub lesson: Option<Lesson>,
 }

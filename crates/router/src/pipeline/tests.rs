@@ -111,6 +111,7 @@ fn outcome(user: &str, dialect: Dialect, request: &str) -> String {
         observed: false,
         models: &Nobody,
         deadline: Instant::now(),
+        sent: Sent::NOTHING,
         full: false,
     };
     let plan = generation.route(&call).now_or_never().unwrap().plan;

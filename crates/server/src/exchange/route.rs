@@ -10,6 +10,7 @@ use extproc::{BodyReply, Immediate, ResponseInterest};
 use inference::ask::Ask;
 use router::generation::Profile;
 use router::lasting::Dispatch;
+use router::learning::advise::{Headers, Sent};
 use router::pipeline::{Call, Routed};
 use router::plan::surface::{ReplyHeader, ResponsePath};
 use router::plan::{Facts, Forward, Outcome, body};
@@ -44,11 +45,13 @@ pub(super) async fn plan(
     let parsed = Instant::now();
     let identity = identity::of(&head.request, settings);
     let debug = asks_debug(head) && settings.may_debug(&identity);
+    let previous_response = request.text_member("previous_response_id").is_some_and(|id| !id.is_empty());
     let call = Call {
         prompt: request.prompt(),
         dialect: head.dialect,
         identity: &identity,
         observed: counts_usage(head),
+        sent: Sent { headers: head, previous_response },
         models,
         deadline,
         full: debug,
@@ -123,6 +126,12 @@ fn go_on((head, tier): (&Head, i64), request: &Request, plan: &Forward, facts: &
         dispatch,
     };
     Planned::Forward(Box::new(reply), Box::new(plan))
+}
+
+impl Headers for Head {
+    fn value(&self, name: &str) -> Option<&str> {
+        self.request.headers.get(name)
+    }
 }
 
 /// Only text that was counted as text can teach how many bytes a token of text has.

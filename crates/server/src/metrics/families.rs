@@ -112,6 +112,15 @@ pub struct Degraded {
     pub reason: &'static str,
 }
 
+/// What a part of learning did.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Lesson {
+    /// `adaptation`, `protection` or `outcome`.
+    pub part: &'static str,
+    /// A word of the code: `keep_base`, `hold_current`, `good_fit`, `unknown` …
+    pub action: &'static str,
+}
+
 /// A stage of asking models, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Asking {
@@ -200,6 +209,7 @@ impl Decisions {
 pub struct Selection {
     pub selections: Family<Selected, Counter>,
     pub fallbacks: Family<Fallback, Counter>,
+    pub lessons: Family<Lesson, Counter>,
 }
 
 impl Selection {
@@ -207,6 +217,7 @@ impl Selection {
         Self {
             selections: add(to, "llm_model_selection", "Selections by method, model and decision"),
             fallbacks: add(to, "llm_model_selection_fallback", "Selections that fell back to the first candidate"),
+            lessons: add(to, "merit_learning", "What learning did to requests, and the outcomes that were reported"),
         }
     }
 }
