@@ -6,7 +6,7 @@ use dialects::{Dialect, Request};
 use futures_util::FutureExt;
 use inference::ask::Nobody;
 use router::generation::Generation;
-use router::learning::advise::Sent;
+use router::learning::lesson::Sent;
 use router::pipeline::Call;
 use router::plan::Outcome;
 use router::recipe::Extent;

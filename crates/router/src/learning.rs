@@ -8,6 +8,8 @@ pub mod adaptation;
 pub mod advise;
 pub mod beta;
 pub mod conversations;
+mod field;
+pub mod lesson;
 pub mod policy;
 pub mod protection;
 pub mod requests;

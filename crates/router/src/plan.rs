@@ -9,7 +9,7 @@ pub mod surface;
 pub use body::{BodyEdit, PromptMode, ReasoningEdit, RequestParams};
 
 use crate::eligible::Dropped;
-use crate::learning::advise::Lesson;
+use crate::learning::lesson::Lesson;
 use crate::report::Kind;
 use std::sync::Arc;
 

@@ -1,6 +1,7 @@
 //! Tests of reading and checking documents: one table per boundary.
 
 mod form;
+mod learning;
 mod reference;
 mod schema;
 mod sense;

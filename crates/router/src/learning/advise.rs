@@ -3,47 +3,16 @@
 use super::adaptation::{self, Arm};
 use super::beta::Sampler;
 use super::conversations::{ConversationKey, Record};
+use super::field::{Change, Field, Proposal};
+use super::lesson::{Lesson, Note, Sent};
 use super::policy::{Mode, Player, Policy};
-use super::protection::{self, Contender, Question, Scope, Standing};
+use super::protection::{self, Contender, Question, Standing};
 use super::requests::RequestKey;
-use super::rows::Place;
 use super::{Experience, Trail};
 use crate::selection::{Candidates, Selection};
 use dialects::{Dialect, Prompt};
 use std::sync::Arc;
 use std::time::Instant;
-
-/// Request headers.
-pub trait Headers: Sync {
-    /// The value of a header, its name in lower case.
-    fn value(&self, name: &str) -> Option<&str>;
-}
-
-impl Headers for () {
-    fn value(&self, _name: &str) -> Option<&str> {
-        None
-    }
-}
-
-impl<const N: usize> Headers for [(&str, &str); N] {
-    fn value(&self, name: &str) -> Option<&str> {
-        self.iter().find(|(other, _)| *other == name).map(|&(_, value)| value)
-    }
-}
-
-/// What a request says beside its body.
-#[derive(Clone, Copy)]
-pub struct Sent<'a> {
-    /// Its headers.
-    pub headers: &'a dyn Headers,
-    /// It goes on from a response that the provider keeps.
-    pub previous_response: bool,
-}
-
-impl Sent<'_> {
-    /// Nothing.
-    pub const NOTHING: Self = Self { headers: &(), previous_response: false };
-}
 
 /// A request whose model was chosen by an algorithm.
 pub struct Asked<'a> {
@@ -69,73 +38,6 @@ pub struct Asked<'a> {
     pub standing: Standing,
     /// Now.
     pub now: Instant,
-}
-
-/// What a part of learning did.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Note {
-    /// `adaptation` or `protection`.
-    pub part: &'static str,
-    /// How it acts here.
-    pub mode: Mode,
-    /// What it did.
-    pub action: &'static str,
-    /// What conversations stay together by.
-    pub scope: Option<Scope>,
-    /// Why.
-    pub reason: &'static str,
-    /// Its scores, where it made some.
-    pub scores: Vec<(Arc<str>, f64)>,
-}
-
-/// What learning did to a request.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Lesson {
-    /// By part, in order.
-    pub notes: Vec<Note>,
-    /// What must be remembered of the request; complete once its model is settled.
-    pub trail: Option<Arc<Trail>>,
-    /// The id by which the client can judge the answer.
-    pub request_id: Option<Arc<str>>,
-    /// Why the shared store was of no use.
-    pub degraded: Option<&'static str>,
-}
-
-impl Lesson {
-    /// The request really goes to this model: what comes after learning may hold another one.
-    pub fn settle(&mut self, model: &str, policy: &Policy) {
-        let Some(trail) = &mut self.trail else { return };
-        let trail = Arc::make_mut(trail);
-        if *trail.place.model != *model {
-            trail.place.model = model.into();
-        }
-        trail.prices = policy.roster.get(model).and_then(|player| player.card.prices);
-    }
-}
-
-/// A request's field: the models that may answer, and the algorithm's choice.
-struct Field<'a> {
-    asked: &'a Asked<'a>,
-    base: &'a str,
-    selection: &'a Selection,
-}
-
-/// What adaptation proposes, with the scores that speak for it.
-struct Proposal {
-    model: Arc<Player>,
-    score: f64,
-    mean: f64,
-    reason: &'static str,
-    scores: Vec<(Arc<Player>, f64)>,
-}
-
-/// The model that a request ends up with, if learning changed it.
-struct Change {
-    model: Arc<str>,
-    score: f64,
-    confidence: f64,
-    part: &'static str,
-    reason: &'static str,
 }
 
 impl Experience {
@@ -174,7 +76,7 @@ impl Experience {
         let mut notes = Vec::with_capacity(2);
         let proposal = self.adapt(&field, sampling.then_some(sampler), &mut notes);
         let current = record.as_ref().map(|record| &record.model);
-        let change = self.protect(&field, (proposal.as_ref(), current), &standing, key, &mut notes);
+        let change = self.protect(&field, (proposal.as_ref(), current), (&standing, key.is_some()), &mut notes);
         let change = change.unwrap_or_else(|| proposal.as_ref().map(Proposal::as_change));
         let request_id = asked.sent.headers.value("x-request-id");
         let request = request_id.and_then(|id| RequestKey::of(id, asked.caller));
@@ -244,8 +146,7 @@ impl Experience {
         &self,
         field: &Field<'_>,
         (proposal, current): (Option<&Proposal>, Option<&Arc<str>>),
-        standing: &Standing,
-        key: Option<ConversationKey>,
+        (standing, identified): (&Standing, bool),
         notes: &mut Vec<Note>,
     ) -> Option<Option<Change>> {
         let policy = field.asked.policy;
@@ -264,7 +165,7 @@ impl Experience {
                 return None;
             }
             // The reference calls this `suppress_sampling`, and samples.
-            Mode::Observe | Mode::Apply if key.is_none() => {
+            Mode::Observe | Mode::Apply if !identified => {
                 notes.push(note("allow_sampling", "missing_identity"));
                 return None;
             }
@@ -316,57 +217,6 @@ impl Experience {
     }
 }
 
-/// Base, proposal and current model as indices among the contenders.
-type Indices = (usize, usize, Option<usize>);
-
-impl Field<'_> {
-    fn place(&self, model: &str) -> Place {
-        let Asked { recipe, decision, tier, policy, .. } = *self.asked;
-        let model = policy.roster.get(model).map_or_else(|| model.into(), |player| Arc::clone(&player.name));
-        Place { recipe: Arc::clone(recipe), decision: Arc::clone(decision), tier, model }
-    }
-
-    /// The models among which protection chooses: the candidates, or those of adaptation if it proposes one, and the
-    /// conversation's model, wherever it comes from.
-    fn contenders(
-        &self,
-        proposal: Option<&Proposal>,
-        current: Option<&Arc<str>>,
-    ) -> Option<(Vec<Arc<Player>>, Indices)> {
-        let policy = self.asked.policy;
-        let allowed = |player: &&Arc<Player>| (self.asked.allows)(&player.name);
-        let mut players: Vec<Arc<Player>> = match proposal {
-            Some(proposal) => proposal.scores.iter().map(|(player, _)| Arc::clone(player)).collect(),
-            None => policy.own.iter().filter(allowed).cloned().collect(),
-        };
-        if let Some(current) = current.and_then(|name| policy.roster.get(name)).filter(allowed)
-            && !players.iter().any(|player| player.name == current.name)
-        {
-            players.push(Arc::clone(current));
-        }
-        let index = |name: &str| players.iter().position(|player| *player.name == *name);
-        let proposed = index(proposal.map_or(self.base, |proposal| &*proposal.model.name))?;
-        let base = index(self.base).unwrap_or(proposed);
-        let current = current.and_then(|name| index(name));
-        Some((players, (base, proposed, current)))
-    }
-
-    /// A model's score: adaptation's if it proposes a model, else the algorithm's.
-    fn score(&self, player: &Player, proposal: Option<&Proposal>) -> Option<f64> {
-        if let Some((_, score)) = proposal.and_then(|it| it.scores.iter().find(|(other, _)| other.name == player.name))
-        {
-            return Some(*score);
-        }
-        if *player.name == *self.base {
-            return Some(self.selection.score);
-        }
-        let candidates = self.asked.candidates.model_refs();
-        let of =
-            |&&(index, _): &&(usize, f64)| candidates.get(index).is_some_and(|it| *it.model.trim() == *player.name);
-        self.selection.scores.iter().find(of).map(|&(_, score)| score)
-    }
-}
-
 impl Asked<'_> {
     /// The conversation; `None` without protection, and if the client names none.
     fn key(&self) -> Option<ConversationKey> {
@@ -389,19 +239,6 @@ impl Asked<'_> {
             reason: format!("learning: {}={}", change.part, change.reason).into(),
             ..selection.clone()
         }
-    }
-}
-
-impl Proposal {
-    fn as_change(&self) -> Change {
-        let model = Arc::clone(&self.model.name);
-        Change { model, score: self.score, confidence: self.mean, part: "adaptation", reason: self.reason }
-    }
-}
-
-impl Player {
-    fn arm(&self, row: Option<super::rows::Row>) -> Arm<'_> {
-        Arm { name: &self.name, price: self.price, quality: self.card.quality, row }
     }
 }
 

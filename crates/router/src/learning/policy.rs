@@ -10,8 +10,8 @@
 //! ```
 
 use super::adaptation::CandidateSet;
-use super::advise::Headers;
 use super::conversations::ConversationKey;
+use super::lesson::Headers;
 use super::protection::{Scope, Tuning, pressures};
 use crate::card::Card;
 use crate::config::decisions::{Decision, ModelRef, ProtectionMode};

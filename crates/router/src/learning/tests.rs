@@ -1,7 +1,8 @@
 //! Requests through the whole run: outcomes change choices, conversations stay, and what is never allowed is never chosen.
 
-use super::advise::{Asked, Lesson, Sent};
+use super::advise::Asked;
 use super::beta::Sampler;
+use super::lesson::{Lesson, Sent};
 use super::policy::{Mode, Policy, Roster};
 use super::protection::Standing;
 use super::requests::Judge;

@@ -1,5 +1,7 @@
 //! The request's way, whole: a policy and a request in, the plan out.
 
+mod learning;
+
 use super::*;
 use crate::config;
 use crate::generation::Deps;

@@ -1,7 +1,7 @@
 //! The reply headers that tell a client what was decided: the reference's default and debug surface, schema "2".
 
 use super::Facts;
-use crate::learning::advise::{Lesson, Note};
+use crate::learning::lesson::{Lesson, Note};
 use crate::learning::protection::Scope;
 use crate::report::Kind;
 use std::fmt::Write as _;

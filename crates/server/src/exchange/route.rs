@@ -10,7 +10,7 @@ use extproc::{BodyReply, Immediate, ResponseInterest};
 use inference::ask::Ask;
 use router::generation::Profile;
 use router::lasting::Dispatch;
-use router::learning::advise::{Headers, Sent};
+use router::learning::lesson::{Headers, Sent};
 use router::pipeline::{Call, Routed};
 use router::plan::surface::{ReplyHeader, ResponsePath};
 use router::plan::{Facts, Forward, Outcome, body};

@@ -1,34 +1,23 @@
-//! Learning: its words, weights and header names, and what leaves it without effect.
+//! Learning: its weights and header names, and what leaves it without effect. Its words are checked when it is read.
 
 use super::{Findings, Scope};
 use crate::config::Document;
 use crate::config::decisions::Decision;
-use crate::config::global::{Adaptation, Learning, Protection};
-use crate::config::problem::suggestion;
+use crate::config::global::{Learning, Protection};
 
 const LEARNING: &str = "global.router.learning";
 
 /// The process-wide block.
 pub(super) fn check(document: &Document, findings: &mut Findings) {
     let Some(learning) = &document.global.router.learning else { return };
-    if let Some(adaptation) = &learning.adaptation {
-        self::adaptation(adaptation, findings);
-    }
     if let Some(protection) = &learning.protection {
         self::protection(protection, findings);
     }
     store(learning, findings);
 }
 
-fn adaptation(adaptation: &Adaptation, findings: &mut Findings) {
-    let path = format!("{LEARNING}.adaptation");
-    word(&format!("{path}.candidate_set"), &adaptation.candidate_set, &["decision", "tier", "global"], findings);
-    word(&format!("{path}.strategy"), &adaptation.strategy, &["routing_sampling"], findings);
-}
-
 fn protection(protection: &Protection, findings: &mut Findings) {
     let path = format!("{LEARNING}.protection");
-    word(&format!("{path}.scope"), &protection.scope, &["conversation", "session"], findings);
     if let Some(tuning) = &protection.tuning {
         weight(&format!("{path}.tuning.switch_margin"), tuning.switch_margin, findings);
         weight(&format!("{path}.tuning.stability_weight"), tuning.stability_weight, findings);
@@ -52,7 +41,6 @@ fn protection(protection: &Protection, findings: &mut Findings) {
 fn store(learning: &Learning, findings: &mut Findings) {
     let Some(store) = &learning.state_store else { return };
     let path = format!("{LEARNING}.state_store");
-    word(&format!("{path}.backend"), &store.backend, &["memory", "redis"], findings);
     match (store.backend.trim(), &store.redis) {
         ("redis", None) => findings.error(format!("{path}.redis"), "`backend: redis` needs an address here"),
         ("redis", Some(_)) | (_, None) => {}
@@ -65,13 +53,7 @@ pub(super) fn decision(scope: &Scope<'_>, path: &str, decision: &Decision, findi
     let learning = scope.document.global.router.learning.as_ref().filter(|learning| learning.enabled);
     if let Some(own) = &decision.adaptations {
         let path = format!("{path}.adaptations");
-        let modes = ["apply", "observe", "bypass"];
-        word(&format!("{path}.mode"), &own.mode, &modes, findings);
-        if let Some(adaptation) = &own.adaptation {
-            word(&format!("{path}.adaptation.mode"), &adaptation.mode, &modes, findings);
-        }
         if let Some(protection) = &own.protection {
-            word(&format!("{path}.protection.mode"), &protection.mode, &modes, findings);
             weight(&format!("{path}.protection.switch_margin"), protection.switch_margin, findings);
             weight(&format!("{path}.protection.stability_weight"), protection.stability_weight, findings);
         }
@@ -93,15 +75,6 @@ pub(super) fn decision(scope: &Scope<'_>, path: &str, decision: &Decision, findi
             let message = format!("`{name}` has no model card, so adaptation never proposes it");
             findings.warn(format!("{path}.modelRefs[{index}].model"), message);
         }
-    }
-}
-
-/// A word, if written, is one of these.
-fn word(path: &str, written: &str, known: &[&str], findings: &mut Findings) {
-    let written = written.trim();
-    if !written.is_empty() && !known.contains(&written) {
-        let hint = suggestion(written, known.iter().copied());
-        findings.error(path, format!("`{written}` is none of {}{hint}", known.join(", ")));
     }
 }
 
