@@ -101,6 +101,7 @@ fn go_on((head, tier): (&Head, i64), request: &Request, plan: &Forward, facts: &
         tier,
         session: None,
         prompt_tokens: facts.context_tokens,
+        learning: facts.lesson.as_ref().and_then(|lesson| lesson.trail.clone()),
     };
     let always = Facts::always(ResponsePath::Upstream).to_vec();
     let on_success = surface(facts, ResponsePath::Upstream, debug);

@@ -59,8 +59,10 @@ impl Gateway {
         assert!(matches!(plan.outcome, Outcome::Forward(_)), "{:?}", plan.outcome);
         let facts = plan.facts;
         self.sent.set(self.sent.get() + 1);
+        let lasting = &self.generation.lasting;
+        let id = lasting.pool.next_id();
         let dispatch = Dispatch {
-            id: self.sent.get(),
+            id,
             at: Instant::now(),
             model: facts.model.clone().unwrap(),
             recipe: facts.recipe.clone(),
@@ -70,9 +72,9 @@ impl Gateway {
             prompt_tokens: 0,
             learning: facts.lesson.as_ref().and_then(|lesson| lesson.trail.clone()),
         };
-        self.generation.lasting.begin(dispatch);
+        lasting.begin(dispatch);
         let total = Some(Duration::from_millis(300));
-        self.generation.lasting.end(self.sent.get(), &Served { status: 200, total, ..Served::default() });
+        lasting.end(id, &Served { status: 200, total, ..Served::default() });
         facts
     }
 
