@@ -6,6 +6,7 @@ use dialects::{Dialect, Request};
 use futures_util::FutureExt;
 use inference::ask::Nobody;
 use router::generation::Generation;
+use router::learning::lesson::Sent;
 use router::pipeline::Call;
 use router::plan::Outcome;
 use router::recipe::Extent;
@@ -29,6 +30,7 @@ fn route(criterion: &mut Criterion) {
             observed: false,
             models: &Nobody,
             deadline: Instant::now(),
+            sent: Sent::NOTHING,
             full: false,
         };
         group.bench_function(BenchmarkId::new("route", size), |bencher| {
@@ -59,6 +61,7 @@ fn whole(generation: &Generation, request: &Request, identity: &Identity) -> Opt
         observed: false,
         models: &Nobody,
         deadline: Instant::now(),
+        sent: Sent::NOTHING,
         full: false,
     };
     match generation.route(&call).now_or_never()?.plan.outcome {

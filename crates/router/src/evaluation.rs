@@ -76,7 +76,8 @@ impl Generation {
         eligibility.boundaries = boundaries;
         let winner = decided.map(|decided| {
             let route = &recipe.routes[decided.index];
-            let algorithm = Algorithm { kind: &route.algorithm, final_model: &route.final_model, learns: route.learns };
+            let algorithm =
+                Algorithm { kind: &route.algorithm, final_model: &route.final_model, learns: route.learns() };
             let (plugins, candidates) = (route.plugin_names.as_slice(), &route.candidates);
             Winner { index: decided.index, algorithm, plugins, candidates, eligible: eligible.kept() }
         });

@@ -6,7 +6,7 @@
 
 use crate::card::Tokens;
 use crate::credential::Secret;
-use crate::learning::Experience;
+use crate::learning::{Experience, Trail};
 use crate::pool::Pool;
 use crate::session::Sessions;
 use std::sync::{Arc, OnceLock};
@@ -43,6 +43,8 @@ pub struct Dispatch {
     pub session: Option<crate::session::Ticket>,
     /// The token estimate of its prompt; 0 if none was made.
     pub prompt_tokens: u64,
+    /// What learning must remember of it; none where the document does not learn.
+    pub learning: Option<Arc<Trail>>,
 }
 
 /// What became of it.
@@ -82,6 +84,9 @@ impl Lasting {
 
     /// A request goes on to a model. Its id is [`Pool::next_id`]'s.
     pub fn begin(&self, dispatch: Dispatch) {
+        if let Some(trail) = &dispatch.learning {
+            self.experience.sent(trail, dispatch.at);
+        }
         self.pool.begin(dispatch);
     }
 

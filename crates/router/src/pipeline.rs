@@ -7,6 +7,7 @@
 //! Every stage takes values and gives values; a plan carries all that the edge and the response's way need.
 
 mod barriers;
+mod learning;
 mod staying;
 
 use crate::boundary::{Guarded, Verdict};
@@ -15,6 +16,7 @@ use crate::card::Tokens;
 use crate::decision::Decided;
 use crate::eligible::{Barrier, Eligible};
 use crate::generation::Generation;
+use crate::learning::lesson::Sent;
 use crate::models::{Credential, Model};
 use crate::names::Target;
 use crate::plan::{BodyEdit, Facts, Forward, HeaderOp, Outcome, Refusal, RoutePlan};
@@ -46,6 +48,8 @@ pub struct Call<'a> {
     pub models: &'a dyn Ask,
     /// Until when they may be waited for.
     pub deadline: Instant,
+    /// What it says beside its body.
+    pub sent: Sent<'a>,
     /// Evaluate all that a decision can reach, even what cannot change the outcome any more: for debugging.
     pub full: bool,
 }
@@ -145,6 +149,7 @@ impl Generation {
         };
         let standing = self.standing(recipe, call).await;
         let selection = self.select((route, &eligible), standing.as_ref(), &facts, call).await;
+        let selection = self.learn((recipe, route), selection, (&eligible, &mut facts), call).await;
         let selection = self.stay((route, &eligible), selection, (standing.as_ref(), call), &mut facts);
         facts.selected(route, &selection, eligible);
         let planned = match (selection.held.as_deref(), selection.candidate) {
@@ -222,15 +227,25 @@ impl Generation {
         Ok(forward)
     }
 
-    /// A model that is none of the decision's candidates. Nobody said how it should reason, so it does not.
+    /// A model that is none of the candidates, with which learning or the session stays. Nobody said how it should reason, so
+    /// it does not.
     fn to_held(&self, name: &str, facts: &mut Facts, call: &Call<'_>) -> Result<Forward, Refusal> {
         facts.model = Some(name.into());
-        let model = self.models.get(name).ok_or_else(|| unavailable(name))?;
-        let mut forward = self.to_model((model, name, model.upstream_id.clone()), facts, call)?;
+        let (model, upstream) = self.named(name).ok_or_else(|| unavailable(name))?;
+        let mut forward = self.to_model((model, name, upstream), facts, call)?;
         let callers = call.prompt.reasoning_effort.as_deref();
         forward.body.push(BodyEdit::Reasoning(model.reasoning.edit(false, "", callers)));
         facts.reasoning = Some(false);
         Ok(forward)
+    }
+
+    /// A model or an adapter by its name, and what its backend calls it.
+    fn named(&self, name: &str) -> Option<(&Model, Arc<str>)> {
+        if let Some(model) = self.models.get(name) {
+            return Some((model, model.upstream_id.clone()));
+        }
+        let base = self.models.get(&self.document.lora_base(name)?.name)?;
+        Some((base, Arc::from(name)))
     }
 
     /// No decision, or one without candidates: the default model.
@@ -261,12 +276,7 @@ impl Generation {
     async fn pass_through(&self, call: &Call<'_>) -> Routed<'_> {
         let name = call.prompt.model.trim();
         let mut facts = Facts { protocol: Some(protocol(call.dialect)), ..Facts::default() };
-        let base = self.models.get(name).map(|model| (model, model.upstream_id.clone()));
-        let adapter = || {
-            let base = self.models.get(&self.document.lora_base(name)?.name)?;
-            Some((base, Arc::from(name)))
-        };
-        let Some((model, upstream)) = base.or_else(adapter) else {
+        let Some((model, upstream)) = self.named(name) else {
             let outcome = Outcome::Refuse(unavailable(&call.prompt.model));
             return Routed { plan: RoutePlan { outcome, facts }, findings: None, bounding: None };
         };
@@ -351,6 +361,11 @@ async fn vector(embedder: &Embedder, verdict: &Verdict, call: &Call<'_>) -> Opti
 impl Facts {
     /// Notes how the model was chosen.
     fn selected(&mut self, route: &Route, selection: &Selection, eligible: Eligible) {
+        let candidate = selection.candidate.and_then(|index| route.candidates.model_refs().get(index));
+        let model = selection.held.as_deref().or_else(|| candidate.map(|candidate| candidate.model.trim()));
+        if let (Some(lesson), Some(policy), Some(model)) = (&mut self.lesson, &route.learning, model) {
+            lesson.settle(model, policy);
+        }
         self.algorithm = Some(selection.method);
         self.fallback = selection.fallback.map(|fallback| fallback.as_str());
         self.degraded.extend(self.fallback.map(|reason| format!("selection={reason}").into()));

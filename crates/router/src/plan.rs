@@ -11,6 +11,7 @@ pub use body::{BodyEdit, PromptMode, ReasoningEdit, RequestParams};
 use crate::boundary::Verdict;
 use crate::credential::Void;
 use crate::eligible::{Barrier, Dropped};
+use crate::learning::lesson::Lesson;
 use crate::report::Kind;
 use crate::session::Told;
 use std::sync::Arc;
@@ -108,4 +109,6 @@ pub struct Facts {
     pub session: Option<Told>,
     /// The client sent a turn state that does not hold.
     pub void_turn_state: Option<Void>,
+    /// What learning did; none where the document does not learn.
+    pub lesson: Option<Lesson>,
 }

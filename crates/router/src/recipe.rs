@@ -10,6 +10,7 @@ use crate::config::decisions::{Decision, ModelRef, RuleNode};
 use crate::config::{Document, Routing};
 use crate::decision::{Decisions, Strategy};
 use crate::declared::Declared;
+use crate::learning::policy::{Policy, Roster};
 use crate::models::{Model, Models};
 use crate::plugins::{self, Plugin};
 use crate::pool::Pool;
@@ -66,8 +67,8 @@ pub struct Route {
     pub algorithm: String,
     /// The model that writes the final answer of a multi-model algorithm; empty if not set.
     pub final_model: String,
-    /// Router learning may change the choice.
-    pub learns: bool,
+    /// How learning acts; `None` if the document does not learn.
+    pub learning: Option<Policy>,
     /// Plugin types as written, disabled ones included, under their canonical names.
     pub plugin_names: Vec<&'static str>,
     /// The candidates and the algorithm among them.
@@ -140,7 +141,11 @@ impl Recipe {
         let mut groups = learned.families;
         groups.sort_by_key(|family| family.cost());
         let steps = steps::build(routing, document, &mut keys);
-        let routes = routing.decisions.iter().map(|decision| Route::build(decision, routing, document, (models, pool)));
+        let roster = Arc::new(Roster::of(document));
+        let routes = routing.decisions.iter().map(|decision| Route {
+            learning: Policy::of(decision, routing, document, &roster),
+            ..Route::build(decision, routing, document, (models, pool))
+        });
         Ok(Self {
             name: name.into(),
             warnings: learned.warnings,
@@ -214,6 +219,12 @@ impl Recipe {
 }
 
 impl Route {
+    /// Learning may change the choice.
+    #[must_use]
+    pub fn learns(&self) -> bool {
+        self.learning.as_ref().is_some_and(Policy::applies)
+    }
+
     fn build(decision: &Decision, routing: &Routing, document: &Document, (models, pool): (&Models, &Pool)) -> Self {
         let algorithm = decision.algorithm.as_ref().map(|block| block.kind.trim().to_owned()).unwrap_or_default();
         let selector = selector(decision, &algorithm, routing);
@@ -229,7 +240,7 @@ impl Route {
             tier: decision.tier,
             algorithm,
             final_model: decision.algorithm.as_ref().map(final_model).unwrap_or_default(),
-            learns: learns(decision, document),
+            learning: None,
             plugin_names: decision.plugins.iter().map(|plugin| plugin.name()).collect(),
             candidates,
             backends,
@@ -262,23 +273,6 @@ fn final_model(algorithm: &Algorithm) -> String {
         _ => None,
     };
     named.unwrap_or_default().trim().to_owned()
-}
-
-/// Adaptation or protection is in apply mode: the most specific mode counts, `bypass` and `observe` above cap it.
-fn learns(decision: &Decision, document: &Document) -> bool {
-    let Some(learning) = document.global.router.learning.as_ref().filter(|learning| learning.enabled) else {
-        return false;
-    };
-    let own = decision.adaptations.as_ref();
-    if own.is_some_and(|own| matches!(own.mode.as_str(), "bypass" | "observe")) {
-        return false;
-    }
-    let applies = |mode: &str| matches!(mode, "" | "apply");
-    let adapts = learning.adaptation.as_ref().is_none_or(|part| part.enabled != Some(false))
-        && own.and_then(|own| own.adaptation.as_ref()).is_none_or(|part| applies(&part.mode));
-    let protects = learning.protection.as_ref().is_none_or(|part| part.enabled != Some(false))
-        && own.and_then(|own| own.protection.as_ref()).is_none_or(|part| applies(&part.mode));
-    adapts || protects
 }
 
 fn used_by<'a>(routing: &Routing, trees: impl Iterator<Item = &'a RuleNode>) -> UsedSet {

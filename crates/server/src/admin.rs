@@ -42,6 +42,11 @@ pub trait Console: Send + Sync + 'static {
     /// # Errors
     /// In the shape of the API; 503 names a classifier that the document does not load.
     fn classify(&self, what: Classification, body: &[u8]) -> Result<Value, Refusal>;
+    /// Counts what somebody found an answer to be worth (`POST /v1/router/outcomes`).
+    ///
+    /// # Errors
+    /// In the shape of the API; 404 if the caller may judge no such request.
+    fn outcome(&self, headers: &HeaderMap, body: &[u8]) -> Result<Value, Refusal>;
     /// The document that serves, secrets redacted.
     fn config(&self) -> Value;
     /// Hash and generation of the document that serves, and the last reload.

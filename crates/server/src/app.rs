@@ -112,7 +112,12 @@ impl Process {
         let service = service.add_service(processor.server()).add_service(logs.server());
         serve_grpc(sockets.grpc, service, tls.clone(), &serving);
 
-        let console = AppConsole { live: Arc::clone(&live), status: status.clone(), state: readiness.watch() };
+        let console = AppConsole {
+            live: Arc::clone(&live),
+            status: status.clone(),
+            state: readiness.watch(),
+            metrics: Arc::clone(&metrics),
+        };
         serve_http(sockets.admin, admin::router(Arc::new(console), token), &background);
         serve_http(sockets.metrics, metrics::router(Arc::clone(&metrics)), &background);
 

@@ -4,6 +4,7 @@ mod classifiers;
 mod classify;
 mod explain;
 mod meters;
+mod outcome;
 mod settings;
 
 use classifiers::Classifiers;

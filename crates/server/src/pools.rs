@@ -119,8 +119,8 @@ mod tests {
             let log = Log { lasting: Arc::clone(&lasting) };
             let id = lasting.pool.next_id();
             let (model, recipe, decision) = ("a".into(), None, None);
-            let at = Instant::now();
-            lasting.begin(Dispatch { id, at, model, recipe, decision, tier: 0, session: None, prompt_tokens: 0 });
+            let (at, session, learning) = (Instant::now(), None, None);
+            lasting.begin(Dispatch { id, at, model, recipe, decision, tier: 0, session, prompt_tokens: 0, learning });
             log.ended(LogEntry { tag: "no id".into(), status, ending, ..LogEntry::default() });
             assert_eq!(lasting.pool.model("a").in_flight(), 1);
             log.ended(LogEntry { tag: format!("{id:016x}"), status, ending, ..LogEntry::default() });

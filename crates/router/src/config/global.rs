@@ -172,7 +172,7 @@ pub struct ProtectionTuning {
     pub min_turns_before_switch: Option<u32>,
     /// Lead that a switch needs; omitted means 0.05.
     pub switch_margin: Option<f64>,
-    /// Factor of all reasons to stay; omitted means 1.
+    /// Factor of the prompt cache, handover, earlier switches and tool loops; omitted means 1.
     pub stability_weight: Option<f64>,
 }
 
@@ -180,12 +180,12 @@ pub struct ProtectionTuning {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LearningStore {
-    /// Kind of store.
+    /// `memory` (the default) or `redis`.
     #[schemars(extend("enum" = ["memory", "redis"]))]
     pub backend: String,
-    /// How long.
+    /// How long conversations and requests that can be judged are remembered; 0 and omitted mean a day.
     pub ttl_seconds: u64,
-    /// Time limit of an access.
+    /// Time limit of a look into a shared store while a request waits; 0 and omitted mean 20.
     pub timeout_ms: u64,
     /// Redis.
     pub redis: Option<RedisStore>,

@@ -2,6 +2,7 @@
 
 mod boundaries;
 mod form;
+mod learning;
 mod reference;
 mod schema;
 mod sense;

@@ -89,8 +89,11 @@ impl List {
         if router.config_source == "kubernetes" {
             self.add("global.router.config_source", "reading policies from Kubernetes", Reach::Reachable);
         }
-        if router.learning.as_ref().is_some_and(|learning| learning.enabled) {
-            self.add("global.router.learning", "learning from outcomes", live.into());
+        let learning = router.learning.as_ref().filter(|learning| learning.enabled);
+        let store = learning.and_then(|learning| learning.state_store.as_ref());
+        if store.is_some_and(|store| store.backend.trim() == "redis") {
+            let path = "global.router.learning.state_store.backend";
+            self.add(path, "keeping what is learnt in Redis", live.into());
         }
         let modules = &document.global.model_catalog.modules;
         if modules.prompt_compression.as_ref().is_some_and(|module| module.enabled) {

@@ -5,6 +5,7 @@ mod boundaries;
 mod decisions;
 mod heuristics;
 mod learned;
+mod learning;
 mod models;
 mod pool;
 mod projections;
@@ -23,6 +24,7 @@ pub fn validate(document: &Document) -> Vec<Problem> {
     let mut findings = Findings::default();
     models::check(document, &mut findings);
     pool::settings(document, &mut findings);
+    learning::check(document, &mut findings);
     for (_, path, routing) in document.policies() {
         let scope = Scope { document, routing, path, used: Used::of(routing) };
         heuristics::check(&scope, &mut findings);

@@ -8,7 +8,7 @@
 //!       protection: {scope: conversation, tuning: {idle_timeout_seconds: 300, switch_margin: 0.05}}
 //! ```
 //!
-//! Pure: numbers in, a [`Verdict`] out; [`super::guard`] says what is known of a conversation. In order: a model that outcomes
+//! Pure: numbers in, a [`Verdict`] out; [`super::advise`] says what is known of a conversation. In order: a model that outcomes
 //! have shown to be weak or unreliable is left; under the scope `session` everything else stays until the session is idle; tool
 //! loops, responses that the provider keeps and young conversations stay; the rest is scored.
 //!

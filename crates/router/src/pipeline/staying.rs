@@ -3,6 +3,7 @@
 
 use super::Call;
 use crate::capability::Demand;
+use crate::card::Card;
 use crate::credential::Void;
 use crate::eligible::Eligible;
 use crate::generation::Generation;
@@ -41,10 +42,10 @@ impl Generation {
         (standing, call): (Option<&Standing>, &Call<'_>),
         facts: &mut Facts,
     ) -> Selection {
-        let (Some(standing), Some(chosen)) = (standing, selection.candidate) else { return selection };
+        let Some(standing) = standing else { return selection };
         let candidates = route.candidates.candidates();
         let kept: Vec<usize> = eligible.kept().iter().copied().filter(|&index| index < candidates.len()).collect();
-        let offers: Vec<Offer<'_>> = kept
+        let mut offers: Vec<Offer<'_>> = kept
             .iter()
             .filter_map(|&index| Some((index, candidates.get(index)?)))
             .map(|(index, it)| Offer {
@@ -53,7 +54,13 @@ impl Generation {
                 score: selection.scores.iter().find(|(scored, _)| *scored == index).map(|(_, score)| *score),
             })
             .collect();
-        let name = candidates.get(chosen).map(|candidate| upstream_name(&candidate.model_ref).trim());
+        // What learning chose may be no candidate.
+        let learned = selection.held.clone();
+        if let Some(learned) = &learned {
+            offers.push(Offer { model: learned, prices: Card::of(learned, &self.document).prices, score: None });
+        }
+        let chosen = selection.candidate.and_then(|chosen| candidates.get(chosen));
+        let name = learned.as_deref().or_else(|| Some(upstream_name(&chosen?.model_ref).trim()));
         let Some(proposed) = offers.iter().position(|offer| Some(offer.model) == name) else { return selection };
         let demand = Demand::of(call.prompt, &self.token_ratio);
         let rests = |model: &str| self.lasting.pool.model(model).is_resting(Instant::now());
@@ -71,7 +78,7 @@ impl Generation {
         let (held, told) = hold(standing, &choosing);
         match held {
             Held::Offer(index) if index == proposed => {}
-            Held::Offer(index) => selection.candidate = kept.get(index).copied(),
+            Held::Offer(index) => (selection.candidate, selection.held) = (kept.get(index).copied(), None),
             Held::Other => selection.held = standing.current().map(Arc::from),
         }
         facts.degraded.extend(told.degraded.map(|reason| Arc::from(format!("session={reason}"))));

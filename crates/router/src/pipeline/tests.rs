@@ -1,5 +1,7 @@
 //! The request's way, whole: a policy and a request in, the plan out.
 
+mod learning;
+
 use super::*;
 use crate::config;
 use crate::generation::Deps;
@@ -112,6 +114,7 @@ fn outcome(user: &str, dialect: Dialect, request: &str) -> String {
         observed: false,
         models: &Nobody,
         deadline: Instant::now(),
+        sent: Sent::NOTHING,
         full: false,
     };
     let plan = generation.route(&call).now_or_never().unwrap().plan;

@@ -1,6 +1,8 @@
 //! The reply headers that tell a client what was decided: the reference's default and debug surface, schema "2".
 
 use super::Facts;
+use crate::learning::lesson::{Lesson, Note};
+use crate::learning::protection::Scope;
 use crate::report::Kind;
 use std::fmt::Write as _;
 
@@ -94,6 +96,9 @@ impl Facts {
             push(&mut headers, "x-vsr-selected-algorithm", self.algorithm);
             push(&mut headers, "x-vsr-selected-model", self.model.as_deref());
         }
+        if let (ResponsePath::Upstream, Some(lesson)) = (path, &self.lesson) {
+            push(&mut headers, "x-merit-request-id", lesson.request_id.as_deref());
+        }
         if !self.degraded.is_empty() {
             headers.push(("x-merit-degraded", self.degraded.join(",")));
         }
@@ -112,6 +117,9 @@ impl Facts {
         push(&mut headers, "x-vsr-upstream-protocol", self.protocol);
         push(&mut headers, "x-vsr-selected-category", self.category.as_deref());
         push(&mut headers, "x-vsr-selected-reasoning", self.reasoning.map(|on| if on { "on" } else { "off" }));
+        if let Some(lesson) = &self.lesson {
+            headers.extend(learning(lesson));
+        }
         headers.push(("x-vsr-injected-system-prompt", self.injected_system_prompt.to_string()));
         for kind in Kind::ALL {
             if let Some(name) = matched_header(kind) {
@@ -154,6 +162,23 @@ impl Facts {
         }
         list
     }
+}
+
+/// What learning did, each header a list by part.
+fn learning(lesson: &Lesson) -> impl Iterator<Item = ReplyHeader> {
+    let list = |word: &dyn Fn(&Note) -> Option<&'static str>| {
+        let pairs = lesson.notes.iter().filter_map(|note| Some(format!("{}={}", note.part, word(note)?)));
+        pairs.collect::<Vec<_>>().join(",")
+    };
+    let methods: Vec<&str> = lesson.notes.iter().map(|note| note.part).collect();
+    let headers = [
+        ("x-vsr-learning-methods", methods.join(",")),
+        ("x-vsr-learning-actions", list(&|note| Some(note.action))),
+        ("x-vsr-learning-scopes", list(&|note| note.scope.map(Scope::as_str))),
+        ("x-vsr-learning-reasons", list(&|note| Some(note.reason))),
+        ("x-vsr-learning-modes", list(&|note| Some(note.mode.as_str()))),
+    ];
+    headers.into_iter().filter(|(_, value)| !value.is_empty())
 }
 
 fn push(headers: &mut Vec<ReplyHeader>, name: &'static str, value: Option<&str>) {

@@ -14,6 +14,7 @@ fn dispatch(pool: &Pool, model: &str, at: Instant) -> Dispatch {
         tier: 0,
         session: None,
         prompt_tokens: 0,
+        learning: None,
     }
 }
 

@@ -5,10 +5,10 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{RawQuery, State};
-use axum::http::{StatusCode, header::CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, get, post};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 type Shared = State<Arc<dyn Console>>;
@@ -23,6 +23,8 @@ pub enum Endpoint {
     Ready,
     /// Evaluate one request with all signals.
     Eval,
+    /// What an answer was worth.
+    Outcomes,
     /// The document that serves.
     Config,
     /// Its hash, and the last reload.
@@ -39,10 +41,11 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Health,
         Self::Ready,
         Self::Eval,
+        Self::Outcomes,
         Self::Config,
         Self::Hash,
         Self::Pool,
@@ -67,6 +70,7 @@ impl Endpoint {
             Self::Health => "/health",
             Self::Ready => "/ready",
             Self::Eval => "/api/v1/eval",
+            Self::Outcomes => "/v1/router/outcomes",
             Self::Config => "/config/router",
             Self::Hash => "/config/hash",
             Self::Pool => "/api/v1/pool",
@@ -80,7 +84,7 @@ impl Endpoint {
     #[must_use]
     pub fn method(self) -> &'static str {
         match self {
-            Self::Eval | Self::Classify(_) => "post",
+            Self::Eval | Self::Outcomes | Self::Classify(_) => "post",
             _ => "get",
         }
     }
@@ -96,6 +100,7 @@ impl Endpoint {
             Self::Health => get(async || Json(json!({"status": "healthy", "service": "merit"}))),
             Self::Ready => get(ready),
             Self::Eval => post(eval),
+            Self::Outcomes => post(outcome),
             Self::Config => get(async |State(console): Shared| Json(console.config())),
             Self::Hash => get(async |State(console): Shared| Json(console.hash())),
             Self::Pool => get(async |State(console): Shared| Json(console.pool())),
@@ -120,6 +125,10 @@ async fn eval(State(console): Shared, RawQuery(query): RawQuery, body: Received)
     let body = whole(body)?;
     let trace = query.is_some_and(|query| query.split('&').any(|pair| pair == "trace=true"));
     evaluate(move || console.eval(&body, trace)).await.map(|answer| Json(answer).into_response())
+}
+
+async fn outcome(State(console): Shared, headers: HeaderMap, body: Received) -> Result<Json<Value>, Refusal> {
+    console.outcome(&headers, &whole(body)?).map(Json)
 }
 
 fn whole(body: Received) -> Result<Bytes, Refusal> {

@@ -30,6 +30,9 @@ impl Console for Fake {
             body => Ok(json!({"path": what.path(), "length": body.len()})),
         }
     }
+    fn outcome(&self, headers: &HeaderMap, body: &[u8]) -> Result<Value, Refusal> {
+        Ok(json!({"key": headers.get("idempotency-key").map(|key| key.to_str().unwrap()), "length": body.len()}))
+    }
     fn config(&self) -> Value {
         json!({"version": "v0.3"})
     }
@@ -70,6 +73,7 @@ async fn answers() {
         ("POST", "/api/v1/eval?trace=1", "{}", 200, json!({"length": 2, "trace": false})),
         ("POST", "/api/v1/classify/pii", "{}", 200, json!({"path": "/api/v1/classify/pii", "length": 2})),
         ("GET", "/api/v1/pool", "", 200, json!({"models": []})),
+        ("POST", "/v1/router/outcomes", "{}", 200, json!({"key": null, "length": 2})),
         ("GET", "/config/router", "", 200, json!({"version": "v0.3"})),
         ("GET", "/config/hash", "", 200, json!({"hash": "abc"})),
         ("GET", "/v1/models", "", 200, json!({"object": "list", "data": null})),
@@ -140,6 +144,7 @@ async fn token_guards_all_but_probes() {
         ("/health", "", 200),
         ("/ready", "", 200),
         ("/config/router", "", 401),
+        ("/v1/router/outcomes", "", 401),
         ("/api/v1/embeddings", "", 401),
         ("/config/router", "secret", 401),
         ("/config/router", "Bearer wrong", 401),

@@ -3,7 +3,9 @@
 use crate::admin::{Classification, Console, Refusal};
 use crate::engine::Generation;
 use crate::health::State;
+use crate::metrics::Metrics;
 use crate::reload::{Live, Status};
+use axum::http::HeaderMap;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,6 +16,7 @@ pub(super) struct AppConsole {
     pub(super) live: Arc<Live<Generation>>,
     pub(super) status: watch::Receiver<Status>,
     pub(super) state: watch::Receiver<State>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl Console for AppConsole {
@@ -27,6 +30,12 @@ impl Console for AppConsole {
 
     fn classify(&self, what: Classification, body: &[u8]) -> Result<Value, Refusal> {
         self.live.load().classify(what, body)
+    }
+
+    fn outcome(&self, headers: &HeaderMap, body: &[u8]) -> Result<Value, Refusal> {
+        let (word, answer) = self.live.load().outcome(headers, body);
+        self.metrics.learned("outcome", word);
+        answer
     }
 
     fn config(&self) -> Value {

@@ -13,6 +13,7 @@ use inference::ask::Ask;
 use router::eligible::Barrier;
 use router::generation::Profile;
 use router::lasting::Dispatch;
+use router::learning::lesson::{Headers, Sent};
 use router::pipeline::{Call, Routed};
 use router::plan::surface::{ReplyHeader, ResponsePath};
 use router::plan::{Facts, Forward, Outcome, body};
@@ -47,6 +48,7 @@ pub(super) async fn plan(
     let parsed = Instant::now();
     let identity = identity::of(&head.request, settings);
     let debug = asks_debug(head) && settings.may_debug(&identity);
+    let previous_response = request.text_member("previous_response_id").is_some_and(|id| !id.is_empty());
     let call = Call {
         prompt: request.prompt(),
         dialect: head.dialect,
@@ -55,6 +57,7 @@ pub(super) async fn plan(
             head.request.headers.get(name)
         }),
         observed: counts_usage(head),
+        sent: Sent { headers: head, previous_response },
         models,
         deadline,
         full: debug,
@@ -116,6 +119,7 @@ fn go_on((head, tier): (&Head, i64), request: &Request, plan: &Forward, facts: &
         tier,
         session: facts.session.as_ref().and_then(|told| told.ticket),
         prompt_tokens: facts.context_tokens,
+        learning: facts.lesson.as_ref().and_then(|lesson| lesson.trail.clone()),
     };
     let always = Facts::always(ResponsePath::Upstream).to_vec();
     let on_success = surface(facts, ResponsePath::Upstream, debug);
@@ -142,6 +146,12 @@ fn go_on((head, tier): (&Head, i64), request: &Request, plan: &Forward, facts: &
         chain: facts.session.as_ref().and_then(|told| told.chain.clone()),
     };
     Planned::Forward(Box::new(reply), Box::new(plan))
+}
+
+impl Headers for Head {
+    fn value(&self, name: &str) -> Option<&str> {
+        self.request.headers.get(name)
+    }
 }
 
 /// Only text that was counted as text can teach how many bytes a token of text has.

@@ -170,3 +170,55 @@ async fn the_access_log_ends_what_was_seen_in_part() {
     let small = lasting.pool.readings(Instant::now()).into_iter().find(|it| it.model == "small").unwrap();
     assert_eq!((small.in_flight, small.error_rate), (0, Some(1.0)));
 }
+
+const LEARNING: &str = "{version: v0.3, providers: {defaults: {default_model: small},\
+    models: [{name: small, backend_refs: [{endpoint: 'b:1'}]}, {name: large, backend_refs: [{endpoint: 'b:2'}]}]},\
+    routing: {modelCards: [{name: small}, {name: large}],\
+    decisions: [{name: all, priority: 1, modelRefs: [{model: small}, {model: large}]}]},\
+    global: {router: {learning: {enabled: true}}}}";
+
+/// What a client is shown of its request: the model, and the id by which its answer can be judged.
+async fn shown(exchanges: &LlmExchanges, id: &str) -> (String, String) {
+    let mut exchange = exchanges.open();
+    let headers = [(":method", "POST"), (":path", "/v1/chat/completions"), ("x-request-id", id)];
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned().into())).to_vec();
+    exchange.deadline(Instant::now() + Duration::from_secs(2));
+    exchange.request_headers(RequestHead { headers: Headers::new(headers), ..RequestHead::default() }).await;
+    let body = r#"{"model": "auto", "messages": [{"role": "user", "content": "hi"}]}"#;
+    let BodyStep::Forward(reply) = exchange.request_body(Bytes::from_static(body.as_bytes())).await else {
+        panic!("not forwarded");
+    };
+    let shown = |name: &str| reply.metadata["merit"][name].as_str().unwrap_or_default().to_owned();
+    (shown("x-vsr-selected-model"), shown("x-merit-request-id"))
+}
+
+#[tokio::test]
+async fn an_outcome_by_the_shown_id_changes_later_choices() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("merit.yaml");
+    std::fs::write(&file, LEARNING).unwrap();
+    let preparer = preparer(Scripted::new(Fake::default()));
+    let metrics = preparer.metrics.clone();
+    let reloader = Reloader::first(file, preparer).unwrap_or_else(|refusal| panic!("{refusal:?}"));
+    let live = reloader.live();
+    let exchanges = LlmExchanges::new(live.clone(), metrics.clone(), Tracing::off());
+    let (first, id) = shown(&exchanges, "r-1").await;
+    assert_eq!(id, "r-1");
+    let judge = |verdict: &str| {
+        let body = format!(r#"{{"replay_id": "{id}", "verdict": "{verdict}", "score": 100}}"#);
+        let (word, answer) = live.load().outcome(&axum::http::HeaderMap::new(), body.as_bytes());
+        assert_eq!((word, answer.unwrap()["recorded"].as_bool()), (verdict, Some(true)));
+    };
+    judge("good_fit");
+    // Nothing is known of the other model, so it is tried once.
+    let (second, _) = shown(&exchanges, "r-2").await;
+    assert_ne!(first, second);
+    let body = r#"{"replay_id": "r-2", "verdict": "underpowered", "score": 100}"#;
+    live.load().outcome(&axum::http::HeaderMap::new(), body.as_bytes()).1.unwrap();
+    for _ in 0..5 {
+        assert_eq!(shown(&exchanges, "r-3").await.0, first);
+    }
+    let text = metrics.render().unwrap();
+    assert!(text.contains("merit_learning_total{part=\"adaptation\",action=\""), "{text}");
+    assert!(text.contains("merit_learning_total{part=\"protection\",action=\"allow_sampling\"} 7"), "{text}");
+}

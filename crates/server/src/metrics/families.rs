@@ -137,6 +137,15 @@ pub struct Degraded {
     pub reason: &'static str,
 }
 
+/// What a part of learning did.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Lesson {
+    /// `adaptation`, `protection` or `outcome`.
+    pub part: &'static str,
+    /// A word of the code: `keep_base`, `hold_current`, `good_fit`, `unknown` …
+    pub action: &'static str,
+}
+
 /// A stage of asking models, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Asking {
@@ -252,6 +261,7 @@ pub struct Selection {
     pub fallbacks: Family<Fallback, Counter>,
     pub sessions: Family<Session, Counter>,
     pub void_turn_states: Family<VoidTurnState, Counter>,
+    pub lessons: Family<Lesson, Counter>,
 }
 
 impl Selection {
@@ -261,6 +271,7 @@ impl Selection {
             fallbacks: add(to, "llm_model_selection_fallback", "Selections that fell back to the first candidate"),
             sessions: add(to, "merit_session", "Requests by what their session did"),
             void_turn_states: add(to, "merit_turn_state_void", "Turn states of clients that were ignored"),
+            lessons: add(to, "merit_learning", "What learning did to requests, and the outcomes that were reported"),
         }
     }
 }

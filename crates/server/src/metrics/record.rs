@@ -1,7 +1,7 @@
 //! What happened to a request, counted under the right names.
 
 use super::Metrics;
-use super::families::{Fallback, Model, ModelError, Plugin, Selected, Session, Stage, VoidTurnState};
+use super::families::{Fallback, Lesson, Model, ModelError, Plugin, Selected, Session, Stage, VoidTurnState};
 use router::plan::Facts;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,6 +55,15 @@ impl Metrics {
             self.selection.fallbacks.get_or_create(&Fallback { method, reason }).inc();
             self.signals.degrade("selection", reason);
         }
+        if let Some(lesson) = &facts.lesson {
+            lesson.notes.iter().for_each(|note| self.learned(note.part, note.action));
+            lesson.degraded.into_iter().for_each(|reason| self.signals.degrade("learning", reason));
+        }
+    }
+
+    /// A part of learning did something.
+    pub fn learned(&self, part: &'static str, action: &'static str) {
+        self.selection.lessons.get_or_create(&Lesson { part, action }).inc();
     }
 
     /// A session stayed, switched or began.

@@ -68,6 +68,7 @@ fn generation(policy: &str, models: &Fake) -> Generation {
 fn route<'g>(generation: &'g Generation, models: &Fake, user: &str, body: &Value) -> Routed<'g> {
     let request = Request::parse(Dialect::OpenAiChat, body.to_string().into(), &Wrappers::default()).unwrap();
     let call = Call {
+        sent: crate::learning::lesson::Sent::NOTHING,
         marks: crate::session::Marks::default(),
         prompt: request.prompt(),
         dialect: Dialect::OpenAiChat,

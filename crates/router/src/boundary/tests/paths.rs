@@ -243,6 +243,7 @@ impl Case {
         let user = if self.staff { "ada" } else { "eve" };
         let identity = Identity { user: user.to_owned(), groups: Vec::new() };
         let call = Call {
+            sent: crate::learning::lesson::Sent::NOTHING,
             marks: crate::session::Marks::default(),
             prompt: request.prompt(),
             dialect: Dialect::OpenAiChat,

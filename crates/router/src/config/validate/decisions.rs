@@ -1,7 +1,7 @@
 //! Decisions and their candidates.
 
 use super::models::known_model;
-use super::{Findings, Scope, actions, pool, rules};
+use super::{Findings, Scope, actions, learning, pool, rules};
 use crate::config::decisions::{Decision, ModelRef};
 use crate::config::plugins::Plugin;
 use crate::config::problem::suggestion;
@@ -17,6 +17,7 @@ pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
         candidates(scope, &path, decision, findings);
         actions::check(scope, &path, decision, findings);
         pool::sources(scope, &path, decision, findings);
+        learning::decision(scope, &path, decision, findings);
     }
     strategy(scope, findings);
 }

@@ -190,7 +190,7 @@ fn route(decision: &Decision) -> Route {
         candidates: Candidates::new(&decision.name, candidates, &algorithm, None),
         algorithm,
         final_model: String::new(),
-        learns: false,
+        learning: None,
         plugin_names: Vec::new(),
         backends: Vec::new(),
         plugins: Vec::new(),

@@ -1,0 +1,207 @@
+//! Requests through the pipeline of a document that learns: outcomes change choices, conversations keep their model.
+
+use super::*;
+use crate::lasting::{Dispatch, Served};
+use crate::learning::conversations::{ConversationKey, Record};
+use crate::learning::requests::{Judge, Judgement};
+use crate::learning::rows::{Increment, Place, Row, Verdict};
+use crate::learning::store::{Pending, SharedStore, StoreError};
+use crate::plan::surface::ResponsePath;
+
+const POLICY: &str = r#"
+version: v0.3
+providers:
+  defaults: {default_model: small}
+  models:
+    - {name: small, backend_refs: [{endpoint: "127.0.0.1:1"}]}
+    - {name: large, backend_refs: [{endpoint: "127.0.0.1:2"}]}
+    - {name: other, backend_refs: [{endpoint: "127.0.0.1:3"}]}
+    - {name: claude, api_format: anthropic, backend_refs: [{endpoint: "127.0.0.1:4"}]}
+routing:
+  modelCards: [{name: small}, {name: large}, {name: other}, {name: claude}]
+  decisions:
+    - {name: chat, priority: 1, modelRefs: [{model: small}, {model: large}], SETTINGS}
+global: {router: {learning: {enabled: true, adaptation: {candidate_set: SET}}}}
+"#;
+
+const USER: &str = r#"{"model":"auto","messages":[{"role":"user","content":"hi"}]}"#;
+const TOOLS: &str = r#"{"model":"auto","messages":[{"role":"user","content":"hi"},
+    {"role":"assistant","content":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]},
+    {"role":"tool","tool_call_id":"c","content":"1"}]}"#;
+
+struct Gateway {
+    generation: Generation,
+    sent: std::cell::Cell<u64>,
+}
+
+impl Gateway {
+    fn new(set: &str, settings: &str) -> Self {
+        let policy = POLICY.replace("SET}", &format!("{set}}}")).replace("SETTINGS", settings);
+        Self { generation: generation(&policy), sent: std::cell::Cell::new(0) }
+    }
+
+    /// Routes one of ada's requests, and sends it on. Its answer comes at once.
+    fn ask(&self, body: &str, session: &str, id: &str) -> Facts {
+        let request = Request::parse(Dialect::OpenAiChat, body.to_owned().into(), &Wrappers::default()).unwrap();
+        let identity = Identity { user: "ada".into(), groups: Vec::new() };
+        let headers = [("x-session-id", session), ("x-conversation-id", "c"), ("x-request-id", id)];
+        let call = Call {
+            prompt: request.prompt(),
+            dialect: Dialect::OpenAiChat,
+            identity: &identity,
+            observed: false,
+            marks: crate::session::Marks::default(),
+            sent: Sent { headers: &headers, previous_response: false },
+            models: &Nobody,
+            deadline: Instant::now() + Duration::from_secs(1),
+            full: false,
+        };
+        let plan = self.generation.route(&call).now_or_never().unwrap().plan;
+        assert!(matches!(plan.outcome, Outcome::Forward(_)), "{:?}", plan.outcome);
+        let facts = plan.facts;
+        self.sent.set(self.sent.get() + 1);
+        let lasting = &self.generation.lasting;
+        let id = lasting.pool.next_id();
+        let dispatch = Dispatch {
+            id,
+            at: Instant::now(),
+            model: facts.model.clone().unwrap(),
+            recipe: facts.recipe.clone(),
+            decision: facts.decision.clone(),
+            tier: 0,
+            session: None,
+            prompt_tokens: 0,
+            learning: facts.lesson.as_ref().and_then(|lesson| lesson.trail.clone()),
+        };
+        lasting.begin(dispatch);
+        let total = Some(Duration::from_millis(300));
+        lasting.end(id, &Served { status: 200, total, ..Served::default() });
+        facts
+    }
+
+    fn model(&self, body: &str, session: &str, id: &str) -> String {
+        self.ask(body, session, id).model.unwrap().to_string()
+    }
+
+    /// Ada says a hundred times what an answer was worth.
+    fn judge(&self, id: &str, verdict: Verdict) {
+        self.say(id, verdict, None);
+    }
+
+    fn say(&self, id: &str, verdict: Verdict, key: Option<&str>) {
+        let judge = Judge::Caller("ada");
+        let judgement = Judgement { request: id, judge, verdict, score: 100.0, model: None, key };
+        let ttl = Duration::from_secs(60);
+        self.generation.lasting.experience.judge(&judgement, ttl, Instant::now()).unwrap();
+    }
+
+    /// Every model of the set answers once, and ada likes only this one. Gives the models and the ids of their requests.
+    fn teach(&self, best: &str, models: usize) -> Vec<(String, String)> {
+        let mut seen: Vec<(String, String)> = Vec::new();
+        while seen.len() < models {
+            let id = format!("teach-{}", self.sent.get());
+            let model = self.model(USER, "", &id);
+            let verdict = if model == best { Verdict::Good } else { Verdict::Underpowered };
+            self.judge(&id, verdict);
+            assert!(seen.iter().all(|(other, _)| *other != model), "while drawing, what is unknown is tried first");
+            seen.push((model, id));
+        }
+        seen
+    }
+}
+
+#[test]
+fn outcomes_change_the_choice() {
+    for best in ["small", "large"] {
+        let gateway = Gateway::new("decision", "");
+        gateway.teach(best, 2);
+        for _ in 0..10 {
+            assert_eq!(gateway.model(USER, "", ""), best);
+        }
+    }
+}
+
+#[test]
+fn a_wider_set_stays_among_models_that_can_take_the_request() {
+    let gateway = Gateway::new("global", "");
+    // `claude` speaks another wire.
+    gateway.teach("other", 3);
+    let facts = gateway.ask(USER, "", "r-1");
+    assert_eq!(facts.model.as_deref(), Some("other"));
+    assert_eq!(facts.reason.as_deref(), Some("learning: adaptation=sampled_win"));
+    let routing = facts.routing(ResponsePath::Upstream);
+    assert!(routing.contains(&("x-merit-request-id", "r-1".to_owned())), "{routing:?}");
+}
+
+#[test]
+fn a_tool_loop_keeps_its_model() {
+    let gateway = Gateway::new("decision", "");
+    let taught = gateway.teach("small", 2);
+    assert_eq!(gateway.model(USER, "s", "first"), "small");
+    for index in 0..4 {
+        let id = format!("bad-{index}");
+        gateway.model(TOOLS, "s", &id);
+        gateway.judge(&id, Verdict::Underpowered);
+    }
+    // Ada changes her mind about the other model's answer.
+    let (_, answer) = taught.iter().find(|(model, _)| model == "large").unwrap();
+    for key in ["a", "b", "c", "d"] {
+        gateway.say(answer, Verdict::Good, Some(key));
+    }
+    let facts = gateway.ask(TOOLS, "s", "loop");
+    assert_eq!(facts.model.as_deref(), Some("small"));
+    let debug = facts.debug();
+    let shown = |name: &str| debug.iter().find(|(other, _)| *other == name).map_or("", |(_, value)| value.as_str());
+    assert_eq!(shown("x-vsr-learning-methods"), "adaptation,protection");
+    assert_eq!(shown("x-vsr-learning-actions"), "adaptation=propose_switch,protection=hold_current");
+    assert_eq!(shown("x-vsr-learning-scopes"), "protection=conversation");
+    assert_eq!(shown("x-vsr-learning-reasons"), "adaptation=posterior_win,protection=hard_lock=tool_loop");
+    assert_eq!(shown("x-vsr-learning-modes"), "adaptation=apply,protection=apply");
+    // The user's next turn may move.
+    assert_eq!(gateway.model(USER, "s", "next"), "large");
+    assert_eq!(gateway.model(TOOLS, "s", "after"), "large");
+}
+
+#[test]
+fn observing_changes_nothing() {
+    let gateway = Gateway::new("decision", "adaptations: {mode: observe}");
+    for index in 0..5 {
+        let id = index.to_string();
+        let facts = gateway.ask(USER, "s", &id);
+        assert_eq!((facts.model.as_deref(), facts.algorithm), (Some("small"), Some("static")));
+        assert!(facts.reason.is_none_or(|reason| !reason.contains("learning")));
+        gateway.judge(&id, Verdict::Underpowered);
+    }
+}
+
+/// A store that is down.
+#[derive(Debug)]
+struct Down;
+
+impl SharedStore for Down {
+    fn load(&self, _key: ConversationKey, _deadline: Instant) -> Pending<'_, Option<Record>> {
+        Box::pin(std::future::ready(Err(StoreError::Unavailable)))
+    }
+    fn save<'a>(
+        &'a self,
+        _records: &'a [(ConversationKey, Record)],
+        _ttl: Duration,
+        _until: Instant,
+    ) -> Pending<'a, ()> {
+        Box::pin(std::future::ready(Err(StoreError::Unavailable)))
+    }
+    fn exchange<'a>(&'a self, _increments: &'a [Increment], _until: Instant) -> Pending<'a, Vec<(Place, Row)>> {
+        Box::pin(std::future::ready(Err(StoreError::Unavailable)))
+    }
+}
+
+#[test]
+fn a_store_that_is_down_degrades_visibly() {
+    let gateway = Gateway::new("decision", "");
+    gateway.generation.lasting.experience.share(Some(Arc::new(Down)));
+    let shown =
+        |session: &str| gateway.ask(USER, session, "").degraded.iter().any(|it| **it == *"learning=unavailable");
+    assert!(shown("s"), "an unknown conversation is looked up");
+    assert!(!shown("s"), "a known one is not");
+    assert!(!shown(""), "a request without identity has none");
+}
