@@ -7,6 +7,8 @@ use tests::listener::Listener;
 use tests::process::Signal;
 use tests::prompt::CHAT;
 
+const BOOTSTRAPS: [&str; 5] = ["route.yaml", "observe.yaml", "buffered.yaml", "escalate.yaml", "fallback.yaml"];
+
 const SPOOFED: [(&str, &str); 6] = [
     ("x-selected-model", "large"),
     ("x-gateway-model-name", "large"),
@@ -23,7 +25,7 @@ fn spoofed(case: &str, sent: &str) -> Call {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_spoofed_choice_is_not_obeyed() -> Result<()> {
-    for bootstrap in ["route.yaml", "observe.yaml", "buffered.yaml"] {
+    for bootstrap in BOOTSTRAPS {
         let stage = Stage::shipped(bootstrap).await?;
         let sent = chat("Hello there");
         let answer = stage.call("clients", spoofed(bootstrap, &sent)).await?;
@@ -45,7 +47,7 @@ fn check_reply(answer: &Answer) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_spoofed_choice_gains_nothing_while_merit_is_down() -> Result<()> {
-    for bootstrap in ["route.yaml", "observe.yaml", "buffered.yaml"] {
+    for bootstrap in BOOTSTRAPS {
         let mut stage = Stage::shipped(bootstrap).await?;
         stage.merit.process().signal(Signal::Kill)?;
         stage.merit.process_mut().ended(std::time::Duration::from_secs(5)).await?;

@@ -6,7 +6,11 @@ use std::process::Command;
 use tests::python::python;
 
 async fn check(sdk: &'static str) -> Result<()> {
-    let stage = Stage::shipped("route.yaml").await?;
+    converse(&Stage::shipped("route.yaml").await?, sdk).await
+}
+
+/// Runs the conversations of `sdk_client.py` under this name.
+pub(crate) async fn converse(stage: &Stage, sdk: &'static str) -> Result<()> {
     let base = format!("http://{}", stage.envoy.listener("clients")?);
     let mut command = Command::new(python());
     command.arg(file("envoy/sdk_client.py")).args([sdk, &base]);

@@ -81,6 +81,33 @@ def openai_errors(client, sdk):
     assert "auto" in names, names
 
 
+def openai_escalated(client):
+    weak = {"x-script-small-margin": "1.2", "x-script-large-margin": "2.5"}
+    answer = client.chat.completions.with_raw_response.create(model="auto", messages=HELLO, extra_headers=weak)
+    equal(answer.headers["x-vsr-looper-models-used"], "small,large")
+    answer = answer.parse()
+    equal((answer.model, answer.choices[0].message.content), ("large", large()))
+    equal((answer.usage.prompt_tokens, answer.usage.completion_tokens, answer.usage.total_tokens), (22, 8, 30))
+    stream = client.chat.completions.create(
+        model="auto", messages=HELLO, stream=True, stream_options={"include_usage": True}, extra_headers=weak)
+    chunks = list(stream)
+    equal("".join(c.choices[0].delta.content or "" for c in chunks if c.choices), large())
+    equal(chunks[0].choices[0].delta.role, "assistant")
+    equal(chunks[-2].choices[0].finish_reason, "stop")
+    equal(chunks[-1].usage.total_tokens, 30)
+    tools = [{"type": "function", "function": {"name": "get_weather", "parameters": SCHEMA}}]
+    stream = client.chat.completions.create(model="auto", messages=HELLO, tools=tools, stream=True, extra_headers=weak)
+    calls = [call for c in stream for call in c.choices[0].delta.tool_calls or []]
+    equal((calls[0].function.name, calls[0].function.arguments), ("get_weather", '{"city":"Rome"}'))
+
+
+def openai_escalation_errors(client, sdk):
+    broken = {"x-script-status": "500"}
+    create = client.chat.completions.create
+    error = raises(sdk.InternalServerError, lambda: create(model="auto", messages=HELLO, extra_headers=broken))
+    equal((error.status_code, error.message.endswith("scripted'}}") or "scripted" in error.message), (500, True))
+
+
 def anthropic_messages(client):
     answer = client.messages.create(model="auto", max_tokens=64, messages=CODE)
     equal((answer.model, answer.content[0].text), ("large-70b", large()))
@@ -130,6 +157,12 @@ def main():
         for case in (openai_chat, openai_tools, openai_responses, openai_blocked):
             case(client)
         openai_errors(client, sdk)
+    elif name == "escalation":
+        import openai as sdk
+
+        client = sdk.OpenAI(base_url=f"{base}/v1", api_key="test", max_retries=0, timeout=20)
+        openai_escalated(client)
+        openai_escalation_errors(client, sdk)
     else:
         import anthropic as sdk
 

@@ -80,6 +80,7 @@ impl Stage {
             merit: merit.port(),
             small: models.small.address().port(),
             large: models.large.address().port(),
+            calls: Some(0),
             ..ShippedPorts::default()
         };
         let envoy = Envoy::start(&shipped(name, &ports)?).await?;

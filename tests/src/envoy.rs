@@ -118,6 +118,9 @@ pub fn shipped(name: &str, ports: &ShippedPorts) -> Result<String> {
         (8000, Some(ports.small)),
         (8001, Some(ports.large)),
     ];
+    // Only bootstraps with an inner listener have a port for calls.
+    let calls = format!("port_value: {CALLS}}}");
+    let text = ports.calls.map_or_else(|| text.clone(), |port| text.replace(&calls, &format!("port_value: {port}}}")));
     wanted.into_iter().try_fold(text, |text, (fixed, port)| {
         let before = format!("port_value: {fixed}}}");
         if !text.contains(&before) {
@@ -140,7 +143,12 @@ pub struct ShippedPorts {
     pub small: u16,
     /// The model backend `large`.
     pub large: u16,
+    /// Where Merit's own calls come back, in bootstraps that have such a listener; `None` leaves the fixed port.
+    pub calls: Option<u16>,
 }
+
+/// The fixed port of Merit's own calls.
+const CALLS: u16 = 8899;
 
 /// The root of the workspace.
 #[must_use]

@@ -2,7 +2,9 @@
 //!
 //! A request scripts its own answer by headers, so that many cases can share one backend:
 //! `x-script-status` (answer with this error), `x-script-pieces` (number of text pieces), `x-script-delay-ms` (before each
-//! event), `x-script-gate` (each event waits for [`Gate::open`]), `x-script-cut` (break off after so many events).
+//! event), `x-script-gate` (each event waits for [`Gate::open`], and so does a whole answer), `x-script-cut` (break off after so
+//! many events), `x-script-margin` (tokens have probabilities, this far between first and second choice). A header that names
+//! the backend, like `x-script-small-status`, is for that backend alone.
 
 mod answers;
 
@@ -49,6 +51,8 @@ pub struct Seen {
     pub complete: bool,
     /// Trailers, if any came.
     pub trailers: Option<HeaderMap>,
+    /// Name of the backend that got it.
+    pub backend: String,
 }
 
 impl Seen {
@@ -165,7 +169,8 @@ async fn serve(stream: TcpStream, state: Arc<State>) {
 }
 
 async fn answer(request: Request<Incoming>, state: Arc<State>) -> io::Result<Response<Body>> {
-    let seen = receive(request).await;
+    let mut seen = receive(request).await;
+    seen.backend.clone_from(&state.name);
     if seen.path == "/__seen" {
         return Ok(state.report());
     }
@@ -181,6 +186,10 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> io::Result<Res
     if asked.stream {
         let events = state.paced(&seen, asked.events());
         return Ok(state.reply(StatusCode::OK, "text/event-stream", events));
+    }
+    if let Some(name) = scripted(&seen, "x-script-gate") {
+        let Gate(gate) = state.gate(name);
+        gate.acquire().await.map_err(io::Error::other)?.forget();
     }
     Ok(state.reply(StatusCode::OK, "application/json", full(asked.whole().to_string())))
 }
@@ -233,7 +242,7 @@ impl State {
     }
 
     fn paced(&self, seen: &Seen, events: Vec<String>) -> Body {
-        let gate = seen.headers.get("x-script-gate").and_then(|name| name.to_str().ok()).map(|name| self.gate(name));
+        let gate = scripted(seen, "x-script-gate").map(|name| self.gate(name));
         let delay = script(seen, "x-script-delay-ms").map(|delay| Duration::from_millis(delay.into()));
         let cut = script(seen, "x-script-cut").map(usize::from);
         let paced = stream::iter(events.into_iter().enumerate()).then(move |(index, event)| {
@@ -257,7 +266,13 @@ impl State {
 }
 
 fn script(seen: &Seen, name: &str) -> Option<u16> {
-    seen.header(name).parse().ok()
+    scripted(seen, name)?.parse().ok()
+}
+
+/// What a header scripts for this backend: its own, else the one for all.
+fn scripted<'a>(seen: &'a Seen, name: &str) -> Option<&'a str> {
+    let own = name.replacen("x-script-", &format!("x-script-{}-", seen.backend), 1);
+    [own.as_str(), name].into_iter().map(|name| seen.header(name)).find(|value| !value.is_empty())
 }
 
 fn full(body: String) -> Body {

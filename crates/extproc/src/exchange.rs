@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Opens one [`Exchange`] per HTTP request. Shared by all streams.
 pub trait Exchanges: Send + Sync + 'static {
@@ -24,6 +24,11 @@ pub trait Exchange: Send {
 
     /// The whole request body has come (asked for by [`HeadStep::NeedBody`]).
     async fn request_body(&mut self, body: Bytes) -> BodyStep;
+
+    /// What became of the request after [`BodyStep::Wait`].
+    async fn later(&mut self) -> BodyStep {
+        BodyStep::Forward(BodyReply::default())
+    }
 
     /// The response's headers have come (only if [`ResponseInterest`] asked and the mode sends them).
     async fn response_headers(&mut self, _head: ResponseHead) -> HeaderEdits {
@@ -124,6 +129,11 @@ pub struct RequestHead {
     /// What of the response the gateway is known to show, or can be asked for at no cost. With BUFFERED requests and no
     /// response body it cannot be told whether response headers come, and waiting for them holds the stream: `Nothing`.
     pub offer: ResponseInterest,
+    /// The gateway has no timer of its own while it waits for the decision about the body: full duplex.
+    pub unhurried: bool,
+    /// The stream is of a filter of an upstream attempt (it says so in its gRPC metadata, which clients cannot write): the
+    /// request was decided on before, and is about to be sent to one of several models.
+    pub attempt: bool,
     /// Filter metadata that Envoy forwarded, by namespace (for example `envoy.filters.http.jwt_authn`).
     pub metadata: BTreeMap<String, serde_json::Value>,
 }
@@ -170,6 +180,8 @@ pub enum BodyStep {
     Forward(BodyReply),
     /// Merit answers itself.
     Respond(Immediate),
+    /// Deciding takes longer than the deadline, but no longer than this: [`Exchange::later`] is asked next.
+    Wait(Duration),
 }
 
 /// How a request goes on.

@@ -43,6 +43,8 @@ impl Frame {
                     metadata,
                     // The session knows the modes; a frame does not.
                     offer: ResponseInterest::Nothing,
+                    unhurried: false,
+                    attempt: false,
                 })
             }
             Request::RequestBody(wire) => Self::RequestBody(piece(wire)),

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use std::future::pending;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// What to do when asked.
 #[derive(Debug, Clone)]
@@ -20,12 +21,16 @@ pub(crate) enum Act {
     Respond(Immediate),
     Panic,
     Hang,
+    /// Of a body: the decision takes up to so long, and is then what the script has for later.
+    Wait(Duration),
 }
 
 #[derive(Debug, Clone)]
 pub(crate) struct Script {
     pub(crate) head: Act,
     pub(crate) body: Act,
+    /// What to do after [`Act::Wait`], and how long that takes.
+    pub(crate) later: (Duration, Act),
     /// What to do about the response's headers; `Forward` gives its header edits.
     pub(crate) response: Act,
     pub(crate) log: Arc<Mutex<Vec<String>>>,
@@ -34,7 +39,8 @@ pub(crate) struct Script {
 impl Script {
     pub(crate) fn new(head: Act, body: Act) -> Self {
         let edits = BodyReply { headers: vec![set("x-ok", "1")], ..BodyReply::default() };
-        Self { head, body, response: Act::Forward(edits), log: Arc::default() }
+        let later = (Duration::ZERO, Act::Hang);
+        Self { head, body, later, response: Act::Forward(edits), log: Arc::default() }
     }
 
     /// Reads the body, then acts.
@@ -92,7 +98,7 @@ impl Exchange for Script {
             Act::Forward(reply) => HeadStep::Forward(reply),
             Act::Respond(answer) => HeadStep::Respond(answer),
             Act::Hang => pending().await,
-            Act::Panic | Act::Reverse => panic!("scripted panic"),
+            Act::Panic | Act::Reverse | Act::Wait(_) => panic!("scripted panic"),
         }
     }
 
@@ -106,7 +112,20 @@ impl Exchange for Script {
             }
             Act::Respond(answer) => BodyStep::Respond(answer),
             Act::Hang => pending().await,
+            Act::Wait(longest) => BodyStep::Wait(longest),
             Act::Panic | Act::NeedBody => panic!("scripted panic"),
+        }
+    }
+
+    async fn later(&mut self) -> BodyStep {
+        self.note("later");
+        let (after, act) = self.later.clone();
+        tokio::time::sleep(after).await;
+        match act {
+            Act::Forward(reply) => BodyStep::Forward(reply),
+            Act::Respond(answer) => BodyStep::Respond(answer),
+            Act::Hang => pending().await,
+            _ => panic!("scripted panic"),
         }
     }
 

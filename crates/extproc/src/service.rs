@@ -20,6 +20,9 @@ use tonic::{Request, Response, Status, Streaming};
 /// The names under which Envoy, Kubernetes and gRPC tools ask for the health of the service.
 pub const HEALTH_SERVICES: [&str; 4] = ["", "liveness", "readiness", "envoy.service.ext_proc.v3.ExternalProcessor"];
 
+/// The gRPC metadata by which a filter of an upstream attempt says what it is (`grpc_service.initial_metadata`).
+const ATTEMPT: &str = "x-merit-attempt";
+
 /// A service that asks `exchanges` what to do with each HTTP request. Takes [`Options`](crate::Options), or
 /// [`Settings::dynamic`] where they may change.
 pub fn service(exchanges: Arc<dyn Exchanges>, settings: impl Into<Settings>) -> Processor {
@@ -76,7 +79,8 @@ impl ExternalProcessor for Processor {
         let options = self.settings.current();
         let token = Some(self.tracker.token());
         let overloaded = self.tracker.len() > options.max_streams;
-        let admission = Admission { options, overloaded, token };
+        let attempt = request.metadata().contains_key(ATTEMPT);
+        let admission = Admission { options, overloaded, attempt, token };
         Ok(Response::new(replies(request.into_inner(), Arc::clone(&self.shared), admission).boxed()))
     }
 }

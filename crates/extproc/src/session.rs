@@ -38,6 +38,8 @@ pub(crate) struct Admission {
     pub(crate) options: Arc<Options>,
     /// There are too many streams: refuse this one.
     pub(crate) overloaded: bool,
+    /// It is of a filter of an upstream attempt.
+    pub(crate) attempt: bool,
     /// Counts the stream as open; `None` in tests of one session.
     #[expect(dead_code, reason = "counts by being held until the session is dropped")]
     pub(crate) token: Option<TaskTrackerToken>,

@@ -2,6 +2,7 @@
 
 use crate::capability::Guard;
 use crate::config::Document;
+use crate::config::pool::LooperLimits;
 use crate::credential::{SHORTEST_SECRET, Secret};
 use crate::lasting::Lasting;
 use crate::models::{Env, Models};
@@ -14,6 +15,7 @@ use dialects::Wrappers;
 use inference::catalog::Catalog;
 use serde_json::Value;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Everything that routing a request needs.
 pub struct Generation {
@@ -70,6 +72,30 @@ pub struct Settings {
     pub debug_principals: Vec<String>,
     /// What clients wrap around the user's words.
     pub wrappers: Wrappers,
+    /// Plans name the candidate that may be tried where the chosen one fails.
+    pub fallback: bool,
+    /// How multi-model runs call models.
+    pub runs: Runs,
+}
+
+/// Time that a run must have to be begun, milliseconds.
+pub const RUN_AT_LEAST_MS: u64 = 5_000;
+
+/// How multi-model runs call models.
+#[derive(Debug, Clone)]
+pub struct Runs {
+    /// URL of chat completions, where the gateway takes calls back.
+    pub endpoint: Arc<str>,
+    /// Headers added to calls.
+    pub headers: Vec<(String, String)>,
+    /// Time limit of a call.
+    pub call_timeout: Duration,
+    /// Attempts after the first, for passing faults.
+    pub retries: u32,
+    /// Largest answer of a call, bytes.
+    pub response_bytes: u64,
+    /// What a run may spend.
+    pub limits: LooperLimits,
 }
 
 /// How much of responses is wanted.
@@ -214,6 +240,8 @@ impl Settings {
             trusted_headers: server.trusted_identity_headers.iter().map(|name| name.to_ascii_lowercase()).collect(),
             debug_principals: server.debug_principals.clone(),
             wrappers: wrappers.ok()?,
+            fallback: server.fallback.enabled,
+            runs: Runs::of(document),
         })
     }
 
@@ -224,3 +252,28 @@ impl Settings {
         self.debug_principals.iter().any(|principal| principal == "*" || (!user.is_empty() && principal == user))
     }
 }
+
+impl Default for Runs {
+    fn default() -> Self {
+        Self::of(&Document::default())
+    }
+}
+
+impl Runs {
+    fn of(document: &Document) -> Self {
+        let written = document.global.integrations.looper.clone().unwrap_or_default();
+        let or = |number: u32, usual: u32| if number == 0 { usual } else { number };
+        let endpoint = written.endpoint.trim();
+        Self {
+            endpoint: if endpoint.is_empty() { LOOPER_ENDPOINT } else { endpoint }.into(),
+            headers: written.headers.into_iter().collect(),
+            call_timeout: Duration::from_secs(or(written.timeout_seconds, 1_200).into()),
+            retries: written.retry_count,
+            response_bytes: u64::from(or(written.max_response_bytes_mb, 32)) << 20,
+            limits: document.global.server.looper.clone(),
+        }
+    }
+}
+
+/// Where the gateway takes calls back unless the document says otherwise.
+const LOOPER_ENDPOINT: &str = "http://localhost:8899/v1/chat/completions";

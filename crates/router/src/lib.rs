@@ -30,6 +30,7 @@ pub mod learning;
 pub mod pool;
 pub mod session;
 
+pub mod escalation;
 pub mod models;
 pub mod plan;
 pub mod plugins;

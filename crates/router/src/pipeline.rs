@@ -7,7 +7,9 @@
 //! Every stage takes values and gives values; a plan carries all that the edge and the response's way need.
 
 mod barriers;
+pub mod fallback;
 mod learning;
+mod runs;
 mod staying;
 
 use crate::boundary::{Guarded, Verdict};
@@ -147,10 +149,18 @@ impl Generation {
             Ok(eligible) => eligible,
             Err(refusal) => return RoutePlan { outcome: Outcome::Refuse(refusal), facts },
         };
-        let standing = self.standing(recipe, call).await;
-        let selection = self.select((route, &eligible), standing.as_ref(), &facts, call).await;
-        let selection = self.learn((recipe, route), selection, (&eligible, &mut facts), call).await;
-        let selection = self.stay((route, &eligible), selection, (standing.as_ref(), call), &mut facts);
+        // Whoever asks several models stays with none.
+        let (standing, selection) = match &route.looper {
+            Some(_) => (None, self.first_capable(route, &eligible, call)),
+            None => {
+                let standing = self.standing(recipe, call).await;
+                let selection = self.select((route, &eligible), standing.as_ref(), &facts, call).await;
+                let selection = self.learn((recipe, route), selection, (&eligible, &mut facts), call).await;
+                let selection = self.stay((route, &eligible), selection, (standing.as_ref(), call), &mut facts);
+                (standing, selection)
+            }
+        };
+        let kept = self.in_turn(route, &eligible, &selection);
         facts.selected(route, &selection, eligible);
         let planned = match (selection.held.as_deref(), selection.candidate) {
             (Some(held), _) => self.to_held(held, &mut facts, call),
@@ -179,7 +189,12 @@ impl Generation {
             forward.headers.extend(self.routing_headers(model));
         }
         facts.injected_system_prompt = forward.body.iter().any(|edit| matches!(edit, BodyEdit::SystemPrompt { .. }));
-        let outcome = unreachable.map_or_else(|| Outcome::Forward(forward), Outcome::Refuse);
+        let next = if route.looper.is_none() { kept.as_slice() } else { &[] };
+        self.name_next((&recipe.name, route), next, &mut forward, call);
+        let outcome = match unreachable {
+            Some(refusal) => Outcome::Refuse(refusal),
+            None => self.set_out((route, &kept), forward, &mut facts, call),
+        };
         self.noted(RoutePlan { outcome, facts }, standing.as_ref(), call)
     }
 

@@ -11,6 +11,7 @@ pub use body::{BodyEdit, PromptMode, ReasoningEdit, RequestParams};
 use crate::boundary::Verdict;
 use crate::credential::Void;
 use crate::eligible::{Barrier, Dropped};
+use crate::escalation::Cascade;
 use crate::learning::lesson::Lesson;
 use crate::report::Kind;
 use crate::session::Told;
@@ -37,6 +38,21 @@ pub enum Outcome {
     },
     /// It is turned down.
     Refuse(Refusal),
+    /// Its candidates are asked one after the other.
+    Escalate(Box<Escalation>),
+}
+
+/// A cascade to be run for a request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Escalation {
+    /// Which.
+    pub cascade: Arc<Cascade>,
+    /// Indices of the candidates that may be asked.
+    pub allowed: Vec<usize>,
+    /// The prompt's token estimate; 0 if it was not made.
+    pub tokens: u64,
+    /// How the request goes on to its first candidate where the cascade cannot be run.
+    pub otherwise: Forward,
 }
 
 /// How a request goes on.

@@ -10,6 +10,7 @@ use crate::config::decisions::{Decision, ModelRef, RuleNode};
 use crate::config::{Document, Routing};
 use crate::decision::{Decisions, Strategy};
 use crate::declared::Declared;
+use crate::escalation::Looper;
 use crate::learning::policy::{Policy, Roster};
 use crate::models::{Model, Models};
 use crate::plugins::{self, Plugin};
@@ -75,6 +76,8 @@ pub struct Route {
     pub candidates: Candidates,
     /// The model behind each candidate; `None` if it is not configured.
     pub backends: Vec<Option<Arc<Model>>>,
+    /// What runs several of them, if the algorithm does.
+    pub looper: Option<Looper>,
     /// Enabled plugins in their fixed order.
     pub plugins: Vec<Box<dyn Plugin>>,
 }
@@ -242,6 +245,7 @@ impl Route {
             final_model: decision.algorithm.as_ref().map(final_model).unwrap_or_default(),
             learning: None,
             plugin_names: decision.plugins.iter().map(|plugin| plugin.name()).collect(),
+            looper: Looper::build(decision.algorithm.as_ref(), candidates.candidates()),
             candidates,
             backends,
             plugins,

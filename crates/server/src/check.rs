@@ -3,6 +3,7 @@
 mod envoy;
 
 use crate::cli::{CheckArgs, LogFormat};
+use crate::engine;
 use crate::output;
 use crate::problem::{Diagnostic, has_errors};
 use anyhow::Context as _;
@@ -17,11 +18,14 @@ use std::process::ExitCode;
 /// If a file cannot be read.
 pub fn run(arguments: &CheckArgs, document: impl Fn(&str) -> Vec<Diagnostic>) -> anyhow::Result<ExitCode> {
     let mut reports = Vec::new();
+    let mut runs = false;
     for file in &arguments.files {
-        reports.push(Report { file, diagnostics: document(&read(file)?) });
+        let text = read(file)?;
+        runs |= engine::runs(&text);
+        reports.push(Report { file, diagnostics: document(&text) });
     }
     if let Some(file) = &arguments.envoy {
-        reports.push(Report { file, diagnostics: envoy::check(&read(file)?) });
+        reports.push(Report { file, diagnostics: envoy::check(&read(file)?, runs) });
     }
     let text = match arguments.format {
         LogFormat::Text => for_people(&reports),

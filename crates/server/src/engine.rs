@@ -250,6 +250,16 @@ impl Routes {
     }
 }
 
+/// Some decision of the document asks several models, one after the other.
+#[must_use]
+pub fn runs(text: &str) -> bool {
+    let document = config::load(text, &variable).document;
+    let asks = |decision: &config::decisions::Decision| {
+        decision.algorithm.as_ref().is_some_and(|algorithm| algorithm.name() == "confidence")
+    };
+    document.is_some_and(|document| document.policies().any(|(_, _, routing)| routing.decisions.iter().any(asks)))
+}
+
 /// Every finding in a document's text (`merit check`). With `models` they are loaded, too.
 #[must_use]
 pub fn check(text: &str, models: Option<Arc<dyn Open>>) -> Vec<Diagnostic> {

@@ -3,15 +3,19 @@
 //! What an exchange knows is an enum by how far it has come. It pins one generation at the request's headers and
 //! lets go of it as soon as it has planned: what the response's way needs is in [`ResponsePlan`].
 
+mod attempt;
 pub(crate) mod forward;
 mod identity;
 mod immediate;
+mod internal;
 mod response;
 mod route;
+mod run;
 mod sent;
 
 use crate::engine::Generation;
-use crate::metrics::Metrics;
+use crate::looper::Looper;
+use crate::metrics::{Metrics, Observed};
 use crate::reload::{Live, Loaded};
 use crate::telemetry::{ExchangeSpan, Tracing};
 use async_trait::async_trait;
@@ -40,6 +44,7 @@ pub(crate) struct LlmExchanges {
     metrics: Arc<Metrics>,
     tracing: Tracing,
     large: Arc<Semaphore>,
+    looper: Arc<Looper>,
 }
 
 impl LlmExchanges {
@@ -47,7 +52,11 @@ impl LlmExchanges {
     #[must_use]
     pub(crate) fn new(live: Arc<Live<Generation>>, metrics: Arc<Metrics>, tracing: Tracing) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { live, metrics, tracing, large: Arc::new(Semaphore::new(cores)) }
+        let looper = Arc::new(Looper::default());
+        let running = Arc::clone(&looper);
+        let help = "Runs of several models under way";
+        metrics.observe("merit_looper_running", help, Observed::Gauge, move || running.running());
+        Self { live, metrics, tracing, large: Arc::new(Semaphore::new(cores)), looper }
     }
 }
 
@@ -58,6 +67,8 @@ impl Exchanges for LlmExchanges {
             metrics: self.metrics.clone(),
             tracing: self.tracing,
             large: self.large.clone(),
+            looper: self.looper.clone(),
+            deadline: None,
             models_until: None,
             phase: Phase::Opened,
         })
@@ -71,6 +82,9 @@ struct LlmExchange {
     tracing: Tracing,
     /// Turns at parsing large bodies.
     large: Arc<Semaphore>,
+    looper: Arc<Looper>,
+    /// Of the decision that is asked for.
+    deadline: Option<Instant>,
     /// Until when models may be waited for; the rest of the request's time is for planning.
     models_until: Option<Instant>,
     phase: Phase,
@@ -82,6 +96,10 @@ enum Phase {
     Opened,
     /// The headers ask for inference; the body is on its way.
     AwaitsBody(Box<Head>),
+    /// The gateway tries another model; the body is on its way.
+    AwaitsAttempt(Box<attempt::Attempting>),
+    /// Several models are about to be asked.
+    Running(Box<run::Running>),
     /// The request has gone on.
     Responding(Box<Responding>),
     /// Nothing more is wanted, or Merit answered itself; the dialect remains for late faults.
@@ -101,6 +119,15 @@ struct Head {
 impl Exchange for LlmExchange {
     async fn request_headers(&mut self, head: RequestHead) -> HeadStep {
         let serving = self.live.load();
+        if head.attempt {
+            return match attempt::open(serving, head) {
+                Ok(attempting) => {
+                    self.phase = Phase::AwaitsAttempt(Box::new(attempting));
+                    HeadStep::NeedBody
+                }
+                Err(step) => step,
+            };
+        }
         let (Some(method), Some(path)) = (head.headers.get(":method"), head.headers.get(":path")) else {
             return HeadStep::Respond(self.turn_down(400, "the request's method or path cannot be read", &head));
         };
@@ -128,25 +155,32 @@ impl Exchange for LlmExchange {
         match self.request_body(Bytes::new()).await {
             BodyStep::Forward(reply) => HeadStep::Forward(reply),
             BodyStep::Respond(answer) => HeadStep::Respond(answer),
+            // There is no run without a body.
+            BodyStep::Wait(_) => HeadStep::Respond(self.fault(Fault::DeadlineExceeded)),
         }
     }
 
     async fn request_body(&mut self, body: Bytes) -> BodyStep {
         let phase = std::mem::replace(&mut self.phase, Phase::Done(None));
-        let Phase::AwaitsBody(head) = phase else {
-            self.phase = phase;
-            return BodyStep::Forward(BodyReply::default());
+        let head = match phase {
+            Phase::AwaitsBody(head) => head,
+            Phase::AwaitsAttempt(attempting) => return attempting.body(body, &self.metrics),
+            phase => {
+                self.phase = phase;
+                return BodyStep::Forward(BodyReply::default());
+            }
         };
         let dialect = head.dialect;
         self.phase = Phase::Done(Some(dialect));
         let metrics = self.metrics.clone();
         let until = self.models_until.unwrap_or_else(Instant::now);
-        let planned = if body.len() > INLINE_BODY {
+        let (planned, head) = if body.len() > INLINE_BODY {
             // As many at a time as there are cores: a parse cannot be cancelled, a wait for one can.
             let turn = self.large.clone().acquire_owned().await.ok();
             let planned = tokio::task::spawn_blocking(move || {
                 let models = TurnTaking { models: head.serving.asker(), turn: Mutex::new(turn) };
-                block_on(route::plan(&head, body, &metrics, (&models, until)))
+                let planned = block_on(route::plan(&head, body, &metrics, (&models, until)));
+                (planned, head)
             })
             .await;
             match planned {
@@ -155,14 +189,24 @@ impl Exchange for LlmExchange {
                 Err(failed) => std::panic::resume_unwind(failed.into_panic()),
             }
         } else {
-            route::plan(&head, body, &metrics, (head.serving.asker(), until)).await
+            (route::plan(&head, body, &metrics, (head.serving.asker(), until)).await, head)
         };
-        match planned {
-            route::Planned::Forward(reply, plan) => {
-                self.phase = Phase::Responding(Box::new(Responding::new(*plan, self.metrics.clone())));
-                BodyStep::Forward(*reply)
-            }
+        self.proceed(head, planned)
+    }
+
+    async fn later(&mut self) -> BodyStep {
+        let phase = std::mem::replace(&mut self.phase, Phase::Done(None));
+        let Phase::Running(running) = phase else {
+            self.phase = phase;
+            return BodyStep::Forward(BodyReply::default());
+        };
+        self.phase = Phase::Done(Some(running.dialect()));
+        let (looper, metrics) = (self.looper.clone(), self.metrics.clone());
+        match running.run(&looper, &metrics).await {
+            route::Planned::Forward(reply, plan) => self.forward(*reply, plan),
             route::Planned::Respond(answer) => BodyStep::Respond(answer),
+            // A run does not lead to another one.
+            route::Planned::Run(_) => BodyStep::Respond(self.fault(Fault::DeadlineExceeded)),
         }
     }
 
@@ -186,6 +230,7 @@ impl Exchange for LlmExchange {
     }
 
     fn deadline(&mut self, at: Instant) {
+        self.deadline = Some(at);
         self.models_until = Some(models_until(Instant::now(), at));
     }
 
@@ -197,7 +242,8 @@ impl Exchange for LlmExchange {
         let (dialect, request_id) = match &self.phase {
             Phase::AwaitsBody(head) => (Some(head.dialect), head.request.headers.get("x-request-id")),
             Phase::Done(dialect) => (*dialect, None),
-            Phase::Opened | Phase::Responding(_) => (None, None),
+            Phase::Running(running) => (Some(running.dialect()), None),
+            Phase::Opened | Phase::Responding(_) | Phase::AwaitsAttempt(_) => (None, None),
         };
         let answer = immediate::fault(fault, dialect, request_id);
         self.metrics.fault(fault);
@@ -231,6 +277,32 @@ impl Ask for TurnTaking<'_> {
 }
 
 impl LlmExchange {
+    fn forward(&mut self, reply: BodyReply, plan: Box<response::ResponsePlan>) -> BodyStep {
+        self.phase = Phase::Responding(Box::new(Responding::new(*plan, self.metrics.clone())));
+        BodyStep::Forward(reply)
+    }
+
+    /// What a plan leads to.
+    fn proceed(&mut self, head: Box<Head>, planned: route::Planned) -> BodyStep {
+        let ready = match planned {
+            route::Planned::Forward(reply, plan) => return self.forward(*reply, plan),
+            route::Planned::Respond(answer) => return BodyStep::Respond(answer),
+            route::Planned::Run(ready) => ready,
+        };
+        let set_out = run::set_out(head, ready, (&self.looper, &self.metrics), self.deadline);
+        match set_out {
+            run::SetOut::Wait(running, longest) => {
+                self.phase = Phase::Running(running);
+                BodyStep::Wait(longest)
+            }
+            run::SetOut::Go(planned) => match planned {
+                route::Planned::Forward(reply, plan) => self.forward(*reply, plan),
+                route::Planned::Respond(answer) => BodyStep::Respond(answer),
+                route::Planned::Run(_) => BodyStep::Respond(self.fault(Fault::DeadlineExceeded)),
+            },
+        }
+    }
+
     fn turn_down(&mut self, status: u16, message: &str, head: &RequestHead) -> Immediate {
         self.phase = Phase::Done(None);
         let reason = match status {

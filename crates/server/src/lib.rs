@@ -12,6 +12,7 @@ mod exchange;
 pub mod explain;
 pub mod health;
 pub mod listener;
+mod looper;
 pub mod metrics;
 pub mod models;
 pub mod output;

@@ -6,6 +6,7 @@
 mod encoder;
 pub mod families;
 mod handles;
+pub mod looper;
 mod pool;
 mod record;
 
@@ -48,6 +49,8 @@ pub struct Metrics {
     pub selection: Selection,
     /// Plugins.
     pub plugins: Plugins,
+    /// Runs of several models, and attempts at another model.
+    pub looper: looper::Looper,
     /// The process itself.
     pub process: Process,
 }
@@ -76,6 +79,7 @@ impl Metrics {
             decisions: Decisions::register(&mut registry),
             selection: Selection::register(&mut registry),
             plugins: Plugins::register(&mut registry),
+            looper: looper::Looper::register(&mut registry),
             process: Process::register(&mut registry),
             observed,
             encoder,

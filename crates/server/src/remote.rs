@@ -12,8 +12,8 @@ mod embeddings;
 mod executor;
 mod verdicts;
 
-pub(crate) use client::connector;
 use client::{Client, Limits};
+pub(crate) use client::{Connection, connector};
 use embeddings::Encoder;
 use executor::Executor;
 use futures_executor::block_on;

@@ -117,6 +117,7 @@ impl Demo {
             merit: merit.port(),
             small: small.address().port(),
             large: large.address().port(),
+            calls: None,
         };
         let envoy = Envoy::start(&shipped("route.yaml", &bootstrap)?).await?;
         Ok(Self { clients: envoy.listener("clients")?, merit, small, large, _envoy: envoy })

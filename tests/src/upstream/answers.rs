@@ -22,6 +22,8 @@ pub(super) struct Asked {
     model: String,
     tool: Option<String>,
     pieces: Vec<String>,
+    /// Between the first and the second choice of each token.
+    margin: Option<f64>,
 }
 
 impl Asked {
@@ -34,12 +36,14 @@ impl Asked {
             _ => Wire::Chat,
         };
         let count = super::script(seen, "x-script-pieces").unwrap_or(4);
+        let margin = super::scripted(seen, "x-script-margin").and_then(|margin| margin.parse().ok());
         Self {
             wire,
             stream: body["stream"] == true,
             wants_usage: body["stream_options"]["include_usage"] == true,
             model: body["model"].as_str().unwrap_or_default().to_owned(),
             tool: wanted_tool(&body),
+            margin: margin.filter(|_| body["logprobs"] == true),
             pieces: (1..=count).map(|piece| format!("{piece} from {backend}. ")).collect(),
         }
     }
@@ -83,9 +87,20 @@ impl Asked {
         };
         json!({
             "id": "chatcmpl-1", "object": "chat.completion", "created": CREATED, "model": self.model,
-            "choices": [{"index": 0, "message": message, "finish_reason": self.finish_reason()}],
+            "choices": [{"index": 0, "message": message, "finish_reason": self.finish_reason(), "logprobs": self.logprobs()}],
             "usage": self.chat_usage(),
         })
+    }
+
+    fn logprobs(&self) -> Value {
+        let Some(margin) = self.margin else { return Value::Null };
+        let token = |piece: &String| {
+            json!({"token": piece, "logprob": -0.1, "bytes": null, "top_logprobs": [
+                {"token": piece, "logprob": -0.1, "bytes": null},
+                {"token": "other", "logprob": -0.1 - margin, "bytes": null},
+            ]})
+        };
+        json!({"content": self.pieces.iter().map(token).collect::<Vec<_>>(), "refusal": null})
     }
 
     fn chat_usage(&self) -> Value {

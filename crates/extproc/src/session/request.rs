@@ -9,7 +9,8 @@ use crate::reply::{self, Side};
 use bytes::Bytes;
 use envoy_types::pb::envoy::service::ext_proc::v3::ProcessingRequest;
 use futures_util::Stream;
-use tokio::time::{Instant, timeout_at};
+use std::time::Duration;
+use tokio::time::{Instant, timeout, timeout_at};
 use tonic::Status;
 
 /// How far a request has come.
@@ -30,6 +31,13 @@ pub(super) struct Collecting {
     made: Option<BodyReply>,
 }
 
+/// What a decision that takes its time came to.
+enum Waited {
+    Step(BodyStep),
+    Late,
+    Stopped,
+}
+
 /// The frame that completed a request, and with it the form of the replies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Completion {
@@ -47,6 +55,8 @@ where
 {
     pub(super) async fn request_headers(&mut self, mut head: RequestHead) {
         head.offer = self.modes.offer();
+        head.unhurried = self.modes.request == BodyMode::FullDuplex;
+        head.attempt = self.admission.attempt;
         if self.admission.overloaded {
             self.shared.counters.fault(Fault::Overloaded);
             let answer = self.exchange().refuse(&head, Fault::Overloaded);
@@ -148,9 +158,25 @@ where
         let Ok(step) = timeout_at(deadline, self.exchange().request_body(body.clone())).await else {
             return self.fault(Fault::DeadlineExceeded);
         };
+        let step = match step {
+            BodyStep::Wait(longest) => self.wait(longest).await,
+            step => Waited::Step(step),
+        };
         match step {
-            BodyStep::Respond(answer) => self.respond(answer),
-            BodyStep::Forward(reply) => self.forward(reply, body, completion),
+            Waited::Step(BodyStep::Respond(answer)) => self.respond(answer),
+            Waited::Step(BodyStep::Forward(reply)) => self.forward(reply, body, completion),
+            Waited::Step(BodyStep::Wait(_)) | Waited::Late => self.fault(Fault::DeadlineExceeded),
+            Waited::Stopped => self.fail(Status::unavailable("the server is shutting down")),
+        }
+    }
+
+    /// A decision that takes its time. The client may leave meanwhile: the stream, and with it this wait, is then dropped.
+    async fn wait(&mut self, longest: Duration) -> Waited {
+        let stop = self.shared.stop.clone();
+        tokio::select! {
+            biased;
+            waited = timeout(longest, self.exchange().later()) => waited.map_or(Waited::Late, Waited::Step),
+            () = stop.cancelled() => Waited::Stopped,
         }
     }
 

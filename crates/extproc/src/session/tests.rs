@@ -59,7 +59,12 @@ impl Case {
             Tail::Broken(status) => stream::iter([Err(status)]).boxed(),
         };
         let frames = stream::iter(messages.into_iter().map(Ok)).chain(tail);
-        let admission = Admission { options: Arc::new(self.options.clone()), overloaded: self.overloaded, token: None };
+        let admission = Admission {
+            options: Arc::new(self.options.clone()),
+            overloaded: self.overloaded,
+            attempt: false,
+            token: None,
+        };
         replies(frames, self.shared(), admission).map(|reply| describe(&reply)).collect().await
     }
 
@@ -340,7 +345,7 @@ async fn stopping_ends_waiting_streams() {
     let case = Case { tail: Tail::Open, ..Case::new(Script::on_body(forward(None))) };
     let shared = case.shared();
     let frames = stream::iter([Ok(frame("H"))]).chain(stream::pending());
-    let admission = Admission { options: Arc::default(), overloaded: false, token: None };
+    let admission = Admission { options: Arc::default(), overloaded: false, attempt: false, token: None };
     let mut replies = std::pin::pin!(replies(frames, Arc::clone(&shared), admission));
     assert!(describe(&replies.next().await.unwrap()) == "H", "headers are answered first");
     shared.stop.cancel();
@@ -354,7 +359,7 @@ async fn a_dropped_stream_gives_everything_back() {
     let shared = case.shared();
     {
         let frames = stream::iter([Ok(frame("H")), Ok(frame("b ab"))]).chain(stream::pending());
-        let admission = Admission { options: Arc::default(), overloaded: false, token: None };
+        let admission = Admission { options: Arc::default(), overloaded: false, attempt: false, token: None };
         let mut replies = std::pin::pin!(replies(frames, Arc::clone(&shared), admission));
         assert!(replies.next().await.is_some());
         assert!(replies.next().now_or_never().is_none(), "it is deciding");
@@ -363,4 +368,27 @@ async fn a_dropped_stream_gives_everything_back() {
     assert_eq!(shared.budget.used(), 0);
     assert_eq!(shared.counters.abandoned(), 1);
     case.told(&["open", "head /v1/x", "body 2", "closed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_decision_may_take_its_time_when_it_says_so() {
+    let seconds = Duration::from_secs;
+    let case = |later: (Duration, Act)| {
+        let script = Script { later, ..Script::on_body(Act::Wait(seconds(60))) };
+        Case { tail: Tail::Open, ..Case::new(script) }
+    };
+    let answered = case((seconds(30), Act::Respond(answer(200, ["at last"]))));
+    assert_eq!(answered.run(Some((DUPLEX, NONE)), &["H", "b ab"]).await, ["immediate 200 at last"]);
+    answered.told(&["open", "head /v1/x", "body 2", "later", "closed"]);
+    let late = case((seconds(61), Act::Hang));
+    assert_eq!(late.run(Some((DUPLEX, NONE)), &["H", "b ab"]).await, ["immediate 504 deadline_exceeded"]);
+    let stopped = case((seconds(30), Act::Hang));
+    let shared = stopped.shared();
+    let frames = stream::iter([Ok(frame("H")), Ok(frame("b ab"))]).chain(stream::pending());
+    let admission = Admission { options: Arc::default(), overloaded: false, attempt: false, token: None };
+    let mut replies = std::pin::pin!(replies(frames, Arc::clone(&shared), admission));
+    assert!(replies.next().await.is_some());
+    assert!(replies.next().now_or_never().is_none(), "it is deciding");
+    shared.stop.cancel();
+    assert_eq!(describe(&replies.next().await.unwrap()), "Unavailable: the server is shutting down");
 }

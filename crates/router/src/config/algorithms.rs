@@ -81,10 +81,13 @@ impl Algorithm {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Confidence {
-    /// How confidence is measured.
+    /// How confidence is measured; empty means `avg_logprob`. `automix_entailment` is not run: the first candidate serves the
+    /// request and the reply says so.
     #[schemars(extend("enum" = ["avg_logprob", "margin", "hybrid", "self_verify", "automix_entailment"]))]
     pub confidence_method: String,
-    /// Confidence that accepts an answer; 0 means the method's default.
+    /// Confidence that accepts an answer, 0 to 1. 0 means the method's default: 2/3 (a mean log probability of -1) for
+    /// `avg_logprob`, 0.5 for `margin` and `hybrid`, 0.7 for `self_verify`. A number below 0 is a mean log probability where
+    /// `avg_logprob` is measured, else the default.
     pub threshold: f64,
     /// Weights of `hybrid`.
     pub hybrid_weights: Option<HybridWeights>,

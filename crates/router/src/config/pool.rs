@@ -54,6 +54,16 @@ pub struct ScrapeTarget {
     pub url: String,
 }
 
+/// What happens where a model fails.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Fallback {
+    /// Name the next candidate that may and can serve a request in the header `x-merit-fallback-model`, in the order of the
+    /// decision's `modelRefs`. The gateway tries it where the chosen one fails, if it has a route for the two
+    /// (`envoy/fallback.yaml`). Requests that name their model themselves, and those of the Responses API, name none.
+    pub enabled: bool,
+}
+
 /// What a multi-model run may spend.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

@@ -1,6 +1,6 @@
 //! Merit's own keys of `global`: trust, limits, evaluation, energy.
 
-use super::pool::{LooperLimits, PoolSettings};
+use super::pool::{Fallback, LooperLimits, PoolSettings};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -29,6 +29,8 @@ pub struct Server {
     pub pool: PoolSettings,
     /// What a multi-model run may spend.
     pub looper: LooperLimits,
+    /// What happens where a model fails.
+    pub fallback: Fallback,
     /// Environment variable with the secret that signs turn states and the credentials of calls back through the gateway. All
     /// replicas must have the same. Without it each process makes its own, so that a turn state is void at another replica.
     pub secret_env: String,
@@ -47,6 +49,7 @@ impl Default for Server {
             inference: Inference::default(),
             pool: PoolSettings::default(),
             looper: LooperLimits::default(),
+            fallback: Fallback::default(),
             secret_env: "MERIT_SECRET".to_owned(),
         }
     }

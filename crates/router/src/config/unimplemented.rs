@@ -7,8 +7,9 @@ use super::problem::{Problem, Severity};
 use super::reach::{Reach, is_live};
 use crate::report::Kind;
 
-/// Algorithms that choose.
-const ALGORITHMS: [&str; 1] = ["static"];
+/// Algorithms that choose, and those of several models: `confidence` is run, for the others the first candidate stands in,
+/// which validation warns of.
+const ALGORITHMS: [&str; 6] = ["static", "confidence", "ratings", "remom", "fusion", "workflows"];
 /// Plugins that act.
 const PLUGINS: [&str; 4] = ["fast_response", "system_prompt", "header_mutation", "request_params"];
 
@@ -63,8 +64,8 @@ impl List {
         if let Some(algorithm) = &decision.algorithm
             && !ALGORITHMS.contains(&algorithm.name())
         {
-            // A single candidate is taken without asking the algorithm, unless the algorithm runs models itself.
-            let asked = algorithm.is_looper() || decision.model_refs.len() > 1;
+            // A single candidate is taken without asking the algorithm.
+            let asked = decision.model_refs.len() > 1;
             let feature = format!("the algorithm `{}`", algorithm.name());
             self.add(format!("{path}.algorithm"), feature, Reach::from(live && asked));
         }
@@ -160,12 +161,6 @@ impl List {
         if integrations.tools.as_ref().is_some_and(|tools| tools.enabled) {
             let reach = uses_plugin(document, "tools").max(uses_plugin(document, "tool_selection"));
             self.add("global.integrations.tools", "the database of tools", reach);
-        }
-        if integrations.looper.is_some() {
-            let looper =
-                |decision: &Decision| decision.algorithm.as_ref().is_some_and(super::algorithms::Algorithm::is_looper);
-            let reach = any_live(document, |decision| looper(decision));
-            self.add("global.integrations.looper", "multi-model runs", reach);
         }
     }
 }

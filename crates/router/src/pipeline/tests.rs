@@ -82,7 +82,7 @@ recipes:
         - {name: staff, priority: 1, rules: {type: authz, name: staff}, modelRefs: [{model: small}]}
 "#;
 
-fn generation(policy: &str) -> Generation {
+pub(super) fn generation(policy: &str) -> Generation {
     let checked = config::check(policy, &|_| None);
     let errors: Vec<String> = checked
         .problems
@@ -101,23 +101,37 @@ fn generation(policy: &str) -> Generation {
     Generation::build(checked.document.unwrap(), checked.value, &deps).unwrap_or_else(|problems| panic!("{problems:?}"))
 }
 
-/// What becomes of a request: facts, headers, body.
-fn outcome(user: &str, dialect: Dialect, request: &str) -> String {
-    let generation = generation(POLICY);
-    let request = Request::parse(dialect, request.to_owned().into(), &Wrappers::default()).unwrap();
-    let identity = Identity { user: user.to_owned(), groups: Vec::new() };
-    let call = Call {
+/// A request that nobody's models are asked about.
+pub(super) fn call<'a>(request: &'a Request, dialect: Dialect, identity: &'a Identity) -> Call<'a> {
+    Call {
         prompt: request.prompt(),
         dialect,
-        identity: &identity,
+        identity,
         marks: crate::session::Marks::default(),
         observed: false,
         models: &Nobody,
         deadline: Instant::now(),
         sent: Sent::NOTHING,
         full: false,
-    };
-    let plan = generation.route(&call).now_or_never().unwrap().plan;
+    }
+}
+
+fn plan_of(generation: &Generation, user: &str, dialect: Dialect, request: &Request) -> RoutePlan {
+    let identity = Identity { user: user.to_owned(), groups: Vec::new() };
+    generation.route(&call(request, dialect, &identity)).now_or_never().unwrap().plan
+}
+
+/// The plan for a body.
+pub(super) fn plan(generation: &Generation, user: &str, dialect: Dialect, body: &str) -> RoutePlan {
+    let request = Request::parse(dialect, body.to_owned().into(), &Wrappers::default()).unwrap();
+    plan_of(generation, user, dialect, &request)
+}
+
+/// What becomes of a request: facts, headers, body.
+fn outcome(user: &str, dialect: Dialect, request: &str) -> String {
+    let generation = generation(POLICY);
+    let request = Request::parse(dialect, request.to_owned().into(), &Wrappers::default()).unwrap();
+    let plan = plan_of(&generation, user, dialect, &request);
     let facts = plan.facts.routing(crate::plan::surface::ResponsePath::Upstream);
     let shown = |name: &str| facts.iter().find(|(other, _)| *other == name).map_or("-", |(_, value)| value.as_str());
     let mut text = ["recipe", "decision", "confidence", "algorithm", "model"]
@@ -137,6 +151,7 @@ fn outcome(user: &str, dialect: Dialect, request: &str) -> String {
         }
         Outcome::Answer { message } => write!(text, "\nanswer: {message}").unwrap(),
         Outcome::Refuse(refusal) => write!(text, "\n{}: {}", refusal.status, refusal.message).unwrap(),
+        Outcome::Escalate(run) => write!(text, "\nrun: {:?}", run.allowed).unwrap(),
     }
     text
 }

@@ -19,6 +19,8 @@ pub enum BodyEdit {
     StreamUsage,
     /// The reasoning switch of the model's family.
     Reasoning(ReasoningEdit),
+    /// Takes back what the switch of another model's family set.
+    WithdrawReasoning(ReasoningEdit),
     /// A system prompt of the decision.
     SystemPrompt {
         /// Beside or instead of the caller's.
@@ -70,6 +72,7 @@ pub fn apply(request: &Request, edits: &[BodyEdit]) -> Option<Bytes> {
             BodyEdit::Model(id) => draft.set_model(id),
             BodyEdit::StreamUsage => draft.ensure_stream_usage(request),
             BodyEdit::Reasoning(reasoning) => reason(&mut draft, request, reasoning),
+            BodyEdit::WithdrawReasoning(reasoning) => withdraw(&mut draft, request, reasoning),
             BodyEdit::SystemPrompt { mode, text } => draft.insert_system_prompt(request, *mode, text),
             BodyEdit::Params(limits) => draft.limit_params(request, &kept(limits, edits)),
         }
@@ -115,6 +118,18 @@ fn reason(draft: &mut Edits, request: &Request, edit: &ReasoningEdit) {
             if *on {
                 draft.set("reasoning_effort", Value::from(effort.as_ref()).to_string());
             }
+        }
+    }
+}
+
+fn withdraw(draft: &mut Edits, request: &Request, edit: &ReasoningEdit) {
+    match (request.dialect(), edit) {
+        (Dialect::AnthropicMessages, _) | (_, ReasoningEdit::Forget) => {}
+        (Dialect::OpenAiResponses, ReasoningEdit::TopLevel { .. }) => draft.remove_in(request, "reasoning", "effort"),
+        (_, ReasoningEdit::Kwarg { param, .. }) => draft.remove_in(request, KWARGS, param),
+        (_, ReasoningEdit::TopLevel { param, .. }) => draft.remove(param),
+        (_, ReasoningEdit::Thinking { .. }) => {
+            ["thinking", "reasoning_effort"].iter().for_each(|name| draft.remove(name))
         }
     }
 }

@@ -57,6 +57,8 @@ pub enum ResponsePath {
     Upstream,
     /// A decision's fixed answer.
     FastResponse,
+    /// A run of several models.
+    Looper,
     /// Merit turned the request down.
     Error,
 }
@@ -68,6 +70,7 @@ impl ResponsePath {
         match self {
             Self::Upstream => "upstream",
             Self::FastResponse => "fast_response",
+            Self::Looper => "looper",
             Self::Error => "error",
         }
     }
@@ -267,7 +270,7 @@ mod tests {
     #[test]
     fn the_bootstraps_remove_what_is_owned() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../envoy");
-        for file in ["route.yaml", "observe.yaml", "buffered.yaml"] {
+        for file in ["route.yaml", "observe.yaml", "buffered.yaml", "escalate.yaml", "fallback.yaml"] {
             let text = std::fs::read_to_string(folder.join(file)).unwrap();
             for name in OWNED {
                 assert!(text.contains(&format!("- remove: {name}\n")), "{file} does not remove {name}");

@@ -14,7 +14,8 @@ use std::collections::BTreeSet;
 const EXT_PROC: &str = "envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor";
 
 /// Checks every ext_proc filter of a bootstrap (YAML or JSON).
-pub(super) fn check(text: &str) -> Vec<Diagnostic> {
+/// With `runs`, a document beside it has decisions that ask several models.
+pub(super) fn check(text: &str, runs: bool) -> Vec<Diagnostic> {
     let document: Value = match serde_saphyr::from_str(text) {
         Ok(document) => document,
         Err(error) => return vec![Diagnostic::error(error.to_string())],
@@ -34,6 +35,7 @@ pub(super) fn check(text: &str) -> Vec<Diagnostic> {
     for (path, value) in &filters {
         let filter = Filter::of(path, value);
         found.extend(filter.check(&namespaces));
+        found.extend(filter.run_time().filter(|_| runs));
         found.extend(clusters.check(&filter));
     }
     found

@@ -4,6 +4,7 @@ use crate::engine::Generation;
 use extproc::BodyReply;
 use extproc::{HeaderEdit, HeaderEdits, Metadata, RequestHead};
 use http::HeaderValue;
+use router::pipeline::fallback;
 use router::plan::surface::{ReplyHeader, is_owned};
 use router::plan::{Forward, HeaderOp};
 use serde_json::{Map, Value};
@@ -42,13 +43,25 @@ fn strip_names(routing_headers: &[Arc<str>], head: &RequestHead) -> HeaderEdits 
 }
 
 /// All header edits of a forwarded request, in the order in which they must be made.
-pub(super) fn headers(serving: &Generation, head: &RequestHead, forward: &Forward, trace: HeaderEdits) -> HeaderEdits {
+pub(super) fn headers(
+    serving: &Generation,
+    head: &RequestHead,
+    forward: &Forward,
+    trace: HeaderEdits,
+    dispatch: u64,
+) -> HeaderEdits {
     let mut edits = strip(serving, head);
     edits.extend(trace);
-    merged(edits, forward)
+    let mut edits = merged(edits, forward);
+    let may_fall_back = |op: &HeaderOp| matches!(op, HeaderOp::Set(name, _) if &**name == fallback::MODEL);
+    if forward.headers.iter().any(may_fall_back) {
+        edits.push(HeaderEdit::Set(fallback::DISPATCH.to_owned(), dispatch.to_string().into()));
+    }
+    edits
 }
 
-fn merged(mut edits: HeaderEdits, forward: &Forward) -> HeaderEdits {
+/// Edits of a plan after these, one a name.
+pub(super) fn merged(mut edits: HeaderEdits, forward: &Forward) -> HeaderEdits {
     // Envoy applies removals after sets: what a later edit sets must not also be removed.
     let mut planned: Vec<HeaderEdit> = Vec::with_capacity(forward.headers.len());
     for op in &forward.headers {

@@ -79,6 +79,8 @@ mod tests {
             trusted_headers: trusted.iter().map(|name| (*name).to_owned()).collect(),
             debug_principals: Vec::new(),
             wrappers: dialects::Wrappers::default(),
+            fallback: false,
+            runs: router::generation::Runs::default(),
         }
     }
 

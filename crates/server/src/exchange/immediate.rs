@@ -98,6 +98,16 @@ pub(super) fn fast_response(message: &str, model: &str, wire: (Dialect, bool), f
     answer
 }
 
+/// The answer of a run: a completion, or the events of one.
+pub(super) fn run(stream: bool, body: Vec<Bytes>, facts: &[ReplyHeader]) -> Immediate {
+    let content_type = if stream { dialects::sse::CONTENT_TYPE } else { wire::CONTENT_TYPE };
+    let mut answer = answer(200, content_type, Bytes::new(), ResponsePath::Looper);
+    answer.body = body;
+    answer.details = "merit_looper";
+    answer.headers.extend(facts.iter().filter_map(header));
+    answer
+}
+
 /// `GET /v1/models`. It carries no routing headers.
 pub(super) fn models(serving: &Generation, head: &RequestHead) -> Immediate {
     listing(dialects::models::list(&serving.models, shape(head)))

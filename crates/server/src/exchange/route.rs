@@ -1,8 +1,9 @@
 //! From a request body to what Envoy is told: parse, route, edit.
 
 use super::response::ResponsePlan;
-use super::{Head, forward, identity, immediate};
+use super::{Head, forward, identity, immediate, internal};
 use crate::engine::Generation;
+use crate::looper;
 use crate::metrics::Metrics;
 use bytes::Bytes;
 use dialects::refusal::CONTEXT_LENGTH_EXCEEDED;
@@ -16,7 +17,8 @@ use router::lasting::Dispatch;
 use router::learning::lesson::{Headers, Sent};
 use router::pipeline::{Call, Routed};
 use router::plan::surface::{ReplyHeader, ResponsePath};
-use router::plan::{Facts, Forward, Outcome, body};
+use router::plan::{Escalation, Facts, Forward, Outcome, RoutePlan, body};
+use router::signals::Identity;
 use std::sync::Arc;
 use std::time::Instant;
 use tracing::Instrument;
@@ -27,6 +29,24 @@ pub(super) enum Planned {
     Forward(Box<BodyReply>, Box<ResponsePlan>),
     /// Merit answers.
     Respond(Immediate),
+    /// Several models are asked.
+    Run(Box<Ready>),
+}
+
+/// All that a run needs of its request.
+pub(super) struct Ready {
+    /// The request.
+    pub(super) request: Request,
+    /// Who asks.
+    pub(super) identity: Identity,
+    /// Why this decision.
+    pub(super) facts: Facts,
+    /// What to run.
+    pub(super) escalation: Escalation,
+    /// The decision's tier.
+    pub(super) tier: i64,
+    /// Debug headers were asked for, by somebody who may.
+    pub(super) debug: bool,
 }
 
 /// Plans one request; waits for nothing but the answers of `models`, and for these no longer than until the instant.
@@ -46,8 +66,12 @@ pub(super) async fn plan(
         }
     };
     let parsed = Instant::now();
-    let identity = identity::of(&head.request, settings);
-    let debug = asks_debug(head) && settings.may_debug(&identity);
+    let back = internal::claims(head, metrics);
+    let identity = match &back {
+        Some(claims) => looper::identity(&claims.principal),
+        None => identity::of(&head.request, settings),
+    };
+    let debug = back.is_none() && asks_debug(head) && settings.may_debug(&identity);
     let previous_response = request.text_member("previous_response_id").is_some_and(|id| !id.is_empty());
     let call = Call {
         prompt: request.prompt(),
@@ -62,23 +86,33 @@ pub(super) async fn plan(
         deadline,
         full: debug,
     };
-    let mut routed = head.serving.router.route(&call).instrument(head.span.span().clone()).await;
+    let router = &head.serving.router;
+    let routing = async {
+        match &back {
+            Some(claims) => router.route_back(claims, &call).await,
+            None => router.route(&call).await,
+        }
+    };
+    let mut routed = routing.instrument(head.span.span().clone()).await;
     if let (true, Some(findings)) = (debug, routed.findings.as_ref().or(routed.bounding.as_ref())) {
         routed.plan.facts.detail(findings);
     }
     let routed_at = Instant::now();
     record(&head.serving, metrics, &routed);
     note(head, &routed.plan.facts);
-    let planned = execute(head, &request, routed, debug);
+    let tier = tier(&routed);
+    let planned = execute(head, request, routed.plan, (identity, tier, debug));
     metrics.stages(parsed - started, routed_at - parsed, routed_at.elapsed());
     planned
 }
 
-fn execute(head: &Head, request: &Request, routed: Routed<'_>, debug: bool) -> Planned {
-    let tier = tier(&routed);
-    let facts = routed.plan.facts;
-    match routed.plan.outcome {
-        Outcome::Forward(plan) => go_on((head, tier), request, &plan, &facts, debug),
+fn execute(head: &Head, request: Request, plan: RoutePlan, (identity, tier, debug): (Identity, i64, bool)) -> Planned {
+    let facts = plan.facts;
+    match plan.outcome {
+        Outcome::Forward(plan) => go_on((head, tier), &request, &plan, &facts, debug),
+        Outcome::Escalate(escalation) => {
+            Planned::Run(Box::new(Ready { request, identity, facts, escalation: *escalation, tier, debug }))
+        }
         Outcome::Answer { message } => {
             let prompt = request.prompt();
             let model = facts.model.as_deref().unwrap_or(&prompt.model);
@@ -107,7 +141,14 @@ fn tier(routed: &Routed<'_>) -> i64 {
     route.map_or(0, |route| route.tier)
 }
 
-fn go_on((head, tier): (&Head, i64), request: &Request, plan: &Forward, facts: &Facts, debug: bool) -> Planned {
+/// The request goes on to a model.
+pub(super) fn go_on(
+    (head, tier): (&Head, i64),
+    request: &Request,
+    plan: &Forward,
+    facts: &Facts,
+    debug: bool,
+) -> Planned {
     let settings = &head.serving.router.settings;
     let lasting = &head.serving.router.lasting;
     let dispatch = Dispatch {
@@ -125,7 +166,7 @@ fn go_on((head, tier): (&Head, i64), request: &Request, plan: &Forward, facts: &
     let on_success = surface(facts, ResponsePath::Upstream, debug);
     let shown: Vec<ReplyHeader> = always.iter().chain(&on_success).cloned().collect();
     let reply = BodyReply {
-        headers: forward::headers(&head.serving, &head.request, plan, head.span.edits()),
+        headers: forward::headers(&head.serving, &head.request, plan, head.span.edits(), dispatch.id),
         body: body::apply(request, &plan.body),
         clear_route_cache: settings.clear_route_cache,
         metadata: forward::metadata(&shown, dispatch.id),
@@ -175,7 +216,8 @@ fn interest(head: &Head) -> ResponseInterest {
     }
 }
 
-fn surface(facts: &Facts, path: ResponsePath, debug: bool) -> Vec<ReplyHeader> {
+/// Headers that tell what was decided.
+pub(super) fn surface(facts: &Facts, path: ResponsePath, debug: bool) -> Vec<ReplyHeader> {
     let mut headers = facts.routing(path);
     if debug {
         headers.extend(facts.debug());
@@ -188,7 +230,8 @@ fn asks_debug(head: &Head) -> bool {
     asked.is_some_and(|value| value.trim().eq_ignore_ascii_case("true"))
 }
 
-fn turn_down(head: &Head, status: u16, message: &str) -> Immediate {
+/// An error for the client.
+pub(super) fn turn_down(head: &Head, status: u16, message: &str) -> Immediate {
     immediate::refusal(status, message, Some(head.dialect), head.request.headers.get("x-request-id"))
 }
 
@@ -206,6 +249,8 @@ fn record(serving: &Generation, metrics: &Metrics, routed: &Routed<'_>) {
     match &routed.plan.outcome {
         Outcome::Forward(_) => serving.meters.forwarded(metrics, facts),
         Outcome::Answer { .. } => metrics.answered(facts),
+        // Counted when it is over.
+        Outcome::Escalate(_) => {}
         Outcome::Refuse(refusal) => {
             let reason = match &facts.refused_by {
                 Some(Barrier::Boundary(name)) => {

@@ -319,13 +319,13 @@ impl Process {
     }
 }
 
-fn add<M: Metric + Clone + Default>(to: &mut Registry, name: &str, help: &str) -> M {
+pub(super) fn add<M: Metric + Clone + Default>(to: &mut Registry, name: &str, help: &str) -> M {
     let metric = M::default();
     to.register(name, help, metric.clone());
     metric
 }
 
-fn histogram(to: &mut Registry, name: &str, help: &str, make: fn() -> Histogram) -> Histogram {
+pub(super) fn histogram(to: &mut Registry, name: &str, help: &str, make: fn() -> Histogram) -> Histogram {
     let metric = make();
     to.register(name, help, metric.clone());
     metric

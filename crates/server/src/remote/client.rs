@@ -33,9 +33,12 @@ pub(super) struct Limits {
     pub(super) response: usize,
 }
 
+/// Makes connections, with TLS where the URL says so.
+pub(crate) type Connection = HttpsConnector<HttpConnector>;
+
 /// Asks one service.
 pub(super) struct Client {
-    http: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    http: legacy::Client<Connection, Full<Bytes>>,
     base: String,
     authorization: Option<HeaderValue>,
     timeout: Duration,
@@ -220,7 +223,7 @@ enum Unauthorized {
 }
 
 /// Certificates of the system are read only where something is asked over TLS.
-pub(crate) fn connector(secure: bool) -> Result<HttpsConnector<HttpConnector>, TlsError> {
+pub(crate) fn connector(secure: bool) -> Result<Connection, TlsError> {
     let builder = HttpsConnectorBuilder::new();
     let builder = if secure {
         builder.with_provider_and_native_roots(ring::default_provider())?

@@ -11,6 +11,9 @@ const SHARED: [(&str, &str); 3] = [
     ("virtual_hosts:", ""),
 ];
 
+/// Parts that a bootstrap has of its own.
+const OWN: [(&str, &str); 2] = [("envoy/escalate.yaml", "virtual_hosts:"), ("envoy/fallback.yaml", "virtual_hosts:")];
+
 /// Compares every bootstrap with the first.
 pub(super) fn check(files: &[File]) -> Vec<Finding> {
     let all = files.iter().filter(|file| file.path.starts_with("envoy/") && file.path.ends_with(".yaml"));
@@ -24,15 +27,18 @@ pub(super) fn check(files: &[File]) -> Vec<Finding> {
         if expected.is_empty() {
             findings.push(format!("{}: has no `{from}`", first.path));
         }
-        let differing = others.iter().filter(|file| part(&file.text, from, to) != expected);
+        let shared = others.iter().filter(|file| !OWN.contains(&(file.path.as_str(), from)));
+        let differing = shared.filter(|file| part(&file.text, from, to) != expected);
         findings.extend(differing.map(|file| format!("{}: `{from}` differs from {}", file.path, first.path)));
     }
     findings
 }
 
 fn part<'a>(text: &'a str, from: &str, to: &str) -> Vec<&'a str> {
-    let lines = text.lines().skip_while(|line| line.trim() != from);
-    lines.take_while(|line| to.is_empty() || line.trim() != to).collect()
+    // A part may have an anchor, by which it is repeated.
+    let is = |line: &str, key: &str| line.trim().split(" &").next() == Some(key);
+    let lines = text.lines().skip_while(|line| !is(line, from));
+    lines.take_while(|line| to.is_empty() || !is(line, to)).collect()
 }
 
 #[cfg(test)]

@@ -86,6 +86,7 @@ fn outcome(routed: &Routed<'_>) -> String {
     let end = match &routed.plan.outcome {
         Outcome::Forward(_) => facts.model.as_deref().unwrap_or("-").to_owned(),
         Outcome::Answer { .. } => "answer".to_owned(),
+        Outcome::Escalate(run) => format!("run {:?}", run.allowed),
         Outcome::Refuse(refusal) => format!("{} {}", refusal.status, refusal.message),
     };
     let dropped = facts.dropped();

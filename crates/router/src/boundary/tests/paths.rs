@@ -169,6 +169,7 @@ impl Case {
         let loaded = config::load(POLICY, &|_| None);
         let mut document = loaded.document.unwrap_or_else(|| panic!("{:?}", loaded.problems));
         document.providers.defaults.default_model = self.default.into();
+        document.global.server.fallback.enabled = true;
         let [first, second] = &self.decisions;
         let [top, side] = &self.boundaries;
         (document.routing.decisions, document.routing.boundaries) = (first.clone(), top.clone());
@@ -270,6 +271,8 @@ impl Case {
                     prop_assert!(allowed.contains(&base(&served)), "{served} served, of {allowed:?}");
                     let known = MODELS.contains(&model) || model == "adapter";
                     prop_assert!(!known || allowed.contains(&base(model)), "{model} shown, of {allowed:?}");
+                    let next = base(&last(forward, crate::pipeline::fallback::MODEL));
+                    prop_assert!(next.is_empty() || allowed.contains(&next), "{next} is next, of {allowed:?}");
                     let shown: BTreeSet<String> = shown(forward);
                     prop_assert_eq!(shown, BTreeSet::from([model.to_owned()]));
                 }
@@ -280,6 +283,12 @@ impl Case {
                 prop_assert!(!forbidden || allowed.is_some(), "no boundary holds: {:?}", refusal);
             }
             Outcome::Answer { .. } => {}
+            Outcome::Escalate(run) => {
+                let asked = run.cascade.queue(&run.allowed).into_iter().map(|index| base(run.cascade.name(index)));
+                for asked in asked.chain([base(&last(&run.otherwise, "x-backend"))]) {
+                    prop_assert!(allowed.as_ref().is_none_or(|allowed| allowed.contains(&asked)), "{asked} asked");
+                }
+            }
         }
         if MODELS.contains(&self.model) || self.model == "adapter" {
             let free = allowed.is_none_or(|allowed| allowed.contains(&base(self.model)));

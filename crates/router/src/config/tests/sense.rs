@@ -225,6 +225,19 @@ const DECISIONS: &[(&str, &[&str])] = &[
         "{name: d, algorithm: {type: latency_aware, latency_aware: {tpot_percentile: 101}}}",
         &["9 error from 1 to 100", "9 note the algorithm `latency_aware` is not implemented"],
     ),
+    ("{name: d, algorithm: {type: ratings}}", &["9 warning `ratings` is not run: the first capable candidate"]),
+    (
+        "{name: d, algorithm: {type: confidence, confidence: {confidence_method: automix_entailment}}}",
+        &["9 warning `automix_entailment` is not run"],
+    ),
+    (
+        "{name: d, algorithm: {type: confidence, confidence: {threshold: -1}}}",
+        &["9 warning counts as 0.67", "9 note is run where the gateway sends bodies in full duplex"],
+    ),
+    (
+        "{name: d, algorithm: {type: confidence, confidence: {confidence_method: margin, threshold: 2}}}",
+        &["9 warning no confidence reaches", "9 note is run where"],
+    ),
     ("{name: d, tier: 1}\n    - {name: e}", &["8 warning some have none"]),
 ];
 

@@ -5,6 +5,8 @@ use super::{Findings, Scope};
 use crate::config::algorithms::Algorithm;
 use crate::config::decisions::Decision;
 use crate::config::plugins::{HeaderMutation, Plugin, RequestParams, ToolSelection};
+use crate::escalation::judge::Method;
+use crate::generation::RUN_AT_LEAST_MS;
 use std::collections::BTreeMap;
 
 pub(super) fn check(scope: &Scope<'_>, path: &str, decision: &Decision, findings: &mut Findings) {
@@ -72,14 +74,44 @@ fn algorithm(scope: &Scope<'_>, path: &str, algorithm: &Algorithm, findings: &mu
     {
         findings.note(format!("{path}.router_dc"), "`use_capabilities` is omitted here and thereby off");
     }
-    if let Some(cascade) = &algorithm.confidence
-        && ["", "avg_logprob"].contains(&cascade.confidence_method.as_str())
-        && cascade.threshold <= 0.0
-    {
-        let message = "`avg_logprob` with its default threshold accepts every first answer; write one between 0 and 1";
-        findings.error(format!("{path}.confidence.threshold"), message);
+    if algorithm.is_looper() {
+        several(scope, path, algorithm, findings);
     }
     named_models(scope, path, algorithm, findings);
+}
+
+/// Algorithms of several models: which are run, and what their numbers mean.
+fn several(scope: &Scope<'_>, path: &str, algorithm: &Algorithm, findings: &mut Findings) {
+    let written = algorithm.confidence.clone().unwrap_or_default();
+    let method = Method::of(&written).filter(|_| algorithm.name() == "confidence");
+    let Some(method) = method else {
+        let kind = match algorithm.name() {
+            "confidence" => &written.confidence_method,
+            kind => kind,
+        };
+        let message = format!(
+            "`{kind}` is not run: the first capable candidate serves the request, with `x-merit-degraded: looper={}_not_run`",
+            kind.trim()
+        );
+        return findings.warn(path, message);
+    };
+    if written.threshold < 0.0 {
+        let meant = method.threshold(written.threshold);
+        let message = format!("is below 0, where confidence is a number from 0 to 1; it counts as {meant:.2}");
+        findings.warn(format!("{path}.confidence.threshold"), message);
+    }
+    if written.threshold > 1.0 && !matches!(method, Method::Hybrid { .. }) {
+        let message =
+            "is above 1, which no confidence reaches: every candidate is asked, and the last one's answer is taken";
+        findings.warn(format!("{path}.confidence.threshold"), message);
+    }
+    if scope.document.global.server.extproc.buffered_deadline_ms < RUN_AT_LEAST_MS {
+        let message = format!(
+            "is run where the gateway sends bodies in full duplex; under BUFFERED the first candidate serves the request, unless \
+             `message_timeout` of the gateway and `global.server.extproc.buffered_deadline_ms` allow {RUN_AT_LEAST_MS} ms"
+        );
+        findings.note(path, message);
+    }
 }
 
 fn named_models(scope: &Scope<'_>, path: &str, algorithm: &Algorithm, findings: &mut Findings) {

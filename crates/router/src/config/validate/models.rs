@@ -182,6 +182,11 @@ fn process(document: &Document, findings: &mut Findings) {
     if !router.strategy.trim().is_empty() && other {
         findings.warn("global.router.strategy", "has no effect: a recipe's own `strategy` counts");
     }
+    let calls = document.global.integrations.looper.as_ref().map_or("", |looper| looper.endpoint.trim());
+    if !calls.is_empty() && !calls.starts_with("http://") && !calls.starts_with("https://") {
+        let message = format!("`{calls}` is not a URL that begins with http:// or https://");
+        findings.error("global.integrations.looper.endpoint", message);
+    }
     let identity = &document.global.services.authz.identity;
     let trusted = &document.global.server.trusted_identity_headers;
     let bound = document.policies().any(|(_, _, routing)| !routing.signals.role_bindings.is_empty());

@@ -2,6 +2,7 @@
 
 use super::{error, warning};
 use crate::problem::Diagnostic;
+use router::generation::RUN_AT_LEAST_MS;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -44,7 +45,7 @@ impl<'a> Filter<'a> {
     /// A gRPC stream stays open while the model generates.
     pub(super) fn holds_streams(&self) -> bool {
         let response = self.mode("response_body_mode") != "NONE" || self.mode("response_header_mode") != "SKIP";
-        self.mode("request_body_mode") == "BUFFERED" || response
+        (self.mode("request_body_mode") == "BUFFERED" && !self.is_attempt()) || response
     }
 
     /// A processing mode as written, or as Envoy defaults it.
@@ -120,7 +121,31 @@ impl<'a> Filter<'a> {
         })
     }
 
+    /// A run of several models takes seconds, which only full duplex gives by itself.
+    pub(super) fn run_time(&self) -> Option<Diagnostic> {
+        if self.mode("request_body_mode") == "FULL_DUPLEX_STREAMED" || self.is_attempt() {
+            return None;
+        }
+        let timeout = self.config["message_timeout"].as_str().map_or(Some(MESSAGE_TIMEOUT_DEFAULT), duration)?;
+        (!timeout.is_zero() && timeout < Duration::from_millis(RUN_AT_LEAST_MS)).then(|| {
+            let message = format!(
+                "{timeout:?} is too short for decisions that ask several models: their first candidate serves the request; \
+                 use FULL_DUPLEX_STREAMED, or raise this and `global.server.extproc.buffered_deadline_ms`"
+            );
+            warning(self.path("message_timeout"), message)
+        })
+    }
+
+    /// A filter of upstream attempts, which attaches no metadata and holds nothing.
+    fn is_attempt(&self) -> bool {
+        let metadata = self.config.pointer("/grpc_service/initial_metadata").and_then(Value::as_array);
+        metadata.into_iter().flatten().any(|pair| pair["key"] == "x-merit-attempt")
+    }
+
     fn metadata(&self, namespaces: &BTreeSet<String>) -> Option<Diagnostic> {
+        if self.is_attempt() {
+            return None;
+        }
         let received = self.config.pointer("/metadata_options/receiving_namespaces/untyped").and_then(Value::as_array);
         let received: BTreeSet<_> = received.into_iter().flatten().filter_map(Value::as_str).collect();
         let path = self.path("metadata_options.receiving_namespaces.untyped");

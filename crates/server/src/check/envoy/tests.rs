@@ -31,7 +31,7 @@ fn check_change(pointer: &str, change: Value, expected: &[&str]) {
     for (key, value) in change.as_object().unwrap() {
         target.insert(key.clone(), value.clone());
     }
-    let found = check(&document.to_string());
+    let found = check(&document.to_string(), false);
     let got: Vec<_> = found.iter().map(|it| format!("{} {}", it.severity, it.path)).collect();
     assert_eq!(got.len(), expected.len(), "{change}: {found:#?}");
     for (got, expected) in got.iter().zip(expected) {
@@ -130,14 +130,14 @@ fn clusters() {
     document.pointer_mut(FILTER).unwrap()["processing_mode"]["request_body_mode"] = json!("BUFFERED");
     for (limit, found) in [(1024, 1), (4, 1), (100_000, 0)] {
         document.pointer_mut(CLUSTER).unwrap()["circuit_breakers"] = json!({"thresholds": [{"max_requests": limit}]});
-        assert_eq!(check(&document.to_string()).len(), found, "{limit}");
+        assert_eq!(check(&document.to_string(), false).len(), found, "{limit}");
     }
 }
 
 #[test]
 fn what_is_no_bootstrap() {
     for text in ["a: [", "{}", "static_resources: {}", "- 1"] {
-        let found = check(text);
+        let found = check(text, false);
         assert_eq!(found.len(), 1, "{text}");
         assert_eq!(found[0].severity, Severity::Error, "{text}");
     }
@@ -154,4 +154,29 @@ fn namespaces_of_format_strings() {
     ] {
         assert_eq!(metadata_namespaces(text).collect::<Vec<_>>(), expected);
     }
+}
+
+#[test]
+fn the_shipped_bootstraps_have_no_findings() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../envoy");
+    for file in ["route.yaml", "observe.yaml", "escalate.yaml", "fallback.yaml"] {
+        let text = std::fs::read_to_string(folder.join(file)).unwrap();
+        let found = check(&text, file == "escalate.yaml");
+        assert!(found.is_empty(), "{file}: {found:#?}");
+    }
+}
+
+#[test]
+fn runs_need_time() {
+    let mut document = bootstrap();
+    let filter = document.pointer_mut(FILTER).unwrap();
+    filter["processing_mode"]["request_body_mode"] = json!("BUFFERED");
+    let told = |document: &Value, runs: bool| {
+        let found = check(&document.to_string(), runs);
+        found.iter().any(|it| it.path.ends_with("message_timeout") && it.message.contains("several models"))
+    };
+    assert!(told(&document, true) && !told(&document, false));
+    document.pointer_mut(FILTER).unwrap()["message_timeout"] = json!("10s");
+    assert!(!told(&document, true));
+    assert!(!told(&bootstrap(), true), "full duplex has no timer");
 }

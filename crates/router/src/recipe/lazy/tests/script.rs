@@ -193,6 +193,7 @@ fn route(decision: &Decision) -> Route {
         learning: None,
         plugin_names: Vec::new(),
         backends: Vec::new(),
+        looper: None,
         plugins: Vec::new(),
     }
 }
