@@ -5,6 +5,7 @@
 //! response phase or Envoy's access log.
 
 use crate::card::Tokens;
+use crate::forecast::Lengths;
 use crate::learning::Experience;
 use crate::pool::Pool;
 use crate::session::Sessions;
@@ -20,6 +21,8 @@ pub struct Lasting {
     pub sessions: Sessions,
     /// What outcomes have taught.
     pub experience: Experience,
+    /// How long answers are.
+    pub lengths: Lengths,
 }
 
 /// A request that was sent to a model.
@@ -84,6 +87,7 @@ impl Lasting {
         let Some((dispatch, served)) = self.pool.end(id, served, Instant::now()) else { return };
         self.sessions.served(&dispatch, &served);
         self.experience.served(&dispatch, &served);
+        self.lengths.served(&dispatch, &served);
     }
 
     /// Nobody will tell how a request ends, or its end says nothing of its model: its client left, or the gateway refused it.

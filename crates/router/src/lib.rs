@@ -24,6 +24,7 @@ pub mod boundary;
 pub mod capability;
 pub mod card;
 pub mod eligible;
+pub mod forecast;
 pub mod lasting;
 pub mod learning;
 pub mod pool;
