@@ -7,11 +7,16 @@
 mod affinity;
 pub mod automix;
 pub mod hybrid;
+pub mod kmeans;
+pub mod knn;
 pub mod latency_aware;
+pub mod learned;
+pub mod mlp;
 pub mod multi_factor;
 mod ranking;
 pub mod router_dc;
 pub mod r#static;
+pub mod svm;
 pub mod weighted;
 
 #[cfg(test)]
