@@ -16,7 +16,7 @@ use crate::eligible::{Barrier, Eligible};
 use crate::generation::Generation;
 use crate::models::{Credential, Model};
 use crate::names::Target;
-use crate::plan::{BodyEdit, Facts, Forward, HeaderOp, Outcome, Refusal, RoutePlan};
+use crate::plan::{BodyEdit, Facts, Forward, HeaderOp, Outcome, Refusal, RoutePlan, UNREAD_TURN};
 use crate::plugins::Flow;
 use crate::recipe::{Extent, Recipe, Route};
 use crate::report::{Key, Kind, SignalReport};
@@ -139,7 +139,9 @@ impl Generation {
             Ok(eligible) => eligible,
             Err(refusal) => return RoutePlan { outcome: Outcome::Refuse(refusal), facts },
         };
-        let selection = self.select(route, &eligible, &facts, call).await;
+        let selection = self.select(route, &eligible, &mut facts, call).await;
+        let tokens = tokens(&facts, call);
+        facts.forecasts = route.forecaster.forecasts(route.candidates.candidates(), eligible.kept(), tokens);
         facts.selected(route, &selection, eligible);
         let planned = match selection.candidate {
             Some(index) => self.to_candidate(route, index, &mut facts, call),
@@ -172,15 +174,18 @@ impl Generation {
     }
 
     /// One of those that are left.
-    async fn select(&self, route: &Route, eligible: &Eligible, facts: &Facts, call: &Call<'_>) -> Selection {
+    async fn select(&self, route: &Route, eligible: &Eligible, facts: &mut Facts, call: &Call<'_>) -> Selection {
         let vector = match route.candidates.embedder() {
             Some(embedder) => vector(embedder, &facts.verdict, call).await,
             None => None,
         };
+        if vector.is_none() && route.candidates.embedder().is_some() {
+            facts.degraded.push(UNREAD_TURN.into());
+        }
         let asked = Asked {
             vector: vector.as_deref(),
             category: facts.category.as_deref().unwrap_or_default(),
-            tokens: Tokens { prompt: facts.context_tokens, ..Tokens::default() },
+            tokens: tokens(facts, call),
             ..Asked::default()
         };
         route.candidates.select(&asked, eligible.kept())
@@ -310,6 +315,12 @@ impl Recipe {
             Some(algorithm) => self.decisions.decide_among(report, |index| self.routes[index].algorithm == algorithm),
         }
     }
+}
+
+/// What is known of the request's tokens: the estimate counts what is reserved for the answer, which is no prompt.
+fn tokens(facts: &Facts, call: &Call<'_>) -> Tokens {
+    let prompt = facts.context_tokens.saturating_sub(call.prompt.tokens.output_reserve);
+    Tokens { prompt, ..Tokens::default() }
 }
 
 /// The vector of the user's turn; `None` if it cannot be had in time.

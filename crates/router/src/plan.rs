@@ -10,6 +10,7 @@ pub use body::{BodyEdit, PromptMode, ReasoningEdit, RequestParams};
 
 use crate::boundary::Verdict;
 use crate::eligible::{Barrier, Dropped};
+use crate::forecast::Forecast;
 use crate::report::Kind;
 use std::sync::Arc;
 
@@ -102,4 +103,18 @@ pub struct Facts {
     pub scores: Vec<(Arc<str>, f64)>,
     /// Why the winner won, for people.
     pub reason: Option<Arc<str>>,
+    /// What the request is predicted to cost at each candidate that was considered.
+    pub forecasts: Vec<Forecast>,
+}
+
+/// Of [`Facts::degraded`]: the algorithm compares texts, and the user's turn could not be read in time.
+pub const UNREAD_TURN: &str = "selection=unread_turn";
+
+impl Facts {
+    /// What the request is predicted to cost at the model that was chosen.
+    #[must_use]
+    pub fn forecast(&self) -> Option<&Forecast> {
+        let model = self.model.as_ref()?;
+        self.forecasts.iter().find(|forecast| forecast.model == *model)
+    }
 }

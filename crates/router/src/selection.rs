@@ -105,8 +105,9 @@ pub struct Asked<'a> {
     pub tokens: Tokens,
     /// What is known of the conversation.
     pub continuation: Continuation<'a>,
-    /// A number from 0 to 1, excluding 1, by which `weighted` draws: the same for all requests of a session.
-    pub draw: f64,
+    /// A number from 0 to 1, excluding 1, by which `weighted` draws: the same for all requests of a session. Without a
+    /// session `weighted` spreads requests by itself.
+    pub draw: Option<f64>,
     /// Now.
     pub now: Instant,
 }
@@ -131,7 +132,7 @@ impl Default for Asked<'_> {
             category: "",
             tokens: Tokens::default(),
             continuation: Continuation::default(),
-            draw: 0.0,
+            draw: None,
             now: Instant::now(),
         }
     }

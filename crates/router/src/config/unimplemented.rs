@@ -8,7 +8,19 @@ use super::reach::{Reach, is_live};
 use crate::report::Kind;
 
 /// Algorithms that choose.
-const ALGORITHMS: [&str; 1] = ["static"];
+const ALGORITHMS: [&str; 11] = [
+    "static",
+    "weighted",
+    "multi_factor",
+    "latency_aware",
+    "router_dc",
+    "hybrid",
+    "automix",
+    "knn",
+    "kmeans",
+    "svm",
+    "mlp",
+];
 /// Plugins that act.
 const PLUGINS: [&str; 4] = ["fast_response", "system_prompt", "header_mutation", "request_params"];
 

@@ -78,6 +78,24 @@ pub struct Fallback {
     pub reason: &'static str,
 }
 
+/// Money that requests to a model are predicted to cost.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct PredictedMoney {
+    /// Name in the document.
+    pub model: Arc<str>,
+    /// ISO 4217 code in the document; empty if it has none.
+    pub currency: Arc<str>,
+}
+
+/// Energy that requests to a model are predicted to take.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct PredictedEnergy {
+    /// Name in the document.
+    pub model: Arc<str>,
+    /// `measured`, `fitted`, `regression` …
+    pub method: &'static str,
+}
+
 /// One run of a plugin.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Plugin {
@@ -232,6 +250,8 @@ impl Decisions {
 pub struct Selection {
     pub selections: Family<Selected, Counter>,
     pub fallbacks: Family<Fallback, Counter>,
+    pub predicted_money: Family<PredictedMoney, Counter>,
+    pub predicted_energy: Family<PredictedEnergy, Counter>,
 }
 
 impl Selection {
@@ -239,6 +259,16 @@ impl Selection {
         Self {
             selections: add(to, "llm_model_selection", "Selections by method, model and decision"),
             fallbacks: add(to, "llm_model_selection_fallback", "Selections that fell back to the first candidate"),
+            predicted_money: add(
+                to,
+                "merit_predicted_microcurrency",
+                "Price that requests sent were predicted to have, in millionths of the currency",
+            ),
+            predicted_energy: add(
+                to,
+                "merit_predicted_millijoules",
+                "Energy that requests sent were predicted to take, as their share of the pool's power",
+            ),
         }
     }
 }

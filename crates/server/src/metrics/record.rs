@@ -1,8 +1,8 @@
 //! What happened to a request, counted under the right names.
 
 use super::Metrics;
-use super::families::{Fallback, Model, ModelError, Plugin, Selected, Stage};
-use router::plan::Facts;
+use super::families::{Fallback, Model, ModelError, Plugin, PredictedEnergy, PredictedMoney, Selected, Stage};
+use router::plan::{Facts, UNREAD_TURN};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,6 +54,23 @@ impl Metrics {
         if let Some(reason) = facts.fallback {
             self.selection.fallbacks.get_or_create(&Fallback { method, reason }).inc();
             self.signals.degrade("selection", reason);
+        }
+        if facts.degraded.iter().any(|degraded| **degraded == *UNREAD_TURN) {
+            self.signals.degrade("selection", "unread_turn");
+        }
+        self.predicted(facts);
+    }
+
+    /// What the chosen model was predicted to cost: whole numbers, so that sums are exact.
+    fn predicted(&self, facts: &Facts) {
+        let Some(forecast) = facts.forecast() else { return };
+        if let Some(money) = forecast.microcurrency() {
+            let label = PredictedMoney { model: forecast.model.clone(), currency: forecast.currency.clone() };
+            self.selection.predicted_money.get_or_create(&label).inc_by(money);
+        }
+        if let (Some(energy), Some(joules)) = (forecast.millijoules(), &forecast.joules) {
+            let label = PredictedEnergy { model: forecast.model.clone(), method: joules.method };
+            self.selection.predicted_energy.get_or_create(&label).inc_by(energy);
         }
     }
 

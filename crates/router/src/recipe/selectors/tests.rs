@@ -200,7 +200,7 @@ proptest! {
     #[test]
     fn only_the_eligible_are_chosen(
         vector in proptest::option::of(proptest::collection::vec(proptest::num::f32::ANY, 0..4)),
-        draw in 0.0..1.0_f64,
+        draw in proptest::option::of(0.0..1.0_f64),
         kept in proptest::sample::subsequence(vec![0_usize, 1, 2], 1..=3),
     ) {
         for algorithm in ALGORITHMS {
