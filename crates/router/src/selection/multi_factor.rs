@@ -203,7 +203,9 @@ fn reason(weights: &[f64; TERMS], percentile: u32, kept: usize, dropped: usize) 
 impl Selector for MultiFactor {
     fn select(&self, input: &SelectionInput<'_>) -> Result<Choice, SelectionError> {
         let tokens = input.asked.tokens;
-        self.choose(input.among().map(|candidate| self.observe(candidate, tokens)).collect())
+        let mut observed = Vec::with_capacity(input.eligible.len());
+        observed.extend(input.among().map(|candidate| self.observe(candidate, tokens)));
+        self.choose(observed)
     }
 }
 

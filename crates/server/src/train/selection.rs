@@ -70,7 +70,10 @@ mod tests {
         let mut fake = Fake::default();
         let mut lines = String::new();
         for at in 0..100_u32 {
-            let (code, prompt) = (at % 2, format!("request number {at}"));
+            // No two requests share words: near-duplicates would stay together.
+            let words: Vec<String> =
+                (0..8).map(|word| format!("w{}", (at * 31 + word * 17) * 7_919 % 100_003)).collect();
+            let (code, prompt) = (at % 2, words.join(" "));
             let side = f32::from(u16::try_from(code).unwrap());
             fake = fake.vector(&prompt, &[side, 1.0 - side, f32::from(u16::try_from(at).unwrap()) / 1_000.0]);
             writeln!(lines, r#"{{"prompt": "{prompt}", "s": {{"coder": {code}, "writer": {}}}}}"#, 1 - code).unwrap();

@@ -74,7 +74,8 @@ impl Fitted {
                 }
                 near.select_nth_unstable_by(count - 1, |left, right| left.0.total_cmp(&right.0));
                 let models = near[0].1.len();
-                let vote = |model: usize| near.iter().take(count).map(|(_, scores)| scores[model].max(0.01)).sum();
+                let vote =
+                    |model: usize| near.iter().take(count).map(|(_, scores)| scores[model].max(0.01)).sum::<f64>();
                 first_of_most((0..models).map(vote))
             }
             Self::KMeans { centroids, models } => models[nearest(centroids, features)],

@@ -3,12 +3,17 @@
 use super::*;
 use std::fmt::Write as _;
 
+/// Eight words that no other request has: near-duplicates would stay together.
+fn words(at: usize) -> String {
+    (0..8).map(|word| format!("word{} ", (at * 31 + word * 17) * 7_919 % 100_003)).collect()
+}
+
 /// Requests of two kinds; each model is good at one of them.
 fn told_apart(count: usize) -> (Records, Vec<Vec<f64>>) {
     let outcome =
         |good: bool| Outcome { score: if good { 0.9 } else { 0.2 }, cost: Some(if good { 2.0 } else { 1.0 }) };
     let row = |at: usize| Record {
-        prompt: format!("request {at} {}", "abcdefghij".repeat(at % 7)),
+        prompt: words(at),
         category: String::new(),
         outcomes: vec![outcome(at % 2 == 0), outcome(at % 2 == 1), Outcome { score: 0.6, cost: Some(9.0) }],
     };
