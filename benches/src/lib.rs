@@ -1,5 +1,6 @@
 //! What the benches, the load driver and the evaluation share: policies, requests of a size, and the installed models.
 
+pub mod candidates;
 pub mod mix;
 pub mod models;
 pub mod prompts;

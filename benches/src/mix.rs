@@ -44,7 +44,15 @@ pub fn document() -> Result<(Document, serde_json::Value)> {
 /// # Errors
 /// As [`document`], or it cannot be built.
 pub fn generation() -> Result<Generation> {
-    let (document, value) = document()?;
+    build(DOCUMENT)
+}
+
+/// Any document, built without models.
+///
+/// # Errors
+/// As [`generation`].
+pub fn build(text: &str) -> Result<Generation> {
+    let (document, value) = read(text)?;
     let deps = Deps {
         env: &|_| None,
         language: Arc::new(LanguageDetector::small()),
@@ -54,7 +62,7 @@ pub fn generation() -> Result<Generation> {
     };
     match Generation::build(document, value, &deps) {
         Ok(generation) => Ok(generation),
-        Err(problems) => bail!("the mix cannot be built: {problems:?}"),
+        Err(problems) => bail!("the document cannot be built: {problems:?}"),
     }
 }
 

@@ -1,13 +1,14 @@
-//! Deciding allocates nothing once the signals are known.
+//! Deciding allocates nothing once the signals are known, and choosing a model next to nothing.
 
 use allocation_counter::measure;
 use anyhow::Result;
-use benches::mix;
+use benches::{candidates, mix};
 use dialects::{Dialect, Request};
 use futures_util::FutureExt;
 use inference::ask::Nobody;
 use router::recipe::Extent;
 use router::report::SignalReport;
+use router::selection::Asked;
 use router::signals::{Identity, SignalInput};
 use std::time::Instant;
 
@@ -32,5 +33,19 @@ fn deciding_allocates_nothing() -> Result<()> {
         assert!(recipe.decide(&report, None).is_some(), "some decision matches");
     });
     assert_eq!(deciding.count_total, 0);
+    Ok(())
+}
+
+/// A choice among eight makes what it is made of, and its scores; nothing else.
+#[test]
+fn choosing_by_factors_allocates_twice() -> Result<()> {
+    let generation = candidates::generation("{type: multi_factor}")?;
+    let candidates = &generation.recipes[0].routes[0].candidates;
+    let eligible: Vec<usize> = (0..candidates::COUNT).collect();
+    let asked = Asked::default();
+    let choosing = measure(|| {
+        assert!(candidates.select(&asked, &eligible).fallback.is_none());
+    });
+    assert_eq!(choosing.count_total, 2);
     Ok(())
 }

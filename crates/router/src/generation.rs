@@ -153,7 +153,7 @@ impl Generation {
         };
         let mut recipes = Vec::new();
         for (name, path, routing) in document.policies() {
-            match Recipe::build(name, routing, &document, (&models, &deps.lasting.pool), &signal_deps) {
+            match Recipe::build(name, routing, &document, (&models, &deps.lasting), &signal_deps) {
                 Ok(recipe) => {
                     warnings.extend(recipe.warnings.iter().cloned().map(|warning| below(&path, warning)));
                     recipes.push(recipe);

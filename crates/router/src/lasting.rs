@@ -6,6 +6,7 @@
 
 use crate::card::Tokens;
 use crate::credential::Secret;
+use crate::forecast::Lengths;
 use crate::learning::{Experience, Trail};
 use crate::pool::Pool;
 use crate::session::Sessions;
@@ -21,6 +22,8 @@ pub struct Lasting {
     pub sessions: Sessions,
     /// What outcomes have taught.
     pub experience: Experience,
+    /// How long answers are.
+    pub lengths: Lengths,
     secret: OnceLock<Secret>,
 }
 
@@ -100,6 +103,7 @@ impl Lasting {
         let Some((dispatch, served)) = self.pool.end(id, served, Instant::now()) else { return };
         self.sessions.served(&dispatch, &served);
         self.experience.served(&dispatch, &served);
+        self.lengths.served(&dispatch, &served);
     }
 
     /// Nobody will tell how a request ends, or its end says nothing of its model: its client left, or the gateway refused it.

@@ -25,6 +25,7 @@ pub mod capability;
 pub mod card;
 pub mod credential;
 pub mod eligible;
+pub mod forecast;
 pub mod lasting;
 pub mod learning;
 pub mod pool;

@@ -21,7 +21,7 @@ use crate::generation::Generation;
 use crate::learning::lesson::Sent;
 use crate::models::{Credential, Model};
 use crate::names::Target;
-use crate::plan::{BodyEdit, Facts, Forward, HeaderOp, Outcome, Refusal, RoutePlan};
+use crate::plan::{BodyEdit, Facts, Forward, HeaderOp, Outcome, Refusal, RoutePlan, UNREAD_TURN};
 use crate::plugins::Flow;
 use crate::recipe::{Extent, Recipe, Route};
 use crate::report::{Key, Kind, SignalReport};
@@ -154,12 +154,14 @@ impl Generation {
             Some(_) => (None, self.first_capable(route, &eligible, call)),
             None => {
                 let standing = self.standing(recipe, call).await;
-                let selection = self.select((route, &eligible), standing.as_ref(), &facts, call).await;
+                let selection = self.select((route, &eligible), standing.as_ref(), &mut facts, call).await;
                 let selection = self.learn((recipe, route), selection, (&eligible, &mut facts), call).await;
                 let selection = self.stay((route, &eligible), selection, (standing.as_ref(), call), &mut facts);
                 (standing, selection)
             }
         };
+        let tokens = tokens(&facts, call);
+        facts.forecasts = route.forecaster.forecasts(route.candidates.candidates(), eligible.kept(), tokens);
         let kept = self.in_turn(route, &eligible, &selection);
         facts.selected(route, &selection, eligible);
         let planned = match (selection.held.as_deref(), selection.candidate) {
@@ -203,19 +205,22 @@ impl Generation {
         &self,
         (route, eligible): (&Route, &Eligible),
         standing: Option<&Standing>,
-        facts: &Facts,
+        facts: &mut Facts,
         call: &Call<'_>,
     ) -> Selection {
         let vector = match route.candidates.embedder() {
             Some(embedder) => vector(embedder, &facts.verdict, call).await,
             None => None,
         };
+        if vector.is_none() && route.candidates.embedder().is_some() {
+            facts.degraded.push(UNREAD_TURN.into());
+        }
         let asked = Asked {
             vector: vector.as_deref(),
             category: facts.category.as_deref().unwrap_or_default(),
-            tokens: Tokens { prompt: facts.context_tokens, ..Tokens::default() },
+            tokens: tokens(facts, call),
             continuation: standing.map(|standing| standing.continuation(call.prompt)).unwrap_or_default(),
-            draw: standing.map_or(0.0, Standing::draw),
+            draw: standing.map(Standing::draw),
             ..Asked::default()
         };
         route.candidates.select(&asked, eligible.kept())
@@ -361,6 +366,12 @@ impl Recipe {
             Some(algorithm) => self.decisions.decide_among(report, |index| self.routes[index].algorithm == algorithm),
         }
     }
+}
+
+/// What is known of the request's tokens: the estimate counts what is reserved for the answer, which is no prompt.
+fn tokens(facts: &Facts, call: &Call<'_>) -> Tokens {
+    let prompt = facts.context_tokens.saturating_sub(call.prompt.tokens.output_reserve);
+    Tokens { prompt, ..Tokens::default() }
 }
 
 /// The vector of the user's turn; `None` if it cannot be had in time.

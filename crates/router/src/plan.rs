@@ -12,6 +12,7 @@ use crate::boundary::Verdict;
 use crate::credential::Void;
 use crate::eligible::{Barrier, Dropped};
 use crate::escalation::Cascade;
+use crate::forecast::Forecast;
 use crate::learning::lesson::Lesson;
 use crate::report::Kind;
 use crate::session::Told;
@@ -127,4 +128,18 @@ pub struct Facts {
     pub void_turn_state: Option<Void>,
     /// What learning did; none where the document does not learn.
     pub lesson: Option<Lesson>,
+    /// What the request is predicted to cost at each candidate that was considered.
+    pub forecasts: Vec<Forecast>,
+}
+
+/// Of [`Facts::degraded`]: the algorithm compares texts, and the user's turn could not be read in time.
+pub const UNREAD_TURN: &str = "selection=unread_turn";
+
+impl Facts {
+    /// What the request is predicted to cost at the model that was chosen.
+    #[must_use]
+    pub fn forecast(&self) -> Option<&Forecast> {
+        let model = self.model.as_ref()?;
+        self.forecasts.iter().find(|forecast| forecast.model == *model)
+    }
 }

@@ -2,6 +2,7 @@
 
 mod composer;
 mod lazy;
+mod selectors;
 mod steps;
 
 use crate::boundary::{Boundaries, Verdict};
@@ -11,19 +12,20 @@ use crate::config::{Document, Routing};
 use crate::decision::{Decisions, Strategy};
 use crate::declared::Declared;
 use crate::escalation::Looper;
+use crate::forecast::Forecaster;
+use crate::lasting::Lasting;
 use crate::learning::policy::{Policy, Roster};
 use crate::models::{Model, Models};
 use crate::plugins::{self, Plugin};
-use crate::pool::Pool;
 use crate::projection::Projections;
 use crate::projection::step::Step;
 use crate::report::{Key, Keys, Kind, SignalReport};
-use crate::selection::r#static::Static;
-use crate::selection::{self, Candidate, Candidates, Selector};
+use crate::selection::{Candidate, Candidates};
 use crate::signals::learned::{self, Learned};
 use crate::signals::{self, Problem, Signal, SignalError, SignalInput};
 use crate::used::{self, UsedSet};
 use inference::ask::Ask;
+use selectors::Selectors;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -74,6 +76,8 @@ pub struct Route {
     pub plugin_names: Vec<&'static str>,
     /// The candidates and the algorithm among them.
     pub candidates: Candidates,
+    /// Says what a request will cost at each candidate.
+    pub forecaster: Arc<Forecaster>,
     /// The model behind each candidate; `None` if it is not configured.
     pub backends: Vec<Option<Arc<Model>>>,
     /// What runs several of them, if the algorithm does.
@@ -119,7 +123,7 @@ impl Recipe {
         name: &str,
         routing: &Routing,
         document: &Document,
-        (models, pool): (&Models, &Pool),
+        (models, lasting): (&Models, &Lasting),
         deps: &signals::Deps<'_>,
     ) -> Result<Self, Vec<Problem>> {
         let mut keys = Keys::default();
@@ -138,23 +142,20 @@ impl Recipe {
         let decisions = collect(built, &mut problems);
         let boundaries = Boundaries::build(&routing.boundaries, document, &mut keys, &declared);
         let boundaries = collect(boundaries, &mut problems).unwrap_or_default();
+        let routes = Route::build_all(routing, document, (models, lasting), deps);
+        let (routes, odd) = collect(routes, &mut problems).unwrap_or_default();
         if !problems.is_empty() {
             return Err(problems);
         }
         let mut groups = learned.families;
         groups.sort_by_key(|family| family.cost());
         let steps = steps::build(routing, document, &mut keys);
-        let roster = Arc::new(Roster::of(document));
-        let routes = routing.decisions.iter().map(|decision| Route {
-            learning: Policy::of(decision, routing, document, &roster),
-            ..Route::build(decision, routing, document, (models, pool))
-        });
         Ok(Self {
             name: name.into(),
-            warnings: learned.warnings,
+            warnings: learned.warnings.into_iter().chain(odd).collect(),
             declared,
             decisions: decisions.unwrap_or_default(),
-            routes: routes.collect(),
+            routes,
             projections: projections.unwrap_or_default(),
             signals: signals.unwrap_or_default(),
             steps,
@@ -228,11 +229,35 @@ impl Route {
         self.learning.as_ref().is_some_and(Policy::applies)
     }
 
-    fn build(decision: &Decision, routing: &Routing, document: &Document, (models, pool): (&Models, &Pool)) -> Self {
+    /// What each decision leads to, and what is odd about its algorithms.
+    fn build_all(
+        routing: &Routing,
+        document: &Document,
+        (models, lasting): (&Models, &Lasting),
+        deps: &signals::Deps<'_>,
+    ) -> Result<(Vec<Self>, Vec<Problem>), Vec<Problem>> {
+        let mut selectors = Selectors::new(routing, document, deps);
+        let roster = Arc::new(Roster::of(document));
+        let route = |decision| Self {
+            learning: Policy::of(decision, routing, document, &roster),
+            ..Self::build(decision, document, (models, lasting), &mut selectors)
+        };
+        let routes = routing.decisions.iter().map(route).collect();
+        if selectors.problems.is_empty() { Ok((routes, selectors.warnings)) } else { Err(selectors.problems) }
+    }
+
+    fn build(
+        decision: &Decision,
+        document: &Document,
+        (models, lasting): (&Models, &Lasting),
+        selectors: &mut Selectors<'_>,
+    ) -> Self {
         let algorithm = decision.algorithm.as_ref().map(|block| block.kind.trim().to_owned()).unwrap_or_default();
-        let selector = selector(decision, &algorithm, routing);
-        let known = decision.model_refs.iter().map(|model_ref| Candidate::new(model_ref.clone(), document, pool));
-        let mut candidates = Candidates::new(&decision.name, known.collect(), &algorithm, selector);
+        let known = |model_ref: &ModelRef| Candidate::new(model_ref.clone(), document, &lasting.pool);
+        let known: Vec<Candidate> = decision.model_refs.iter().map(known).collect();
+        let forecaster = Arc::new(Forecaster::new(&decision.name, &known, document, &lasting.lengths));
+        let selector = selectors.build(decision, &known, &forecaster);
+        let mut candidates = Candidates::new(&decision.name, known, &algorithm, selector);
         let plugins = plugins::build(&decision.plugins);
         if plugins.iter().any(|plugin| plugin.name() == "fast_response") {
             candidates = candidates.with_fast_response();
@@ -247,6 +272,7 @@ impl Route {
             plugin_names: decision.plugins.iter().map(|plugin| plugin.name()).collect(),
             looper: Looper::build(decision.algorithm.as_ref(), candidates.candidates()),
             candidates,
+            forecaster,
             backends,
             plugins,
         }
@@ -257,16 +283,6 @@ impl Route {
 fn backend(candidate: &ModelRef, document: &Document, models: &Models) -> Option<Arc<Model>> {
     let name = candidate.model.trim();
     models.get(name).or_else(|| models.get(&document.lora_base(name)?.name)).cloned()
-}
-
-fn selector(decision: &Decision, algorithm: &str, routing: &Routing) -> Option<Box<dyn Selector>> {
-    if selection::method(algorithm) != "static" {
-        return None;
-    }
-    let scored = routing.signals.domains.iter().find(|domain| domain.name == decision.name);
-    let scores = scored.into_iter().flat_map(|domain| &domain.model_scores);
-    let scores = scores.map(|entry| (entry.model.clone(), entry.score)).collect();
-    Some(Box::new(Static::new(&decision.name, scores)))
 }
 
 fn final_model(algorithm: &Algorithm) -> String {
@@ -304,8 +320,13 @@ fn families(used: &UsedSet) -> [bool; Kind::ALL.len()] {
     Kind::ALL.map(|kind| used.has_family(kind))
 }
 
+/// A fault that several parts share is said once.
 fn collect<T>(built: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Option<T> {
-    built.map_err(|mut found| problems.append(&mut found)).ok()
+    let report = |found: Vec<Problem>| {
+        let fresh: Vec<Problem> = found.into_iter().filter(|problem| !problems.contains(problem)).collect();
+        problems.extend(fresh);
+    };
+    built.map_err(report).ok()
 }
 
 /// What eval lists as declared, by family.

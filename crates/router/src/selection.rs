@@ -4,13 +4,27 @@
 //! candidate, a canned reply), asks the [`Selector`] otherwise, and falls back to the first valid candidate, visibly, when
 //! that fails. One algorithm, one file.
 
+mod affinity;
+pub mod automix;
+pub mod hybrid;
+pub mod kmeans;
+pub mod knn;
+pub mod latency_aware;
+pub mod learned;
+pub mod mlp;
+pub mod multi_factor;
+mod ranking;
+pub mod router_dc;
 pub mod r#static;
+pub mod svm;
+pub mod weighted;
 
 #[cfg(test)]
 mod tests;
 
 use crate::card::{Card, Tokens};
 use crate::config::Document;
+use crate::config::algorithms::Algorithm;
 use crate::config::decisions::ModelRef;
 use crate::pool::{ModelPool, Pool};
 use inference::handle::Embedder;
@@ -91,8 +105,9 @@ pub struct Asked<'a> {
     pub tokens: Tokens,
     /// What is known of the conversation.
     pub continuation: Continuation<'a>,
-    /// A number from 0 to 1, excluding 1, by which `weighted` draws: the same for all requests of a session.
-    pub draw: f64,
+    /// A number from 0 to 1, excluding 1, by which `weighted` draws: the same for all requests of a session. Without a
+    /// session `weighted` spreads requests by itself.
+    pub draw: Option<f64>,
     /// Now.
     pub now: Instant,
 }
@@ -117,7 +132,7 @@ impl Default for Asked<'_> {
             category: "",
             tokens: Tokens::default(),
             continuation: Continuation::default(),
-            draw: 0.0,
+            draw: None,
             now: Instant::now(),
         }
     }
@@ -239,6 +254,15 @@ const METHODS: [&str; 12] = [
 #[must_use]
 pub fn method(algorithm: &str) -> &'static str {
     METHODS.into_iter().find(|method| *method == algorithm.trim()).unwrap_or("static")
+}
+
+/// How much price counts in a request of a decision: what its `automix` block says, else its `hybrid` block, else a half.
+#[must_use]
+pub fn cost_weight(algorithm: &Algorithm) -> f64 {
+    let automix = algorithm.automix.as_ref().map(|block| block.cost_quality_tradeoff);
+    let hybrid = algorithm.hybrid.as_ref().map(|block| block.cost_weight);
+    let given = [automix, hybrid].into_iter().flatten().find(|weight| *weight > 0.0 && weight.is_finite());
+    given.unwrap_or(0.5)
 }
 
 /// A decision's candidates with the algorithm that chooses among them; made once per generation.

@@ -159,8 +159,8 @@ pub struct TrainArgs {
     /// Folder of the texts that were written for the shipped heads
     #[arg(long, value_name = "DIR", default_value = "crates/training/corpus")]
     pub corpus: PathBuf,
-    /// Folder for the head; nothing is written without it
-    #[arg(long, value_name = "DIR")]
+    /// Folder for the head, or file of the artifact; nothing is written without it
+    #[arg(long, value_name = "PATH")]
     pub out: Option<PathBuf>,
     /// Name on the card; that of the task if absent
     #[arg(long, value_name = "NAME")]
@@ -177,9 +177,33 @@ pub struct TrainArgs {
     /// Folder that keeps what was read of texts, for further runs
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
+    /// `selection`: what is fitted on the routing records of `--data`
+    #[arg(long, value_enum, default_value_t = SelectionAlgorithm::Kmeans)]
+    pub algorithm: SelectionAlgorithm,
+    /// `selection`: records that are read at most, spread over the file; 0 reads all
+    #[arg(long, value_name = "N", default_value_t = 2000)]
+    pub limit: usize,
+    /// `selection`, `knn`: requests that vote
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub neighbours: usize,
+    /// `selection`, `kmeans`: groups
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub clusters: usize,
+    /// `selection`: read the records' categories beside their texts
+    #[arg(long)]
+    pub categories: bool,
     /// Models that read the texts.
     #[command(flatten)]
     pub models: ModelArgs,
+}
+
+/// What is fitted on routing records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SelectionAlgorithm {
+    /// The nearest requests vote.
+    Knn,
+    /// Each group of requests has one model.
+    Kmeans,
 }
 
 /// What a head decides.
@@ -200,6 +224,8 @@ pub enum TrainTask {
     Pii,
     /// Labels of the operator's own.
     Own,
+    /// No head: an artifact of `knn` or `kmeans`, from routing records; `--out` names its file.
+    Selection,
 }
 
 /// Text for people or JSON for machines.
@@ -262,6 +288,8 @@ mod tests {
             ("train fact_check --data d --models m", true),
             ("train nonsense --data d", false),
             ("train pii", false),
+            ("train selection --data r.jsonl --algorithm knn --out a.json", true),
+            ("train selection --data r.jsonl --algorithm svm", false),
             ("schema", true),
         ] {
             let words = std::iter::once("merit").chain(line.split(' '));

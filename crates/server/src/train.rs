@@ -1,5 +1,7 @@
 //! `merit train`: a head from labelled texts, fitted, calibrated and measured with the installed models.
 
+mod selection;
+
 use crate::cli::{TrainArgs, TrainTask};
 use crate::models::{Installed, Open as _};
 use crate::output;
@@ -27,6 +29,10 @@ pub fn run(arguments: TrainArgs) -> anyhow::Result<ExitCode> {
     let engine = opened.engine.context("no engine runs the models")?;
     let embedder = opened.catalog.embedder(&Wanted::default())?;
     let mut log = Vec::new();
+    if arguments.task == TrainTask::Selection {
+        output::text(&selection::run(&arguments, &*opened.catalog, &embedder)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     match task(arguments.task) {
         Some(task) => sequence(task, arguments, (&engine, embedder), &mut log)?,
         None => tokens(&arguments, Encoder { engine, embedder }, &mut log)?,
@@ -91,6 +97,6 @@ fn task(task: TrainTask) -> Option<Task> {
         TrainTask::UserFeedback => Task::UserFeedback,
         TrainTask::Modality => Task::Modality,
         TrainTask::Own => Task::Own,
-        TrainTask::Pii => return None,
+        TrainTask::Pii | TrainTask::Selection => return None,
     })
 }

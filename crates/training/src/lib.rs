@@ -18,6 +18,7 @@ pub mod pii;
 pub mod recipe;
 mod report;
 mod run;
+pub mod selection;
 pub mod write;
 
 pub use report::{Figures, Report};

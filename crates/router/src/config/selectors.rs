@@ -19,8 +19,8 @@ pub struct RouterDc {
     pub use_model_contrastive: bool,
     /// Fail without model descriptions.
     pub require_descriptions: bool,
-    /// Read capabilities beside descriptions. Omitted in a decision, this turns them off.
-    pub use_capabilities: bool,
+    /// Read capabilities beside descriptions. Omitted in a decision, this turns them off; omitted for the process, on.
+    pub use_capabilities: Option<bool>,
 }
 
 /// Cost-aware value with a verification probability.
@@ -56,7 +56,7 @@ pub struct Hybrid {
     /// Known, without effect.
     pub quality_gap_threshold: f64,
     /// Known; scores are always normalised.
-    pub normalize_scores: bool,
+    pub normalize_scores: Option<bool>,
 }
 
 /// Fastest candidate by measured latency.

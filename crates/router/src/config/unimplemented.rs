@@ -9,7 +9,24 @@ use crate::report::Kind;
 
 /// Algorithms that choose, and those of several models: `confidence` is run, for the others the first candidate stands in,
 /// which validation warns of.
-const ALGORITHMS: [&str; 6] = ["static", "confidence", "ratings", "remom", "fusion", "workflows"];
+const ALGORITHMS: [&str; 16] = [
+    "static",
+    "weighted",
+    "multi_factor",
+    "latency_aware",
+    "router_dc",
+    "hybrid",
+    "automix",
+    "knn",
+    "kmeans",
+    "svm",
+    "mlp",
+    "confidence",
+    "ratings",
+    "remom",
+    "fusion",
+    "workflows",
+];
 /// Plugins that act.
 const PLUGINS: [&str; 4] = ["fast_response", "system_prompt", "header_mutation", "request_params"];
 

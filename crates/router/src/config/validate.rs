@@ -10,6 +10,7 @@ mod models;
 mod pool;
 mod projections;
 mod rules;
+mod selection;
 
 use super::problem::{Problem, Severity};
 use super::reach::{Used, base};
@@ -25,6 +26,7 @@ pub fn validate(document: &Document) -> Vec<Problem> {
     models::check(document, &mut findings);
     pool::settings(document, &mut findings);
     learning::check(document, &mut findings);
+    selection::process(document, &mut findings);
     for (_, path, routing) in document.policies() {
         let scope = Scope { document, routing, path, used: Used::of(routing) };
         heuristics::check(&scope, &mut findings);
@@ -32,6 +34,7 @@ pub fn validate(document: &Document) -> Vec<Problem> {
         projections::check(&scope, &mut findings);
         decisions::check(&scope, &mut findings);
         boundaries::check(&scope, &mut findings);
+        selection::check(&scope, &mut findings);
         unused(&scope, &mut findings);
     }
     findings.problems

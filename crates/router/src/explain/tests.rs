@@ -1,5 +1,7 @@
 //! Whole answers of eval for a few recipes.
 
+mod selection;
+
 use super::*;
 use crate::config::decisions::{Decision, ModelRef, RuleNode};
 use crate::decision::Strategy;

@@ -267,3 +267,35 @@ fn the_document_asks_for_full_evaluation() {
     let with = |mode: &str| generation(&format!("{POLICY}global: {{router: {{evaluation: {{mode: {mode}}}}}}}\n"));
     assert!(with("full").settings.full && !with("lazy").settings.full && !generation(POLICY).settings.full);
 }
+
+/// Prices and sizes are known before the request is sent.
+#[test]
+fn forecasts_name_every_candidate_that_was_considered() {
+    let policy = POLICY
+        .replace(
+            "    - name: large\n",
+            "    - name: large\n      pricing: {currency: EUR, prompt_per_1m: 2, completion_per_1m: 8}\n",
+        )
+        .replace("- {name: large}", "- {name: large, param_size: 400B}");
+    let generation = generation(&policy);
+    let body = r#"{"model": "auto", "messages": [{"role": "user", "content": "prove it"}]}"#;
+    let request = Request::parse(Dialect::OpenAiChat, body.into(), &Wrappers::default()).unwrap();
+    let identity = Identity::default();
+    let call = Call {
+        prompt: request.prompt(),
+        dialect: Dialect::OpenAiChat,
+        identity: &identity,
+        observed: false,
+        models: &Nobody,
+        deadline: Instant::now(),
+        full: false,
+    };
+    let facts = generation.route(&call).now_or_never().unwrap().plan.facts;
+    let names: Vec<&str> = facts.forecasts.iter().map(|forecast| &*forecast.model).collect();
+    assert_eq!(names, ["large", "small"]);
+    let chosen = facts.forecast().unwrap();
+    assert_eq!((&*chosen.model, &*chosen.currency), ("large", "EUR"));
+    // 400 tokens are assumed of the answer, and a few of the prompt.
+    assert!(chosen.microcurrency().is_some_and(|micro| (3_200..3_400).contains(&micro)), "{chosen}");
+    assert!(chosen.millijoules().is_some_and(|milli| milli > 0), "{chosen}");
+}

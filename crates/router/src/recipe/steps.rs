@@ -26,8 +26,8 @@ fn top_k(document: &Document) -> i64 {
 #[cfg(test)]
 mod tests {
     use crate::config;
+    use crate::lasting::Lasting;
     use crate::models::Models;
-    use crate::pool::Pool;
     use crate::recipe::{Extent, Recipe};
     use crate::signals::{Deps, SignalInput};
     use dialects::Prompt;
@@ -64,7 +64,7 @@ global: {model_catalog: {embeddings: {semantic: {embedding_config: {top_k: TOP_K
             .vector("c", &[0.0, 0.0, 1.0])
             .vector("q", &[0.71, 0.69, 0.62]);
         let deps = Deps { catalog: &fake, ..Deps::default() };
-        let recipe = Recipe::build("r", &document.routing, &document, (&Models::default(), &Pool::default()), &deps);
+        let recipe = Recipe::build("r", &document.routing, &document, (&Models::default(), &Lasting::default()), &deps);
         let recipe = recipe.unwrap_or_else(|problems| panic!("{problems:?}"));
         let mut prompt = Prompt::default();
         prompt.texts.evaluation = "q".into();

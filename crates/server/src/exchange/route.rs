@@ -290,4 +290,8 @@ fn note(head: &Head, facts: &Facts) {
     if !facts.degraded.is_empty() {
         span.record("routing.degraded", facts.degraded.join(","));
     }
+    if !span.is_none() && !facts.forecasts.is_empty() {
+        let forecasts: Vec<String> = facts.forecasts.iter().map(ToString::to_string).collect();
+        span.record("routing.forecast", forecasts.join("\n"));
+    }
 }

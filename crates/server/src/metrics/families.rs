@@ -96,6 +96,24 @@ pub struct VoidTurnState {
     pub reason: &'static str,
 }
 
+/// Money that requests to a model are predicted to cost.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct PredictedMoney {
+    /// Name in the document.
+    pub model: Arc<str>,
+    /// ISO 4217 code in the document; empty if it has none.
+    pub currency: Arc<str>,
+}
+
+/// Energy that requests to a model are predicted to take.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct PredictedEnergy {
+    /// Name in the document.
+    pub model: Arc<str>,
+    /// `measured`, `fitted`, `regression` …
+    pub method: &'static str,
+}
+
 /// One run of a plugin.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Plugin {
@@ -262,6 +280,8 @@ pub struct Selection {
     pub sessions: Family<Session, Counter>,
     pub void_turn_states: Family<VoidTurnState, Counter>,
     pub lessons: Family<Lesson, Counter>,
+    pub predicted_money: Family<PredictedMoney, Counter>,
+    pub predicted_energy: Family<PredictedEnergy, Counter>,
 }
 
 impl Selection {
@@ -272,6 +292,16 @@ impl Selection {
             sessions: add(to, "merit_session", "Requests by what their session did"),
             void_turn_states: add(to, "merit_turn_state_void", "Turn states of clients that were ignored"),
             lessons: add(to, "merit_learning", "What learning did to requests, and the outcomes that were reported"),
+            predicted_money: add(
+                to,
+                "merit_predicted_microcurrency",
+                "Price that requests sent were predicted to have, in millionths of the currency",
+            ),
+            predicted_energy: add(
+                to,
+                "merit_predicted_millijoules",
+                "Energy that requests sent were predicted to take, as their share of the pool's power",
+            ),
         }
     }
 }

@@ -140,6 +140,8 @@ impl Metrics {
         self.signals.extractions.clear();
         self.signals.matches.clear();
         self.selection.selections.clear();
+        self.selection.predicted_money.clear();
+        self.selection.predicted_energy.clear();
         self.plugins.executions.clear();
     }
 }

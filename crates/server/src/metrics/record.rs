@@ -1,8 +1,11 @@
 //! What happened to a request, counted under the right names.
 
 use super::Metrics;
-use super::families::{Fallback, Lesson, Model, ModelError, Plugin, Selected, Session, Stage, VoidTurnState};
-use router::plan::Facts;
+use super::families::{
+    Fallback, Lesson, Model, ModelError, Plugin, PredictedEnergy, PredictedMoney, Selected, Session, Stage,
+    VoidTurnState,
+};
+use router::plan::{Facts, UNREAD_TURN};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,10 +58,14 @@ impl Metrics {
             self.selection.fallbacks.get_or_create(&Fallback { method, reason }).inc();
             self.signals.degrade("selection", reason);
         }
+        if facts.degraded.iter().any(|degraded| **degraded == *UNREAD_TURN) {
+            self.signals.degrade("selection", "unread_turn");
+        }
         if let Some(lesson) = &facts.lesson {
             lesson.notes.iter().for_each(|note| self.learned(note.part, note.action));
             lesson.degraded.into_iter().for_each(|reason| self.signals.degrade("learning", reason));
         }
+        self.predicted(facts);
     }
 
     /// A part of learning did something.
@@ -77,6 +84,19 @@ impl Metrics {
         self.selection.sessions.get_or_create(&label).inc();
         if let Some(reason) = told.degraded {
             self.signals.degrade("session", reason);
+        }
+    }
+
+    /// What the chosen model was predicted to cost: whole numbers, so that sums are exact.
+    fn predicted(&self, facts: &Facts) {
+        let Some(forecast) = facts.forecast() else { return };
+        if let Some(money) = forecast.microcurrency() {
+            let label = PredictedMoney { model: forecast.model.clone(), currency: forecast.currency.clone() };
+            self.selection.predicted_money.get_or_create(&label).inc_by(money);
+        }
+        if let (Some(energy), Some(joules)) = (forecast.millijoules(), &forecast.joules) {
+            let label = PredictedEnergy { model: forecast.model.clone(), method: joules.method };
+            self.selection.predicted_energy.get_or_create(&label).inc_by(energy);
         }
     }
 

@@ -45,6 +45,7 @@ impl Tracing {
             routing.degraded = tracing::field::Empty,
             routing.boundaries = tracing::field::Empty,
             routing.dropped = tracing::field::Empty,
+            routing.forecast = tracing::field::Empty,
         );
         let parent = TraceContextPropagator::new().extract(&Incoming(headers));
         if let Err(error) = span.set_parent(parent) {
@@ -61,7 +62,7 @@ pub struct ExchangeSpan {
 }
 
 impl ExchangeSpan {
-    /// For `in_scope`, `instrument` and `record` (`routing.recipe`, `.decision`, `.model`, `.algorithm`, `.degraded`).
+    /// For `in_scope`, `instrument` and `record` (`routing.recipe`, `.decision`, `.model`, `.algorithm`, `.degraded`, `.forecast`).
     #[must_use]
     pub fn span(&self) -> &Span {
         &self.span

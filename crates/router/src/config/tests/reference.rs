@@ -59,7 +59,11 @@ fn document_has_known_traps() {
         (Severity::Note, "routing.signals.complexity[0].threshold", "nearly every turn is `medium`"),
         (Severity::Warning, "routing.decisions", "some have none"),
         (Severity::Warning, "routing.decisions[8].algorithm.automix", "only `cost_quality_tradeoff` is read here"),
-        (Severity::Note, "global.router.model_selection.method", "has no effect"),
+        (Severity::Warning, "global.router.model_selection.method", "has no effect"),
+        (Severity::Warning, "global.router.model_selection.momentum", "has no effect"),
+        (Severity::Warning, "global.router.model_selection.ml.models_path", "has no effect"),
+        (Severity::Warning, "global.router.model_selection.hybrid.quality_gap_threshold", "has no effect"),
+        (Severity::Warning, "global.router.model_selection.hybrid.experience_weight", "the same share for ever"),
     ];
     for (severity, path, words) in cases {
         let hit = checked

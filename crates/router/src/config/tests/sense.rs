@@ -191,6 +191,76 @@ fn projections() {
     );
 }
 
+/// An algorithm of a decision with two candidates, and what nothing reads of it.
+const ALGORITHMS: &[(&str, &[&str])] = &[
+    ("{type: weighted}", &[]),
+    (
+        "{type: automix, automix: {cost_quality_tradeoff: 0.3}}",
+        &["9 warning only `cost_quality_tradeoff` is read here"],
+    ),
+    ("{type: automix, automix: {max_escalations: 2}}", &["9 warning nothing is read here"]),
+    (
+        "{type: multi_factor, multi_factor: {latency_percentile: 101, weights: {quality: -1, cost: 1}}}",
+        &["9 warning counts as 95", "9 warning counts as 0"],
+    ),
+    ("{type: multi_factor, multi_factor: {weights: {}}}", &["9 warning no weight is above 0"]),
+    ("{type: multi_factor, multi_factor: {weights: {energy: 1}}}", &[]),
+    (
+        "{type: hybrid, hybrid: {experience_weight: 0.5, quality_gap_threshold: 0.1, normalize_scores: false}}",
+        &["9 warning experience_weight", "9 warning quality_gap_threshold", "9 warning cannot be switched off"],
+    ),
+    (
+        "{type: router_dc, router_dc: {min_similarity: 0.5, dimension_size: 384, use_query_contrastive: true}}",
+        &[
+            "9 warning global.router.model_selection.router_dc` only",
+            "9 warning dimension_size: has no effect",
+            "9 warning use_query_contrastive: has no effect",
+            "9 warning cannot choose what has no `description` on its card: small, small",
+        ],
+    ),
+    ("{type: knn}", &["9 warning `knn` is not trained"]),
+    ("{type: mlp}", &["9 warning `global.router.model_selection.ml.mlp.pretrained_path` is missing"]),
+];
+
+#[test]
+fn parameters_of_algorithms() {
+    for (algorithm, expected) in ALGORITHMS {
+        let twice = "9 warning is a candidate already";
+        let candidates = "modelRefs: [{model: small}, {model: small}]";
+        let expected: Vec<&str> = expected.iter().copied().chain([twice]).collect();
+        check_policy(&format!("  decisions:\n    - {{name: d, {candidates}, algorithm: {algorithm}}}\n"), &expected);
+    }
+    let dc = "modelRefs: [{model: small}], algorithm: {type: router_dc, router_dc: {use_capabilities: true}}";
+    check_policy(
+        &format!("  decisions:\n    - {{name: d, {dc}}}\n    - {{name: e, {dc}}}\n"),
+        &["10 warning the block of the decision `d` holds for the whole recipe"],
+    );
+}
+
+#[test]
+fn parameters_of_the_whole_process() {
+    check_policy(
+        "global: {router: {model_selection: {method: knn, enabled: true, momentum: {enabled: true}}}}\n",
+        &["8 warning method: has no effect", "8 warning enabled: has no effect", "8 warning momentum: has no effect"],
+    );
+    check_policy(
+        "global: {router: {model_selection: {automix: {max_escalations: 2, discount_factor: 0.9, cost_quality_tradeoff: 0.4}}}}\n",
+        &[
+            "8 warning max_escalations: has no effect",
+            "8 warning discount_factor: has no effect",
+            "8 warning is read with `cost_aware_routing: true` only",
+        ],
+    );
+    check_policy(
+        "global: {router: {model_selection: {ml: {models_path: m, embedding_dim: 384, svm: {kernel: rbf, pretrained_path: s}}}}}\n",
+        &[
+            "8 warning models_path: has no effect",
+            "8 warning embedding_dim: has no effect",
+            "8 warning svm.kernel: has no effect",
+        ],
+    );
+}
+
 /// A decision, and what is wrong with it.
 const DECISIONS: &[(&str, &[&str])] = &[
     ("{name: d, modelRefs: [{model: smal}]}", &["9 error did you mean `small`?"]),
@@ -221,10 +291,7 @@ const DECISIONS: &[(&str, &[&str])] = &[
         "{name: d, plugins: [{type: memory, configuration: {enabled: false}}]}",
         &["9 note the plugin `memory` is not implemented yet; no decision depends on it"],
     ),
-    (
-        "{name: d, algorithm: {type: latency_aware, latency_aware: {tpot_percentile: 101}}}",
-        &["9 error from 1 to 100", "9 note the algorithm `latency_aware` is not implemented"],
-    ),
+    ("{name: d, algorithm: {type: latency_aware, latency_aware: {tpot_percentile: 101}}}", &["9 error from 1 to 100"]),
     ("{name: d, algorithm: {type: ratings}}", &["9 warning `ratings` is not run: the first capable candidate"]),
     (
         "{name: d, algorithm: {type: confidence, confidence: {confidence_method: automix_entailment}}}",

@@ -70,7 +70,7 @@ fn algorithm(scope: &Scope<'_>, path: &str, algorithm: &Algorithm, findings: &mu
         }
     }
     if let Some(dc) = &algorithm.router_dc
-        && !dc.use_capabilities
+        && dc.use_capabilities.is_none()
     {
         findings.note(format!("{path}.router_dc"), "`use_capabilities` is omitted here and thereby off");
     }

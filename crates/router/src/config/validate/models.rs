@@ -174,10 +174,6 @@ fn catalog(document: &Document, findings: &mut Findings) {
 
 fn process(document: &Document, findings: &mut Findings) {
     let router = &document.global.router;
-    if router.model_selection.as_ref().is_some_and(|selection| !selection.method.is_empty()) {
-        let message = "has no effect: a decision names its algorithm, and one without takes its first candidate";
-        findings.note("global.router.model_selection.method", message);
-    }
     let other = router.strategy.trim() != document.routing.strategy.trim();
     if !router.strategy.trim().is_empty() && other {
         findings.warn("global.router.strategy", "has no effect: a recipe's own `strategy` counts");

@@ -21,6 +21,7 @@ use futures_util::FutureExt;
 use inference::ask::{Outcome, Over, Question, What};
 use inference::fake::Fake;
 use inference::handle::{Classifier, Cost};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// What a family writes about one `type:name`.
@@ -188,6 +189,7 @@ fn route(decision: &Decision) -> Route {
         tier: decision.tier,
         name: decision.name.as_str().into(),
         candidates: Candidates::new(&decision.name, candidates, &algorithm, None),
+        forecaster: Arc::default(),
         algorithm,
         final_model: String::new(),
         learning: None,
