@@ -15,6 +15,7 @@ pub mod listener;
 pub mod metrics;
 pub mod models;
 pub mod output;
+pub mod probe;
 pub mod problem;
 pub mod reload;
 mod remote;

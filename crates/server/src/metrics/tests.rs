@@ -29,6 +29,7 @@ const SHOWN: &[&str] = &[
     r#"llm_request_errors_total{model="",reason="authz"} 1"#,
     r#"merit_config_reload_total{outcome="swapped"} 1"#,
     "merit_config_generation 3",
+    "merit_config_last_reload_successful 1",
     r#"merit_request_overhead_seconds_count{stage="parse"} 1"#,
     r#"merit_fault_total{fault="overloaded"} 1"#,
     r#"merit_degraded_total{signal="pii",reason="shed"} 1"#,
