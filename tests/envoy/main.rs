@@ -3,16 +3,20 @@
 //! Needs Envoy (`cargo xtask setup`) and the `merit` binary (`cargo build -p server`); see [`tests::envoy::binary`] and
 //! [`tests::merit::binary`]. Each test starts its own processes on free ports, so all may run at once.
 
+mod load;
 mod stage;
 
+mod attach;
 mod bodies;
 mod chain;
 mod clients;
+mod config_map;
 mod early_end;
 mod failure;
 mod gateway_shaped;
 mod headers;
 mod modes;
 mod reload;
+mod replicas;
 mod sdk;
 mod streaming;

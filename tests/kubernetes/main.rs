@@ -3,7 +3,6 @@
 //!
 //! `cargo xtask setup` installs Helm and the schemas. What is not there is said (`SKIPPED`), and its checks pass.
 
-mod attached;
 mod contents;
 mod crd;
 mod helm;

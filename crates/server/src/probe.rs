@@ -54,7 +54,8 @@ async fn ask(endpoint: &Endpoint, service: &str) -> anyhow::Result<()> {
 fn endpoint(arguments: &ProbeArgs) -> anyhow::Result<Endpoint> {
     let ProbeArgs { address, tls_ca, tls_cert, tls_key, tls_name, .. } = arguments;
     let scheme = if tls_ca.is_some() { "https" } else { "http" };
-    let endpoint = Endpoint::from_shared(format!("{scheme}://{address}")).with_context(|| format!("address {address}"))?;
+    let endpoint =
+        Endpoint::from_shared(format!("{scheme}://{address}")).with_context(|| format!("address {address}"))?;
     let endpoint = endpoint.connect_timeout(CALL).timeout(CALL);
     let Some(authorities) = tls_ca else { return Ok(endpoint) };
     let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(authorities)?));

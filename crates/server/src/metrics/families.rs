@@ -238,7 +238,11 @@ impl Process {
         Self {
             reloads: add(to, "merit_config_reload", "Attempts to load the configuration"),
             generation: add(to, "merit_config_generation", "Number of the configuration that serves, from 1"),
-            successful: add(to, "merit_config_last_reload_successful", "1 while the file is what serves, 0 if it is refused"),
+            successful: add(
+                to,
+                "merit_config_last_reload_successful",
+                "1 while the file is what serves, 0 if it is refused",
+            ),
             overhead: histograms(to, "merit_request_overhead_seconds", "Time that Merit adds, waits excluded", fast),
             faults: add(to, "merit_fault", "Faults found by the protocol layer"),
         }
