@@ -33,7 +33,7 @@ fn pods(object: &Value) -> Vec<Pod<'_>> {
 fn containers<'a>(pod: &Pod<'a>) -> Vec<(&'a Value, bool)> {
     let list = |key: &str| pod.spec[key].as_array().into_iter().flatten();
     let lasting = list("containers").map(|container| (container, pod.is_service));
-    let first = list("initContainers").map(|container| (container, false));
+    let first = list("initContainers").map(|container| (container, container["restartPolicy"] == "Always"));
     lasting.chain(first).filter(|(container, _)| container["name"] != "envoy").collect()
 }
 

@@ -35,6 +35,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
+{{- /* The routing document as text. */ -}}
+{{- define "merit.document" -}}
+{{- if kindIs "map" .Values.config -}}{{ toYaml .Values.config }}{{- else -}}{{ .Values.config | default "" | trim }}{{- end -}}
+{{- end -}}
+
 {{- define "merit.gatewayNamespace" -}}{{ .Values.gateway.namespace | default .Release.Namespace }}{{- end -}}
 
 {{- define "merit.replicas" -}}
@@ -56,7 +61,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if and .Values.tls.verifyClients (not .Values.tls.secretName) -}}
 {{- fail "tls.verifyClients needs tls.secretName" -}}
 {{- end -}}
-{{- if and (gt (int (include "merit.replicas" .)) 1) (not .Values.signingSecret.name) (regexMatch "type: *[\"']?(session_aware|confidence|ratings|remom|fusion|workflows)\\b" (.Values.config | default "")) -}}
+{{- if and (gt (int (include "merit.replicas" .)) 1) (not .Values.signingSecret.name) (regexMatch "type: *[\"']?(session_aware|confidence|ratings|remom|fusion|workflows)\\b" (include "merit.document" .)) -}}
 {{- fail "the document keeps sessions or runs several models, and there is more than one replica: give signingSecret.name, or what one replica signs is void at the next" -}}
 {{- end -}}
 {{- if and (ne .Values.gateway.kind "none") .Values.tls.secretName (not .Values.gateway.tlsCaConfigMap) (ne .Values.gateway.kind "ai-gateway-before") -}}

@@ -21,7 +21,7 @@ args:
 {{- end }}
 - --metrics={{ $values.listenAddress }}:9190
 - --log-format={{ $values.logFormat }}
-- --settle-seconds={{ $values.shutdown.settleSeconds }}
+- --settle-seconds={{ ternary 0 $values.shutdown.settleSeconds (ne .socket "") }}
 - --drain-seconds={{ sub (int $values.shutdown.terminationGracePeriodSeconds) (int $values.shutdown.reserveSeconds) }}
 {{- if and $values.tls.secretName (not .socket) }}
 - --tls-cert=/etc/merit-tls/tls.crt
@@ -97,6 +97,9 @@ volumeMounts:
 {{- end }}
 {{- if not (has $values.assets.source (list "none" "image")) }}
 - {name: assets, mountPath: {{ $values.assets.path }}, readOnly: true}
+{{- end }}
+{{- with $values.extraVolumeMounts }}
+{{ toYaml . }}
 {{- end }}
 {{- end -}}
 
@@ -180,6 +183,9 @@ seccompProfile: {type: RuntimeDefault}
 {{- else if eq $values.assets.source "imageVolume" }}
 - name: assets
   image: {{- toYaml $values.assets.imageVolume | nindent 4 }}
+{{- end }}
+{{- with $values.extraVolumes }}
+{{ toYaml . }}
 {{- end }}
 {{- end -}}
 

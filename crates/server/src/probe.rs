@@ -27,7 +27,7 @@ pub fn run(arguments: &ProbeArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn until_serving(arguments: &ProbeArgs) -> anyhow::Result<()> {
+pub(crate) async fn until_serving(arguments: &ProbeArgs) -> anyhow::Result<()> {
     let endpoint = endpoint(arguments)?;
     let deadline = Instant::now() + Duration::from_secs(arguments.timeout_seconds.into());
     loop {

@@ -146,3 +146,32 @@ async fn refuses_to_expose_a_credential() {
     let process = start(&ServeArgs { insecure_listen: true, ..arguments }).await.unwrap();
     process.stop(GRACE, std::future::pending()).await;
 }
+
+#[tokio::test]
+async fn a_probe_finds_it_serving() {
+    let folder = Folder::new();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let authority = folder.write("tls.crt", &made.cert.pem());
+    let key = folder.write("tls.key", &made.signing_key.serialize_pem());
+    let tls = TlsArgs { cert: Some(authority.clone()), key: Some(key), client_ca: None };
+    for (tls, flags) in [(TlsArgs::default(), ""), (tls, "--tls-ca")] {
+        let process = start(&ServeArgs { tls, ..folder.arguments("version: v0.3") }).await.unwrap();
+        let Address::Tcp(at) = process.addresses().grpc else { panic!("not TCP") };
+        let authority = authority.display().to_string();
+        let probe = async |more: &[&str]| {
+            let address = format!("localhost:{}", at.port());
+            let words = ["merit", "probe", &address, "--timeout-seconds", "0"];
+            let tls = [flags, &authority];
+            let tls = if flags.is_empty() { &tls[..0] } else { &tls[..] };
+            let Command::Probe(arguments) = Cli::parse_from(words.iter().chain(tls).chain(more)).command else {
+                panic!("not probe");
+            };
+            crate::probe::until_serving(&arguments).await
+        };
+        probe(&[]).await.unwrap();
+        probe(&["--service", "readiness"]).await.unwrap();
+        assert!(probe(&["--service", "nothing"]).await.is_err(), "{flags}");
+        assert_eq!(process.stop(GRACE, std::future::pending()).await, Outcome::Drained);
+        assert!(probe(&[]).await.is_err(), "{flags}");
+    }
+}

@@ -119,7 +119,8 @@ fn series_of_past_documents_are_bounded() {
 
 #[tokio::test]
 async fn is_served_as_open_metrics() {
-    let router = router(Arc::new(Metrics::new()));
+    let (state, watch) = tokio::sync::watch::channel(State::Starting);
+    let router = router(Arc::new(Metrics::new()), watch);
     for (path, status) in [("/metrics", 200), ("/", 404)] {
         let request = Request::get(path).body(Body::empty()).unwrap();
         let response = router.clone().oneshot(request).await.unwrap();
