@@ -119,7 +119,7 @@ fn series_of_past_documents_are_bounded() {
 
 #[tokio::test]
 async fn is_served_as_open_metrics() {
-    let (state, watch) = tokio::sync::watch::channel(State::Starting);
+    let (_state, watch) = tokio::sync::watch::channel(State::Ready);
     let router = router(Arc::new(Metrics::new()), watch);
     for (path, status) in [("/metrics", 200), ("/", 404)] {
         let request = Request::get(path).body(Body::empty()).unwrap();
@@ -129,6 +129,21 @@ async fn is_served_as_open_metrics() {
             assert_eq!(response.headers()[CONTENT_TYPE], OPEN_METRICS);
             let body = response.into_body().collect().await.unwrap().to_bytes();
             assert!(body.ends_with(b"# EOF\n"));
+        }
+    }
+}
+
+/// What a kubelet asks where it cannot ask by gRPC.
+#[tokio::test]
+async fn health_and_readiness_are_served_beside_it() {
+    let (state, watch) = tokio::sync::watch::channel(State::Starting);
+    let router = router(Arc::new(Metrics::new()), watch);
+    for (now, ready) in [(State::Starting, 503), (State::Ready, 200), (State::Draining, 503)] {
+        state.send_replace(now);
+        for (path, status) in [("/health", 200), ("/ready", ready)] {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let response = router.clone().oneshot(request).await.unwrap();
+            assert_eq!(response.status().as_u16(), status, "{path} {now:?}");
         }
     }
 }
