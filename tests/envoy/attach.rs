@@ -224,7 +224,11 @@ fn pool(name: &str) -> Value {
 }
 
 fn pickers(small: &StandIn, large: &StandIn) -> Result<(Vec<Value>, Vec<Value>)> {
-    let of = |name: &str| filter(&format!("picker/pool/{name}"), &format!("picker-{name}"), "FULL_DUPLEX_STREAMED");
+    let of = |name: &str| {
+        let mut filter = filter(&format!("picker/pool/{name}"), &format!("picker-{name}"), "FULL_DUPLEX_STREAMED");
+        filter["disabled"] = json!(false);
+        filter
+    };
     let clusters = vec![
         grpc_cluster("picker-small", &small.address())?,
         grpc_cluster("picker-large", &large.address())?,

@@ -127,10 +127,17 @@ impl Manifests {
     fn routes(&self, filters: &[Value]) -> Result<Vec<Value>> {
         let route = self.one("HTTPRoute").or_else(|_| self.one("AIGatewayRoute"))?;
         let on = json!({"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "config": {}});
-        let disabled = filters.iter().filter(|filter| filter["disabled"] == true);
-        let disabled: Vec<&str> = disabled.filter_map(|filter| filter["name"].as_str()).collect();
-        // A picker's filter is on the routes to its pool only.
-        let is_on = |name: &str, backend: &str| name.rsplit_once("/pool/").is_none_or(|(_, pool)| pool == backend);
+        let named = |filter: &Value| filter["name"].as_str().unwrap_or_default().to_owned();
+        let disabled: Vec<String> = filters.iter().filter(|filter| filter["disabled"] == true).map(named).collect();
+        // A picker's filter is on everywhere, and off on the routes to other pools: unlike `disabled` in the chain, that is
+        // looked up when the filter's turn comes, hence on the route that Merit had chosen anew.
+        let pickers: Vec<String> = filters.iter().map(named).filter(|name| name.contains("/pool/")).collect();
+        let off = json!({"@type": format!("{FILTERS}.http.ext_proc.v3.ExtProcPerRoute"), "disabled": true});
+        let settings = |backend: &str| -> serde_json::Map<String, Value> {
+            let others = pickers.iter().filter(|name| !name.ends_with(&format!("/pool/{backend}")));
+            let others = others.map(|name| (name.clone(), off.clone()));
+            disabled.iter().map(|name| (name.clone(), on.clone())).chain(others).collect()
+        };
         let mut routes = Vec::new();
         for rule in route["spec"]["rules"].as_array().context("a route without rules")? {
             let backend = rule["backendRefs"][0]["name"].as_str().context("a rule without backend")?;
@@ -142,16 +149,14 @@ impl Manifests {
                 routes.push(json!({
                     "match": {"prefix": "/", "headers": headers.collect::<Result<Vec<_>>>()?},
                     "route": {"cluster": backend, "timeout": rule["timeouts"]["request"]},
-                    "typed_per_filter_config": enabled,
+                    "typed_per_filter_config": settings(backend),
                 }));
             }
         }
         if route["kind"] == "AIGatewayRoute" {
             // Its controller adds a route for what no rule matches; filters are enabled on it too.
-            let enabled: serde_json::Map<String, Value> =
-                disabled.iter().map(|name| ((*name).to_owned(), on.clone())).collect();
             routes.push(json!({
-                "match": {"prefix": "/"}, "direct_response": {"status": 404}, "typed_per_filter_config": enabled,
+                "match": {"prefix": "/"}, "direct_response": {"status": 404}, "typed_per_filter_config": settings(""),
             }));
         }
         routes.sort_by_key(|route| std::cmp::Reverse(route["match"]["headers"].as_array().map(Vec::len)));
