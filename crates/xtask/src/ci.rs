@@ -111,8 +111,8 @@ fn fresh_schema(run: &mut Run) -> Result<()> {
     schema::compare(run.workspace, &run.workspace.built("debug", "merit")?)
 }
 
-/// All tests but the suites of real Envoys and of the chart, which have steps of their own. Targets are chosen, not packages: with other
-/// packages, cargo would unify other features and build the dependencies again.
+/// All tests but the suites of real Envoys and of the chart, which have steps of their own. Targets are chosen, not
+/// packages: with other packages, cargo would unify other features and build the dependencies again.
 fn test(run: &mut Run) -> Result<()> {
     let workspace = run.workspace;
     let tools = run.tools()?;
