@@ -3,12 +3,15 @@
 //! Needs Envoy (`cargo xtask setup`) and the `merit` binary (`cargo build -p server`); see [`tests::envoy::binary`] and
 //! [`tests::merit::binary`]. Each test starts its own processes on free ports, so all may run at once.
 
+mod load;
 mod stage;
 
+mod attach;
 mod bodies;
 mod boundaries;
 mod chain;
 mod clients;
+mod config_map;
 mod early_end;
 mod escalation;
 mod failure;
@@ -18,6 +21,7 @@ mod headers;
 mod modes;
 mod pool;
 mod reload;
+mod replicas;
 mod sdk;
 mod sessions;
 mod streaming;

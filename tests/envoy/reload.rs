@@ -1,13 +1,12 @@
 //! Two hundred reloads while requests come and two thousand answers are under way: nothing is lost, old generations die,
 //! memory stays.
 
+use crate::load::Load;
 use crate::stage::{Stage, chat, chat_stream};
 use anyhow::{Context, Result, ensure};
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
-use tests::client::{self, Call, Client, Events, Version};
+use tests::client::{Call, Client, Events, Version};
 use tests::listener::Listener;
 use tests::merit::Settings;
 use tests::policy;
@@ -33,13 +32,13 @@ async fn two_hundred_reloads_lose_nothing() -> Result<()> {
     let open = stage.merit.metric("merit_exchange_open").await?;
     ensure!(open >= STREAMS as f64, "only {open} exchanges are open");
 
-    let load = Load::start(stage.envoy.listener("observe")?);
+    let load = Load::start(stage.envoy.listener("observe")?, 4);
     // The first reloads fill pools and caches; growth is counted from there.
     reload_each(&stage, 0..20).await?;
     let before = stage.merit.process().resident_bytes()?;
     reload_each(&stage, 20..RELOADS).await?;
     let after = stage.merit.process().resident_bytes()?;
-    let requests = load.stop().await?;
+    let requests = load.stop_without_loss().await?;
     ensure!(requests >= RELOADS / 2, "only {requests} requests were sent meanwhile");
     ensure!(after <= before + GROWTH_LIMIT, "memory grew from {before} to {after} bytes");
 
@@ -89,39 +88,6 @@ async fn reload_each(stage: &Stage, numbers: std::ops::Range<usize>) -> Result<(
         ensure!((1.0..=3.0).contains(&alive), "{alive} generations are alive after reload {number}");
     }
     Ok(())
-}
-
-/// Clients that ask all the time.
-struct Load {
-    stop: Arc<AtomicBool>,
-    answered: Arc<AtomicUsize>,
-    clients: JoinSet<Result<()>>,
-}
-
-impl Load {
-    fn start(listener: SocketAddr) -> Self {
-        let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let mut clients = JoinSet::new();
-        for _ in 0..4 {
-            let (stop, answered) = (Arc::clone(&stop), Arc::clone(&answered));
-            clients.spawn(async move {
-                while !stop.load(Ordering::Relaxed) {
-                    let answer = client::call(listener, Call::post(CHAT, chat("hello"))).await?;
-                    ensure!(answer.status == 200, "a request was lost: {} {}", answer.status, answer.text());
-                    ensure!(answer.header("x-backend") == "small", "a request went astray");
-                    answered.fetch_add(1, Ordering::Relaxed);
-                }
-                Ok(())
-            });
-        }
-        Self { stop, answered, clients }
-    }
-
-    async fn stop(self) -> Result<usize> {
-        self.stop.store(true, Ordering::Relaxed);
-        self.clients.join_all().await.into_iter().collect::<Result<Vec<()>>>()?;
-        Ok(self.answered.load(Ordering::Relaxed))
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

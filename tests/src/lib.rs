@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod envoy;
+pub mod gateway;
 pub mod listener;
 pub mod merit;
 pub mod policy;

@@ -24,7 +24,7 @@ impl From<SocketAddr> for Address {
 }
 
 impl Address {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         match self {
             Self::Tcp(at) => json!({"socket_address": {"address": at.ip().to_string(), "port_value": at.port()}}),
             Self::Unix(path) => json!({"pipe": {"path": path}}),

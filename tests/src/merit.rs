@@ -1,9 +1,12 @@
 //! Merit itself as a child: the `merit` binary on free ports, its admin and metrics at hand.
 
+mod config_map;
+
 use crate::client::{self, Answer, Call};
 use crate::listener::Address;
 use crate::process::{Process, Signal, until};
 use anyhow::{Context, Result, bail, ensure};
+use config_map::ConfigMap;
 use serde_json::Value;
 use std::fs;
 use std::net::SocketAddr;
@@ -22,6 +25,8 @@ pub struct Settings {
     pub document: String,
     /// Listen on a Unix socket instead of TCP.
     pub unix: bool,
+    /// Keep the document as a kubelet keeps a mounted ConfigMap: behind two links, replaced by renaming one.
+    pub config_map: bool,
     /// A fixed TCP address for ext_proc, for a Merit that takes the place of one that died.
     pub listen: Option<SocketAddr>,
     /// More arguments.
@@ -37,6 +42,7 @@ pub struct Merit {
     admin: SocketAddr,
     metrics: SocketAddr,
     folder: TempDir,
+    config_map: Option<ConfigMap>,
 }
 
 impl Merit {
@@ -55,7 +61,12 @@ impl Merit {
     pub async fn with(settings: &Settings) -> Result<Self> {
         let folder = TempDir::new()?;
         let at = |name: &str| folder.path().join(name);
-        fs::write(at("config.yaml"), &settings.document)?;
+        let config_map =
+            settings.config_map.then(|| ConfigMap::mount(&at("mounted"), &settings.document)).transpose()?;
+        let config = if settings.config_map { at("mounted").join("config.yaml") } else { at("config.yaml") };
+        if !settings.config_map {
+            fs::write(&config, &settings.document)?;
+        }
         let socket = at("extproc.sock");
         let listen = match settings.listen {
             Some(address) => address.to_string(),
@@ -64,7 +75,7 @@ impl Merit {
         };
         let mut command = Command::new(binary()?);
         command.args(["serve", "--listen", &listen, "--admin", "127.0.0.1:0", "--metrics", "127.0.0.1:0"]);
-        command.arg("--config").arg(at("config.yaml")).arg("--ports-file").arg(at("ports.json"));
+        command.arg("--config").arg(&config).arg("--ports-file").arg(at("ports.json"));
         command.args(&settings.arguments).envs(settings.environment.iter().cloned());
         let mut process = Process::start("merit", &mut command, folder.path())?;
         let ports = until("the ports of merit", READY_LIMIT, async || {
@@ -78,6 +89,7 @@ impl Merit {
             metrics: port(&ports, "metrics")?,
             process,
             folder,
+            config_map,
         };
         until("a ready merit", READY_LIMIT, async || {
             let answer = merit.get("/ready").await;
@@ -189,6 +201,9 @@ impl Merit {
     /// # Errors
     /// The folder cannot be written.
     pub fn replace_document(&self, document: &str) -> Result<()> {
+        if let Some(config_map) = &self.config_map {
+            return config_map.swap(document);
+        }
         let fresh = self.folder.path().join("config.yaml.new");
         fs::write(&fresh, document)?;
         fs::rename(&fresh, self.folder.path().join("config.yaml"))?;

@@ -1,5 +1,6 @@
 //! A do-nothing ext_proc server: the floor that Merit's cost is measured against, the second filter of a chain, and the
-//! means of finding out how Envoy takes what Merit never sends.
+//! means of finding out how Envoy takes what Merit never sends. It also stands for two filters of others: that of an AI
+//! gateway and an endpoint picker.
 
 use crate::listener::Address;
 use anyhow::Result;
@@ -35,6 +36,11 @@ pub enum Behaviour {
     RouteAndLeave,
     /// Ends its stream with OK instead of answering the whole body.
     LeaveUnanswered,
+    /// As an AI gateway (BUFFERED): sets `x-ai-eg-model` from the body's `model`, and has the route chosen anew.
+    NameModel,
+    /// As an endpoint picker (full duplex): sends the body on unchanged, with the server to go to in
+    /// `x-gateway-destination-endpoint`.
+    Pick(SocketAddr),
 }
 
 /// One exchange as the stand-in saw it.
@@ -165,7 +171,8 @@ impl Exchange {
     async fn head(&mut self, head: HttpHeaders) -> Option<()> {
         self.seen.headers = readable(head.headers.unwrap_or_default());
         if self.behaviour == Behaviour::Pass || head.end_of_stream || !self.duplex {
-            let response = (self.behaviour != Behaviour::Pass).then(route_to_large);
+            let waits = matches!(self.behaviour, Behaviour::Pass | Behaviour::NameModel);
+            let response = (!waits).then(|| self.route());
             return self.say(Reply::RequestHeaders(HeadersResponse { response })).await;
         }
         Some(())
@@ -182,6 +189,11 @@ impl Exchange {
                 self.say(Reply::RequestBody(BodyResponse { response })).await
             }
             (Behaviour::LeaveUnanswered, _) => None,
+            (Behaviour::NameModel, _) => {
+                let body: serde_json::Value = serde_json::from_slice(&self.seen.body).unwrap_or_default();
+                let response = Some(routed("x-ai-eg-model", body["model"].as_str().unwrap_or_default()));
+                self.say(Reply::RequestBody(BodyResponse { response })).await
+            }
             (_, false) => {
                 self.say(Reply::RequestBody(BodyResponse::default())).await?;
                 self.leave()
@@ -204,7 +216,7 @@ impl Exchange {
 
     /// The deferred reply of full duplex: headers, then the whole body in pieces below Envoy's limit.
     async fn send_on(&mut self, ends: bool) -> Option<()> {
-        let response = Some(route_to_large());
+        let response = Some(self.route());
         self.say(Reply::RequestHeaders(HeadersResponse { response })).await?;
         let body = self.seen.body.clone();
         let pieces = body.chunks(62_000).count();
@@ -213,6 +225,17 @@ impl Exchange {
             self.say(Reply::RequestBody(BodyResponse { response })).await?;
         }
         Some(())
+    }
+
+    fn route(&self) -> CommonResponse {
+        match self.behaviour {
+            // The route stays: it is the pool's, and the server is one of it.
+            Behaviour::Pick(server) => {
+                let picked = routed("x-gateway-destination-endpoint", &server.to_string());
+                CommonResponse { clear_route_cache: false, ..picked }
+            }
+            _ => routed("x-selected-model", "large"),
+        }
     }
 
     fn leave(&self) -> Option<()> {
@@ -233,9 +256,8 @@ fn echo(body: Vec<u8>, end_of_stream: bool) -> CommonResponse {
     }
 }
 
-fn route_to_large() -> CommonResponse {
-    let header =
-        HeaderValue { key: "x-selected-model".to_owned(), raw_value: b"large".to_vec(), ..HeaderValue::default() };
+fn routed(name: &str, value: &str) -> CommonResponse {
+    let header = HeaderValue { key: name.to_owned(), raw_value: value.as_bytes().to_vec(), ..HeaderValue::default() };
     CommonResponse {
         header_mutation: Some(HeaderMutation {
             set_headers: vec![HeaderValueOption { header: Some(header), ..HeaderValueOption::default() }],

@@ -1,6 +1,10 @@
 {{- define "merit.name" -}}
-{{- if contains "merit" .Release.Name -}}{{ .Release.Name | trunc 63 | trimSuffix "-" }}
-{{- else -}}{{ printf "%s-merit" .Release.Name | trunc 63 | trimSuffix "-" }}
+{{- if .Values.fullnameOverride -}}{{ .Values.fullnameOverride | trunc 52 | trimSuffix "-" }}
+{{- else -}}
+{{- $name := default "merit" .Values.nameOverride -}}
+{{- if contains $name .Release.Name -}}{{ .Release.Name | trunc 52 | trimSuffix "-" }}
+{{- else -}}{{ printf "%s-%s" .Release.Name $name | trunc 52 | trimSuffix "-" }}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -10,8 +14,76 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
 {{- define "merit.labels" -}}
-{{ include "merit.selector" . }}
+app.kubernetes.io/name: merit
+app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{- define "merit.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}{{ .Values.serviceAccount.name | default (include "merit.name" .) }}
+{{- else -}}{{ .Values.serviceAccount.name | default "default" }}
+{{- end -}}
+{{- end -}}
+
+{{- define "merit.image" -}}
+{{- $tag := .Values.image.tag | default .Chart.AppVersion -}}
+{{- if .Values.gpu.enabled -}}{{- $tag = printf "%s%s" $tag .Values.gpu.tagSuffix -}}{{- end -}}
+{{- if .Values.image.digest -}}{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else -}}{{ .Values.image.repository }}:{{ $tag }}
+{{- end -}}
+{{- end -}}
+
+{{- /* The routing document as text. */ -}}
+{{- define "merit.document" -}}
+{{- if kindIs "map" .Values.config -}}{{ toYaml .Values.config }}{{- else -}}{{ .Values.config | default "" | trim }}{{- end -}}
+{{- end -}}
+
+{{- define "merit.gatewayNamespace" -}}{{ .Values.gateway.namespace | default .Release.Namespace }}{{- end -}}
+
+{{- define "merit.replicas" -}}
+{{- if .Values.autoscaling.enabled -}}{{ .Values.autoscaling.maxReplicas }}{{- else -}}{{ .Values.replicaCount }}{{- end -}}
+{{- end -}}
+
+{{- /* Combinations that would fail later, or break silently. */ -}}
+{{- define "merit.check" -}}
+{{- $shutdown := .Values.shutdown -}}
+{{- if le (int $shutdown.terminationGracePeriodSeconds) (add (int $shutdown.settleSeconds) (int $shutdown.reserveSeconds) 4) -}}
+{{- fail "shutdown: terminationGracePeriodSeconds must exceed settleSeconds + reserveSeconds by more than 4, or nothing is left to drain" -}}
+{{- end -}}
+{{- if and .Values.insecureListen .Values.tls.secretName -}}
+{{- fail "insecureListen says that plaintext is meant; with tls.secretName there is none" -}}
+{{- end -}}
+{{- if and .Values.insecureListen (not .Values.networkPolicy.enabled) (eq .Values.mode "deployment") -}}
+{{- fail "insecureListen lets whoever connects spend the backends' keys: it needs networkPolicy.enabled" -}}
+{{- end -}}
+{{- if and .Values.tls.verifyClients (not .Values.tls.secretName) -}}
+{{- fail "tls.verifyClients needs tls.secretName" -}}
+{{- end -}}
+{{- if and (gt (int (include "merit.replicas" .)) 1) (not .Values.signingSecret.name) (regexMatch "type: *[\"']?(session_aware|confidence|ratings|remom|fusion|workflows)\\b" (include "merit.document" .)) -}}
+{{- fail "the document keeps sessions or runs several models, and there is more than one replica: give signingSecret.name, or what one replica signs is void at the next" -}}
+{{- end -}}
+{{- if and (ne .Values.gateway.kind "none") .Values.tls.secretName (not .Values.gateway.tlsCaConfigMap) (ne .Values.gateway.kind "ai-gateway-before") -}}
+{{- fail "gateway.tlsCaConfigMap: Envoy needs the authority of tls.secretName, or it would speak plaintext" -}}
+{{- end -}}
+{{- if and .Values.tls.secretName (eq .Values.gateway.kind "ai-gateway-before") (not .Values.gateway.tlsCaPem) -}}
+{{- fail "gateway.tlsCaPem: Envoy needs the authority of tls.secretName" -}}
+{{- end -}}
+{{- if and .Values.tls.verifyClients (ne .Values.gateway.kind "none") (not .Values.gateway.clientCertificateSecret) -}}
+{{- fail "gateway.clientCertificateSecret: tls.verifyClients refuses an Envoy that shows no certificate" -}}
+{{- end -}}
+{{- if and .Values.tls.verifyClients (eq .Values.gateway.kind "ai-gateway-before") -}}
+{{- fail "tls.verifyClients with gateway.kind ai-gateway-before: a patch cannot refer to the Secret of a client certificate" -}}
+{{- end -}}
+{{- if and .Values.gateway.models (not .Values.gateway.defaultModel) -}}
+{{- fail "gateway.defaultModel: before a body is read no model is known, so there must be a catch-all route" -}}
+{{- end -}}
+{{- if and (eq .Values.mode "sidecar") (not (has .Values.gateway.kind (list "envoy-gateway" "ai-gateway-after"))) -}}
+{{- fail "mode sidecar: gateway.kind must be envoy-gateway or ai-gateway-after" -}}
+{{- end -}}
+{{- $source := .Values.assets.source -}}
+{{- if and (eq $source "persistentVolumeClaim") (not .Values.assets.persistentVolumeClaim.claimName) -}}{{- fail "assets.persistentVolumeClaim.claimName" -}}{{- end -}}
+{{- if and (eq $source "initContainer") (not .Values.assets.initContainer.image) -}}{{- fail "assets.initContainer.image" -}}{{- end -}}
+{{- if and (eq $source "imageVolume") (not .Values.assets.imageVolume.reference) -}}{{- fail "assets.imageVolume.reference" -}}{{- end -}}
 {{- end -}}

@@ -11,7 +11,7 @@ use crate::metrics::{self, Metrics, Observed};
 use crate::models::Installed;
 use crate::pools::Pools;
 use crate::reload::{Live, Loaded, Refusal, Reloader, Status, Triggers};
-use crate::shutdown::{self, Outcome, Running, Signals, Tasks};
+use crate::shutdown::{self, Grace, NothingToDrain, Outcome, Running, Signals, Tasks};
 use crate::telemetry::{Telemetry, TraceSettings, Tracing};
 use crate::tls::Tls;
 use crate::trust::{self, Exposure};
@@ -40,6 +40,7 @@ const LEFTOVERS: Duration = Duration::from_secs(1);
 /// # Errors
 /// If serving cannot begin: document, TLS files, addresses.
 pub fn serve(arguments: Box<ServeArgs>) -> anyhow::Result<ExitCode> {
+    let grace = grace(&arguments)?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if let Some(workers) = arguments.workers {
         builder.worker_threads(usize::from(workers));
@@ -53,11 +54,16 @@ pub fn serve(arguments: Box<ServeArgs>) -> anyhow::Result<ExitCode> {
         let tracing = telemetry.tracing();
         let process = Process::start(&arguments, tracing, move || telemetry.flush()).await?;
         signals.next().await;
-        let grace = Duration::from_secs(arguments.drain_seconds.into());
         Ok::<_, anyhow::Error>(process.stop(grace, async { signals.next().await }).await)
     });
     runtime.shutdown_timeout(LEFTOVERS);
     outcome.map(ExitCode::from)
+}
+
+fn grace(arguments: &ServeArgs) -> Result<Grace, NothingToDrain> {
+    let seconds = |count: u32| Duration::from_secs(count.into());
+    let total = seconds(arguments.drain_seconds);
+    arguments.settle_seconds.map_or_else(|| Ok(total.into()), |settle| Grace::settling(total, seconds(settle)))
 }
 
 /// A serving process, without the signals: what `merit serve` and in-process tests share.
@@ -119,7 +125,7 @@ impl Process {
             metrics: Arc::clone(&metrics),
         };
         serve_http(sockets.admin, admin::router(Arc::new(console), token), &background);
-        serve_http(sockets.metrics, metrics::router(Arc::clone(&metrics)), &background);
+        serve_http(sockets.metrics, metrics::router(Arc::clone(&metrics), readiness.watch()), &background);
 
         observe(&metrics, &live, &processor);
         let reload = Arc::new(Notify::new());
@@ -162,8 +168,8 @@ impl Process {
     }
 
     /// Stops in order within `grace`; `force` ends the waiting.
-    pub async fn stop(self, grace: Duration, force: impl Future<Output = ()>) -> Outcome {
-        shutdown::run(self.running, grace, force).await
+    pub async fn stop(self, grace: impl Into<Grace>, force: impl Future<Output = ()>) -> Outcome {
+        shutdown::run(self.running, grace.into(), force).await
     }
 }
 
@@ -247,7 +253,10 @@ fn serve_http(listener: TcpListener, router: Router, tasks: &Tasks) {
 
 fn observe(metrics: &Metrics, live: &Arc<Live<Generation>>, processor: &Processor) {
     let (live, streams, counters) = (Arc::clone(live), processor.streams(), processor.counters());
-    let serving = Arc::clone(&live);
+    let (serving, document) = (Arc::clone(&live), Arc::clone(&live));
+    let hash = move || hash_number(&document.load().hash);
+    let help = "First 48 bits of the hash of the document that serves; replicas that differ serve different documents";
+    metrics.observe("merit_config_hash", help, Observed::Gauge, hash);
     metrics.observe_encoder({
         let serving = Arc::clone(&serving);
         move || serving.load().statistics()
@@ -318,6 +327,11 @@ fn keep_loaded(
 
 fn count(metrics: &Metrics, status: &Status) {
     metrics.process.reloaded(status.outcome.label(), status.generation);
+}
+
+/// As many bits as a number of a scrape holds exactly.
+fn hash_number(hash: &str) -> u64 {
+    hash.get(..12).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0)
 }
 
 /// Says where the process listens: in the log, and in a file for whoever asked for free ports.

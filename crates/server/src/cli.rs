@@ -26,6 +26,8 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Fit, calibrate and measure a head from labelled texts
     Train(Box<TrainArgs>),
+    /// Ask a running Merit whether it serves, as Envoy's health check does
+    Probe(ProbeArgs),
     /// Print the JSON Schema of the routing document
     Schema,
 }
@@ -66,6 +68,10 @@ pub struct ServeArgs {
     /// Grace period of a shutdown, from signal to exit
     #[arg(long, value_name = "N", default_value_t = 30)]
     pub drain_seconds: u32,
+    /// Part of the grace period in which streams are still accepted although health says not serving, so that gateways
+    /// notice; 5, or half of the grace period if that is less, if absent
+    #[arg(long, value_name = "N")]
+    pub settle_seconds: Option<u32>,
     /// Threads that serve requests; as many as there are cores if absent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub workers: Option<u16>,
@@ -145,6 +151,31 @@ pub struct ExplainArgs {
     /// Models of learned signals.
     #[command(flatten)]
     pub models: ModelArgs,
+}
+
+/// `merit probe`.
+#[derive(Debug, Args)]
+pub struct ProbeArgs {
+    /// HOST:PORT of an ext_proc listener
+    pub address: String,
+    /// Name asked for; others are `readiness` and `liveness`
+    #[arg(long, value_name = "NAME", default_value = "envoy.service.ext_proc.v3.ExternalProcessor")]
+    pub service: String,
+    /// Speak TLS and trust these authorities (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub tls_ca: Option<PathBuf>,
+    /// Client certificate to show (PEM)
+    #[arg(long, value_name = "FILE", requires_all = ["tls_key", "tls_ca"])]
+    pub tls_cert: Option<PathBuf>,
+    /// Its private key (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Name in the server's certificate; the host asked if absent
+    #[arg(long, value_name = "NAME", requires = "tls_ca")]
+    pub tls_name: Option<String>,
+    /// Ask again until it serves, for so long
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub timeout_seconds: u32,
 }
 
 /// `merit train`.
@@ -290,6 +321,11 @@ mod tests {
             ("train pii", false),
             ("train selection --data r.jsonl --algorithm knn --out a.json", true),
             ("train selection --data r.jsonl --algorithm svm", false),
+            ("probe localhost:50051 --service readiness", true),
+            ("probe", false),
+            ("probe a:1 --tls-cert c --tls-key k", false),
+            ("probe a:1 --tls-ca a --tls-cert c --tls-key k", true),
+            ("serve --config a --settle-seconds 10", true),
             ("schema", true),
         ] {
             let words = std::iter::once("merit").chain(line.split(' '));

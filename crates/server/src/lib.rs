@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod models;
 pub mod output;
 mod pools;
+pub mod probe;
 pub mod problem;
 pub mod reload;
 mod remote;

@@ -3,7 +3,7 @@
 use clap::Parser as _;
 use server::cli::{Cli, Command, ModelArgs};
 use server::models::{Installed, Open};
-use server::{app, check, engine, explain, output, train};
+use server::{app, check, engine, explain, output, probe, train};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -21,6 +21,7 @@ fn main() -> ExitCode {
             engine::explain(document, query, arguments.assets.as_deref(), opener(&arguments.models))
         }),
         Command::Train(arguments) => train::run(*arguments),
+        Command::Probe(arguments) => probe::run(&arguments),
         Command::Schema => output::text(&engine::schema()).map(|()| ExitCode::SUCCESS).map_err(anyhow::Error::from),
     };
     result.unwrap_or_else(|error| {

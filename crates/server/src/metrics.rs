@@ -12,6 +12,7 @@ mod record;
 
 pub use handles::{DecisionHandles, FamilyHandles, Handles, ModelHandles, Names, SignalHandles};
 
+use crate::health::State;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -27,6 +28,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::watch;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -112,13 +114,18 @@ impl Metrics {
     }
 }
 
-/// `GET /metrics`.
-pub fn router(metrics: Arc<Metrics>) -> Router {
+/// `GET /metrics`; and `GET /health` and `GET /ready` for a kubelet, which can ask neither over TLS nor on a Unix socket.
+pub fn router(metrics: Arc<Metrics>, state: watch::Receiver<State>) -> Router {
     let handler = async move || match metrics.render() {
         Ok(text) => ([(CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     };
-    Router::new().route("/metrics", get(handler))
+    let ready = async move || match *state.borrow() {
+        State::Ready => StatusCode::OK,
+        State::Starting | State::Draining => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let health = async || StatusCode::OK;
+    Router::new().route("/metrics", get(handler)).route("/health", get(health)).route("/ready", get(ready))
 }
 
 /// How a number that is read on demand behaves.

@@ -9,8 +9,8 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Gateways notice NOT_SERVING within this time; waiting longer only delays the exit.
-const SETTLE_MAX: Duration = Duration::from_secs(5);
+/// Gateways that check often notice NOT_SERVING within this time; others are told by `--settle-seconds`.
+const SETTLE: Duration = Duration::from_secs(5);
 const FLUSH_MAX: Duration = Duration::from_secs(2);
 const REPORT_EVERY: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -87,8 +87,43 @@ impl From<Outcome> for ExitCode {
     }
 }
 
+/// How long a shutdown may take, and how much of that passes before no stream is accepted any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grace {
+    total: Duration,
+    settle: Duration,
+}
+
+impl From<Duration> for Grace {
+    fn from(total: Duration) -> Self {
+        Self { total, settle: SETTLE.min(total / 2) }
+    }
+}
+
+impl Grace {
+    /// A grace period with a time of its own to settle.
+    ///
+    /// # Errors
+    /// [`NothingToDrain`] if settling takes all of it.
+    pub fn settling(total: Duration, settle: Duration) -> Result<Self, NothingToDrain> {
+        let grace = Self { total, settle };
+        if Budget::of(grace).drain.is_zero() {
+            return Err(NothingToDrain { total: total.as_secs(), settle: settle.as_secs() });
+        }
+        Ok(grace)
+    }
+}
+
+/// A time to settle that leaves no time to drain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("--settle-seconds {settle} leaves nothing of --drain-seconds {total} in which exchanges could end")]
+pub struct NothingToDrain {
+    total: u64,
+    settle: u64,
+}
+
 /// Stops everything within `grace`. `force` ends the waiting at once (a second signal).
-pub async fn run(running: Running, grace: Duration, force: impl Future<Output = ()>) -> Outcome {
+pub async fn run(running: Running, grace: Grace, force: impl Future<Output = ()>) -> Outcome {
     let Running { readiness, serving, background, open, flush, cut } = running;
     let budget = Budget::of(grace);
     let orderly = async {
@@ -162,11 +197,11 @@ struct Budget {
 }
 
 impl Budget {
-    fn of(grace: Duration) -> Self {
-        let flush = FLUSH_MAX.min(grace / 10);
-        let settle = SETTLE_MAX.min(grace / 2);
+    fn of(grace: Grace) -> Self {
+        let Grace { total, settle } = grace;
+        let flush = FLUSH_MAX.min(total / 10);
         // Background and telemetry each get a flush budget.
-        Self { settle, drain: grace.saturating_sub(settle + flush * 2), flush }
+        Self { settle, drain: total.saturating_sub(settle + flush * 2), flush }
     }
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::setup::Toolbox;
 use crate::workspace::{Workspace, execute};
-use crate::{envoy, schema, setup, tidy};
+use crate::{envoy, kubernetes, schema, setup, tidy};
 
 /// What the steps share.
 struct Run<'a> {
@@ -22,7 +22,7 @@ struct Step {
 
 /// In order. `build` selects the whole workspace with all its targets, which fixes the features of every dependency for
 /// the steps after it, and compiles the benches on the way.
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     Step { name: "setup", what: "Envoy, Python SDKs and language model in place", run: |run| run.tools().map(drop) },
     Step { name: "fmt", what: "rustfmt has nothing to change", run: |run| run.cargo(&["fmt", "--all", "--check"]) },
     Step { name: "tidy", what: "the rules that no compiler knows", run: |run| tidy::run(run.workspace) },
@@ -30,6 +30,7 @@ const STEPS: [Step; 10] = [
     Step { name: "build", what: "everything compiles, benches too", run: build },
     Step { name: "schema", what: "the committed JSON Schema is fresh", run: fresh_schema },
     Step { name: "test", what: "unit tests and the in-process suite", run: test },
+    Step { name: "kubernetes", what: "the Helm chart and the manifests of examples/, without a cluster", run: chart },
     Step { name: "bootstraps", what: "Envoy accepts every file of envoy/", run: bootstraps },
     Step { name: "envoy", what: "the suite on a real Envoy", run: envoy_suite },
     Step { name: "doc", what: "the documentation builds without a warning", run: doc },
@@ -110,17 +111,22 @@ fn fresh_schema(run: &mut Run) -> Result<()> {
     schema::compare(run.workspace, &run.workspace.built("debug", "merit")?)
 }
 
-/// All tests but the real-Envoy suite, which has a step of its own. Targets are chosen, not packages: with other
-/// packages, cargo would unify other features and build the dependencies again.
+/// All tests but the suites of real Envoys and of the chart, which have steps of their own. Targets are chosen, not
+/// packages: with other packages, cargo would unify other features and build the dependencies again.
 fn test(run: &mut Run) -> Result<()> {
     let workspace = run.workspace;
     let tools = run.tools()?;
     execute(workspace.cargo(["test", "--workspace", "--locked", "--doc"]).envs(tools.variables()))?;
     let mut tests = workspace.cargo(["test", "--workspace", "--locked", "--lib", "--bins"]);
-    for name in workspace.test_targets().into_iter().filter(|name| *name != envoy::SUITE) {
+    for name in workspace.test_targets().into_iter().filter(|name| ![envoy::SUITE, kubernetes::SUITE].contains(name)) {
         tests.args(["--test", name]);
     }
     execute(tests.envs(tools.variables()).env("MERIT_BIN", workspace.built("debug", "merit")?))
+}
+
+fn chart(run: &mut Run) -> Result<()> {
+    let workspace = run.workspace;
+    kubernetes::suite(workspace, run.tools()?)
 }
 
 fn bootstraps(run: &mut Run) -> Result<()> {

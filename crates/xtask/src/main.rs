@@ -6,6 +6,7 @@ mod ci;
 mod demo;
 mod envoy;
 mod evaluate;
+mod kubernetes;
 mod models;
 mod schema;
 mod setup;
@@ -30,6 +31,7 @@ usage: cargo xtask <chore>
   schema                   write the JSON Schema of the routing document
   bench [load|learned|share|micro] [ARG…]  the load driver through a real Envoy, and the Criterion benches
   evaluate [--data DIR] [--readme]  what the learned signals are worth on held-out texts
+  image [--profile NAME]   an image of Merit FROM scratch, its contents checked, and run (needs buildah)
   envoy-matrix [VERSION…]  the real-Envoy suite on several versions of Envoy
 ";
 
@@ -62,6 +64,7 @@ fn chore(args: &[String]) -> Result<()> {
         "schema" => schema::write(&workspace),
         "bench" => bench::run(&workspace, rest),
         "evaluate" => evaluate::run(&workspace, rest),
+        "image" => kubernetes::image(&workspace, rest),
         "envoy-matrix" => envoy::matrix(&workspace, rest),
         _ => bail!("unknown chore `{name}`\n\n{USAGE}"),
     }

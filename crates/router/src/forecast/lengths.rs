@@ -124,6 +124,7 @@ mod tests {
 
     fn dispatch(decision: &str, model: &str) -> Dispatch {
         Dispatch {
+            learning: None,
             id: 1,
             at: Instant::now(),
             model: model.into(),

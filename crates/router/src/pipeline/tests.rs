@@ -285,6 +285,8 @@ fn forecasts_name_every_candidate_that_was_considered() {
         prompt: request.prompt(),
         dialect: Dialect::OpenAiChat,
         identity: &identity,
+        marks: crate::session::Marks::default(),
+        sent: Sent::NOTHING,
         observed: false,
         models: &Nobody,
         deadline: Instant::now(),

@@ -80,9 +80,14 @@ async fn serves_and_announces_and_stops() {
     assert_eq!((&hash["generation"], &hash["last_reload"]["outcome"]), (&1.into(), &"swapped".into()));
     assert_eq!(hash["hash"].as_str().unwrap().len(), 64);
     let (_, text) = get(metrics, "/metrics").await;
-    for line in ["merit_generations_alive 1", "merit_config_generation 1", "merit_exchange_open 0"] {
+    let loaded = u64::from_str_radix(&hash["hash"].as_str().unwrap()[..12], 16).unwrap();
+    let hash_line = format!("merit_config_hash {loaded}");
+    let process_lines = ["merit_generations_alive 1", "merit_config_generation 1", "merit_exchange_open 0"];
+    for line in process_lines.into_iter().chain(["merit_config_last_reload_successful 1", &hash_line]) {
         assert!(text.lines().any(|it| it == line), "{line} is not in {text}");
     }
+
+    assert_eq!((get(metrics, "/health").await.0, get(metrics, "/ready").await.0), (200, 200));
 
     assert_eq!(process.stop(GRACE, std::future::pending()).await, Outcome::Drained);
     assert!(tokio::net::TcpStream::connect(admin).await.is_err());
@@ -105,6 +110,7 @@ async fn a_reload_shows_everywhere() {
     assert_eq!(hash["last_reload"]["detail"][0]["severity"], "error");
     let (_, text) = get(process.addresses().metrics, "/metrics").await;
     assert!(text.contains(r#"merit_config_reload_total{outcome="rejected"} "#), "{text}");
+    assert!(text.contains("merit_config_last_reload_successful 0"), "{text}");
     process.stop(GRACE, std::future::pending()).await;
 }
 
@@ -139,4 +145,33 @@ async fn refuses_to_expose_a_credential() {
     assert!(error.contains("--insecure-listen"), "{error}");
     let process = start(&ServeArgs { insecure_listen: true, ..arguments }).await.unwrap();
     process.stop(GRACE, std::future::pending()).await;
+}
+
+#[tokio::test]
+async fn a_probe_finds_it_serving() {
+    let folder = Folder::new();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let authority = folder.write("tls.crt", &made.cert.pem());
+    let key = folder.write("tls.key", &made.signing_key.serialize_pem());
+    let tls = TlsArgs { cert: Some(authority.clone()), key: Some(key), client_ca: None };
+    for (tls, flags) in [(TlsArgs::default(), ""), (tls, "--tls-ca")] {
+        let process = start(&ServeArgs { tls, ..folder.arguments("version: v0.3") }).await.unwrap();
+        let Address::Tcp(at) = process.addresses().grpc else { panic!("not TCP") };
+        let authority = authority.display().to_string();
+        let probe = async |more: &[&str]| {
+            let address = format!("localhost:{}", at.port());
+            let words = ["merit", "probe", &address, "--timeout-seconds", "0"];
+            let tls = [flags, &authority];
+            let tls = if flags.is_empty() { &tls[..0] } else { &tls[..] };
+            let Command::Probe(arguments) = Cli::parse_from(words.iter().chain(tls).chain(more)).command else {
+                panic!("not probe");
+            };
+            crate::probe::until_serving(&arguments).await
+        };
+        probe(&[]).await.unwrap();
+        probe(&["--service", "readiness"]).await.unwrap();
+        assert!(probe(&["--service", "nothing"]).await.is_err(), "{flags}");
+        assert_eq!(process.stop(GRACE, std::future::pending()).await, Outcome::Drained);
+        assert!(probe(&[]).await.is_err(), "{flags}");
+    }
 }

@@ -321,6 +321,7 @@ impl Plugins {
 pub struct Process {
     pub reloads: Family<Reload, Counter>,
     pub generation: Gauge,
+    pub successful: Gauge,
     pub overhead: Histograms<Stage>,
     pub faults: Family<Fault, Counter>,
 }
@@ -332,15 +333,22 @@ impl Process {
         Self {
             reloads: add(to, "merit_config_reload", "Attempts to load the configuration"),
             generation: add(to, "merit_config_generation", "Number of the configuration that serves, from 1"),
+            successful: add(
+                to,
+                "merit_config_last_reload_successful",
+                "1 while the file is what serves, 0 if it is refused",
+            ),
             overhead: histograms(to, "merit_request_overhead_seconds", "Time that Merit adds, waits excluded", fast),
             faults: add(to, "merit_fault", "Faults found by the protocol layer"),
         }
     }
 
-    /// One attempt to load the configuration, after which `generation` serves.
+    /// One attempt to load the configuration, after which `generation` serves. Every outcome but a refusal means that the
+    /// file says what serves.
     pub fn reloaded(&self, outcome: &'static str, generation: u64) {
         self.reloads.get_or_create(&Reload { outcome }).inc();
         self.generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
+        self.successful.set(i64::from(matches!(outcome, "swapped" | "unchanged")));
     }
 
     /// The protocol layer found a fault.

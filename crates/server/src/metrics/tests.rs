@@ -29,6 +29,7 @@ const SHOWN: &[&str] = &[
     r#"llm_request_errors_total{model="",reason="authz"} 1"#,
     r#"merit_config_reload_total{outcome="swapped"} 1"#,
     "merit_config_generation 3",
+    "merit_config_last_reload_successful 1",
     r#"merit_request_overhead_seconds_count{stage="parse"} 1"#,
     r#"merit_fault_total{fault="overloaded"} 1"#,
     r#"merit_degraded_total{signal="pii",reason="shed"} 1"#,
@@ -119,7 +120,8 @@ fn series_of_past_documents_are_bounded() {
 
 #[tokio::test]
 async fn is_served_as_open_metrics() {
-    let router = router(Arc::new(Metrics::new()));
+    let (_state, watch) = tokio::sync::watch::channel(State::Ready);
+    let router = router(Arc::new(Metrics::new()), watch);
     for (path, status) in [("/metrics", 200), ("/", 404)] {
         let request = Request::get(path).body(Body::empty()).unwrap();
         let response = router.clone().oneshot(request).await.unwrap();
@@ -148,4 +150,19 @@ fn pools_are_shown_by_model() {
         assert!(text.contains(line), "{line}\n{text}");
     }
     assert!(!text.contains("merit_pool_tpot_seconds{"), "what is not known is not shown");
+}
+
+/// What a kubelet asks where it cannot ask by gRPC.
+#[tokio::test]
+async fn health_and_readiness_are_served_beside_it() {
+    let (state, watch) = tokio::sync::watch::channel(State::Starting);
+    let router = router(Arc::new(Metrics::new()), watch);
+    for (now, ready) in [(State::Starting, 503), (State::Ready, 200), (State::Draining, 503)] {
+        state.send_replace(now);
+        for (path, status) in [("/health", 200), ("/ready", ready)] {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let response = router.clone().oneshot(request).await.unwrap();
+            assert_eq!(response.status().as_u16(), status, "{path} {now:?}");
+        }
+    }
 }

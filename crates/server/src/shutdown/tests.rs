@@ -63,7 +63,7 @@ async fn drains_after_settling_while_accepting() {
         background.cancelled().await;
         (told, stopped, start.elapsed())
     });
-    let outcome = run(world.running, GRACE, std::future::pending()).await;
+    let outcome = run(world.running, GRACE.into(), std::future::pending()).await;
     assert_eq!(outcome, Outcome::Drained);
     let (told, stopped, ended) = watcher.await.unwrap();
     assert!(told < Duration::from_millis(10), "phase 1 comes first: {told:?}");
@@ -78,7 +78,7 @@ async fn cuts_what_outlives_the_grace_period() {
     serve(&world, Duration::from_secs(1000));
     world.open.store(2, SeqCst);
     let start = Instant::now();
-    let outcome = run(world.running, GRACE, std::future::pending()).await;
+    let outcome = run(world.running, GRACE.into(), std::future::pending()).await;
     assert_eq!(outcome, Outcome::TimedOut { open: 2 });
     assert!(start.elapsed() <= GRACE, "{:?}", start.elapsed());
     assert!(world.flushed.load(SeqCst), "what is buffered is written all the same");
@@ -89,7 +89,7 @@ async fn does_not_wait_for_a_connection_without_exchanges() {
     let world = world().await;
     serve(&world, Duration::from_secs(1000));
     let start = Instant::now();
-    assert_eq!(run(world.running, GRACE, std::future::pending()).await, Outcome::Drained);
+    assert_eq!(run(world.running, GRACE.into(), std::future::pending()).await, Outcome::Drained);
     assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
 }
 
@@ -99,7 +99,7 @@ async fn a_second_signal_forces() {
     serve(&world, Duration::from_secs(1000));
     world.open.store(1, SeqCst);
     let start = Instant::now();
-    let outcome = run(world.running, GRACE, sleep(Duration::from_secs(1))).await;
+    let outcome = run(world.running, GRACE.into(), sleep(Duration::from_secs(1))).await;
     assert_eq!(outcome, Outcome::Forced);
     assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
     assert!(world.flushed.load(SeqCst));
@@ -109,8 +109,18 @@ async fn a_second_signal_forces() {
 fn parts_of_the_budget_never_exceed_it() {
     for seconds in [0, 1, 2, 9, 10, 30, 600] {
         let grace = Duration::from_secs(seconds);
-        let budget = Budget::of(grace);
+        let budget = Budget::of(grace.into());
         assert!(budget.settle + budget.drain + budget.flush * 2 <= grace, "{seconds}");
-        assert!(budget.settle <= grace / 2 && budget.settle <= SETTLE_MAX);
+        assert!(budget.settle <= grace / 2 && budget.settle <= SETTLE);
+    }
+}
+
+#[test]
+fn settling_is_as_long_as_asked_and_leaves_time_to_drain() {
+    // total, settle → drain, all in seconds
+    for (total, settle, drain) in [(57, 10, Some(43)), (10, 3, Some(5)), (10, 8, None), (10, 60, None), (0, 0, None)] {
+        let grace = Grace::settling(Duration::from_secs(total), Duration::from_secs(settle));
+        let found = grace.map(|grace| (Budget::of(grace).settle.as_secs(), Budget::of(grace).drain.as_secs()));
+        assert_eq!(found.ok(), drain.map(|drain| (settle, drain)), "{total} {settle}");
     }
 }

@@ -1,7 +1,6 @@
 //! Records whose best model is plain to see, and records in which there is nothing to see.
 
 use super::*;
-use std::fmt::Write as _;
 
 /// Eight words that no other request has: near-duplicates would stay together.
 fn words(at: usize) -> String {
