@@ -1,6 +1,7 @@
 //! Random policies, requests and failures: the plan's model is in the allowed set, or the request is refused.
 
 use super::naive::Truth;
+use crate::config::algorithms::Algorithm;
 use crate::config::decisions::{Allowed, Boundary, Decision, ModelRef, RuleNode};
 use crate::config::plugins::{HeaderMutation, HeaderValue, Plugin};
 use crate::config::{self, Document};
@@ -173,6 +174,9 @@ impl Case {
         let [first, second] = &self.decisions;
         let [top, side] = &self.boundaries;
         (document.routing.decisions, document.routing.boundaries) = (first.clone(), top.clone());
+        for decision in document.routing.decisions.iter_mut().filter(|_| self.staff) {
+            decision.algorithm = Some(Algorithm { kind: "confidence".to_owned(), ..Algorithm::default() });
+        }
         let signals = document.routing.signals.clone();
         let recipe = &mut document.recipes[0].routing;
         recipe.signals = signals;
@@ -271,8 +275,9 @@ impl Case {
                     prop_assert!(allowed.contains(&base(&served)), "{served} served, of {allowed:?}");
                     let known = MODELS.contains(&model) || model == "adapter";
                     prop_assert!(!known || allowed.contains(&base(model)), "{model} shown, of {allowed:?}");
-                    let next = base(&last(forward, crate::pipeline::fallback::MODEL));
-                    prop_assert!(next.is_empty() || allowed.contains(&next), "{next} is next, of {allowed:?}");
+                    let next = last(forward, crate::pipeline::fallback::MODEL);
+                    let known = MODELS.contains(&next.as_str()) || next == "adapter";
+                    prop_assert!(!known || allowed.contains(&base(&next)), "{next} is next, of {allowed:?}");
                     let shown: BTreeSet<String> = shown(forward);
                     prop_assert_eq!(shown, BTreeSet::from([model.to_owned()]));
                 }
@@ -284,9 +289,11 @@ impl Case {
             }
             Outcome::Answer { .. } => {}
             Outcome::Escalate(run) => {
-                let asked = run.cascade.queue(&run.allowed).into_iter().map(|index| base(run.cascade.name(index)));
-                for asked in asked.chain([base(&last(&run.otherwise, "x-backend"))]) {
-                    prop_assert!(allowed.as_ref().is_none_or(|allowed| allowed.contains(&asked)), "{asked} asked");
+                let names = run.cascade.queue(&run.allowed).into_iter().map(|index| run.cascade.name(index).to_owned());
+                for name in names.chain([last(&run.otherwise, "x-backend")]) {
+                    let known = MODELS.contains(&name.as_str()) || name == "adapter";
+                    let free = allowed.as_ref().is_none_or(|allowed| allowed.contains(&base(&name)));
+                    prop_assert!(!known || free, "{name} is asked, of {allowed:?}");
                 }
             }
         }
