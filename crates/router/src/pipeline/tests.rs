@@ -5,7 +5,7 @@ mod learning;
 use super::*;
 use crate::config;
 use crate::generation::Deps;
-use crate::plan::body;
+use crate::plan::{HeaderOp, body};
 use crate::signals::language::LanguageDetector;
 use dialects::{Request, Wrappers};
 use futures_util::FutureExt;
