@@ -138,9 +138,7 @@ impl Guard {
         };
         eligible.drop_where(name, |index| card(index).and_then(|card| overflow(card, tokens)));
         if let (true, Some(_)) = (eligible.kept().is_empty(), before) {
-            // The last one dropped was the last that all else left.
-            let last = eligible.dropped().last().map(|dropped| dropped.by.clone());
-            return Err(last.unwrap_or(Barrier::Ability("")));
+            return Err(least(eligible));
         }
         let reasons = |index: usize| card(index).is_none_or(|card| self.reasons(card));
         if demand.reasoning && eligible.kept().iter().any(|&index| reasons(index)) {
@@ -177,6 +175,20 @@ impl Guard {
     fn reasons(&self, card: &Card) -> bool {
         self.has(card, Ability::Reasoning) || card.reasons
     }
+}
+
+/// What the client is told where nobody is left: what dropped the last one, and of windows the widest.
+fn least(eligible: &Eligible) -> Barrier {
+    let last = eligible.dropped().last().map_or(Barrier::Ability(""), |dropped| dropped.by.clone());
+    let window = |barrier: &Barrier| match barrier {
+        Barrier::ContextWindow { window, .. } => Some(*window),
+        _ => None,
+    };
+    if window(&last).is_none() {
+        return last;
+    }
+    let windows = eligible.dropped().iter().map(|dropped| &dropped.by).filter(|by| window(by).is_some());
+    windows.max_by_key(|by| window(by)).cloned().unwrap_or(last)
 }
 
 fn overflow(card: &Card, needed: u64) -> Option<Barrier> {

@@ -448,7 +448,7 @@ const SOURCES: &[(&str, &str, &[&str])] = &[
     (
         "pool: {access_log: true}",
         "{type: multi_factor, multi_factor: {weights: {}, slo: {max_tpot_ms: 3}}}",
-        &["warning multi_factor.slo.max_tpot_ms"],
+        &["warning multi_factor.slo.max_tpot_ms", "warning multi_factor.weights"],
     ),
 ];
 

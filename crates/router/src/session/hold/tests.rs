@@ -194,7 +194,7 @@ fn prices() -> impl Strategy<Value = Prices> {
 
 proptest! {
     /// After each switch that was wished for, all switches together, the forced ones too, have really cost at most the budget's
-    /// share of what the session has really cost.
+    /// share of what the session has really cost. After a pause it is another session.
     #[test]
     fn switches_never_cost_more_than_the_budget(
         models in prop::array::uniform3(prices()),
@@ -222,6 +222,9 @@ proptest! {
             let (held, told) = hold(&standing, &choosing);
             let Held::Offer(taken) = held else { panic!("no other model may be held") };
             let (model, price) = (offers[taken].model, offers[taken].prices.unwrap());
+            if told.anew {
+                (bill, overhead) = (0.0, 0.0);
+            }
             if told.outcome == Outcome::Switch {
                 overhead += prefix as f64 * (price.prompt.max(price.cache_write) - price.cached).max(0.0);
                 let wished = !matches!(told.reason, Some(Reason::NotEligible | Reason::Unpriced));
