@@ -37,10 +37,13 @@ impl fmt::Display for Length {
     }
 }
 
+/// Answers by model.
+type Models = HashMap<Arc<str>, Arc<Answers>>;
+
 /// Lengths of answers, by decision and model. Lasts over reloads.
 #[derive(Debug, Default)]
 pub struct Lengths {
-    pairs: Mutex<HashMap<Arc<str>, HashMap<Arc<str>, Arc<Answers>>>>,
+    pairs: Mutex<HashMap<Arc<str>, Models>>,
 }
 
 impl Lengths {

@@ -136,10 +136,7 @@ impl MultiFactor {
         for (term, weight) in self.weights.into_iter().enumerate().filter(|(_, weight)| *weight > 0.0) {
             let Some(range) = Range::of(observed.iter().filter_map(|observed| observed.term(term))) else { continue };
             for ((_, score), observed) in scores.iter_mut().zip(observed) {
-                if let Some(number) = observed.term(term).filter(|number| number.is_finite()) {
-                    let place = range.place(number);
-                    *score += weight * if term == 0 { place } else { 1.0 - place };
-                }
+                *score += weight * observed.place(term, range);
             }
         }
         scores
@@ -165,6 +162,15 @@ impl MultiFactor {
 }
 
 impl Observed {
+    /// From the worst (0) to the best (1) of the numbers that a term compares; the worst where it is missing.
+    fn place(&self, term: usize, range: Range) -> f64 {
+        match (self.term(term).filter(|number| number.is_finite()), term) {
+            (None, _) => 0.0,
+            (Some(number), 0) => range.place(number),
+            (Some(number), _) => 1.0 - range.place(number),
+        }
+    }
+
     /// The number that a term compares.
     fn term(&self, term: usize) -> Option<f64> {
         match term {

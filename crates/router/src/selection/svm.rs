@@ -93,7 +93,8 @@ impl Svm {
     fn linear(&mut self, checking: &Checking, file: LinearFile) -> Result<(), ArtifactError> {
         let LinearFile { model_name, weights, rho } = file;
         checking.finite("rho", &[rho])?;
-        self.add(checking, (model_name, "weights"), &[weights.clone()], Machine::Linear { weights, rho })
+        let dimension = checking.rows("weights", std::slice::from_ref(&weights))?;
+        self.add(checking, (model_name, dimension), Machine::Linear { weights, rho })
     }
 
     fn rbf(&mut self, checking: &Checking, file: RbfFile, gamma: f64) -> Result<(), ArtifactError> {
@@ -103,18 +104,16 @@ impl Svm {
         checking.finite("alpha", &alpha)?;
         checking.finite("rho", &[rho, gamma])?;
         checking.ensure(alpha.len() == support.len(), "`alpha` and `support_vectors` differ in length")?;
-        let rows = support.clone();
-        self.add(checking, (model_name, "support_vectors"), &rows, Machine::Rbf { alpha, support, rho, gamma })
+        let dimension = checking.rows("support_vectors", &support)?;
+        self.add(checking, (model_name, dimension), Machine::Rbf { alpha, support, rho, gamma })
     }
 
     fn add(
         &mut self,
         checking: &Checking,
-        (model, rows_are): (String, &str),
-        rows: &[Vec<f64>],
+        (model, dimension): (String, usize),
         machine: Machine,
     ) -> Result<(), ArtifactError> {
-        let dimension = checking.rows(rows_are, rows)?;
         let same = self.machines.is_empty() || dimension == self.dimension;
         checking.ensure(same, "its classifiers read vectors of different lengths")?;
         self.dimension = dimension;
