@@ -231,12 +231,13 @@ async fn a_client_that_leaves_ends_the_run() -> Result<()> {
     let stage = stage("", MARGIN).await?;
     let mut client = Client::connect(stage.envoy.listener("clients")?, Version::Http1).await?;
     let call = Call::post(CHAT, chat("Hello there")).header("x-case", "left").header("x-script-gate", "left");
-    let pending = tokio::spawn(async move { client.open(call).await.map(drop) });
+    let mut pending = tokio::task::JoinSet::new();
+    pending.spawn(async move { client.open(call).await.map(drop) });
     let limit = Duration::from_secs(10);
     let arrived = until("the first call", limit, async || Ok((!asked(&stage, "left").is_empty()).then_some(())));
     arrived.await?;
     ensure!(stage.merit.sample("merit_looper_running").await? == 1.0);
-    pending.abort();
+    pending.abort_all();
     let cancelled = until("the end of the run", limit, async || {
         let ended = stage.merit.sample("merit_looper_run_total{outcome=\"cancelled\"}").await?;
         Ok((ended == 1.0).then_some(()))
@@ -267,7 +268,8 @@ async fn where_no_run_is_possible_the_first_candidate_serves_the_request() -> Re
         let call = Call::post(CHAT, chat("Hello there")).header("x-case", listener);
         let answer = client::call(envoy.listener(listener)?, call).await?;
         ensure!(answer.header("x-backend") == "small", "{listener}: {}", answer.text());
-        let series = format!("merit_degraded_total{{signal=\"looper\",reason=\"{}\"}}", &reason[7..]);
+        let series =
+            format!("merit_degraded_total{{signal=\"looper\",reason=\"{}\"}}", reason.trim_start_matches("looper="));
         ensure!(merit.sample(&series).await? == 1.0, "{series}");
         ensure!(models.only(listener)?.model() == "small-1b");
     }

@@ -72,7 +72,7 @@ async fn roll(body_mode: &'static str) -> Result<()> {
     first = restart(first, listen[0], &envoy).await?;
     second = restart(second, listen[1], &envoy).await?;
     let outcomes = load.stop_without_loss().await.context(body_mode)?;
-    println!("{body_mode}: two replicas restarted in turn; {outcomes} requests, none failed");
+    ensure!(outcomes > 0, "{body_mode}: nothing was asked meanwhile");
     for replica in [&first, &second] {
         ensure!(replica.metric("merit_exchange_total").await? > 0.0, "a restarted replica serves nobody");
     }

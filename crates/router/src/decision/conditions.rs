@@ -137,13 +137,13 @@ mod tests {
         let (yes, no, unknown) = (leaf("keyword:yes"), leaf("keyword:no"), leaf("pii:unknown"));
         for (leaf, expected) in [(&yes, Some(true)), (&no, Some(false)), (&unknown, None)] {
             check(leaf, expected);
-            check(&node("NOT", &[leaf.clone()]), expected.map(|holds| !holds));
+            check(&node("NOT", std::slice::from_ref(leaf)), expected.map(|holds| !holds));
             check(&node("AND", &[yes.clone(), leaf.clone()]), expected);
             check(&node("AND", &[leaf.clone(), no.clone()]), Some(false));
             check(&node("OR", &[leaf.clone(), no.clone()]), expected);
             check(&node("OR", &[yes.clone(), leaf.clone()]), Some(true));
         }
-        let inner = node("AND", &[yes.clone(), node("NOT", &[unknown.clone()])]);
+        let inner = node("AND", &[yes.clone(), node("NOT", std::slice::from_ref(&unknown))]);
         check(&node("NOT", &[inner]), None);
         check(&node("NOT", &[node("AND", &[no, unknown])]), Some(true));
         check(&RuleNode::default(), Some(true));

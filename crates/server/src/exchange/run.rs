@@ -119,7 +119,7 @@ impl Running {
             Ok((candidate, answer, verdict)) => {
                 ending.tell(verdict.as_str());
                 let counts = Counts { usage, iterations, used, took };
-                self.answer(candidate, &answer, verdict, &counts, metrics)
+                self.answer((candidate, &answer, verdict), &counts, metrics)
             }
             Err((_, Fault::Unreachable)) => {
                 ending.told = true;
@@ -138,9 +138,7 @@ impl Running {
 
     fn answer(
         self,
-        candidate: usize,
-        answer: &Answer,
-        verdict: Verdict,
+        (candidate, answer, verdict): (usize, &Answer, Verdict),
         counts: &Counts,
         metrics: &Metrics,
     ) -> extproc::Immediate {

@@ -57,7 +57,7 @@ impl Truth {
             }
             let mut own = BTreeSet::new();
             for model in &document.providers.models {
-                let by_place = boundary.allow.locations.iter().any(|place| *place == model.location);
+                let by_place = boundary.allow.locations.contains(&model.location);
                 if boundary.allow.models.contains(&model.name) || by_place {
                     own.insert(model.name.clone());
                 }

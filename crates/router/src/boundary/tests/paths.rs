@@ -307,11 +307,11 @@ impl Case {
 
 /// A header's value in the end.
 fn last(forward: &Forward, name: &str) -> String {
-    let ops = forward.headers.iter().filter_map(|op| match op {
+    let mut ops = forward.headers.iter().filter_map(|op| match op {
         HeaderOp::Set(other, value) => (**other == *name).then(|| value.to_string()),
         HeaderOp::Remove(other) => (**other == *name).then(String::new),
     });
-    ops.last().unwrap_or_default()
+    ops.next_back().unwrap_or_default()
 }
 
 /// What the routing headers say in the end.
