@@ -7,6 +7,7 @@ use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use tests::skipped::skipped;
 
 use crate::helm::{documents, sorted};
 
@@ -22,7 +23,7 @@ impl Definitions {
         if folder.is_dir() {
             return Self::of(&folder).map(Some);
         }
-        eprintln!("SKIPPED: no definitions of custom resources at {}", folder.display());
+        skipped(&format!("no definitions of custom resources at {}", folder.display()));
         Ok(None)
     }
 

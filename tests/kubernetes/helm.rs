@@ -5,6 +5,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tests::envoy::root;
+use tests::skipped::skipped;
 
 /// The namespace of every rendering.
 pub(crate) const NAMESPACE: &str = "llm";
@@ -24,7 +25,7 @@ pub(crate) fn helm() -> Option<PathBuf> {
     if helm.is_file() {
         return Some(helm);
     }
-    eprintln!("SKIPPED: no helm at {} (cargo xtask setup installs it)", helm.display());
+    skipped(&format!("no helm at {} (cargo xtask setup installs it)", helm.display()));
     None
 }
 

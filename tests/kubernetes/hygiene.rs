@@ -4,6 +4,7 @@
 use crate::helm::{helm, name_of, value_sets};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
+use std::path::Path;
 use std::process::Command;
 use tests::merit::binary;
 
@@ -152,18 +153,21 @@ fn merit_takes_its_arguments() -> Result<()> {
     let Some(helm) = helm() else { return Ok(()) };
     let merit = binary()?;
     for set in value_sets()? {
-        for object in &set.objects(&helm)? {
-            for pod in pods(object) {
-                for (container, _) in containers(&pod) {
-                    let Some(arguments) = container["args"].as_array() else { continue };
-                    let words: Vec<&str> = arguments.iter().filter_map(Value::as_str).collect();
-                    let ran = Command::new(&merit).args(&words).arg("--help").output()?;
-                    let said = String::from_utf8_lossy(&ran.stderr);
-                    ensure!(ran.status.success(), "{}: {}: {words:?}: {said}", set.name, pod.name);
-                    check_times(&pod, &words).with_context(|| set.name.clone())?;
-                }
-            }
+        for pod in set.objects(&helm)?.iter().flat_map(pods) {
+            check_arguments(&merit, &pod).with_context(|| set.name.clone())?;
         }
+    }
+    Ok(())
+}
+
+fn check_arguments(merit: &Path, pod: &Pod) -> Result<()> {
+    for (container, _) in containers(pod) {
+        let Some(arguments) = container["args"].as_array() else { continue };
+        let words: Vec<&str> = arguments.iter().filter_map(Value::as_str).collect();
+        let ran = Command::new(merit).args(&words).arg("--help").output()?;
+        let said = String::from_utf8_lossy(&ran.stderr);
+        ensure!(ran.status.success(), "{}: {words:?}: {said}", pod.name);
+        check_times(pod, &words)?;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use std::fs;
 use std::process::Command;
 use tests::envoy::root;
 use tests::python::python;
+use tests::skipped::skipped;
 
 /// The version whose schemas are asked, the newest of the package.
 const KUBERNETES: &str = "1.37";
@@ -105,7 +106,7 @@ fn is_monitoring(object: &Value) -> bool {
 fn has_schemas() -> bool {
     let asked = run(Command::new(python()).args(["-c", "import kubernetes_validate"]));
     if asked.is_err() {
-        eprintln!("SKIPPED: no kubernetes-validate (cargo xtask setup installs it)");
+        skipped("no kubernetes-validate (cargo xtask setup installs it)");
     }
     asked.is_ok()
 }

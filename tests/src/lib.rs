@@ -12,5 +12,6 @@ pub mod process;
 pub mod prompt;
 pub mod python;
 pub mod redis;
+pub mod skipped;
 pub mod standin;
 pub mod upstream;

@@ -97,29 +97,27 @@ fn interval(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
     (mean, 1.96 * (variance / count).sqrt())
 }
 
+/// Every combination, the first assumption varying slowest.
 fn grid() -> Vec<Assumptions> {
+    let conversations = [(4.0, 4.0), (12.0, 4.0), (12.0, 12.0), (30.0, 8.0)];
+    let difficulties = [(0.1, 0.05), (0.25, 0.05), (0.25, 0.15)];
     let mut cells = Vec::new();
-    for (turns, steps) in [(4.0, 4.0), (12.0, 4.0), (12.0, 12.0), (30.0, 8.0)] {
-        for system in [6_000.0, 25_000.0] {
-            for cached in [0.1, 0.5] {
-                for pause in [60.0, 600.0] {
-                    for (spread, noise) in [(0.1, 0.05), (0.25, 0.05), (0.25, 0.15)] {
-                        for sealed in [0.0, 0.5] {
-                            cells.push(Assumptions {
-                                turns,
-                                steps,
-                                system,
-                                cached,
-                                pause,
-                                lifetime: 300.0,
-                                spread,
-                                noise,
-                                sealed,
-                            });
-                        }
-                    }
-                }
-            }
+    for (turns, steps) in conversations {
+        // The digits of a mixed number choose the rest.
+        for number in 0..2 * 2 * 2 * 3 * 2 {
+            let digit = |worth: usize, values: usize| number / worth % values;
+            let (spread, noise) = difficulties[digit(2, 3)];
+            cells.push(Assumptions {
+                turns,
+                steps,
+                system: [6_000.0, 25_000.0][digit(24, 2)],
+                cached: [0.1, 0.5][digit(12, 2)],
+                pause: [60.0, 600.0][digit(6, 2)],
+                lifetime: 300.0,
+                spread,
+                noise,
+                sealed: [0.0, 0.5][digit(1, 2)],
+            });
         }
     }
     cells

@@ -80,7 +80,7 @@ async fn serves_and_announces_and_stops() {
     assert_eq!((&hash["generation"], &hash["last_reload"]["outcome"]), (&1.into(), &"swapped".into()));
     assert_eq!(hash["hash"].as_str().unwrap().len(), 64);
     let (_, text) = get(metrics, "/metrics").await;
-    let loaded = u64::from_str_radix(&hash["hash"].as_str().unwrap()[..12], 16).unwrap();
+    let loaded = u64::from_str_radix(hash["hash"].as_str().unwrap().get(..12).unwrap(), 16).unwrap();
     let hash_line = format!("merit_config_hash {loaded}");
     let process_lines = ["merit_generations_alive 1", "merit_config_generation 1", "merit_exchange_open 0"];
     for line in process_lines.into_iter().chain(["merit_config_last_reload_successful 1", &hash_line]) {
