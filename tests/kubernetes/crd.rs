@@ -2,12 +2,12 @@
 
 mod rules;
 
+use ::tests::skipped::skipped;
 use anyhow::{Context, Result, ensure};
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use tests::skipped::skipped;
 
 use crate::helm::{documents, sorted};
 
