@@ -3,4 +3,7 @@
 //! A store that is away never stops a request: every access has a time limit, and after a failure the store is left alone for
 //! a moment, so that not every request waits for it. Callers get an error, go on with what they know, and say so.
 
+pub mod learning;
+pub mod pool;
 pub mod redis;
+pub mod sessions;

@@ -10,8 +10,8 @@ use ::redis::{
 use router::config::databases::RedisStore;
 use std::future::Future;
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a server is left alone after a failure.
@@ -29,6 +29,8 @@ pub struct Redis {
     limit: Duration,
     /// Until when nothing is asked; set by a failure, cleared by a success.
     leave: Mutex<Option<Instant>>,
+    answered: AtomicU64,
+    failed: AtomicU64,
 }
 
 /// Why a server did not answer.
@@ -132,8 +134,21 @@ impl Redis {
         self.within(async move { commands.query_async(&mut connection).await }).await
     }
 
+    /// Accesses that were answered, and those that were not or not even tried.
+    #[must_use]
+    pub fn counts(&self) -> (u64, u64) {
+        (self.answered.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
+    }
+
+    /// The last access was answered, or there was none yet.
+    #[must_use]
+    pub fn is_available(&self) -> bool {
+        self.leave.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
     async fn within<T>(&self, asking: impl Future<Output = Result<T, RedisError>>) -> Result<T, Failure> {
         if self.is_left(Instant::now()) {
+            self.failed.fetch_add(1, Ordering::Relaxed);
             return Err(Failure::Left(self.address.clone()));
         }
         let answer = match tokio::time::timeout(self.limit, asking).await {
@@ -141,8 +156,17 @@ impl Redis {
             Ok(Err(source)) => Err(Failure::Refused { address: self.address.clone(), source }),
             Ok(Ok(answer)) => Ok(answer),
         };
-        let until = answer.is_err().then(|| Instant::now() + LEAVE);
-        *self.leave.lock().unwrap_or_else(PoisonError::into_inner) = until;
+        let (count, until) = match &answer {
+            Ok(_) => (&self.answered, None),
+            Err(_) => (&self.failed, Some(Instant::now() + LEAVE)),
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        let before = std::mem::replace(&mut *self.leave.lock().unwrap_or_else(PoisonError::into_inner), until);
+        match (&answer, before) {
+            (Err(failure), None) => tracing::warn!(%failure, "a store is away; requests go on without it"),
+            (Ok(_), Some(_)) => tracing::info!(address = self.address, "a store is back"),
+            _ => {}
+        }
         answer
     }
 
