@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use http::Method;
 use tests::client::{Call, Version};
 use tests::listener::Listener;
+use tests::policy;
 use tests::prompt::{CHAT, MESSAGES, RESPONSES};
 
 const MB: usize = 1 << 20;
@@ -18,6 +19,7 @@ async fn stage() -> Result<Stage> {
 #[tokio::test(flavor = "multi_thread")]
 async fn five_megabytes_are_routed() -> Result<()> {
     let stage = stage().await?;
+    stage.merit.reload(&policy::two_models().replace("131072", "4000000")).await?;
     let sent = chat(&"refactor ".repeat(5 * MB / 9));
     for (listener, version) in [("duplex", Version::Http1), ("duplex", Version::Http2), ("buffered", Version::Http1)] {
         let case = format!("{listener}-{version:?}");

@@ -1,10 +1,17 @@
 //! Merit with a real Redis beside it.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use extproc::{FakeEnvoy, FakeRequest, Outcome};
 use router::config::databases::RedisStore;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use stores::redis::{Failure, Redis};
+use tests::listener::Address;
+use tests::merit::{Merit, Settings};
 use tests::process::until;
+use tests::prompt::CHAT;
 use tests::redis;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -28,5 +35,142 @@ async fn a_server_that_dies_is_missed_in_time_and_found_again() -> Result<()> {
     let found =
         until("the restarted server", Duration::from_secs(10), async || Ok(client.ask::<String>(&get).await.ok()));
     ensure!(found.await? == "1");
+    Ok(())
+}
+
+/// Two replicas that share sessions and pools; a tool loop would go to `small`, but for the session.
+fn shared_policy(address: &str) -> String {
+    format!(
+        r#"version: v0.3
+providers:
+  defaults: {{default_model: small}}
+  models:
+    - {{name: small, backend_refs: [{{endpoint: "127.0.0.1:8000"}}]}}
+    - {{name: large, backend_refs: [{{endpoint: "127.0.0.1:8001"}}]}}
+routing:
+  modelCards: [{{name: small}}, {{name: large}}]
+  signals:
+    conversation:
+      - {{name: results, feature: {{type: count, source: {{type: message, role: tool}}}}, predicate: {{gte: 1}}}}
+  decisions:
+    - name: steps
+      priority: 100
+      rules: {{type: conversation, name: results}}
+      modelRefs: [{{model: small}}, {{model: large}}]
+    - {{name: work, priority: 50, modelRefs: [{{model: large}}, {{model: small}}]}}
+global:
+  server:
+    debug_principals: ["*"]
+    pool: {{redis: {{address: "{address}"}}, share_interval_ms: 100}}
+  router:
+    auto_model_names: [auto]
+    sessions: {{redis: {{address: "{address}"}}, store_timeout_ms: 100}}
+"#
+    )
+}
+
+/// Replicas know each other's sessions only by one secret.
+async fn replica(address: &str) -> Result<Merit> {
+    let environment = vec![("MERIT_SECRET".to_owned(), "a secret that both replicas have".to_owned())];
+    Merit::with(&Settings { document: shared_policy(address), environment, ..Settings::default() }).await
+}
+
+/// The model that a request of a session goes to, and what is degraded.
+async fn ask(merit: &Merit, session: &str, messages: Value) -> Result<(String, String)> {
+    let Address::Tcp(address) = merit.address() else { bail!("merit listens on TCP here") };
+    let body = json!({"model": "auto", "messages": messages}).to_string();
+    let request = FakeRequest::post(CHAT, body).header("x-session-id", session).header("x-vsr-debug", "true");
+    let Outcome::Forwarded(forwarded) = FakeEnvoy::connect(address).await?.exchange(request).await else {
+        bail!("not forwarded")
+    };
+    let degraded = forwarded.metadata.get("merit").and_then(|all| all.get("x-merit-degraded")).and_then(Value::as_str);
+    let model = forwarded.header("x-selected-model").context("no model was chosen")?;
+    Ok((model.to_owned(), degraded.unwrap_or_default().to_owned()))
+}
+
+fn turn() -> Value {
+    json!([{"role": "user", "content": "Find the fault."}])
+}
+
+fn step() -> Value {
+    json!([
+        {"role": "user", "content": "Find the fault."},
+        {"role": "assistant", "content": null,
+         "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "read", "arguments": "{}"}}]},
+        {"role": "tool", "tool_call_id": "c1", "content": "nothing"}
+    ])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_agree_on_sessions_and_pools() -> Result<()> {
+    let server = redis::Redis::start().await?;
+    let (one, other) = (replica(&server.address()).await?, replica(&server.address()).await?);
+    ensure!(ask(&one, "s", turn()).await? == ("large".to_owned(), String::new()));
+    // Records are written behind the answer.
+    let limit = Duration::from_secs(5);
+    let stayed = until("the session at the other replica", limit, async || {
+        let asked = ask(&other, "s", step()).await?;
+        ensure!(asked.1.is_empty(), "degraded: {asked:?}");
+        Ok((asked.0 == "large").then_some(()))
+    });
+    stayed.await?;
+    ensure!(ask(&other, "never seen", step()).await?.0 == "small", "the policy sends steps to small");
+    // Nothing tells the ends of these requests, so they are in flight at both.
+    let seen = until("each other's requests", limit, async || {
+        let here = one.sample("merit_pool_in_flight{model=\"large\"}").await?;
+        let there = other.sample("merit_pool_in_flight{model=\"large\"}").await?;
+        Ok((here == there && here >= 2.0).then_some(()))
+    });
+    seen.await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_dies_under_load_is_missed_visibly_and_comes_back() -> Result<()> {
+    let mut server = redis::Redis::start().await?;
+    let (one, other) = (replica(&server.address()).await?, replica(&server.address()).await?);
+    ensure!(ask(&one, "kept", turn()).await?.0 == "large");
+    let mut load = tokio::task::JoinSet::new();
+    let stop = Arc::new(AtomicBool::new(false));
+    for client in 0..4 {
+        let (stop, Address::Tcp(address)) = (Arc::clone(&stop), one.address()) else {
+            bail!("merit listens on TCP here")
+        };
+        load.spawn(async move {
+            let envoy = FakeEnvoy::connect(address).await?;
+            let mut asked = 0_u64;
+            while !stop.load(Ordering::Relaxed) {
+                let body = json!({"model": "auto", "messages": turn()}).to_string();
+                let request = FakeRequest::post(CHAT, body).header("x-session-id", &format!("{client}-{asked}"));
+                let outcome = envoy.exchange(request).await;
+                ensure!(matches!(outcome, Outcome::Forwarded(_)), "request {asked} was lost: {outcome:?}");
+                asked += 1;
+            }
+            Ok(asked)
+        });
+    }
+    let limit = Duration::from_secs(10);
+    server.kill();
+    let missed = until("a visible loss", limit, async || {
+        let (model, degraded) = ask(&one, "kept", step()).await?;
+        ensure!(model == "large", "this replica knows its own sessions: {model}");
+        Ok((degraded == "session=store_unavailable").then_some(()))
+    });
+    missed.await?;
+    ensure!(one.metric("merit_store_failures_total").await? > 0.0 && one.metric("merit_store_away").await? > 0.0);
+    ensure!(one.metric("merit_degraded_total").await? > 0.0, "the loss is not counted");
+    server.restart().await?;
+    let back = until("the session at the other replica", limit, async || {
+        // The first replica writes the session again with its next request.
+        let (_, degraded) = ask(&one, "kept", turn()).await?;
+        let (model, _) = ask(&other, "kept", step()).await?;
+        Ok((degraded.is_empty() && model == "large").then_some(()))
+    });
+    back.await?;
+    stop.store(true, Ordering::Relaxed);
+    let mut asked = 0;
+    while let Some(client) = load.join_next().await {
+        asked += client??;
+    }
+    ensure!(asked > 0, "there was no load");
     Ok(())
 }

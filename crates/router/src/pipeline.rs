@@ -132,7 +132,7 @@ impl Generation {
                 facts.note(recipe, decided, &report);
                 self.follow((recipe, &recipe.routes[decided.index]), &report, facts, call).await
             }
-            None => self.to_default(facts, call),
+            None => self.without_decision(recipe, facts, call).await,
         };
         Routed { plan, findings: Some(Findings { recipe, report, decided, decision_time }), bounding }
     }

@@ -11,6 +11,7 @@ use crate::metrics::{self, Metrics, Observed};
 use crate::models::Installed;
 use crate::pools::Pools;
 use crate::reload::{Live, Loaded, Refusal, Reloader, Status, Triggers};
+use crate::shared;
 use crate::shutdown::{self, Grace, NothingToDrain, Outcome, Running, Signals, Tasks};
 use crate::telemetry::{Telemetry, TraceSettings, Tracing};
 use crate::tls::Tls;
@@ -115,6 +116,7 @@ impl Process {
         let pools = Pools::start(&live, &background);
         let logs = pools.access_log(serving.stopping());
         pools.observe(&metrics, &logs);
+        shared::start(&live, &background, &metrics)?;
         let service = service.add_service(processor.server()).add_service(logs.server());
         serve_grpc(sockets.grpc, service, tls.clone(), &serving);
 

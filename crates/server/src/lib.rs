@@ -22,6 +22,7 @@ pub mod problem;
 pub mod reload;
 mod remote;
 mod scrape;
+mod shared;
 pub mod shutdown;
 pub mod telemetry;
 pub mod tls;

@@ -9,6 +9,7 @@ use router::learning::rows::{Counts, Increment, Place, Row};
 use router::learning::store::{Pending, SharedStore, StoreError};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Writes a conversation unless a younger record of it is there. `KEYS[1]` the key; `ARGV` time, life, model, turns, switches,
@@ -22,7 +23,7 @@ return 1";
 
 /// Learning on a Redis.
 pub struct RedisLearning {
-    redis: Redis,
+    redis: Arc<Redis>,
     /// How long rows are kept after the last outcome.
     keep: Duration,
 }
@@ -46,14 +47,8 @@ struct Field<'a>(
 impl RedisLearning {
     /// Keeps rows for `keep` after the last outcome.
     #[must_use]
-    pub fn new(redis: Redis, keep: Duration) -> Self {
+    pub fn new(redis: Arc<Redis>, keep: Duration) -> Self {
         Self { redis, keep }
-    }
-
-    /// The server behind it.
-    #[must_use]
-    pub fn redis(&self) -> &Redis {
-        &self.redis
     }
 
     fn conversation(&self, key: ConversationKey) -> String {

@@ -3,7 +3,8 @@
 
 use crate::redis::{Failure, Redis};
 use router::pool::Pool;
-use router::pool::share::Share;
+use router::pool::Share;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A share that was not written again within so many intervals counts no more.
@@ -11,7 +12,7 @@ const LIFETIME: u32 = 4;
 
 /// One replica's part in the exchange.
 pub struct PoolExchange {
-    redis: Redis,
+    redis: Arc<Redis>,
     replica: String,
     interval: Duration,
 }
@@ -19,7 +20,7 @@ pub struct PoolExchange {
 impl PoolExchange {
     /// Exchanges every `interval` under a name of its own, `replica`.
     #[must_use]
-    pub fn new(redis: Redis, replica: &str, interval: Duration) -> Self {
+    pub fn new(redis: Arc<Redis>, replica: &str, interval: Duration) -> Self {
         Self { redis, replica: replica.to_owned(), interval }
     }
 

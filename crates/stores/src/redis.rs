@@ -107,7 +107,15 @@ impl Redis {
             .set_concurrency_limit(IN_FLIGHT);
         let connection = ConnectionManager::new_lazy_with_config(client(settings)?, config)?;
         let prefix = if settings.key_prefix.is_empty() { prefix } else { &settings.key_prefix };
-        Ok(Self { address: address.to_owned(), connection, prefix: prefix.to_owned(), limit, leave: Mutex::new(None) })
+        Ok(Self {
+            address: address.to_owned(),
+            connection,
+            prefix: prefix.to_owned(),
+            limit,
+            leave: Mutex::new(None),
+            answered: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        })
     }
 
     /// A key below the prefix.

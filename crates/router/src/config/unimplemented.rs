@@ -107,12 +107,6 @@ impl List {
         if router.config_source == "kubernetes" {
             self.add("global.router.config_source", "reading policies from Kubernetes", Reach::Reachable);
         }
-        let learning = router.learning.as_ref().filter(|learning| learning.enabled);
-        let store = learning.and_then(|learning| learning.state_store.as_ref());
-        if store.is_some_and(|store| store.backend.trim() == "redis") {
-            let path = "global.router.learning.state_store.backend";
-            self.add(path, "keeping what is learnt in Redis", live.into());
-        }
         let modules = &document.global.model_catalog.modules;
         if modules.prompt_compression.as_ref().is_some_and(|module| module.enabled) {
             let path = "global.model_catalog.modules.prompt_compression";

@@ -12,6 +12,7 @@ use crate::recipe::{Recipe, Route};
 use crate::selection::{Selection, upstream_name};
 use crate::session::hold::{Choosing, hold};
 use crate::session::standing::{Asking, Standing, chain_for, turn_state_for};
+use crate::session::stay::lock;
 use crate::session::turn_state::{self, TurnState};
 use crate::session::{Held, Mode, Offer, unix_now};
 use dialects::Dialect;
@@ -62,6 +63,37 @@ impl Generation {
         let chosen = selection.candidate.and_then(|chosen| candidates.get(chosen));
         let name = learned.as_deref().or_else(|| Some(upstream_name(&chosen?.model_ref).trim()));
         let Some(proposed) = offers.iter().position(|offer| Some(offer.model) == name) else { return selection };
+        let held = self.held((standing, call), (&offers, proposed, self.sessions.any), facts);
+        match held {
+            Held::Offer(index) if index == proposed => {}
+            Held::Offer(index) => (selection.candidate, selection.held) = (kept.get(index).copied(), None),
+            Held::Other => selection.held = standing.current().map(Arc::from),
+        }
+        selection
+    }
+
+    /// The session's own model, where no decision says who should serve a request that may not switch. Where it may, nothing
+    /// speaks for another than the default model.
+    pub(super) fn stay_without_decision(
+        &self,
+        name: &str,
+        (standing, call): (&Standing, &Call<'_>),
+        facts: &mut Facts,
+    ) -> Option<Arc<str>> {
+        let offers = [Offer { model: name, prices: Card::of(name, &self.document).prices, score: None }];
+        let any = self.sessions.any || lock(&standing.turn).is_some();
+        match self.held((standing, call), (&offers, 0, any), facts) {
+            Held::Other => standing.current().map(Arc::from),
+            Held::Offer(_) => None,
+        }
+    }
+
+    fn held(
+        &self,
+        (standing, call): (&Standing, &Call<'_>),
+        (offers, proposed, any): (&[Offer<'_>], usize, bool),
+        facts: &mut Facts,
+    ) -> Held {
         let demand = Demand::of(call.prompt, &self.token_ratio);
         let rests = |model: &str| self.lasting.pool.model(model).is_resting(Instant::now());
         let allows = |model: &str| {
@@ -71,19 +103,15 @@ impl Generation {
         let choosing = Choosing {
             policy: &self.sessions,
             sessions: &self.lasting.sessions,
-            offers: &offers,
+            offers,
             proposed,
+            any,
             allows: &allows,
         };
         let (held, told) = hold(standing, &choosing);
-        match held {
-            Held::Offer(index) if index == proposed => {}
-            Held::Offer(index) => (selection.candidate, selection.held) = (kept.get(index).copied(), None),
-            Held::Other => selection.held = standing.current().map(Arc::from),
-        }
         facts.degraded.extend(told.degraded.map(|reason| Arc::from(format!("session={reason}"))));
         facts.session = Some(told);
-        selection
+        held
     }
 
     /// The request goes on: notes it, and gives the reply its turn state.

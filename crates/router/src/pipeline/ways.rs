@@ -6,7 +6,7 @@ use crate::eligible::Barrier;
 use crate::generation::Generation;
 use crate::models::Model;
 use crate::plan::{BodyEdit, Facts, Forward, HeaderOp, Outcome, Refusal, RoutePlan};
-use crate::recipe::Route;
+use crate::recipe::{Recipe, Route};
 use crate::signals::SignalInput;
 use dialects::Dialect;
 use std::sync::Arc;
@@ -52,6 +52,26 @@ impl Generation {
         }
         let base = self.models.get(&self.document.lora_base(name)?.name)?;
         Some((base, Arc::from(name)))
+    }
+
+    /// No decision: the default model, or the session's own where the request may not leave it.
+    pub(super) async fn without_decision(&self, recipe: &Recipe, mut facts: Facts, call: &Call<'_>) -> RoutePlan {
+        let standing = self.standing(recipe, call).await;
+        let (Some(standing), Some(name)) = (&standing, &self.settings.default_model) else {
+            return self.to_default(facts, call);
+        };
+        let plan = match self.stay_without_decision(name, (standing, call), &mut facts) {
+            None => self.to_default(facts, call),
+            Some(own) => {
+                facts.algorithm = Some("default");
+                let outcome = match self.to_held(&own, &mut facts, call) {
+                    Ok(forward) => Outcome::Forward(forward),
+                    Err(refusal) => Outcome::Refuse(refusal),
+                };
+                RoutePlan { outcome, facts }
+            }
+        };
+        self.noted(plan, Some(standing), call)
     }
 
     /// No decision, or one without candidates: the default model.

@@ -39,6 +39,8 @@ pub struct Choosing<'a> {
     pub offers: &'a [Offer<'a>],
     /// The algorithm's choice among them.
     pub proposed: usize,
+    /// A model that is no offer may be stayed with, if it is allowed.
+    pub any: bool,
     /// A model that is no offer may answer as far as boundaries, abilities and rest go.
     pub allows: &'a dyn Fn(&str) -> bool,
 }
@@ -138,7 +140,7 @@ fn draft(standing: &Standing, choosing: &Choosing<'_>) -> Draft {
 /// Where the session's model is, if it may answer.
 fn place(current: &str, choosing: &Choosing<'_>) -> Option<Held> {
     let offer = choosing.offers.iter().position(|offer| offer.model == current);
-    let other = || (choosing.policy.any && (choosing.allows)(current)).then_some(Held::Other);
+    let other = || (choosing.any && (choosing.allows)(current)).then_some(Held::Other);
     offer.map(Held::Offer).or_else(other)
 }
 

@@ -65,9 +65,9 @@ pub fn trace_settings(file: &Path) -> Option<TraceSettings> {
     })
 }
 
-/// What is read at start only: the exporter is installed once, the largest gRPC message is fixed with the service, and the
-/// engine of the models starts once.
-const RESTART_ONLY: [&str; 11] = [
+/// What is read at start only: the exporter is installed once, the largest gRPC message is fixed with the service, the engine of
+/// the models starts once, and stores that replicas share are reached once.
+const RESTART_ONLY: [&str; 16] = [
     "global.services.observability.tracing",
     "global.server.extproc.body_limit_bytes",
     "global.server.inference.execution_providers",
@@ -79,6 +79,11 @@ const RESTART_ONLY: [&str; 11] = [
     "global.server.inference.prototype_cache",
     "global.server.inference.remote_concurrency",
     "global.server.inference.remote_response_bytes",
+    "global.router.sessions.redis",
+    "global.router.sessions.store_timeout_ms",
+    "global.router.learning.state_store",
+    "global.server.pool.redis",
+    "global.server.pool.share_interval_ms",
 ];
 
 /// The fields that two documents differ in although they cannot change while running.

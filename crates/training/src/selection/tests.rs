@@ -14,7 +14,11 @@ fn told_apart(count: usize) -> (Records, Vec<Vec<f64>>) {
     let row = |at: usize| Record {
         prompt: words(at),
         category: String::new(),
-        outcomes: vec![outcome(at % 2 == 0), outcome(at % 2 == 1), Outcome { score: 0.6, cost: Some(9.0) }],
+        outcomes: vec![
+            outcome(at.is_multiple_of(2)),
+            outcome(!at.is_multiple_of(2)),
+            Outcome { score: 0.6, cost: Some(9.0) },
+        ],
     };
     let feature = |at: usize| vec![(at % 2) as f64 * 4.0 + (at % 5) as f64 / 10.0, 1.0];
     let records = Records { models: ["a", "b", "c"].map(String::from).into(), rows: (0..count).map(row).collect() };

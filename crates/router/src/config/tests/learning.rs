@@ -1,7 +1,6 @@
 //! What documents get wrong about learning.
 
 use super::{check_policy, environment, policy};
-use crate::config::{Reach, load, unimplemented};
 
 const DECISION: &str = "  decisions:\n    - {name: d, modelRefs: [{model: small}]";
 
@@ -22,9 +21,8 @@ fn the_block() {
     check_global(same, &["10 warning every session is one conversation"]);
     check_global("state_store: {backend: memory, redis: {address: 'h:1'}}", &["10 warning is not read"]);
     check_global("state_store: {backend: file}", &["10 error `file` is not known here"]);
-    let redis = "10 error keeping what is learnt in Redis is not implemented yet";
-    check_global("state_store: {backend: redis}", &["10 error needs an address", redis]);
-    check_global("state_store: {backend: redis, redis: {address: 'h:1'}}", &[redis]);
+    check_global("state_store: {backend: redis}", &["10 error needs an address"]);
+    check_global("state_store: {backend: redis, redis: {address: 'h:1'}}", &[]);
 }
 
 #[test]
@@ -43,20 +41,4 @@ fn a_decision() {
     let document = policy(bare).replace("location: here}", "location: here}\n    - {name: bare}");
     let problems = crate::config::check(&document, &environment).problems;
     super::expect(&document, &problems, &["10 warning `bare` has no model card"]);
-}
-
-#[test]
-fn only_a_reachable_policy_needs_the_store() {
-    let tail = |names: &str| {
-        let learning = "learning: {enabled: true, state_store: {backend: redis, redis: {address: 'h:1'}}}";
-        policy(&format!("{DECISION}}}\nglobal: {{router: {{{names}{learning}}}}}\n"))
-    };
-    let reach = |text: String| -> Vec<Reach> {
-        let document = load(&text, &environment).document.unwrap();
-        unimplemented(&document).into_iter().map(|missing| missing.reach).collect()
-    };
-    assert_eq!(reach(tail("")), [Reach::Reachable]);
-    assert_eq!(reach(tail("auto_model_names: [], ")), [Reach::Unreachable]);
-    let off = tail("").replace("enabled: true", "enabled: false");
-    assert_eq!(reach(off), []);
 }

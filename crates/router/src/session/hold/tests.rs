@@ -60,8 +60,14 @@ impl Play {
             offers.iter().map(|&(model, prices)| Offer { model, prices, score: None }).collect();
         let standing = standing(&self.sessions, turn, (10_000, 1_000), self.now);
         let allows = |model: &str| allowed.contains(&model);
-        let choosing =
-            Choosing { policy: &self.policy, sessions: &self.sessions, offers: &offers, proposed, allows: &allows };
+        let choosing = Choosing {
+            policy: &self.policy,
+            sessions: &self.sessions,
+            offers: &offers,
+            proposed,
+            any: self.policy.any,
+            allows: &allows,
+        };
         let (held, told) = hold(&standing, &choosing);
         let model = match held {
             Held::Offer(index) => offers[index].model.to_owned(),
@@ -218,7 +224,14 @@ proptest! {
             // What is estimated beforehand errs to either side.
             let standing = standing(&sessions, request.turn, (history * 2, history / 2), now);
             let allows = |_: &str| false;
-            let choosing = Choosing { policy: &policy, sessions: &sessions, offers: &offers, proposed, allows: &allows };
+            let choosing = Choosing {
+                policy: &policy,
+                sessions: &sessions,
+                offers: &offers,
+                proposed,
+                any: false,
+                allows: &allows,
+            };
             let (held, told) = hold(&standing, &choosing);
             let Held::Offer(taken) = held else { panic!("no other model may be held") };
             let (model, price) = (offers[taken].model, offers[taken].prices.unwrap());
