@@ -61,7 +61,7 @@ routing:
 global:
   server:
     debug_principals: ["*"]
-    pool: {{redis: {{address: "{address}"}}, share_interval_ms: 100}}
+    pool: {{access_log: true, redis: {{address: "{address}"}}, share_interval_ms: 100}}
   router:
     auto_model_names: [auto]
     sessions: {{redis: {{address: "{address}"}}, store_timeout_ms: 100}}
@@ -115,7 +115,7 @@ async fn replicas_agree_on_sessions_and_pools() -> Result<()> {
     });
     stayed.await?;
     ensure!(ask(&other, "never seen", step()).await?.0 == "small", "the policy sends steps to small");
-    // Nothing tells the ends of these requests, so they are in flight at both.
+    // The access log that would tell the ends of these requests says nothing, so they are in flight at both.
     let seen = until("each other's requests", limit, async || {
         let here = one.sample("merit_pool_in_flight{model=\"large\"}").await?;
         let there = other.sample("merit_pool_in_flight{model=\"large\"}").await?;

@@ -153,7 +153,7 @@ async fn a_helper_request_moves_nothing() -> Result<()> {
     let agent = Agent::new(&merit, CHAT, &[("x-session-affinity", "ses_1"), ("x-session-id", "ses_1")]).await?;
     let title: Value = serde_json::from_str(TITLE)?;
     let mut work: Value = serde_json::from_str(OPENCODE)?;
-    agent.send(&title).await?.check("small", "", "")?;
+    agent.send(&title).await?.check("small", "helper", "helper")?;
     agent.send(&work).await?.check("large", "user_turn", "new")?;
     agent.send(&title).await?;
     let messages = work["messages"].as_array_mut().context("messages")?;

@@ -1,7 +1,7 @@
 //! Learning: choice by outcomes (`adaptation`) and staying with a conversation's model (`protection`), as the reference does.
 //!
 //! [`Experience::advise`] runs after a decision's algorithm: adaptation may propose another model, protection has the last word.
-//! What it rests on comes back later: [`Experience::sent`] when the request goes on, [`Experience::served`] when its answer is
+//! What it rests on comes back later: [`Experience::sent`] when the request goes on, `Experience::served` when its answer is
 //! known, [`Experience::judge`] when somebody says what the answer was worth.
 
 pub mod adaptation;
