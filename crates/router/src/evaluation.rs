@@ -2,13 +2,14 @@
 
 use crate::boundary::{Guarded, Verdict};
 use crate::capability::Demand;
+use crate::card::Tokens;
 use crate::decision::Decisions;
 use crate::eligible::{Barrier, Eligible};
 use crate::explain::{Algorithm, BoundaryLine, CandidateLine, Eligibility, EvalAnswer, EvalView, Refused, Winner};
 use crate::generation::Generation;
 use crate::names::Target;
 use crate::recipe::{Extent, Reading, Recipe, Route};
-use crate::signals::{Identity, SignalError, SignalInput};
+use crate::signals::{Identity, SignalError, SignalInput, estimate};
 use dialects::EvalRequest;
 use inference::ask::Ask;
 use serde_json::Value;
@@ -119,6 +120,11 @@ impl Generation {
         found.refused = barrier.filter(|_| !answers).map(|barrier| Refused::by(&barrier));
         if request.trace || !eligible.dropped().is_empty() {
             found.candidates = CandidateLine::list(candidates, &eligible);
+        }
+        if let Some(route) = route.filter(|_| request.trace) {
+            let reserve = request.prompt.tokens.output_reserve;
+            let prompt = estimate(&request.prompt, &self.token_ratio).saturating_sub(reserve);
+            CandidateLine::foresee(&mut found.candidates, route, &eligible, Tokens { prompt, ..Tokens::default() });
         }
         (eligible, found)
     }

@@ -2,8 +2,10 @@
 
 use crate::boundary::{Boundaries, Verdict};
 use crate::capability::shown;
+use crate::card::Tokens;
 use crate::eligible::{Barrier, Eligible};
 use crate::generation::Generation;
+use crate::recipe::Route;
 use crate::selection::Candidate;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -28,7 +30,7 @@ impl BoundaryLine {
 }
 
 /// A candidate, and what keeps the request from it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct CandidateLine {
     /// The model, or its adapter.
     pub model: String,
@@ -37,6 +39,12 @@ pub struct CandidateLine {
     /// What keeps the request from it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dropped_by: Option<String>,
+    /// Its score, on the algorithm's own scale, where that can be said beforehand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
+    /// What the request is predicted to cost there: length, money, joules, with intervals and their sources.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forecast: Option<String>,
 }
 
 impl CandidateLine {
@@ -50,9 +58,25 @@ impl CandidateLine {
             // Of two candidates of one name the first one dropped comes first.
             let at = dropped.iter().position(|dropped| !kept && dropped.model == model);
             let by = at.map(|at| dropped.remove(at).by.to_string());
-            Self { model: model.to_string(), eligible: kept, dropped_by: by }
+            Self { model: model.to_string(), eligible: kept, dropped_by: by, ..Self::default() }
         };
         (0..candidates.len()).map(line).collect()
+    }
+
+    /// Adds what is known beforehand of a request of so many tokens: the algorithm's scores, and forecasts.
+    pub fn foresee(lines: &mut [Self], route: &Route, eligible: &Eligible, tokens: Tokens) {
+        let candidates = &route.candidates;
+        for (index, score) in candidates.preview(eligible.kept()).scores {
+            if let Some(line) = lines.get_mut(index) {
+                line.score = Some(score).filter(|score| score.is_finite());
+            }
+        }
+        let forecasts = route.forecaster.forecasts(candidates.candidates(), eligible.kept(), tokens);
+        for (&index, forecast) in eligible.kept().iter().zip(forecasts) {
+            if let Some(line) = lines.get_mut(index) {
+                line.forecast = Some(forecast.to_string());
+            }
+        }
     }
 }
 
@@ -77,7 +101,7 @@ impl Refused {
 }
 
 /// Which models may get the request, beyond what the reference says.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Eligibility {
     /// The boundaries that were asked.
     #[serde(skip_serializing_if = "Vec::is_empty")]

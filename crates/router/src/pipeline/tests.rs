@@ -7,7 +7,7 @@ use crate::config;
 use crate::generation::Deps;
 use crate::plan::{HeaderOp, body};
 use crate::signals::language::LanguageDetector;
-use dialects::{Request, Wrappers};
+use dialects::{EvalRequest, Request, Wrappers};
 use futures_util::FutureExt;
 use inference::ask::Nobody;
 use inference::catalog::Bare;
@@ -300,4 +300,33 @@ fn forecasts_name_every_candidate_that_was_considered() {
     // 400 tokens are assumed of the answer, and a few of the prompt.
     assert!(chosen.microcurrency().is_some_and(|micro| (3_200..3_400).contains(&micro)), "{chosen}");
     assert!(chosen.millijoules().is_some_and(|milli| milli > 0), "{chosen}");
+}
+
+#[test]
+fn eval_shows_scores_and_forecasts_where_a_trace_is_asked_for() {
+    let policy = r#"version: v0.3
+providers:
+  defaults: {default_model: small}
+  models:
+    - {name: small, backend_refs: [{endpoint: "127.0.0.1:8000"}], pricing: {currency: EUR, prompt_per_1m: 1}}
+    - {name: large, backend_refs: [{endpoint: "127.0.0.1:8001"}], pricing: {currency: EUR, prompt_per_1m: 2}}
+routing:
+  modelCards: [{name: small, quality_score: 0.5}, {name: large, quality_score: 0.9}]
+  decisions:
+    - name: all
+      modelRefs: [{model: small}, {model: large}]
+      algorithm: {type: multi_factor, multi_factor: {weights: {quality: 3, cost: 1}}}
+"#;
+    let generation = generation(policy);
+    let check = |trace: bool, expected: [Option<f64>; 2]| {
+        let request = EvalRequest::parse(br#"{"text": "hello"}"#, trace, &Wrappers::default()).unwrap();
+        let answer = generation.eval(&request, None, &Nobody, Instant::now()).now_or_never().unwrap().unwrap();
+        assert_eq!(answer["selected_model"], "large");
+        let line = |at: usize| answer.pointer(&format!("/candidates/{at}"));
+        assert_eq!([0, 1].map(|at| line(at)?["score"].as_f64()), expected, "{answer}");
+        let forecast = line(1).and_then(|line| line["forecast"].as_str()).unwrap_or_default();
+        assert_eq!(forecast.contains("EUR"), trace, "{answer}");
+    };
+    check(true, [Some(0.25), Some(0.75)]);
+    check(false, [None, None]);
 }

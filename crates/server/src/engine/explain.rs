@@ -106,7 +106,11 @@ fn eligibility(text: &mut String, answer: &Value) {
         for entry in lines {
             let sign = if entry[sign] == Value::Bool(true) { "+" } else { "-" };
             let by = entry["dropped_by"].as_str().map_or_else(String::new, |by| format!(" ({by})"));
-            line(text, 1, &format!("{sign} {}{by}", entry[name].as_str().unwrap_or_default()));
+            let score = entry["score"].as_f64().map_or_else(String::new, |score| format!(" scores {score:.3}"));
+            line(text, 1, &format!("{sign} {}{by}{score}", entry[name].as_str().unwrap_or_default()));
+            if let Some(forecast) = entry["forecast"].as_str() {
+                line(text, 2, forecast);
+            }
         }
     }
 }
