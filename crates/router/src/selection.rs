@@ -235,7 +235,7 @@ impl From<&SelectionError> for Fallback {
 }
 
 /// The algorithms that choose one candidate, by the name of `algorithm.type`.
-const METHODS: [&str; 12] = [
+pub(crate) const METHODS: [&str; 12] = [
     "static",
     "weighted",
     "multi_factor",

@@ -1,32 +1,14 @@
 //! What a document asks for that Merit knows and does not do yet. Served documents may hold it where no request gets.
 
 use super::Document;
+use super::algorithms::Algorithm;
 use super::decisions::Decision;
 use super::plugins::Plugin;
 use super::problem::{Problem, Severity};
 use super::reach::{Reach, is_live};
 use crate::report::Kind;
+use crate::selection::METHODS;
 
-/// Algorithms that choose, and those of several models: `confidence` is run, for the others the first candidate stands in,
-/// which validation warns of.
-const ALGORITHMS: [&str; 16] = [
-    "static",
-    "weighted",
-    "multi_factor",
-    "latency_aware",
-    "router_dc",
-    "hybrid",
-    "automix",
-    "knn",
-    "kmeans",
-    "svm",
-    "mlp",
-    "confidence",
-    "ratings",
-    "remom",
-    "fusion",
-    "workflows",
-];
 /// Plugins that act.
 const PLUGINS: [&str; 4] = ["fast_response", "system_prompt", "header_mutation", "request_params"];
 
@@ -79,7 +61,7 @@ impl List {
 
     fn decision(&mut self, decision: &Decision, path: &str, live: bool) {
         if let Some(algorithm) = &decision.algorithm
-            && !ALGORITHMS.contains(&algorithm.name())
+            && !is_built(algorithm)
         {
             // A single candidate is taken without asking the algorithm.
             let asked = decision.model_refs.len() > 1;
@@ -174,6 +156,13 @@ impl List {
             self.add("global.integrations.tools", "the database of tools", reach);
         }
     }
+}
+
+/// All that choose are built but `prompt`. Of those of several models `confidence` is run; for the others the first candidate
+/// stands in, which validation warns of.
+fn is_built(algorithm: &Algorithm) -> bool {
+    let name = algorithm.name();
+    algorithm.is_looper() || (METHODS.contains(&name) && name != "prompt")
 }
 
 fn uses_plugin(document: &Document, name: &str) -> Reach {
