@@ -130,7 +130,7 @@ impl Generation {
         let plan = match decided {
             Some(decided) => {
                 facts.note(recipe, decided, &report);
-                self.follow((recipe, &recipe.routes[decided.index]), &report, facts, call).await
+                self.follow((recipe, &recipe.routes[decided.index]), facts, call).await
             }
             None => self.without_decision(recipe, facts, call).await,
         };
@@ -138,14 +138,8 @@ impl Generation {
     }
 
     /// What a winning decision leads to: who may serve it, selection, staying, then plugins.
-    async fn follow(
-        &self,
-        (recipe, route): (&Recipe, &Route),
-        report: &SignalReport,
-        mut facts: Facts,
-        call: &Call<'_>,
-    ) -> RoutePlan {
-        let eligible = match self.eligible((recipe, route), report, &mut facts, call) {
+    async fn follow(&self, (recipe, route): (&Recipe, &Route), mut facts: Facts, call: &Call<'_>) -> RoutePlan {
+        let eligible = match self.eligible(route, &mut facts, call) {
             Ok(eligible) => eligible,
             Err(refusal) => return RoutePlan { outcome: Outcome::Refuse(refusal), facts },
         };

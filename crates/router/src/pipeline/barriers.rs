@@ -7,7 +7,6 @@ use crate::eligible::{Barrier, Dropped, Eligible};
 use crate::generation::Generation;
 use crate::plan::{Facts, Refusal};
 use crate::recipe::{Extent, Recipe, Route};
-use crate::report::SignalReport;
 use crate::signals::{SignalError, SignalInput};
 use std::sync::Arc;
 use std::time::Instant;
@@ -41,13 +40,7 @@ impl Generation {
     ///
     /// # Errors
     /// Nobody is left: the answer to the client.
-    pub(super) fn eligible(
-        &self,
-        (_recipe, route): (&Recipe, &Route),
-        _report: &SignalReport,
-        facts: &mut Facts,
-        call: &Call<'_>,
-    ) -> Result<Eligible, Refusal> {
+    pub(super) fn eligible(&self, route: &Route, facts: &mut Facts, call: &Call<'_>) -> Result<Eligible, Refusal> {
         let demand = Demand::of(call.prompt, &self.token_ratio);
         match self.narrow(route, &facts.verdict, &demand) {
             Ok(eligible) => Ok(eligible),

@@ -9,7 +9,6 @@ use crate::generation::Generation;
 use crate::plan::{BodyEdit, Escalation, Facts, Forward, Outcome, Refusal, RoutePlan};
 use crate::plugins::Flow;
 use crate::recipe::{Extent, Recipe, Route};
-use crate::report::SignalReport;
 use crate::selection::{Asked, Selection, upstream_name};
 use crate::signals::{SignalError, SignalInput};
 use std::sync::Arc;
@@ -97,14 +96,14 @@ impl Generation {
         input: &SignalInput<'_>,
         facts: &mut Facts,
         call: &Call<'_>,
-    ) -> Result<SignalReport, SignalError> {
+    ) -> Result<(), SignalError> {
         self.bounding(Some(recipe), input, facts, call).await?;
         let outer = facts.verdict.clone();
         let models = Guarded::new(call.models, &outer);
         let reading = recipe.read(input, Extent::Bounding, &models, call.deadline).await?;
         facts.verdict = outer.and(reading.verdict);
         facts.degrade(&reading.report);
-        Ok(reading.report)
+        Ok(())
     }
 
     async fn back_to(
@@ -117,11 +116,10 @@ impl Generation {
         facts.decision = Some(route.name.clone());
         facts.algorithm = Some("confidence");
         let input = SignalInput::new(call.prompt, Some(call.identity));
-        let report = match self.bounds(recipe, &input, facts, call).await {
-            Ok(report) => report,
-            Err(error) => return Outcome::Refuse(Refusal { status: 403, message: error.to_string() }),
-        };
-        let eligible = match self.eligible((recipe, route), &report, facts, call) {
+        if let Err(error) = self.bounds(recipe, &input, facts, call).await {
+            return Outcome::Refuse(Refusal { status: 403, message: error.to_string() });
+        }
+        let eligible = match self.eligible(route, facts, call) {
             Ok(eligible) => eligible,
             Err(refusal) => return Outcome::Refuse(refusal),
         };
