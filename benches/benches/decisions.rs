@@ -1,4 +1,5 @@
-//! What deciding costs once the signals are known: 10 decisions of 3 leaves (budget 1 µs) and 100 of 5 (budget 10 µs).
+//! What deciding costs once the signals are known: 10 decisions of 3 leaves (budget 1 µs) and 100
+//! of 5 (budget 10 µs).
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use router::config::decisions::{Decision, RuleNode};
@@ -10,11 +11,19 @@ use router::report::{Keys, Kind, SignalReport};
 const SIGNALS: usize = 40;
 
 fn leaf(at: usize) -> RuleNode {
-    RuleNode { kind: "keyword".into(), name: format!("rule{}", at % SIGNALS), ..RuleNode::default() }
+    RuleNode {
+        kind: "keyword".into(),
+        name: format!("rule{}", at % SIGNALS),
+        ..RuleNode::default()
+    }
 }
 
 fn node(operator: &str, conditions: Vec<RuleNode>) -> RuleNode {
-    RuleNode { operator: operator.into(), conditions, ..RuleNode::default() }
+    RuleNode {
+        operator: operator.into(),
+        conditions,
+        ..RuleNode::default()
+    }
 }
 
 /// AND over an OR, a NOT and plain leaves: no leaf can be left out by a look at the root.
@@ -39,12 +48,17 @@ fn decisions(criterion: &mut Criterion) {
         let mut declared = Declared::default();
         (0..SIGNALS).for_each(|at| declared.push(Kind::Keyword, &format!("rule{at}")));
         let mut keys = Keys::default();
-        let Ok(decisions) = Decisions::build(&document, Strategy::Priority, &mut keys, &declared) else {
+        let Ok(decisions) = Decisions::build(&document, Strategy::Priority, &mut keys, &declared)
+        else {
             continue;
         };
         for (case, every) in [("none match", SIGNALS), ("half match", 2), ("all match", 1)] {
             let mut report = SignalReport::new(&keys);
-            for (at, key) in keys.iter().enumerate().filter(|(at, _)| every < SIGNALS && at % every == 0) {
+            for (at, key) in keys
+                .iter()
+                .enumerate()
+                .filter(|(at, _)| every < SIGNALS && at % every == 0)
+            {
                 report.emit(key);
                 report.set_confidence(key, 0.5 + at as f64 / 100.0);
             }

@@ -17,8 +17,16 @@ fn bodies(size: usize) -> [(Dialect, &'static str, Bytes); 3] {
     let messages = json!({"model": "auto", "messages": [{"role": "user", "content": text}], "max_tokens": 512});
     [
         (Dialect::OpenAiChat, "chat", mix::body(size)),
-        (Dialect::OpenAiResponses, "responses", responses.to_string().into()),
-        (Dialect::AnthropicMessages, "messages", messages.to_string().into()),
+        (
+            Dialect::OpenAiResponses,
+            "responses",
+            responses.to_string().into(),
+        ),
+        (
+            Dialect::AnthropicMessages,
+            "messages",
+            messages.to_string().into(),
+        ),
     ]
 }
 
@@ -39,7 +47,9 @@ fn parse(criterion: &mut Criterion) {
 fn edit(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("edit");
     for size in SIZES {
-        let Ok(request) = Request::parse(Dialect::OpenAiChat, mix::body(size), &Wrappers::default()) else {
+        let Ok(request) =
+            Request::parse(Dialect::OpenAiChat, mix::body(size), &Wrappers::default())
+        else {
             continue;
         };
         group.bench_function(BenchmarkId::new("model", size), |bencher| {
@@ -49,15 +59,22 @@ fn edit(criterion: &mut Criterion) {
                 edits.apply(&request)
             });
         });
-        group.bench_function(BenchmarkId::new("model, reasoning, system prompt", size), |bencher| {
-            bencher.iter(|| {
-                let mut edits = Edits::new();
-                edits.set_model("large-70b");
-                edits.set_in(&request, "chat_template_kwargs", "enable_thinking", "true");
-                edits.insert_system_prompt(&request, PromptMode::Insert, "Answer briefly and in plain words.");
-                edits.apply(&request)
-            });
-        });
+        group.bench_function(
+            BenchmarkId::new("model, reasoning, system prompt", size),
+            |bencher| {
+                bencher.iter(|| {
+                    let mut edits = Edits::new();
+                    edits.set_model("large-70b");
+                    edits.set_in(&request, "chat_template_kwargs", "enable_thinking", "true");
+                    edits.insert_system_prompt(
+                        &request,
+                        PromptMode::Insert,
+                        "Answer briefly and in plain words.",
+                    );
+                    edits.apply(&request)
+                });
+            },
+        );
     }
     group.finish();
 }
@@ -74,8 +91,9 @@ fn stream() -> Vec<String> {
         }
         format!("data: {event}\n\n")
     };
-    let mut events: Vec<String> =
-        (0..PIECES).map(|at| event(json!({"content": format!(" word{at}")}), json!({}))).collect();
+    let mut events: Vec<String> = (0..PIECES)
+        .map(|at| event(json!({"content": format!(" word{at}")}), json!({})))
+        .collect();
     let usage = json!({"choices": [], "usage": {"prompt_tokens": 250, "completion_tokens": 200, "total_tokens": 450}});
     events.push(event(json!({}), usage));
     events.push("data: [DONE]\n\n".to_owned());

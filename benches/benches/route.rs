@@ -1,4 +1,5 @@
-//! What routing a parsed request costs under the mix, whole and in its parts, and what reading the document costs.
+//! What routing a parsed request costs under the mix, whole and in its parts, and what reading the
+//! document costs.
 
 use benches::mix;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
@@ -14,8 +15,13 @@ use router::signals::{Identity, SignalInput};
 use std::time::Instant;
 
 fn route(criterion: &mut Criterion) {
-    let Ok(generation) = mix::generation() else { return };
-    let identity = Identity { user: "alice".into(), groups: vec!["staff".into(), "gold".into()] };
+    let Ok(generation) = mix::generation() else {
+        return;
+    };
+    let identity = Identity {
+        user: "alice".into(),
+        groups: vec!["staff".into(), "gold".into()],
+    };
     let mut group = criterion.benchmark_group("mix");
     for size in [1 << 10, 16 << 10] {
         let wrappers = &generation.settings.wrappers;
@@ -39,7 +45,10 @@ fn route(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("signals", size), |bencher| {
             bencher.iter(|| {
                 let input = SignalInput::new(call.prompt, Some(&identity));
-                generation.recipes[0].read(&input, Extent::Used, &Nobody, Instant::now()).now_or_never().is_some()
+                generation.recipes[0]
+                    .read(&input, Extent::Used, &Nobody, Instant::now())
+                    .now_or_never()
+                    .is_some()
             });
         });
         group.bench_function(BenchmarkId::new("parse, route, edit", size), |bencher| {
@@ -79,7 +88,9 @@ fn document(criterion: &mut Criterion) {
             bencher.iter(|| mix::read(text));
         });
     }
-    group.bench_function("build mix, check included", |bencher| bencher.iter(mix::generation));
+    group.bench_function("build mix, check included", |bencher| {
+        bencher.iter(mix::generation)
+    });
     group.finish();
 }
 

@@ -17,7 +17,10 @@ fn keyword_family(mix: &Signals, method: &str, fuzzy: bool) -> Signals {
         fuzzy_match: fuzzy,
         ..rule.clone()
     });
-    Signals { keywords: rules.collect(), ..Signals::default() }
+    Signals {
+        keywords: rules.collect(),
+        ..Signals::default()
+    }
 }
 
 fn prompt(size: usize) -> Prompt {
@@ -29,31 +32,66 @@ fn prompt(size: usize) -> Prompt {
     prompt
 }
 
-fn evaluate(families: &[Box<dyn Signal>], keys: &Keys, prompt: &Prompt, identity: &Identity) -> SignalReport {
+fn evaluate(
+    families: &[Box<dyn Signal>],
+    keys: &Keys,
+    prompt: &Prompt,
+    identity: &Identity,
+) -> SignalReport {
     let mut report = SignalReport::new(keys);
     let input = SignalInput::new(prompt, Some(identity));
     for family in families {
-        assert!(family.evaluate(&input, &mut report).is_ok(), "the caller is known");
+        assert!(
+            family.evaluate(&input, &mut report).is_ok(),
+            "the caller is known"
+        );
     }
     report
 }
 
 fn signals(criterion: &mut Criterion) {
-    let model = std::env::var_os("MERIT_ASSETS").map(|assets| Path::new(&assets).join("lid.176.ftz"));
-    let detector = LanguageDetector::load(model.as_deref()).unwrap_or_else(|_| LanguageDetector::small());
-    let deps = Deps { language: Arc::new(detector), ..Deps::default() };
-    let identity = Identity { user: "alice".into(), groups: vec!["gold".into()] };
-    let Ok((document, _)) = mix::document() else { return };
+    let model =
+        std::env::var_os("MERIT_ASSETS").map(|assets| Path::new(&assets).join("lid.176.ftz"));
+    let detector =
+        LanguageDetector::load(model.as_deref()).unwrap_or_else(|_| LanguageDetector::small());
+    let deps = Deps {
+        language: Arc::new(detector),
+        ..Deps::default()
+    };
+    let identity = Identity {
+        user: "alice".into(),
+        groups: vec!["gold".into()],
+    };
+    let Ok((document, _)) = mix::document() else {
+        return;
+    };
     let mix = document.routing.signals;
-    let language =
-        Signals { language: vec![LanguageRule { name: "en".into(), ..LanguageRule::default() }], ..Signals::default() };
+    let language = Signals {
+        language: vec![LanguageRule {
+            name: "en".into(),
+            ..LanguageRule::default()
+        }],
+        ..Signals::default()
+    };
     let cases = [
         ("bm25", keyword_family(&mix, "bm25", false)),
         ("ngram", keyword_family(&mix, "ngram", false)),
         ("fuzzy", keyword_family(&mix, "", true)),
         ("language", language),
-        ("keywords", Signals { keywords: mix.keywords.clone(), ..Signals::default() }),
-        ("structure", Signals { structure: mix.structure.clone(), ..Signals::default() }),
+        (
+            "keywords",
+            Signals {
+                keywords: mix.keywords.clone(),
+                ..Signals::default()
+            },
+        ),
+        (
+            "structure",
+            Signals {
+                structure: mix.structure.clone(),
+                ..Signals::default()
+            },
+        ),
         ("mix", mix),
     ];
     let mut group = criterion.benchmark_group("signals");

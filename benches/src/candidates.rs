@@ -11,8 +11,14 @@ pub const COUNT: usize = 8;
 /// Algorithms that need neither a model nor an artifact, with a name for each.
 pub const ALGORITHMS: [(&str, &str); 5] = [
     ("multi_factor", "{type: multi_factor}"),
-    ("multi_factor, energy", "{type: multi_factor, multi_factor: {weights: {quality: 1, cost: 1, energy: 1}}}"),
-    ("latency_aware", "{type: latency_aware, latency_aware: {tpot_percentile: 90, ttft_percentile: 95}}"),
+    (
+        "multi_factor, energy",
+        "{type: multi_factor, multi_factor: {weights: {quality: 1, cost: 1, energy: 1}}}",
+    ),
+    (
+        "latency_aware",
+        "{type: latency_aware, latency_aware: {tpot_percentile: 90, ttft_percentile: 95}}",
+    ),
     ("weighted", "{type: weighted}"),
     ("hybrid", "{type: hybrid}"),
 ];
@@ -28,7 +34,10 @@ pub fn generation(algorithm: &str) -> Result<Generation> {
             models,
             "    - {{name: m{number}, pricing: {{prompt_per_1m: {number}, completion_per_1m: {number}}}}}"
         )?;
-        writeln!(cards, "    - {{name: m{number}, quality_score: 0.{number}, param_size: {number}B}}")?;
+        writeln!(
+            cards,
+            "    - {{name: m{number}, quality_score: 0.{number}, param_size: {number}B}}"
+        )?;
         write!(refs, "{{model: m{number}}}, ")?;
     }
     mix::build(&format!(

@@ -1,4 +1,5 @@
-//! What the benches, the load driver and the evaluation share: policies, requests of a size, and the installed models.
+//! What the benches, the load driver and the evaluation share: policies, requests of a size, and
+//! the installed models.
 
 pub mod candidates;
 pub mod mix;

@@ -10,12 +10,15 @@ use serde_json::json;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-/// The document: 12 keyword rules of 10 keywords, 2 rules each of context, structure and conversation, 1 of metadata, 1 of
-/// authz; 20 decisions.
+/// The document: 12 keyword rules of 10 keywords, 2 rules each of context, structure and
+/// conversation, 1 of metadata, 1 of authz; 20 decisions.
 pub const DOCUMENT: &str = include_str!("../data/mix.yaml");
 
 /// The headers of a caller that the mix knows, by name and value.
-pub const CALLER: [(&str, &str); 2] = [("x-authz-user-id", "alice"), ("x-authz-user-groups", "staff,gold")];
+pub const CALLER: [(&str, &str); 2] = [
+    ("x-authz-user-id", "alice"),
+    ("x-authz-user-groups", "staff,gold"),
+];
 
 /// Ordinary prose: now and then a word that some rule looks for.
 const SENTENCES: [&str; 10] = [
@@ -110,10 +113,13 @@ pub fn body(size: usize) -> Bytes {
     request(&text(size.saturating_sub(frame))).into()
 }
 
-/// The mix grown to at least `lines` lines by rules and decisions in block style; `word` makes it differ from others.
+/// The mix grown to at least `lines` lines by rules and decisions in block style; `word` makes it
+/// differ from others.
 #[must_use]
 pub fn long_document(lines: usize, word: &str) -> String {
-    let (signals, decisions) = DOCUMENT.split_once("    context:\n").unwrap_or((DOCUMENT, ""));
+    let (signals, decisions) = DOCUMENT
+        .split_once("    context:\n")
+        .unwrap_or((DOCUMENT, ""));
     // A rule and its decision take 21 lines.
     let count = lines.saturating_sub(DOCUMENT.lines().count()).div_ceil(21);
     let (mut rules, mut more) = (String::new(), String::new());
@@ -157,7 +163,12 @@ mod tests {
         let (document, _) = document()?;
         let signals = &document.routing.signals;
         assert_eq!(signals.keywords.len(), 12);
-        assert!(signals.keywords.iter().all(|rule| rule.keywords.len() == 10));
+        assert!(
+            signals
+                .keywords
+                .iter()
+                .all(|rule| rule.keywords.len() == 10)
+        );
         assert_eq!(
             [
                 signals.context.len(),

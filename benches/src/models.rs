@@ -35,8 +35,16 @@ impl Models {
     /// Nothing is installed, or it does not run.
     pub fn open(lanes: usize) -> Result<Self> {
         let models = folder();
-        ensure!(models.is_dir(), "no models in {}; run `cargo xtask models`", models.display());
-        let runtime = RuntimeSettings { library: None, models, providers: vec![Provider::Cpu] };
+        ensure!(
+            models.is_dir(),
+            "no models in {}; run `cargo xtask models`",
+            models.display()
+        );
+        let runtime = RuntimeSettings {
+            library: None,
+            models,
+            providers: vec![Provider::Cpu],
+        };
         Self::on(Arc::new(Runtime::load(&runtime)?), lanes, Precision::Int8)
     }
 
@@ -45,11 +53,25 @@ impl Models {
     /// # Errors
     /// The system gives no thread.
     pub fn on(runtime: Arc<Runtime>, lanes: usize, precision: Precision) -> Result<Self> {
-        let settings = EngineSettings { lanes, ..EngineSettings::default() };
+        let settings = EngineSettings {
+            lanes,
+            ..EngineSettings::default()
+        };
         let engine = Arc::new(Engine::start(&settings)?);
-        let library = LibrarySettings { precision, ..LibrarySettings::new(folder(), &settings) };
-        let library = Library::new(library, Arc::<Runtime>::clone(&runtime), Arc::clone(&engine));
-        Ok(Self { engine, library, runtime })
+        let library = LibrarySettings {
+            precision,
+            ..LibrarySettings::new(folder(), &settings)
+        };
+        let library = Library::new(
+            library,
+            Arc::<Runtime>::clone(&runtime),
+            Arc::clone(&engine),
+        );
+        Ok(Self {
+            engine,
+            library,
+            runtime,
+        })
     }
 
     /// The default encoder.
@@ -65,7 +87,12 @@ impl Models {
     /// # Errors
     /// As [`encoder`](Self::encoder).
     pub fn bare(&self) -> Result<Arc<Model>> {
-        let backing = self.encoder()?.backing.context("an encoder without a model")?;
-        backing.downcast().map_err(|_| anyhow!("an encoder of another kind"))
+        let backing = self
+            .encoder()?
+            .backing
+            .context("an encoder without a model")?;
+        backing
+            .downcast()
+            .map_err(|_| anyhow!("an encoder of another kind"))
     }
 }

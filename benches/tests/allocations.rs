@@ -15,8 +15,15 @@ use std::time::Instant;
 #[test]
 fn deciding_allocates_nothing() -> Result<()> {
     let generation = mix::generation()?;
-    let request = Request::parse(Dialect::OpenAiChat, mix::body(1 << 10), &generation.settings.wrappers)?;
-    let identity = Identity { user: "alice".into(), groups: vec!["gold".into()] };
+    let request = Request::parse(
+        Dialect::OpenAiChat,
+        mix::body(1 << 10),
+        &generation.settings.wrappers,
+    )?;
+    let identity = Identity {
+        user: "alice".into(),
+        groups: vec!["gold".into()],
+    };
     let recipe = &generation.recipes[0];
     let mut report = SignalReport::default();
     let reading = measure(|| {
@@ -30,7 +37,10 @@ fn deciding_allocates_nothing() -> Result<()> {
     });
     assert!(reading.count_total > 0, "the counter counts");
     let deciding = measure(|| {
-        assert!(recipe.decide(&report, None).is_some(), "some decision matches");
+        assert!(
+            recipe.decide(&report, None).is_some(),
+            "some decision matches"
+        );
     });
     assert_eq!(deciding.count_total, 0);
     Ok(())

@@ -1,5 +1,5 @@
-//! Bodies that are large, wrong or nonsense: the first are carried, the others refused in the client's own dialect before
-//! any backend sees them.
+//! Bodies that are large, wrong or nonsense: the first are carried, the others refused in the
+//! client's own dialect before any backend sees them.
 
 use crate::stage::{Stage, chat, check_refused, check_routed, message};
 use anyhow::{Context, Result, ensure};
@@ -12,19 +12,34 @@ use tests::prompt::{CHAT, MESSAGES, RESPONSES};
 const MB: usize = 1 << 20;
 
 async fn stage() -> Result<Stage> {
-    let buffered = Listener { buffer_limit: Some(80 << 20), ..Listener::new("buffered", "BUFFERED") };
+    let buffered = Listener {
+        buffer_limit: Some(80 << 20),
+        ..Listener::new("buffered", "BUFFERED")
+    };
     Stage::new(&[Listener::new("duplex", "FULL_DUPLEX_STREAMED"), buffered]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn five_megabytes_are_routed() -> Result<()> {
     let stage = stage().await?;
-    stage.merit.reload(&policy::two_models().replace("131072", "4000000")).await?;
+    stage
+        .merit
+        .reload(&policy::two_models().replace("131072", "4000000"))
+        .await?;
     let sent = chat(&"refactor ".repeat(5 * MB / 9));
-    for (listener, version) in [("duplex", Version::Http1), ("duplex", Version::Http2), ("buffered", Version::Http1)] {
+    for (listener, version) in [
+        ("duplex", Version::Http1),
+        ("duplex", Version::Http2),
+        ("buffered", Version::Http1),
+    ] {
         let case = format!("{listener}-{version:?}");
         let call = Call::post(CHAT, sent.clone()).header("x-case", &case);
-        let answer = stage.connect(listener, version).await?.call(call).await.with_context(|| case.clone())?;
+        let answer = stage
+            .connect(listener, version)
+            .await?
+            .call(call)
+            .await
+            .with_context(|| case.clone())?;
         check_routed(&answer, &stage.models.only(&case)?, &sent, "large-70b").context(case)?;
     }
     Ok(())
@@ -34,19 +49,38 @@ async fn five_megabytes_are_routed() -> Result<()> {
 async fn sixty_four_megabytes_are_refused_in_the_clients_dialect() -> Result<()> {
     let stage = stage().await?;
     let sent = chat(&"word ".repeat(64 * MB / 5));
-    for (listener, version) in [("duplex", Version::Http1), ("duplex", Version::Http2), ("buffered", Version::Http1)] {
+    for (listener, version) in [
+        ("duplex", Version::Http1),
+        ("duplex", Version::Http2),
+        ("buffered", Version::Http1),
+    ] {
         for path in [CHAT, RESPONSES, MESSAGES] {
             let case = format!("{listener}-{version:?}-{path}");
             let call = Call::post(path, sent.clone()).header("x-case", &case);
-            let answer = stage.connect(listener, version).await?.call(call).await.with_context(|| case.clone())?;
+            let answer = stage
+                .connect(listener, version)
+                .await?
+                .call(call)
+                .await
+                .with_context(|| case.clone())?;
             check_refused(&answer, 413).with_context(|| case.clone())?;
             let is_anthropic = answer.json()["type"] == "error";
-            ensure!(is_anthropic == (path == MESSAGES), "{case}: {}", answer.text());
+            ensure!(
+                is_anthropic == (path == MESSAGES),
+                "{case}: {}",
+                answer.text()
+            );
             stage.models.untouched_by(&case)?;
         }
     }
-    let answer = stage.call("duplex", Call::post(CHAT, chat("hello"))).await?;
-    ensure!(answer.status == 200, "the next request got {}", answer.status);
+    let answer = stage
+        .call("duplex", Call::post(CHAT, chat("hello")))
+        .await?;
+    ensure!(
+        answer.status == 200,
+        "the next request got {}",
+        answer.status
+    );
     Ok(())
 }
 
@@ -57,24 +91,72 @@ const MALFORMED: [(&str, &str, &str); 15] = [
     (CHAT, "[]", ""),
     (CHAT, r#""auto""#, ""),
     (CHAT, r#"{"model":"auto"}"#, "messages field is required"),
-    (CHAT, r#"{"model":"auto","messages":{}}"#, "messages field must be an array"),
-    (CHAT, r#"{"messages":[{"role":"user","content":"a"}]}"#, "missing required field: model"),
-    (CHAT, r#"{"model":7,"messages":[{"role":"user","content":"a"}]}"#, "model"),
-    (CHAT, r#"{"model":"auto","stream":"yes","messages":[{"role":"user"}]}"#, "stream"),
-    (CHAT, r#"{"model":"auto","metadata":[],"messages":[{"role":"user"}]}"#, "metadata"),
-    (CHAT, r#"{"model":"auto","model":"small","messages":[{"role":"user"}]}"#, "model"),
-    (CHAT, r#"{"model":"auto","messages":[],"messages":[{"role":"user"}]}"#, "messages"),
-    (CHAT, r#"{"model":"no-such","messages":[{"role":"user","content":"a"}]}"#, "no-such"),
-    (MESSAGES, r#"{"max_tokens":1,"messages":[{"role":"user"}]}"#, "model field is required"),
+    (
+        CHAT,
+        r#"{"model":"auto","messages":{}}"#,
+        "messages field must be an array",
+    ),
+    (
+        CHAT,
+        r#"{"messages":[{"role":"user","content":"a"}]}"#,
+        "missing required field: model",
+    ),
+    (
+        CHAT,
+        r#"{"model":7,"messages":[{"role":"user","content":"a"}]}"#,
+        "model",
+    ),
+    (
+        CHAT,
+        r#"{"model":"auto","stream":"yes","messages":[{"role":"user"}]}"#,
+        "stream",
+    ),
+    (
+        CHAT,
+        r#"{"model":"auto","metadata":[],"messages":[{"role":"user"}]}"#,
+        "metadata",
+    ),
+    (
+        CHAT,
+        r#"{"model":"auto","model":"small","messages":[{"role":"user"}]}"#,
+        "model",
+    ),
+    (
+        CHAT,
+        r#"{"model":"auto","messages":[],"messages":[{"role":"user"}]}"#,
+        "messages",
+    ),
+    (
+        CHAT,
+        r#"{"model":"no-such","messages":[{"role":"user","content":"a"}]}"#,
+        "no-such",
+    ),
+    (
+        MESSAGES,
+        r#"{"max_tokens":1,"messages":[{"role":"user"}]}"#,
+        "model field is required",
+    ),
     (MESSAGES, r#"{"model":"auto""#, "malformed JSON body"),
 ];
 
 /// Everything is sent through both modes, and no backend sees any of it.
-async fn check_nonsense(stage: &Stage, call: impl Fn() -> Call, status: u16, says: &str) -> Result<()> {
+async fn check_nonsense(
+    stage: &Stage,
+    call: impl Fn() -> Call,
+    status: u16,
+    says: &str,
+) -> Result<()> {
     for listener in ["duplex", "buffered"] {
-        let answer = stage.call(listener, call().header("x-case", "nonsense")).await.context(listener)?;
+        let answer = stage
+            .call(listener, call().header("x-case", "nonsense"))
+            .await
+            .context(listener)?;
         check_refused(&answer, status).context(listener)?;
-        ensure!(message(&answer.json()).contains(says), "{listener}: {}", answer.text());
+        ensure!(
+            message(&answer.json()).contains(says),
+            "{listener}: {}",
+            answer.text()
+        );
         stage.models.untouched_by("nonsense").context(listener)?;
     }
     Ok(())
@@ -87,7 +169,11 @@ async fn malformed_bodies_are_refused_clearly() -> Result<()> {
         let checked = check_nonsense(&stage, || Call::post(path, body), 400, says).await;
         checked.with_context(|| format!("{path} {body}"))?;
     }
-    let deep = format!(r#"{{"model":"auto","messages":{}1{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+    let deep = format!(
+        r#"{{"model":"auto","messages":{}1{}}}"#,
+        "[".repeat(100_000),
+        "]".repeat(100_000)
+    );
     let checked = check_nonsense(&stage, || Call::post(CHAT, deep.clone()), 400, "").await;
     checked.context("deep nesting")?;
     let start = br#"{"model":"auto","messages":[{"role":"user","content":""#;
@@ -102,7 +188,13 @@ async fn unknown_paths_and_methods_are_refused_clearly() -> Result<()> {
     let nonsense = || Call::post("/v1/nonsense", r#"{"model":"auto"}"#);
     check_nonsense(&stage, nonsense, 404, "endpoint not found").await?;
     for method in [Method::GET, Method::DELETE] {
-        check_nonsense(&stage, || Call::bare(method.clone(), CHAT), 405, "method not allowed").await?;
+        check_nonsense(
+            &stage,
+            || Call::bare(method.clone(), CHAT),
+            405,
+            "method not allowed",
+        )
+        .await?;
     }
     Ok(())
 }
@@ -127,7 +219,9 @@ async fn odd_but_valid_requests_are_routed() -> Result<()> {
     ];
     for (number, (sent, model)) in bodies.into_iter().enumerate() {
         let case = format!("odd-{number}");
-        let answer = stage.call("duplex", Call::post(CHAT, sent).header("x-case", &case)).await?;
+        let answer = stage
+            .call("duplex", Call::post(CHAT, sent).header("x-case", &case))
+            .await?;
         check_routed(&answer, &stage.models.only(&case)?, sent, model).context(case)?;
     }
     Ok(())
@@ -138,9 +232,22 @@ async fn the_users_explicit_choice_passes_through() -> Result<()> {
     let stage = stage().await?;
     for (asked, model) in [("small", "small-1b"), ("large", "large-70b")] {
         let sent = tests::prompt::chat(asked, "please refactor this").to_string();
-        let answer = stage.call("duplex", Call::post(CHAT, sent.clone()).header("x-case", asked)).await?;
-        ensure!(answer.header("x-backend") == asked, "{asked}: {} {}", answer.status, answer.text());
-        ensure!(stage.models.only(asked)?.model() == model, "{asked}: the provider's name is not in the body");
+        let answer = stage
+            .call(
+                "duplex",
+                Call::post(CHAT, sent.clone()).header("x-case", asked),
+            )
+            .await?;
+        ensure!(
+            answer.header("x-backend") == asked,
+            "{asked}: {} {}",
+            answer.status,
+            answer.text()
+        );
+        ensure!(
+            stage.models.only(asked)?.model() == model,
+            "{asked}: the provider's name is not in the body"
+        );
     }
     Ok(())
 }

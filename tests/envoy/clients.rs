@@ -1,4 +1,5 @@
-//! Clients of both HTTP versions, with and without trailers, with and without a length, and clients that go away.
+//! Clients of both HTTP versions, with and without trailers, with and without a length, and clients
+//! that go away.
 
 use crate::stage::{Stage, chat, check_routed};
 use anyhow::{Context, Result, bail, ensure};
@@ -25,16 +26,25 @@ async fn ways(sent: &str) -> Result<Vec<(&'static str, Call)>> {
     drop(body);
     Ok(vec![
         ("whole", Call::post(CHAT, sent.to_owned())),
-        ("trailers", Call::with_trailers(CHAT, sent.to_owned(), trailers).header("te", "trailers")),
+        (
+            "trailers",
+            Call::with_trailers(CHAT, sent.to_owned(), trailers).header("te", "trailers"),
+        ),
         ("pieces", pieces),
-        ("expect", Call::post(CHAT, sent.to_owned()).header("expect", "100-continue")),
+        (
+            "expect",
+            Call::post(CHAT, sent.to_owned()).header("expect", "100-continue"),
+        ),
     ])
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_way_of_sending_is_routed() -> Result<()> {
     let stage = stage().await?;
-    for text in ["Please refactor this".to_owned(), "refactor ".repeat(15_000)] {
+    for text in [
+        "Please refactor this".to_owned(),
+        "refactor ".repeat(15_000),
+    ] {
         for (listener, _) in MODES {
             for version in [Version::Http1, Version::Http2] {
                 check_every_way(&stage, listener, version, &chat(&text)).await?;
@@ -44,7 +54,12 @@ async fn every_way_of_sending_is_routed() -> Result<()> {
     Ok(())
 }
 
-async fn check_every_way(stage: &Stage, listener: &str, version: Version, sent: &str) -> Result<()> {
+async fn check_every_way(
+    stage: &Stage,
+    listener: &str,
+    version: Version,
+    sent: &str,
+) -> Result<()> {
     for (way, call) in ways(sent).await? {
         let case = format!("{listener}-{version:?}-{way}-{}", sent.len());
         let mut client = stage.connect(listener, version).await?;
@@ -63,8 +78,14 @@ async fn many_requests_share_a_connection() -> Result<()> {
         for index in 0..50 {
             let word = if index % 2 == 0 { "refactor" } else { "hello" };
             let case = format!("{version:?}-{index}");
-            let answer = client.call(Call::post(CHAT, chat(word)).header("x-case", &case)).await?;
-            let model = if index % 2 == 0 { "large-70b" } else { "small-1b" };
+            let answer = client
+                .call(Call::post(CHAT, chat(word)).header("x-case", &case))
+                .await?;
+            let model = if index % 2 == 0 {
+                "large-70b"
+            } else {
+                "small-1b"
+            };
             check_routed(&answer, &stage.models.only(&case)?, &chat(word), model).context(case)?;
         }
     }
@@ -77,16 +98,29 @@ async fn a_client_gone_in_mid_body_leaves_nothing_behind() -> Result<()> {
     for (listener, _) in MODES {
         for version in [Version::Http1, Version::Http2] {
             let case = format!("{listener}-{version:?}");
-            leave_in_mid_body(&stage, listener, version, &case).await.with_context(|| case.clone())?;
+            leave_in_mid_body(&stage, listener, version, &case)
+                .await
+                .with_context(|| case.clone())?;
             stage.models.untouched_by(&case)?;
         }
-        let answer = stage.call(listener, Call::post(CHAT, chat("hello"))).await?;
-        ensure!(answer.status == 200, "{listener}: the next request got {}", answer.status);
+        let answer = stage
+            .call(listener, Call::post(CHAT, chat("hello")))
+            .await?;
+        ensure!(
+            answer.status == 200,
+            "{listener}: the next request got {}",
+            answer.status
+        );
     }
     Ok(())
 }
 
-async fn leave_in_mid_body(stage: &Stage, listener: &str, version: Version, case: &str) -> Result<()> {
+async fn leave_in_mid_body(
+    stage: &Stage,
+    listener: &str,
+    version: Version,
+    case: &str,
+) -> Result<()> {
     let mut client = stage.connect(listener, version).await?;
     let (mut body, call) = Call::open(CHAT);
     push(&mut body, r#"{"model":"auto","messages":[{"role":"user","#).await?;
@@ -99,9 +133,13 @@ async fn leave_in_mid_body(stage: &Stage, listener: &str, version: Version, case
 }
 
 async fn open_exchanges(stage: &Stage, are_enough: impl Fn(f64) -> bool) -> Result<()> {
-    until("the exchanges that Merit has open", Duration::from_secs(5), async || {
-        let open = stage.merit.metric("merit_exchange_open").await?;
-        Ok(are_enough(open).then_some(()))
-    })
+    until(
+        "the exchanges that Merit has open",
+        Duration::from_secs(5),
+        async || {
+            let open = stage.merit.metric("merit_exchange_open").await?;
+            Ok(are_enough(open).then_some(()))
+        },
+    )
     .await
 }

@@ -1,6 +1,7 @@
-//! May an ext_proc server end its stream with OK before Envoy does? Asked with a stand-in, as Merit must know the answer
-//! before it relies on it. Yes, once everything that Envoy waits for has been answered, in full duplex as in BUFFERED. Never
-//! before: then Envoy passes the request on unprocessed, fail-closed or not.
+//! May an ext_proc server end its stream with OK before Envoy does? Asked with a stand-in, as Merit
+//! must know the answer before it relies on it. Yes, once everything that Envoy waits for has been
+//! answered, in full duplex as in BUFFERED. Never before: then Envoy passes the request on
+//! unprocessed, fail-closed or not.
 
 use crate::stage::{Models, chat};
 use anyhow::{Result, ensure};
@@ -34,10 +35,21 @@ async fn a_stream_may_end_once_all_is_answered() -> Result<()> {
     for (listener, _) in LISTENERS {
         for version in [Version::Http1, Version::Http2] {
             let answer = send(&envoy, listener, version, Call::post(CHAT, sent.clone())).await?;
-            ensure!(answer.status == 200, "{listener} {version:?}: {} {}", answer.status, answer.text());
-            ensure!(answer.header("x-backend") == "large", "{listener} {version:?}: not routed");
+            ensure!(
+                answer.status == 200,
+                "{listener} {version:?}: {} {}",
+                answer.status,
+                answer.text()
+            );
+            ensure!(
+                answer.header("x-backend") == "large",
+                "{listener} {version:?}: not routed"
+            );
             let seen = models.only(&format!("{listener}-{version:?}"))?;
-            ensure!(seen.body == sent, "{listener} {version:?}: the body is not the one sent");
+            ensure!(
+                seen.body == sent,
+                "{listener} {version:?}: the body is not the one sent"
+            );
         }
     }
     Ok(())
@@ -49,8 +61,15 @@ async fn a_stream_may_end_after_the_trailers_are_answered() -> Result<()> {
     let trailers = HeaderMap::from_iter([("x-checksum".parse()?, HeaderValue::from_static("1"))]);
     let call = Call::with_trailers(CHAT, chat("hello"), trailers);
     let answer = send(&envoy, "duplex", Version::Http2, call).await?;
-    ensure!(answer.status == 200 && answer.header("x-backend") == "large", "{}", answer.text());
-    ensure!(models.only("duplex-Http2")?.body == chat("hello"), "the body is not the one sent");
+    ensure!(
+        answer.status == 200 && answer.header("x-backend") == "large",
+        "{}",
+        answer.text()
+    );
+    ensure!(
+        models.only("duplex-Http2")?.body == chat("hello"),
+        "the body is not the one sent"
+    );
     Ok(())
 }
 
@@ -59,11 +78,31 @@ async fn a_stream_may_end_after_the_trailers_are_answered() -> Result<()> {
 async fn an_unanswered_end_lets_the_request_through_unprocessed() -> Result<()> {
     let (models, _standin, envoy) = stage(Behaviour::LeaveUnanswered).await?;
     let sent = chat("hello");
-    let answer = send(&envoy, "buffered", Version::Http1, Call::post(CHAT, sent.clone())).await?;
-    ensure!(answer.status == 200, "buffered: envoy has become strict: {}", answer.status);
-    ensure!(models.only("buffered-Http1")?.body == sent, "buffered: the body came through as sent");
+    let answer = send(
+        &envoy,
+        "buffered",
+        Version::Http1,
+        Call::post(CHAT, sent.clone()),
+    )
+    .await?;
+    ensure!(
+        answer.status == 200,
+        "buffered: envoy has become strict: {}",
+        answer.status
+    );
+    ensure!(
+        models.only("buffered-Http1")?.body == sent,
+        "buffered: the body came through as sent"
+    );
     let answer = send(&envoy, "duplex", Version::Http1, Call::post(CHAT, sent)).await?;
-    ensure!(answer.status == 200, "duplex: envoy has become strict: {}", answer.status);
-    ensure!(models.only("duplex-Http1")?.body.is_empty(), "duplex: the body came through empty");
+    ensure!(
+        answer.status == 200,
+        "duplex: envoy has become strict: {}",
+        answer.status
+    );
+    ensure!(
+        models.only("duplex-Http1")?.body.is_empty(),
+        "duplex: the body came through empty"
+    );
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! Upstream failure on a real Envoy, on `envoy/fallback.yaml`: the next allowed model answers, and gets nothing of the first's.
+//! Upstream failure on a real Envoy, on `envoy/fallback.yaml`: the next allowed model answers, and
+//! gets nothing of the first's.
 
 use crate::stage::{Models, Stage, chat, chat_stream, check_refused};
 use anyhow::{Result, ensure};
@@ -59,22 +60,44 @@ async fn stage_with(policy: &str, dead: Option<u16>) -> Result<Stage> {
         ..ShippedPorts::default()
     };
     let envoy = Envoy::start(&shipped("fallback.yaml", &ports)?).await?;
-    Ok(Stage { models, merit, envoy })
+    Ok(Stage {
+        models,
+        merit,
+        envoy,
+    })
 }
 
 async fn ask(stage: &Stage, case: &str, call: Call, headers: &[(&str, &str)]) -> Result<Answer> {
-    let call = headers.iter().fold(call.header("x-case", case), |call, (name, value)| call.header(name, value));
+    let call = headers
+        .iter()
+        .fold(call.header("x-case", case), |call, (name, value)| {
+            call.header(name, value)
+        });
     stage.call("clients", call).await
 }
 
 /// What both backends got in a case, as `backend: model`.
 fn asked(stage: &Stage, case: &str) -> Vec<String> {
-    stage.models.seen_in(case).iter().map(|seen| format!("{}: {}", seen.backend, seen.model())).collect()
+    stage
+        .models
+        .seen_in(case)
+        .iter()
+        .map(|seen| format!("{}: {}", seen.backend, seen.model()))
+        .collect()
 }
 
 fn check(answer: &Answer, backend: &str) -> Result<()> {
-    ensure!(answer.status.is_success(), "answered {}: {}", answer.status, answer.text());
-    ensure!(answer.header("x-backend") == backend, "{:?} answered, not {backend}", answer.header("x-backend"));
+    ensure!(
+        answer.status.is_success(),
+        "answered {}: {}",
+        answer.status,
+        answer.text()
+    );
+    ensure!(
+        answer.header("x-backend") == backend,
+        "{:?} answered, not {backend}",
+        answer.header("x-backend")
+    );
     Ok(())
 }
 
@@ -82,32 +105,77 @@ fn check(answer: &Answer, backend: &str) -> Result<()> {
 async fn the_next_model_answers_as_itself() -> Result<()> {
     let stage = stage_with(POLICY, None).await?;
     for status in ["500", "503", "429"] {
-        let answer = ask(&stage, status, Call::post(CHAT, chat("Hello")), &[("x-script-small-status", status)]).await?;
+        let answer = ask(
+            &stage,
+            status,
+            Call::post(CHAT, chat("Hello")),
+            &[("x-script-small-status", status)],
+        )
+        .await?;
         check(&answer, "large")?;
-        ensure!(asked(&stage, status) == ["small: small-1b", "large: large-70b"], "{:?}", asked(&stage, status));
+        ensure!(
+            asked(&stage, status) == ["small: small-1b", "large: large-70b"],
+            "{:?}",
+            asked(&stage, status)
+        );
         let seen = stage.models.large.seen_in(status).remove(0);
-        ensure!(seen.body == chat("Hello").replacen("auto", "large-70b", 1), "{}", String::from_utf8_lossy(&seen.body));
+        ensure!(
+            seen.body == chat("Hello").replacen("auto", "large-70b", 1),
+            "{}",
+            String::from_utf8_lossy(&seen.body)
+        );
         ensure!(seen.header("x-api-key") == "key-of-large");
         let headers = format!("{:?}", seen.headers);
-        ensure!(!headers.contains("key-of-small") && !headers.contains("org-of-small"), "of small: {headers}");
+        ensure!(
+            !headers.contains("key-of-small") && !headers.contains("org-of-small"),
+            "of small: {headers}"
+        );
         ensure!(!headers.contains("x-merit-"), "{headers}");
         let first = stage.models.small.seen_in(status).remove(0);
         ensure!(first.header("authorization") == "Bearer key-of-small");
         ensure!(first.json()["chat_template_kwargs"]["enable_thinking"] == false);
     }
-    let answer = ask(&stage, "code", Call::post(CHAT, chat("refactor")), &[("x-script-large-status", "502")]).await?;
+    let answer = ask(
+        &stage,
+        "code",
+        Call::post(CHAT, chat("refactor")),
+        &[("x-script-large-status", "502")],
+    )
+    .await?;
     check(&answer, "small")?;
     let seen = stage.models.small.seen_in("code").remove(0);
-    ensure!(seen.header("authorization") == "Bearer key-of-small" && seen.header("x-api-key").is_empty());
-    ensure!(seen.json()["chat_template_kwargs"]["enable_thinking"] == false, "its own switch: {}", seen.json());
+    ensure!(
+        seen.header("authorization") == "Bearer key-of-small"
+            && seen.header("x-api-key").is_empty()
+    );
+    ensure!(
+        seen.json()["chat_template_kwargs"]["enable_thinking"] == false,
+        "its own switch: {}",
+        seen.json()
+    );
     // Nothing fails, nothing is tried again.
-    check(&ask(&stage, "well", Call::post(CHAT, chat("Hello")), &[]).await?, "small")?;
+    check(
+        &ask(&stage, "well", Call::post(CHAT, chat("Hello")), &[]).await?,
+        "small",
+    )?;
     ensure!(asked(&stage, "well") == ["small: small-1b"]);
     // A client's error is the client's.
-    let answer = ask(&stage, "400", Call::post(CHAT, chat("Hello")), &[("x-script-status", "400")]).await?;
+    let answer = ask(
+        &stage,
+        "400",
+        Call::post(CHAT, chat("Hello")),
+        &[("x-script-status", "400")],
+    )
+    .await?;
     check_refused(&answer, 400)?;
     ensure!(asked(&stage, "400") == ["small: small-1b"]);
-    ensure!(stage.merit.sample("merit_fallback_attempt_total{model=\"large\",outcome=\"sent\"}").await? == 3.0);
+    ensure!(
+        stage
+            .merit
+            .sample("merit_fallback_attempt_total{model=\"large\",outcome=\"sent\"}")
+            .await?
+            == 3.0
+    );
     Ok(())
 }
 
@@ -115,14 +183,26 @@ async fn the_next_model_answers_as_itself() -> Result<()> {
 async fn a_dead_model_is_passed_over_by_streams_and_large_bodies_too() -> Result<()> {
     let [dead] = ports::free()?;
     let stage = stage_with(POLICY, Some(dead)).await?;
-    let answer = ask(&stage, "stream", Call::post(CHAT, chat_stream("Hello")), &[]).await?;
+    let answer = ask(
+        &stage,
+        "stream",
+        Call::post(CHAT, chat_stream("Hello")),
+        &[],
+    )
+    .await?;
     check(&answer, "large")?;
     ensure!(answer.text().ends_with("data: [DONE]\n\n") && answer.text().contains("4 from large"));
     let long = "word ".repeat(400_000);
     let answer = ask(&stage, "long", Call::post(CHAT, chat(&long)), &[]).await?;
     check(&answer, "large")?;
     ensure!(stage.models.only("long")?.body.len() > 2_000_000);
-    let answer = ask(&stage, "messages", Call::json(MESSAGES, &messages("auto", "Hello")), &[]).await?;
+    let answer = ask(
+        &stage,
+        "messages",
+        Call::json(MESSAGES, &messages("auto", "Hello")),
+        &[],
+    )
+    .await?;
     check(&answer, "large")?;
     ensure!(stage.models.only("messages")?.model() == "large-70b");
     Ok(())
@@ -132,17 +212,28 @@ async fn a_dead_model_is_passed_over_by_streams_and_large_bodies_too() -> Result
 async fn where_no_other_model_may_serve_the_error_comes_through() -> Result<()> {
     let [dead] = ports::free()?;
     let stage = stage_with(POLICY, Some(dead)).await?;
-    // One candidate; a boundary; an explicit choice; a wire whose history may lie with the provider.
+    // One candidate; a boundary; an explicit choice; a wire whose history may lie with the
+    // provider.
     let calls = [
         ("boundary", Call::post(CHAT, chat("a secret"))),
         ("alone", Call::post(CHAT, chat("alone"))),
-        ("explicit", Call::post(CHAT, chat("Hello").replacen("auto", "small", 1))),
-        ("responses", Call::json(RESPONSES, &responses("auto", "Hello"))),
+        (
+            "explicit",
+            Call::post(CHAT, chat("Hello").replacen("auto", "small", 1)),
+        ),
+        (
+            "responses",
+            Call::json(RESPONSES, &responses("auto", "Hello")),
+        ),
     ];
     for (case, call) in calls {
         let answer = ask(&stage, case, call, &[]).await?;
         check_refused(&answer, 503)?;
-        ensure!(answer.json()["error"]["type"] == "server_error", "{}", answer.text());
+        ensure!(
+            answer.json()["error"]["type"] == "server_error",
+            "{}",
+            answer.text()
+        );
         stage.models.untouched_by(case)?;
     }
     // A client cannot ask for it, nor pose as an attempt.
@@ -161,14 +252,23 @@ async fn where_no_other_model_may_serve_the_error_comes_through() -> Result<()> 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_all_fail_the_last_error_is_told() -> Result<()> {
     let stage = stage_with(POLICY, None).await?;
-    let failing = [("x-script-small-status", "500"), ("x-script-large-status", "429")];
+    let failing = [
+        ("x-script-small-status", "500"),
+        ("x-script-large-status", "429"),
+    ];
     let answer = ask(&stage, "both", Call::post(CHAT, chat("Hello")), &failing).await?;
     check_refused(&answer, 429)?;
     ensure!(asked(&stage, "both") == ["small: small-1b", "large: large-70b"]);
     drop(stage);
     let [dead] = ports::free()?;
     let stage = stage_with(POLICY, Some(dead)).await?;
-    let answer = ask(&stage, "dead", Call::json(MESSAGES, &messages("auto", "alone")), &[]).await?;
+    let answer = ask(
+        &stage,
+        "dead",
+        Call::json(MESSAGES, &messages("auto", "alone")),
+        &[],
+    )
+    .await?;
     let body: Value = answer.json();
     ensure!(
         answer.status == 503 && body["type"] == "error" && body["error"]["type"] == "api_error",

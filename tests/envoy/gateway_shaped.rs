@@ -1,5 +1,5 @@
-//! A listener as Envoy Gateway writes it: 32 KiB of buffer, the filter disabled in the chain and enabled on each route, and
-//! a catch-all route, as the route is chosen before the body is known.
+//! A listener as Envoy Gateway writes it: 32 KiB of buffer, the filter disabled in the chain and
+//! enabled on each route, and a catch-all route, as the route is chosen before the body is known.
 
 use crate::stage::{Stage, chat, check_routed};
 use anyhow::{Context, Result, ensure};
@@ -27,10 +27,24 @@ async fn routes_within_the_gateways_limits() -> Result<()> {
         ("buffered", chat("refactor"), "large-70b"),
     ] {
         let case = format!("{listener}-{model}-{}", sent.len());
-        let answer = stage.call(listener, Call::post(CHAT, sent.clone()).header("x-case", &case)).await?;
+        let answer = stage
+            .call(
+                listener,
+                Call::post(CHAT, sent.clone()).header("x-case", &case),
+            )
+            .await?;
         check_routed(&answer, &stage.models.only(&case)?, &sent, model).context(case)?;
     }
-    let answer = stage.call("buffered", Call::post(CHAT, long).header("x-case", "too long")).await?;
-    ensure!(answer.status == 413, "envoy answered {} to a body above its buffer", answer.status);
+    let answer = stage
+        .call(
+            "buffered",
+            Call::post(CHAT, long).header("x-case", "too long"),
+        )
+        .await?;
+    ensure!(
+        answer.status == 413,
+        "envoy answered {} to a body above its buffer",
+        answer.status
+    );
     stage.models.untouched_by("too long")
 }

@@ -42,7 +42,10 @@ impl Load {
                 outcomes
             });
         }
-        Self { stop, clients: running }
+        Self {
+            stop,
+            clients: running,
+        }
     }
 
     /// Stops; everything that was asked.
@@ -60,14 +63,28 @@ impl Load {
     pub(crate) async fn stop_without_loss(self) -> Result<usize> {
         let Outcomes { answered, failed } = self.stop().await;
         let first = failed.first().map(String::as_str).unwrap_or_default();
-        ensure!(failed.is_empty(), "{} of {} requests failed: {first}", failed.len(), failed.len() + answered);
+        ensure!(
+            failed.is_empty(),
+            "{} of {} requests failed: {first}",
+            failed.len(),
+            failed.len() + answered
+        );
         Ok(answered)
     }
 }
 
 async fn ask(listener: SocketAddr) -> Result<()> {
     let answer = client::call(listener, Call::post(CHAT, chat("hello"))).await?;
-    ensure!(answer.status == 200, "answered {}: {}", answer.status, answer.text());
-    ensure!(answer.header("x-backend") == "small", "went to {:?}", answer.header("x-backend"));
+    ensure!(
+        answer.status == 200,
+        "answered {}: {}",
+        answer.status,
+        answer.text()
+    );
+    ensure!(
+        answer.header("x-backend") == "small",
+        "went to {:?}",
+        answer.header("x-backend")
+    );
     Ok(())
 }

@@ -1,7 +1,9 @@
-//! The suite on a real Envoy: what the protocol promises is proved with the proxy itself, sample backends and real clients.
+//! The suite on a real Envoy: what the protocol promises is proved with the proxy itself, sample
+//! backends and real clients.
 //!
-//! Needs Envoy (`cargo xtask setup`) and the `merit` binary (`cargo build -p server`); see [`tests::envoy::binary`] and
-//! [`tests::merit::binary`]. Each test starts its own processes on free ports, so all may run at once.
+//! Needs Envoy (`cargo xtask setup`) and the `merit` binary (`cargo build -p server`); see
+//! [`tests::envoy::binary`] and [`tests::merit::binary`]. Each test starts its own processes on
+//! free ports, so all may run at once.
 
 mod load;
 mod stage;

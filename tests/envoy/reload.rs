@@ -1,5 +1,5 @@
-//! Two hundred reloads while requests come and two thousand answers are under way: nothing is lost, old generations die,
-//! memory stays.
+//! Two hundred reloads while requests come and two thousand answers are under way: nothing is lost,
+//! old generations die, memory stays.
 
 use crate::load::Load;
 use crate::stage::{Stage, chat, chat_stream};
@@ -24,8 +24,14 @@ const GROWTH_LIMIT: u64 = 10 << 20;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_reloads_lose_nothing() -> Result<()> {
-    let observe = Listener { response_body: "STREAMED", ..Listener::new("observe", "FULL_DUPLEX_STREAMED") };
-    let settings = Settings { document: policy::with_server("profile: observe"), ..Settings::default() };
+    let observe = Listener {
+        response_body: "STREAMED",
+        ..Listener::new("observe", "FULL_DUPLEX_STREAMED")
+    };
+    let settings = Settings {
+        document: policy::with_server("profile: observe"),
+        ..Settings::default()
+    };
     let stage = Stage::with(&[observe], &settings).await?;
     let gate = stage.models.small.gate("open");
     let streams = open_streams(stage.envoy.listener("observe")?).await?;
@@ -39,8 +45,14 @@ async fn two_hundred_reloads_lose_nothing() -> Result<()> {
     reload_each(&stage, 20..RELOADS).await?;
     let after = stage.merit.process().resident_bytes()?;
     let requests = load.stop_without_loss().await?;
-    ensure!(requests >= RELOADS / 2, "only {requests} requests were sent meanwhile");
-    ensure!(after <= before + GROWTH_LIMIT, "memory grew from {before} to {after} bytes");
+    ensure!(
+        requests >= RELOADS / 2,
+        "only {requests} requests were sent meanwhile"
+    );
+    ensure!(
+        after <= before + GROWTH_LIMIT,
+        "memory grew from {before} to {after} bytes"
+    );
 
     gate.open(STREAMS * EVENTS);
     for mut stream in streams {
@@ -48,11 +60,16 @@ async fn two_hundred_reloads_lose_nothing() -> Result<()> {
         while let Some(event) = stream.next().await? {
             last = Some(event);
         }
-        ensure!(last.is_some_and(|event| event == "data: [DONE]\n\n"), "an answer was cut");
+        ensure!(
+            last.is_some_and(|event| event == "data: [DONE]\n\n"),
+            "an answer was cut"
+        );
     }
-    until("the end of all exchanges", Duration::from_secs(10), async || {
-        Ok((stage.merit.metric("merit_exchange_open").await? == 0.0).then_some(()))
-    })
+    until(
+        "the end of all exchanges",
+        Duration::from_secs(10),
+        async || Ok((stage.merit.metric("merit_exchange_open").await? == 0.0).then_some(())),
+    )
     .await
 }
 
@@ -66,13 +83,19 @@ async fn open_streams(listener: SocketAddr) -> Result<Vec<Events>> {
             for _ in 0..STREAMS_EACH {
                 let mut client = first.fork().context("HTTP/2 forks")?;
                 let call = Call::post(CHAT, chat_stream("hello"));
-                let call = call.header("x-script-gate", "open").header("x-script-pieces", "2");
+                let call = call
+                    .header("x-script-gate", "open")
+                    .header("x-script-pieces", "2");
                 events.push(Events::holding(client.open(call).await?, client));
             }
             anyhow::Ok(events)
         });
     }
-    let opened = opening.join_all().await.into_iter().collect::<Result<Vec<_>>>()?;
+    let opened = opening
+        .join_all()
+        .await
+        .into_iter()
+        .collect::<Result<Vec<_>>>()?;
     Ok(opened.into_iter().flatten().collect())
 }
 
@@ -80,12 +103,32 @@ async fn reload_each(stage: &Stage, numbers: std::ops::Range<usize>) -> Result<(
     for number in numbers {
         let word = format!("codeword{number}");
         let document = policy::with_server("profile: observe").replace("refactor", &word);
-        stage.merit.reload(&document).await.with_context(|| format!("reload {number}"))?;
-        let answer = stage.call("observe", Call::post(CHAT, chat(&format!("please {word} this")))).await?;
-        ensure!(answer.status == 200, "after reload {number}: {} {}", answer.status, answer.text());
-        ensure!(answer.header("x-backend") == "large", "reload {number} was answered by an old policy");
+        stage
+            .merit
+            .reload(&document)
+            .await
+            .with_context(|| format!("reload {number}"))?;
+        let answer = stage
+            .call(
+                "observe",
+                Call::post(CHAT, chat(&format!("please {word} this"))),
+            )
+            .await?;
+        ensure!(
+            answer.status == 200,
+            "after reload {number}: {} {}",
+            answer.status,
+            answer.text()
+        );
+        ensure!(
+            answer.header("x-backend") == "large",
+            "reload {number} was answered by an old policy"
+        );
         let alive = stage.merit.metric("merit_generations_alive").await?;
-        ensure!((1.0..=3.0).contains(&alive), "{alive} generations are alive after reload {number}");
+        ensure!(
+            (1.0..=3.0).contains(&alive),
+            "{alive} generations are alive after reload {number}"
+        );
     }
     Ok(())
 }
@@ -104,8 +147,14 @@ async fn a_broken_document_changes_nothing() -> Result<()> {
         })
         .await
         .with_context(|| stage.merit.process().output())?;
-        let answer = stage.call("duplex", Call::post(CHAT, chat("please refactor this"))).await?;
-        ensure!(answer.header("x-backend") == "large", "{broken:?} broke routing: {}", answer.status);
+        let answer = stage
+            .call("duplex", Call::post(CHAT, chat("please refactor this")))
+            .await?;
+        ensure!(
+            answer.header("x-backend") == "large",
+            "{broken:?} broke routing: {}",
+            answer.status
+        );
     }
     let after = stage.merit.document_hash().await?;
     ensure!(before == after, "{before} became {after}");

@@ -1,4 +1,5 @@
-//! The `openai` and `anthropic` Python SDKs as clients: what they return and raise is what their users see.
+//! The `openai` and `anthropic` Python SDKs as clients: what they return and raise is what their
+//! users see.
 
 use crate::stage::{Stage, file};
 use anyhow::{Context, Result, ensure};
@@ -18,7 +19,11 @@ pub(crate) async fn converse(stage: &Stage, sdk: &'static str) -> Result<()> {
     let done = tokio::task::spawn_blocking(move || command.output()).await?;
     let done = done.context("no Python found: run `cargo xtask setup`")?;
     let said = [done.stdout, done.stderr].concat();
-    ensure!(done.status.success(), "{sdk}:\n{}", String::from_utf8_lossy(&said));
+    ensure!(
+        done.status.success(),
+        "{sdk}:\n{}",
+        String::from_utf8_lossy(&said)
+    );
     Ok(())
 }
 

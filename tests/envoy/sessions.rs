@@ -1,4 +1,5 @@
-//! A session through a real Envoy: the second request stays on the model of the first, and the reply carries a turn state.
+//! A session through a real Envoy: the second request stays on the model of the first, and the
+//! reply carries a turn state.
 
 use crate::stage::Models;
 use anyhow::{Result, ensure};
@@ -26,7 +27,12 @@ struct Road {
 
 async fn road(bootstrap: &str) -> Result<Road> {
     let models = Models::start().await?;
-    let merit = Merit::start(&document(if bootstrap == "observe.yaml" { "observe" } else { "route" })).await?;
+    let merit = Merit::start(&document(if bootstrap == "observe.yaml" {
+        "observe"
+    } else {
+        "route"
+    }))
+    .await?;
     let ports = ShippedPorts {
         merit: merit.port(),
         small: models.small.address().port(),
@@ -34,12 +40,20 @@ async fn road(bootstrap: &str) -> Result<Road> {
         ..ShippedPorts::default()
     };
     let envoy = Envoy::start(&shipped(bootstrap, &ports)?).await?;
-    Ok(Road { models, _merit: merit, envoy })
+    Ok(Road {
+        models,
+        _merit: merit,
+        envoy,
+    })
 }
 
 impl Road {
     async fn send(&self, call: Call) -> Result<Answer> {
-        client::call(self.envoy.listener("clients")?, call.header("x-vsr-debug", "true")).await
+        client::call(
+            self.envoy.listener("clients")?,
+            call.header("x-vsr-debug", "true"),
+        )
+        .await
     }
 }
 
@@ -49,17 +63,43 @@ async fn the_second_request_stays() -> Result<()> {
         let road = road(bootstrap).await?;
         let asked = json!({"role": "user", "content": "refactor this"});
         let opening = json!({"model": "auto", "messages": [asked]});
-        let call = json!({"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+        let call =
+            json!({"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}});
         let result = json!({"role": "tool", "tool_call_id": "c", "content": "done"});
         let step = json!({"model": "auto", "messages": [asked, {"role": "assistant", "tool_calls": [call]}, result]});
-        let post = |body| Call::json(CHAT, body).header("x-session-id", "s-1").header("x-case", bootstrap);
+        let post = |body| {
+            Call::json(CHAT, body)
+                .header("x-session-id", "s-1")
+                .header("x-case", bootstrap)
+        };
         let first = road.send(post(&opening)).await?;
-        ensure!(first.header("x-vsr-selected-model") == "large", "{bootstrap}: {:?}", first.headers);
+        ensure!(
+            first.header("x-vsr-selected-model") == "large",
+            "{bootstrap}: {:?}",
+            first.headers
+        );
         let second = road.send(post(&step)).await?;
-        ensure!(second.header("x-backend") == "large", "{bootstrap}: {:?}", second.headers);
-        ensure!(second.header("x-vsr-session-phase") == "tool_loop", "{bootstrap}: {:?}", second.headers);
-        ensure!(second.header("x-merit-session").starts_with("hold=tool_loop"), "{bootstrap}: {:?}", second.headers);
-        ensure!(road.models.large.seen_in(bootstrap).len() == 2, "{bootstrap}: the large model saw both");
+        ensure!(
+            second.header("x-backend") == "large",
+            "{bootstrap}: {:?}",
+            second.headers
+        );
+        ensure!(
+            second.header("x-vsr-session-phase") == "tool_loop",
+            "{bootstrap}: {:?}",
+            second.headers
+        );
+        ensure!(
+            second
+                .header("x-merit-session")
+                .starts_with("hold=tool_loop"),
+            "{bootstrap}: {:?}",
+            second.headers
+        );
+        ensure!(
+            road.models.large.seen_in(bootstrap).len() == 2,
+            "{bootstrap}: the large model saw both"
+        );
     }
     Ok(())
 }
@@ -69,14 +109,28 @@ async fn a_turn_state_comes_with_the_reply() -> Result<()> {
     for bootstrap in ["route.yaml", "observe.yaml", "buffered.yaml"] {
         let road = road(bootstrap).await?;
         let body = json!({"model": "auto", "input": "refactor this"});
-        let call = || Call::json(RESPONSES, &body).header("session-id", "s-1").header("x-case", bootstrap);
+        let call = || {
+            Call::json(RESPONSES, &body)
+                .header("session-id", "s-1")
+                .header("x-case", bootstrap)
+        };
         let first = road.send(call()).await?;
         let state = first.header("x-codex-turn-state");
         ensure!(state.len() > 40, "{bootstrap}: {:?}", first.headers);
-        let second = road.send(call().header("x-codex-turn-state", state)).await?;
-        ensure!(second.header("x-backend") == "large", "{bootstrap}: {:?}", second.headers);
+        let second = road
+            .send(call().header("x-codex-turn-state", state))
+            .await?;
+        ensure!(
+            second.header("x-backend") == "large",
+            "{bootstrap}: {:?}",
+            second.headers
+        );
         let seen = road.models.large.seen_in(bootstrap);
-        ensure!(seen.iter().all(|seen| seen.header("x-codex-turn-state").is_empty()), "{bootstrap}: it went on");
+        ensure!(
+            seen.iter()
+                .all(|seen| seen.header("x-codex-turn-state").is_empty()),
+            "{bootstrap}: it went on"
+        );
     }
     Ok(())
 }

@@ -32,7 +32,12 @@ impl Models {
     }
 
     pub(crate) fn backends(&self, merit: Address) -> Backends {
-        Backends { merit, second: None, small: self.small.address(), large: self.large.address() }
+        Backends {
+            merit,
+            second: None,
+            small: self.small.address(),
+            large: self.large.address(),
+        }
     }
 
     /// What reached a backend with `x-case: case`, whichever backend it was.
@@ -45,14 +50,22 @@ impl Models {
     /// The one request of a case, as its backend got it.
     pub(crate) fn only(&self, case: &str) -> Result<Seen> {
         let mut seen = self.seen_in(case);
-        ensure!(seen.len() == 1, "{case}: {} requests reached a backend", seen.len());
+        ensure!(
+            seen.len() == 1,
+            "{case}: {} requests reached a backend",
+            seen.len()
+        );
         seen.pop().context("no request")
     }
 
     /// Nothing of a case reached a backend.
     pub(crate) fn untouched_by(&self, case: &str) -> Result<()> {
         let seen = self.seen_in(case);
-        ensure!(seen.is_empty(), "{case}: reached a backend: {:?}", seen.first());
+        ensure!(
+            seen.is_empty(),
+            "{case}: reached a backend: {:?}",
+            seen.first()
+        );
         Ok(())
     }
 }
@@ -60,7 +73,14 @@ impl Models {
 impl Stage {
     /// Merit with [`policy::two_models`] behind these listeners.
     pub(crate) async fn new(listeners: &[Listener]) -> Result<Self> {
-        Self::with(listeners, &Settings { document: policy::two_models(), ..Settings::default() }).await
+        Self::with(
+            listeners,
+            &Settings {
+                document: policy::two_models(),
+                ..Settings::default()
+            },
+        )
+        .await
     }
 
     /// Merit started as told behind these listeners.
@@ -68,13 +88,21 @@ impl Stage {
         let models = Models::start().await?;
         let merit = Merit::with(settings).await?;
         let envoy = Envoy::start(&bootstrap(listeners, &models.backends(merit.address()))).await?;
-        Ok(Self { models, merit, envoy })
+        Ok(Self {
+            models,
+            merit,
+            envoy,
+        })
     }
 
     /// Merit with [`policy::two_models`] behind a bootstrap of `envoy/`.
     pub(crate) async fn shipped(name: &str) -> Result<Self> {
         let models = Models::start().await?;
-        let profile = if name == "observe.yaml" { "observe" } else { "route" };
+        let profile = if name == "observe.yaml" {
+            "observe"
+        } else {
+            "route"
+        };
         let merit = Merit::start(&policy::with_server(&format!("profile: {profile}"))).await?;
         let ports = ShippedPorts {
             merit: merit.port(),
@@ -84,7 +112,11 @@ impl Stage {
             ..ShippedPorts::default()
         };
         let envoy = Envoy::start(&shipped(name, &ports)?).await?;
-        Ok(Self { models, merit, envoy })
+        Ok(Self {
+            models,
+            merit,
+            envoy,
+        })
     }
 
     /// One request on its own HTTP/1.1 connection.
@@ -98,21 +130,44 @@ impl Stage {
     }
 }
 
-/// The request was routed, answered and forwarded as `model` wants it, and not one byte beside the model name was touched.
+/// The request was routed, answered and forwarded as `model` wants it, and not one byte beside the
+/// model name was touched.
 pub(crate) fn check_routed(answer: &Answer, seen: &Seen, sent: &str, model: &str) -> Result<()> {
-    let (backend, _) = model.split_once('-').context("a provider's model id has a size")?;
-    ensure!(answer.status.is_success(), "answered {}: {}", answer.status, answer.text());
-    ensure!(answer.header("x-backend") == backend, "went to {:?}, not to {backend}", answer.header("x-backend"));
+    let (backend, _) = model
+        .split_once('-')
+        .context("a provider's model id has a size")?;
+    ensure!(
+        answer.status.is_success(),
+        "answered {}: {}",
+        answer.status,
+        answer.text()
+    );
+    ensure!(
+        answer.header("x-backend") == backend,
+        "went to {:?}, not to {backend}",
+        answer.header("x-backend")
+    );
     let wanted = sent.replacen("\"auto\"", &format!("\"{model}\""), 1);
     let got = String::from_utf8_lossy(&seen.body);
-    ensure!(got == wanted, "the backend got {} bytes {}, not {}", got.len(), head(&got), head(&wanted));
+    ensure!(
+        got == wanted,
+        "the backend got {} bytes {}, not {}",
+        got.len(),
+        head(&got),
+        head(&wanted)
+    );
     ensure!(seen.complete, "the request was cut");
     Ok(())
 }
 
 /// Merit refused with this status, in OpenAI's error shape.
 pub(crate) fn check_refused(answer: &Answer, status: u16) -> Result<()> {
-    ensure!(answer.status == status, "answered {} instead of {status}: {}", answer.status, answer.text());
+    ensure!(
+        answer.status == status,
+        "answered {} instead of {status}: {}",
+        answer.status,
+        answer.text()
+    );
     let message = &answer.json()["error"]["message"];
     let is_said = message.as_str().is_some_and(|message| !message.is_empty());
     ensure!(is_said, "the refusal does not say why: {}", answer.text());

@@ -1,5 +1,5 @@
-//! Answers pass through byte for byte, and each event at once: the backend sends the next one only after the client has
-//! seen the last, so that an event held back anywhere stops the test.
+//! Answers pass through byte for byte, and each event at once: the backend sends the next one only
+//! after the client has seen the last, so that an event held back anywhere stops the test.
 
 use crate::stage::Stage;
 use anyhow::{Context, Result, ensure};
@@ -8,7 +8,9 @@ use tests::client::{self, Call, Events, Version};
 use tests::listener::Listener;
 use tests::merit::Settings;
 use tests::policy;
-use tests::prompt::{CHAT, MESSAGES, RESPONSES, chat, messages, responses, streamed, with_tool, with_usage};
+use tests::prompt::{
+    CHAT, MESSAGES, RESPONSES, chat, messages, responses, streamed, with_tool, with_usage,
+};
 
 const MODES: [(&str, &str, &str); 5] = [
     ("route", "FULL_DUPLEX_STREAMED", "NONE"),
@@ -19,10 +21,19 @@ const MODES: [(&str, &str, &str); 5] = [
 ];
 
 async fn stage() -> Result<Stage> {
-    let listeners =
-        MODES.map(|(name, request, response_body)| Listener { response_body, ..Listener::new(name, request) });
+    let listeners = MODES.map(|(name, request, response_body)| Listener {
+        response_body,
+        ..Listener::new(name, request)
+    });
     let document = policy::with_server("profile: observe");
-    Stage::with(&listeners, &Settings { document, ..Settings::default() }).await
+    Stage::with(
+        &listeners,
+        &Settings {
+            document,
+            ..Settings::default()
+        },
+    )
+    .await
 }
 
 fn requests(model: &str) -> [(&'static str, Value); 6] {
@@ -44,9 +55,22 @@ async fn answers_are_the_backends_own_bytes() -> Result<()> {
         let direct = client::call(stage.models.small.address(), Call::json(path, &direct)).await?;
         for (listener, ..) in MODES {
             let answer = stage.call(listener, Call::json(path, &routed)).await?;
-            ensure!(answer.status == direct.status, "{listener} {path}: {} {}", answer.status, answer.text());
-            ensure!(answer.header("content-type") == direct.header("content-type"), "{listener} {path}: content-type");
-            ensure!(answer.body == direct.body, "{listener} {path}: {}\n{}", answer.text(), direct.text());
+            ensure!(
+                answer.status == direct.status,
+                "{listener} {path}: {} {}",
+                answer.status,
+                answer.text()
+            );
+            ensure!(
+                answer.header("content-type") == direct.header("content-type"),
+                "{listener} {path}: content-type"
+            );
+            ensure!(
+                answer.body == direct.body,
+                "{listener} {path}: {}\n{}",
+                answer.text(),
+                direct.text()
+            );
         }
     }
     Ok(())
@@ -57,7 +81,9 @@ async fn every_event_comes_before_the_next_is_sent() -> Result<()> {
     let stage = stage().await?;
     for (listener, ..) in MODES {
         for version in [Version::Http1, Version::Http2] {
-            check_event_by_event(&stage, listener, version).await.with_context(|| format!("{listener} {version:?}"))?;
+            check_event_by_event(&stage, listener, version)
+                .await
+                .with_context(|| format!("{listener} {version:?}"))?;
         }
     }
     Ok(())
@@ -68,11 +94,17 @@ async fn check_event_by_event(stage: &Stage, listener: &str, version: Version) -
     let gate_name = format!("{listener}-{version:?}");
     let gate = stage.models.small.gate(&gate_name);
     let mut client = stage.connect(listener, version).await?;
-    let call = Call::json(CHAT, &body).header("x-script-gate", &gate_name).header("x-script-pieces", "20");
+    let call = Call::json(CHAT, &body)
+        .header("x-script-gate", &gate_name)
+        .header("x-script-pieces", "20");
     let mut events = Events::new(client.open(call).await?);
     let mut count = 0;
     loop {
-        let event = events.next().await.with_context(|| format!("event {count}"))?.context("no end marker")?;
+        let event = events
+            .next()
+            .await
+            .with_context(|| format!("event {count}"))?
+            .context("no end marker")?;
         count += 1;
         gate.open(1);
         if event == "data: [DONE]\n\n" {
@@ -92,14 +124,22 @@ async fn a_backend_that_breaks_off_is_seen_to_break_off() -> Result<()> {
         let gate_name = format!("cut-{listener}");
         let gate = stage.models.small.gate(&gate_name);
         let call = Call::json(CHAT, &streamed(chat("auto", "Say something")));
-        let call = call.header("x-script-cut", "3").header("x-script-gate", &gate_name);
+        let call = call
+            .header("x-script-cut", "3")
+            .header("x-script-gate", &gate_name);
         let mut client = stage.connect(listener, Version::Http1).await?;
         let mut events = Events::new(client.open(call).await?);
         for index in 0..3 {
-            ensure!(events.next().await?.is_some(), "{listener}: no event {index}");
+            ensure!(
+                events.next().await?.is_some(),
+                "{listener}: no event {index}"
+            );
             gate.open(1);
         }
-        ensure!(events.next().await.is_err(), "{listener}: the cut answer looks whole");
+        ensure!(
+            events.next().await.is_err(),
+            "{listener}: the cut answer looks whole"
+        );
     }
     Ok(())
 }
@@ -108,11 +148,18 @@ async fn a_backend_that_breaks_off_is_seen_to_break_off() -> Result<()> {
 async fn a_backends_error_stays_as_it_is() -> Result<()> {
     let stage = stage().await?;
     for (listener, ..) in MODES {
-        for (path, body) in [(CHAT, chat("auto", "hello")), (MESSAGES, messages("auto", "hello"))] {
+        for (path, body) in [
+            (CHAT, chat("auto", "hello")),
+            (MESSAGES, messages("auto", "hello")),
+        ] {
             let call = || Call::json(path, &body).header("x-script-status", "429");
             let direct = client::call(stage.models.small.address(), call()).await?;
             let answer = stage.call(listener, call()).await?;
-            ensure!(answer.status == 429 && answer.body == direct.body, "{listener}: {}", answer.text());
+            ensure!(
+                answer.status == 429 && answer.body == direct.body,
+                "{listener}: {}",
+                answer.text()
+            );
         }
     }
     Ok(())

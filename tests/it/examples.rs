@@ -47,7 +47,11 @@ impl Probe {
                 other => anyhow::bail!("a probe cannot expect {other}"),
             };
             let got = got.as_str().unwrap_or_default();
-            ensure!(got == wanted, "{key} is {got:?}, not {wanted:?}: {}", said["decision_result"]["matched_signals"]);
+            ensure!(
+                got == wanted,
+                "{key} is {got:?}, not {wanted:?}: {}",
+                said["decision_result"]["matched_signals"]
+            );
         }
         Ok(())
     }
@@ -55,7 +59,8 @@ impl Probe {
 
 async fn check_example(folder: &Path) -> Result<usize> {
     let document = fs::read_to_string(folder.join("config.yaml"))?;
-    let probes: Vec<Probe> = serde_saphyr::from_str(&fs::read_to_string(folder.join("probes.yaml"))?)?;
+    let probes: Vec<Probe> =
+        serde_saphyr::from_str(&fs::read_to_string(folder.join("probes.yaml"))?)?;
     let merit = Merit::start(&document).await?;
     for probe in &probes {
         let said = merit.eval(&probe.request()?).await;

@@ -1,4 +1,5 @@
-//! The process behind a fake Envoy over real gRPC: what real Envoys cannot be made to send, and quick checks of the rest.
+//! The process behind a fake Envoy over real gRPC: what real Envoys cannot be made to send, and
+//! quick checks of the rest.
 
 use anyhow::{Context, Result, bail, ensure};
 use extproc::{BodyMode, FakeEnvoy, FakeRequest, Forwarded, Outcome};
@@ -21,7 +22,11 @@ fn forwarded(outcome: Outcome) -> Result<Forwarded> {
     }
 }
 
-const ROUTED: [BodyMode; 3] = [BodyMode::FullDuplex, BodyMode::Buffered, BodyMode::BufferedPartial];
+const ROUTED: [BodyMode; 3] = [
+    BodyMode::FullDuplex,
+    BodyMode::Buffered,
+    BodyMode::BufferedPartial,
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn routes_in_every_mode_and_cut() -> Result<()> {
@@ -31,17 +36,39 @@ async fn routes_in_every_mode_and_cut() -> Result<()> {
     for mode in ROUTED {
         for piece in [1, 7, 64, 1 << 20] {
             for (empty_end, trailers) in [(false, false), (true, false), (false, true)] {
-                let request = FakeRequest { mode, piece, empty_end, trailers, ..FakeRequest::post(CHAT, sent.clone()) };
+                let request = FakeRequest {
+                    mode,
+                    piece,
+                    empty_end,
+                    trailers,
+                    ..FakeRequest::post(CHAT, sent.clone())
+                };
                 let case = || format!("{mode:?} in pieces of {piece}, {empty_end}, {trailers}");
                 let forwarded = forwarded(envoy.exchange(request).await).with_context(case)?;
-                ensure!(forwarded.header("x-selected-model") == Some("large"), "{}", case());
-                ensure!(forwarded.clear_route_cache, "{}: the old route would be used", case());
-                ensure!(forwarded.body == sent.replace("auto", "large-70b"), "{}: {:?}", case(), forwarded.body);
+                ensure!(
+                    forwarded.header("x-selected-model") == Some("large"),
+                    "{}",
+                    case()
+                );
+                ensure!(
+                    forwarded.clear_route_cache,
+                    "{}: the old route would be used",
+                    case()
+                );
+                ensure!(
+                    forwarded.body == sent.replace("auto", "large-70b"),
+                    "{}: {:?}",
+                    case(),
+                    forwarded.body
+                );
             }
         }
     }
-    let counted =
-        ["llm_signal_extraction_total", "llm_signal_match_total", "llm_decision_evaluation_latency_seconds_count"];
+    let counted = [
+        "llm_signal_extraction_total",
+        "llm_signal_match_total",
+        "llm_decision_evaluation_latency_seconds_count",
+    ];
     for name in counted {
         ensure!(merit.metric(name).await? > 0.0, "{name} counted nothing");
     }
@@ -59,8 +86,10 @@ async fn a_client_that_leaves_is_forgotten() -> Result<()> {
             bail!("answered after {pieces} pieces: {outcome:?}");
         }
     }
-    tests::process::until("the end of the exchanges", std::time::Duration::from_secs(5), async || {
-        Ok((merit.metric("merit_exchange_open").await? == 0.0).then_some(()))
-    })
+    tests::process::until(
+        "the end of the exchanges",
+        std::time::Duration::from_secs(5),
+        async || Ok((merit.metric("merit_exchange_open").await? == 0.0).then_some(())),
+    )
     .await
 }

@@ -17,11 +17,18 @@ use tests::redis;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_dies_is_missed_in_time_and_found_again() -> Result<()> {
     let mut server = redis::Redis::start().await?;
-    let settings = RedisStore { address: server.address(), db: 2, ..RedisStore::default() };
+    let settings = RedisStore {
+        address: server.address(),
+        db: 2,
+        ..RedisStore::default()
+    };
     let client = Redis::new(&settings, "merit:", Duration::from_millis(200))?;
     let mut set = ::redis::cmd("SET");
     client.ask::<()>(set.arg(client.key("a")).arg("1")).await?;
-    ensure!(server.ask(&["EXISTS", "merit:a"])?.starts_with(":0"), "the key lies in another database");
+    ensure!(
+        server.ask(&["EXISTS", "merit:a"])?.starts_with(":0"),
+        "the key lies in another database"
+    );
 
     server.kill();
     let mut get = ::redis::cmd("GET");
@@ -29,16 +36,23 @@ async fn a_server_that_dies_is_missed_in_time_and_found_again() -> Result<()> {
     let missed = client.ask::<String>(&get).await;
     ensure!(missed.is_err(), "a dead server answered: {missed:?}");
     let left = client.ask::<String>(&get).await;
-    ensure!(matches!(left, Err(Failure::Left(_))), "asked again at once: {left:?}");
+    ensure!(
+        matches!(left, Err(Failure::Left(_))),
+        "asked again at once: {left:?}"
+    );
 
     server.restart().await?;
-    let found =
-        until("the restarted server", Duration::from_secs(10), async || Ok(client.ask::<String>(&get).await.ok()));
+    let found = until(
+        "the restarted server",
+        Duration::from_secs(10),
+        async || Ok(client.ask::<String>(&get).await.ok()),
+    );
     ensure!(found.await? == "1");
     Ok(())
 }
 
-/// Two replicas that share sessions and pools; a tool loop would go to `small`, but for the session.
+/// Two replicas that share sessions and pools; a tool loop would go to `small`, but for the
+/// session.
 fn shared_policy(address: &str) -> String {
     format!(
         r#"version: v0.3
@@ -71,20 +85,39 @@ global:
 
 /// Replicas know each other's sessions only by one secret.
 async fn replica(address: &str) -> Result<Merit> {
-    let environment = vec![("MERIT_SECRET".to_owned(), "a secret that both replicas have".to_owned())];
-    Merit::with(&Settings { document: shared_policy(address), environment, ..Settings::default() }).await
+    let environment = vec![(
+        "MERIT_SECRET".to_owned(),
+        "a secret that both replicas have".to_owned(),
+    )];
+    Merit::with(&Settings {
+        document: shared_policy(address),
+        environment,
+        ..Settings::default()
+    })
+    .await
 }
 
 /// The model that a request of a session goes to, and what is degraded.
 async fn ask(merit: &Merit, session: &str, messages: Value) -> Result<(String, String)> {
-    let Address::Tcp(address) = merit.address() else { bail!("merit listens on TCP here") };
+    let Address::Tcp(address) = merit.address() else {
+        bail!("merit listens on TCP here")
+    };
     let body = json!({"model": "auto", "messages": messages}).to_string();
-    let request = FakeRequest::post(CHAT, body).header("x-session-id", session).header("x-vsr-debug", "true");
-    let Outcome::Forwarded(forwarded) = FakeEnvoy::connect(address).await?.exchange(request).await else {
+    let request = FakeRequest::post(CHAT, body)
+        .header("x-session-id", session)
+        .header("x-vsr-debug", "true");
+    let Outcome::Forwarded(forwarded) = FakeEnvoy::connect(address).await?.exchange(request).await
+    else {
         bail!("not forwarded")
     };
-    let degraded = forwarded.metadata.get("merit").and_then(|all| all.get("x-merit-degraded")).and_then(Value::as_str);
-    let model = forwarded.header("x-selected-model").context("no model was chosen")?;
+    let degraded = forwarded
+        .metadata
+        .get("merit")
+        .and_then(|all| all.get("x-merit-degraded"))
+        .and_then(Value::as_str);
+    let model = forwarded
+        .header("x-selected-model")
+        .context("no model was chosen")?;
     Ok((model.to_owned(), degraded.unwrap_or_default().to_owned()))
 }
 
@@ -104,7 +137,10 @@ fn step() -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn replicas_agree_on_sessions_and_pools() -> Result<()> {
     let server = redis::Redis::start().await?;
-    let (one, other) = (replica(&server.address()).await?, replica(&server.address()).await?);
+    let (one, other) = (
+        replica(&server.address()).await?,
+        replica(&server.address()).await?,
+    );
     ensure!(ask(&one, "s", turn()).await? == ("large".to_owned(), String::new()));
     // Records are written behind the answer.
     let limit = Duration::from_secs(5);
@@ -114,11 +150,17 @@ async fn replicas_agree_on_sessions_and_pools() -> Result<()> {
         Ok((asked.0 == "large").then_some(()))
     });
     stayed.await?;
-    ensure!(ask(&other, "never seen", step()).await?.0 == "small", "the policy sends steps to small");
-    // The access log that would tell the ends of these requests says nothing, so they are in flight at both.
+    ensure!(
+        ask(&other, "never seen", step()).await?.0 == "small",
+        "the policy sends steps to small"
+    );
+    // The access log that would tell the ends of these requests says nothing, so they are in flight
+    // at both.
     let seen = until("each other's requests", limit, async || {
         let here = one.sample("merit_pool_in_flight{model=\"large\"}").await?;
-        let there = other.sample("merit_pool_in_flight{model=\"large\"}").await?;
+        let there = other
+            .sample("merit_pool_in_flight{model=\"large\"}")
+            .await?;
         Ok((here == there && here >= 2.0).then_some(()))
     });
     seen.await
@@ -127,7 +169,10 @@ async fn replicas_agree_on_sessions_and_pools() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_dies_under_load_is_missed_visibly_and_comes_back() -> Result<()> {
     let mut server = redis::Redis::start().await?;
-    let (one, other) = (replica(&server.address()).await?, replica(&server.address()).await?);
+    let (one, other) = (
+        replica(&server.address()).await?,
+        replica(&server.address()).await?,
+    );
     ensure!(ask(&one, "kept", turn()).await?.0 == "large");
     let mut load = tokio::task::JoinSet::new();
     let stop = Arc::new(AtomicBool::new(false));
@@ -140,9 +185,13 @@ async fn a_store_that_dies_under_load_is_missed_visibly_and_comes_back() -> Resu
             let mut asked = 0_u64;
             while !stop.load(Ordering::Relaxed) {
                 let body = json!({"model": "auto", "messages": turn()}).to_string();
-                let request = FakeRequest::post(CHAT, body).header("x-session-id", &format!("{client}-{asked}"));
+                let request = FakeRequest::post(CHAT, body)
+                    .header("x-session-id", &format!("{client}-{asked}"));
                 let outcome = envoy.exchange(request).await;
-                ensure!(matches!(outcome, Outcome::Forwarded(_)), "request {asked} was lost: {outcome:?}");
+                ensure!(
+                    matches!(outcome, Outcome::Forwarded(_)),
+                    "request {asked} was lost: {outcome:?}"
+                );
                 asked += 1;
             }
             Ok(asked)
@@ -152,12 +201,21 @@ async fn a_store_that_dies_under_load_is_missed_visibly_and_comes_back() -> Resu
     server.kill();
     let missed = until("a visible loss", limit, async || {
         let (model, degraded) = ask(&one, "kept", step()).await?;
-        ensure!(model == "large", "this replica knows its own sessions: {model}");
+        ensure!(
+            model == "large",
+            "this replica knows its own sessions: {model}"
+        );
         Ok((degraded == "session=store_unavailable").then_some(()))
     });
     missed.await?;
-    ensure!(one.metric("merit_store_failures_total").await? > 0.0 && one.metric("merit_store_away").await? > 0.0);
-    ensure!(one.metric("merit_degraded_total").await? > 0.0, "the loss is not counted");
+    ensure!(
+        one.metric("merit_store_failures_total").await? > 0.0
+            && one.metric("merit_store_away").await? > 0.0
+    );
+    ensure!(
+        one.metric("merit_degraded_total").await? > 0.0,
+        "the loss is not counted"
+    );
     server.restart().await?;
     let back = until("the session at the other replica", limit, async || {
         // The first replica writes the session again with its next request.

@@ -1,4 +1,5 @@
-//! Agents' sessions in the shapes that they really have: a tool loop stays on the model that began it, on all three wires.
+//! Agents' sessions in the shapes that they really have: a tool loop stays on the model that began
+//! it, on all three wires.
 
 use anyhow::{Context, Result, bail, ensure};
 use extproc::{BodyMode, FakeEnvoy, FakeRequest, FakeResponse, Forwarded, Outcome};
@@ -7,7 +8,8 @@ use tests::listener::Address;
 use tests::merit::Merit;
 use tests::prompt::{CHAT, MESSAGES, RESPONSES};
 
-/// A user's turn goes to `large`, and what looks like a tool loop would go to `small`: but for the session.
+/// A user's turn goes to `large`, and what looks like a tool loop would go to `small`: but for the
+/// session.
 const POLICY: &str = r#"version: v0.3
 providers:
   defaults: {default_model: small}
@@ -49,15 +51,30 @@ struct Agent {
 }
 
 impl Agent {
-    async fn new(merit: &Merit, path: &'static str, headers: &[(&'static str, &str)]) -> Result<Self> {
-        let Address::Tcp(address) = merit.address() else { bail!("merit listens on TCP here") };
-        let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-        Ok(Self { envoy: FakeEnvoy::connect(address).await?, path, headers })
+    async fn new(
+        merit: &Merit,
+        path: &'static str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Self> {
+        let Address::Tcp(address) = merit.address() else {
+            bail!("merit listens on TCP here")
+        };
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned()))
+            .collect();
+        Ok(Self {
+            envoy: FakeEnvoy::connect(address).await?,
+            path,
+            headers,
+        })
     }
 
     async fn send(&self, body: &Value) -> Result<Sent> {
         let request = FakeRequest::post(self.path, body.to_string()).header("x-vsr-debug", "true");
-        let request = self.headers.iter().fold(request, |request, (name, value)| request.header(name, value));
+        let request = self.headers.iter().fold(request, |request, (name, value)| {
+            request.header(name, value)
+        });
         match self.envoy.exchange(request).await {
             Outcome::Forwarded(forwarded) => Sent::of(&forwarded),
             other => bail!("not forwarded: {other:?}"),
@@ -77,10 +94,19 @@ struct Sent {
 
 impl Sent {
     fn of(forwarded: &Forwarded) -> Result<Self> {
-        let shown = |name: &str| forwarded.metadata.get("merit").and_then(|all| all.get(name)).and_then(Value::as_str);
+        let shown = |name: &str| {
+            forwarded
+                .metadata
+                .get("merit")
+                .and_then(|all| all.get(name))
+                .and_then(Value::as_str)
+        };
         let text = |name: &str| shown(name).unwrap_or_default().to_owned();
         Ok(Self {
-            model: forwarded.header("x-selected-model").context("no model was chosen")?.to_owned(),
+            model: forwarded
+                .header("x-selected-model")
+                .context("no model was chosen")?
+                .to_owned(),
             phase: text("x-vsr-session-phase"),
             session: text("x-merit-session"),
             turn_state: shown("x-codex-turn-state").map(str::to_owned),
@@ -89,7 +115,10 @@ impl Sent {
     }
 
     fn check(&self, model: &str, phase: &str, session: &str) -> Result<()> {
-        ensure!(self.model == model && self.phase == phase && self.session.starts_with(session), "{self:?}");
+        ensure!(
+            self.model == model && self.phase == phase && self.session.starts_with(session),
+            "{self:?}"
+        );
         ensure!(self.degraded.is_empty(), "{self:?}");
         Ok(())
     }
@@ -101,7 +130,9 @@ fn opening(whole: &Value) -> Value {
     for list in ["messages", "input"] {
         if let Some(items) = request.get_mut(list).and_then(Value::as_array_mut) {
             let answers = |item: &Value| {
-                item["role"] == "assistant" || item["type"] == "reasoning" || item["type"] == "function_call"
+                item["role"] == "assistant"
+                    || item["type"] == "reasoning"
+                    || item["type"] == "function_call"
             };
             let until = items.iter().position(answers).unwrap_or(items.len());
             items.truncate(until);
@@ -110,12 +141,23 @@ fn opening(whole: &Value) -> Value {
     request
 }
 
-async fn stays(merit: &Merit, path: &'static str, headers: &[(&'static str, &str)], shape: &str) -> Result<Agent> {
+async fn stays(
+    merit: &Merit,
+    path: &'static str,
+    headers: &[(&'static str, &str)],
+    shape: &str,
+) -> Result<Agent> {
     let agent = Agent::new(merit, path, headers).await?;
     let step: Value = serde_json::from_str(shape)?;
-    agent.send(&opening(&step)).await?.check("large", "user_turn", "new")?;
+    agent
+        .send(&opening(&step))
+        .await?
+        .check("large", "user_turn", "new")?;
     for _ in 0..3 {
-        agent.send(&step).await?.check("large", "tool_loop", "hold=tool_loop;proposed=small")?;
+        agent
+            .send(&step)
+            .await?
+            .check("large", "tool_loop", "hold=tool_loop;proposed=small")?;
     }
     Ok(agent)
 }
@@ -123,14 +165,41 @@ async fn stays(merit: &Merit, path: &'static str, headers: &[(&'static str, &str
 #[tokio::test(flavor = "multi_thread")]
 async fn tool_loops_stay_on_their_model() -> Result<()> {
     let merit = Merit::start(POLICY).await?;
-    let inferoa =
-        [("x-session-id", "s_1"), ("x-inferoa-session-id", "s_1"), ("x-inferoa-request-class", "interactive")];
-    stays(&merit, CHAT, &inferoa, INFEROA).await.context("Inferoa")?;
-    stays(&merit, CHAT, &[("x-session-id", "86493292e35c")], ELEPHANT).await.context("Elephant Agent")?;
-    stays(&merit, MESSAGES, &[("x-claude-code-session-id", "6f2c")], CLAUDE).await.context("Claude Code")?;
-    stays(&merit, RESPONSES, &[("session-id", "0191"), ("thread-id", "0191")], CODEX).await.context("Codex")?;
-    ensure!(merit.metric("merit_session_total").await? > 0.0, "sessions are not counted");
-    ensure!(merit.metric("merit_session_entries").await? == 4.0, "four sessions");
+    let inferoa = [
+        ("x-session-id", "s_1"),
+        ("x-inferoa-session-id", "s_1"),
+        ("x-inferoa-request-class", "interactive"),
+    ];
+    stays(&merit, CHAT, &inferoa, INFEROA)
+        .await
+        .context("Inferoa")?;
+    stays(&merit, CHAT, &[("x-session-id", "86493292e35c")], ELEPHANT)
+        .await
+        .context("Elephant Agent")?;
+    stays(
+        &merit,
+        MESSAGES,
+        &[("x-claude-code-session-id", "6f2c")],
+        CLAUDE,
+    )
+    .await
+    .context("Claude Code")?;
+    stays(
+        &merit,
+        RESPONSES,
+        &[("session-id", "0191"), ("thread-id", "0191")],
+        CODEX,
+    )
+    .await
+    .context("Codex")?;
+    ensure!(
+        merit.metric("merit_session_total").await? > 0.0,
+        "sessions are not counted"
+    );
+    ensure!(
+        merit.metric("merit_session_entries").await? == 4.0,
+        "four sessions"
+    );
     Ok(())
 }
 
@@ -143,69 +212,124 @@ async fn without_an_id_only_tool_loops_stay() -> Result<()> {
     let messages = next["messages"].as_array_mut().context("messages")?;
     messages.push(json!({"role": "assistant", "content": "Done."}));
     messages.push(json!({"role": "user", "content": "Thanks, and the next one?"}));
-    agent.send(&next).await?.check("small", "user_turn", "new=unnamed")
+    agent
+        .send(&next)
+        .await?
+        .check("small", "user_turn", "new=unnamed")
 }
 
 /// OpenCode asks for a title beside the conversation, under the same session id.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_helper_request_moves_nothing() -> Result<()> {
     let merit = Merit::start(POLICY).await?;
-    let agent = Agent::new(&merit, CHAT, &[("x-session-affinity", "ses_1"), ("x-session-id", "ses_1")]).await?;
+    let agent = Agent::new(
+        &merit,
+        CHAT,
+        &[("x-session-affinity", "ses_1"), ("x-session-id", "ses_1")],
+    )
+    .await?;
     let title: Value = serde_json::from_str(TITLE)?;
     let mut work: Value = serde_json::from_str(OPENCODE)?;
-    agent.send(&title).await?.check("small", "helper", "helper")?;
-    agent.send(&work).await?.check("large", "user_turn", "new")?;
+    agent
+        .send(&title)
+        .await?
+        .check("small", "helper", "helper")?;
+    agent
+        .send(&work)
+        .await?
+        .check("large", "user_turn", "new")?;
     agent.send(&title).await?;
     let messages = work["messages"].as_array_mut().context("messages")?;
-    let call = json!({"id": "c", "type": "function", "function": {"name": "bash", "arguments": "{}"}});
+    let call =
+        json!({"id": "c", "type": "function", "function": {"name": "bash", "arguments": "{}"}});
     messages.push(json!({"role": "assistant", "content": "", "tool_calls": [call]}));
     messages.push(json!({"role": "tool", "tool_call_id": "c", "content": "ok"}));
-    agent.send(&work).await?.check("large", "tool_loop", "hold=tool_loop")
+    agent
+        .send(&work)
+        .await?
+        .check("large", "tool_loop", "hold=tool_loop")
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_compaction_keeps_its_model() -> Result<()> {
     let merit = Merit::start(POLICY).await?;
-    let headers = [("x-session-id", "s_2"), ("x-inferoa-request-class", "compaction")];
+    let headers = [
+        ("x-session-id", "s_2"),
+        ("x-inferoa-request-class", "compaction"),
+    ];
     stays(&merit, CHAT, &[("x-session-id", "s_2")], INFEROA).await?;
     let agent = Agent::new(&merit, CHAT, &headers).await?;
     let compaction: Value = serde_json::from_str(COMPACTION)?;
     let sent = agent.send(&compaction).await?;
-    ensure!(sent.model == "large" && sent.phase == "compaction", "{sent:?}");
+    ensure!(
+        sent.model == "large" && sent.phase == "compaction",
+        "{sent:?}"
+    );
     Ok(())
 }
 
-/// Codex repeats what it was given: another replica, which remembers nothing, keeps to the turn's model.
+/// Codex repeats what it was given: another replica, which remembers nothing, keeps to the turn's
+/// model.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_turn_state_carries_the_model() -> Result<()> {
     let merit = Merit::start(POLICY).await?;
-    let agent = Agent::new(&merit, RESPONSES, &[("session-id", "a"), ("authorization", "Bearer 1")]).await?;
+    let agent = Agent::new(
+        &merit,
+        RESPONSES,
+        &[("session-id", "a"), ("authorization", "Bearer 1")],
+    )
+    .await?;
     let step: Value = serde_json::from_str(CODEX)?;
-    let state = agent.send(&opening(&step)).await?.turn_state.context("no turn state was minted")?;
+    let state = agent
+        .send(&opening(&step))
+        .await?
+        .turn_state
+        .context("no turn state was minted")?;
     let with = |session: &'static str, key: &'static str, state: String| {
-        let headers =
-            vec![("session-id", session.to_owned()), ("authorization", key.to_owned()), ("x-codex-turn-state", state)];
-        Agent { envoy: agent.envoy.clone(), path: RESPONSES, headers }
+        let headers = vec![
+            ("session-id", session.to_owned()),
+            ("authorization", key.to_owned()),
+            ("x-codex-turn-state", state),
+        ];
+        Agent {
+            envoy: agent.envoy.clone(),
+            path: RESPONSES,
+            headers,
+        }
     };
     // A session id that nobody has seen stands for a process that has not.
     let sent = with("b", "Bearer 1", state.clone()).send(&step).await?;
     sent.check("large", "tool_loop", "hold=turn_state")?;
-    for (session, key, state) in
-        [("c", "Bearer 2", state.clone()), ("d", "Bearer 1", format!("{state}A")), ("e", "Bearer 1", "ts_1".to_owned())]
-    {
+    for (session, key, state) in [
+        ("c", "Bearer 2", state.clone()),
+        ("d", "Bearer 1", format!("{state}A")),
+        ("e", "Bearer 1", "ts_1".to_owned()),
+    ] {
         let sent = with(session, key, state).send(&step).await?;
-        ensure!(sent.model == "small", "a void turn state was obeyed: {sent:?}");
-        ensure!(sent.degraded.contains("provider_state_of_unknown_model"), "{sent:?}");
+        ensure!(
+            sent.model == "small",
+            "a void turn state was obeyed: {sent:?}"
+        );
+        ensure!(
+            sent.degraded.contains("provider_state_of_unknown_model"),
+            "{sent:?}"
+        );
     }
-    ensure!(merit.metric("merit_turn_state_void_total").await? > 0.0, "void turn states are not counted");
+    ensure!(
+        merit.metric("merit_turn_state_void_total").await? > 0.0,
+        "void turn states are not counted"
+    );
     Ok(())
 }
 
-/// The provider keeps the conversation: the client names the response that it goes on from, and nothing else.
+/// The provider keeps the conversation: the client names the response that it goes on from, and
+/// nothing else.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chain_of_responses_is_one_session() -> Result<()> {
     let merit = Merit::start(POLICY).await?;
-    let Address::Tcp(address) = merit.address() else { bail!("merit listens on TCP here") };
+    let Address::Tcp(address) = merit.address() else {
+        bail!("merit listens on TCP here")
+    };
     let envoy = FakeEnvoy::connect(address).await?;
     let tools = json!([{"type": "function", "name": "f", "parameters": {}}]);
     let first = json!({"model": "auto", "input": "List the open ports", "tools": tools});
@@ -217,7 +341,10 @@ async fn a_chain_of_responses_is_one_session() -> Result<()> {
         ])),
         ..FakeRequest::post(RESPONSES, first.to_string())
     };
-    let Outcome::Forwarded(forwarded) = envoy.exchange(request.header("authorization", "Bearer 1")).await else {
+    let Outcome::Forwarded(forwarded) = envoy
+        .exchange(request.header("authorization", "Bearer 1"))
+        .await
+    else {
         bail!("not forwarded");
     };
     ensure!(forwarded.header("x-selected-model") == Some("large"));
@@ -226,12 +353,19 @@ async fn a_chain_of_responses_is_one_session() -> Result<()> {
     let mine = Agent::new(&merit, RESPONSES, &[("authorization", "Bearer 1")]).await?;
     let theirs = Agent::new(&merit, RESPONSES, &[("authorization", "Bearer 2")]).await?;
     // The response's end is noted when its stream ends, which the first exchange does not wait for.
-    tests::process::until("the end of the response", std::time::Duration::from_secs(5), async || {
-        Ok((merit.metric("merit_session_entries").await? == 2.0).then_some(()))
-    })
+    tests::process::until(
+        "the end of the response",
+        std::time::Duration::from_secs(5),
+        async || Ok((merit.metric("merit_session_entries").await? == 2.0).then_some(())),
+    )
     .await?;
-    mine.send(&next).await?.check("large", "tool_loop", "hold=tool_loop")?;
+    mine.send(&next)
+        .await?
+        .check("large", "tool_loop", "hold=tool_loop")?;
     let stranger = theirs.send(&next).await?;
-    ensure!(stranger.model == "small" && !stranger.degraded.is_empty(), "{stranger:?}");
+    ensure!(
+        stranger.model == "small" && !stranger.degraded.is_empty(),
+        "{stranger:?}"
+    );
     Ok(())
 }

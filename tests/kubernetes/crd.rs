@@ -1,4 +1,5 @@
-//! Definitions of custom resources: structure, unknown keys, defaults, list keys and CEL rules, as an API server checks them.
+//! Definitions of custom resources: structure, unknown keys, defaults, list keys and CEL rules, as
+//! an API server checks them.
 
 mod rules;
 
@@ -18,12 +19,16 @@ impl Definitions {
     /// Those of the shared data; `None`, said, without them.
     pub(crate) fn installed() -> Result<Option<Self>> {
         let shared = std::env::var_os("MERIT_SHARED_DATA").map(PathBuf::from);
-        let shared = shared.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"));
+        let shared = shared
+            .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"));
         let folder = shared.join("crds");
         if folder.is_dir() {
             return Self::of(&folder).map(Some);
         }
-        skipped(&format!("no definitions of custom resources at {}", folder.display()));
+        skipped(&format!(
+            "no definitions of custom resources at {}",
+            folder.display()
+        ));
         Ok(None)
     }
 
@@ -36,11 +41,19 @@ impl Definitions {
                 let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
                 for version in spec["versions"].as_array().into_iter().flatten() {
                     let api = format!("{}/{}", text(&spec["group"]), text(&version["name"]));
-                    schemas.insert((api, text(&spec["names"]["kind"])), version["schema"]["openAPIV3Schema"].clone());
+                    schemas.insert(
+                        (api, text(&spec["names"]["kind"])),
+                        version["schema"]["openAPIV3Schema"].clone(),
+                    );
                 }
             }
         }
-        ensure!(schemas.len() > 20, "only {} definitions in {}", schemas.len(), folder.display());
+        ensure!(
+            schemas.len() > 20,
+            "only {} definitions in {}",
+            schemas.len(),
+            folder.display()
+        );
         Ok(Self(schemas))
     }
 
@@ -48,12 +61,17 @@ impl Definitions {
     pub(crate) fn check(&self, object: &Value) -> Result<Vec<String>> {
         let text = |key: &str| object[key].as_str().unwrap_or_default().to_owned();
         let name = (text("apiVersion"), text("kind"));
-        let schema = self.0.get(&name).with_context(|| format!("no definition of {} {}", name.0, name.1))?;
+        let schema = self
+            .0
+            .get(&name)
+            .with_context(|| format!("no definition of {} {}", name.0, name.1))?;
         let mut object = object.clone();
         fill_defaults(schema, &mut object);
         let validator = validator(schema)?;
-        let mut faults: Vec<String> =
-            validator.iter_errors(&object).map(|fault| format!("{}: {fault}", fault.instance_path())).collect();
+        let mut faults: Vec<String> = validator
+            .iter_errors(&object)
+            .map(|fault| format!("{}: {fault}", fault.instance_path()))
+            .collect();
         faults.extend(repeated(schema, &object, ""));
         faults.extend(rules::broken(schema, &object, "")?);
         Ok(faults)
@@ -64,23 +82,36 @@ impl Definitions {
 fn validator(schema: &Value) -> Result<Validator> {
     let mut strict = strict(schema);
     // The API server itself checks these three.
-    for (key, open) in [("metadata", json!({"type": "object"})), ("apiVersion", json!({})), ("kind", json!({}))] {
+    for (key, open) in [
+        ("metadata", json!({"type": "object"})),
+        ("apiVersion", json!({})),
+        ("kind", json!({})),
+    ] {
         strict["properties"][key] = open;
     }
     Ok(jsonschema::validator_for(&strict)?)
 }
 
 fn strict(schema: &Value) -> Value {
-    let Some(given) = schema.as_object() else { return schema.clone() };
+    let Some(given) = schema.as_object() else {
+        return schema.clone();
+    };
     let mut made = Map::new();
     let is_set = |key: &str| given.get(key) == Some(&Value::Bool(true));
     for (key, value) in given {
         match key.as_str() {
             "properties" => {
                 let properties = value.as_object().into_iter().flatten();
-                made.insert(key.clone(), properties.map(|(name, value)| (name.clone(), strict(value))).collect());
+                made.insert(
+                    key.clone(),
+                    properties
+                        .map(|(name, value)| (name.clone(), strict(value)))
+                        .collect(),
+                );
             }
-            "items" | "additionalProperties" | "not" => drop(made.insert(key.clone(), strict(value))),
+            "items" | "additionalProperties" | "not" => {
+                drop(made.insert(key.clone(), strict(value)))
+            }
             "allOf" | "anyOf" | "oneOf" => drop(made.insert(key.clone(), value.clone())),
             "type" if is_set("nullable") => drop(made.insert(key.clone(), json!([value, "null"]))),
             "description" | "default" | "format" | "nullable" => {}
@@ -89,7 +120,10 @@ fn strict(schema: &Value) -> Value {
         }
     }
     let is_closed = given.contains_key("properties") && !given.contains_key("additionalProperties");
-    if is_closed && !is_set("x-kubernetes-preserve-unknown-fields") && !is_set("x-kubernetes-embedded-resource") {
+    if is_closed
+        && !is_set("x-kubernetes-preserve-unknown-fields")
+        && !is_set("x-kubernetes-embedded-resource")
+    {
         made.insert("additionalProperties".to_owned(), Value::Bool(false));
     }
     Value::Object(made)
@@ -108,10 +142,14 @@ fn fill_defaults(schema: &Value, object: &mut Value) {
                 }
             }
             if schema["additionalProperties"].is_object() {
-                fields.values_mut().for_each(|field| fill_defaults(&schema["additionalProperties"], field));
+                fields
+                    .values_mut()
+                    .for_each(|field| fill_defaults(&schema["additionalProperties"], field));
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| fill_defaults(&schema["items"], item)),
+        Value::Array(items) => items
+            .iter_mut()
+            .for_each(|item| fill_defaults(&schema["items"], item)),
         _ => {}
     }
 }
@@ -122,10 +160,17 @@ fn repeated(schema: &Value, object: &Value, path: &str) -> Vec<String> {
     if let Value::Array(items) = object {
         let keys = schema["x-kubernetes-list-map-keys"].as_array();
         let key = |item: &Value| match keys {
-            Some(keys) => keys.iter().filter_map(|key| item.get(key.as_str()?)).cloned().collect(),
+            Some(keys) => keys
+                .iter()
+                .filter_map(|key| item.get(key.as_str()?))
+                .cloned()
+                .collect(),
             None => vec![item.clone()],
         };
-        let is_keyed = matches!(schema["x-kubernetes-list-type"].as_str(), Some("map" | "set"));
+        let is_keyed = matches!(
+            schema["x-kubernetes-list-type"].as_str(),
+            Some("map" | "set")
+        );
         for (index, item) in items.iter().enumerate() {
             let before = items.get(..index).unwrap_or_default();
             if is_keyed && before.iter().any(|other| key(other) == key(item)) {
@@ -135,7 +180,11 @@ fn repeated(schema: &Value, object: &Value, path: &str) -> Vec<String> {
         }
     }
     for (name, field) in object.as_object().into_iter().flatten() {
-        faults.extend(repeated(&schema["properties"][name], field, &format!("{path}/{name}")));
+        faults.extend(repeated(
+            &schema["properties"][name],
+            field,
+            &format!("{path}/{name}"),
+        ));
     }
     faults
 }
@@ -157,9 +206,14 @@ spec:
 ";
 
     fn check(change: (&str, &str), expected: Option<&str>) {
-        let Some(definitions) = Definitions::installed().unwrap() else { return };
+        let Some(definitions) = Definitions::installed().unwrap() else {
+            return;
+        };
         assert!(POLICY.contains(change.0), "{}", change.0);
-        let [object] = documents(&POLICY.replace(change.0, change.1)).unwrap().try_into().unwrap();
+        let [object] = documents(&POLICY.replace(change.0, change.1))
+            .unwrap()
+            .try_into()
+            .unwrap();
         let faults = definitions.check(&object).unwrap().join("\n");
         match expected {
             None => assert_eq!(faults, "", "{change:?}"),
@@ -174,9 +228,18 @@ spec:
         check(("failOpen: false", "failOpen: 'no'"), Some("boolean"));
         check(("FullDuplexStreamed", "Duplex"), Some("Duplex"));
         // Rules in CEL, one of which reads a default.
-        check(("failOpen: false", "failOpen: true"), Some("FailOpen must be false"));
-        check(("backendRefs: [{", "backendRefs: [{kind: Pod, "), Some("BackendRefs only supports"));
-        check(("metadata: {name: a}", "metadata: {name: a, labels: {b: c}}"), None);
+        check(
+            ("failOpen: false", "failOpen: true"),
+            Some("FailOpen must be false"),
+        );
+        check(
+            ("backendRefs: [{", "backendRefs: [{kind: Pod, "),
+            Some("BackendRefs only supports"),
+        );
+        check(
+            ("metadata: {name: a}", "metadata: {name: a, labels: {b: c}}"),
+            None,
+        );
     }
 
     #[test]
@@ -186,6 +249,9 @@ spec:
         }}});
         let count = |object: &Value| repeated(&schema, object, "").len();
         assert_eq!(count(&json!({"a": [{"name": "x"}, {"name": "y"}]})), 0);
-        assert_eq!(count(&json!({"a": [{"name": "x"}, {"name": "x", "b": 1}]})), 1);
+        assert_eq!(
+            count(&json!({"a": [{"name": "x"}, {"name": "x", "b": 1}]})),
+            1
+        );
     }
 }

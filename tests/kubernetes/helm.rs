@@ -25,7 +25,10 @@ pub(crate) fn helm() -> Option<PathBuf> {
     if helm.is_file() {
         return Some(helm);
     }
-    skipped(&format!("no helm at {} (cargo xtask setup installs it)", helm.display()));
+    skipped(&format!(
+        "no helm at {} (cargo xtask setup installs it)",
+        helm.display()
+    ));
     None
 }
 
@@ -38,8 +41,16 @@ pub(crate) fn chart() -> PathBuf {
 pub(crate) fn value_sets() -> Result<Vec<ValueSet>> {
     let mut sets = Vec::new();
     for file in sorted(&chart().join("ci"))? {
-        let name = file.file_name().context("no name")?.to_string_lossy().replace("-values.yaml", "");
-        sets.push(ValueSet { name, files: vec![file], config: None });
+        let name = file
+            .file_name()
+            .context("no name")?
+            .to_string_lossy()
+            .replace("-values.yaml", "");
+        sets.push(ValueSet {
+            name,
+            files: vec![file],
+            config: None,
+        });
     }
     for folder in sorted(&root().join("examples"))? {
         let values = folder.join("values.yaml");
@@ -47,15 +58,34 @@ pub(crate) fn value_sets() -> Result<Vec<ValueSet>> {
             continue;
         }
         let config = Some(folder.join("config.yaml"));
-        let name = folder.file_name().context("no name")?.to_string_lossy().into_owned();
+        let name = folder
+            .file_name()
+            .context("no name")?
+            .to_string_lossy()
+            .into_owned();
         for file in sorted(&folder)? {
-            let file_name = file.file_name().context("no name")?.to_string_lossy().into_owned();
-            if let Some(variant) = file_name.strip_prefix("values-").and_then(|rest| rest.strip_suffix(".yaml")) {
+            let file_name = file
+                .file_name()
+                .context("no name")?
+                .to_string_lossy()
+                .into_owned();
+            if let Some(variant) = file_name
+                .strip_prefix("values-")
+                .and_then(|rest| rest.strip_suffix(".yaml"))
+            {
                 let files = vec![values.clone(), file];
-                sets.push(ValueSet { name: format!("{name}-{variant}"), files, config: config.clone() });
+                sets.push(ValueSet {
+                    name: format!("{name}-{variant}"),
+                    files,
+                    config: config.clone(),
+                });
             }
         }
-        sets.push(ValueSet { name, files: vec![values], config });
+        sets.push(ValueSet {
+            name,
+            files: vec![values],
+            config,
+        });
     }
     ensure!(sets.len() >= 10, "only {} sets of values", sets.len());
     Ok(sets)
@@ -63,7 +93,8 @@ pub(crate) fn value_sets() -> Result<Vec<ValueSet>> {
 
 /// The entries of a folder, sorted.
 pub(crate) fn sorted(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let entries =
+        std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     paths.sort();
     Ok(paths)
@@ -73,7 +104,10 @@ impl ValueSet {
     /// What `helm template` prints.
     pub(crate) fn text(&self, helm: &Path) -> Result<String> {
         let mut command = Command::new(helm);
-        command.args(["template", "merit"]).arg(chart()).args(["--namespace", NAMESPACE]);
+        command
+            .args(["template", "merit"])
+            .arg(chart())
+            .args(["--namespace", NAMESPACE]);
         run(self.arguments(&mut command)).with_context(|| self.name.clone())
     }
 
@@ -86,7 +120,9 @@ impl ValueSet {
     pub(crate) fn lint(&self, helm: &Path) -> Result<()> {
         let mut command = Command::new(helm);
         command.args(["lint", "--strict"]).arg(chart());
-        run(self.arguments(&mut command)).map(drop).with_context(|| self.name.clone())
+        run(self.arguments(&mut command))
+            .map(drop)
+            .with_context(|| self.name.clone())
     }
 
     fn arguments<'a>(&self, command: &'a mut Command) -> &'a mut Command {
@@ -94,7 +130,9 @@ impl ValueSet {
             command.arg("--values").arg(file);
         }
         if let Some(config) = &self.config {
-            command.arg("--set-file").arg(format!("config={}", config.display()));
+            command
+                .arg("--set-file")
+                .arg(format!("config={}", config.display()));
         }
         command
     }
@@ -102,7 +140,9 @@ impl ValueSet {
 
 /// Runs a command; its output, or its complaint.
 pub(crate) fn run(command: &mut Command) -> Result<String> {
-    let output = command.output().with_context(|| format!("cannot start {}", command.get_program().display()))?;
+    let output = command
+        .output()
+        .with_context(|| format!("cannot start {}", command.get_program().display()))?;
     let said = String::from_utf8_lossy(&output.stderr);
     let printed = String::from_utf8(output.stdout)?;
     ensure!(output.status.success(), "{printed}{said}");
@@ -111,13 +151,29 @@ pub(crate) fn run(command: &mut Command) -> Result<String> {
 
 /// The YAML documents of a text, empty ones left out.
 pub(crate) fn documents(text: &str) -> Result<Vec<Value>> {
-    let parts = text.split("\n---").map(|part| part.trim_start_matches("---"));
+    let parts = text
+        .split("\n---")
+        .map(|part| part.trim_start_matches("---"));
     let parsed: Result<Vec<Value>, _> = parts.map(serde_saphyr::from_str::<Value>).collect();
-    Ok(parsed?.into_iter().filter(|document| !document.is_null()).collect())
+    Ok(parsed?
+        .into_iter()
+        .filter(|document| !document.is_null())
+        .collect())
 }
 
 /// `kind namespace/name`.
 pub(crate) fn name_of(object: &Value) -> String {
-    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-    format!("{} {}/{}", text("/kind"), text("/metadata/namespace"), text("/metadata/name"))
+    let text = |pointer: &str| {
+        object
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    format!(
+        "{} {}/{}",
+        text("/kind"),
+        text("/metadata/namespace"),
+        text("/metadata/name")
+    )
 }

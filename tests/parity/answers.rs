@@ -18,7 +18,10 @@ impl Said {
     /// Takes the reference's answer.
     pub(crate) fn read(answer: &Value) -> Result<Self> {
         let mut rows = BTreeMap::new();
-        for (head, said) in answer["heads"].as_object().context("an answer without heads")? {
+        for (head, said) in answer["heads"]
+            .as_object()
+            .context("an answer without heads")?
+        {
             for part in ["sample", "each"] {
                 rows.insert(format!("{head} {part}"), matrix(&said[part])?);
             }
@@ -27,8 +30,14 @@ impl Said {
             rows.insert("states".to_owned(), matrix(&answer["states"])?);
         }
         Ok(Self {
-            windows: usize::try_from(answer["windows"].as_u64().context("an answer without windows")?)?,
-            truncated: answer["truncated"].as_bool().context("an answer without truncated")?,
+            windows: usize::try_from(
+                answer["windows"]
+                    .as_u64()
+                    .context("an answer without windows")?,
+            )?,
+            truncated: answer["truncated"]
+                .as_bool()
+                .context("an answer without truncated")?,
             vector: numbers(&answer["vector"])?,
             rows,
         })
@@ -39,14 +48,37 @@ impl Said {
     /// # Errors
     /// They are not about the same windows, or one says what the other does not.
     pub(crate) fn distance(&self, other: &Self) -> Result<(f32, String)> {
-        ensure!(self.windows == other.windows, "{} windows and {}", self.windows, other.windows);
-        ensure!(self.truncated == other.truncated, "truncated: {} and {}", self.truncated, other.truncated);
+        ensure!(
+            self.windows == other.windows,
+            "{} windows and {}",
+            self.windows,
+            other.windows
+        );
+        ensure!(
+            self.truncated == other.truncated,
+            "truncated: {} and {}",
+            self.truncated,
+            other.truncated
+        );
         let asked = |said: &Self| said.rows.keys().cloned().collect::<Vec<_>>();
-        ensure!(asked(self) == asked(other), "asked {:?} and {:?}", asked(self), asked(other));
-        let mut worst = (apart(&self.vector, &other.vector).context("vector")?, "vector".to_owned());
+        ensure!(
+            asked(self) == asked(other),
+            "asked {:?} and {:?}",
+            asked(self),
+            asked(other)
+        );
+        let mut worst = (
+            apart(&self.vector, &other.vector).context("vector")?,
+            "vector".to_owned(),
+        );
         for (name, rows) in &self.rows {
             let theirs = other.rows.get(name).map_or(&[][..], Vec::as_slice);
-            ensure!(rows.len() == theirs.len(), "{name}: {} rows and {}", rows.len(), theirs.len());
+            ensure!(
+                rows.len() == theirs.len(),
+                "{name}: {} rows and {}",
+                rows.len(),
+                theirs.len()
+            );
             for (row, their) in rows.iter().zip(theirs) {
                 let found = apart(row, their).context(name.clone())?;
                 if found > worst.0 {
@@ -59,18 +91,40 @@ impl Said {
 }
 
 fn apart(ours: &[f32], theirs: &[f32]) -> Result<f32> {
-    ensure!(ours.len() == theirs.len(), "{} numbers and {}", ours.len(), theirs.len());
-    ensure!(ours.iter().chain(theirs).all(|number| number.is_finite()), "not all numbers are finite");
-    Ok(ours.iter().zip(theirs).map(|(our, their)| (our - their).abs()).fold(0.0, f32::max))
+    ensure!(
+        ours.len() == theirs.len(),
+        "{} numbers and {}",
+        ours.len(),
+        theirs.len()
+    );
+    ensure!(
+        ours.iter().chain(theirs).all(|number| number.is_finite()),
+        "not all numbers are finite"
+    );
+    Ok(ours
+        .iter()
+        .zip(theirs)
+        .map(|(our, their)| (our - their).abs())
+        .fold(0.0, f32::max))
 }
 
 fn matrix(value: &Value) -> Result<Vec<Vec<f32>>> {
-    value.as_array().context("no rows")?.iter().map(numbers).collect()
+    value
+        .as_array()
+        .context("no rows")?
+        .iter()
+        .map(numbers)
+        .collect()
 }
 
 fn numbers(value: &Value) -> Result<Vec<f32>> {
-    let Value::Array(numbers) = value else { bail!("no numbers: {value}") };
-    numbers.iter().map(|number| Ok(number.as_f64().context("not a number")? as f32)).collect()
+    let Value::Array(numbers) = value else {
+        bail!("no numbers: {value}")
+    };
+    numbers
+        .iter()
+        .map(|number| Ok(number.as_f64().context("not a number")? as f32))
+        .collect()
 }
 
 #[cfg(test)]
@@ -78,8 +132,16 @@ mod tests {
     use super::*;
 
     fn said() -> Said {
-        let rows = BTreeMap::from([("domain each".to_owned(), vec![vec![0.25, 0.75], vec![0.5, 0.5]])]);
-        Said { windows: 2, truncated: false, vector: vec![0.6, 0.8], rows }
+        let rows = BTreeMap::from([(
+            "domain each".to_owned(),
+            vec![vec![0.25, 0.75], vec![0.5, 0.5]],
+        )]);
+        Said {
+            windows: 2,
+            truncated: false,
+            vector: vec![0.6, 0.8],
+            rows,
+        }
     }
 
     #[track_caller]
@@ -113,10 +175,14 @@ mod tests {
 
     #[test]
     fn reads_the_reference() {
-        let head = serde_json::json!({"sample": [[0.5, 0.5]], "each": [[0.25, 0.75], [0.75, 0.25]]});
+        let head =
+            serde_json::json!({"sample": [[0.5, 0.5]], "each": [[0.25, 0.75], [0.75, 0.25]]});
         let answer = serde_json::json!({"windows": 2, "truncated": true, "vector": [1.0], "heads": {"domain": head}});
         let said = Said::read(&answer).unwrap();
-        assert_eq!((said.windows, said.truncated, said.rows.len()), (2, true, 2));
+        assert_eq!(
+            (said.windows, said.truncated, said.rows.len()),
+            (2, true, 2)
+        );
         assert_eq!(said.rows["domain each"][1], [0.75, 0.25]);
         assert!(Said::read(&serde_json::json!({"windows": 2})).is_err());
     }

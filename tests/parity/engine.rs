@@ -25,7 +25,13 @@ use std::time::{Duration, Instant};
 use tests::envoy::root;
 
 const ASKERS: usize = 8;
-const SHIPPED: [Task; 5] = [Task::Domain, Task::Jailbreak, Task::FactCheck, Task::UserFeedback, Task::Modality];
+const SHIPPED: [Task; 5] = [
+    Task::Domain,
+    Task::Jailbreak,
+    Task::FactCheck,
+    Task::UserFeedback,
+    Task::Modality,
+];
 /// Nobody is in a hurry here: what is measured is what is said.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -46,20 +52,35 @@ pub(crate) fn wants_states(at: usize, sample: &Sample) -> bool {
 }
 
 impl Real {
-    /// Opens what is installed, and lays the heads' files into `folder` for the reference; nothing without models.
+    /// Opens what is installed, and lays the heads' files into `folder` for the reference; nothing
+    /// without models.
     pub(crate) fn open(folder: &Path) -> Result<Option<Self>> {
-        let models = std::env::var_os("MERIT_MODELS").map_or_else(|| root().join(".merit/models"), PathBuf::from);
+        let models = std::env::var_os("MERIT_MODELS")
+            .map_or_else(|| root().join(".merit/models"), PathBuf::from);
         if !models.join("onnxruntime").is_dir() || !models.join("all-MiniLM-L6-v2").is_dir() {
             return Ok(None);
         }
-        let runtime = RuntimeSettings { library: None, models: models.clone(), providers: vec![Provider::Cpu] };
+        let runtime = RuntimeSettings {
+            library: None,
+            models: models.clone(),
+            providers: vec![Provider::Cpu],
+        };
         let settings = EngineSettings::default();
         let engine = Arc::new(Engine::start(&settings)?);
         let library = LibrarySettings::new(models.clone(), &settings);
-        let library = Library::new(library, Arc::new(Runtime::load(&runtime)?), Arc::clone(&engine));
+        let library = Library::new(
+            library,
+            Arc::new(Runtime::load(&runtime)?),
+            Arc::clone(&engine),
+        );
         let encoder = library.embedder(&Wanted::default())?;
-        let backing = encoder.backing.clone().context("an encoder without a model")?;
-        let model = backing.downcast::<Model>().map_err(|_| anyhow!("an encoder of another kind"))?;
+        let backing = encoder
+            .backing
+            .clone()
+            .context("an encoder without a model")?;
+        let model = backing
+            .downcast::<Model>()
+            .map_err(|_| anyhow!("an encoder of another kind"))?;
         fs::create_dir_all(folder)?;
         let (mut heads, mut missing) = (Vec::new(), Vec::new());
         for task in SHIPPED {
@@ -68,12 +89,22 @@ impl Real {
                 continue;
             };
             lay(folder, task.as_str(), weights, card)?;
-            heads.push((task.as_str().to_owned(), library.classifier(task, &Wanted::default())?));
+            heads.push((
+                task.as_str().to_owned(),
+                library.classifier(task, &Wanted::default())?,
+            ));
         }
         let (weights, card) = made::head()?;
         lay(folder, "made", &weights, &card)?;
         heads.push(("made".to_owned(), of_files(&weights, &card, &model)?));
-        Ok(Some(Self { models, engine, encoder, model, heads, missing }))
+        Ok(Some(Self {
+            models,
+            engine,
+            encoder,
+            model,
+            heads,
+            missing,
+        }))
     }
 
     /// What is said of all texts.
@@ -81,18 +112,27 @@ impl Real {
         let done = AtomicBool::new(false);
         thread::scope(|scope| {
             let done = &done;
-            let others: Vec<_> = (0..2).map(|seed| scope.spawn(move || self.disturb(seed, samples, done))).collect();
+            let others: Vec<_> = (0..2)
+                .map(|seed| scope.spawn(move || self.disturb(seed, samples, done)))
+                .collect();
             let askers: Vec<_> = (0..ASKERS)
                 .map(|asker| {
                     let own = samples.iter().enumerate().skip(asker).step_by(ASKERS);
-                    scope.spawn(move || own.map(|(at, sample)| Ok((at, self.read(at, sample)?))).collect())
+                    scope.spawn(move || {
+                        own.map(|(at, sample)| Ok((at, self.read(at, sample)?)))
+                            .collect()
+                    })
                 })
                 .collect();
-            let read: Vec<Result<BTreeMap<usize, Said>>> =
-                askers.into_iter().map(|asker| asker.join().unwrap_or_else(|_| bail!("an asker panicked"))).collect();
+            let read: Vec<Result<BTreeMap<usize, Said>>> = askers
+                .into_iter()
+                .map(|asker| asker.join().unwrap_or_else(|_| bail!("an asker panicked")))
+                .collect();
             done.store(true, Ordering::Relaxed);
             for other in others {
-                other.join().unwrap_or_else(|_| bail!("other traffic panicked"))?;
+                other
+                    .join()
+                    .unwrap_or_else(|_| bail!("other traffic panicked"))?;
             }
             let mut said = BTreeMap::new();
             for read in read {
@@ -105,10 +145,18 @@ impl Real {
     fn read(&self, at: usize, sample: &Sample) -> Result<Said> {
         let mut asked = vec![What::Vector(self.encoder.clone())];
         for (_, head) in &self.heads {
-            asked.extend([Over::Sample, Over::EachWindow].map(|over| What::Labels(head.clone(), over)));
+            asked.extend(
+                [Over::Sample, Over::EachWindow].map(|over| What::Labels(head.clone(), over)),
+            );
         }
-        let mut said = Said { windows: self.model.segmenter.segment(&sample.text)?.windows.len(), ..Said::default() };
-        let names = self.heads.iter().flat_map(|(name, _)| [format!("{name} sample"), format!("{name} each")]);
+        let mut said = Said {
+            windows: self.model.segmenter.segment(&sample.text)?.windows.len(),
+            ..Said::default()
+        };
+        let names = self
+            .heads
+            .iter()
+            .flat_map(|(name, _)| [format!("{name} sample"), format!("{name} each")]);
         let mut names = names.collect::<Vec<_>>().into_iter();
         for answer in self.ask(&sample.text, asked)? {
             said.truncated |= answer.1;
@@ -116,7 +164,8 @@ impl Real {
                 Answer::Vector(vector) => said.vector = vector.to_vec(),
                 Answer::Labels(rows) => {
                     let name = names.next().context("more answers than questions")?;
-                    said.rows.insert(name, rows.iter().map(|row| row.to_vec()).collect());
+                    said.rows
+                        .insert(name, rows.iter().map(|row| row.to_vec()).collect());
                 }
                 Answer::Entities(_) => bail!("entities were not asked for"),
             }
@@ -125,16 +174,25 @@ impl Real {
             let windows = self.engine.states(&self.encoder, &sample.text)?;
             let (_, states) = windows.first().context("a text without windows")?;
             let rows = [states.row(0), states.row(states.nrows() - 1)];
-            said.rows.insert("states".to_owned(), rows.iter().map(|row| row.to_vec()).collect());
+            said.rows.insert(
+                "states".to_owned(),
+                rows.iter().map(|row| row.to_vec()).collect(),
+            );
         }
         Ok(said)
     }
 
     fn ask(&self, text: &str, asked: Vec<What>) -> Result<Vec<(Answer, bool)>> {
         let text: Arc<str> = text.into();
-        let questions: Vec<_> = asked.into_iter().map(|what| Question::new(Arc::clone(&text), what)).collect();
+        let questions: Vec<_> = asked
+            .into_iter()
+            .map(|what| Question::new(Arc::clone(&text), what))
+            .collect();
         let outcomes = block_on(self.engine.ask(&questions, Instant::now() + PATIENCE));
-        outcomes.into_iter().map(|outcome| Ok(outcome.map(|reply| (reply.answer, reply.truncated))?)).collect()
+        outcomes
+            .into_iter()
+            .map(|outcome| Ok(outcome.map(|reply| (reply.answer, reply.truncated))?))
+            .collect()
     }
 
     /// Asks about parts of the texts that nobody else asks about, until the others are done.
@@ -142,8 +200,16 @@ impl Real {
         let mut dice = Dice::new(seed + 77);
         while !done.load(Ordering::Relaxed) {
             let sample = &samples[dice.roll(samples.len())];
-            let part: String = sample.text.chars().skip(dice.roll(50)).take(dice.roll(1200)).collect();
-            self.ask(&format!("{} {part}", dice.roll(1_000_000)), vec![What::Vector(self.encoder.clone())])?;
+            let part: String = sample
+                .text
+                .chars()
+                .skip(dice.roll(50))
+                .take(dice.roll(1200))
+                .collect();
+            self.ask(
+                &format!("{} {part}", dice.roll(1_000_000)),
+                vec![What::Vector(self.encoder.clone())],
+            )?;
         }
         Ok(())
     }
@@ -158,6 +224,15 @@ fn lay(folder: &Path, name: &str, weights: &[u8], card: &[u8]) -> Result<()> {
 fn of_files(weights: &[u8], card: &[u8], model: &Arc<Model>) -> Result<Classifier> {
     let head = SequenceHead::read(weights, card)?;
     let (name, labels) = (head.card().name.as_str().into(), head.labels());
-    let backing: Backing = Arc::new(ClassifierModel { model: Arc::clone(model), head: Some(head) });
-    Ok(Classifier { name, labels, threshold: None, cost: Cost::Encoder, backing: Some(backing) })
+    let backing: Backing = Arc::new(ClassifierModel {
+        model: Arc::clone(model),
+        head: Some(head),
+    });
+    Ok(Classifier {
+        name,
+        labels,
+        threshold: None,
+        cost: Cost::Encoder,
+        backing: Some(backing),
+    })
 }

@@ -43,19 +43,30 @@ impl Dice {
 
     /// Below `sides`.
     pub(crate) fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).unwrap_or_default() % sides.max(1)
     }
 }
 
-/// `count` texts: short ones, some of several windows, two of 8,000 tokens a language, two beyond the bound on windows.
+/// `count` texts: short ones, some of several windows, two of 8,000 tokens a language, two beyond
+/// the bound on windows.
 pub(crate) fn samples(count: usize) -> Result<Vec<Sample>> {
     let sentences = sentences()?;
-    let mut samples: Vec<Sample> =
-        EDGES.iter().map(|text| Sample { language: "en", text: (*text).to_owned() }).collect();
+    let mut samples: Vec<Sample> = EDGES
+        .iter()
+        .map(|text| Sample {
+            language: "en",
+            text: (*text).to_owned(),
+        })
+        .collect();
     for at in samples.len()..count {
         let (language, mut dice) = (LANGUAGES[at % LANGUAGES.len()], Dice::new(at as u64));
-        let own = sentences.get(language).context("no sentence of a language")?;
+        let own = sentences
+            .get(language)
+            .context("no sentence of a language")?;
         let bytes = match at {
             // The whole of a long text is read; of these two only head and tail.
             20..32 => eight_thousand_tokens(language),
@@ -64,7 +75,10 @@ pub(crate) fn samples(count: usize) -> Result<Vec<Sample>> {
             at if at % 11 == 0 => 1000 + dice.roll(9000),
             _ => 20 + dice.roll(400),
         };
-        samples.push(Sample { language, text: compose(own, bytes, &mut dice) });
+        samples.push(Sample {
+            language,
+            text: compose(own, bytes, &mut dice),
+        });
     }
     Ok(samples)
 }
@@ -79,7 +93,8 @@ fn eight_thousand_tokens(language: &str) -> usize {
     }
 }
 
-/// Sentences up to about `bytes`, each fifth with an emoji, numbers now and then; Chinese ones without blanks.
+/// Sentences up to about `bytes`, each fifth with an emoji, numbers now and then; Chinese ones
+/// without blanks.
 fn compose(sentences: &[String], bytes: usize, dice: &mut Dice) -> String {
     let mut text = String::new();
     while text.len() < bytes {
@@ -101,17 +116,35 @@ fn compose(sentences: &[String], bytes: usize, dice: &mut Dice) -> String {
 fn sentences() -> Result<BTreeMap<String, Vec<String>>> {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let table = read("benches/data/language_texts.tsv")?;
-    let rows = || table.lines().filter_map(|line| line.split_once('\t')?.1.split_once('\t').map(|it| (line, it)));
+    let rows = || {
+        table.lines().filter_map(|line| {
+            line.split_once('\t')?
+                .1
+                .split_once('\t')
+                .map(|it| (line, it))
+        })
+    };
     for (frame_line, (_, frame)) in rows().filter(|(_, (kind, _))| *kind == "frame") {
         let language = frame_line.split('\t').next().unwrap_or_default();
-        let topics = rows().filter(|(line, (kind, _))| *kind == "topic" && line.split('\t').next() == Some(language));
-        found.entry(language.to_owned()).or_default().extend(topics.map(|(_, (_, topic))| frame.replace("{}", topic)));
+        let topics = rows().filter(|(line, (kind, _))| {
+            *kind == "topic" && line.split('\t').next() == Some(language)
+        });
+        found
+            .entry(language.to_owned())
+            .or_default()
+            .extend(topics.map(|(_, (_, topic))| frame.replace("{}", topic)));
     }
     for corpus in CORPORA {
         for line in read(&format!("crates/training/corpus/{corpus}.jsonl"))?.lines() {
-            let row: Value = serde_json::from_str(line).with_context(|| format!("{corpus}: {line}"))?;
-            let text = row["text"].as_str().with_context(|| format!("{corpus}: a row without text"))?;
-            found.entry(row["lang"].as_str().unwrap_or("en").to_owned()).or_default().push(text.to_owned());
+            let row: Value =
+                serde_json::from_str(line).with_context(|| format!("{corpus}: {line}"))?;
+            let text = row["text"]
+                .as_str()
+                .with_context(|| format!("{corpus}: a row without text"))?;
+            found
+                .entry(row["lang"].as_str().unwrap_or("en").to_owned())
+                .or_default()
+                .push(text.to_owned());
         }
     }
     Ok(found)

@@ -1,4 +1,5 @@
-//! An HTTP client that shows what a real one sees: status, headers, body, trailers, the moment of each event.
+//! An HTTP client that shows what a real one sees: status, headers, body, trailers, the moment of
+//! each event.
 
 use anyhow::{Context, Result};
 use bytes::{Bytes, BytesMut};
@@ -64,7 +65,8 @@ impl Call {
     pub fn with_trailers(path: &str, body: impl Into<Bytes>, trailers: HeaderMap) -> Self {
         let body = Full::new(body.into()).map_err(io::Error::other);
         let body = body.with_trailers(async move { Some(Ok(trailers)) });
-        Self::new(Method::POST, path, body.boxed_unsync()).header("content-type", "application/json")
+        Self::new(Method::POST, path, body.boxed_unsync())
+            .header("content-type", "application/json")
     }
 
     /// A JSON request whose body is handed over bit by bit.
@@ -84,7 +86,12 @@ impl Call {
     /// Any request.
     #[must_use]
     pub fn new(method: Method, path: &str, body: Body) -> Self {
-        Self { method, path: path.to_owned(), headers: HeaderMap::new(), body }
+        Self {
+            method,
+            path: path.to_owned(),
+            headers: HeaderMap::new(),
+            body,
+        }
     }
 
     /// Adds a header; a name or value that HTTP does not know is left out.
@@ -103,10 +110,15 @@ impl Call {
             Version::Http1 => path,
             Version::Http2 => format!("http://{address}{path}"),
         };
-        let mut request = Request::builder().method(self.method).uri(uri).body(self.body)?;
+        let mut request = Request::builder()
+            .method(self.method)
+            .uri(uri)
+            .body(self.body)?;
         *request.headers_mut() = self.headers;
         if version == Version::Http1 {
-            request.headers_mut().insert("host", address.to_string().parse()?);
+            request
+                .headers_mut()
+                .insert("host", address.to_string().parse()?);
         }
         Ok(request)
     }
@@ -133,7 +145,10 @@ impl Answer {
     /// A header as text; empty if absent.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
     }
 
     /// The body as JSON; `null` if it is none.
@@ -184,7 +199,11 @@ impl Client {
                 Sender::Http2(sender)
             }
         };
-        Ok(Self { address, sender, connection: Arc::new(connection) })
+        Ok(Self {
+            address,
+            sender,
+            connection: Arc::new(connection),
+        })
     }
 
     /// Another stream on the same HTTP/2 connection; `None` on HTTP/1.1.
@@ -208,11 +227,19 @@ impl Client {
         let sent = match &mut self.sender {
             Sender::Http1(sender) => {
                 sender.ready().await?;
-                timeout(PATIENCE, sender.send_request(call.into_request(self.address, Version::Http1)?)).await
+                timeout(
+                    PATIENCE,
+                    sender.send_request(call.into_request(self.address, Version::Http1)?),
+                )
+                .await
             }
             Sender::Http2(sender) => {
                 sender.ready().await?;
-                timeout(PATIENCE, sender.send_request(call.into_request(self.address, Version::Http2)?)).await
+                timeout(
+                    PATIENCE,
+                    sender.send_request(call.into_request(self.address, Version::Http2)?),
+                )
+                .await
             }
         };
         Ok(sent.context("no answer in time")??)
@@ -225,9 +252,16 @@ impl Client {
     pub async fn call(&mut self, call: Call) -> Result<Answer> {
         let response = self.open(call).await?;
         let (head, body) = response.into_parts();
-        let body = timeout(PATIENCE, body.collect()).await.context("the answer did not end in time")??;
+        let body = timeout(PATIENCE, body.collect())
+            .await
+            .context("the answer did not end in time")??;
         let trailers = body.trailers().cloned();
-        Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes(), trailers })
+        Ok(Answer {
+            status: head.status,
+            headers: head.headers,
+            body: body.to_bytes(),
+            trailers,
+        })
     }
 }
 
@@ -236,16 +270,24 @@ impl Client {
 /// # Errors
 /// As [`Client::call`].
 pub async fn call(address: SocketAddr, call: Call) -> Result<Answer> {
-    Client::connect(address, Version::Http1).await?.call(call).await
+    Client::connect(address, Version::Http1)
+        .await?
+        .call(call)
+        .await
 }
 
 /// Sends one more piece of an open body.
 ///
 /// # Errors
 /// The receiving side is gone.
-pub async fn push(body: &mut ChannelSender<Bytes, io::Error>, piece: impl Into<Bytes>) -> Result<()> {
+pub async fn push(
+    body: &mut ChannelSender<Bytes, io::Error>,
+    piece: impl Into<Bytes>,
+) -> Result<()> {
     let frame = Frame::data(piece.into());
-    body.send(frame).await.context("the request body is no longer wanted")
+    body.send(frame)
+        .await
+        .context("the request body is no longer wanted")
 }
 
 /// Reads server-sent events one at a time, as they come.
@@ -259,13 +301,20 @@ impl Events {
     /// The events of an answer.
     #[must_use]
     pub fn new(response: Response<Incoming>) -> Self {
-        Self { body: response.into_body(), pending: BytesMut::new(), _client: None }
+        Self {
+            body: response.into_body(),
+            pending: BytesMut::new(),
+            _client: None,
+        }
     }
 
     /// The events of an answer, whose connection stays open as long as they are read.
     #[must_use]
     pub fn holding(response: Response<Incoming>, client: Client) -> Self {
-        Self { _client: Some(client), ..Self::new(response) }
+        Self {
+            _client: Some(client),
+            ..Self::new(response)
+        }
     }
 
     /// The next event with its blank line; `None` at the proper end.
@@ -277,7 +326,9 @@ impl Events {
             if let Some(end) = self.pending.windows(2).position(|pair| pair == b"\n\n") {
                 return Ok(Some(self.pending.split_to(end + 2).freeze()));
             }
-            let frame = timeout(PATIENCE, self.body.frame()).await.context("no event in time")?;
+            let frame = timeout(PATIENCE, self.body.frame())
+                .await
+                .context("no event in time")?;
             match frame {
                 Some(frame) => self.keep(frame?),
                 None if self.pending.is_empty() => return Ok(None),

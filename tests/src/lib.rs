@@ -1,5 +1,6 @@
-//! The harness of the suites: real Envoy, Merit and sample model backends as children on free loopback ports, and a
-//! client that sees what real clients see (trailers, event timing, cut connections).
+//! The harness of the suites: real Envoy, Merit and sample model backends as children on free
+//! loopback ports, and a client that sees what real clients see (trailers, event timing, cut
+//! connections).
 
 pub mod client;
 pub mod envoy;

@@ -1,12 +1,14 @@
-//! Envoy configuration for the special cases of the suite: several listeners in one Envoy, each with its own body modes,
-//! failure mode and limits. What operators run is in `envoy/*.yaml`; see [`crate::envoy::shipped`].
+//! Envoy configuration for the special cases of the suite: several listeners in one Envoy, each
+//! with its own body modes, failure mode and limits. What operators run is in `envoy/*.yaml`; see
+//! [`crate::envoy::shipped`].
 
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 const FILTERS: &str = "type.googleapis.com/envoy.extensions.filters";
-const HTTP_OPTIONS: &str = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+const HTTP_OPTIONS: &str =
+    "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 /// Where an ext_proc server listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +28,9 @@ impl From<SocketAddr> for Address {
 impl Address {
     pub(crate) fn json(&self) -> Value {
         match self {
-            Self::Tcp(at) => json!({"socket_address": {"address": at.ip().to_string(), "port_value": at.port()}}),
+            Self::Tcp(at) => {
+                json!({"socket_address": {"address": at.ip().to_string(), "port_value": at.port()}})
+            }
             Self::Unix(path) => json!({"pipe": {"path": path}}),
         }
     }
@@ -116,16 +120,22 @@ impl Listener {
     }
 
     fn http_filters(&self) -> Vec<Value> {
-        let mut first = json!({"name": "merit", "typed_config": self.ext_proc("merit", self.request_body)});
+        let mut first =
+            json!({"name": "merit", "typed_config": self.ext_proc("merit", self.request_body)});
         if self.per_route {
             first["disabled"] = json!(true);
         }
-        let second = self.second.map(|body| json!({"name": "second", "typed_config": self.ext_proc("second", body)}));
+        let second = self
+            .second
+            .map(|body| json!({"name": "second", "typed_config": self.ext_proc("second", body)}));
         let router = json!({
             "name": "envoy.filters.http.router",
             "typed_config": {"@type": format!("{FILTERS}.http.router.v3.Router")},
         });
-        [Some(first), second, Some(router)].into_iter().flatten().collect()
+        [Some(first), second, Some(router)]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     fn ext_proc(&self, cluster: &str, request_body: &str) -> Value {
@@ -150,14 +160,18 @@ impl Listener {
         })
     }
 
-    /// As in `envoy/route.yaml`: without a response phase the reply headers come from dynamic metadata.
+    /// As in `envoy/route.yaml`: without a response phase the reply headers come from dynamic
+    /// metadata.
     fn reply_headers(&self) -> Vec<Value> {
         if self.response_headers || self.response_body != "NONE" {
             return Vec::new();
         }
-        let names = ["x-vsr-selected-model", "x-vsr-selected-decision", "x-vsr-response-path"];
-        let header =
-            |name: &&str| json!({"header": {"key": name, "value": format!("%DYNAMIC_METADATA(merit:{name})%")}});
+        let names = [
+            "x-vsr-selected-model",
+            "x-vsr-selected-decision",
+            "x-vsr-response-path",
+        ];
+        let header = |name: &&str| json!({"header": {"key": name, "value": format!("%DYNAMIC_METADATA(merit:{name})%")}});
         names.iter().map(header).collect()
     }
 
@@ -167,8 +181,11 @@ impl Listener {
             let header = json!({"name": "x-selected-model", "string_match": {"exact": model}});
             json!({"match": {"prefix": "/", "headers": [header]}, "route": to(model)})
         };
-        let mut routes =
-            vec![chosen("small"), chosen("large"), json!({"match": {"prefix": "/"}, "route": to("small")})];
+        let mut routes = vec![
+            chosen("small"),
+            chosen("large"),
+            json!({"match": {"prefix": "/"}, "route": to("small")}),
+        ];
         if self.per_route {
             let on = json!({"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "config": {}});
             for route in &mut routes {
@@ -187,7 +204,12 @@ pub fn bootstrap(listeners: &[Listener], backends: &Backends) -> String {
         model_cluster("small", backends.small),
         model_cluster("large", backends.large),
     ];
-    clusters.extend(backends.second.iter().map(|second| ext_proc_cluster("second", second)));
+    clusters.extend(
+        backends
+            .second
+            .iter()
+            .map(|second| ext_proc_cluster("second", second)),
+    );
     let listeners: Vec<Value> = listeners.iter().map(Listener::json).collect();
     let whole = json!({
         "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}},

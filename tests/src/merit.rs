@@ -25,7 +25,8 @@ pub struct Settings {
     pub document: String,
     /// Listen on a Unix socket instead of TCP.
     pub unix: bool,
-    /// Keep the document as a kubelet keeps a mounted ConfigMap: behind two links, replaced by renaming one.
+    /// Keep the document as a kubelet keeps a mounted ConfigMap: behind two links, replaced by
+    /// renaming one.
     pub config_map: bool,
     /// A fixed TCP address for ext_proc, for a Merit that takes the place of one that died.
     pub listen: Option<SocketAddr>,
@@ -49,9 +50,14 @@ impl Merit {
     /// Starts with this document on free ports, and waits until it is ready.
     ///
     /// # Errors
-    /// The binary is not there, refuses the document, or is not ready in time; the error holds what it printed.
+    /// The binary is not there, refuses the document, or is not ready in time; the error holds what
+    /// it printed.
     pub async fn start(document: &str) -> Result<Self> {
-        Self::with(&Settings { document: document.to_owned(), ..Settings::default() }).await
+        Self::with(&Settings {
+            document: document.to_owned(),
+            ..Settings::default()
+        })
+        .await
     }
 
     /// Starts as told, and waits until it is ready.
@@ -61,9 +67,15 @@ impl Merit {
     pub async fn with(settings: &Settings) -> Result<Self> {
         let folder = TempDir::new()?;
         let at = |name: &str| folder.path().join(name);
-        let config_map =
-            settings.config_map.then(|| ConfigMap::mount(&at("mounted"), &settings.document)).transpose()?;
-        let config = if settings.config_map { at("mounted").join("config.yaml") } else { at("config.yaml") };
+        let config_map = settings
+            .config_map
+            .then(|| ConfigMap::mount(&at("mounted"), &settings.document))
+            .transpose()?;
+        let config = if settings.config_map {
+            at("mounted").join("config.yaml")
+        } else {
+            at("config.yaml")
+        };
         if !settings.config_map {
             fs::write(&config, &settings.document)?;
         }
@@ -74,9 +86,23 @@ impl Merit {
             None => "127.0.0.1:0".to_owned(),
         };
         let mut command = Command::new(binary()?);
-        command.args(["serve", "--listen", &listen, "--admin", "127.0.0.1:0", "--metrics", "127.0.0.1:0"]);
-        command.arg("--config").arg(&config).arg("--ports-file").arg(at("ports.json"));
-        command.args(&settings.arguments).envs(settings.environment.iter().cloned());
+        command.args([
+            "serve",
+            "--listen",
+            &listen,
+            "--admin",
+            "127.0.0.1:0",
+            "--metrics",
+            "127.0.0.1:0",
+        ]);
+        command
+            .arg("--config")
+            .arg(&config)
+            .arg("--ports-file")
+            .arg(at("ports.json"));
+        command
+            .args(&settings.arguments)
+            .envs(settings.environment.iter().cloned());
         let mut process = Process::start("merit", &mut command, folder.path())?;
         let ports = until("the ports of merit", READY_LIMIT, async || {
             process.check_running()?;
@@ -84,7 +110,11 @@ impl Merit {
         });
         let ports = ports.await.with_context(|| process.output())?;
         let merit = Self {
-            grpc: if settings.unix { Address::Unix(socket) } else { Address::Tcp(port(&ports, "grpc")?) },
+            grpc: if settings.unix {
+                Address::Unix(socket)
+            } else {
+                Address::Tcp(port(&ports, "grpc")?)
+            },
             admin: port(&ports, "admin")?,
             metrics: port(&ports, "metrics")?,
             process,
@@ -145,7 +175,12 @@ impl Merit {
     /// It does not answer, or not with 200.
     pub async fn eval(&self, request: &Value) -> Result<Value> {
         let answer = client::call(self.admin, Call::json("/api/v1/eval", request)).await?;
-        ensure!(answer.status.is_success(), "eval answered {}: {}", answer.status, answer.text());
+        ensure!(
+            answer.status.is_success(),
+            "eval answered {}: {}",
+            answer.status,
+            answer.text()
+        );
         Ok(answer.json())
     }
 
@@ -154,10 +189,17 @@ impl Merit {
     /// # Errors
     /// The metrics listener does not answer.
     pub async fn metric(&self, name: &str) -> Result<f64> {
-        self.sum(|series| series == name || series.strip_prefix(name).is_some_and(|rest| rest.starts_with('{'))).await
+        self.sum(|series| {
+            series == name
+                || series
+                    .strip_prefix(name)
+                    .is_some_and(|rest| rest.starts_with('{'))
+        })
+        .await
     }
 
-    /// One sample, its name and labels as they are written (`name{label="value"}`); 0 if there is none.
+    /// One sample, its name and labels as they are written (`name{label="value"}`); 0 if there is
+    /// none.
     ///
     /// # Errors
     /// The metrics listener does not answer.
@@ -166,10 +208,14 @@ impl Merit {
     }
 
     async fn sum(&self, is_wanted: impl Fn(&str) -> bool) -> Result<f64> {
-        let text = client::call(self.metrics, Call::get("/metrics")).await?.text();
+        let text = client::call(self.metrics, Call::get("/metrics"))
+            .await?
+            .text();
         let samples = text.lines().filter_map(|line| line.rsplit_once(' '));
         let wanted = samples.filter(|(series, _)| is_wanted(series));
-        Ok(wanted.filter_map(|(_, value)| value.parse::<f64>().ok()).sum())
+        Ok(wanted
+            .filter_map(|(_, value)| value.parse::<f64>().ok())
+            .sum())
     }
 
     /// The digest of the document that is served.
@@ -179,11 +225,14 @@ impl Merit {
     pub async fn document_hash(&self) -> Result<String> {
         // Only the hash: the rest of the answer also changes with a reload that found nothing new.
         let answer = self.get("/config/hash").await?.json();
-        let hash = answer["hash"].as_str().with_context(|| format!("no hash in {answer}"))?;
+        let hash = answer["hash"]
+            .as_str()
+            .with_context(|| format!("no hash in {answer}"))?;
         Ok(hash.to_owned())
     }
 
-    /// Puts another document in place (by rename, as editors do), asks for a reload, and waits until it is served.
+    /// Puts another document in place (by rename, as editors do), asks for a reload, and waits
+    /// until it is served.
     ///
     /// # Errors
     /// It is not served in time; the error holds what Merit printed.
@@ -191,8 +240,9 @@ impl Merit {
         let before = self.document_hash().await?;
         self.replace_document(document)?;
         self.process.signal(Signal::Hup)?;
-        let changed =
-            until("the new document", RELOAD_LIMIT, async || Ok((self.document_hash().await? != before).then_some(())));
+        let changed = until("the new document", RELOAD_LIMIT, async || {
+            Ok((self.document_hash().await? != before).then_some(()))
+        });
         changed.await.with_context(|| self.process.output())
     }
 
@@ -216,7 +266,9 @@ fn read_ports(path: &Path) -> Option<Value> {
 }
 
 fn port(ports: &Value, name: &str) -> Result<SocketAddr> {
-    let text = ports[name].as_str().with_context(|| format!("merit's ports lack {name}: {ports}"))?;
+    let text = ports[name]
+        .as_str()
+        .with_context(|| format!("merit's ports lack {name}: {ports}"))?;
     Ok(text.parse()?)
 }
 
@@ -229,9 +281,17 @@ pub fn binary() -> Result<PathBuf> {
         return Ok(PathBuf::from(named));
     }
     let this = std::env::current_exe()?;
-    let found = this.ancestors().skip(1).take(2).map(|folder| folder.join("merit")).find(|path| path.is_file());
+    let found = this
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .map(|folder| folder.join("merit"))
+        .find(|path| path.is_file());
     let Some(found) = found else {
-        bail!("no merit binary beside {}: run `cargo build -p server`, or set MERIT_BIN", this.display());
+        bail!(
+            "no merit binary beside {}: run `cargo build -p server`, or set MERIT_BIN",
+            this.display()
+        );
     };
     Ok(found)
 }

@@ -1,7 +1,8 @@
 //! The policy document of the suites: two models and decisions that a test can aim at with a word.
 
-/// Routes everything to `small`, except: code words go to `large` (decision `code`), and the word `forbidden` is answered
-/// by Merit itself (decision `blocked`). Providers call the models `small-1b` and `large-70b`.
+/// Routes everything to `small`, except: code words go to `large` (decision `code`), and the word
+/// `forbidden` is answered by Merit itself (decision `blocked`). Providers call the models
+/// `small-1b` and `large-70b`.
 #[must_use]
 pub fn two_models() -> String {
     with_keyword("refactor")

@@ -3,7 +3,8 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
-/// `N` different free TCP ports on 127.0.0.1. They are released again before this returns, so take them late.
+/// `N` different free TCP ports on 127.0.0.1. They are released again before this returns, so take
+/// them late.
 ///
 /// # Errors
 /// The system has no port to give.

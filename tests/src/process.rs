@@ -1,4 +1,5 @@
-//! Child processes: ended when dropped, their output kept in a file, their memory and processor time read from `/proc`.
+//! Child processes: ended when dropped, their output kept in a file, their memory and processor
+//! time read from `/proc`.
 
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
@@ -7,7 +8,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// Kernel clock ticks per second as `/proc` counts them; 100 on every Linux that Rust's tier 1 covers.
+/// Kernel clock ticks per second as `/proc` counts them; 100 on every Linux that Rust's tier 1
+/// covers.
 const TICKS_PER_SECOND: u64 = 100;
 const PAGE_BYTES: u64 = 4096;
 
@@ -59,7 +61,11 @@ impl Process {
             .stderr(out)
             .spawn()
             .with_context(|| format!("cannot start {name}: {}", command.get_program().display()))?;
-        Ok(Self { name: name.to_owned(), child, log })
+        Ok(Self {
+            name: name.to_owned(),
+            child,
+            log,
+        })
     }
 
     /// The process id.
@@ -84,7 +90,10 @@ impl Process {
         };
         let output = self.output();
         let lines: Vec<&str> = output.lines().collect();
-        let tail = lines.get(lines.len().saturating_sub(15)..).unwrap_or_default().join("\n");
+        let tail = lines
+            .get(lines.len().saturating_sub(15)..)
+            .unwrap_or_default()
+            .join("\n");
         bail!("{} ended with {status}:\n{tail}", self.name)
     }
 
@@ -94,14 +103,18 @@ impl Process {
     /// The process is gone.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         let command = format!("kill {} {}", signal.flag(), self.id());
-        let status = Command::new("sh").args(["-c", &command]).stderr(Stdio::null()).status()?;
+        let status = Command::new("sh")
+            .args(["-c", &command])
+            .stderr(Stdio::null())
+            .status()?;
         if !status.success() {
             bail!("{} is not there to get {signal:?}", self.name);
         }
         Ok(())
     }
 
-    /// Stops it and waits until none of its threads runs: the signal is delivered some time after it is sent.
+    /// Stops it and waits until none of its threads runs: the signal is delivered some time after
+    /// it is sent.
     ///
     /// # Errors
     /// The process is gone, or goes on.
@@ -112,7 +125,11 @@ impl Process {
             for task in fs::read_dir(&tasks)? {
                 let stat = fs::read_to_string(task?.path().join("stat"))?;
                 // The state follows the name, which is in parentheses and may hold anything.
-                if !stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T')) {
+                if !stat
+                    .rsplit(") ")
+                    .next()
+                    .is_some_and(|rest| rest.starts_with('T'))
+                {
                     return Ok(None);
                 }
             }
@@ -136,7 +153,10 @@ impl Process {
     /// The process is gone.
     pub fn resident_bytes(&self) -> Result<u64> {
         let statm = fs::read_to_string(format!("/proc/{}/statm", self.id()))?;
-        let pages = statm.split_whitespace().nth(1).context("statm has no resident field")?;
+        let pages = statm
+            .split_whitespace()
+            .nth(1)
+            .context("statm has no resident field")?;
         Ok(pages.parse::<u64>()? * PAGE_BYTES)
     }
 
@@ -166,7 +186,11 @@ impl Drop for Process {
 ///
 /// # Errors
 /// `poll` failed, or had no answer within `limit`; then the error says what was waited for.
-pub async fn until<T>(what: &str, limit: Duration, mut poll: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+pub async fn until<T>(
+    what: &str,
+    limit: Duration,
+    mut poll: impl AsyncFnMut() -> Result<Option<T>>,
+) -> Result<T> {
     let deadline = Instant::now() + limit;
     loop {
         if let Some(found) = poll().await? {

@@ -1,4 +1,5 @@
-//! A real Redis as a child: the Debian `redis-server`, on a free port, killed and started again where a test wants that.
+//! A real Redis as a child: the Debian `redis-server`, on a free port, killed and started again
+//! where a test wants that.
 
 use crate::ports::free;
 use crate::process::{Process, until};
@@ -26,7 +27,11 @@ impl Redis {
     /// `redis-server` is not installed (`cargo xtask setup` does that), or does not answer in time.
     pub async fn start() -> Result<Self> {
         let [port] = free()?;
-        let mut redis = Self { process: None, port, folder: TempDir::new()? };
+        let mut redis = Self {
+            process: None,
+            port,
+            folder: TempDir::new()?,
+        };
         redis.restart().await?;
         Ok(redis)
     }
@@ -57,12 +62,25 @@ impl Redis {
     pub async fn restart(&mut self) -> Result<()> {
         let program = std::env::var_os("MERIT_REDIS").unwrap_or_else(|| "redis-server".into());
         let mut command = Command::new(program);
-        command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes"]);
-        command.args(["--appendfsync", "always", "--dir"]).arg(self.folder.path());
+        command.args([
+            "--port",
+            &self.port.to_string(),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "yes",
+        ]);
+        command
+            .args(["--appendfsync", "always", "--dir"])
+            .arg(self.folder.path());
         let mut process = Process::start("redis", &mut command, self.folder.path())?;
         until("an answer of redis", READY_LIMIT, async || {
             process.check_running()?;
-            Ok(say(self.port, &["PING"]).ok().filter(|answer| answer.starts_with("+PONG")))
+            Ok(say(self.port, &["PING"])
+                .ok()
+                .filter(|answer| answer.starts_with("+PONG")))
         })
         .await?;
         self.process = Some(process);

@@ -1,10 +1,12 @@
-//! A sample model backend: answers chat completions, Responses and Messages, streamed or not, and remembers what came.
+//! A sample model backend: answers chat completions, Responses and Messages, streamed or not, and
+//! remembers what came.
 //!
 //! A request scripts its own answer by headers, so that many cases can share one backend:
-//! `x-script-status` (answer with this error), `x-script-pieces` (number of text pieces), `x-script-delay-ms` (before each
-//! event), `x-script-gate` (each event waits for [`Gate::open`], and so does a whole answer), `x-script-cut` (break off after so
-//! many events), `x-script-margin` (tokens have probabilities, this far between first and second choice). A header that names
-//! the backend, like `x-script-small-status`, is for that backend alone.
+//! `x-script-status` (answer with this error), `x-script-pieces` (number of text pieces),
+//! `x-script-delay-ms` (before each event), `x-script-gate` (each event waits for [`Gate::open`],
+//! and so does a whole answer), `x-script-cut` (break off after so many events), `x-script-margin`
+//! (tokens have probabilities, this far between first and second choice). A header that names the
+//! backend, like `x-script-small-status`, is for that backend alone.
 
 mod answers;
 
@@ -71,7 +73,10 @@ impl Seen {
     /// A header as text; empty if absent.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
     }
 }
 
@@ -99,12 +104,21 @@ impl Upstream {
     /// The port is taken.
     pub async fn start(name: &str, port: u16) -> Result<Self> {
         let listener = TcpListener::bind(crate::ports::loopback(port)).await;
-        let listener = listener.with_context(|| format!("cannot start backend {name} on port {port}"))?;
+        let listener =
+            listener.with_context(|| format!("cannot start backend {name} on port {port}"))?;
         let address = listener.local_addr()?;
-        let state = Arc::new(State { name: name.to_owned(), seen: Mutex::default(), gates: Mutex::default() });
+        let state = Arc::new(State {
+            name: name.to_owned(),
+            seen: Mutex::default(),
+            gates: Mutex::default(),
+        });
         let mut accepting = JoinSet::new();
         accepting.spawn(accept(listener, Arc::clone(&state)));
-        Ok(Self { state, address, _accepting: accepting })
+        Ok(Self {
+            state,
+            address,
+            _accepting: accepting,
+        })
     }
 
     /// Where it listens.
@@ -123,7 +137,10 @@ impl Upstream {
     #[must_use]
     pub fn seen_in(&self, case: &str) -> Vec<Seen> {
         let seen = lock(&self.state.seen);
-        seen.iter().filter(|seen| seen.header("x-case") == case).cloned().collect()
+        seen.iter()
+            .filter(|seen| seen.header("x-case") == case)
+            .cloned()
+            .collect()
     }
 
     /// Forgets what came.
@@ -141,7 +158,9 @@ impl Upstream {
 impl State {
     fn gate(&self, name: &str) -> Gate {
         let mut gates = lock(&self.gates);
-        let gate = gates.entry(name.to_owned()).or_insert_with(|| Gate(Arc::new(Semaphore::new(0))));
+        let gate = gates
+            .entry(name.to_owned())
+            .or_insert_with(|| Gate(Arc::new(Semaphore::new(0))));
         gate.clone()
     }
 }
@@ -165,7 +184,10 @@ async fn serve(stream: TcpStream, state: Arc<State>) {
     let service = service_fn(|request| answer(request, Arc::clone(&state)));
     let builder = auto::Builder::new(TokioExecutor::new());
     // A connection that a peer cuts is an ordinary end here: what came was recorded.
-    builder.serve_connection(TokioIo::new(stream), service).await.unwrap_or_default();
+    builder
+        .serve_connection(TokioIo::new(stream), service)
+        .await
+        .unwrap_or_default();
 }
 
 async fn answer(request: Request<Incoming>, state: Arc<State>) -> io::Result<Response<Body>> {
@@ -191,7 +213,11 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> io::Result<Res
         let Gate(gate) = state.gate(name);
         gate.acquire().await.map_err(io::Error::other)?.forget();
     }
-    Ok(state.reply(StatusCode::OK, "application/json", full(asked.whole().to_string())))
+    Ok(state.reply(
+        StatusCode::OK,
+        "application/json",
+        full(asked.whole().to_string()),
+    ))
 }
 
 /// Reads a whole request, however it ends.
@@ -199,7 +225,11 @@ async fn receive(request: Request<Incoming>) -> Seen {
     let (head, mut body) = request.into_parts();
     let mut seen = Seen {
         method: head.method,
-        path: head.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
+        path: head
+            .uri
+            .path_and_query()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
         headers: head.headers,
         complete: true,
         ..Seen::default()
@@ -238,17 +268,23 @@ impl State {
             .iter()
             .map(|seen| json!({"method": seen.method.as_str(), "path": seen.path, "model": seen.model(), "body": seen.json()}))
             .collect();
-        self.reply(StatusCode::OK, "application/json", full(json!(list).to_string()))
+        self.reply(
+            StatusCode::OK,
+            "application/json",
+            full(json!(list).to_string()),
+        )
     }
 
     fn paced(&self, seen: &Seen, events: Vec<String>) -> Body {
         let gate = scripted(seen, "x-script-gate").map(|name| self.gate(name));
-        let delay = script(seen, "x-script-delay-ms").map(|delay| Duration::from_millis(delay.into()));
+        let delay =
+            script(seen, "x-script-delay-ms").map(|delay| Duration::from_millis(delay.into()));
         let cut = script(seen, "x-script-cut").map(usize::from);
         let paced = stream::iter(events.into_iter().enumerate()).then(move |(index, event)| {
             let gate = gate.clone();
             async move {
-                // Some Envoys (1.39.3) keep a response's headers until its body begins, so the first event always comes.
+                // Some Envoys (1.39.3) keep a response's headers until its body begins, so the
+                // first event always comes.
                 if let (Some(Gate(gate)), 1..) = (gate, index) {
                     gate.acquire().await.map_err(io::Error::other)?.forget();
                 }
@@ -272,9 +308,14 @@ fn script(seen: &Seen, name: &str) -> Option<u16> {
 /// What a header scripts for this backend: its own, else the one for all.
 fn scripted<'a>(seen: &'a Seen, name: &str) -> Option<&'a str> {
     let own = name.replacen("x-script-", &format!("x-script-{}-", seen.backend), 1);
-    [own.as_str(), name].into_iter().map(|name| seen.header(name)).find(|value| !value.is_empty())
+    [own.as_str(), name]
+        .into_iter()
+        .map(|name| seen.header(name))
+        .find(|value| !value.is_empty())
 }
 
 fn full(body: String) -> Body {
-    Full::new(Bytes::from(body)).map_err(io::Error::other).boxed_unsync()
+    Full::new(Bytes::from(body))
+        .map_err(io::Error::other)
+        .boxed_unsync()
 }

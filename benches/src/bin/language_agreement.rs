@@ -1,7 +1,8 @@
-//! How often the language signal's detector agrees with lingua, on short texts of fourteen languages, and how fast it is.
+//! How often the language signal's detector agrees with lingua, on short texts of fourteen
+//! languages, and how fast it is.
 //!
-//! `cargo run --release -p benches --features agreement --bin language_agreement -- [MODEL]`, where MODEL is an installed
-//! `lid.176.ftz`; without it the built-in model is measured.
+//! `cargo run --release -p benches --features agreement --bin language_agreement -- [MODEL]`, where
+//! MODEL is an installed `lid.176.ftz`; without it the built-in model is measured.
 
 use anyhow::Context as _;
 use lingua::{LanguageDetector as Lingua, LanguageDetectorBuilder};
@@ -17,7 +18,9 @@ const ROUNDS: u32 = 20;
 fn main() -> anyhow::Result<()> {
     let model = std::env::args_os().nth(1).map(PathBuf::from);
     let detector = LanguageDetector::load(model.as_deref())?;
-    let lingua = LanguageDetectorBuilder::from_all_languages().with_preloaded_language_models().build();
+    let lingua = LanguageDetectorBuilder::from_all_languages()
+        .with_preloaded_language_models()
+        .build();
     let texts = texts()?;
     let mut out = std::io::stdout().lock();
     let mut agreed = 0;
@@ -31,11 +34,18 @@ fn main() -> anyhow::Result<()> {
         right.1 += usize::from(other == *language);
         if code != other {
             let confidence = own.map_or(0.0, |own| own.confidence);
-            writeln!(out, "{language}: merit {code} {confidence:.2}, lingua {other}: {text}")?;
+            writeln!(
+                out,
+                "{language}: merit {code} {confidence:.2}, lingua {other}: {text}"
+            )?;
         }
     }
     let count = texts.len();
-    writeln!(out, "{count} texts: agreement {agreed}, right: merit {}, lingua {}", right.0, right.1)?;
+    writeln!(
+        out,
+        "{count} texts: agreement {agreed}, right: merit {}, lingua {}",
+        right.0, right.1
+    )?;
     let characters: usize = texts.iter().map(|(_, text)| text.chars().count()).sum();
     let start = Instant::now();
     for _ in 0..ROUNDS {
@@ -44,7 +54,11 @@ fn main() -> anyhow::Result<()> {
         }
     }
     let micros = start.elapsed().as_secs_f64() * 1e6 / f64::from(ROUNDS) / count as f64;
-    writeln!(out, "{micros:.2} us per text of {} characters on average", characters / count)?;
+    writeln!(
+        out,
+        "{micros:.2} us per text of {} characters on average",
+        characters / count
+    )?;
     Ok(())
 }
 
@@ -54,14 +68,24 @@ fn texts() -> anyhow::Result<Vec<(&'static str, String)>> {
     for line in TEXTS.lines() {
         let mut fields = line.split('\t');
         let (language, kind, text) = (fields.next(), fields.next(), fields.next());
-        let entry = languages.entry(language.context("no language")?).or_default();
-        let list = if kind == Some("frame") { &mut entry.0 } else { &mut entry.1 };
+        let entry = languages
+            .entry(language.context("no language")?)
+            .or_default();
+        let list = if kind == Some("frame") {
+            &mut entry.0
+        } else {
+            &mut entry.1
+        };
         list.push(text.context("no text")?);
     }
     let mut texts = Vec::new();
     for (language, (frames, topics)) in languages {
         for frame in frames {
-            texts.extend(topics.iter().map(|topic| (language, frame.replace("{}", topic))));
+            texts.extend(
+                topics
+                    .iter()
+                    .map(|topic| (language, frame.replace("{}", topic))),
+            );
         }
     }
     Ok(texts)
@@ -69,5 +93,8 @@ fn texts() -> anyhow::Result<Vec<(&'static str, String)>> {
 
 fn lingua_code(lingua: &Lingua, text: &str) -> String {
     let language = lingua.detect_language_of(text);
-    language.map_or_else(|| "-".into(), |language| language.iso_code_639_1().to_string())
+    language.map_or_else(
+        || "-".into(),
+        |language| language.iso_code_639_1().to_string(),
+    )
 }

@@ -14,7 +14,11 @@ pub(crate) fn read(fields: &Fields<'_>, wrappers: &Wrappers) -> Result<Reading, 
         return Err(Refused::missing("model field is required"));
     }
     let messages = fields.messages()?;
-    let mut reader = Reader { wrappers, turns: Turns::default(), meter: Meter::new(Measure::AsWritten) };
+    let mut reader = Reader {
+        wrappers,
+        turns: Turns::default(),
+        meter: Meter::new(Measure::AsWritten),
+    };
     if let Some(system) = json::present(fields.get("system")) {
         reader.meter.framing(MESSAGE);
         reader.meter.text_bytes("system".len());
@@ -22,7 +26,11 @@ pub(crate) fn read(fields: &Fields<'_>, wrappers: &Wrappers) -> Result<Reading, 
         reader.content(Role::System, system);
     }
     json::elements(messages, |message| reader.message(message));
-    let Reader { mut turns, mut meter, .. } = reader;
+    let Reader {
+        mut turns,
+        mut meter,
+        ..
+    } = reader;
     turns.conversation.tool_definitions = meter.definitions(fields.get("tools"));
     meter.structured(fields.get("tool_choice"));
     meter.reserve(&[fields.get("max_tokens")]);
@@ -34,7 +42,12 @@ pub(crate) fn read(fields: &Fields<'_>, wrappers: &Wrappers) -> Result<Reading, 
             }
         });
     }
-    Ok(Reading { turns, meter, no_messages: json::is_empty_array(messages), reasoning_effort })
+    Ok(Reading {
+        turns,
+        meter,
+        no_messages: json::is_empty_array(messages),
+        reasoning_effort,
+    })
 }
 
 struct Reader<'w> {
@@ -74,7 +87,9 @@ impl Reader<'_> {
                 self.meter.text_bytes(text.len());
                 self.keep_text(role, &mut said, &text);
             }
-            Kind::Array => json::elements(raw, |block| has_results |= self.block(role, &mut said, block)),
+            Kind::Array => json::elements(raw, |block| {
+                has_results |= self.block(role, &mut said, block)
+            }),
             Kind::Object => has_results = self.block(role, &mut said, raw),
             Kind::Null => {}
             Kind::Boolean | Kind::Number => self.meter.structured(Some(raw)),
@@ -89,7 +104,12 @@ impl Reader<'_> {
     /// Reads one content block; says whether it is a tool result.
     fn block(&mut self, role: Role, said: &mut Said, raw: &str) -> bool {
         let block = Block::read(raw);
-        match block.kind.and_then(json::string).unwrap_or_default().as_ref() {
+        match block
+            .kind
+            .and_then(json::string)
+            .unwrap_or_default()
+            .as_ref()
+        {
             "text" if block.text.is_some() => {
                 self.meter.text(block.text);
                 let text = block.text.and_then(json::string).unwrap_or_default();
@@ -99,7 +119,10 @@ impl Reader<'_> {
                 self.meter.image();
                 if role == Role::User {
                     self.turns.conversation.images += 1;
-                    said.image = said.image.take().or_else(|| block.source.and_then(image_source));
+                    said.image = said
+                        .image
+                        .take()
+                        .or_else(|| block.source.and_then(image_source));
                 }
             }
             "tool_use" => {
@@ -119,8 +142,12 @@ impl Reader<'_> {
             }
             kind => {
                 self.meter.structured(Some(raw));
-                let signed = |seal: Option<&str>| seal.and_then(json::string).is_some_and(|seal| !seal.is_empty());
-                let sealed = kind == "redacted_thinking" || (kind == "thinking" && signed(block.signature));
+                let signed = |seal: Option<&str>| {
+                    seal.and_then(json::string)
+                        .is_some_and(|seal| !seal.is_empty())
+                };
+                let sealed =
+                    kind == "redacted_thinking" || (kind == "thinking" && signed(block.signature));
                 self.turns.continuity.sealed_state |= sealed && role == Role::Assistant;
             }
         }
@@ -137,14 +164,20 @@ impl Reader<'_> {
 
     /// A tool result counts as structure; its images count as images.
     fn result(&mut self, content: Option<&str>) {
-        let Some(content) = json::present(content) else { return };
+        let Some(content) = json::present(content) else {
+            return;
+        };
         if Kind::of(content) != Kind::Array {
             self.meter.structured(Some(content));
             return;
         }
         json::elements(content, |block| {
             let kind = Block::read(block).kind.and_then(json::string);
-            if kind.as_deref() == Some("image") { self.meter.image() } else { self.meter.structured(Some(block)) }
+            if kind.as_deref() == Some("image") {
+                self.meter.image()
+            } else {
+                self.meter.structured(Some(block))
+            }
         });
     }
 }

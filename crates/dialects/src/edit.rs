@@ -1,5 +1,5 @@
-//! Edits of a request body as spans over its original bytes: what is not edited stays identical, byte for byte, so that prefix
-//! caches downstream keep hitting.
+//! Edits of a request body as spans over its original bytes: what is not edited stays identical,
+//! byte for byte, so that prefix caches downstream keep hitting.
 
 mod params;
 mod splice;
@@ -15,8 +15,9 @@ use crate::json::{self, Kind};
 use crate::request::Request;
 use splice::{Change, Object};
 
-/// A list of edits of top-level members. Of several edits of one member the last wins; a member that is set but not there is
-/// appended to the object; one that stands there twice is edited in both places.
+/// A list of edits of top-level members. Of several edits of one member the last wins; a member
+/// that is set but not there is appended to the object; one that stands there twice is edited in
+/// both places.
 ///
 /// Methods that depend on the current value take the request and see the edits made before them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -52,11 +53,14 @@ impl Edits {
         self.change(name, Change::Remove);
     }
 
-    /// Sets a member of a member (`chat_template_kwargs.thinking`); the others in it survive. An outer value that is no object is
-    /// replaced by one.
+    /// Sets a member of a member (`chat_template_kwargs.thinking`); the others in it survive. An
+    /// outer value that is no object is replaced by one.
     pub fn set_in(&mut self, request: &Request, outer: &str, name: &str, raw: impl Into<String>) {
         let changes = [(name.to_owned(), Change::Set(raw.into()))];
-        let current = self.current(request, outer).filter(|raw| Kind::of(raw) == Kind::Object).unwrap_or("{}");
+        let current = self
+            .current(request, outer)
+            .filter(|raw| Kind::of(raw) == Kind::Object)
+            .unwrap_or("{}");
         let edited = Object::read(current).splice(&changes);
         self.set(outer, edited);
     }
@@ -71,11 +75,15 @@ impl Edits {
             return;
         }
         let edited = object.splice(&[(name.to_owned(), Change::Remove)]);
-        if Object::read(&edited).is_empty() { self.remove(outer) } else { self.set(outer, edited) }
+        if Object::read(&edited).is_empty() {
+            self.remove(outer)
+        } else {
+            self.set(outer, edited)
+        }
     }
 
-    /// Asks a chat backend to report usage at the end of a stream. Nothing to do on the other wires, which always do, nor for a
-    /// request that does not stream.
+    /// Asks a chat backend to report usage at the end of a stream. Nothing to do on the other
+    /// wires, which always do, nor for a request that does not stream.
     pub fn ensure_stream_usage(&mut self, request: &Request) {
         if request.dialect() != Dialect::OpenAiChat || !request.prompt().stream {
             return;
@@ -127,7 +135,10 @@ impl Edits {
     fn names<'a>(&'a self, request: &'a Request) -> Vec<&'a str> {
         let original = request.members().iter().map(|member| member.name.as_ref());
         let set = self.changes.iter().map(|(name, _)| name.as_str());
-        original.chain(set).filter(|name| self.current(request, name).is_some()).collect()
+        original
+            .chain(set)
+            .filter(|name| self.current(request, name).is_some())
+            .collect()
     }
 }
 

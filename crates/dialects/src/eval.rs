@@ -1,5 +1,6 @@
-//! Reads the envelope of `POST /api/v1/eval`, which is near to a chat request but follows the rules of a lenient typed decoder:
-//! keys match whatever their case, the last of duplicates wins, unknown ones are ignored.
+//! Reads the envelope of `POST /api/v1/eval`, which is near to a chat request but follows the rules
+//! of a lenient typed decoder: keys match whatever their case, the last of duplicates wins, unknown
+//! ones are ignored.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -75,9 +76,18 @@ impl EvalRequest {
         let requested_model = envelope.text("model")?.trim().to_owned();
         let trace = trace_query || envelope.trace()?;
         let given = envelope.text("text")?;
-        let mut prompt = Prompt { metadata, model: requested_model.clone(), ..Prompt::default() };
+        let mut prompt = Prompt {
+            metadata,
+            model: requested_model.clone(),
+            ..Prompt::default()
+        };
         settle(&mut prompt, chat, &given)?;
-        Ok(Self { original_text: prompt.texts.evaluation.clone(), prompt, requested_model, trace })
+        Ok(Self {
+            original_text: prompt.texts.evaluation.clone(),
+            prompt,
+            requested_model,
+            trace,
+        })
     }
 }
 
@@ -88,7 +98,11 @@ fn settle(prompt: &mut Prompt, mut chat: ChatReader<'_>, given: &str) -> Result<
     let turn = turns.user.pop().unwrap_or_default();
     let promoted = turn.is_empty() && turns.image.is_none();
     let mut texts = Texts {
-        evaluation: if promoted { turns.non_user.join(" ").trim().to_owned() } else { turn.clone() },
+        evaluation: if promoted {
+            turns.non_user.join(" ").trim().to_owned()
+        } else {
+            turn.clone()
+        },
         context: context(&turns.non_user, &turn),
         current,
         prior_user: std::mem::take(&mut turns.user),
@@ -98,7 +112,8 @@ fn settle(prompt: &mut Prompt, mut chat: ChatReader<'_>, given: &str) -> Result<
         tool_results: std::mem::take(&mut turns.tool_results),
     };
     let counters = turns.conversation;
-    let spoken = counters.user + counters.assistant + counters.system + counters.tool > 0 || counters.developer;
+    let spoken = counters.user + counters.assistant + counters.system + counters.tool > 0
+        || counters.developer;
     let counted = spoken || counters.tool_definitions + counters.tool_calls + counters.images > 0;
     let worded = !texts.evaluation.is_empty() || !texts.current.is_empty() || turns.image.is_some();
     // Tools alone make no message usable: there must be one.
@@ -118,11 +133,18 @@ fn settle(prompt: &mut Prompt, mut chat: ChatReader<'_>, given: &str) -> Result<
         if given.is_empty() && prompt.metadata.is_empty() {
             return Err(EvalError::Empty);
         }
-        chat.turns.conversation =
-            crate::Conversation { tool_definitions: counters.tool_definitions, ..Default::default() };
+        chat.turns.conversation = crate::Conversation {
+            tool_definitions: counters.tool_definitions,
+            ..Default::default()
+        };
         chat.turns.count(Role::User);
         let trimmed = given.trim().to_owned();
-        texts = Texts { evaluation: trimmed.clone(), context: trimmed, current: given.to_owned(), ..texts };
+        texts = Texts {
+            evaluation: trimmed.clone(),
+            context: trimmed,
+            current: given.to_owned(),
+            ..texts
+        };
         measure_text(&mut chat, given);
     }
     prompt.texts = texts;
@@ -144,10 +166,18 @@ struct Envelope<'a>(Vec<(Cow<'a, str>, &'a str)>);
 impl<'a> Envelope<'a> {
     fn read(text: &'a str) -> Result<Self, EvalError> {
         let mut fields = Vec::new();
-        json::each_member(text, |key, raw| fields.push((folded_key(&key).into_owned().into(), raw)))
-            .map_err(|error| EvalError::Json { reason: error.to_string() })?;
+        json::each_member(text, |key, raw| {
+            fields.push((folded_key(&key).into_owned().into(), raw))
+        })
+        .map_err(|error| EvalError::Json {
+            reason: error.to_string(),
+        })?;
         let envelope = Self(fields);
-        for (list, wanted) in [("messages", "array"), ("tools", "array"), ("functions", "array")] {
+        for (list, wanted) in [
+            ("messages", "array"),
+            ("tools", "array"),
+            ("functions", "array"),
+        ] {
             envelope.typed(list, Kind::Array, wanted)?;
         }
         Ok(envelope)
@@ -155,15 +185,29 @@ impl<'a> Envelope<'a> {
 
     fn get(&self, name: &str) -> Option<&'a str> {
         // A `null` leaves what an earlier duplicate has set, as it sets nothing.
-        self.0.iter().rev().find(|(key, raw)| key == name && *raw != "null").map(|(_, raw)| *raw)
+        self.0
+            .iter()
+            .rev()
+            .find(|(key, raw)| key == name && *raw != "null")
+            .map(|(_, raw)| *raw)
     }
 
-    fn typed(&self, field: &'static str, kind: Kind, wanted: &'static str) -> Result<Option<&'a str>, EvalError> {
-        self.get(field).map(|raw| require(field, raw, kind, wanted)).transpose()
+    fn typed(
+        &self,
+        field: &'static str,
+        kind: Kind,
+        wanted: &'static str,
+    ) -> Result<Option<&'a str>, EvalError> {
+        self.get(field)
+            .map(|raw| require(field, raw, kind, wanted))
+            .transpose()
     }
 
     fn text(&self, field: &'static str) -> Result<Cow<'a, str>, EvalError> {
-        Ok(self.typed(field, Kind::String, "string")?.and_then(json::string).unwrap_or_default())
+        Ok(self
+            .typed(field, Kind::String, "string")?
+            .and_then(json::string)
+            .unwrap_or_default())
     }
 
     fn metadata(&self) -> Result<BTreeMap<String, String>, EvalError> {
@@ -171,10 +215,14 @@ impl<'a> Envelope<'a> {
             return Ok(BTreeMap::new());
         };
         metadata::read(raw, metadata::Null::Empty).map_err(|error| match error {
-            metadata::MetadataError::Type { kind, .. } => {
-                EvalError::Type { field: "metadata", wanted: "object of strings", got: kind.to_string() }
-            }
-            limit => EvalError::Facts { reason: limit.to_string() },
+            metadata::MetadataError::Type { kind, .. } => EvalError::Type {
+                field: "metadata",
+                wanted: "object of strings",
+                got: kind.to_string(),
+            },
+            limit => EvalError::Facts {
+                reason: limit.to_string(),
+            },
         })
     }
 
@@ -187,9 +235,13 @@ impl<'a> Envelope<'a> {
         json::members(options, |key, raw| {
             let (field, kind, wanted) = match folded_key(&key).as_ref() {
                 "trace" => ("options.trace", Kind::Boolean, "boolean"),
-                "return_probabilities" => ("options.return_probabilities", Kind::Boolean, "boolean"),
+                "return_probabilities" => {
+                    ("options.return_probabilities", Kind::Boolean, "boolean")
+                }
                 "include_explanation" => ("options.include_explanation", Kind::Boolean, "boolean"),
-                "evaluate_all_signals" => ("options.evaluate_all_signals", Kind::Boolean, "boolean"),
+                "evaluate_all_signals" => {
+                    ("options.evaluate_all_signals", Kind::Boolean, "boolean")
+                }
                 "confidence_threshold" => ("options.confidence_threshold", Kind::Number, "number"),
                 _ => return,
             };
@@ -242,14 +294,31 @@ fn check_message(raw: &str) -> Result<(), EvalError> {
     wrong.map_or(Ok(()), Err)
 }
 
-fn require<'a>(field: &'static str, raw: &'a str, kind: Kind, wanted: &'static str) -> Result<&'a str, EvalError> {
+fn require<'a>(
+    field: &'static str,
+    raw: &'a str,
+    kind: Kind,
+    wanted: &'static str,
+) -> Result<&'a str, EvalError> {
     let got = Kind::of(raw);
-    if got == kind { Ok(raw) } else { Err(EvalError::Type { field, wanted, got: got.to_string() }) }
+    if got == kind {
+        Ok(raw)
+    } else {
+        Err(EvalError::Type {
+            field,
+            wanted,
+            got: got.to_string(),
+        })
+    }
 }
 
-/// A key as it is compared: ASCII lowercase, with the two letters that fold into ASCII (long s, Kelvin sign).
+/// A key as it is compared: ASCII lowercase, with the two letters that fold into ASCII (long s,
+/// Kelvin sign).
 pub(crate) fn folded_key<'k>(key: &Cow<'k, str>) -> Cow<'k, str> {
-    if key.bytes().all(|byte| !byte.is_ascii_uppercase() && byte.is_ascii()) {
+    if key
+        .bytes()
+        .all(|byte| !byte.is_ascii_uppercase() && byte.is_ascii())
+    {
         return key.clone();
     }
     let fold = |c: char| match c {

@@ -21,7 +21,8 @@ pub struct FastResponse<'a> {
 }
 
 impl FastResponse<'_> {
-    /// Content type and body of the answer. A client that asked for a stream gets one: some read nothing else.
+    /// Content type and body of the answer. A client that asked for a stream gets one: some read
+    /// nothing else.
     #[must_use]
     pub fn render(&self, dialect: Dialect, stream: bool) -> (&'static str, Bytes) {
         let body = match (dialect, stream) {
@@ -32,7 +33,14 @@ impl FastResponse<'_> {
             (Dialect::OpenAiResponses, false) => self.response(true).to_string(),
             (Dialect::OpenAiResponses, true) => self.response_stream(),
         };
-        (if stream { sse::CONTENT_TYPE } else { "application/json" }, body.into())
+        (
+            if stream {
+                sse::CONTENT_TYPE
+            } else {
+                "application/json"
+            },
+            body.into(),
+        )
     }
 
     fn seconds(&self) -> u64 {
@@ -85,7 +93,10 @@ impl FastResponse<'_> {
     }
 
     fn anthropic(&self, text: Option<&str>) -> Value {
-        let content: Vec<Value> = text.iter().map(|text| json!({"type": "text", "text": text})).collect();
+        let content: Vec<Value> = text
+            .iter()
+            .map(|text| json!({"type": "text", "text": text}))
+            .collect();
         json!({
             "id": format!("msg_fast_{}", self.unix_nanos),
             "type": "message",
@@ -115,7 +126,11 @@ impl FastResponse<'_> {
     }
 
     fn message_item(&self, done: bool) -> Value {
-        let content = if done { vec![self.text_part(self.message)] } else { Vec::new() };
+        let content = if done {
+            vec![self.text_part(self.message)]
+        } else {
+            Vec::new()
+        };
         json!({
             "id": format!("msg_fast_{}", self.unix_nanos),
             "type": "message",
@@ -190,7 +205,11 @@ impl FastResponse<'_> {
 fn named_events(events: &[Value]) -> String {
     let mut out = String::new();
     for event in events {
-        sse::write(&mut out, event.get("type").and_then(Value::as_str), &event.to_string());
+        sse::write(
+            &mut out,
+            event.get("type").and_then(Value::as_str),
+            &event.to_string(),
+        );
     }
     out
 }

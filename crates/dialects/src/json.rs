@@ -1,4 +1,5 @@
-//! Walks JSON by the raw text of its values: what must be measured or kept byte for byte is never re-serialised.
+//! Walks JSON by the raw text of its values: what must be measured or kept byte for byte is never
+//! re-serialised.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -44,15 +45,22 @@ impl fmt::Display for Kind {
     }
 }
 
-/// Calls `each` with every member of an object, in order, duplicates included. The text must be one JSON object.
-pub(crate) fn each_member<'a>(text: &'a str, each: impl FnMut(Cow<'a, str>, &'a str)) -> Result<(), serde_json::Error> {
+/// Calls `each` with every member of an object, in order, duplicates included. The text must be one
+/// JSON object.
+pub(crate) fn each_member<'a>(
+    text: &'a str,
+    each: impl FnMut(Cow<'a, str>, &'a str),
+) -> Result<(), serde_json::Error> {
     let mut source = serde_json::Deserializer::from_str(text);
     source.deserialize_map(Members(each))?;
     source.end()
 }
 
 /// Calls `each` with every element of an array, in order. The text must be one JSON array.
-pub(crate) fn each_element<'a>(text: &'a str, each: impl FnMut(&'a str)) -> Result<(), serde_json::Error> {
+pub(crate) fn each_element<'a>(
+    text: &'a str,
+    each: impl FnMut(&'a str),
+) -> Result<(), serde_json::Error> {
     let mut source = serde_json::Deserializer::from_str(text);
     source.deserialize_seq(Elements(each))?;
     source.end()
@@ -60,7 +68,8 @@ pub(crate) fn each_element<'a>(text: &'a str, each: impl FnMut(&'a str)) -> Resu
 
 /// The members of a value already known to be valid JSON; none if it is no object.
 pub(crate) fn members<'a>(raw: &'a str, each: impl FnMut(Cow<'a, str>, &'a str)) {
-    // The text was validated with the whole body, and keys decode without failing: what remains is "not an object".
+    // The text was validated with the whole body, and keys decode without failing: what remains is
+    // "not an object".
     let _not_an_object = each_member(raw, each).is_err();
 }
 
@@ -75,7 +84,9 @@ pub(crate) fn string(raw: &str) -> Option<Cow<'_, str>> {
     if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
         return Some(Cow::Borrowed(inner));
     }
-    serde_json::Deserializer::from_str(raw).deserialize_bytes(TextVisitor).ok()
+    serde_json::Deserializer::from_str(raw)
+        .deserialize_bytes(TextVisitor)
+        .ok()
 }
 
 /// The value unless it is absent or `null`.
@@ -85,7 +96,8 @@ pub(crate) fn present(raw: Option<&str>) -> Option<&str> {
 
 /// Whether the value is an array without elements.
 pub(crate) fn is_empty_array(raw: &str) -> bool {
-    raw.strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with(']'))
+    raw.strip_prefix('[')
+        .is_some_and(|rest| rest.trim_start().starts_with(']'))
 }
 
 /// A Rust string as JSON text, quotes included.
@@ -96,7 +108,11 @@ pub(crate) fn quote(text: &str) -> String {
 /// Whether arrays and objects nest deeper than `limit`. The text must be valid JSON.
 pub(crate) fn deeper_than(text: &str, limit: usize) -> bool {
     let mut rest = text.as_bytes();
-    if memchr::memchr2_iter(b'[', b'{', rest).take(limit + 1).count() <= limit {
+    if memchr::memchr2_iter(b'[', b'{', rest)
+        .take(limit + 1)
+        .count()
+        <= limit
+    {
         return false;
     }
     let mut depth = 0_usize;
@@ -119,7 +135,9 @@ pub(crate) fn deeper_than(text: &str, limit: usize) -> bool {
 fn after_string(mut rest: &[u8]) -> &[u8] {
     while let Some(at) = memchr::memchr2(b'"', b'\\', rest) {
         let escaped = rest.get(at) == Some(&b'\\');
-        rest = rest.get(at + 1 + usize::from(escaped)..).unwrap_or_default();
+        rest = rest
+            .get(at + 1 + usize::from(escaped)..)
+            .unwrap_or_default();
         if !escaped {
             return rest;
         }
@@ -162,8 +180,8 @@ impl<'a, F: FnMut(&'a str)> Visitor<'a> for Elements<F> {
     }
 }
 
-/// Decodes strings and keys by way of bytes, because `\ud800` alone is legal JSON that other parsers let through: an error
-/// here would hide the rest of an object from the signals.
+/// Decodes strings and keys by way of bytes, because `\ud800` alone is legal JSON that other
+/// parsers let through: an error here would hide the rest of an object from the signals.
 struct TextVisitor;
 
 impl<'a> DeserializeSeed<'a> for TextVisitor {
@@ -182,7 +200,9 @@ impl<'a> Visitor<'a> for TextVisitor {
     }
 
     fn visit_borrowed_bytes<E: Error>(self, bytes: &'a [u8]) -> Result<Self::Value, E> {
-        std::str::from_utf8(bytes).map(Cow::Borrowed).or_else(|_| self.visit_bytes(bytes))
+        std::str::from_utf8(bytes)
+            .map(Cow::Borrowed)
+            .or_else(|_| self.visit_bytes(bytes))
     }
 
     fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
@@ -193,7 +213,8 @@ impl<'a> Visitor<'a> for TextVisitor {
     }
 }
 
-/// A surrogate's three bytes (`ED A0..BF xx`) and U+FFFD's three bytes are equally long, so it is replaced in place.
+/// A surrogate's three bytes (`ED A0..BF xx`) and U+FFFD's three bytes are equally long, so it is
+/// replaced in place.
 fn replace_surrogates(mut bytes: Vec<u8>) -> String {
     for at in 0..bytes.len().saturating_sub(2) {
         if let Some(window @ [0xED, 0xA0..=0xBF, _]) = bytes.get_mut(at..at + 3) {
@@ -210,11 +231,19 @@ mod tests {
     #[test]
     fn members_come_in_order_with_duplicates_and_decoded_keys() {
         let mut seen = Vec::new();
-        each_member(r#" { "a" : [1, 2] , "\u0062":"x","a":null,"\ud800":1 } "#, |key, raw| {
-            seen.push((key.into_owned(), raw));
-        })
+        each_member(
+            r#" { "a" : [1, 2] , "\u0062":"x","a":null,"\ud800":1 } "#,
+            |key, raw| {
+                seen.push((key.into_owned(), raw));
+            },
+        )
         .unwrap();
-        let expected = [("a", "[1, 2]"), ("b", "\"x\""), ("a", "null"), ("\u{FFFD}", "1")];
+        let expected = [
+            ("a", "[1, 2]"),
+            ("b", "\"x\""),
+            ("a", "null"),
+            ("\u{FFFD}", "1"),
+        ];
         assert_eq!(seen, expected.map(|(key, raw)| (key.to_owned(), raw)));
     }
 

@@ -1,5 +1,6 @@
-//! The LLM wires (OpenAI chat completions, OpenAI Responses, Anthropic Messages): parse to a [`Prompt`], edit in place,
-//! say errors in each one's shape, read an SSE stream. Pure: no I/O, no async.
+//! The LLM wires (OpenAI chat completions, OpenAI Responses, Anthropic Messages): parse to a
+//! [`Prompt`], edit in place, say errors in each one's shape, read an SSE stream. Pure: no I/O, no
+//! async.
 
 pub mod edit;
 pub mod endpoint;

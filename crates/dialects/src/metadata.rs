@@ -35,13 +35,17 @@ pub(crate) fn read(raw: &str, null: Null) -> Result<BTreeMap<String, String>, Me
     let mut map = BTreeMap::new();
     let mut error = None;
     json::members(raw, |key, value| {
-        let text = json::string(value).or_else(|| (null == Null::Empty && value == "null").then_some("".into()));
+        let text = json::string(value)
+            .or_else(|| (null == Null::Empty && value == "null").then_some("".into()));
         match text {
             Some(text) => drop(map.insert(key.into_owned(), text.into_owned())),
             None if error.is_some() => {}
             None => {
                 let key = key.chars().take(MAX_KEY_BYTES).collect();
-                error = Some(MetadataError::Type { key, kind: Kind::of(value) });
+                error = Some(MetadataError::Type {
+                    key,
+                    kind: Kind::of(value),
+                });
             }
         }
     });
@@ -49,7 +53,10 @@ pub(crate) fn read(raw: &str, null: Null) -> Result<BTreeMap<String, String>, Me
     if map.len() > MAX_ENTRIES {
         return Err(MetadataError::TooMany);
     }
-    if map.keys().any(|key| key.is_empty() || key.len() > MAX_KEY_BYTES) {
+    if map
+        .keys()
+        .any(|key| key.is_empty() || key.len() > MAX_KEY_BYTES)
+    {
         return Err(MetadataError::Key);
     }
     if map.values().any(|value| value.len() > MAX_VALUE_BYTES) {
@@ -68,7 +75,9 @@ mod tests {
             let members: Vec<String> = (0..count).map(|n| format!("\"k{n}\":\"v\"")).collect();
             format!("{{{}}}", members.join(","))
         };
-        let one = |key: usize, value: usize| format!("{{\"{}\":\"{}\"}}", "k".repeat(key), "v".repeat(value));
+        let one = |key: usize, value: usize| {
+            format!("{{\"{}\":\"{}\"}}", "k".repeat(key), "v".repeat(value))
+        };
         let cases = [
             (entries(32), Ok(32)),
             (entries(33), Err(MetadataError::TooMany)),
@@ -76,12 +85,31 @@ mod tests {
             (one(129, 1), Err(MetadataError::Key)),
             (one(0, 1), Err(MetadataError::Key)),
             (one(1, 1025), Err(MetadataError::Value)),
-            (r#"{"a":1}"#.to_owned(), Err(MetadataError::Type { key: "a".to_owned(), kind: Kind::Number })),
-            (r#"{"a":null}"#.to_owned(), Err(MetadataError::Type { key: "a".to_owned(), kind: Kind::Null })),
+            (
+                r#"{"a":1}"#.to_owned(),
+                Err(MetadataError::Type {
+                    key: "a".to_owned(),
+                    kind: Kind::Number,
+                }),
+            ),
+            (
+                r#"{"a":null}"#.to_owned(),
+                Err(MetadataError::Type {
+                    key: "a".to_owned(),
+                    kind: Kind::Null,
+                }),
+            ),
         ];
         for (raw, expected) in cases {
-            assert_eq!(read(&raw, Null::Refused).map(|map| map.len()), expected, "{raw}");
+            assert_eq!(
+                read(&raw, Null::Refused).map(|map| map.len()),
+                expected,
+                "{raw}"
+            );
         }
-        assert_eq!(read(r#"{"a":null}"#, Null::Empty), Ok(BTreeMap::from([("a".to_owned(), String::new())])));
+        assert_eq!(
+            read(r#"{"a":null}"#, Null::Empty),
+            Ok(BTreeMap::from([("a".to_owned(), String::new())]))
+        );
     }
 }

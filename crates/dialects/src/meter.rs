@@ -1,4 +1,5 @@
-//! Measures a request for the token estimate: decoded text, raw JSON, images, framing, output reserve.
+//! Measures a request for the token estimate: decoded text, raw JSON, images, framing, output
+//! reserve.
 
 use crate::json::{self, Kind};
 use crate::prompt::TokenFacts;
@@ -13,7 +14,8 @@ pub(crate) const TOOL: u64 = 8;
 pub(crate) enum Measure {
     /// As the client wrote it.
     AsWritten,
-    /// As the reference's eval endpoint re-serialises it: compact, with `<`, `>`, `&`, U+2028 and U+2029 escaped.
+    /// As the reference's eval endpoint re-serialises it: compact, with `<`, `>`, `&`, U+2028 and
+    /// U+2029 escaped.
     Compacted,
 }
 
@@ -26,12 +28,18 @@ pub(crate) struct Meter {
 
 impl Meter {
     pub(crate) fn new(measure: Measure) -> Self {
-        Self { facts: TokenFacts::default(), measure }
+        Self {
+            facts: TokenFacts::default(),
+            measure,
+        }
     }
 
-    /// A value that should be text: decoded length of a string, raw length of anything else, nothing for `null`.
+    /// A value that should be text: decoded length of a string, raw length of anything else,
+    /// nothing for `null`.
     pub(crate) fn text(&mut self, raw: Option<&str>) {
-        let Some(raw) = json::present(raw) else { return };
+        let Some(raw) = json::present(raw) else {
+            return;
+        };
         match json::string(raw) {
             Some(text) => self.text_bytes(text.len()),
             None => self.structured(Some(raw)),
@@ -45,7 +53,9 @@ impl Meter {
 
     /// A value that counts by its JSON text.
     pub(crate) fn structured(&mut self, raw: Option<&str>) {
-        let Some(raw) = json::present(raw) else { return };
+        let Some(raw) = json::present(raw) else {
+            return;
+        };
         let bytes = match self.measure {
             Measure::AsWritten => raw.len(),
             Measure::Compacted => compacted_len(raw),
@@ -63,7 +73,9 @@ impl Meter {
 
     /// `tools` or `functions`: measures each definition and returns how many there are.
     pub(crate) fn definitions(&mut self, raw: Option<&str>) -> u64 {
-        let Some(raw) = json::present(raw) else { return 0 };
+        let Some(raw) = json::present(raw) else {
+            return 0;
+        };
         if Kind::of(raw) != Kind::Array {
             self.structured(Some(raw));
             return 0;

@@ -18,7 +18,8 @@ pub struct ModelEntry {
     pub owned_by: String,
     /// A sentence about it.
     pub description: Option<String>,
-    /// The longest context of the models behind it, tokens. Agents take their context window from it.
+    /// The longest context of the models behind it, tokens. Agents take their context window from
+    /// it.
     pub max_model_len: Option<u64>,
     /// How the router treats the name.
     pub routing: Routing,
@@ -52,7 +53,9 @@ pub enum ListShape {
 #[must_use]
 pub fn list(entries: &[ModelEntry], shape: ListShape) -> Bytes {
     let mut seen = HashSet::new();
-    let entries = entries.iter().filter(|entry| seen.insert(entry.id.as_str()));
+    let entries = entries
+        .iter()
+        .filter(|entry| seen.insert(entry.id.as_str()));
     let data: Vec<Value> = entries.map(|entry| describe(entry, shape)).collect();
     let list = match shape {
         ListShape::OpenAi => json!({"object": "list", "data": data}),
@@ -91,11 +94,16 @@ fn describe(entry: &ModelEntry, shape: ListShape) -> Value {
             put("routing", json!(entry.routing));
         }
         ListShape::Anthropic => {
-            let created = UNIX_EPOCH.checked_add(Duration::from_secs(entry.created)).unwrap_or(UNIX_EPOCH);
+            let created = UNIX_EPOCH
+                .checked_add(Duration::from_secs(entry.created))
+                .unwrap_or(UNIX_EPOCH);
             put("type", json!("model"));
             put("id", json!(entry.id));
             put("display_name", json!(entry.id));
-            put("created_at", json!(humantime::format_rfc3339_seconds(created).to_string()));
+            put(
+                "created_at",
+                json!(humantime::format_rfc3339_seconds(created).to_string()),
+            );
             if let Some(tokens) = entry.max_model_len {
                 put("max_input_tokens", json!(tokens));
             }
@@ -144,14 +152,18 @@ mod tests {
         });
         let empty = r#"{"data":[],"has_more":false,"first_id":null,"last_id":null}"#;
         assert_eq!(list(&[], ListShape::Anthropic), empty);
-        assert_eq!(list(&[], ListShape::OpenAi), r#"{"object":"list","data":[]}"#);
+        assert_eq!(
+            list(&[], ListShape::OpenAi),
+            r#"{"object":"list","data":[]}"#
+        );
     }
 
     #[test]
     fn one_model_is_the_list_entry_without_the_list() {
         let entries = [entry("auto", "first"), entry("vllm-sr/auto", "second")];
         let found: Value =
-            serde_json::from_slice(&single(&entries, "vllm-sr/auto", ListShape::OpenAi).unwrap()).unwrap();
+            serde_json::from_slice(&single(&entries, "vllm-sr/auto", ListShape::OpenAi).unwrap())
+                .unwrap();
         let all: Value = serde_json::from_slice(&list(&entries, ListShape::OpenAi)).unwrap();
         assert_eq!(found, all["data"][1]);
         assert_eq!(single(&entries, "other", ListShape::OpenAi), None);

@@ -26,11 +26,20 @@ pub(crate) fn read(fields: &Fields<'_>, wrappers: &Wrappers) -> Result<Reading, 
     let (mut turns, mut meter) = (reader.turns, reader.meter);
     envelope(&mut turns, &mut meter, |name| fields.get(name));
     let reasoning_effort = fields.text("reasoning_effort");
-    Ok(Reading { turns, meter, no_messages, reasoning_effort })
+    Ok(Reading {
+        turns,
+        meter,
+        no_messages,
+        reasoning_effort,
+    })
 }
 
 /// Counts and measures what stands beside the messages: tools, schemas, the output limit.
-pub(crate) fn envelope<'a>(turns: &mut Turns, meter: &mut Meter, get: impl Fn(&str) -> Option<&'a str>) {
+pub(crate) fn envelope<'a>(
+    turns: &mut Turns,
+    meter: &mut Meter,
+    get: impl Fn(&str) -> Option<&'a str>,
+) {
     for list in ["tools", "functions"] {
         turns.conversation.tool_definitions += meter.definitions(get(list));
     }
@@ -54,9 +63,20 @@ pub(crate) struct ChatReader<'w> {
 
 impl<'w> ChatReader<'w> {
     pub(crate) fn new(flavor: Flavor, wrappers: &'w Wrappers) -> Self {
-        let measure = if flavor == Flavor::Eval { Measure::Compacted } else { Measure::AsWritten };
+        let measure = if flavor == Flavor::Eval {
+            Measure::Compacted
+        } else {
+            Measure::AsWritten
+        };
         let (turns, meter) = (Turns::default(), Meter::new(measure));
-        Self { flavor, wrappers, turns, meter, untrimmed: String::new(), has_messages: false }
+        Self {
+            flavor,
+            wrappers,
+            turns,
+            meter,
+            untrimmed: String::new(),
+            has_messages: false,
+        }
     }
 
     /// Reads one element of `messages`.
@@ -75,7 +95,13 @@ impl<'w> ChatReader<'w> {
             Flavor::Eval => Role::named(&folded(&name)),
         };
         let is_result = matches!(folded(&name).as_ref(), "tool" | "function");
-        for field in [message.role, message.name, message.tool_call_id, message.refusal, message.reasoning_content] {
+        for field in [
+            message.role,
+            message.name,
+            message.tool_call_id,
+            message.refusal,
+            message.reasoning_content,
+        ] {
             self.meter.text(field);
         }
         self.turns.count(role);
@@ -84,7 +110,12 @@ impl<'w> ChatReader<'w> {
             self.meter.framing(TOOL);
             self.turns.result(message.content);
         }
-        let content = Content { role, is_result, said: Said::default(), broken: false };
+        let content = Content {
+            role,
+            is_result,
+            said: Said::default(),
+            broken: false,
+        };
         self.content(content, message.content);
     }
 
@@ -159,7 +190,8 @@ impl<'w> ChatReader<'w> {
                 self.close(content, false);
             }
             Kind::Object => {
-                // The wire measures a lone object but reads nothing from it; eval takes it for a list of one.
+                // The wire measures a lone object but reads nothing from it; eval takes it for a
+                // list of one.
                 if self.flavor == Flavor::Wire {
                     content.role = Role::Other;
                 }
@@ -183,13 +215,19 @@ impl<'w> ChatReader<'w> {
         let text = part.text.and_then(json::string);
         match folded_name.as_ref() {
             "image" | "image_url" | "input_image" => self.meter.image(),
-            "text" | "input_text" | "output_text" if !content.is_result && part.text.is_some() => match &text {
-                Some(text) => self.meter.text_bytes(text.len()),
-                None => self.meter.structured(part.text),
-            },
+            "text" | "input_text" | "output_text" if !content.is_result && part.text.is_some() => {
+                match &text {
+                    Some(text) => self.meter.text_bytes(text.len()),
+                    None => self.meter.structured(part.text),
+                }
+            }
             _ => self.meter.structured(Some(raw)),
         }
-        let kind = if self.flavor == Flavor::Wire { &name } else { &folded_name };
+        let kind = if self.flavor == Flavor::Wire {
+            &name
+        } else {
+            &folded_name
+        };
         self.images(content, kind, &part);
         let untyped = json::present(part.kind).is_none_or(|raw| Kind::of(raw) == Kind::String);
         content.broken |= !untyped || (text.is_none() && json::present(part.text).is_some());
@@ -198,7 +236,9 @@ impl<'w> ChatReader<'w> {
             Flavor::Eval => matches!(kind.as_ref(), "" | "text" | "input_text"),
         };
         if kept {
-            let text = text.or_else(|| json::present(part.text).map(Cow::Borrowed)).unwrap_or_default();
+            let text = text
+                .or_else(|| json::present(part.text).map(Cow::Borrowed))
+                .unwrap_or_default();
             self.keep_text(content, &text);
         }
     }
@@ -212,7 +252,9 @@ impl<'w> ChatReader<'w> {
             return;
         }
         let Some(image) = part.image_url else { return };
-        let mut url = (self.flavor == Flavor::Eval).then(|| json::string(image)).flatten();
+        let mut url = (self.flavor == Flavor::Eval)
+            .then(|| json::string(image))
+            .flatten();
         json::members(image, |key, value| {
             if key == "url" {
                 url = json::string(value);
@@ -235,7 +277,9 @@ impl<'w> ChatReader<'w> {
 
     /// Hands a finished message over to the turns.
     fn close(&mut self, content: Content, verbatim: bool) {
-        let Content { role, said, broken, .. } = content;
+        let Content {
+            role, said, broken, ..
+        } = content;
         if self.flavor == Flavor::Wire {
             self.turns.image = self.turns.image.take().or(said.image);
             self.turns.say(role, said.text);
@@ -249,7 +293,11 @@ impl<'w> ChatReader<'w> {
             if !trimmed.is_empty() || said.image.is_some() {
                 self.turns.image = said.image;
             }
-            let untrimmed = if verbatim { said.text.as_str() } else { trimmed };
+            let untrimmed = if verbatim {
+                said.text.as_str()
+            } else {
+                trimmed
+            };
             if !untrimmed.is_empty() {
                 untrimmed.clone_into(&mut self.untrimmed);
             }
@@ -285,7 +333,11 @@ impl<'a> Message<'a> {
     fn read(raw: &'a str, flavor: Flavor) -> Self {
         let mut message = Self::default();
         json::members(raw, |key, value| {
-            let key = if flavor == Flavor::Eval { crate::eval::folded_key(&key) } else { key };
+            let key = if flavor == Flavor::Eval {
+                crate::eval::folded_key(&key)
+            } else {
+                key
+            };
             let field = match key.as_ref() {
                 "role" => &mut message.role,
                 "name" => &mut message.name,
@@ -327,5 +379,9 @@ impl<'a> Part<'a> {
 /// Trimmed and lowercased, borrowed where it is so already.
 pub(crate) fn folded(text: &str) -> Cow<'_, str> {
     let text = text.trim();
-    if text.chars().any(|c| c.is_uppercase()) { Cow::Owned(text.to_lowercase()) } else { Cow::Borrowed(text) }
+    if text.chars().any(|c| c.is_uppercase()) {
+        Cow::Owned(text.to_lowercase())
+    } else {
+        Cow::Borrowed(text)
+    }
 }

@@ -1,5 +1,5 @@
-//! Reads OpenAI Responses requests, as the chat request they amount to: `instructions` are the system message, function calls the
-//! assistant's tool calls, their outputs tool messages.
+//! Reads OpenAI Responses requests, as the chat request they amount to: `instructions` are the
+//! system message, function calls the assistant's tool calls, their outputs tool messages.
 
 use std::borrow::Cow;
 
@@ -9,10 +9,15 @@ use crate::request::{Fields, Reading, Refused};
 use crate::turns::{Role, Said, Turns, inline_image};
 use crate::wrappers::Wrappers;
 
-/// Reads a Responses request's fields. `input` may be absent (a stored prompt or conversation supplies it).
+/// Reads a Responses request's fields. `input` may be absent (a stored prompt or conversation
+/// supplies it).
 pub(crate) fn read(fields: &Fields<'_>, wrappers: &Wrappers) -> Result<Reading, Refused> {
-    let mut reader =
-        Reader { wrappers, turns: Turns::default(), meter: Meter::new(Measure::AsWritten), calling: false };
+    let mut reader = Reader {
+        wrappers,
+        turns: Turns::default(),
+        meter: Meter::new(Measure::AsWritten),
+        calling: false,
+    };
     if let Some(instructions) = json::present(fields.get("instructions")) {
         reader.message(Some(r#""system""#), Some(instructions));
     }
@@ -25,7 +30,11 @@ pub(crate) fn read(fields: &Fields<'_>, wrappers: &Wrappers) -> Result<Reading, 
             return Err(Refused::wrong("input field must be a string or an array"));
         }
     }
-    let Reader { mut turns, mut meter, .. } = reader;
+    let Reader {
+        mut turns,
+        mut meter,
+        ..
+    } = reader;
     turns.conversation.tool_definitions = meter.definitions(fields.get("tools"));
     meter.structured(fields.get("tool_choice"));
     meter.structured(fields.get("text"));
@@ -38,10 +47,18 @@ pub(crate) fn read(fields: &Fields<'_>, wrappers: &Wrappers) -> Result<Reading, 
             }
         });
     }
-    turns.continuity.conversation = json::present(fields.get("conversation")).and_then(conversation);
-    turns.continuity.previous_response = fields.text("previous_response_id").filter(|id| !id.is_empty());
+    turns.continuity.conversation =
+        json::present(fields.get("conversation")).and_then(conversation);
+    turns.continuity.previous_response = fields
+        .text("previous_response_id")
+        .filter(|id| !id.is_empty());
     let no_messages = input.is_none_or(json::is_empty_array) && turns.conversation.system == 0;
-    Ok(Reading { turns, meter, no_messages, reasoning_effort })
+    Ok(Reading {
+        turns,
+        meter,
+        no_messages,
+        reasoning_effort,
+    })
 }
 
 /// A conversation is named by its id, or by an object that has one.
@@ -59,7 +76,8 @@ struct Reader<'w> {
     wrappers: &'w Wrappers,
     turns: Turns,
     meter: Meter,
-    /// The last item was a call: calls in a row are one assistant message, as parallel calls are in chat.
+    /// The last item was a call: calls in a row are one assistant message, as parallel calls are in
+    /// chat.
     calling: bool,
 }
 
@@ -91,11 +109,13 @@ impl Reader<'_> {
                 self.meter.structured(item.output);
                 self.turns.result(item.output);
             }
-            // Reasoning, references and what is still to come: weight, but nobody's words and no turn of their own.
+            // Reasoning, references and what is still to come: weight, but nobody's words and no
+            // turn of their own.
             _ => {
                 self.calling = was_calling;
                 let sealed = item.encrypted_content.and_then(json::string);
-                self.turns.continuity.sealed_state |= sealed.is_some_and(|sealed| !sealed.is_empty());
+                self.turns.continuity.sealed_state |=
+                    sealed.is_some_and(|sealed| !sealed.is_empty());
                 self.meter.structured(Some(raw));
             }
         }
@@ -135,7 +155,12 @@ impl Reader<'_> {
 
     fn part(&mut self, role: Role, said: &mut Said, raw: &str) {
         let part = Item::read(raw);
-        match part.kind.and_then(json::string).unwrap_or_default().as_ref() {
+        match part
+            .kind
+            .and_then(json::string)
+            .unwrap_or_default()
+            .as_ref()
+        {
             "input_text" | "output_text" | "text" if part.text.is_some() => {
                 self.meter.text(part.text);
                 let text = part.text.and_then(json::string).unwrap_or_default();
@@ -146,7 +171,10 @@ impl Reader<'_> {
                 self.meter.image();
                 if role == Role::User {
                     self.turns.conversation.images += 1;
-                    let url = part.image_url.and_then(json::string).filter(|url| inline_image(url).is_some());
+                    let url = part
+                        .image_url
+                        .and_then(json::string)
+                        .filter(|url| inline_image(url).is_some());
                     said.image = said.image.take().or(url.map(Cow::into_owned));
                 }
             }

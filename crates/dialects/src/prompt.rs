@@ -44,10 +44,11 @@ pub struct Continuity {
     pub previous_response: Option<String>,
     /// `prompt_cache_key`: a name of the prefix.
     pub cache_key: Option<String>,
-    /// It carries state that only the provider who sealed it can read: encrypted reasoning, signed or redacted thinking.
+    /// It carries state that only the provider who sealed it can read: encrypted reasoning, signed
+    /// or redacted thinking.
     pub sealed_state: bool,
-    /// The assistant has just got results of its tools: the last message, but for system messages, is one, or a user's that
-    /// directly follows one.
+    /// The assistant has just got results of its tools: the last message, but for system messages,
+    /// is one, or a user's that directly follows one.
     pub tool_loop: bool,
     /// The first of [`Texts::non_user`] is a system or developer message.
     pub opens_with_system: bool,
@@ -59,7 +60,11 @@ impl Prompt {
     /// The system prompt; empty if there is none.
     #[must_use]
     pub fn system(&self) -> &str {
-        let first = self.texts.non_user.first().filter(|_| self.continuity.opens_with_system);
+        let first = self
+            .texts
+            .non_user
+            .first()
+            .filter(|_| self.continuity.opens_with_system);
         first.map_or("", String::as_str)
     }
 
@@ -72,7 +77,11 @@ impl Prompt {
     /// The last user text, wrapper or not.
     #[must_use]
     pub fn last_user(&self) -> &str {
-        let wrapper = self.texts.passed_over.last().filter(|_| self.continuity.ends_with_wrapper);
+        let wrapper = self
+            .texts
+            .passed_over
+            .last()
+            .filter(|_| self.continuity.ends_with_wrapper);
         wrapper.unwrap_or(&self.texts.current)
     }
 }
@@ -92,11 +101,11 @@ pub struct Texts {
     pub non_user: Vec<String>,
     /// `A`: some assistant message has text.
     pub assistant_replied: bool,
-    /// User texts that a wrapper pattern covers, in order. They are in none of the other fields; a safety scan that must not
-    /// be evaded by imitating a wrapper reads them too.
+    /// User texts that a wrapper pattern covers, in order. They are in none of the other fields; a
+    /// safety scan that must not be evaded by imitating a wrapper reads them too.
     pub passed_over: Vec<String>,
-    /// Texts of tool results, in order. They too are in none of the other fields: only a safety scan that asks for them reads
-    /// them.
+    /// Texts of tool results, in order. They too are in none of the other fields: only a safety
+    /// scan that asks for them reads them.
     pub tool_results: Vec<String>,
 }
 
@@ -157,6 +166,10 @@ impl TokenFacts {
     /// The same without the output reserve.
     #[must_use]
     pub fn prompt(&self) -> u64 {
-        Self { output_reserve: 0, ..*self }.floor()
+        Self {
+            output_reserve: 0,
+            ..*self
+        }
+        .floor()
     }
 }

@@ -8,7 +8,8 @@ use crate::endpoint::Dialect;
 /// The content type of every error body.
 pub const CONTENT_TYPE: &str = "application/json";
 
-/// The code that clients recognise a context overflow by; its message should contain the words "maximum context length".
+/// The code that clients recognise a context overflow by; its message should contain the words
+/// "maximum context length".
 pub const CONTEXT_LENGTH_EXCEEDED: &str = "context_length_exceeded";
 
 /// An error answered by the router itself.
@@ -31,16 +32,24 @@ impl Refusal<'_> {
         let body = match dialect {
             Some(Dialect::AnthropicMessages) => {
                 let kind = anthropic_type(self.status);
-                let mut body = json!({"type": "error", "error": {"type": kind, "message": self.message}});
+                let mut body =
+                    json!({"type": "error", "error": {"type": kind, "message": self.message}});
                 if let (Some(id), Some(body)) = (self.request_id, body.as_object_mut()) {
                     body.insert("request_id".to_owned(), id.into());
                 }
                 body
             }
             _ => {
-                // The reference says `invalid_request_error` for everything but rate limits, 5xx included.
-                let kind = if self.status == 429 { "rate_limit_error" } else { "invalid_request_error" };
-                let code = self.code.map_or_else(|| json!(self.status), |code| json!(code));
+                // The reference says `invalid_request_error` for everything but rate limits, 5xx
+                // included.
+                let kind = if self.status == 429 {
+                    "rate_limit_error"
+                } else {
+                    "invalid_request_error"
+                };
+                let code = self
+                    .code
+                    .map_or_else(|| json!(self.status), |code| json!(code));
                 json!({"error": {"message": self.message, "type": kind, "code": code}})
             }
         };
@@ -50,12 +59,26 @@ impl Refusal<'_> {
 
 /// Content type and body of an error, see [`Refusal`].
 #[must_use]
-pub fn error_body(dialect: Option<Dialect>, status: u16, message: &str, code: Option<&str>) -> (&'static str, Bytes) {
-    (CONTENT_TYPE, Refusal { status, message, code, request_id: None }.body(dialect))
+pub fn error_body(
+    dialect: Option<Dialect>,
+    status: u16,
+    message: &str,
+    code: Option<&str>,
+) -> (&'static str, Bytes) {
+    (
+        CONTENT_TYPE,
+        Refusal {
+            status,
+            message,
+            code,
+            request_id: None,
+        }
+        .body(dialect),
+    )
 }
 
-/// Whether the same request can never succeed, so that the answer should carry `x-should-retry: false`: SDKs obey it before they
-/// look at the status, of which they retry some that are final.
+/// Whether the same request can never succeed, so that the answer should carry `x-should-retry:
+/// false`: SDKs obey it before they look at the status, of which they retry some that are final.
 #[must_use]
 pub fn is_final(status: u16) -> bool {
     matches!(status, 400..=499 if !matches!(status, 408 | 409 | 425 | 429)) || status == 501
@@ -84,30 +107,50 @@ mod tests {
     fn each_wire_has_its_own_shape() {
         let openai = Some(Dialect::OpenAiChat);
         let anthropic = Some(Dialect::AnthropicMessages);
-        let is = |kind: &str, code: &str| format!(r#"{{"error":{{"message":"m","type":"{kind}","code":{code}}}}}"#);
-        let says = |kind: &str| format!(r#"{{"type":"error","error":{{"type":"{kind}","message":"m"}}}}"#);
+        let is = |kind: &str, code: &str| {
+            format!(r#"{{"error":{{"message":"m","type":"{kind}","code":{code}}}}}"#)
+        };
+        let says =
+            |kind: &str| format!(r#"{{"type":"error","error":{{"type":"{kind}","message":"m"}}}}"#);
         let overflow = Some(CONTEXT_LENGTH_EXCEEDED);
         let cases = [
             (openai, 404, None, is("invalid_request_error", "404")),
             (None, 500, None, is("invalid_request_error", "500")),
             (openai, 429, None, is("rate_limit_error", "429")),
-            (openai, 400, overflow, is("invalid_request_error", "\"context_length_exceeded\"")),
+            (
+                openai,
+                400,
+                overflow,
+                is("invalid_request_error", "\"context_length_exceeded\""),
+            ),
             (anthropic, 400, None, says("invalid_request_error")),
             (anthropic, 413, None, says("request_too_large")),
             (anthropic, 503, None, says("overloaded_error")),
             (anthropic, 500, None, says("api_error")),
         ];
         for (dialect, status, code, expected) in cases {
-            assert_eq!(error_body(dialect, status, "m", code).1, expected, "{dialect:?} {status}");
+            assert_eq!(
+                error_body(dialect, status, "m", code).1,
+                expected,
+                "{dialect:?} {status}"
+            );
         }
-        let refusal = Refusal { status: 403, message: "m", code: None, request_id: Some("req_1") };
+        let refusal = Refusal {
+            status: 403,
+            message: "m",
+            code: None,
+            request_id: Some("req_1"),
+        };
         let expected = r#"{"type":"error","error":{"type":"permission_error","message":"m"},"request_id":"req_1"}"#;
         assert_eq!(refusal.body(anthropic), expected);
     }
 
     #[test]
     fn only_what_cannot_succeed_later_is_final() {
-        let retried: Vec<u16> = (400..600).filter(|status| !is_final(*status)).take(5).collect();
+        let retried: Vec<u16> = (400..600)
+            .filter(|status| !is_final(*status))
+            .take(5)
+            .collect();
         assert_eq!(retried, [408, 409, 425, 429, 500]);
     }
 }

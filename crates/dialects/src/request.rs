@@ -1,4 +1,5 @@
-//! A request body, read once: the original bytes, where its top-level members lie, and the [`Prompt`] it amounts to.
+//! A request body, read once: the original bytes, where its top-level members lie, and the
+//! [`Prompt`] it amounts to.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -15,7 +16,8 @@ use crate::turns::Turns;
 use crate::wrappers::Wrappers;
 use crate::{anthropic_messages, openai_chat, openai_responses};
 
-/// How deep arrays and objects may nest. What a model server accepts ends near here as well, and not always gracefully.
+/// How deep arrays and objects may nest. What a model server accepts ends near here as well, and
+/// not always gracefully.
 const MAX_DEPTH: usize = 128;
 
 /// A parsed request body. Nothing of it is re-serialised: edits are spans over [`Request::body`].
@@ -54,7 +56,12 @@ impl Request {
         };
         let prompt = reading.into_prompt(&fields)?;
         let members = fields.spans(text);
-        Ok(Self { dialect, body, members, prompt })
+        Ok(Self {
+            dialect,
+            body,
+            members,
+            prompt,
+        })
     }
 
     /// The wire it came by.
@@ -78,11 +85,16 @@ impl Request {
     /// The raw JSON of a top-level member as the client wrote it; of duplicates the last.
     #[must_use]
     pub fn member(&self, name: &str) -> Option<&str> {
-        let member = self.members.iter().rev().find(|member| member.name.as_ref() == name)?;
+        let member = self
+            .members
+            .iter()
+            .rev()
+            .find(|member| member.name.as_ref() == name)?;
         self.text().get(member.value.clone())
     }
 
-    /// The decoded text of a top-level string member (`prompt_cache_key`, `user`, `previous_response_id` …).
+    /// The decoded text of a top-level string member (`prompt_cache_key`, `user`,
+    /// `previous_response_id` …).
     #[must_use]
     pub fn text_member(&self, name: &str) -> Option<Cow<'_, str>> {
         json::string(self.member(name)?)
@@ -119,7 +131,8 @@ pub enum RefusedKind {
     Missing,
     /// A member has the wrong type, or `metadata` exceeds its limits.
     Invalid,
-    /// `model`, `messages` or `input` stands there twice: readers would disagree about which one counts.
+    /// `model`, `messages` or `input` stands there twice: readers would disagree about which one
+    /// counts.
     Duplicate,
     /// Nested too deeply.
     TooDeep,
@@ -127,7 +140,11 @@ pub enum RefusedKind {
 
 impl Refused {
     fn new(kind: RefusedKind, message: impl Into<String>) -> Self {
-        Self { status: 400, message: message.into(), kind }
+        Self {
+            status: 400,
+            message: message.into(),
+            kind,
+        }
     }
 
     fn malformed() -> Self {
@@ -143,7 +160,10 @@ impl Refused {
     }
 
     fn wrong_type(field: &str, wanted: &str, raw: &str) -> Self {
-        Self::wrong(format!("invalid request body: field {field} must be {wanted}, got {}", Kind::of(raw)))
+        Self::wrong(format!(
+            "invalid request body: field {field} must be {wanted}, got {}",
+            Kind::of(raw)
+        ))
     }
 }
 
@@ -153,7 +173,8 @@ pub(crate) struct Fields<'a>(Vec<(Cow<'a, str>, &'a str)>);
 impl<'a> Fields<'a> {
     fn read(text: &'a str) -> Result<Self, Refused> {
         let mut members = Vec::with_capacity(16);
-        json::each_member(text, |name, raw| members.push((name, raw))).map_err(|_| Refused::malformed())?;
+        json::each_member(text, |name, raw| members.push((name, raw)))
+            .map_err(|_| Refused::malformed())?;
         Ok(Self(members))
     }
 
@@ -169,7 +190,11 @@ impl<'a> Fields<'a> {
 
     /// A member's raw value; of duplicates the last.
     pub(crate) fn get(&self, name: &str) -> Option<&'a str> {
-        self.0.iter().rev().find(|(key, _)| key == name).map(|(_, raw)| *raw)
+        self.0
+            .iter()
+            .rev()
+            .find(|(key, _)| key == name)
+            .map(|(_, raw)| *raw)
     }
 
     /// A member's text, if it is a string.
@@ -179,12 +204,21 @@ impl<'a> Fields<'a> {
 
     /// The `messages` array.
     pub(crate) fn messages(&self) -> Result<&'a str, Refused> {
-        let raw = self.get("messages").ok_or_else(|| Refused::missing("messages field is required"))?;
-        if Kind::of(raw) == Kind::Array { Ok(raw) } else { Err(Refused::wrong("messages field must be an array")) }
+        let raw = self
+            .get("messages")
+            .ok_or_else(|| Refused::missing("messages field is required"))?;
+        if Kind::of(raw) == Kind::Array {
+            Ok(raw)
+        } else {
+            Err(Refused::wrong("messages field must be an array"))
+        }
     }
 
     fn spans(&self, text: &str) -> Vec<Member> {
-        let spans = self.0.iter().map(|(name, raw)| Member { name: name.as_ref().into(), value: span(text, raw) });
+        let spans = self.0.iter().map(|(name, raw)| Member {
+            name: name.as_ref().into(),
+            value: span(text, raw),
+        });
         spans.collect()
     }
 }
@@ -205,10 +239,12 @@ pub(crate) struct Reading {
 
 impl Reading {
     fn into_prompt(mut self, fields: &Fields<'_>) -> Result<Prompt, Refused> {
-        let raw = fields
-            .get("model")
-            .ok_or_else(|| Refused::missing("invalid request body: missing required field: model"))?;
-        let model = json::string(raw).ok_or_else(|| Refused::wrong_type("model", "string", raw))?.into_owned();
+        let raw = fields.get("model").ok_or_else(|| {
+            Refused::missing("invalid request body: missing required field: model")
+        })?;
+        let model = json::string(raw)
+            .ok_or_else(|| Refused::wrong_type("model", "string", raw))?
+            .into_owned();
         // Clients that serialise their options whole send `null` for what was not set.
         let stream = match json::present(fields.get("stream")) {
             None | Some("false") => false,
@@ -221,7 +257,9 @@ impl Reading {
             metadata: request_metadata(fields)?,
             conversation: self.turns.conversation,
             continuity: Continuity {
-                cache_key: fields.text("prompt_cache_key").filter(|key| !key.is_empty()),
+                cache_key: fields
+                    .text("prompt_cache_key")
+                    .filter(|key| !key.is_empty()),
                 ..std::mem::take(&mut self.turns.continuity)
             },
             image: self.turns.image.take(),

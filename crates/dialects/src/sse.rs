@@ -81,8 +81,8 @@ impl SseReader {
         self.dispatch(&mut sink);
     }
 
-    /// Keeps the beginning of a line until its end comes. Of a line that grows too large the end is left out: the event is
-    /// dropped anyway, but the line must stay non-blank.
+    /// Keeps the beginning of a line until its end comes. Of a line that grows too large the end is
+    /// left out: the event is dropped anyway, but the line must stay non-blank.
     fn hold(&mut self, piece: &[u8]) {
         if self.line.len() + piece.len() > EVENT_LIMIT {
             self.oversized = true;
@@ -136,7 +136,10 @@ impl SseReader {
         if std::mem::take(&mut self.oversized) {
             self.dropped += 1;
         } else if self.has_data {
-            sink(Event { name: &self.name, data: &self.data });
+            sink(Event {
+                name: &self.name,
+                data: &self.data,
+            });
         }
         self.has_data = false;
         self.name.clear();

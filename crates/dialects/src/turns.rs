@@ -100,7 +100,8 @@ impl Turns {
         if text.is_empty() {
             return;
         }
-        self.continuity.opens_with_system |= self.non_user.is_empty() && matches!(role, Role::System | Role::Developer);
+        self.continuity.opens_with_system |=
+            self.non_user.is_empty() && matches!(role, Role::System | Role::Developer);
         match role {
             Role::User => {
                 self.continuity.ends_with_wrapper = false;
@@ -115,7 +116,8 @@ impl Turns {
         }
     }
 
-    /// Keeps the text of a tool result: a JSON string, or a list of parts that have a `text`. It is nobody's turn.
+    /// Keeps the text of a tool result: a JSON string, or a list of parts that have a `text`. It is
+    /// nobody's turn.
     pub(crate) fn result(&mut self, raw: Option<&str>) {
         self.stand(Step::Result);
         let Some(raw) = raw else { return };
@@ -139,7 +141,11 @@ impl Turns {
     /// The texts as the wire defines them: the last user text is the turn.
     pub(crate) fn into_texts(mut self) -> Texts {
         let current = self.user.pop().unwrap_or_default();
-        let evaluation = if current.is_empty() { self.non_user.join(" ") } else { current.clone() };
+        let evaluation = if current.is_empty() {
+            self.non_user.join(" ")
+        } else {
+            current.clone()
+        };
         Texts {
             context: context(&self.non_user, &current),
             evaluation,
@@ -155,8 +161,14 @@ impl Turns {
 
 /// `C`: all non-user texts and the user's turn, joined by one space.
 pub(crate) fn context(non_user: &[String], turn: &str) -> String {
-    let mut context = String::with_capacity(non_user.iter().map(|text| text.len() + 1).sum::<usize>() + turn.len());
-    for text in non_user.iter().map(String::as_str).chain((!turn.is_empty()).then_some(turn)) {
+    let mut context = String::with_capacity(
+        non_user.iter().map(|text| text.len() + 1).sum::<usize>() + turn.len(),
+    );
+    for text in non_user
+        .iter()
+        .map(String::as_str)
+        .chain((!turn.is_empty()).then_some(turn))
+    {
         if !context.is_empty() {
             context.push(' ');
         }
@@ -187,15 +199,28 @@ impl Said {
 }
 
 /// The image types that may be looked at.
-const IMAGE_TYPES: [&str; 5] = ["image/png", "image/jpeg", "image/jpg", "image/gif", "image/webp"];
+const IMAGE_TYPES: [&str; 5] = [
+    "image/png",
+    "image/jpeg",
+    "image/jpg",
+    "image/gif",
+    "image/webp",
+];
 
-/// Splits an acceptable `data:` URI of a base64 image into its prefix (`data:image/png;base64,`) and its payload.
+/// Splits an acceptable `data:` URI of a base64 image into its prefix (`data:image/png;base64,`)
+/// and its payload.
 pub(crate) fn inline_image(uri: &str) -> Option<(&str, &str)> {
     let (prefix, payload) = uri.split_at_checked(uri.find(',')? + 1)?;
-    let rest = prefix.split_at_checked("data:".len()).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("data:"))?.1;
+    let rest = prefix
+        .split_at_checked("data:".len())
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("data:"))?
+        .1;
     let (kind, marker) = rest.split_once(';')?;
-    let known = IMAGE_TYPES.iter().any(|known| known.eq_ignore_ascii_case(kind));
-    (known && marker.eq_ignore_ascii_case("base64,") && !payload.is_empty()).then_some((prefix, payload))
+    let known = IMAGE_TYPES
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(kind));
+    (known && marker.eq_ignore_ascii_case("base64,") && !payload.is_empty())
+        .then_some((prefix, payload))
 }
 
 #[cfg(test)]
@@ -205,8 +230,14 @@ mod tests {
     #[test]
     fn only_base64_images_of_known_types_are_inline_images() {
         let cases = [
-            ("data:image/png;base64,AA", Some(("data:image/png;base64,", "AA"))),
-            ("DATA:Image/JPG;BASE64,AA", Some(("DATA:Image/JPG;BASE64,", "AA"))),
+            (
+                "data:image/png;base64,AA",
+                Some(("data:image/png;base64,", "AA")),
+            ),
+            (
+                "DATA:Image/JPG;BASE64,AA",
+                Some(("DATA:Image/JPG;BASE64,", "AA")),
+            ),
             ("data:image/png;base64,", None),
             ("data:image/svg+xml;base64,AA", None),
             ("data:image/png,AA", None),

@@ -1,4 +1,5 @@
-//! What a response cost and how it ended, folded from its body or its events while they pass through.
+//! What a response cost and how it ended, folded from its body or its events while they pass
+//! through.
 
 mod events;
 
@@ -8,8 +9,8 @@ use crate::sse::SseReader;
 /// How many bytes of an unstreamed body are kept; of a longer one no usage is known.
 const BODY_LIMIT: usize = 8 << 20;
 
-/// Token counts. The wires' different bookkeeping is evened out: cached and written tokens are part of `prompt`, reasoning is
-/// part of `completion`.
+/// Token counts. The wires' different bookkeeping is evened out: cached and written tokens are part
+/// of `prompt`, reasoning is part of `completion`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
     /// All prompt tokens.
@@ -68,7 +69,11 @@ impl BodyKind {
     #[must_use]
     pub fn of(content_type: &str) -> Self {
         let kind = content_type.split(';').next().unwrap_or_default().trim();
-        if kind.eq_ignore_ascii_case(crate::sse::CONTENT_TYPE) { Self::EventStream } else { Self::Json }
+        if kind.eq_ignore_ascii_case(crate::sse::CONTENT_TYPE) {
+            Self::EventStream
+        } else {
+            Self::Json
+        }
     }
 }
 
@@ -93,14 +98,19 @@ impl UsageReader {
             BodyKind::Json => Source::Json(Vec::new()),
             BodyKind::EventStream => Source::Events(SseReader::new()),
         };
-        Self { source, fold: events::Fold::new(dialect) }
+        Self {
+            source,
+            fold: events::Fold::new(dialect),
+        }
     }
 
     /// Reads a chunk.
     pub fn push(&mut self, chunk: &[u8]) {
         let Self { source, fold } = self;
         match source {
-            Source::Json(body) if fold.outcome.truncated || body.len() + chunk.len() > BODY_LIMIT => {
+            Source::Json(body)
+                if fold.outcome.truncated || body.len() + chunk.len() > BODY_LIMIT =>
+            {
                 fold.outcome.truncated = true;
                 *body = Vec::new();
             }

@@ -1,5 +1,5 @@
-//! Texts that agents put into the user's role without the user having said them; they are passed over when the user's turn is
-//! looked for.
+//! Texts that agents put into the user's role without the user having said them; they are passed
+//! over when the user's turn is looked for.
 
 use std::sync::LazyLock;
 
@@ -24,14 +24,16 @@ pub const DEFAULT_PATTERNS: [&str; 7] = [
 /// The compiled size that all patterns together may reach, bytes.
 const SIZE_LIMIT: usize = 1 << 20;
 
-/// Consecutive pieces looked at in one text, a bound on the work that a text made of thousands of pieces can cause.
+/// Consecutive pieces looked at in one text, a bound on the work that a text made of thousands of
+/// pieces can cause.
 const MAX_PIECES: usize = 64;
 
 /// Decides whether a user text is wholly a wrapper.
 ///
-/// A text is one if, after trimming, it consists of nothing but pieces that some pattern matches, with whitespace between them.
-/// Each pattern is anchored at the start of a piece and `.` matches line ends, so `<a>.*?</a>` takes one element and leaves
-/// what follows it, while `Continue.*` takes everything.
+/// A text is one if, after trimming, it consists of nothing but pieces that some pattern matches,
+/// with whitespace between them. Each pattern is anchored at the start of a piece and `.` matches
+/// line ends, so `<a>.*?</a>` takes one element and leaves what follows it, while `Continue.*`
+/// takes everything.
 #[derive(Debug, Clone)]
 pub struct Wrappers {
     piece: Option<Regex>,
@@ -59,14 +61,18 @@ impl Wrappers {
         }
         let mut all = String::new();
         for pattern in patterns.iter().map(AsRef::as_ref) {
-            compile(pattern)
-                .map_err(|source| WrapperError { pattern: pattern.to_owned(), source: Box::new(source) })?;
+            compile(pattern).map_err(|source| WrapperError {
+                pattern: pattern.to_owned(),
+                source: Box::new(source),
+            })?;
             all.push_str(if all.is_empty() { "(?:" } else { "|(?:" });
             all.push_str(pattern);
             all.push(')');
         }
-        let piece = compile(&format!(r"\A(?:{all})"))
-            .map_err(|source| WrapperError { pattern: String::new(), source: Box::new(source) })?;
+        let piece = compile(&format!(r"\A(?:{all})")).map_err(|source| WrapperError {
+            pattern: String::new(),
+            source: Box::new(source),
+        })?;
         Ok(Self { piece: Some(piece) })
     }
 
@@ -85,7 +91,9 @@ impl Wrappers {
         let mut rest = text.trim();
         for _ in 0..MAX_PIECES {
             match piece.find(rest) {
-                Some(found) if found.end() > 0 => rest = rest.get(found.end()..).unwrap_or_default().trim_start(),
+                Some(found) if found.end() > 0 => {
+                    rest = rest.get(found.end()..).unwrap_or_default().trim_start()
+                }
                 _ => return false,
             }
             if rest.is_empty() {
@@ -105,7 +113,10 @@ impl Default for Wrappers {
 }
 
 fn compile(pattern: &str) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(pattern).dot_matches_new_line(true).size_limit(SIZE_LIMIT).build()
+    RegexBuilder::new(pattern)
+        .dot_matches_new_line(true)
+        .size_limit(SIZE_LIMIT)
+        .build()
 }
 
 #[cfg(test)]
@@ -115,15 +126,33 @@ mod tests {
     #[test]
     fn the_default_patterns_cover_what_agents_add_and_nothing_else() {
         let cases = [
-            ("<system-reminder>\nToday is Monday.\n</system-reminder>", true),
-            ("  <system-reminder>a</system-reminder>\n\n<system-reminder>b</system-reminder>\n", true),
-            ("<system-reminder>a</system-reminder> fix it <system-reminder>b</system-reminder>", false),
+            (
+                "<system-reminder>\nToday is Monday.\n</system-reminder>",
+                true,
+            ),
+            (
+                "  <system-reminder>a</system-reminder>\n\n<system-reminder>b</system-reminder>\n",
+                true,
+            ),
+            (
+                "<system-reminder>a</system-reminder> fix it <system-reminder>b</system-reminder>",
+                false,
+            ),
             ("<system-reminder>a</system-reminder>\nfix it", false),
-            ("<environment_context>\n  <cwd>/x</cwd>\n</environment_context>", true),
+            (
+                "<environment_context>\n  <cwd>/x</cwd>\n</environment_context>",
+                true,
+            ),
             ("<skills_instructions>use them</skills_instructions>", true),
             ("<user_instructions>be brief</user_instructions>", true),
-            ("Continue from the tool evidence. Failed tool results are diagnostic evidence: …", true),
-            ("Continue the same Elephant Agent turn using the role-preserved tool result messages above.", true),
+            (
+                "Continue from the tool evidence. Failed tool results are diagnostic evidence: …",
+                true,
+            ),
+            (
+                "Continue the same Elephant Agent turn using the role-preserved tool result messages above.",
+                true,
+            ),
             ("<context.compaction.request>\nSummarise", true),
             ("What does <environment_context> mean?", false),
             ("<p>my page</p>", false),
@@ -144,6 +173,9 @@ mod tests {
             let error = Wrappers::new(&["fine", bad]).unwrap_err();
             assert_eq!(error.pattern, bad);
         }
-        assert!(!Wrappers::new(&["x*"]).unwrap().cover("y"), "an empty match covers nothing");
+        assert!(
+            !Wrappers::new(&["x*"]).unwrap().cover("y"),
+            "an empty match covers nothing"
+        );
     }
 }

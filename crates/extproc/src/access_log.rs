@@ -1,16 +1,20 @@
 //! Envoy's gRPC access log: how requests ended, told after the fact.
 //!
-//! No ext_proc stream need be held while a model generates: each worker of Envoy keeps one log stream for all its requests.
-//! Requests are known again by a tag, a string that was put into their dynamic metadata. Entries without it, and whatever
-//! else comes, are counted and passed over.
+//! No ext_proc stream need be held while a model generates: each worker of Envoy keeps one log
+//! stream for all its requests. Requests are known again by a tag, a string that was put into their
+//! dynamic metadata. Entries without it, and whatever else comes, are counted and passed over.
 
 use crate::counters::Count;
-use envoy_types::pb::envoy::data::accesslog::v3::{AccessLogCommon, AccessLogType, HttpAccessLogEntry, ResponseFlags};
+use envoy_types::pb::envoy::data::accesslog::v3::{
+    AccessLogCommon, AccessLogType, HttpAccessLogEntry, ResponseFlags,
+};
 use envoy_types::pb::envoy::service::accesslog::v3::access_log_service_server::{
     AccessLogService, AccessLogServiceServer,
 };
 use envoy_types::pb::envoy::service::accesslog::v3::stream_access_logs_message::LogEntries;
-use envoy_types::pb::envoy::service::accesslog::v3::{StreamAccessLogsMessage, StreamAccessLogsResponse};
+use envoy_types::pb::envoy::service::accesslog::v3::{
+    StreamAccessLogsMessage, StreamAccessLogsResponse,
+};
 use envoy_types::pb::google::protobuf::Duration as WireDuration;
 use envoy_types::pb::google::protobuf::value::Kind;
 use std::fmt;
@@ -62,12 +66,24 @@ pub enum Ending {
     Refused,
 }
 
-/// A service that hands `log` the entries whose dynamic metadata has a string at `namespace` and `key`. Its streams end with
-/// `stop`.
-pub fn access_log(log: Arc<dyn AccessLog>, namespace: &str, key: &str, stop: CancellationToken) -> AccessLogs {
+/// A service that hands `log` the entries whose dynamic metadata has a string at `namespace` and
+/// `key`. Its streams end with `stop`.
+pub fn access_log(
+    log: Arc<dyn AccessLog>,
+    namespace: &str,
+    key: &str,
+    stop: CancellationToken,
+) -> AccessLogs {
     let (namespace, key) = (namespace.to_owned(), key.to_owned());
     let counters = LogCounters::default();
-    let shared = Shared { log, namespace, key, stop, counters, tracker: TaskTracker::new() };
+    let shared = Shared {
+        log,
+        namespace,
+        key,
+        stop,
+        counters,
+        tracker: TaskTracker::new(),
+    };
     AccessLogs(Arc::new(shared))
 }
 
@@ -105,7 +121,8 @@ impl LogCounters {
         self.untagged.get()
     }
 
-    /// Messages and entries that make no sense here: not HTTP, without properties, not readable, too large.
+    /// Messages and entries that make no sense here: not HTTP, without properties, not readable,
+    /// too large.
     #[must_use]
     pub fn unusable(&self) -> u64 {
         self.unusable.get()
@@ -126,7 +143,13 @@ impl AccessLogs {
     }
 
     fn take(&self, message: StreamAccessLogsMessage) {
-        let Shared { log, namespace, key, counters, .. } = &*self.0;
+        let Shared {
+            log,
+            namespace,
+            key,
+            counters,
+            ..
+        } = &*self.0;
         let Some(LogEntries::HttpLogs(entries)) = message.log_entries else {
             counters.unusable.add();
             return;
@@ -175,12 +198,19 @@ impl AccessLogService for AccessLogs {
 /// What came cannot be read as a message; anything else is the transport's end.
 fn is_unreadable(status: &Status) -> bool {
     let from_transport = std::error::Error::source(status).is_some();
-    !from_transport && matches!(status.code(), Code::Internal | Code::OutOfRange | Code::Unimplemented)
+    !from_transport
+        && matches!(
+            status.code(),
+            Code::Internal | Code::OutOfRange | Code::Unimplemented
+        )
 }
 
 impl fmt::Debug for AccessLogs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AccessLogs").field("counters", &self.0.counters).field("open", &self.0.tracker.len()).finish()
+        f.debug_struct("AccessLogs")
+            .field("counters", &self.0.counters)
+            .field("open", &self.0.tracker.len())
+            .finish()
     }
 }
 
@@ -193,12 +223,19 @@ enum Read {
 }
 
 fn read(entry: HttpAccessLogEntry, namespace: &str, key: &str) -> Read {
-    let Some(common) = entry.common_properties else { return Read::Unusable };
+    let Some(common) = entry.common_properties else {
+        return Read::Unusable;
+    };
     if !is_end(&common) {
         return Read::Passing;
     }
-    let Some(tag) = tag(&common, namespace, key) else { return Read::Untagged };
-    let status = entry.response.and_then(|response| response.response_code).map_or(0, |code| code.value);
+    let Some(tag) = tag(&common, namespace, key) else {
+        return Read::Untagged;
+    };
+    let status = entry
+        .response
+        .and_then(|response| response.response_code)
+        .map_or(0, |code| code.value);
     let sent = time(common.time_to_first_upstream_tx_byte);
     let begun = common.time_to_first_upstream_rx_byte.is_some();
     let ending = match ending(&common.response_flags.unwrap_or_default(), begun) {
@@ -211,7 +248,9 @@ fn read(entry: HttpAccessLogEntry, namespace: &str, key: &str) -> Read {
         tag,
         status: u16::try_from(status).unwrap_or(0),
         first_byte: since_sent(time(common.time_to_first_upstream_rx_byte)),
-        total: since_sent(time(common.time_to_last_downstream_tx_byte).or_else(|| time(common.duration))),
+        total: since_sent(
+            time(common.time_to_last_downstream_tx_byte).or_else(|| time(common.duration)),
+        ),
         ending,
         cluster: common.upstream_cluster,
     }))
@@ -235,11 +274,14 @@ fn tag(common: &AccessLogCommon, namespace: &str, key: &str) -> Option<String> {
 
 fn time(wire: Option<WireDuration>) -> Option<Duration> {
     let wire = wire?;
-    Some(Duration::new(u64::try_from(wire.seconds).ok()?, u32::try_from(wire.nanos).ok()?))
+    Some(Duration::new(
+        u64::try_from(wire.seconds).ok()?,
+        u32::try_from(wire.nanos).ok()?,
+    ))
 }
 
-/// What the upstream did counts first: a client often leaves because of it. Silence in an answer that has `begun` may as well
-/// be a client that reads no further.
+/// What the upstream did counts first: a client often leaves because of it. Silence in an answer
+/// that has `begun` may as well be a client that reads no further.
 fn ending(flags: &ResponseFlags, begun: bool) -> Ending {
     let upstream = flags.no_healthy_upstream
         || flags.upstream_request_timeout

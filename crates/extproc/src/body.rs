@@ -26,14 +26,21 @@ pub(crate) struct Lease {
 
 impl Lease {
     pub(crate) fn empty(budget: &Arc<Budget>) -> Self {
-        Self { budget: Arc::clone(budget), bytes: 0 }
+        Self {
+            budget: Arc::clone(budget),
+            bytes: 0,
+        }
     }
 
     fn grow(&mut self, bytes: usize, total: usize) -> Result<(), Fault> {
         let before = self.budget.used.fetch_add(bytes, Relaxed);
         self.bytes += bytes;
         // Grown first, so that the drop after a refusal gives back exactly what was taken.
-        if before.saturating_add(bytes) > total { Err(Fault::Overloaded) } else { Ok(()) }
+        if before.saturating_add(bytes) > total {
+            Err(Fault::Overloaded)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -63,16 +70,27 @@ pub(crate) struct Collector {
 
 impl Collector {
     /// Begins a body whose `content-length` is `announced`; too long a one is refused at once.
-    pub(crate) fn begin(lease: Lease, limits: Limits, announced: Option<usize>) -> Result<Self, Fault> {
+    pub(crate) fn begin(
+        lease: Lease,
+        limits: Limits,
+        announced: Option<usize>,
+    ) -> Result<Self, Fault> {
         match announced {
             Some(length) if length > limits.own => Err(Fault::BodyTooLarge { limit: limits.own }),
-            _ => Ok(Self { bytes: Vec::new(), lease, limits, announced }),
+            _ => Ok(Self {
+                bytes: Vec::new(),
+                lease,
+                limits,
+                announced,
+            }),
         }
     }
 
     pub(crate) fn push(&mut self, piece: Vec<u8>) -> Result<(), Fault> {
         if self.bytes.len().saturating_add(piece.len()) > self.limits.own {
-            return Err(Fault::BodyTooLarge { limit: self.limits.own });
+            return Err(Fault::BodyTooLarge {
+                limit: self.limits.own,
+            });
         }
         self.lease.grow(piece.len(), self.limits.total)?;
         if self.bytes.is_empty() {
@@ -80,16 +98,19 @@ impl Collector {
             return Ok(());
         }
         let rest = self.announced.unwrap_or(0).saturating_sub(self.bytes.len());
-        self.bytes.reserve_exact(if rest >= piece.len() { rest } else { 0 });
+        self.bytes
+            .reserve_exact(if rest >= piece.len() { rest } else { 0 });
         self.bytes.extend_from_slice(&piece);
         Ok(())
     }
 
-    /// Whether what came is only a first part: shorter than announced, or, where nothing was announced, not marked
-    /// as the end. (A buffered body before HTTP/2 trailers is not marked either, and cannot be told from a cut one
-    /// without a `content-length`; a clear refusal beats routing on half a document.)
+    /// Whether what came is only a first part: shorter than announced, or, where nothing was
+    /// announced, not marked as the end. (A buffered body before HTTP/2 trailers is not marked
+    /// either, and cannot be told from a cut one without a `content-length`; a clear refusal beats
+    /// routing on half a document.)
     pub(crate) fn is_cut(&self, end: bool) -> bool {
-        self.announced.map_or(!end, |length| self.bytes.len() < length)
+        self.announced
+            .map_or(!end, |length| self.bytes.len() < length)
     }
 
     /// The whole body, and the lease to hold as long as it is kept.
@@ -114,7 +135,11 @@ mod tests {
             drop(lease);
             Ok(bytes)
         })();
-        assert_eq!(budget.used(), 0, "everything is given back, also after a refusal");
+        assert_eq!(
+            budget.used(),
+            0,
+            "everything is given back, also after a refusal"
+        );
         collected
     }
 
@@ -122,19 +147,31 @@ mod tests {
     fn limits_hold() {
         let limits = Limits { own: 6, total: 8 };
         let too_large = Err(Fault::BodyTooLarge { limit: 6 });
-        assert_eq!(collect(&[b"abc", b"", b"def"], limits, None), Ok(Bytes::from_static(b"abcdef")));
-        assert_eq!(collect(&[b"abc", b"def"], limits, Some(6)), Ok(Bytes::from_static(b"abcdef")));
+        assert_eq!(
+            collect(&[b"abc", b"", b"def"], limits, None),
+            Ok(Bytes::from_static(b"abcdef"))
+        );
+        assert_eq!(
+            collect(&[b"abc", b"def"], limits, Some(6)),
+            Ok(Bytes::from_static(b"abcdef"))
+        );
         assert_eq!(collect(&[], limits, Some(0)), Ok(Bytes::new()));
         assert_eq!(collect(&[b"abc", b"defg"], limits, None), too_large);
         assert_eq!(collect(&[], limits, Some(7)), too_large);
-        assert_eq!(collect(&[b"abc"], Limits { own: 6, total: 2 }, None), Err(Fault::Overloaded));
+        assert_eq!(
+            collect(&[b"abc"], Limits { own: 6, total: 2 }, None),
+            Err(Fault::Overloaded)
+        );
     }
 
     #[test]
     fn a_lying_content_length_changes_nothing() {
         let limits = Limits { own: 64, total: 64 };
         for announced in [Some(0), Some(1), Some(64), None] {
-            assert_eq!(collect(&[b"ab", b"cd", b"ef"], limits, announced), Ok(Bytes::from_static(b"abcdef")));
+            assert_eq!(
+                collect(&[b"ab", b"cd", b"ef"], limits, announced),
+                Ok(Bytes::from_static(b"abcdef"))
+            );
         }
     }
 }

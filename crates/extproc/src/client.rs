@@ -1,7 +1,8 @@
-//! A fake Envoy for tests: sends one request the way Envoy does in a given mode, and says what Envoy would have done.
+//! A fake Envoy for tests: sends one request the way Envoy does in a given mode, and says what
+//! Envoy would have done.
 //!
-//! It is strict. A reply out of order, a length that Envoy would refuse, a piece too large, a reply too many: each is
-//! [`Outcome::Broken`], never papered over.
+//! It is strict. A reply out of order, a length that Envoy would refuse, a piece too large, a reply
+//! too many: each is [`Outcome::Broken`], never papered over.
 
 mod drive;
 mod request;
@@ -46,7 +47,11 @@ impl FakeEnvoy {
     #[must_use]
     pub fn over(channel: Channel) -> Self {
         let client = ExternalProcessorClient::new(channel);
-        Self { client: client.max_decoding_message_size(usize::MAX).max_encoding_message_size(usize::MAX) }
+        Self {
+            client: client
+                .max_decoding_message_size(usize::MAX)
+                .max_encoding_message_size(usize::MAX),
+        }
     }
 
     /// Sends one request, and its response where it has one, to the end.
@@ -57,8 +62,8 @@ impl FakeEnvoy {
         }
     }
 
-    /// Sends the headers and `pieces` pieces of the body, then ends the stream as if its client had lost patience. In
-    /// the modes where Envoy would wait for the headers' reply, so does this.
+    /// Sends the headers and `pieces` pieces of the body, then ends the stream as if its client had
+    /// lost patience. In the modes where Envoy would wait for the headers' reply, so does this.
     ///
     /// # Errors
     /// What the server answered, if it answered instead of waiting.
@@ -101,9 +106,12 @@ impl FakeRequest {
     #[must_use]
     pub fn post(path: &str, body: impl Into<Bytes>) -> Self {
         let body = body.into();
-        Self { body: body.clone(), ..Self::bare("POST", path) }
-            .header("content-type", "application/json")
-            .header("content-length", &body.len().to_string())
+        Self {
+            body: body.clone(),
+            ..Self::bare("POST", path)
+        }
+        .header("content-type", "application/json")
+        .header("content-length", &body.len().to_string())
     }
 
     /// A `GET`.
@@ -115,7 +123,8 @@ impl FakeRequest {
     /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.push((name.to_owned(), Bytes::copy_from_slice(value.as_bytes())));
+        self.headers
+            .push((name.to_owned(), Bytes::copy_from_slice(value.as_bytes())));
         self
     }
 
@@ -158,7 +167,11 @@ impl FakeResponse {
     #[must_use]
     pub fn ok<const N: usize>(chunks: [&'static str; N]) -> Self {
         let headers = vec![(":status".to_owned(), Bytes::from_static(b"200"))];
-        Self { headers, chunks: chunks.map(Bytes::from).to_vec(), trailers: false }
+        Self {
+            headers,
+            chunks: chunks.map(Bytes::from).to_vec(),
+            trailers: false,
+        }
     }
 }
 
@@ -171,7 +184,8 @@ pub enum Outcome {
     Immediate(Answer),
     /// The stream failed: 500, or passed on under `failure_mode_allow`.
     Failed(Status),
-    /// The stream ended OK before any reply: passed on as it came, even when failing closed. Always a fault of ours.
+    /// The stream ended OK before any reply: passed on as it came, even when failing closed. Always
+    /// a fault of ours.
     Unprocessed,
     /// The processor broke the protocol.
     Broken(Violation),

@@ -61,7 +61,9 @@ impl Counters {
 
     /// Faults by [`Fault::name`]; deadline hits are among them.
     pub fn faults(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        Fault::NAMES.into_iter().zip(self.faults.iter().map(Count::get))
+        Fault::NAMES
+            .into_iter()
+            .zip(self.faults.iter().map(Count::get))
     }
 
     pub(crate) fn fault(&self, fault: Fault) {

@@ -1,8 +1,8 @@
 //! What a server says about one HTTP exchange: one method a phase, values in, values out.
 //!
-//! The protocol (frames, modes, order, deadlines, size limits, panics) is the service's business; an [`Exchange`] only
-//! decides. Every method is called at most once per exchange, except [`Exchange::response_chunk`] and
-//! [`Exchange::deadline`].
+//! The protocol (frames, modes, order, deadlines, size limits, panics) is the service's business;
+//! an [`Exchange`] only decides. Every method is called at most once per exchange, except
+//! [`Exchange::response_chunk`] and [`Exchange::deadline`].
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -30,26 +30,29 @@ pub trait Exchange: Send {
         BodyStep::Forward(BodyReply::default())
     }
 
-    /// The response's headers have come (only if [`ResponseInterest`] asked and the mode sends them).
+    /// The response's headers have come (only if [`ResponseInterest`] asked and the mode sends
+    /// them).
     async fn response_headers(&mut self, _head: ResponseHead) -> HeaderEdits {
         HeaderEdits::default()
     }
 
-    /// A piece of the response body passes by; it is forwarded unchanged. `end` is set on the last piece.
+    /// A piece of the response body passes by; it is forwarded unchanged. `end` is set on the last
+    /// piece.
     fn response_chunk(&mut self, _chunk: &Bytes, _end: bool) {}
 
     /// The stream is over: completed, cut by the client, or failed.
     fn closed(&mut self) {}
 
-    /// The instant by which the decision asked for next must be made; afterwards [`Fault::DeadlineExceeded`] is
-    /// answered. Called before [`Exchange::request_headers`] and again before [`Exchange::request_body`].
+    /// The instant by which the decision asked for next must be made; afterwards
+    /// [`Fault::DeadlineExceeded`] is answered. Called before [`Exchange::request_headers`] and
+    /// again before [`Exchange::request_body`].
     fn deadline(&mut self, _at: Instant) {}
 
     /// How this exchange's client must be told of a fault that the protocol layer found.
     fn fault(&mut self, fault: Fault) -> Immediate;
 
-    /// As [`Exchange::fault`], where [`Exchange::request_headers`] was not called at all (overload): the head is
-    /// shown only so that the answer has the client's shape.
+    /// As [`Exchange::fault`], where [`Exchange::request_headers`] was not called at all
+    /// (overload): the head is shown only so that the answer has the client's shape.
     fn refuse(&mut self, _head: &RequestHead, fault: Fault) -> Immediate {
         self.fault(fault)
     }
@@ -66,15 +69,20 @@ pub enum Fault {
     DeadlineExceeded,
     /// Envoy sent only the first part of the body (BUFFERED_PARTIAL over its limit).
     TruncatedBody,
-    /// The body mode cannot carry what the decision needs: STREAMED or NONE although the body must be read, or a new
-    /// body for a request that came without one.
+    /// The body mode cannot carry what the decision needs: STREAMED or NONE although the body must
+    /// be read, or a new body for a request that came without one.
     UnsupportedBodyMode,
 }
 
 impl Fault {
     /// Every name that [`Fault::name`] gives, in the order of the variants.
-    pub const NAMES: [&str; 5] =
-        ["body_too_large", "overloaded", "deadline_exceeded", "truncated_body", "unsupported_body_mode"];
+    pub const NAMES: [&str; 5] = [
+        "body_too_large",
+        "overloaded",
+        "deadline_exceeded",
+        "truncated_body",
+        "unsupported_body_mode",
+    ];
 
     /// A stable name for metric labels.
     #[must_use]
@@ -115,7 +123,9 @@ impl Headers {
 
     /// All pairs in wire order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Bytes)> {
-        self.entries.iter().map(|(name, value)| (name.as_str(), value))
+        self.entries
+            .iter()
+            .map(|(name, value)| (name.as_str(), value))
     }
 }
 
@@ -126,15 +136,19 @@ pub struct RequestHead {
     pub headers: Headers,
     /// No body follows.
     pub end_of_stream: bool,
-    /// What of the response the gateway is known to show, or can be asked for at no cost. With BUFFERED requests and no
-    /// response body it cannot be told whether response headers come, and waiting for them holds the stream: `Nothing`.
+    /// What of the response the gateway is known to show, or can be asked for at no cost. With
+    /// BUFFERED requests and no response body it cannot be told whether response headers come, and
+    /// waiting for them holds the stream: `Nothing`.
     pub offer: ResponseInterest,
-    /// The gateway has no timer of its own while it waits for the decision about the body: full duplex.
+    /// The gateway has no timer of its own while it waits for the decision about the body: full
+    /// duplex.
     pub unhurried: bool,
-    /// The stream is of a filter of an upstream attempt (it says so in its gRPC metadata, which clients cannot write): the
-    /// request was decided on before, and is about to be sent to one of several models.
+    /// The stream is of a filter of an upstream attempt (it says so in its gRPC metadata, which
+    /// clients cannot write): the request was decided on before, and is about to be sent to one of
+    /// several models.
     pub attempt: bool,
-    /// Filter metadata that Envoy forwarded, by namespace (for example `envoy.filters.http.jwt_authn`).
+    /// Filter metadata that Envoy forwarded, by namespace (for example
+    /// `envoy.filters.http.jwt_authn`).
     pub metadata: BTreeMap<String, serde_json::Value>,
 }
 
@@ -150,7 +164,8 @@ pub struct ResponseHead {
 /// One change to a set of headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeaderEdit {
-    /// Sets, replacing every earlier value. Pseudo headers (`:path`) are allowed, hence the string name.
+    /// Sets, replacing every earlier value. Pseudo headers (`:path`) are allowed, hence the string
+    /// name.
     Set(String, Bytes),
     /// Removes every value.
     Remove(String),
@@ -180,7 +195,8 @@ pub enum BodyStep {
     Forward(BodyReply),
     /// Merit answers itself.
     Respond(Immediate),
-    /// Deciding takes longer than the deadline, but no longer than this: [`Exchange::later`] is asked next.
+    /// Deciding takes longer than the deadline, but no longer than this: [`Exchange::later`] is
+    /// asked next.
     Wait(Duration),
 }
 

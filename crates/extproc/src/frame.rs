@@ -51,7 +51,10 @@ impl Frame {
             Request::RequestTrailers(_) => Self::RequestTrailers,
             Request::ResponseHeaders(wire) => {
                 let (headers, end_of_stream) = head(wire);
-                Self::ResponseHeaders(ResponseHead { headers, end_of_stream })
+                Self::ResponseHeaders(ResponseHead {
+                    headers,
+                    end_of_stream,
+                })
             }
             Request::ResponseBody(wire) => Self::ResponseBody(piece(wire)),
             Request::ResponseTrailers(_) => Self::ResponseTrailers,
@@ -82,12 +85,18 @@ pub(crate) struct Opening {
 
 impl Opening {
     pub(crate) fn read(message: &ProcessingRequest) -> Self {
-        let modes = message.protocol_config.map(|it| (mode(it.request_body_mode), mode(it.response_body_mode)));
-        Self { modes, observing: message.observability_mode }
+        let modes = message
+            .protocol_config
+            .map(|it| (mode(it.request_body_mode), mode(it.response_body_mode)));
+        Self {
+            modes,
+            observing: message.observability_mode,
+        }
     }
 }
 
-/// A mode that we do not know (GRPC, or a newer one) is as unusable as STREAMED, and treated like it.
+/// A mode that we do not know (GRPC, or a newer one) is as unusable as STREAMED, and treated like
+/// it.
 fn mode(wire: i32) -> BodyMode {
     match BodySendMode::try_from(wire) {
         Ok(BodySendMode::None) => BodyMode::None,
@@ -99,11 +108,17 @@ fn mode(wire: i32) -> BodyMode {
 }
 
 fn piece(wire: HttpBody) -> Piece {
-    Piece { bytes: wire.body, end: wire.end_of_stream }
+    Piece {
+        bytes: wire.body,
+        end: wire.end_of_stream,
+    }
 }
 
 fn head(wire: HttpHeaders) -> (Headers, bool) {
-    (Headers::new(wire.headers.map(entries).unwrap_or_default()), wire.end_of_stream)
+    (
+        Headers::new(wire.headers.map(entries).unwrap_or_default()),
+        wire.end_of_stream,
+    )
 }
 
 /// The pairs of a header map, names in lower case.
@@ -111,20 +126,38 @@ pub(crate) fn entries(map: HeaderMap) -> Vec<(String, Bytes)> {
     map.headers.into_iter().map(entry).collect()
 }
 
-fn entry(HeaderValue { mut key, value, raw_value }: HeaderValue) -> (String, Bytes) {
+fn entry(
+    HeaderValue {
+        mut key,
+        value,
+        raw_value,
+    }: HeaderValue,
+) -> (String, Bytes) {
     key.make_ascii_lowercase();
-    let value = if raw_value.is_empty() { Bytes::from(value) } else { Bytes::from(raw_value) };
+    let value = if raw_value.is_empty() {
+        Bytes::from(value)
+    } else {
+        Bytes::from(raw_value)
+    };
     (key, value)
 }
 
 fn metadata(wire: WireMetadata) -> BTreeMap<String, Value> {
-    wire.filter_metadata.into_iter().map(|(namespace, fields)| (namespace, object(fields))).collect()
+    wire.filter_metadata
+        .into_iter()
+        .map(|(namespace, fields)| (namespace, object(fields)))
+        .collect()
 }
 
 /// A protobuf struct as a JSON object, keys sorted (protobuf maps have no order).
 pub(crate) fn object(wire: Struct) -> Value {
     let sorted: BTreeMap<_, _> = wire.fields.into_iter().collect();
-    Value::Object(sorted.into_iter().map(|(key, value)| (key, json(value))).collect::<Map<_, _>>())
+    Value::Object(
+        sorted
+            .into_iter()
+            .map(|(key, value)| (key, json(value)))
+            .collect::<Map<_, _>>(),
+    )
 }
 
 fn json(wire: WireValue) -> Value {
@@ -138,10 +171,14 @@ fn json(wire: WireValue) -> Value {
     }
 }
 
-/// Whole numbers become JSON integers, as they were before protobuf made them doubles (`exp` of a JWT, for one).
+/// Whole numbers become JSON integers, as they were before protobuf made them doubles (`exp` of a
+/// JWT, for one).
 fn json_number(number: f64) -> Value {
     const EXACT: f64 = 9_007_199_254_740_992.0;
-    #[expect(clippy::cast_possible_truncation, reason = "guarded: whole and within the exact range of a double")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "guarded: whole and within the exact range of a double"
+    )]
     if number.fract() == 0.0 && number.abs() <= EXACT {
         return Value::Number(Number::from(number as i64));
     }
@@ -153,7 +190,12 @@ pub(crate) fn wire_struct(value: Value) -> Struct {
     let Value::Object(fields) = value else {
         return Struct::default();
     };
-    Struct { fields: fields.into_iter().map(|(key, value)| (key, wire_value(value))).collect() }
+    Struct {
+        fields: fields
+            .into_iter()
+            .map(|(key, value)| (key, wire_value(value)))
+            .collect(),
+    }
 }
 
 /// A JSON value as a protobuf value.
@@ -163,7 +205,9 @@ pub(crate) fn wire_value(value: Value) -> WireValue {
         Value::Bool(flag) => Kind::BoolValue(flag),
         Value::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or(f64::NAN)),
         Value::String(text) => Kind::StringValue(text),
-        Value::Array(values) => Kind::ListValue(ListValue { values: values.into_iter().map(wire_value).collect() }),
+        Value::Array(values) => Kind::ListValue(ListValue {
+            values: values.into_iter().map(wire_value).collect(),
+        }),
         object @ Value::Object(_) => Kind::StructValue(wire_struct(object)),
     };
     WireValue { kind: Some(kind) }
@@ -192,8 +236,13 @@ mod tests {
             value: value.into(),
             raw_value: raw.to_vec(),
         };
-        let map = HeaderMap { headers: vec![pair("X-A", "text", b""), pair("x-b", "", b"\xffraw")] };
-        let expected = vec![("x-a".to_owned(), "text".into()), ("x-b".to_owned(), Bytes::from_static(b"\xffraw"))];
+        let map = HeaderMap {
+            headers: vec![pair("X-A", "text", b""), pair("x-b", "", b"\xffraw")],
+        };
+        let expected = vec![
+            ("x-a".to_owned(), "text".into()),
+            ("x-b".to_owned(), Bytes::from_static(b"\xffraw")),
+        ];
         assert_eq!(entries(map), expected);
     }
 

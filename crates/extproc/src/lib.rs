@@ -1,8 +1,9 @@
 //! Envoy's external-processing protocol: frames in, replies out, order guaranteed.
 //!
-//! This is the only crate that sees Envoy's protobuf. A server implements [`Exchanges`] and [`Exchange`];
-//! [`service`] turns that into a tonic service that speaks every body mode. [`FakeEnvoy`] is the other end, for tests.
-//! [`access_log`] serves Envoy's log of how requests ended.
+//! This is the only crate that sees Envoy's protobuf. A server implements [`Exchanges`] and
+//! [`Exchange`]; [`service`] turns that into a tonic service that speaks every body mode.
+//! [`FakeEnvoy`] is the other end, for tests. [`access_log`] serves Envoy's log of how requests
+//! ended.
 
 mod access_log;
 mod body;
@@ -22,8 +23,8 @@ pub use access_log::{AccessLog, AccessLogs, Ending, LogCounters, LogEntry, acces
 pub use client::{Answer, FakeEnvoy, FakeRequest, FakeResponse, Forwarded, Outcome, Violation};
 pub use counters::Counters;
 pub use exchange::{
-    BodyReply, BodyStep, Exchange, Exchanges, Fault, HeadStep, HeaderEdit, HeaderEdits, Headers, Immediate, Metadata,
-    RequestHead, ResponseHead, ResponseInterest,
+    BodyReply, BodyStep, Exchange, Exchanges, Fault, HeadStep, HeaderEdit, HeaderEdits, Headers,
+    Immediate, Metadata, RequestHead, ResponseHead, ResponseInterest,
 };
 pub use options::{BodyMode, Options, Peer, Settings};
 pub use service::{HEALTH_SERVICES, Processor, Streams, service};

@@ -4,35 +4,41 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Limits and habits of the protocol layer. A stream keeps the options that were current at its first frame.
+/// Limits and habits of the protocol layer. A stream keeps the options that were current at its
+/// first frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// Time to decide in every mode but full duplex, from the frame that a decision waits for (the headers, then the
-    /// whole body). Time that the client takes to send its body does not count: Envoy's own timer does not either.
+    /// Time to decide in every mode but full duplex, from the frame that a decision waits for (the
+    /// headers, then the whole body). Time that the client takes to send its body does not count:
+    /// Envoy's own timer does not either.
     pub deadline_buffered: Duration,
     /// The same in full duplex, where Envoy has no timer at all.
     pub deadline_streamed: Duration,
     /// Longest wait for the next frame of a body that is being collected.
     pub frame_timeout: Duration,
-    /// Largest request body in bytes. The largest gRPC message is twice this plus 1 MiB, fixed when the service is made.
+    /// Largest request body in bytes. The largest gRPC message is twice this plus 1 MiB, fixed when
+    /// the service is made.
     pub body_limit: usize,
     /// Most bytes of request bodies held at once, by all streams together.
     pub buffered_total: usize,
-    /// Most open streams; those above are answered with [`Fault::Overloaded`](crate::Fault::Overloaded).
+    /// Most open streams; those above are answered with
+    /// [`Fault::Overloaded`](crate::Fault::Overloaded).
     pub max_streams: usize,
-    /// The request body mode where the first frame carries no `protocol_config`. `None` takes [`BodyMode::Buffered`]:
-    /// a peer that does not declare its mode predates full duplex, and waits for the headers' reply before it sends a
-    /// body. A body shorter than its `content-length` is then a truncated one.
+    /// The request body mode where the first frame carries no `protocol_config`. `None` takes
+    /// [`BodyMode::Buffered`]: a peer that does not declare its mode predates full duplex, and
+    /// waits for the headers' reply before it sends a body. A body shorter than its
+    /// `content-length` is then a truncated one.
     pub assume_mode: Option<BodyMode>,
     /// Who speaks to us.
     pub peer: Peer,
-    /// End a stream after the last wanted reply in the modes where Envoy keeps it open needlessly (BUFFERED, NONE).
-    /// Never done toward [`Peer::Agentgateway`], nor where the mode was not declared.
+    /// End a stream after the last wanted reply in the modes where Envoy keeps it open needlessly
+    /// (BUFFERED, NONE). Never done toward [`Peer::Agentgateway`], nor where the mode was not
+    /// declared.
     pub early_close: bool,
     /// The same in full duplex, once the whole body has been sent back.
     pub early_close_streamed: bool,
-    /// Send an immediate response of several pieces piece by piece in full duplex (Envoy 1.37 or newer; the version
-    /// cannot be seen on the wire). Otherwise the pieces are joined.
+    /// Send an immediate response of several pieces piece by piece in full duplex (Envoy 1.37 or
+    /// newer; the version cannot be seen on the wire). Otherwise the pieces are joined.
     pub streamed_immediate: bool,
 }
 
@@ -73,8 +79,9 @@ pub enum BodyMode {
     Streamed,
     /// Whole, or 413 by Envoy.
     Buffered,
-    /// Whole, or its first part. Envoy lets the headers go as soon as they are answered if no part of the body has come
-    /// by then; the edits made of the body then come too late, and neither we nor Envoy can tell. Prefer any other.
+    /// Whole, or its first part. Envoy lets the headers go as soon as they are answered if no part
+    /// of the body has come by then; the edits made of the body then come too late, and neither we
+    /// nor Envoy can tell. Prefer any other.
     BufferedPartial,
     /// Piece by piece, the headers waiting for us.
     FullDuplex,
@@ -90,12 +97,14 @@ pub enum Peer {
     Agentgateway,
 }
 
-/// Where a service finds its current [`Options`]: fixed ones, or a closure that a reload changes the answer of.
+/// Where a service finds its current [`Options`]: fixed ones, or a closure that a reload changes
+/// the answer of.
 #[derive(Clone)]
 pub struct Settings(Arc<dyn Fn() -> Arc<Options> + Send + Sync>);
 
 impl Settings {
-    /// Options that may change between streams; `current` is called once a stream, so keep it cheap.
+    /// Options that may change between streams; `current` is called once a stream, so keep it
+    /// cheap.
     pub fn dynamic(current: impl Fn() -> Arc<Options> + Send + Sync + 'static) -> Self {
         Self(Arc::new(current))
     }

@@ -1,4 +1,5 @@
-//! The legal order of frames, by mode. A frame out of order ends its stream with a status that says so.
+//! The legal order of frames, by mode. A frame out of order ends its stream with a status that says
+//! so.
 
 use crate::exchange::ResponseInterest;
 use crate::frame::{Frame, Opening};
@@ -19,9 +20,15 @@ impl Modes {
     pub(crate) fn settle(opening: Opening, options: &Options) -> Self {
         let Opening { modes, observing } = opening;
         let assumed = options.assume_mode.unwrap_or(BodyMode::Buffered);
-        // Every mode but full duplex takes the same reply to a response body, so any of them may be assumed.
+        // Every mode but full duplex takes the same reply to a response body, so any of them may be
+        // assumed.
         let (request, response) = modes.unwrap_or((assumed, BodyMode::Streamed));
-        Self { request, response, declared: modes.is_some(), observing }
+        Self {
+            request,
+            response,
+            declared: modes.is_some(),
+            observing,
+        }
     }
 
     /// Whether the whole request body can be had before the request goes on.
@@ -65,7 +72,10 @@ enum Place {
 
 impl Order {
     pub(crate) fn new() -> Self {
-        Self { request: Place::Start, response: Place::Start }
+        Self {
+            request: Place::Start,
+            response: Place::Start,
+        }
     }
 
     /// Whether nothing has come yet.
@@ -75,11 +85,22 @@ impl Order {
 
     /// Takes note of a frame, or says why it may not come now.
     pub(crate) fn admit(&mut self, frame: &Frame, modes: Modes) -> Result<(), OrderError> {
-        let illegal = OrderError::Unexpected { came: frame.name(), expected: self.expected(frame) };
+        let illegal = OrderError::Unexpected {
+            came: frame.name(),
+            expected: self.expected(frame),
+        };
         match frame {
             Frame::RequestHeaders(head) => {
-                let next = if head.end_of_stream { Place::End } else { Place::Head };
-                self.request = if self.is_start() { next } else { return Err(illegal) };
+                let next = if head.end_of_stream {
+                    Place::End
+                } else {
+                    Place::Head
+                };
+                self.request = if self.is_start() {
+                    next
+                } else {
+                    return Err(illegal);
+                };
             }
             Frame::RequestBody(_) | Frame::RequestTrailers if self.is_start() => {
                 return Err(OrderError::HeadersSkipped { came: frame.name() });
@@ -91,10 +112,14 @@ impl Order {
                 self.request = self.request.body(piece.end, modes.whole()).ok_or(illegal)?;
             }
             Frame::RequestTrailers => self.request = self.request.trailers().ok_or(illegal)?,
-            // A response may come at any time and without a request: Envoy shows us local replies of other filters,
-            // and its own. Its headers may be skipped by the mode.
+            // A response may come at any time and without a request: Envoy shows us local replies
+            // of other filters, and its own. Its headers may be skipped by the mode.
             Frame::ResponseHeaders(head) => {
-                let next = if head.end_of_stream { Place::End } else { Place::Head };
+                let next = if head.end_of_stream {
+                    Place::End
+                } else {
+                    Place::Head
+                };
                 self.response = if self.response == Place::Start {
                     next
                 } else {
@@ -102,16 +127,24 @@ impl Order {
                 };
             }
             Frame::ResponseBody(piece) => {
-                self.response = self.response.or_head().body(piece.end, false).ok_or(illegal)?;
+                self.response = self
+                    .response
+                    .or_head()
+                    .body(piece.end, false)
+                    .ok_or(illegal)?;
             }
-            Frame::ResponseTrailers => self.response = self.response.or_head().trailers().ok_or(illegal)?,
+            Frame::ResponseTrailers => {
+                self.response = self.response.or_head().trailers().ok_or(illegal)?
+            }
         }
         Ok(())
     }
 
     fn expected(self, frame: &Frame) -> &'static str {
         let (place, request) = match frame {
-            Frame::RequestHeaders(_) | Frame::RequestBody(_) | Frame::RequestTrailers => (self.request, true),
+            Frame::RequestHeaders(_) | Frame::RequestBody(_) | Frame::RequestTrailers => {
+                (self.request, true)
+            }
             _ => (self.response, false),
         };
         match (place, request) {
@@ -131,7 +164,11 @@ impl Order {
 
 impl Place {
     fn or_head(self) -> Self {
-        if self == Self::Start { Self::Head } else { self }
+        if self == Self::Start {
+            Self::Head
+        } else {
+            self
+        }
     }
 
     fn body(self, end: bool, whole: bool) -> Option<Self> {
@@ -152,7 +189,10 @@ impl Place {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OrderError {
     #[error("{came} came where the protocol expects {expected}")]
-    Unexpected { came: &'static str, expected: &'static str },
+    Unexpected {
+        came: &'static str,
+        expected: &'static str,
+    },
     #[error("{came} came before the request headers: set request_header_mode to SEND")]
     HeadersSkipped { came: &'static str },
     #[error("a request body came although protocol_config declares the request body mode NONE")]
@@ -166,7 +206,9 @@ pub(crate) enum OrderError {
 impl From<OrderError> for Status {
     fn from(error: OrderError) -> Self {
         match error {
-            OrderError::Empty | OrderError::Undecodable(_) => Self::invalid_argument(error.to_string()),
+            OrderError::Empty | OrderError::Undecodable(_) => {
+                Self::invalid_argument(error.to_string())
+            }
             _ => Self::failed_precondition(error.to_string()),
         }
     }

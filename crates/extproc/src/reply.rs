@@ -7,16 +7,18 @@ use envoy_types::pb::envoy::config::core::v3::{
     HeaderMap, HeaderValue, HeaderValueOption, header_value_option::HeaderAppendAction,
 };
 use envoy_types::pb::envoy::service::ext_proc::v3::{
-    BodyMutation, BodyResponse, CommonResponse, HeaderMutation, HeadersResponse, HttpHeaders, ImmediateResponse,
-    ProcessingResponse, StreamedBodyResponse, StreamedImmediateResponse, TrailersResponse, body_mutation::Mutation,
-    processing_response::Response, streamed_immediate_response,
+    BodyMutation, BodyResponse, CommonResponse, HeaderMutation, HeadersResponse, HttpHeaders,
+    ImmediateResponse, ProcessingResponse, StreamedBodyResponse, StreamedImmediateResponse,
+    TrailersResponse, body_mutation::Mutation, processing_response::Response,
+    streamed_immediate_response,
 };
 use envoy_types::pb::envoy::r#type::v3::HttpStatus;
 use envoy_types::pb::google::protobuf::Struct;
 use std::collections::VecDeque;
 use tonic::Status;
 
-/// The largest piece of a body in one message: some Envoys take no more than 64 KiB, framing included.
+/// The largest piece of a body in one message: some Envoys take no more than 64 KiB, framing
+/// included.
 pub(crate) const CHUNK: usize = 62_000;
 
 /// Which half of an exchange a reply is about.
@@ -27,8 +29,14 @@ pub(crate) enum Side {
 }
 
 /// The reply to headers.
-pub(crate) fn headers(side: Side, edits: HeaderEdits, clear_route_cache: bool) -> ProcessingResponse {
-    let reply = HeadersResponse { response: common(edits, None, clear_route_cache) };
+pub(crate) fn headers(
+    side: Side,
+    edits: HeaderEdits,
+    clear_route_cache: bool,
+) -> ProcessingResponse {
+    let reply = HeadersResponse {
+        response: common(edits, None, clear_route_cache),
+    };
     wrap(match side {
         Side::Request => Response::RequestHeaders(reply),
         Side::Response => Response::ResponseHeaders(reply),
@@ -37,7 +45,10 @@ pub(crate) fn headers(side: Side, edits: HeaderEdits, clear_route_cache: bool) -
 
 /// The same reply to request headers, taking their `content-length` away.
 pub(crate) fn without_length(mut reply: ProcessingResponse) -> ProcessingResponse {
-    if let Some(Response::RequestHeaders(HeadersResponse { response: Some(common) })) = &mut reply.response {
+    if let Some(Response::RequestHeaders(HeadersResponse {
+        response: Some(common),
+    })) = &mut reply.response
+    {
         let mutation = common.header_mutation.get_or_insert_default();
         mutation.remove_headers.push("content-length".to_owned());
     }
@@ -49,9 +60,14 @@ pub(crate) fn body_as_it_is(side: Side) -> ProcessingResponse {
     body(side, Some(CommonResponse::default()))
 }
 
-/// The reply to a buffered request body. A new body comes with its `content-length`; without one neither is touched,
-/// for Envoy answers 500 to a length that does not match, and hangs on a length without a body.
-pub(crate) fn whole_body(edits: HeaderEdits, new: Option<Bytes>, clear_route_cache: bool) -> ProcessingResponse {
+/// The reply to a buffered request body. A new body comes with its `content-length`; without one
+/// neither is touched, for Envoy answers 500 to a length that does not match, and hangs on a length
+/// without a body.
+pub(crate) fn whole_body(
+    edits: HeaderEdits,
+    new: Option<Bytes>,
+    clear_route_cache: bool,
+) -> ProcessingResponse {
     body(Side::Request, common(edits, new, clear_route_cache))
 }
 
@@ -65,25 +81,40 @@ pub(crate) fn trailers(side: Side) -> ProcessingResponse {
 }
 
 /// The message that attaches `metadata`.
-pub(crate) fn with_metadata(mut reply: ProcessingResponse, metadata: Metadata) -> ProcessingResponse {
+pub(crate) fn with_metadata(
+    mut reply: ProcessingResponse,
+    metadata: Metadata,
+) -> ProcessingResponse {
     if !metadata.is_empty() {
-        let fields = metadata.into_iter().map(|(namespace, value)| (namespace, wire_value(value)));
-        reply.dynamic_metadata = Some(Struct { fields: fields.collect() });
+        let fields = metadata
+            .into_iter()
+            .map(|(namespace, value)| (namespace, wire_value(value)));
+        reply.dynamic_metadata = Some(Struct {
+            fields: fields.collect(),
+        });
     }
     reply
 }
 
 /// An answer of our own, in one message.
 pub(crate) fn immediate(answer: Immediate) -> ProcessingResponse {
-    let sets = answer.headers.into_iter().map(|(name, value)| set(name.as_str().to_owned(), value.as_bytes().to_vec()));
+    let sets = answer
+        .headers
+        .into_iter()
+        .map(|(name, value)| set(name.as_str().to_owned(), value.as_bytes().to_vec()));
     let body = match answer.body.as_slice() {
         [] => Vec::new(),
         [one] => one.to_vec(),
         pieces => pieces.concat(),
     };
     wrap(Response::ImmediateResponse(ImmediateResponse {
-        status: Some(HttpStatus { code: i32::from(answer.status.as_u16()) }),
-        headers: Some(HeaderMutation { set_headers: sets.collect(), remove_headers: Vec::new() }),
+        status: Some(HttpStatus {
+            code: i32::from(answer.status.as_u16()),
+        }),
+        headers: Some(HeaderMutation {
+            set_headers: sets.collect(),
+            remove_headers: Vec::new(),
+        }),
         body,
         grpc_status: None,
         details: answer.details.to_owned(),
@@ -93,19 +124,46 @@ pub(crate) fn immediate(answer: Immediate) -> ProcessingResponse {
 /// An answer of our own, piece by piece. It has no place for `details`.
 pub(crate) fn immediate_pieces(answer: Immediate) -> Vec<ProcessingResponse> {
     use streamed_immediate_response::Response as Part;
-    let wrap = |part| wrap(Response::StreamedImmediateResponse(StreamedImmediateResponse { response: Some(part) }));
-    let status = pair(":status".to_owned(), answer.status.as_str().as_bytes().to_vec());
-    let headers =
-        answer.headers.into_iter().map(|(name, value)| pair(name.as_str().to_owned(), value.as_bytes().to_vec()));
-    let headers = HeaderMap { headers: std::iter::once(status).chain(headers).collect() };
-    let head = HttpHeaders { headers: Some(headers), end_of_stream: false, ..HttpHeaders::default() };
+    let wrap = |part| {
+        wrap(Response::StreamedImmediateResponse(
+            StreamedImmediateResponse {
+                response: Some(part),
+            },
+        ))
+    };
+    let status = pair(
+        ":status".to_owned(),
+        answer.status.as_str().as_bytes().to_vec(),
+    );
+    let headers = answer
+        .headers
+        .into_iter()
+        .map(|(name, value)| pair(name.as_str().to_owned(), value.as_bytes().to_vec()));
+    let headers = HeaderMap {
+        headers: std::iter::once(status).chain(headers).collect(),
+    };
+    let head = HttpHeaders {
+        headers: Some(headers),
+        end_of_stream: false,
+        ..HttpHeaders::default()
+    };
     let last = answer.body.len().saturating_sub(1);
-    let pieces = answer.body.into_iter().enumerate().flat_map(|(index, piece)| Pieces::new(piece, index == last));
-    std::iter::once(Part::HeadersResponse(head)).chain(pieces.map(Part::BodyResponse)).map(wrap).collect()
+    let pieces = answer
+        .body
+        .into_iter()
+        .enumerate()
+        .flat_map(|(index, piece)| Pieces::new(piece, index == last));
+    std::iter::once(Part::HeadersResponse(head))
+        .chain(pieces.map(Part::BodyResponse))
+        .map(wrap)
+        .collect()
 }
 
 fn wrap(response: Response) -> ProcessingResponse {
-    ProcessingResponse { response: Some(response), ..ProcessingResponse::default() }
+    ProcessingResponse {
+        response: Some(response),
+        ..ProcessingResponse::default()
+    }
 }
 
 fn body(side: Side, response: Option<CommonResponse>) -> ProcessingResponse {
@@ -116,21 +174,31 @@ fn body(side: Side, response: Option<CommonResponse>) -> ProcessingResponse {
     })
 }
 
-fn common(edits: HeaderEdits, new: Option<Bytes>, clear_route_cache: bool) -> Option<CommonResponse> {
+fn common(
+    edits: HeaderEdits,
+    new: Option<Bytes>,
+    clear_route_cache: bool,
+) -> Option<CommonResponse> {
     let mut mutation = mutation(edits);
     if let Some(new) = &new {
-        mutation.set_headers.push(set("content-length".to_owned(), new.len().to_string().into_bytes()));
+        mutation.set_headers.push(set(
+            "content-length".to_owned(),
+            new.len().to_string().into_bytes(),
+        ));
     }
     let untouched = mutation.set_headers.is_empty() && mutation.remove_headers.is_empty();
     Some(CommonResponse {
         header_mutation: (!untouched).then_some(mutation),
-        body_mutation: new.map(|new| BodyMutation { mutation: Some(Mutation::Body(new.into())) }),
+        body_mutation: new.map(|new| BodyMutation {
+            mutation: Some(Mutation::Body(new.into())),
+        }),
         clear_route_cache,
         ..CommonResponse::default()
     })
 }
 
-/// Edits in order as Envoy's two lists. Envoy removes first and sets afterwards, so a removal drops earlier sets.
+/// Edits in order as Envoy's two lists. Envoy removes first and sets afterwards, so a removal drops
+/// earlier sets.
 fn mutation(edits: HeaderEdits) -> HeaderMutation {
     let mut mutation = HeaderMutation::default();
     for edit in edits {
@@ -138,7 +206,9 @@ fn mutation(edits: HeaderEdits) -> HeaderMutation {
             HeaderEdit::Set(name, _) | HeaderEdit::Remove(name) if name == "content-length" => {}
             HeaderEdit::Set(name, value) => mutation.set_headers.push(set(name, value.into())),
             HeaderEdit::Remove(name) => {
-                mutation.set_headers.retain(|it| it.header.as_ref().is_none_or(|header| header.key != name));
+                mutation
+                    .set_headers
+                    .retain(|it| it.header.as_ref().is_none_or(|header| header.key != name));
                 mutation.remove_headers.push(name);
             }
         }
@@ -155,7 +225,11 @@ fn set(key: String, raw_value: Vec<u8>) -> HeaderValueOption {
 }
 
 fn pair(key: String, raw_value: Vec<u8>) -> HeaderValue {
-    HeaderValue { key, value: String::new(), raw_value }
+    HeaderValue {
+        key,
+        value: String::new(),
+        raw_value,
+    }
 }
 
 /// A body cut into pieces of at most [`CHUNK`] bytes; an empty body is one empty piece.
@@ -167,7 +241,10 @@ struct Pieces {
 
 impl Pieces {
     fn new(body: Bytes, end: bool) -> Self {
-        Self { rest: Some(body), end }
+        Self {
+            rest: Some(body),
+            end,
+        }
     }
 }
 
@@ -180,11 +257,16 @@ impl Iterator for Pieces {
             self.rest = Some(piece.split_off(CHUNK));
         }
         let end_of_stream = self.end && self.rest.is_none();
-        Some(StreamedBodyResponse { body: piece.into(), end_of_stream, ..StreamedBodyResponse::default() })
+        Some(StreamedBodyResponse {
+            body: piece.into(),
+            end_of_stream,
+            ..StreamedBodyResponse::default()
+        })
     }
 }
 
-/// Replies that wait to be sent, in order. Bodies are cut only as they leave, so that a large one is not held twice.
+/// Replies that wait to be sent, in order. Bodies are cut only as they leave, so that a large one
+/// is not held twice.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     queue: VecDeque<Item>,
@@ -192,7 +274,10 @@ pub(crate) struct Outbox {
 }
 
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "the queue is short and nearly every item is the large one")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the queue is short and nearly every item is the large one"
+)]
 enum Item {
     Ready(ProcessingResponse),
     Pieces(Side, Pieces),
@@ -245,8 +330,16 @@ impl Outbox {
 }
 
 fn streamed(side: Side, piece: StreamedBodyResponse) -> ProcessingResponse {
-    let mutation = BodyMutation { mutation: Some(Mutation::StreamedResponse(piece)) };
-    body(side, Some(CommonResponse { body_mutation: Some(mutation), ..CommonResponse::default() }))
+    let mutation = BodyMutation {
+        mutation: Some(Mutation::StreamedResponse(piece)),
+    };
+    body(
+        side,
+        Some(CommonResponse {
+            body_mutation: Some(mutation),
+            ..CommonResponse::default()
+        }),
+    )
 }
 
 #[cfg(test)]

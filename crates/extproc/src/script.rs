@@ -1,8 +1,8 @@
 //! An exchange that does what a test tells it, and writes down what it was told.
 
 use crate::{
-    BodyReply, BodyStep, Exchange, Exchanges, Fault, HeadStep, HeaderEdit, HeaderEdits, Immediate, RequestHead,
-    ResponseHead, ResponseInterest,
+    BodyReply, BodyStep, Exchange, Exchanges, Fault, HeadStep, HeaderEdit, HeaderEdits, Immediate,
+    RequestHead, ResponseHead, ResponseInterest,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -38,9 +38,18 @@ pub(crate) struct Script {
 
 impl Script {
     pub(crate) fn new(head: Act, body: Act) -> Self {
-        let edits = BodyReply { headers: vec![set("x-ok", "1")], ..BodyReply::default() };
+        let edits = BodyReply {
+            headers: vec![set("x-ok", "1")],
+            ..BodyReply::default()
+        };
         let later = (Duration::ZERO, Act::Hang);
-        Self { head, body, later, response: Act::Forward(edits), log: Arc::default() }
+        Self {
+            head,
+            body,
+            later,
+            response: Act::Forward(edits),
+            log: Arc::default(),
+        }
     }
 
     /// Reads the body, then acts.
@@ -108,7 +117,10 @@ impl Exchange for Script {
             Act::Forward(reply) => BodyStep::Forward(reply),
             Act::Reverse => {
                 let reversed = body.iter().rev().copied().collect::<Vec<u8>>();
-                BodyStep::Forward(BodyReply { body: Some(reversed.into()), ..route(None, ResponseInterest::Body) })
+                BodyStep::Forward(BodyReply {
+                    body: Some(reversed.into()),
+                    ..route(None, ResponseInterest::Body)
+                })
             }
             Act::Respond(answer) => BodyStep::Respond(answer),
             Act::Hang => pending().await,
@@ -130,7 +142,10 @@ impl Exchange for Script {
     }
 
     async fn response_headers(&mut self, head: ResponseHead) -> HeaderEdits {
-        self.note(format!("response {}", head.headers.get(":status").unwrap_or("-")));
+        self.note(format!(
+            "response {}",
+            head.headers.get(":status").unwrap_or("-")
+        ));
         match self.response.clone() {
             Act::Forward(reply) => reply.headers,
             Act::Hang => pending().await,
@@ -139,7 +154,11 @@ impl Exchange for Script {
     }
 
     fn response_chunk(&mut self, chunk: &Bytes, end: bool) {
-        self.note(format!("chunk {}{}", chunk.len(), if end { " end" } else { "" }));
+        self.note(format!(
+            "chunk {}{}",
+            chunk.len(),
+            if end { " end" } else { "" }
+        ));
     }
 
     fn closed(&mut self) {
@@ -158,7 +177,10 @@ impl Exchange for Script {
     }
 
     fn refuse(&mut self, head: &RequestHead, fault: Fault) -> Immediate {
-        self.note(format!("refuse {}", head.headers.get(":path").unwrap_or("-")));
+        self.note(format!(
+            "refuse {}",
+            head.headers.get(":path").unwrap_or("-")
+        ));
         self.fault(fault)
     }
 }

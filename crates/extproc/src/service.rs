@@ -18,13 +18,19 @@ use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status, Streaming};
 
 /// The names under which Envoy, Kubernetes and gRPC tools ask for the health of the service.
-pub const HEALTH_SERVICES: [&str; 4] = ["", "liveness", "readiness", "envoy.service.ext_proc.v3.ExternalProcessor"];
+pub const HEALTH_SERVICES: [&str; 4] = [
+    "",
+    "liveness",
+    "readiness",
+    "envoy.service.ext_proc.v3.ExternalProcessor",
+];
 
-/// The gRPC metadata by which a filter of an upstream attempt says what it is (`grpc_service.initial_metadata`).
+/// The gRPC metadata by which a filter of an upstream attempt says what it is
+/// (`grpc_service.initial_metadata`).
 const ATTEMPT: &str = "x-merit-attempt";
 
-/// A service that asks `exchanges` what to do with each HTTP request. Takes [`Options`](crate::Options), or
-/// [`Settings::dynamic`] where they may change.
+/// A service that asks `exchanges` what to do with each HTTP request. Takes
+/// [`Options`](crate::Options), or [`Settings::dynamic`] where they may change.
 pub fn service(exchanges: Arc<dyn Exchanges>, settings: impl Into<Settings>) -> Processor {
     let shared = Shared {
         exchanges,
@@ -32,7 +38,11 @@ pub fn service(exchanges: Arc<dyn Exchanges>, settings: impl Into<Settings>) -> 
         counters: Arc::new(Counters::default()),
         stop: CancellationToken::new(),
     };
-    Processor { shared: Arc::new(shared), settings: settings.into(), tracker: TaskTracker::new() }
+    Processor {
+        shared: Arc::new(shared),
+        settings: settings.into(),
+        tracker: TaskTracker::new(),
+    }
 }
 
 /// The external processor. Clones share everything.
@@ -47,8 +57,14 @@ impl Processor {
     /// The service to add to a tonic server.
     #[must_use]
     pub fn server(&self) -> ExternalProcessorServer<Self> {
-        // Room above the body limit, so that a body somewhat too large is read and refused in the client's own words.
-        let largest = self.settings.current().body_limit.saturating_mul(2).saturating_add(1 << 20);
+        // Room above the body limit, so that a body somewhat too large is read and refused in the
+        // client's own words.
+        let largest = self
+            .settings
+            .current()
+            .body_limit
+            .saturating_mul(2)
+            .saturating_add(1 << 20);
         ExternalProcessorServer::new(self.clone())
             .max_decoding_message_size(largest)
             .max_encoding_message_size(usize::MAX)
@@ -57,7 +73,10 @@ impl Processor {
     /// The open streams.
     #[must_use]
     pub fn streams(&self) -> Streams {
-        Streams { tracker: self.tracker.clone(), shared: Arc::clone(&self.shared) }
+        Streams {
+            tracker: self.tracker.clone(),
+            shared: Arc::clone(&self.shared),
+        }
     }
 
     /// What happened so far.
@@ -80,14 +99,24 @@ impl ExternalProcessor for Processor {
         let token = Some(self.tracker.token());
         let overloaded = self.tracker.len() > options.max_streams;
         let attempt = request.metadata().contains_key(ATTEMPT);
-        let admission = Admission { options, overloaded, attempt, token };
-        Ok(Response::new(replies(request.into_inner(), Arc::clone(&self.shared), admission).boxed()))
+        let admission = Admission {
+            options,
+            overloaded,
+            attempt,
+            token,
+        };
+        Ok(Response::new(
+            replies(request.into_inner(), Arc::clone(&self.shared), admission).boxed(),
+        ))
     }
 }
 
 impl fmt::Debug for Processor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Processor").field("settings", &self.settings).field("open", &self.tracker.len()).finish()
+        f.debug_struct("Processor")
+            .field("settings", &self.settings)
+            .field("open", &self.tracker.len())
+            .finish()
     }
 }
 
@@ -117,8 +146,8 @@ impl Streams {
         self.tracker.wait().await;
     }
 
-    /// Ends every stream that waits for a frame with UNAVAILABLE, now and in future; one that is deciding first
-    /// sends its reply. There is no way back.
+    /// Ends every stream that waits for a frame with UNAVAILABLE, now and in future; one that is
+    /// deciding first sends its reply. There is no way back.
     pub fn stop(&self) {
         self.shared.stop.cancel();
     }
@@ -126,7 +155,10 @@ impl Streams {
 
 impl fmt::Debug for Streams {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Streams").field("open", &self.open()).field("buffered", &self.buffered()).finish()
+        f.debug_struct("Streams")
+            .field("open", &self.open())
+            .field("buffered", &self.buffered())
+            .finish()
     }
 }
 

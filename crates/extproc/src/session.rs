@@ -1,8 +1,10 @@
-//! One stream, from its first frame to its last reply: waits for frames, keeps their order, fences panics.
+//! One stream, from its first frame to its last reply: waits for frames, keeps their order, fences
+//! panics.
 //!
-//! There is no task and no channel: the stream of replies *is* the session, driven by whoever sends the replies. A
-//! frame is read when all replies to earlier ones have left. Every way out queues a reply or a status first, because a
-//! stream that ends OK before its reply makes Envoy pass the request on unprocessed.
+//! There is no task and no channel: the stream of replies *is* the session, driven by whoever sends
+//! the replies. A frame is read when all replies to earlier ones have left. Every way out queues a
+//! reply or a status first, because a stream that ends OK before its reply makes Envoy pass the
+//! request on unprocessed.
 
 mod request;
 mod response;
@@ -41,7 +43,10 @@ pub(crate) struct Admission {
     /// It is of a filter of an upstream attempt.
     pub(crate) attempt: bool,
     /// Counts the stream as open; `None` in tests of one session.
-    #[expect(dead_code, reason = "counts by being held until the session is dropped")]
+    #[expect(
+        dead_code,
+        reason = "counts by being held until the session is dropped"
+    )]
     pub(crate) token: Option<TaskTrackerToken>,
 }
 
@@ -93,7 +98,12 @@ where
     S: Stream<Item = Result<ProcessingRequest, Status>> + Send + Unpin,
 {
     fn new(frames: S, shared: Arc<Shared>, admission: Admission) -> Self {
-        let modes = Modes { request: BodyMode::None, response: BodyMode::None, declared: false, observing: false };
+        let modes = Modes {
+            request: BodyMode::None,
+            response: BodyMode::None,
+            declared: false,
+            observing: false,
+        };
         Self {
             frames,
             shared,
@@ -164,8 +174,10 @@ where
                 self.outbox.mute();
             }
         }
-        // Flow control of messages is not in use: an Envoy that speaks of it is told nothing and loses nothing.
-        let flow_control = message.client_window_update.is_some() || message.flow_control_init.is_some();
+        // Flow control of messages is not in use: an Envoy that speaks of it is told nothing and
+        // loses nothing.
+        let flow_control =
+            message.client_window_update.is_some() || message.flow_control_init.is_some();
         let frame = match Frame::read(message) {
             Some(frame) => frame,
             None if flow_control => return Ok(()),
@@ -183,23 +195,29 @@ where
         Ok(())
     }
 
-    /// Envoy half-closes only when it wants nothing more, but a request that has no answer yet must not end OK.
+    /// Envoy half-closes only when it wants nothing more, but a request that has no answer yet must
+    /// not end OK.
     fn frames_ended(&mut self) {
         if self.undecided() {
             self.shared.counters.abandoned.add();
-            self.fail(Status::cancelled("the stream ended before the request was complete"));
+            self.fail(Status::cancelled(
+                "the stream ended before the request was complete",
+            ));
         }
         self.ended = true;
     }
 
-    /// A reset is how Envoy ends a side stream; tonic gives it as an error with a transport source. An error without
-    /// a source is tonic's own: a message too large for the decoder, or not protobuf.
+    /// A reset is how Envoy ends a side stream; tonic gives it as an error with a transport source.
+    /// An error without a source is tonic's own: a message too large for the decoder, or not
+    /// protobuf.
     fn frames_failed(&mut self, status: Status) {
         if status.source().is_some() || matches!(status.code(), Code::Cancelled | Code::Unknown) {
             return self.frames_ended();
         }
         if status.code() == Code::OutOfRange && self.undecided() {
-            return self.fault(Fault::BodyTooLarge { limit: self.admission.options.body_limit });
+            return self.fault(Fault::BodyTooLarge {
+                limit: self.admission.options.body_limit,
+            });
         }
         self.shared.counters.protocol_errors.add();
         self.fail(OrderError::Undecodable(status).into());
@@ -212,7 +230,9 @@ where
     /// The exchange, opened at the first use.
     fn exchange(&mut self) -> &mut dyn Exchange {
         let exchanges = &self.shared.exchanges;
-        self.exchange.get_or_insert_with(|| exchanges.open()).as_mut()
+        self.exchange
+            .get_or_insert_with(|| exchanges.open())
+            .as_mut()
     }
 
     fn fault(&mut self, fault: Fault) {
@@ -228,7 +248,9 @@ where
         let options = &self.admission.options;
         let streamed = options.streamed_immediate && self.modes.request == BodyMode::FullDuplex;
         if streamed && options.peer == Peer::Envoy && answer.body.len() > 1 {
-            reply::immediate_pieces(answer).into_iter().for_each(|piece| self.outbox.push(piece));
+            reply::immediate_pieces(answer)
+                .into_iter()
+                .for_each(|piece| self.outbox.push(piece));
         } else {
             self.outbox.push(reply::immediate(answer));
         }
@@ -241,11 +263,14 @@ where
         self.ended = true;
     }
 
-    /// Ends the stream after the replies in the outbox, where nothing more is wanted and the peer allows it.
+    /// Ends the stream after the replies in the outbox, where nothing more is wanted and the peer
+    /// allows it.
     fn close_early(&mut self) {
         let options = &self.admission.options;
         let allowed = match self.modes.request {
-            BodyMode::FullDuplex => options.early_close_streamed && matches!(self.request, Request::Decided),
+            BodyMode::FullDuplex => {
+                options.early_close_streamed && matches!(self.request, Request::Decided)
+            }
             BodyMode::Streamed => false,
             _ => options.early_close,
         };
@@ -266,7 +291,8 @@ impl<S> Drop for Session<S> {
             self.shared.counters.abandoned.add();
         }
         if let Some(mut exchange) = self.exchange.take() {
-            // This may run while a panic of the same exchange unwinds; a second one would abort the process.
+            // This may run while a panic of the same exchange unwinds; a second one would abort the
+            // process.
             let closed = catch_unwind(AssertUnwindSafe(move || exchange.closed()));
             if closed.is_err() {
                 self.shared.counters.panics.add();

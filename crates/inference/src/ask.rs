@@ -1,6 +1,7 @@
 //! Questions about texts, and what comes back.
 //!
-//! All questions of one call are answered together: those about the same text share its encoder runs.
+//! All questions of one call are answered together: those about the same text share its encoder
+//! runs.
 
 use crate::handle::{Classifier, Embedder, Tagger};
 use futures_util::future::BoxFuture;
@@ -9,9 +10,14 @@ use std::time::Instant;
 
 /// Answers questions about texts.
 pub trait Ask: Send + Sync {
-    /// Answers in the order of the questions. An answer that is not there by `deadline` is a [`Failure::TimedOut`]; the
-    /// future itself always ends by then. Dropping it withdraws what is still queued.
-    fn ask<'a>(&'a self, questions: &'a [Question], deadline: Instant) -> BoxFuture<'a, Vec<Outcome>>;
+    /// Answers in the order of the questions. An answer that is not there by `deadline` is a
+    /// [`Failure::TimedOut`]; the future itself always ends by then. Dropping it withdraws what is
+    /// still queued.
+    fn ask<'a>(
+        &'a self,
+        questions: &'a [Question],
+        deadline: Instant,
+    ) -> BoxFuture<'a, Vec<Outcome>>;
 }
 
 /// One question about one text.
@@ -29,13 +35,20 @@ impl Question {
     /// A question of ordinary priority.
     #[must_use]
     pub fn new(text: Arc<str>, what: What) -> Self {
-        Self { text, what, priority: Priority::Ordinary }
+        Self {
+            text,
+            what,
+            priority: Priority::Ordinary,
+        }
     }
 
     /// The same question, asked for safety's sake.
     #[must_use]
     pub fn for_safety(self) -> Self {
-        Self { priority: Priority::Safety, ..self }
+        Self {
+            priority: Priority::Safety,
+            ..self
+        }
     }
 }
 
@@ -45,14 +58,16 @@ pub enum Priority {
     /// Shed when it could not be answered in time.
     #[default]
     Ordinary,
-    /// Runs before all ordinary questions, and is shed only where safety questions alone are too many.
+    /// Runs before all ordinary questions, and is shed only where safety questions alone are too
+    /// many.
     Safety,
 }
 
 /// What can be asked of a text.
 #[derive(Debug, Clone)]
 pub enum What {
-    /// Its vector: one for the text, the mean over the windows of [`Over::Sample`], unit length; zeros for a blank text.
+    /// Its vector: one for the text, the mean over the windows of [`Over::Sample`], unit length;
+    /// zeros for a blank text.
     Vector(Embedder),
     /// Probabilities of labels.
     Labels(Classifier, Over),
@@ -63,7 +78,8 @@ pub enum What {
 /// Which windows of a text count, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Over {
-    /// One row: the token-weighted mean over the text's sampled windows (all of a short text; head, middle and tail of a long one).
+    /// One row: the token-weighted mean over the text's sampled windows (all of a short text; head,
+    /// middle and tail of a long one).
     Sample,
     /// One row a window, over the whole text: what must not be missed is looked for in each.
     EachWindow,
@@ -86,7 +102,8 @@ pub struct Reply {
 pub enum Answer {
     /// Unit length; as many numbers as the embedder has dimensions.
     Vector(Arc<[f32]>),
-    /// Rows of probabilities in the order of the classifier's labels; one row or one a window. No row for a blank text.
+    /// Rows of probabilities in the order of the classifier's labels; one row or one a window. No
+    /// row for a blank text.
     Labels(Vec<Arc<[f32]>>),
     /// Entities in order of their start.
     Entities(Vec<Entity>),
@@ -139,12 +156,17 @@ impl Failure {
     }
 }
 
-/// Nothing is installed: every question is [`Failure::Unready`]. For `check`, and for documents without learned signals.
+/// Nothing is installed: every question is [`Failure::Unready`]. For `check`, and for documents
+/// without learned signals.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Nobody;
 
 impl Ask for Nobody {
-    fn ask<'a>(&'a self, questions: &'a [Question], _deadline: Instant) -> BoxFuture<'a, Vec<Outcome>> {
+    fn ask<'a>(
+        &'a self,
+        questions: &'a [Question],
+        _deadline: Instant,
+    ) -> BoxFuture<'a, Vec<Outcome>> {
         let unready = questions.iter().map(|_| Err(Failure::Unready)).collect();
         Box::pin(std::future::ready(unready))
     }

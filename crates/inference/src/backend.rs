@@ -1,4 +1,5 @@
-//! What runs graphs, seen from the engine: sessions that take windows of token ids and give numbers.
+//! What runs graphs, seen from the engine: sessions that take windows of token ids and give
+//! numbers.
 
 use ndarray::Array2;
 use std::path::{Path, PathBuf};
@@ -6,7 +7,8 @@ use std::sync::Arc;
 
 /// Opens graphs.
 pub trait Backend: Send + Sync {
-    /// Opens `graph` for `sessions` threads at once. Weights are shared between the sessions as far as the runtime can.
+    /// Opens `graph` for `sessions` threads at once. Weights are shared between the sessions as far
+    /// as the runtime can.
     ///
     /// # Errors
     /// The graph is not there, is damaged, or has other inputs or outputs than [`Session`] needs.
@@ -21,7 +23,8 @@ pub trait Backend: Send + Sync {
 /// How many windows go into a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Batching {
-    /// One: dynamic int8 scales its activations over the whole batch, so that scores would depend on the neighbours.
+    /// One: dynamic int8 scales its activations over the whole batch, so that scores would depend
+    /// on the neighbours.
     One,
     /// As many as fit into this number of tokens, padding included.
     Tokens(usize),
@@ -39,10 +42,11 @@ pub trait Session: Send {
 /// What a graph says of one window.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Encoded {
-    /// Encoder: the sentence's vector, unit length. Sequence classifier: logits of the labels. Token classifier: empty.
+    /// Encoder: the sentence's vector, unit length. Sequence classifier: logits of the labels.
+    /// Token classifier: empty.
     pub pooled: Vec<f32>,
-    /// A row for every token of the window, special tokens included. Encoder: hidden states, if they were wanted. Token
-    /// classifier: logits of the labels.
+    /// A row for every token of the window, special tokens included. Encoder: hidden states, if
+    /// they were wanted. Token classifier: logits of the labels.
     pub states: Option<Array2<f32>>,
 }
 

@@ -1,7 +1,7 @@
 //! Results of windows that were read before: agents send their whole history with every turn.
 //!
-//! Keys are made with a secret of the process, so that nobody can prepare collisions. Results of one model never answer for
-//! another, and the cache outlives reloads, as it belongs to the engine.
+//! Keys are made with a secret of the process, so that nobody can prepare collisions. Results of
+//! one model never answer for another, and the cache outlives reloads, as it belongs to the engine.
 
 use crate::ask::Entity;
 use lru::LruCache;
@@ -15,7 +15,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 pub struct Known {
     /// The graph's pooled output.
     pub pooled: Box<[f32]>,
-    /// Static embeddings of the window's text, one after the other; computed when a head first asks.
+    /// Static embeddings of the window's text, one after the other; computed when a head first
+    /// asks.
     pub statics: OnceLock<Box<[f32]>>,
 }
 
@@ -63,11 +64,15 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { entries: 16_384, bytes: 32 << 20 }
+        Self {
+            entries: 16_384,
+            bytes: 32 << 20,
+        }
     }
 }
 
-/// Values by key, the longest unused leave first. A value is of a window, or of a tagger in a window.
+/// Values by key, the longest unused leave first. A value is of a window, or of a tagger in a
+/// window.
 pub struct Cache {
     kept: Mutex<Kept>,
     bounds: Bounds,
@@ -95,8 +100,16 @@ impl Cache {
     /// An empty cache. With no entries it keeps nothing.
     #[must_use]
     pub fn new(bounds: Bounds) -> Self {
-        let kept = Mutex::new(Kept { values: LruCache::unbounded(), bytes: 0 });
-        Self { kept, bounds, hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
+        let kept = Mutex::new(Kept {
+            values: LruCache::unbounded(),
+            bytes: 0,
+        });
+        Self {
+            kept,
+            bounds,
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+        }
     }
 
     /// What is known of a window.
@@ -136,27 +149,39 @@ impl Cache {
     /// Windows that needed no run, and that did.
     #[must_use]
     pub fn counts(&self) -> (u64, u64) {
-        (self.hits.load(Ordering::Relaxed), self.misses.load(Ordering::Relaxed))
+        (
+            self.hits.load(Ordering::Relaxed),
+            self.misses.load(Ordering::Relaxed),
+        )
     }
 
     /// Entries and bytes now.
     #[must_use]
     pub fn size(&self) -> (usize, usize) {
-        self.kept.lock().map_or((0, 0), |kept| (kept.values.len(), kept.bytes))
+        self.kept
+            .lock()
+            .map_or((0, 0), |kept| (kept.values.len(), kept.bytes))
     }
 
     fn get(&self, key: Key) -> Option<Value> {
-        self.kept.lock().ok().and_then(|mut kept| kept.values.get(&key).cloned())
+        self.kept
+            .lock()
+            .ok()
+            .and_then(|mut kept| kept.values.get(&key).cloned())
     }
 
     fn keep(&self, key: Key, value: Value) {
-        let Ok(mut kept) = self.kept.lock() else { return };
+        let Ok(mut kept) = self.kept.lock() else {
+            return;
+        };
         kept.bytes += value.bytes();
         if let Some((_, old)) = kept.values.push(key, value) {
             kept.bytes -= old.bytes();
         }
         while kept.values.len() > self.bounds.entries || kept.bytes > self.bounds.bytes {
-            let Some((_, oldest)) = kept.values.pop_lru() else { break };
+            let Some((_, oldest)) = kept.values.pop_lru() else {
+                break;
+            };
             kept.bytes -= oldest.bytes();
         }
     }
@@ -183,12 +208,18 @@ mod tests {
     use super::*;
 
     fn window(length: usize) -> Arc<Known> {
-        Arc::new(Known { pooled: vec![1.0; length].into(), statics: OnceLock::new() })
+        Arc::new(Known {
+            pooled: vec![1.0; length].into(),
+            statics: OnceLock::new(),
+        })
     }
 
     #[test]
     fn keeps_within_entries() {
-        let cache = Cache::new(Bounds { entries: 2, bytes: usize::MAX });
+        let cache = Cache::new(Bounds {
+            entries: 2,
+            bytes: usize::MAX,
+        });
         (0..3).for_each(|key| cache.keep_window(key, window(4)));
         assert!(cache.window(0).is_none());
         assert!(cache.window(1).is_some() && cache.window(2).is_some());
@@ -197,7 +228,10 @@ mod tests {
     #[test]
     fn keeps_within_bytes() {
         let one = Value::Window(window(100)).bytes();
-        let cache = Cache::new(Bounds { entries: 100, bytes: 2 * one });
+        let cache = Cache::new(Bounds {
+            entries: 100,
+            bytes: 2 * one,
+        });
         cache.keep_window(0, window(100));
         cache.keep_window(1, window(100));
         cache.keep_window(1, window(100));

@@ -51,7 +51,9 @@ impl Folder {
     /// The folder at `path`.
     #[must_use]
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned() }
+        Self {
+            path: path.to_owned(),
+        }
     }
 
     /// A file of it.
@@ -66,7 +68,8 @@ impl Folder {
     /// It is not there or says something else.
     pub fn read<T: DeserializeOwned>(&self, name: &str) -> Result<T, LoadError> {
         let bytes = self.bytes(name)?;
-        serde_json::from_slice(&bytes).map_err(|error| self.unusable(&format_args!("{name}: {error}")))
+        serde_json::from_slice(&bytes)
+            .map_err(|error| self.unusable(&format_args!("{name}: {error}")))
     }
 
     /// Reads a file.
@@ -75,9 +78,10 @@ impl Folder {
     /// It is not there.
     pub fn bytes(&self, name: &str) -> Result<Vec<u8>, LoadError> {
         std::fs::read(self.file(name)).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => {
-                LoadError::Missing { name: self.path.display().to_string(), looked_in: self.file(name) }
-            }
+            std::io::ErrorKind::NotFound => LoadError::Missing {
+                name: self.path.display().to_string(),
+                looked_in: self.file(name),
+            },
             _ => self.unusable(&format_args!("{name}: {error}")),
         })
     }
@@ -86,28 +90,42 @@ impl Folder {
     ///
     /// # Errors
     /// It is not there, or another file than the card says.
-    pub fn verified(&self, name: &str, card: &BTreeMap<String, String>) -> Result<(Vec<u8>, String), LoadError> {
+    pub fn verified(
+        &self,
+        name: &str,
+        card: &BTreeMap<String, String>,
+    ) -> Result<(Vec<u8>, String), LoadError> {
         let Some(expected) = card.get(name) else {
-            return Err(self.unusable(&format_args!("its card has no digest of {name}; run `cargo xtask models`")));
+            return Err(self.unusable(&format_args!(
+                "its card has no digest of {name}; run `cargo xtask models`"
+            )));
         };
         let bytes = self.bytes(name)?;
         let found = digest(&bytes);
         if found == expected.to_ascii_lowercase() {
             return Ok((bytes, found));
         }
-        let problem = format_args!("{name} has digest {found}, its card says {expected}; run `cargo xtask models`");
+        let problem = format_args!(
+            "{name} has digest {found}, its card says {expected}; run `cargo xtask models`"
+        );
         Err(self.unusable(&problem))
     }
 
     /// An error about this folder.
     #[must_use]
     pub fn unusable(&self, problem: &dyn Display) -> LoadError {
-        LoadError::Unusable { name: self.path.display().to_string(), problem: problem.to_string() }
+        LoadError::Unusable {
+            name: self.path.display().to_string(),
+            problem: problem.to_string(),
+        }
     }
 }
 
 /// SHA-256 in hexadecimal.
 #[must_use]
 pub fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

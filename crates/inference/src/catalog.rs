@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Finds models. Loading is slow and happens while a generation is built, off the request's way; equal files load once.
+/// Finds models. Loading is slow and happens while a generation is built, off the request's way;
+/// equal files load once.
 pub trait Catalog: Send + Sync {
     /// The encoder that a document asks for.
     ///
@@ -14,7 +15,8 @@ pub trait Catalog: Send + Sync {
     /// It is not there, is damaged, or does not run.
     fn embedder(&self, wanted: &Wanted) -> Result<Embedder, LoadError>;
 
-    /// A classifier of sequences: the folder that is asked for if it is installed, else the head for the task.
+    /// A classifier of sequences: the folder that is asked for if it is installed, else the head
+    /// for the task.
     ///
     /// # Errors
     /// As [`embedder`](Self::embedder); also labels that do not fit the model.
@@ -40,7 +42,8 @@ pub trait Catalog: Send + Sync {
         Err(wanted.endpoint.missing())
     }
 
-    /// A model that is asked over the network which label a text has. Its questions cost [`Cost::Remote`].
+    /// A model that is asked over the network which label a text has. Its questions cost
+    /// [`Cost::Remote`].
     ///
     /// # Errors
     /// As [`remote_embedder`](Self::remote_embedder).
@@ -48,13 +51,16 @@ pub trait Catalog: Send + Sync {
         Err(wanted.endpoint.missing())
     }
 
-    /// The text of a file that a document names, absolute or below the folder that documents' paths start from.
+    /// The text of a file that a document names, absolute or below the folder that documents' paths
+    /// start from.
     ///
     /// # Errors
     /// It cannot be read.
     fn text(&self, path: &Path) -> Result<String, LoadError> {
-        std::fs::read_to_string(path)
-            .map_err(|_| LoadError::Missing { name: path.display().to_string(), looked_in: path.to_owned() })
+        std::fs::read_to_string(path).map_err(|_| LoadError::Missing {
+            name: path.display().to_string(),
+            looked_in: path.to_owned(),
+        })
     }
 }
 
@@ -79,7 +85,10 @@ pub struct Endpoint {
 
 impl Endpoint {
     fn missing(&self) -> LoadError {
-        LoadError::Missing { name: self.name.clone(), looked_in: PathBuf::from(&self.base_url) }
+        LoadError::Missing {
+            name: self.name.clone(),
+            looked_in: PathBuf::from(&self.base_url),
+        }
     }
 }
 
@@ -191,8 +200,8 @@ pub enum LoadError {
     },
 }
 
-/// Handles without models: names and labels are right, questions fail as unready. For `check` and `explain` on a machine
-/// without models.
+/// Handles without models: names and labels are right, questions fail as unready. For `check` and
+/// `explain` on a machine without models.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Bare;
 
@@ -201,20 +210,38 @@ impl Bare {
     #[must_use]
     pub fn encoder() -> Embedder {
         let scale = CosineMap::default();
-        Embedder { name: "none".into(), dimension: 0, cost: Cost::Encoder, scale, digest: "".into(), backing: None }
+        Embedder {
+            name: "none".into(),
+            dimension: 0,
+            cost: Cost::Encoder,
+            scale,
+            digest: "".into(),
+            backing: None,
+        }
     }
 
     /// A task's labels without a model.
     #[must_use]
     pub fn head(task: Task) -> Classifier {
         let labels = labels(task).iter().map(|label| Arc::from(*label)).collect();
-        Classifier { name: task.as_str().into(), labels, threshold: None, cost: Cost::Encoder, backing: None }
+        Classifier {
+            name: task.as_str().into(),
+            labels,
+            threshold: None,
+            cost: Cost::Encoder,
+            backing: None,
+        }
     }
 
     /// A finder of entities without a model.
     #[must_use]
     pub fn finder() -> Tagger {
-        Tagger { name: "pii".into(), kinds: Arc::default(), cost: Cost::Encoder, backing: None }
+        Tagger {
+            name: "pii".into(),
+            kinds: Arc::default(),
+            cost: Cost::Encoder,
+            backing: None,
+        }
     }
 }
 
@@ -237,7 +264,11 @@ impl Catalog for Bare {
 
     fn remote_embedder(&self, wanted: &RemoteEmbedder) -> Result<Embedder, LoadError> {
         let name = wanted.endpoint.name.as_str().into();
-        Ok(Embedder { name, cost: Cost::Remote, ..Self::encoder() })
+        Ok(Embedder {
+            name,
+            cost: Cost::Remote,
+            ..Self::encoder()
+        })
     }
 
     fn remote_classifier(&self, wanted: &RemoteClassifier) -> Result<Classifier, LoadError> {
@@ -249,9 +280,19 @@ impl RemoteClassifier {
     /// A handle with the right name, labels and cost, and nothing behind it.
     #[must_use]
     pub fn without_model(&self) -> Classifier {
-        let labels = self.labels.iter().map(|label| Arc::from(label.as_str())).collect();
+        let labels = self
+            .labels
+            .iter()
+            .map(|label| Arc::from(label.as_str()))
+            .collect();
         let name = self.endpoint.name.as_str().into();
-        Classifier { name, labels, threshold: None, cost: Cost::Remote, backing: None }
+        Classifier {
+            name,
+            labels,
+            threshold: None,
+            cost: Cost::Remote,
+            backing: None,
+        }
     }
 }
 
@@ -277,7 +318,12 @@ pub fn labels(task: Task) -> &'static [&'static str] {
         ],
         Task::Jailbreak => &["benign", "jailbreak"],
         Task::FactCheck => &["no_fact_check_needed", "needs_fact_check"],
-        Task::UserFeedback => &["satisfied", "need_clarification", "wrong_answer", "want_different"],
+        Task::UserFeedback => &[
+            "satisfied",
+            "need_clarification",
+            "wrong_answer",
+            "want_different",
+        ],
         Task::Modality => &["AR", "DIFFUSION", "BOTH"],
         Task::Own => &[],
     }

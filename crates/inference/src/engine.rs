@@ -1,8 +1,8 @@
 //! The engine: questions in, answers out, every encoder run shared by all that need it.
 //!
-//! A call's texts are cut into windows; what the cache does not know is read by lanes, window by window; the lane that reads
-//! the last window answers the call. Nothing here waits without a bound: the answer comes by the deadline, with
-//! [`Failure::TimedOut`] for what is missing.
+//! A call's texts are cut into windows; what the cache does not know is read by lanes, window by
+//! window; the lane that reads the last window answers the call. Nothing here waits without a
+//! bound: the answer comes by the deadline, with [`Failure::TimedOut`] for what is missing.
 
 mod answer;
 mod call;
@@ -44,7 +44,8 @@ struct Shared {
     counters: Counters,
 }
 
-/// Texts of so many bytes in all are cut by the caller's thread, which takes less time than handing them over.
+/// Texts of so many bytes in all are cut by the caller's thread, which takes less time than handing
+/// them over.
 const CUT_AT_ONCE: usize = 2048;
 
 /// Token states of one window, with the place of each token in the text, in bytes.
@@ -59,10 +60,15 @@ impl Engine {
         let lanes = settings.lanes();
         let shared = Arc::new(Shared {
             queue: Queue::new(settings.queued_calls, lanes),
-            memory: Memory { cache: Cache::new(settings.cache), secret: Secret::random() },
+            memory: Memory {
+                cache: Cache::new(settings.cache),
+                secret: Secret::random(),
+            },
             counters: Counters::default(),
         });
-        let lanes = (0..lanes).map(|number| lane::start(Arc::clone(&shared), number)).collect::<Result<_, _>>()?;
+        let lanes = (0..lanes)
+            .map(|number| lane::start(Arc::clone(&shared), number))
+            .collect::<Result<_, _>>()?;
         Ok(Self { shared, lanes })
     }
 
@@ -72,16 +78,29 @@ impl Engine {
         let (cache_hits, cache_misses) = self.shared.memory.cache.counts();
         let (cache_entries, cache_bytes) = self.shared.memory.cache.size();
         let queued = self.shared.queue.len();
-        Statistics { cache_hits, cache_misses, cache_entries, cache_bytes, queued, ..self.shared.counters.read() }
+        Statistics {
+            cache_hits,
+            cache_misses,
+            cache_entries,
+            cache_bytes,
+            queued,
+            ..self.shared.counters.read()
+        }
     }
 
-    /// Features of every window of every text, for training and evaluation. Waits until all are read.
+    /// Features of every window of every text, for training and evaluation. Waits until all are
+    /// read.
     ///
     /// # Errors
     /// The embedder has no model, or it fails.
-    pub fn features(&self, by: &Embedder, texts: &[String]) -> Result<Vec<Vec<WindowFeatures>>, Failure> {
+    pub fn features(
+        &self,
+        by: &Embedder,
+        texts: &[String],
+    ) -> Result<Vec<Vec<WindowFeatures>>, Failure> {
         let model = model_of(by)?;
-        self.patiently(|done| Call::for_features(&model, texts, done))?.features()
+        self.patiently(|done| Call::for_features(&model, texts, done))?
+            .features()
     }
 
     /// Puts a call in line and waits for its end.
@@ -92,7 +111,9 @@ impl Engine {
         if !self.shared.queue.enter(Arc::clone(&call)) {
             return Err(Failure::Shed);
         }
-        receiver.recv().map_err(|_| Failure::Failed("the lanes have stopped".into()))?;
+        receiver
+            .recv()
+            .map_err(|_| Failure::Failed("the lanes have stopped".into()))?;
         Ok(call)
     }
 
@@ -102,9 +123,13 @@ impl Engine {
     /// As [`features`](Self::features).
     pub fn vectors(&self, by: &Embedder, texts: &[String]) -> Result<Vec<Arc<[f32]>>, Failure> {
         model_of(by)?;
-        let questions: Vec<_> =
-            texts.iter().map(|text| Question::new(text.as_str().into(), What::Vector(by.clone()))).collect();
-        let outcomes = self.patiently(|done| Call::new(&questions, None, done))?.outcomes();
+        let questions: Vec<_> = texts
+            .iter()
+            .map(|text| Question::new(text.as_str().into(), What::Vector(by.clone())))
+            .collect();
+        let outcomes = self
+            .patiently(|done| Call::new(&questions, None, done))?
+            .outcomes();
         let vector = |outcome: Outcome| match outcome?.answer {
             Answer::Vector(vector) => Ok(vector),
             _ => Err(Failure::Failed("the answer is no vector".into())),
@@ -119,14 +144,26 @@ impl Engine {
     pub fn states(&self, by: &Embedder, text: &str) -> Result<Vec<States>, Failure> {
         let model = model_of(by)?;
         let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string().into());
-        let segmentation = model.segmenter.segment(text).map_err(|error| failed(&error))?;
+        let segmentation = model
+            .segmenter
+            .segment(text)
+            .map_err(|error| failed(&error))?;
         let states = segmentation.windows.iter().map(|window| {
             let encoded = model.run(window, true).map_err(|error| failed(&error))?;
-            let states = encoded.states.ok_or_else(|| failed(&"the graph gave no token states"))?;
-            let own =
-                window.own(states.view()).ok_or_else(|| failed(&"the graph gave too few token states"))?.to_owned();
+            let states = encoded
+                .states
+                .ok_or_else(|| failed(&"the graph gave no token states"))?;
+            let own = window
+                .own(states.view())
+                .ok_or_else(|| failed(&"the graph gave too few token states"))?
+                .to_owned();
             let offsets = window.offsets.iter();
-            Ok((offsets.map(|(from, to)| (window.text.start + from, window.text.start + to)).collect(), own))
+            Ok((
+                offsets
+                    .map(|(from, to)| (window.text.start + from, window.text.start + to))
+                    .collect(),
+                own,
+            ))
         });
         states.collect()
     }
@@ -144,7 +181,11 @@ impl Engine {
 }
 
 impl Ask for Engine {
-    fn ask<'a>(&'a self, questions: &'a [Question], deadline: Instant) -> BoxFuture<'a, Vec<Outcome>> {
+    fn ask<'a>(
+        &'a self,
+        questions: &'a [Question],
+        deadline: Instant,
+    ) -> BoxFuture<'a, Vec<Outcome>> {
         Box::pin(async move {
             let (sender, receiver) = oneshot::channel();
             // An asker that is gone misses nothing.
@@ -190,7 +231,9 @@ impl std::fmt::Debug for Engine {
 
 fn model_of(by: &Embedder) -> Result<Arc<Model>, Failure> {
     let backing = by.backing.as_ref().ok_or(Failure::Unready)?;
-    Arc::clone(backing).downcast().map_err(|_| Failure::Failed("the handle is of another engine".into()))
+    Arc::clone(backing)
+        .downcast()
+        .map_err(|_| Failure::Failed("the handle is of another engine".into()))
 }
 
 #[cfg(test)]

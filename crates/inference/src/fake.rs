@@ -32,7 +32,8 @@ impl Fake {
     #[must_use]
     pub fn labels(mut self, classifier: &str, text: &str, rows: &[&[f32]]) -> Self {
         let rows = rows.iter().map(|row| row.to_vec()).collect();
-        self.labels.insert((classifier.to_owned(), text.to_owned()), rows);
+        self.labels
+            .insert((classifier.to_owned(), text.to_owned()), rows);
         self
     }
 
@@ -53,7 +54,10 @@ impl Fake {
     /// Installs a classifier of the operator's own: its folder and its labels.
     #[must_use]
     pub fn own(mut self, folder: &str, labels: &[&str]) -> Self {
-        self.own.insert(folder.to_owned(), labels.iter().map(|label| (*label).to_owned()).collect());
+        self.own.insert(
+            folder.to_owned(),
+            labels.iter().map(|label| (*label).to_owned()).collect(),
+        );
         self
     }
 
@@ -67,37 +71,71 @@ impl Fake {
     /// `model: text` of every question so far, in order.
     #[must_use]
     pub fn asked(&self) -> Vec<String> {
-        self.asked.lock().map(|asked| asked.clone()).unwrap_or_default()
+        self.asked
+            .lock()
+            .map(|asked| asked.clone())
+            .unwrap_or_default()
     }
 
     fn answer(&self, question: &Question) -> Outcome {
         let (model, answer) = match &question.what {
             What::Vector(by) => {
-                let vector = self.vectors.get(&*question.text).cloned().unwrap_or_else(|| vec![0.0; by.dimension]);
+                let vector = self
+                    .vectors
+                    .get(&*question.text)
+                    .cloned()
+                    .unwrap_or_else(|| vec![0.0; by.dimension]);
                 (&by.name, Answer::Vector(vector.into()))
             }
             What::Labels(by, _) => {
                 let even = || vec![vec![1.0 / by.labels.len().max(1) as f32; by.labels.len()]];
-                let rows = self.labels.get(&(by.name.to_string(), question.text.to_string())).cloned();
-                (&by.name, Answer::Labels(rows.unwrap_or_else(even).into_iter().map(Arc::from).collect()))
+                let rows = self
+                    .labels
+                    .get(&(by.name.to_string(), question.text.to_string()))
+                    .cloned();
+                (
+                    &by.name,
+                    Answer::Labels(
+                        rows.unwrap_or_else(even)
+                            .into_iter()
+                            .map(Arc::from)
+                            .collect(),
+                    ),
+                )
             }
-            What::Entities(by) => {
-                (&by.name, Answer::Entities(self.entities.get(&*question.text).cloned().unwrap_or_default()))
-            }
+            What::Entities(by) => (
+                &by.name,
+                Answer::Entities(
+                    self.entities
+                        .get(&*question.text)
+                        .cloned()
+                        .unwrap_or_default(),
+                ),
+            ),
         };
         if let Ok(mut asked) = self.asked.lock() {
             asked.push(format!("{model}: {}", question.text));
         }
         match self.failures.get(&**model) {
             Some(failure) => Err(failure.clone()),
-            None => Ok(Reply { answer, truncated: self.truncated.contains(&*question.text) }),
+            None => Ok(Reply {
+                answer,
+                truncated: self.truncated.contains(&*question.text),
+            }),
         }
     }
 }
 
 impl Ask for Fake {
-    fn ask<'a>(&'a self, questions: &'a [Question], _deadline: Instant) -> BoxFuture<'a, Vec<Outcome>> {
-        let answers = questions.iter().map(|question| self.answer(question)).collect();
+    fn ask<'a>(
+        &'a self,
+        questions: &'a [Question],
+        _deadline: Instant,
+    ) -> BoxFuture<'a, Vec<Outcome>> {
+        let answers = questions
+            .iter()
+            .map(|question| self.answer(question))
+            .collect();
         Box::pin(std::future::ready(answers))
     }
 }
@@ -117,26 +155,62 @@ impl Catalog for Fake {
     }
 
     fn classifier(&self, task: Task, wanted: &Wanted) -> Result<Classifier, LoadError> {
-        let name = if task == Task::Own { wanted.folder.as_str() } else { task.as_str() };
-        let cost = if task == Task::Own { Cost::Model } else { Cost::Encoder };
-        let own = || self.own.get(name).into_iter().flatten().map(|label| Arc::from(label.as_str())).collect();
+        let name = if task == Task::Own {
+            wanted.folder.as_str()
+        } else {
+            task.as_str()
+        };
+        let cost = if task == Task::Own {
+            Cost::Model
+        } else {
+            Cost::Encoder
+        };
+        let own = || {
+            self.own
+                .get(name)
+                .into_iter()
+                .flatten()
+                .map(|label| Arc::from(label.as_str()))
+                .collect()
+        };
         let built_in = || labels(task).iter().map(|label| Arc::from(*label)).collect();
         let labels = if task == Task::Own { own() } else { built_in() };
-        Ok(Classifier { name: name.into(), labels, threshold: None, cost, backing: None })
+        Ok(Classifier {
+            name: name.into(),
+            labels,
+            threshold: None,
+            cost,
+            backing: None,
+        })
     }
 
     fn tagger(&self, _wanted: &Wanted) -> Result<Tagger, LoadError> {
-        Ok(Tagger { name: "pii".into(), kinds: Arc::default(), cost: Cost::Encoder, backing: None })
+        Ok(Tagger {
+            name: "pii".into(),
+            kinds: Arc::default(),
+            cost: Cost::Encoder,
+            backing: None,
+        })
     }
 
     fn vectors(&self, by: &Embedder, texts: &[String]) -> Result<Vec<Arc<[f32]>>, LoadError> {
-        let vector = |text: &String| self.vectors.get(text).cloned().unwrap_or_else(|| vec![0.0; by.dimension]).into();
+        let vector = |text: &String| {
+            self.vectors
+                .get(text)
+                .cloned()
+                .unwrap_or_else(|| vec![0.0; by.dimension])
+                .into()
+        };
         Ok(texts.iter().map(vector).collect())
     }
 
     fn remote_embedder(&self, wanted: &RemoteEmbedder) -> Result<Embedder, LoadError> {
         let name = wanted.endpoint.name.as_str().into();
-        Ok(Embedder { name, cost: Cost::Remote, ..self.embedder(&Wanted::default())? })
+        Ok(Embedder {
+            name,
+            cost: Cost::Remote,
+            ..self.embedder(&Wanted::default())?
+        })
     }
 
     fn remote_classifier(&self, wanted: &RemoteClassifier) -> Result<Classifier, LoadError> {

@@ -1,6 +1,7 @@
 //! Handles of loaded models: what the router holds and puts into questions.
 //!
-//! A handle is cheap to clone and says what its model can answer. What stands behind it is the engine's business.
+//! A handle is cheap to clone and says what its model can answer. What stands behind it is the
+//! engine's business.
 
 use std::any::Any;
 use std::fmt;
@@ -85,8 +86,8 @@ impl fmt::Debug for Tagger {
     }
 }
 
-/// A monotone map of cosines, linear between its points. Encoders spread their similarities differently, and a threshold was
-/// written for one of them.
+/// A monotone map of cosines, linear between its points. Encoders spread their similarities
+/// differently, and a threshold was written for one of them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CosineMap {
     points: Arc<[(f32, f32)]>,
@@ -96,18 +97,29 @@ impl CosineMap {
     /// A map through `points`, which must rise in both members.
     #[must_use]
     pub fn new(points: &[(f32, f32)]) -> Option<Self> {
-        let rises = points.windows(2).all(|pair| pair[0].0 < pair[1].0 && pair[0].1 <= pair[1].1);
-        (points.len() >= 2 && rises).then(|| Self { points: points.into() })
+        let rises = points
+            .windows(2)
+            .all(|pair| pair[0].0 < pair[1].0 && pair[0].1 <= pair[1].1);
+        (points.len() >= 2 && rises).then(|| Self {
+            points: points.into(),
+        })
     }
 
     /// The scaled cosine; beyond the outer points it keeps their value.
     #[must_use]
     pub fn apply(&self, cosine: f32) -> f32 {
         let above = self.points.partition_point(|(raw, _)| *raw <= cosine);
-        let (Some(&(left, from)), Some(&(right, to))) =
-            (above.checked_sub(1).and_then(|below| self.points.get(below)), self.points.get(above))
-        else {
-            let outer = if above == 0 { self.points.first() } else { self.points.last() };
+        let (Some(&(left, from)), Some(&(right, to))) = (
+            above
+                .checked_sub(1)
+                .and_then(|below| self.points.get(below)),
+            self.points.get(above),
+        ) else {
+            let outer = if above == 0 {
+                self.points.first()
+            } else {
+                self.points.last()
+            };
             return outer.map_or(cosine, |(_, scaled)| *scaled);
         };
         from + (to - from) * (cosine - left) / (right - left)
@@ -117,7 +129,9 @@ impl CosineMap {
 impl Default for CosineMap {
     /// Changes nothing, not even the last bit: without points every cosine keeps its value.
     fn default() -> Self {
-        Self { points: Arc::default() }
+        Self {
+            points: Arc::default(),
+        }
     }
 }
 
@@ -128,7 +142,11 @@ mod tests {
     #[track_caller]
     fn check(cosine: f32, expected: f32) {
         let map = CosineMap::new(&[(0.0, 0.5), (0.5, 0.7), (1.0, 1.0)]).unwrap();
-        assert!((map.apply(cosine) - expected).abs() < 1e-6, "{cosine}: {}", map.apply(cosine));
+        assert!(
+            (map.apply(cosine) - expected).abs() < 1e-6,
+            "{cosine}: {}",
+            map.apply(cosine)
+        );
     }
 
     #[test]
@@ -138,7 +156,10 @@ mod tests {
         check(0.25, 0.6);
         check(0.75, 0.85);
         check(1.0, 1.0);
-        assert_eq!(CosineMap::default().apply(0.37).to_bits(), 0.37_f32.to_bits());
+        assert_eq!(
+            CosineMap::default().apply(0.37).to_bits(),
+            0.37_f32.to_bits()
+        );
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Sequence heads: probabilities of labels from a window's vectors.
 //!
-//! A head is a linear layer, or two with an activation between them, in a safetensors file, and a card that says what it is.
-//! Standardisation is folded into the weights, so a window costs one or two small products.
+//! A head is a linear layer, or two with an activation between them, in a safetensors file, and a
+//! card that says what it is. Standardisation is folded into the weights, so a window costs one or
+//! two small products.
 
 use crate::catalog::LoadError;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -10,7 +11,8 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A small classifier over an encoder's vector and, where its card asks for them, static embeddings beside it. Cheap to clone.
+/// A small classifier over an encoder's vector and, where its card asks for them, static embeddings
+/// beside it. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct SequenceHead {
     card: Arc<HeadCard>,
@@ -32,7 +34,8 @@ pub struct HeadCard {
     pub features: Vec<Block>,
     /// Between the two layers; `none` for a single one.
     pub activation: Activation,
-    /// Divides the logits: fitted on held-out texts, so that probabilities can be taken at their word.
+    /// Divides the logits: fitted on held-out texts, so that probabilities can be taken at their
+    /// word.
     pub temperature: f32,
     /// From what probability on a label should count, if the document says nothing.
     pub threshold: Option<f32>,
@@ -49,7 +52,8 @@ pub struct HeadCard {
     pub weights_sha256: String,
 }
 
-/// A part of what a head reads. Each part has unit length, or is all zeros where a text has no known token.
+/// A part of what a head reads. Each part has unit length, or is all zeros where a text has no
+/// known token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Block {
@@ -109,24 +113,40 @@ impl SequenceHead {
     /// # Errors
     /// The digest, a shape, a label or a number is not what it should be.
     pub fn read(weights: &[u8], card: &[u8]) -> Result<Self, LoadError> {
-        let card: HeadCard =
-            serde_json::from_slice(card).map_err(|error| unusable("head", &format_args!("card: {error}")))?;
+        let card: HeadCard = serde_json::from_slice(card)
+            .map_err(|error| unusable("head", &format_args!("card: {error}")))?;
         let fault = |problem: &dyn std::fmt::Display| unusable(&card.name, problem);
         card.check().map_err(|problem| fault(&problem))?;
         let found = sha256(weights);
         if !found.eq_ignore_ascii_case(&card.weights_sha256) {
-            return Err(fault(&format_args!("weights have digest {found}, the card says {}", card.weights_sha256)));
+            return Err(fault(&format_args!(
+                "weights have digest {found}, the card says {}",
+                card.weights_sha256
+            )));
         }
         let layers = Layers::read(weights, &card).map_err(|problem| fault(&problem))?;
-        let labels = card.labels.iter().map(|label| Arc::from(label.as_str())).collect();
-        Ok(Self { card: Arc::new(card), labels, layers: Arc::new(layers) })
+        let labels = card
+            .labels
+            .iter()
+            .map(|label| Arc::from(label.as_str()))
+            .collect();
+        Ok(Self {
+            card: Arc::new(card),
+            labels,
+            layers: Arc::new(layers),
+        })
     }
 
-    /// Probabilities in class order. `pooled` is the encoder's vector of a window; `statics` its static embeddings one after
-    /// the other, not looked at by a head on the encoder alone. Empty where they have not the [card](HeadCard)'s dimensions.
+    /// Probabilities in class order. `pooled` is the encoder's vector of a window; `statics` its
+    /// static embeddings one after the other, not looked at by a head on the encoder alone. Empty
+    /// where they have not the [card](HeadCard)'s dimensions.
     #[must_use]
     pub fn probabilities(&self, pooled: &[f32], statics: &[f32]) -> Vec<f32> {
-        let statics = if self.card.statics() == 0 { &[] } else { statics };
+        let statics = if self.card.statics() == 0 {
+            &[]
+        } else {
+            statics
+        };
         if pooled.len() != self.card.dimension() || statics.len() != self.card.statics() {
             return Vec::new();
         }
@@ -156,7 +176,10 @@ impl HeadCard {
     /// Name of the encoder whose vectors it reads.
     #[must_use]
     pub fn encoder(&self) -> &str {
-        self.features.first().and_then(|block| block.name.strip_prefix("encoder:")).unwrap_or_default()
+        self.features
+            .first()
+            .and_then(|block| block.name.strip_prefix("encoder:"))
+            .unwrap_or_default()
     }
 
     /// Length of the encoder's vectors.
@@ -168,12 +191,23 @@ impl HeadCard {
     /// Length of the static embeddings together; 0 where it reads none.
     #[must_use]
     pub fn statics(&self) -> usize {
-        self.features.iter().skip(1).map(|block| block.dimension).sum()
+        self.features
+            .iter()
+            .skip(1)
+            .map(|block| block.dimension)
+            .sum()
     }
 
     fn check(&self) -> Result<(), Fault> {
-        let named = |block: &Block, kind| block.name.strip_prefix(kind).is_some_and(|name: &str| !name.is_empty());
-        let Some((encoder, statics)) = self.features.split_first() else { return Err(Fault::Features) };
+        let named = |block: &Block, kind| {
+            block
+                .name
+                .strip_prefix(kind)
+                .is_some_and(|name: &str| !name.is_empty())
+        };
+        let Some((encoder, statics)) = self.features.split_first() else {
+            return Err(Fault::Features);
+        };
         if !named(encoder, "encoder:") || !statics.iter().all(|block| named(block, "static:")) {
             return Err(Fault::Features);
         }
@@ -187,7 +221,10 @@ impl HeadCard {
         if !(self.temperature.is_finite() && self.temperature > 0.0) {
             return Err(Fault::Temperature);
         }
-        if self.threshold.is_some_and(|threshold| !(0.0..=1.0).contains(&threshold)) {
+        if self
+            .threshold
+            .is_some_and(|threshold| !(0.0..=1.0).contains(&threshold))
+        {
             return Err(Fault::Threshold);
         }
         Ok(())
@@ -195,10 +232,13 @@ impl HeadCard {
 }
 
 impl Layers {
-    /// Logits of the labels for an input in two parts, whose lengths must add up to the first layer's.
+    /// Logits of the labels for an input in two parts, whose lengths must add up to the first
+    /// layer's.
     #[must_use]
     pub fn logits(&self, first: &[f32], second: &[f32]) -> Vec<f32> {
-        let Some(hidden) = &self.hidden else { return self.output.apply(first, second) };
+        let Some(hidden) = &self.hidden else {
+            return self.output.apply(first, second);
+        };
         let mut inner = hidden.apply(first, second);
         inner.iter_mut().for_each(|value| *value = value.max(0.0));
         self.output.apply(&inner, &[])
@@ -209,15 +249,29 @@ impl Layers {
         let width = card.dimension() + card.statics();
         let known: &[&str] = match card.activation {
             Activation::None => &["output.weight", "output.bias"],
-            Activation::Relu => &["hidden.weight", "hidden.bias", "output.weight", "output.bias"],
+            Activation::Relu => &[
+                "hidden.weight",
+                "hidden.bias",
+                "output.weight",
+                "output.bias",
+            ],
         };
-        if let Some(name) = tensors.names().into_iter().find(|name| !known.contains(name)) {
+        if let Some(name) = tensors
+            .names()
+            .into_iter()
+            .find(|name| !known.contains(name))
+        {
             return Err(Fault::Stray(name.to_owned()));
         }
         let hidden = match card.activation {
             Activation::None => None,
             Activation::Relu => {
-                let width_within = tensors.tensor("hidden.bias")?.shape().first().copied().unwrap_or(0);
+                let width_within = tensors
+                    .tensor("hidden.bias")?
+                    .shape()
+                    .first()
+                    .copied()
+                    .unwrap_or(0);
                 Some(Layer::read(&tensors, "hidden", width_within, width)?)
             }
         };
@@ -228,22 +282,39 @@ impl Layers {
 }
 
 impl Layer {
-    fn read(tensors: &SafeTensors<'_>, name: &str, outputs: usize, inputs: usize) -> Result<Self, Fault> {
+    fn read(
+        tensors: &SafeTensors<'_>,
+        name: &str,
+        outputs: usize,
+        inputs: usize,
+    ) -> Result<Self, Fault> {
         let get = |part: &str, shape: &[usize]| {
             let name = format!("{name}.{part}");
             let tensor = tensors.tensor(&name)?;
             if tensor.shape() != shape || shape.contains(&0) {
-                return Err(Fault::Shape { name, found: tensor.shape().to_vec(), expected: shape.to_vec() });
+                return Err(Fault::Shape {
+                    name,
+                    found: tensor.shape().to_vec(),
+                    expected: shape.to_vec(),
+                });
             }
             numbers(name, &tensor)
         };
-        Ok(Self { weight: get("weight", &[outputs, inputs])?, bias: get("bias", &[outputs])? })
+        Ok(Self {
+            weight: get("weight", &[outputs, inputs])?,
+            bias: get("bias", &[outputs])?,
+        })
     }
 
     /// Outputs for an input in two parts.
     fn apply(&self, first: &[f32], second: &[f32]) -> Vec<f32> {
         let rows = self.weight.chunks_exact(first.len() + second.len());
-        let dot = |row: &[f32], input: &[f32]| row.iter().zip(input).map(|(weight, value)| weight * value).sum::<f32>();
+        let dot = |row: &[f32], input: &[f32]| {
+            row.iter()
+                .zip(input)
+                .map(|(weight, value)| weight * value)
+                .sum::<f32>()
+        };
         let output = |(row, bias): (&[f32], &f32)| {
             let (left, right) = row.split_at(first.len());
             dot(left, first) + dot(right, second) + bias
@@ -255,7 +326,9 @@ impl Layer {
 /// What is wrong with a head.
 #[derive(Debug, thiserror::Error)]
 enum Fault {
-    #[error("card: features must be one `encoder:` block and then `static:` blocks, each with a dimension")]
+    #[error(
+        "card: features must be one `encoder:` block and then `static:` blocks, each with a dimension"
+    )]
     Features,
     #[error("card: needs two or more labels, each once")]
     Labels,
@@ -267,8 +340,14 @@ enum Fault {
     File(#[from] safetensors::SafeTensorError),
     #[error("weights: tensor `{0}` does not belong to a head with the card's activation")]
     Stray(String),
-    #[error("weights: `{name}` has shape {found:?}; features and labels of the card need {expected:?}")]
-    Shape { name: String, found: Vec<usize>, expected: Vec<usize> },
+    #[error(
+        "weights: `{name}` has shape {found:?}; features and labels of the card need {expected:?}"
+    )]
+    Shape {
+        name: String,
+        found: Vec<usize>,
+        expected: Vec<usize>,
+    },
     #[error("weights: `{0}` must be of type F16 or F32")]
     Type(String),
     #[error("weights: `{0}` has a number that is not finite")]
@@ -278,29 +357,47 @@ enum Fault {
 fn numbers(name: String, tensor: &TensorView<'_>) -> Result<Vec<f32>, Fault> {
     let data = tensor.data();
     let numbers: Vec<f32> = match tensor.dtype() {
-        Dtype::F32 => data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
-        Dtype::F16 => data.chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
+        Dtype::F32 => data
+            .chunks_exact(4)
+            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+            .collect(),
+        Dtype::F16 => data
+            .chunks_exact(2)
+            .map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32())
+            .collect(),
         _ => return Err(Fault::Type(name)),
     };
-    if numbers.iter().all(|number| number.is_finite()) { Ok(numbers) } else { Err(Fault::NotFinite(name)) }
+    if numbers.iter().all(|number| number.is_finite()) {
+        Ok(numbers)
+    } else {
+        Err(Fault::NotFinite(name))
+    }
 }
 
 /// Probabilities of logits that a temperature divides.
 #[must_use]
 pub fn softmax(mut logits: Vec<f32>, temperature: f32) -> Vec<f32> {
     let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    logits.iter_mut().for_each(|logit| *logit = ((*logit - most) / temperature).exp());
+    logits
+        .iter_mut()
+        .for_each(|logit| *logit = ((*logit - most) / temperature).exp());
     let sum: f32 = logits.iter().sum();
     logits.iter_mut().for_each(|value| *value /= sum);
     logits
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn unusable(name: &str, problem: &dyn std::fmt::Display) -> LoadError {
-    LoadError::Unusable { name: name.to_owned(), problem: problem.to_string() }
+    LoadError::Unusable {
+        name: name.to_owned(),
+        problem: problem.to_string(),
+    }
 }
 
 #[cfg(test)]

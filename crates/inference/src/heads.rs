@@ -44,8 +44,15 @@ mod tests {
         let found: Vec<String> = head.labels().iter().map(ToString::to_string).collect();
         assert_eq!(found, labels(task));
         let card = head.card();
-        assert_eq!((card.task.as_str(), card.encoder(), card.dimension()), (task.as_str(), "all-MiniLM-L6-v2", 384));
-        assert!(card.threshold.is_some() && !card.data.is_empty() && card.metrics.contains_key("test.accuracy"));
+        assert_eq!(
+            (card.task.as_str(), card.encoder(), card.dimension()),
+            (task.as_str(), "all-MiniLM-L6-v2", 384)
+        );
+        assert!(
+            card.threshold.is_some()
+                && !card.data.is_empty()
+                && card.metrics.contains_key("test.accuracy")
+        );
         let row = head.probabilities(&[0.05; 384], &[0.06; 512]);
         assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-4, "{row:?}");
         assert!(weights.len() < 600_000, "{}", weights.len());
@@ -53,7 +60,13 @@ mod tests {
 
     #[test]
     fn shipped_heads_load_and_have_the_labels_of_their_tasks() {
-        let tasks = [Task::Domain, Task::Jailbreak, Task::FactCheck, Task::UserFeedback, Task::Modality];
+        let tasks = [
+            Task::Domain,
+            Task::Jailbreak,
+            Task::FactCheck,
+            Task::UserFeedback,
+            Task::Modality,
+        ];
         tasks.into_iter().for_each(check);
         assert!(shipped(Task::Own).is_none());
     }

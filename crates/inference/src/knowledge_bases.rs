@@ -1,12 +1,19 @@
-//! Knowledge bases that need no files: labels with example texts, under the paths at which documents look for them.
+//! Knowledge bases that need no files: labels with example texts, under the paths at which
+//! documents look for them.
 
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// The folders and their manifests.
 const BUILT_IN: [(&str, &str); 2] = [
-    ("knowledge_bases/privacy", include_str!("../knowledge_bases/privacy/labels.json")),
-    ("knowledge_bases/mmlu", include_str!("../knowledge_bases/mmlu/labels.json")),
+    (
+        "knowledge_bases/privacy",
+        include_str!("../knowledge_bases/privacy/labels.json"),
+    ),
+    (
+        "knowledge_bases/mmlu",
+        include_str!("../knowledge_bases/mmlu/labels.json"),
+    ),
 ];
 
 /// A manifest of labelled examples.
@@ -30,9 +37,11 @@ pub struct Label {
 #[must_use]
 pub fn built_in(folder: &str) -> Option<&'static str> {
     let folder = folder.trim().trim_end_matches('/');
-    let found = BUILT_IN
-        .iter()
-        .find(|(path, _)| folder.strip_suffix(path).is_some_and(|before| before.is_empty() || before.ends_with('/')));
+    let found = BUILT_IN.iter().find(|(path, _)| {
+        folder
+            .strip_suffix(path)
+            .is_some_and(|before| before.is_empty() || before.ends_with('/'))
+    });
     found.map(|(_, manifest)| *manifest)
 }
 
@@ -42,8 +51,13 @@ mod tests {
 
     #[track_caller]
     fn check(folder: &str, labels: Option<usize>) {
-        let manifest: Option<Manifest> = built_in(folder).map(|text| serde_json::from_str(text).unwrap());
-        assert_eq!(manifest.as_ref().map(|manifest| manifest.labels.len()), labels, "{folder}");
+        let manifest: Option<Manifest> =
+            built_in(folder).map(|text| serde_json::from_str(text).unwrap());
+        assert_eq!(
+            manifest.as_ref().map(|manifest| manifest.labels.len()),
+            labels,
+            "{folder}"
+        );
         let labels = manifest.into_iter().flat_map(|manifest| manifest.labels);
         for (name, label) in labels {
             assert!(!label.exemplars.is_empty(), "{name}");

@@ -4,8 +4,8 @@
 //! questions (text, what) → windows → cache → queue → one encoder run a window → heads → answers
 //! ```
 //!
-//! The router asks through [`ask::Ask`] and finds models through [`catalog::Catalog`]; it sees handles, never sessions. What
-//! runs a graph stands behind the backend's trait, in another crate.
+//! The router asks through [`ask::Ask`] and finds models through [`catalog::Catalog`]; it sees
+//! handles, never sessions. What runs a graph stands behind the backend's trait, in another crate.
 
 pub mod ask;
 pub mod backend;

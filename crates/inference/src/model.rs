@@ -42,7 +42,10 @@ impl Sessions {
     /// Takes open sessions, at least one.
     #[must_use]
     pub fn new(sessions: Vec<Box<dyn Session>>) -> Self {
-        Self { idle: Mutex::new(sessions), returned: Condvar::new() }
+        Self {
+            idle: Mutex::new(sessions),
+            returned: Condvar::new(),
+        }
     }
 
     /// Runs windows on an idle session; waits for one where callers outnumber lanes.
@@ -59,7 +62,10 @@ impl Sessions {
             }
         };
         drop(idle);
-        let mut borrowed = Borrowed { session: Some(session), to: self };
+        let mut borrowed = Borrowed {
+            session: Some(session),
+            to: self,
+        };
         let session = borrowed.session.as_mut().ok_or_else(poisoned)?;
         session.run(windows, want_states)
     }
@@ -95,7 +101,11 @@ impl Pace {
     pub fn note(&self, tokens: usize, took: Duration) {
         let now = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX) / tokens.max(1) as u64;
         let before = self.0.load(Ordering::Relaxed);
-        let next = if before == 0 { now } else { before - before / 16 + now / 16 };
+        let next = if before == 0 {
+            now
+        } else {
+            before - before / 16 + now / 16
+        };
         self.0.store(next.max(1), Ordering::Relaxed);
     }
 
@@ -123,8 +133,11 @@ impl Model {
     /// # Errors
     /// A tokenizer fails.
     pub fn statics(&self, text: &str) -> Result<Box<[f32]>, tokenizers::Error> {
-        let mut vector = Vec::with_capacity(self.statics.iter().map(|table| table.dimension()).sum());
-        self.statics.iter().try_for_each(|table| table.embed(text, &mut vector))?;
+        let mut vector =
+            Vec::with_capacity(self.statics.iter().map(|table| table.dimension()).sum());
+        self.statics
+            .iter()
+            .try_for_each(|table| table.embed(text, &mut vector))?;
         Ok(vector.into())
     }
 }
@@ -142,13 +155,18 @@ impl ClassifierModel {
     /// Whether it reads static embeddings.
     #[must_use]
     pub fn wants_statics(&self) -> bool {
-        self.head.as_ref().is_some_and(|head| head.card().statics() > 0)
+        self.head
+            .as_ref()
+            .is_some_and(|head| head.card().statics() > 0)
     }
 
     /// Probabilities of a window.
     #[must_use]
     pub fn probabilities(&self, pooled: &[f32], statics: &[f32]) -> Vec<f32> {
-        self.head.as_ref().map_or_else(|| softmax(pooled), |head| head.probabilities(pooled, statics))
+        self.head.as_ref().map_or_else(
+            || softmax(pooled),
+            |head| head.probabilities(pooled, statics),
+        )
     }
 }
 
@@ -186,7 +204,9 @@ impl TaggerModel {
     /// Entities of a window, in scalars from the window's begin.
     #[must_use]
     pub fn tag(&self, text: &str, window: &Window, states: ArrayView2<'_, f32>) -> Vec<Entity> {
-        let Some(own) = window.own(states) else { return Vec::new() };
+        let Some(own) = window.own(states) else {
+            return Vec::new();
+        };
         match &self.by {
             TokensBy::Head(head) => head.tag(text, &window.offsets, own),
             TokensBy::Logits(labels) => spans::of_logits(text, &window.offsets, own, labels),

@@ -1,7 +1,8 @@
 //! Recognizers: entities that rules can find, and verify where the entity carries a checksum.
 //!
-//! One pass over the text. Each recognizer starts at a mark (an at sign, the first digit of a number, the first letter of a word)
-//! and reads a bounded stretch around it, so the cost is linear in the text whatever it holds.
+//! One pass over the text. Each recognizer starts at a mark (an at sign, the first digit of a
+//! number, the first letter of a word) and reads a bounded stretch around it, so the cost is linear
+//! in the text whatever it holds.
 //!
 //! Confidences say what a policy may rely on:
 //!
@@ -11,8 +12,9 @@
 //! | 0.9 to 0.99 | form that nothing else has, or form and a word near it: EMAIL_ADDRESS, IP_ADDRESS, US_SSN, PHONE_NUMBER, US_DRIVER_LICENSE, a date of birth |
 //! | 0.3 to 0.6 | form alone, of what rarely names anybody: DATE_TIME, AGE, ZIP_CODE, DOMAIN_NAME, TITLE, loopback addresses |
 //!
-//! The last row stays below every sensible threshold on purpose: a policy whose allow-list is empty fires on any entity that
-//! reaches its threshold, and a weekday or a link must not count as personal data. Who wants them sets a lower threshold.
+//! The last row stays below every sensible threshold on purpose: a policy whose allow-list is empty
+//! fires on any entity that reaches its threshold, and a weekday or a link must not count as
+//! personal data. Who wants them sets a lower threshold.
 
 mod around;
 mod card;
@@ -47,18 +49,24 @@ pub const KINDS: [&str; 12] = [
     "ZIP_CODE",
 ];
 
-/// Entities of `text`, in order of their start, without overlaps: the surer one stands, of equals the longer.
+/// Entities of `text`, in order of their start, without overlaps: the surer one stands, of equals
+/// the longer.
 #[must_use]
 pub fn find(text: &str) -> Vec<Entity> {
-    scan(&Text::new(text)).into_iter().map(Found::entity).collect()
+    scan(&Text::new(text))
+        .into_iter()
+        .map(Found::entity)
+        .collect()
 }
 
-/// The entities of rules and of a token head as one list in order of their start. A verified or likely one of the rules stands,
-/// and what the head found across it gives way; a weak one of the rules gives way to the head.
+/// The entities of rules and of a token head as one list in order of their start. A verified or
+/// likely one of the rules stands, and what the head found across it gives way; a weak one of the
+/// rules gives way to the head.
 #[must_use]
 pub fn merge(recognized: Vec<Entity>, tagged: Vec<Entity>) -> Vec<Entity> {
-    let (strong, weak): (Vec<Entity>, Vec<Entity>) =
-        recognized.into_iter().partition(|entity| entity.confidence >= LIKELY);
+    let (strong, weak): (Vec<Entity>, Vec<Entity>) = recognized
+        .into_iter()
+        .partition(|entity| entity.confidence >= LIKELY);
     let mut merged = strong;
     for group in [tagged, weak] {
         let before = merged.clone();
@@ -74,7 +82,9 @@ const LIKELY: f32 = 0.9;
 /// Whether `entity` overlaps one of `sorted`, which do not overlap each other.
 fn crosses(sorted: &[Entity], entity: &Entity) -> bool {
     let next = sorted.partition_point(|other| other.end <= entity.start);
-    sorted.get(next).is_some_and(|other| other.start < entity.end)
+    sorted
+        .get(next)
+        .is_some_and(|other| other.start < entity.end)
 }
 
 /// What a recognizer found: scalars `start..end` of a type.
@@ -88,11 +98,21 @@ struct Found {
 
 impl Found {
     fn new(kind: &'static str, start: usize, end: usize, confidence: f32) -> Self {
-        Self { kind, start, end, confidence }
+        Self {
+            kind,
+            start,
+            end,
+            confidence,
+        }
     }
 
     fn entity(self) -> Entity {
-        Entity { kind: Arc::from(self.kind), confidence: self.confidence, start: self.start, end: self.end }
+        Entity {
+            kind: Arc::from(self.kind),
+            confidence: self.confidence,
+            start: self.start,
+            end: self.end,
+        }
     }
 }
 
@@ -144,8 +164,14 @@ fn settle(mut found: Vec<Found>) -> Vec<Found> {
     found.sort_by(|a, b| a.start.cmp(&b.start).then(b.end.cmp(&a.end)));
     let mut kept: Vec<Found> = Vec::with_capacity(found.len());
     for next in found {
-        let weaker = |kept: &Found| (kept.confidence, kept.end - kept.start) < (next.confidence, next.end - next.start);
-        let stands = kept.iter().rev().take_while(|kept| kept.end > next.start).all(weaker);
+        let weaker = |kept: &Found| {
+            (kept.confidence, kept.end - kept.start) < (next.confidence, next.end - next.start)
+        };
+        let stands = kept
+            .iter()
+            .rev()
+            .take_while(|kept| kept.end > next.start)
+            .all(weaker);
         if stands {
             while kept.last().is_some_and(|kept| kept.end > next.start) {
                 kept.pop();

@@ -16,7 +16,11 @@ pub struct EngineSettings {
 
 impl Default for EngineSettings {
     fn default() -> Self {
-        Self { lanes: 0, queued_calls: 512, cache: Bounds::default() }
+        Self {
+            lanes: 0,
+            queued_calls: 512,
+            cache: Bounds::default(),
+        }
     }
 }
 

@@ -1,6 +1,8 @@
-//! Vectors of example texts, kept on disk: a document's prototypes need not run again at every start.
+//! Vectors of example texts, kept on disk: a document's prototypes need not run again at every
+//! start.
 //!
-//! The file is a cache: what is damaged or of another version is forgotten, and a write that fails is only logged.
+//! The file is a cache: what is damaged or of another version is forgotten, and a write that fails
+//! is only logged.
 
 use crate::card::digest;
 use std::collections::HashMap;
@@ -31,8 +33,14 @@ impl Store {
     /// Opens the store in `file`, empty if there is none.
     #[must_use]
     pub fn open(file: &Path) -> Self {
-        let kept = std::fs::read(file).ok().and_then(|bytes| parse(&bytes)).unwrap_or_default();
-        Self { file: file.to_owned(), kept: Mutex::new(kept) }
+        let kept = std::fs::read(file)
+            .ok()
+            .and_then(|bytes| parse(&bytes))
+            .unwrap_or_default();
+        Self {
+            file: file.to_owned(),
+            kept: Mutex::new(kept),
+        }
     }
 
     /// The vector of `text` under a model, if it is kept and as long as it should be.
@@ -52,9 +60,14 @@ impl Store {
         kept.turn += 1;
         kept.changed = true;
         let turn = kept.turn;
-        kept.vectors.insert(key(model, text), (turn, Arc::clone(vector)));
+        kept.vectors
+            .insert(key(model, text), (turn, Arc::clone(vector)));
         if kept.vectors.len() > MOST {
-            let oldest = kept.vectors.iter().min_by_key(|(_, (used, _))| *used).map(|(key, _)| *key);
+            let oldest = kept
+                .vectors
+                .iter()
+                .min_by_key(|(_, (used, _))| *used)
+                .map(|(key, _)| *key);
             oldest.and_then(|key| kept.vectors.remove(&key));
         }
     }
@@ -67,7 +80,9 @@ impl Store {
         }
         let bytes = write(&kept);
         drop(kept);
-        let fresh = self.file.with_extension(format!("new-{}", std::process::id()));
+        let fresh = self
+            .file
+            .with_extension(format!("new-{}", std::process::id()));
         let written = self.file.parent().map_or(Ok(()), std::fs::create_dir_all);
         let written = written.and_then(|()| std::fs::write(&fresh, bytes));
         if let Err(error) = written.and_then(|()| std::fs::rename(&fresh, &self.file)) {
@@ -82,7 +97,12 @@ impl Store {
 
 fn key(model: &str, text: &str) -> Key {
     use sha2::{Digest, Sha256};
-    Sha256::new().chain_update(model.len().to_le_bytes()).chain_update(model).chain_update(text).finalize().into()
+    Sha256::new()
+        .chain_update(model.len().to_le_bytes())
+        .chain_update(model)
+        .chain_update(text)
+        .finalize()
+        .into()
 }
 
 /// Magic, digest of the rest, then entries: key, length, numbers; least recently used first.
@@ -93,7 +113,9 @@ fn write(kept: &Kept) -> Vec<u8> {
     for (key, (_, vector)) in entries {
         rest.extend_from_slice(key);
         rest.extend_from_slice(&(vector.len() as u32).to_le_bytes());
-        vector.iter().for_each(|value| rest.extend_from_slice(&value.to_le_bytes()));
+        vector
+            .iter()
+            .for_each(|value| rest.extend_from_slice(&value.to_le_bytes()));
     }
     [MAGIC, digest(&rest).as_bytes(), &rest].concat()
 }
@@ -108,7 +130,10 @@ fn parse(bytes: &[u8]) -> Option<Kept> {
         let (key, after) = rest.split_first_chunk::<32>()?;
         let (length, after) = after.split_first_chunk::<4>()?;
         let (numbers, after) = after.split_at_checked(u32::from_le_bytes(*length) as usize * 4)?;
-        let vector = numbers.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        let vector = numbers
+            .chunks_exact(4)
+            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+            .collect();
         kept.turn += 1;
         let turn = kept.turn;
         kept.vectors.insert(*key, (turn, vector));

@@ -4,7 +4,8 @@
 //! tokens → words → state of the word and its neighbours (projected) + surface and lexicon marks → label of each word → spans
 //! ```
 //!
-//! The encoder does not see case, so the surface of the words is read beside its states. A word is decided by its first token.
+//! The encoder does not see case, so the surface of the words is read beside its states. A word is
+//! decided by its first token.
 
 pub mod decode;
 pub mod lexicon;
@@ -48,7 +49,8 @@ pub struct Card {
     pub dimension: usize,
     /// Types in class order.
     pub kinds: Vec<String>,
-    /// Confidence that balances precision and recall: the thresholds of documents are written for it.
+    /// Confidence that balances precision and recall: the thresholds of documents are written for
+    /// it.
     pub threshold: f32,
     /// By type the mean probability of a span that counts as `threshold`.
     pub turning_points: BTreeMap<String, f32>,
@@ -56,8 +58,8 @@ pub struct Card {
     pub digest: String,
     /// Texts it was trained on, with their licences.
     pub data: Vec<String>,
-    /// Figures by type, rules included, on hand-marked texts that were kept apart; fresh from training those on the texts that chose
-    /// the turning points.
+    /// Figures by type, rules included, on hand-marked texts that were kept apart; fresh from
+    /// training those on the texts that chose the turning points.
     pub figures: BTreeMap<String, Figures>,
 }
 
@@ -84,29 +86,55 @@ impl TokenHead {
     /// # Errors
     /// They are damaged or do not fit each other.
     pub fn read(weights: &[u8], card: &[u8]) -> Result<Self, LoadError> {
-        let unusable = |problem: String| LoadError::Unusable { name: "pii".into(), problem };
-        let card: Card = serde_json::from_slice(card).map_err(|error| unusable(format!("card: {error}")))?;
+        let unusable = |problem: String| LoadError::Unusable {
+            name: "pii".into(),
+            problem,
+        };
+        let card: Card =
+            serde_json::from_slice(card).map_err(|error| unusable(format!("card: {error}")))?;
         let found = digest(weights);
         if found != card.digest {
-            return Err(unusable(format!("the weights have digest {found}, the card says {}", card.digest)));
+            return Err(unusable(format!(
+                "the weights have digest {found}, the card says {}",
+                card.digest
+            )));
         }
         if card.kinds != KINDS {
-            return Err(unusable(format!("the card has the types {:?}, this version knows {KINDS:?}", card.kinds)));
+            return Err(unusable(format!(
+                "the card has the types {:?}, this version knows {KINDS:?}",
+                card.kinds
+            )));
         }
-        let points = KINDS.iter().all(|kind| card.turning_points.get(*kind).is_some_and(|at| *at > 0.0 && *at < 1.0));
+        let points = KINDS.iter().all(|kind| {
+            card.turning_points
+                .get(*kind)
+                .is_some_and(|at| *at > 0.0 && *at < 1.0)
+        });
         if !(points && card.threshold > 0.0 && card.threshold < 1.0) {
             return Err(unusable(
-                "the card needs a threshold, and a turning point between 0 and 1 for each type".into(),
+                "the card needs a threshold, and a turning point between 0 and 1 for each type"
+                    .into(),
             ));
         }
-        let (network, lexicon) = network::read(weights, card.dimension).map_err(|error| unusable(error.to_string()))?;
-        Ok(Self { card: Arc::new(card), network: Arc::new(network), lexicon: Arc::new(lexicon) })
+        let (network, lexicon) =
+            network::read(weights, card.dimension).map_err(|error| unusable(error.to_string()))?;
+        Ok(Self {
+            card: Arc::new(card),
+            network: Arc::new(network),
+            lexicon: Arc::new(lexicon),
+        })
     }
 
-    /// Entities of one encoder window, in order of their start. `offsets` are the places of its tokens in bytes of `text`, `states`
-    /// has a row for each; special tokens are in neither. Starts and ends of the entities count scalars of `text`.
+    /// Entities of one encoder window, in order of their start. `offsets` are the places of its
+    /// tokens in bytes of `text`, `states` has a row for each; special tokens are in neither.
+    /// Starts and ends of the entities count scalars of `text`.
     #[must_use]
-    pub fn tag(&self, text: &str, offsets: &[(usize, usize)], states: ArrayView2<'_, f32>) -> Vec<Entity> {
+    pub fn tag(
+        &self,
+        text: &str,
+        offsets: &[(usize, usize)],
+        states: ArrayView2<'_, f32>,
+    ) -> Vec<Entity> {
         if states.ncols() != self.card.dimension || states.nrows() < offsets.len() {
             return Vec::new();
         }
@@ -116,9 +144,17 @@ impl TokenHead {
         let entity = |span: Span| {
             let confidence = self.confidence(span.kind, span.probability);
             let (start, end) = (scalars.at(span.start), scalars.at(span.end));
-            (confidence >= FLOOR).then(|| Entity { kind: Arc::clone(&kinds()[span.kind]), confidence, start, end })
+            (confidence >= FLOOR).then(|| Entity {
+                kind: Arc::clone(&kinds()[span.kind]),
+                confidence,
+                start,
+                end,
+            })
         };
-        decode::spans(text, &sheet.words, probabilities.view()).into_iter().filter_map(entity).collect()
+        decode::spans(text, &sheet.words, probabilities.view())
+            .into_iter()
+            .filter_map(entity)
+            .collect()
     }
 
     /// Types that it can find.
@@ -135,7 +171,11 @@ impl TokenHead {
 
     /// Linear from nothing to the threshold at the type's turning point, and on to certainty.
     fn confidence(&self, kind: usize, probability: f32) -> f32 {
-        let turn = KINDS.get(kind).and_then(|kind| self.card.turning_points.get(*kind)).copied().unwrap_or(0.5);
+        let turn = KINDS
+            .get(kind)
+            .and_then(|kind| self.card.turning_points.get(*kind))
+            .copied()
+            .unwrap_or(0.5);
         let threshold = self.card.threshold;
         if probability < turn {
             threshold * probability / turn
@@ -153,7 +193,11 @@ fn kinds() -> &'static [Arc<str>; 4] {
 /// The head that comes with the product.
 #[must_use]
 pub fn shipped() -> Option<TokenHead> {
-    TokenHead::read(include_bytes!("../heads/pii/head.safetensors"), include_bytes!("../heads/pii/card.json")).ok()
+    TokenHead::read(
+        include_bytes!("../heads/pii/head.safetensors"),
+        include_bytes!("../heads/pii/card.json"),
+    )
+    .ok()
 }
 
 #[cfg(test)]

@@ -15,7 +15,9 @@ pub fn weighted_mean<'a>(rows: impl IntoIterator<Item = (&'a [f32], f32)>) -> Ve
     let mut total = 0.0;
     for (row, weight) in rows {
         mean.resize(row.len().max(mean.len()), 0.0);
-        mean.iter_mut().zip(row).for_each(|(sum, value)| *sum += value * weight);
+        mean.iter_mut()
+            .zip(row)
+            .for_each(|(sum, value)| *sum += value * weight);
         total += weight;
     }
     if total > 0.0 {
@@ -40,7 +42,10 @@ mod tests {
 
     #[test]
     fn means_by_weight() {
-        assert_eq!(weighted_mean([(&[1.0, 0.0][..], 3.0), (&[0.0, 1.0][..], 1.0)]), [0.75, 0.25]);
+        assert_eq!(
+            weighted_mean([(&[1.0, 0.0][..], 3.0), (&[0.0, 1.0][..], 1.0)]),
+            [0.75, 0.25]
+        );
         assert_eq!(weighted_mean(std::iter::empty()), [0.0; 0]);
     }
 

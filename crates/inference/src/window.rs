@@ -1,7 +1,8 @@
 //! The one segmentation of texts: windows of tokens that overlap, each with its place in the text.
 //!
-//! A text is tokenised in pieces, so that the cost is linear in its length, and no further than its windows reach: a text
-//! that is longer than all windows together is read at its head and at its tail.
+//! A text is tokenised in pieces, so that the cost is linear in its length, and no further than its
+//! windows reach: a text that is longer than all windows together is read at its head and at its
+//! tail.
 
 use ndarray::{ArrayView2, Axis};
 use std::ops::Range;
@@ -30,7 +31,11 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { size: 254, overlap: 32, windows: 64 }
+        Self {
+            size: 254,
+            overlap: 32,
+            windows: 64,
+        }
     }
 }
 
@@ -77,8 +82,9 @@ impl Window {
 }
 
 impl Segmentation {
-    /// Windows that stand for the text: all of up to three, else the first, the middle and the last. The counterpart of a
-    /// reader that samples the first, middle and last part of a long text, in units that other questions share.
+    /// Windows that stand for the text: all of up to three, else the first, the middle and the
+    /// last. The counterpart of a reader that samples the first, middle and last part of a long
+    /// text, in units that other questions share.
     #[must_use]
     pub fn sample(&self) -> Vec<usize> {
         match self.windows.len() {
@@ -95,7 +101,8 @@ pub struct TokenizerError(tokenizers::Error);
 
 /// A piece that is tokenised at once, in bytes.
 const PIECE: usize = 4096;
-/// The tail of a long text begins at a multiple of so many pieces: while the text grows by less, its windows stay the same.
+/// The tail of a long text begins at a multiple of so many pieces: while the text grows by less,
+/// its windows stay the same.
 const GRID: usize = 8;
 
 impl Segmenter {
@@ -104,23 +111,45 @@ impl Segmenter {
     /// # Errors
     /// The file is not there or no tokenizer.
     pub fn open(file: &Path, prefix: &str, bounds: Bounds) -> Result<Self, TokenizerError> {
-        Self::new(Tokenizer::from_file(file).map_err(TokenizerError)?, prefix, bounds)
+        Self::new(
+            Tokenizer::from_file(file).map_err(TokenizerError)?,
+            prefix,
+            bounds,
+        )
     }
 
     /// Takes a tokenizer; its own truncation and padding are switched off.
     ///
     /// # Errors
     /// It cannot encode.
-    pub fn new(mut tokenizer: Tokenizer, prefix: &str, bounds: Bounds) -> Result<Self, TokenizerError> {
+    pub fn new(
+        mut tokenizer: Tokenizer,
+        prefix: &str,
+        bounds: Bounds,
+    ) -> Result<Self, TokenizerError> {
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None).map_err(TokenizerError)?;
         let (mut leading, trailing) = specials(&tokenizer)?;
         if !prefix.is_empty() {
-            leading.extend(tokenizer.encode(prefix, false).map_err(TokenizerError)?.get_ids());
+            leading.extend(
+                tokenizer
+                    .encode(prefix, false)
+                    .map_err(TokenizerError)?
+                    .get_ids(),
+            );
         }
         let overlap = bounds.overlap.min(bounds.size / 2);
-        let bounds = Bounds { size: bounds.size.max(1), overlap, windows: bounds.windows.max(2) };
-        Ok(Self { tokenizer, leading, trailing, bounds })
+        let bounds = Bounds {
+            size: bounds.size.max(1),
+            overlap,
+            windows: bounds.windows.max(2),
+        };
+        Ok(Self {
+            tokenizer,
+            leading,
+            trailing,
+            bounds,
+        })
     }
 
     /// Special tokens of a window.
@@ -152,7 +181,10 @@ impl Segmenter {
             read += 1;
         }
         if head.ids.len() <= all {
-            return Ok(Segmentation { windows: self.windows(text, &head, 0), truncated: false });
+            return Ok(Segmentation {
+                windows: self.windows(text, &head, 0),
+                truncated: false,
+            });
         }
         let first = self.bounds.windows.div_ceil(2);
         let last = self.bounds.windows - first;
@@ -160,12 +192,18 @@ impl Segmenter {
         let mut windows = self.windows(text, &head, 0);
         let tail = self.tail(text, pieces, last)?;
         // Where the tail's grid reaches back into the head, what both read is kept once.
-        let unread = head.offsets.get(head.ids.len() - 1).map_or(0, |(_, end)| *end);
+        let unread = head
+            .offsets
+            .get(head.ids.len() - 1)
+            .map_or(0, |(_, end)| *end);
         let from = tail.offsets.partition_point(|(start, _)| *start < unread);
         let ending = self.windows(text, &tail, from);
         let skipped = ending.len().saturating_sub(last);
         windows.extend(ending.into_iter().skip(skipped));
-        Ok(Segmentation { windows, truncated: true })
+        Ok(Segmentation {
+            windows,
+            truncated: true,
+        })
     }
 
     /// Tokens that so many windows span.
@@ -190,12 +228,27 @@ impl Segmenter {
         Ok(tail)
     }
 
-    fn read(&self, text: &str, pieces: Range<usize>, into: &mut Tokens) -> Result<(), TokenizerError> {
+    fn read(
+        &self,
+        text: &str,
+        pieces: Range<usize>,
+        into: &mut Tokens,
+    ) -> Result<(), TokenizerError> {
         let (begin, end) = (cut(text, pieces.start), cut(text, pieces.end));
-        let Some(piece) = text.get(begin..end).filter(|piece| !piece.is_empty()) else { return Ok(()) };
-        let encoding = self.tokenizer.encode(piece, false).map_err(TokenizerError)?;
+        let Some(piece) = text.get(begin..end).filter(|piece| !piece.is_empty()) else {
+            return Ok(());
+        };
+        let encoding = self
+            .tokenizer
+            .encode(piece, false)
+            .map_err(TokenizerError)?;
         into.ids.extend(encoding.get_ids());
-        into.offsets.extend(encoding.get_offsets().iter().map(|(from, to)| (begin + from, begin + to)));
+        into.offsets.extend(
+            encoding
+                .get_offsets()
+                .iter()
+                .map(|(from, to)| (begin + from, begin + to)),
+        );
         Ok(())
     }
 
@@ -217,13 +270,28 @@ impl Segmenter {
 
     fn window(&self, text: &str, tokens: &Tokens, own: Range<usize>) -> Window {
         let (ids, offsets) = (&tokens.ids[own.clone()], &tokens.offsets[own]);
-        let begin = floor(text, offsets.iter().map(|(from, _)| *from).min().unwrap_or(0));
-        let end = ceil(text, offsets.iter().map(|(_, to)| *to).max().unwrap_or(begin));
+        let begin = floor(
+            text,
+            offsets.iter().map(|(from, _)| *from).min().unwrap_or(0),
+        );
+        let end = ceil(
+            text,
+            offsets.iter().map(|(_, to)| *to).max().unwrap_or(begin),
+        );
         Window {
-            ids: self.leading.iter().chain(ids).chain(&self.trailing).copied().collect(),
+            ids: self
+                .leading
+                .iter()
+                .chain(ids)
+                .chain(&self.trailing)
+                .copied()
+                .collect(),
             leading: self.leading.len(),
             text: begin..end,
-            offsets: offsets.iter().map(|(from, to)| (from - begin, to - begin)).collect(),
+            offsets: offsets
+                .iter()
+                .map(|(from, to)| (from - begin, to - begin))
+                .collect(),
         }
     }
 }
@@ -245,20 +313,35 @@ fn specials(tokenizer: &Tokenizer) -> Result<(Vec<u32>, Vec<u32>), TokenizerErro
     let sample = tokenizer.encode("a", true).map_err(TokenizerError)?;
     let (ids, mask) = (sample.get_ids(), sample.get_special_tokens_mask());
     let leading = mask.iter().take_while(|special| **special == 1).count();
-    let trailing = mask.iter().rev().take_while(|special| **special == 1).count().min(ids.len() - leading);
-    Ok((ids[..leading].to_vec(), ids[ids.len() - trailing..].to_vec()))
+    let trailing = mask
+        .iter()
+        .rev()
+        .take_while(|special| **special == 1)
+        .count()
+        .min(ids.len() - leading);
+    Ok((
+        ids[..leading].to_vec(),
+        ids[ids.len() - trailing..].to_vec(),
+    ))
 }
 
-/// Where piece `index` begins: at white space soon after its place on the grid, so that no word is cut, else at the next
-/// scalar. Depends on the text around that place only.
+/// Where piece `index` begins: at white space soon after its place on the grid, so that no word is
+/// cut, else at the next scalar. Depends on the text around that place only.
 fn cut(text: &str, index: usize) -> usize {
     let place = index.saturating_mul(PIECE);
     if index == 0 || place >= text.len() {
         return place.min(text.len());
     }
     let place = ceil(text, place);
-    let near = text.get(place..).unwrap_or_default().char_indices().take_while(|(at, _)| *at < PIECE / 4);
-    near.filter(|(_, scalar)| scalar.is_whitespace()).map(|(at, _)| place + at).next().unwrap_or(place)
+    let near = text
+        .get(place..)
+        .unwrap_or_default()
+        .char_indices()
+        .take_while(|(at, _)| *at < PIECE / 4);
+    near.filter(|(_, scalar)| scalar.is_whitespace())
+        .map(|(at, _)| place + at)
+        .next()
+        .unwrap_or(place)
 }
 
 fn floor(text: &str, mut at: usize) -> usize {

@@ -1,4 +1,5 @@
-//! Memory, start-up and throughput of the encoder on this machine: `cargo run --release -p onnx --example measure [LANES]`.
+//! Memory, start-up and throughput of the encoder on this machine: `cargo run --release -p onnx
+//! --example measure [LANES]`.
 
 use inference::backend::Backend;
 use inference::catalog::{Catalog, Wanted};
@@ -16,16 +17,30 @@ use std::time::Instant;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let models = std::env::var_os("MERIT_MODELS").map_or_else(|| PathBuf::from(".merit/models"), PathBuf::from);
-    let lanes = std::env::args().nth(1).map_or(Ok(1), |lanes| lanes.parse())?;
+    let models = std::env::var_os("MERIT_MODELS")
+        .map_or_else(|| PathBuf::from(".merit/models"), PathBuf::from);
+    let lanes = std::env::args()
+        .nth(1)
+        .map_or(Ok(1), |lanes| lanes.parse())?;
     let mut out = std::io::stdout().lock();
     let begin = Instant::now();
-    let runtime = RuntimeSettings { library: None, models: models.clone(), providers: vec![Provider::Cpu] };
+    let runtime = RuntimeSettings {
+        library: None,
+        models: models.clone(),
+        providers: vec![Provider::Cpu],
+    };
     let backend: Arc<dyn Backend> = Arc::new(Runtime::load(&runtime)?);
     writeln!(out, "library: {:?}, {} MB", begin.elapsed(), resident()?)?;
-    let settings = EngineSettings { lanes, ..EngineSettings::default() };
+    let settings = EngineSettings {
+        lanes,
+        ..EngineSettings::default()
+    };
     let engine = Arc::new(Engine::start(&settings)?);
-    let library = Library::new(LibrarySettings::new(models, &settings), backend, Arc::clone(&engine));
+    let library = Library::new(
+        LibrarySettings::new(models, &settings),
+        backend,
+        Arc::clone(&engine),
+    );
     let by = library.embedder(&Wanted::default())?;
     writeln!(out, "ready: {:?}, {} MB", begin.elapsed(), resident()?)?;
     for (words, texts) in [(50, 300), (220, 60), (440, 30)] {
@@ -50,12 +65,14 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// Words that differ from text to text, so that no cache helps.
 fn text(seed: usize, words: usize) -> String {
     const WORDS: [&str; 16] = [
-        "the", "river", "carries", "green", "water", "over", "stones", "while", "seven", "birds", "watch", "from", "a",
-        "tall", "tree", "quietly",
+        "the", "river", "carries", "green", "water", "over", "stones", "while", "seven", "birds",
+        "watch", "from", "a", "tall", "tree", "quietly",
     ];
     let mut state = seed as u64 * 2_654_435_761 + 1;
     let word = |_| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         WORDS[(state >> 60) as usize]
     };
     (0..words).map(word).collect::<Vec<_>>().join(" ")
@@ -64,6 +81,9 @@ fn text(seed: usize, words: usize) -> String {
 /// Resident memory in megabytes.
 fn resident() -> Result<usize, Box<dyn Error>> {
     let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .unwrap_or_default();
     Ok(line.trim().trim_end_matches(" kB").parse::<usize>()? / 1024)
 }

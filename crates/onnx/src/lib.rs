@@ -1,4 +1,5 @@
-//! ONNX Runtime behind the backend of `inference`: the library, execution providers, sessions, tensors.
+//! ONNX Runtime behind the backend of `inference`: the library, execution providers, sessions,
+//! tensors.
 
 pub mod runtime;
 mod session;

@@ -22,7 +22,8 @@ pub struct RuntimeSettings {
     pub library: Option<PathBuf>,
     /// Folder of all models.
     pub models: PathBuf,
-    /// Execution providers in order of preference; the first that is there runs everything. Empty means the CPU.
+    /// Execution providers in order of preference; the first that is there runs everything. Empty
+    /// means the CPU.
     pub providers: Vec<Provider>,
 }
 
@@ -50,8 +51,8 @@ impl Provider {
 
     fn dispatch(self) -> ExecutionProviderDispatch {
         match self {
-            // An arena a session: windows are of bounded length, so it stays small. Without it, threads that come and go
-            // in the system's allocator leave more behind.
+            // An arena a session: windows are of bounded length, so it stays small. Without it,
+            // threads that come and go in the system's allocator leave more behind.
             Self::Cpu => ep::CPU::default().with_arena_allocator(true).build(),
             Self::Cuda => ep::CUDA::default().build().error_on_failure(),
             Self::TensorRt => ep::TensorRT::default().build().error_on_failure(),
@@ -106,7 +107,10 @@ impl Runtime {
         let file = find(settings)?;
         let environment = environment(&file)?;
         let providers = choose(&environment, &settings.providers)?;
-        Ok(Self { environment, providers })
+        Ok(Self {
+            environment,
+            providers,
+        })
     }
 
     /// The provider that graphs run on.
@@ -115,7 +119,12 @@ impl Runtime {
         self.providers.first().copied().unwrap_or(Provider::Cpu)
     }
 
-    fn open_one(&self, file: &[u8], weights: &Weights, packed: &PrepackedWeights) -> Result<Graph, ort::Error> {
+    fn open_one(
+        &self,
+        file: &[u8],
+        weights: &Weights,
+        packed: &PrepackedWeights,
+    ) -> Result<Graph, ort::Error> {
         let builder = builder(&self.environment, &self.providers)?;
         let mut builder = weights.give(builder)?.with_prepacked_weights(packed)?;
         Graph::new(builder.commit_from_memory(file)?)
@@ -124,12 +133,17 @@ impl Runtime {
 
 impl Backend for Runtime {
     fn open(&self, graph: &Path, sessions: usize) -> Result<Vec<Box<dyn Session>>, OpenError> {
-        let unopened = |problem: String| OpenError { graph: graph.to_owned(), problem: problem.into() };
+        let unopened = |problem: String| OpenError {
+            graph: graph.to_owned(),
+            problem: problem.into(),
+        };
         let file = std::fs::read(graph).map_err(|error| unopened(error.to_string()))?;
         let weights = Weights::of(&file);
         let packed = PrepackedWeights::new();
         let open = |_| {
-            let graph = self.open_one(&file, &weights, &packed).map_err(|error| unopened(error.to_string()))?;
+            let graph = self
+                .open_one(&file, &weights, &packed)
+                .map_err(|error| unopened(error.to_string()))?;
             Ok(Box::new(graph) as Box<dyn Session>)
         };
         (0..sessions.max(1)).map(open).collect()
@@ -149,25 +163,43 @@ impl std::fmt::Debug for Runtime {
 /// The process's one environment: the first library that is loaded stays.
 fn environment(file: &Path) -> Result<Environment, StartError> {
     static LOADED: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
-    let unloadable = |problem: String| StartError::Unloadable { file: file.to_owned(), problem };
-    // The loader takes relative paths from the executable's folder; ours are from the working folder.
+    let unloadable = |problem: String| StartError::Unloadable {
+        file: file.to_owned(),
+        problem,
+    };
+    // The loader takes relative paths from the executable's folder; ours are from the working
+    // folder.
     let whole = std::path::absolute(file).map_err(|error| unloadable(error.to_string()))?;
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((before, environment)) = loaded.as_ref() {
         return match *before == whole {
             true => Ok(environment.clone()),
-            false => Err(unloadable(format!("{} is in use; start again for another", before.display()))),
+            false => Err(unloadable(format!(
+                "{} is in use; start again for another",
+                before.display()
+            ))),
         };
     }
     let builder = ort::init_from(&whole).map_err(|error| unloadable(error.to_string()))?;
-    let environment = builder.with_name("merit").with_telemetry(false).build().map_err(failed)?;
+    let environment = builder
+        .with_name("merit")
+        .with_telemetry(false)
+        .build()
+        .map_err(failed)?;
     *loaded = Some((whole, environment.clone()));
     Ok(environment)
 }
 
-/// One thread a run: lanes are the parallelism. Lengths vary, so a memory plan of one length serves no other.
-fn builder(environment: &Environment, providers: &[Provider]) -> Result<SessionBuilder, ort::Error> {
-    let dispatches: Vec<_> = providers.iter().map(|provider| provider.dispatch()).collect();
+/// One thread a run: lanes are the parallelism. Lengths vary, so a memory plan of one length serves
+/// no other.
+fn builder(
+    environment: &Environment,
+    providers: &[Provider],
+) -> Result<SessionBuilder, ort::Error> {
+    let dispatches: Vec<_> = providers
+        .iter()
+        .map(|provider| provider.dispatch())
+        .collect();
     let builder = ort::session::Session::builder(environment)?
         .with_optimization_level(GraphOptimizationLevel::All)?
         .with_intra_threads(1)?
@@ -181,11 +213,18 @@ fn builder(environment: &Environment, providers: &[Provider]) -> Result<SessionB
     Ok(builder)
 }
 
-/// The providers from the first that is there on. One that is not there is an error if it is the last.
+/// The providers from the first that is there on. One that is not there is an error if it is the
+/// last.
 fn choose(environment: &Environment, wanted: &[Provider]) -> Result<Vec<Provider>, StartError> {
-    let mut rest = if wanted.is_empty() { &[Provider::Cpu][..] } else { wanted };
+    let mut rest = if wanted.is_empty() {
+        &[Provider::Cpu][..]
+    } else {
+        wanted
+    };
     loop {
-        let Some(first) = rest.first() else { return Ok(vec![Provider::Cpu]) };
+        let Some(first) = rest.first() else {
+            return Ok(vec![Provider::Cpu]);
+        };
         let problem = match first.is_in_library() {
             false => "the library was built without it".to_owned(),
             true => match builder(environment, &[*first]) {
@@ -194,25 +233,46 @@ fn choose(environment: &Environment, wanted: &[Provider]) -> Result<Vec<Provider
             },
         };
         if rest.len() == 1 {
-            return Err(StartError::Provider { provider: *first, problem });
+            return Err(StartError::Provider {
+                provider: *first,
+                problem,
+            });
         }
-        tracing::warn!(provider = first.as_str(), problem, "execution provider is not available");
+        tracing::warn!(
+            provider = first.as_str(),
+            problem,
+            "execution provider is not available"
+        );
         rest = &rest[1..];
     }
 }
 
 fn find(settings: &RuntimeSettings) -> Result<PathBuf, StartError> {
     if let Some(file) = &settings.library {
-        return if file.is_file() { Ok(file.clone()) } else { Err(StartError::Missing { looked_for: file.clone() }) };
+        return if file.is_file() {
+            Ok(file.clone())
+        } else {
+            Err(StartError::Missing {
+                looked_for: file.clone(),
+            })
+        };
     }
     let folder = settings.models.join("onnxruntime");
-    let named =
-        |file: &PathBuf| file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("libonnxruntime.so"));
-    let mut files: Vec<_> =
-        std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    let named = |file: &PathBuf| {
+        file.file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with("libonnxruntime.so"))
+    };
+    let mut files: Vec<_> = std::fs::read_dir(&folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
     files.retain(named);
     files.sort();
-    files.pop().ok_or_else(|| StartError::Missing { looked_for: folder.join("libonnxruntime.so*") })
+    files.pop().ok_or_else(|| StartError::Missing {
+        looked_for: folder.join("libonnxruntime.so*"),
+    })
 }
 
 fn failed(error: ort::Error) -> StartError {

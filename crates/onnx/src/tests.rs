@@ -27,7 +27,13 @@ impl Real {
 
     fn ask(&self, by: &Embedder, text: &str) -> Reply {
         let question = Question::new(text.into(), What::Vector(by.clone()));
-        block_on(self.engine.ask(&[question], Instant::now() + Duration::from_secs(60))).pop().unwrap().unwrap()
+        block_on(
+            self.engine
+                .ask(&[question], Instant::now() + Duration::from_secs(60)),
+        )
+        .pop()
+        .unwrap()
+        .unwrap()
     }
 
     fn vector(&self, by: &Embedder, text: &str) -> Arc<[f32]> {
@@ -39,28 +45,46 @@ impl Real {
 }
 
 fn models() -> Option<PathBuf> {
-    let folder = std::env::var_os("MERIT_MODELS")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../.merit/models")), PathBuf::from);
+    let folder = std::env::var_os("MERIT_MODELS").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../.merit/models")),
+        PathBuf::from,
+    );
     if folder.join("onnxruntime").is_dir() && folder.join("all-MiniLM-L6-v2").is_dir() {
         return Some(folder);
     }
-    eprintln!("skipped: no models in {}; run `cargo xtask models`", folder.display());
+    eprintln!(
+        "skipped: no models in {}; run `cargo xtask models`",
+        folder.display()
+    );
     None
 }
 
 fn runtime(models: &Path, providers: &[Provider]) -> Result<Runtime, StartError> {
-    Runtime::load(&RuntimeSettings { library: None, models: models.to_owned(), providers: providers.to_vec() })
+    Runtime::load(&RuntimeSettings {
+        library: None,
+        models: models.to_owned(),
+        providers: providers.to_vec(),
+    })
 }
 
 /// An engine with nothing in its cache. It keeps nothing either, so that every answer is a run.
 fn real(precision: Precision) -> Option<Real> {
     let models = models()?;
-    let mut settings = EngineSettings { lanes: 2, ..EngineSettings::default() };
+    let mut settings = EngineSettings {
+        lanes: 2,
+        ..EngineSettings::default()
+    };
     settings.cache.entries = 0;
     let backend = Arc::new(runtime(&models, &[Provider::Cpu]).unwrap());
     let engine = Arc::new(Engine::start(&settings).unwrap());
-    let library = LibrarySettings { precision, ..LibrarySettings::new(models, &settings) };
-    Some(Real { library: Library::new(library, backend, Arc::clone(&engine)), engine })
+    let library = LibrarySettings {
+        precision,
+        ..LibrarySettings::new(models, &settings)
+    };
+    Some(Real {
+        library: Library::new(library, backend, Arc::clone(&engine)),
+        engine,
+    })
 }
 
 fn cosine(a: &[f32], b: &[f32]) -> f32 {
@@ -71,57 +95,121 @@ fn cosine(a: &[f32], b: &[f32]) -> f32 {
 fn check(real: &Real, pair: (&str, &str), expected: f32, tolerance: f32) {
     let by = real.embedder();
     let found = cosine(&real.vector(&by, pair.0), &real.vector(&by, pair.1));
-    assert!((found - expected).abs() < tolerance, "{pair:?}: {found}, not {expected}");
+    assert!(
+        (found - expected).abs() < tolerance,
+        "{pair:?}: {found}, not {expected}"
+    );
 }
 
 /// The example pairs of the encoder's own description, as it publishes them.
 const PAIRS: [((&str, &str), f32); 2] = [
     (("That is a happy person", "That is a happy dog"), 0.6946),
-    (("That is a happy person", "That is a very happy person"), 0.9429),
+    (
+        ("That is a happy person", "That is a very happy person"),
+        0.9429,
+    ),
 ];
 
 #[test]
 fn gives_the_published_cosines() {
-    let Some(real) = real(Precision::Fp32) else { return };
-    PAIRS.iter().for_each(|(pair, expected)| check(&real, *pair, *expected, 1e-3));
-    check(&real, ("That is a happy person", "Today is a sunny day"), 0.2569, 1e-3);
+    let Some(real) = real(Precision::Fp32) else {
+        return;
+    };
+    PAIRS
+        .iter()
+        .for_each(|(pair, expected)| check(&real, *pair, *expected, 1e-3));
+    check(
+        &real,
+        ("That is a happy person", "Today is a sunny day"),
+        0.2569,
+        1e-3,
+    );
 }
 
 #[test]
 fn int8_is_near() {
-    let Some(real) = real(Precision::Int8) else { return };
-    PAIRS.iter().for_each(|(pair, expected)| check(&real, *pair, *expected, 0.03));
+    let Some(real) = real(Precision::Int8) else {
+        return;
+    };
+    PAIRS
+        .iter()
+        .for_each(|(pair, expected)| check(&real, *pair, *expected, 0.03));
 }
 
 #[test]
 fn equal_files_are_loaded_once() {
-    let Some(real) = real(Precision::Int8) else { return };
+    let Some(real) = real(Precision::Int8) else {
+        return;
+    };
     let (first, second) = (real.embedder(), real.embedder());
-    assert!(Arc::ptr_eq(first.backing.as_ref().unwrap(), second.backing.as_ref().unwrap()));
-    let named = Wanted { folder: "models/all-MiniLM-L6-v2".to_owned(), mapping: None };
+    assert!(Arc::ptr_eq(
+        first.backing.as_ref().unwrap(),
+        second.backing.as_ref().unwrap()
+    ));
+    let named = Wanted {
+        folder: "models/all-MiniLM-L6-v2".to_owned(),
+        mapping: None,
+    };
     let third = real.library.embedder(&named).unwrap();
-    assert!(Arc::ptr_eq(first.backing.as_ref().unwrap(), third.backing.as_ref().unwrap()));
+    assert!(Arc::ptr_eq(
+        first.backing.as_ref().unwrap(),
+        third.backing.as_ref().unwrap()
+    ));
     assert_eq!(real.library.notes(), [""; 0]);
 }
 
 #[test]
 fn says_what_stands_in() {
-    let Some(real) = real(Precision::Int8) else { return };
-    let wanted = |folder: &str| Wanted { folder: folder.to_owned(), mapping: None };
-    assert_eq!(real.library.embedder(&wanted("models/mom-embedding-pro")).unwrap().dimension, 384);
-    assert_eq!(real.library.notes(), ["models/mom-embedding-pro is not installed; all-MiniLM-L6-v2 answers for it"]);
-    let missing = real.library.classifier(Task::Own, &wanted("models/ours")).err();
-    assert!(matches!(missing, Some(LoadError::Missing { .. })), "{missing:?}");
+    let Some(real) = real(Precision::Int8) else {
+        return;
+    };
+    let wanted = |folder: &str| Wanted {
+        folder: folder.to_owned(),
+        mapping: None,
+    };
+    assert_eq!(
+        real.library
+            .embedder(&wanted("models/mom-embedding-pro"))
+            .unwrap()
+            .dimension,
+        384
+    );
+    assert_eq!(
+        real.library.notes(),
+        ["models/mom-embedding-pro is not installed; all-MiniLM-L6-v2 answers for it"]
+    );
+    let missing = real
+        .library
+        .classifier(Task::Own, &wanted("models/ours"))
+        .err();
+    assert!(
+        matches!(missing, Some(LoadError::Missing { .. })),
+        "{missing:?}"
+    );
 }
 
 #[test]
 fn features_have_statics_beside_them() {
-    let Some(real) = real(Precision::Int8) else { return };
+    let Some(real) = real(Precision::Int8) else {
+        return;
+    };
     let by = real.embedder();
-    let features = real.engine.features(&by, &["What is the capital of France?".to_owned()]).unwrap();
-    let [window] = features[0].as_slice() else { panic!("{features:?}") };
-    assert_eq!((window.pooled.len(), window.statics.len(), window.tokens), (384, 512, 7));
-    for unit in [&window.pooled[..], &window.statics[..256], &window.statics[256..]] {
+    let features = real
+        .engine
+        .features(&by, &["What is the capital of France?".to_owned()])
+        .unwrap();
+    let [window] = features[0].as_slice() else {
+        panic!("{features:?}")
+    };
+    assert_eq!(
+        (window.pooled.len(), window.statics.len(), window.tokens),
+        (384, 512, 7)
+    );
+    for unit in [
+        &window.pooled[..],
+        &window.statics[..256],
+        &window.statics[256..],
+    ] {
         assert!((cosine(unit, unit) - 1.0).abs() < 1e-4);
     }
     let states = real.engine.states(&by, "Ärger in Köln").unwrap();
@@ -131,7 +219,9 @@ fn features_have_statics_beside_them() {
 
 #[test]
 fn cost_is_linear_and_bounded() {
-    let Some(real) = real(Precision::Int8) else { return };
+    let Some(real) = real(Precision::Int8) else {
+        return;
+    };
     let by = real.embedder();
     let runs = |text: &str| {
         let before = real.engine.statistics().runs;
@@ -139,7 +229,10 @@ fn cost_is_linear_and_bounded() {
         (real.engine.statistics().runs - before, reply.truncated)
     };
     let numbered = |words: usize| {
-        (0..words).map(|word| char::from(b'a' + (word % 26) as u8).to_string()).collect::<Vec<_>>().join(" ")
+        (0..words)
+            .map(|word| char::from(b'a' + (word % 26) as u8).to_string())
+            .collect::<Vec<_>>()
+            .join(" ")
     };
     assert_eq!(runs(&numbered(200)), (1, false));
     assert_eq!(runs(&numbered(500)), (3, false));
@@ -148,7 +241,11 @@ fn cost_is_linear_and_bounded() {
     assert_eq!(runs(&"word ".repeat(500)), (2, false));
     let begin = Instant::now();
     assert_eq!(runs(&numbered(250_000)), (3, true));
-    assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
+    assert!(
+        begin.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        begin.elapsed()
+    );
 }
 
 #[test]
@@ -159,9 +256,23 @@ fn missing_providers_are_errors_unless_another_follows() {
         eprintln!("skipped: CUDA is here");
         return;
     }
-    assert!(matches!(refused, Some(StartError::Provider { provider: Provider::Cuda, .. })), "{refused:?}");
+    assert!(
+        matches!(
+            refused,
+            Some(StartError::Provider {
+                provider: Provider::Cuda,
+                ..
+            })
+        ),
+        "{refused:?}"
+    );
     assert_eq!(
-        runtime(&models, &[Provider::TensorRt, Provider::Cuda, Provider::Cpu]).unwrap().provider(),
+        runtime(
+            &models,
+            &[Provider::TensorRt, Provider::Cuda, Provider::Cpu]
+        )
+        .unwrap()
+        .provider(),
         Provider::Cpu
     );
 }
@@ -169,23 +280,39 @@ fn missing_providers_are_errors_unless_another_follows() {
 #[test]
 fn a_missing_library_says_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
-    let missing = runtime(folder.path(), &[]).err().map(|error| error.to_string()).unwrap_or_default();
-    assert!(missing.contains("cargo xtask models") && missing.contains("--onnxruntime"), "{missing}");
+    let missing = runtime(folder.path(), &[])
+        .err()
+        .map(|error| error.to_string())
+        .unwrap_or_default();
+    assert!(
+        missing.contains("cargo xtask models") && missing.contains("--onnxruntime"),
+        "{missing}"
+    );
 }
 
 #[test]
 fn without_a_model_questions_are_unready() {
-    let Some(real) = real(Precision::Int8) else { return };
-    let by = Embedder { backing: None, ..real.embedder() };
+    let Some(real) = real(Precision::Int8) else {
+        return;
+    };
+    let by = Embedder {
+        backing: None,
+        ..real.embedder()
+    };
     let question = Question::new("text".into(), What::Vector(by));
-    let outcomes = block_on(real.engine.ask(&[question], Instant::now() + Duration::from_secs(1)));
+    let outcomes = block_on(
+        real.engine
+            .ask(&[question], Instant::now() + Duration::from_secs(1)),
+    );
     assert_eq!(outcomes, [Err(Failure::Unready)]);
 }
 
 /// Vectors alone, and amid eight threads that ask for other things: equal to the last bit.
 #[test]
 fn traffic_changes_no_vector() {
-    let Some(real) = real(Precision::Int8) else { return };
+    let Some(real) = real(Precision::Int8) else {
+        return;
+    };
     let by = real.embedder();
     let stop = AtomicBool::new(false);
     let texts = prop::collection::vec("[a-zA-Zäöüß€😀中文 .,!?0-9]{1,600}", 12);

@@ -1,4 +1,5 @@
-//! Weights that all sessions of a graph share: read once from the file, given to every session instead of its own copy.
+//! Weights that all sessions of a graph share: read once from the file, given to every session
+//! instead of its own copy.
 
 use ort::session::builder::SessionBuilder;
 use ort::value::{DynValue, Tensor};
@@ -9,17 +10,28 @@ use std::sync::Arc;
 #[derive(Default)]
 pub(crate) struct Weights(Vec<(String, Arc<DynValue>)>);
 
-/// Tables of embeddings are as large. Matrices are smaller, and each session packs them in its own way: shared, they would be
-/// kept twice.
+/// Tables of embeddings are as large. Matrices are smaller, and each session packs them in its own
+/// way: shared, they would be kept twice.
 const LARGE: usize = 4 << 20;
 
 impl Weights {
-    /// Finds them in an ONNX file. A file that cannot be read here shares nothing; the runtime has the last word on it.
+    /// Finds them in an ONNX file. A file that cannot be read here shares nothing; the runtime has
+    /// the last word on it.
     pub(crate) fn of(file: &[u8]) -> Self {
-        let Ok(model) = Model::decode(file) else { return Self::default() };
-        let large = model.graph.map(|graph| graph.initializers).unwrap_or_default().into_iter();
+        let Ok(model) = Model::decode(file) else {
+            return Self::default();
+        };
+        let large = model
+            .graph
+            .map(|graph| graph.initializers)
+            .unwrap_or_default()
+            .into_iter();
         let large = large.filter(|tensor| tensor.raw.len() >= LARGE);
-        Self(large.filter_map(|tensor| Some((tensor.name.clone(), Arc::new(tensor.value()?)))).collect())
+        Self(
+            large
+                .filter_map(|tensor| Some((tensor.name.clone(), Arc::new(tensor.value()?))))
+                .collect(),
+        )
     }
 
     /// Gives them to a session that is about to open.
@@ -62,13 +74,24 @@ impl Initializer {
         let shape = self.dimensions;
         match self.kind {
             1 => {
-                let floats = self.raw.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-                Some(Tensor::from_array((shape, floats.collect::<Vec<_>>())).ok()?.into_dyn())
+                let floats = self
+                    .raw
+                    .chunks_exact(4)
+                    .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+                Some(
+                    Tensor::from_array((shape, floats.collect::<Vec<_>>()))
+                        .ok()?
+                        .into_dyn(),
+                )
             }
             2 => Some(Tensor::from_array((shape, self.raw)).ok()?.into_dyn()),
             3 => {
                 let bytes = self.raw.into_iter().map(u8::cast_signed);
-                Some(Tensor::from_array((shape, bytes.collect::<Vec<_>>())).ok()?.into_dyn())
+                Some(
+                    Tensor::from_array((shape, bytes.collect::<Vec<_>>()))
+                        .ok()?
+                        .into_dyn(),
+                )
             }
             _ => None,
         }

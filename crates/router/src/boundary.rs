@@ -1,5 +1,6 @@
-//! Boundaries: limits that hold on every path. Where a boundary's `when` holds, only the models that it allows may get the
-//! request, and only they or services at a place that it allows may see its text.
+//! Boundaries: limits that hold on every path. Where a boundary's `when` holds, only the models
+//! that it allows may get the request, and only they or services at a place that it allows may see
+//! its text.
 //!
 //! ```yaml
 //! routing:
@@ -9,10 +10,11 @@
 //!       allow: {locations: [on-premises]}
 //! ```
 //!
-//! A boundary holds unless it is certain that it does not: a signal that failed, was shed, timed out, did not see the whole
-//! text or has not run yet is unknown, under NOT too. Several boundaries that hold allow what all of them allow. Adapters count
-//! as their base models. A document's own boundaries (`routing.boundaries`) bind every recipe and every concrete model name;
-//! those of a recipe bind that recipe.
+//! A boundary holds unless it is certain that it does not: a signal that failed, was shed, timed
+//! out, did not see the whole text or has not run yet is unknown, under NOT too. Several boundaries
+//! that hold allow what all of them allow. Adapters count as their base models. A document's own
+//! boundaries (`routing.boundaries`) bind every recipe and every concrete model name; those of a
+//! recipe bind that recipe.
 
 mod guarded;
 mod places;
@@ -63,13 +65,24 @@ impl Boundaries {
         let mut problems = Vec::new();
         for (index, boundary) in boundaries.iter().enumerate() {
             let path = format!("routing.boundaries[{index}].when");
-            if let Err(problem) = built.conditions.add(&path, boundary.when.as_ref(), keys, declared) {
+            if let Err(problem) =
+                built
+                    .conditions
+                    .add(&path, boundary.when.as_ref(), keys, declared)
+            {
                 problems.push(problem);
             }
-            let (name, places) = (boundary.name.as_str().into(), Places::of(&boundary.allow, document));
+            let (name, places) = (
+                boundary.name.as_str().into(),
+                Places::of(&boundary.allow, document),
+            );
             built.bounds.push(Arc::new(Bound { name, places }));
         }
-        if problems.is_empty() { Ok(built) } else { Err(problems) }
+        if problems.is_empty() {
+            Ok(built)
+        } else {
+            Err(problems)
+        }
     }
 
     /// The recipe has none.
@@ -89,7 +102,9 @@ impl Boundaries {
         let holds = |(index, bound): (usize, &Arc<Bound>)| {
             (self.conditions.holds(index, outlook) != Some(false)).then(|| Arc::clone(bound))
         };
-        Verdict { holding: self.bounds.iter().enumerate().filter_map(holds).collect() }
+        Verdict {
+            holding: self.bounds.iter().enumerate().filter_map(holds).collect(),
+        }
     }
 
     /// Adds the open facts on which it depends which boundaries hold.
@@ -103,8 +118,8 @@ impl Boundaries {
     }
 }
 
-/// The boundaries that hold for one request. Small, and free to be carried along: what is sent later on the request's behalf
-/// (another attempt, a second model, a helper) asks it again.
+/// The boundaries that hold for one request. Small, and free to be carried along: what is sent
+/// later on the request's behalf (another attempt, a second model, a helper) asks it again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Verdict {
     holding: Vec<Arc<Bound>>,
@@ -122,8 +137,8 @@ impl Verdict {
         self.holding.iter().map(|bound| &bound.name)
     }
 
-    /// Every boundary that holds allows the model or adapter of this name. A name that the document does not know is allowed
-    /// only where no boundary holds.
+    /// Every boundary that holds allows the model or adapter of this name. A name that the document
+    /// does not know is allowed only where no boundary holds.
     #[must_use]
     pub fn allows(&self, model: &str) -> bool {
         self.forbids(model).is_none()
@@ -135,8 +150,8 @@ impl Verdict {
         self.first(|places| !places.allow(model))
     }
 
-    /// The first boundary that does not allow a candidate: `model`, or its adapter where that bears the name of a model that
-    /// is not allowed, as routes go by it.
+    /// The first boundary that does not allow a candidate: `model`, or its adapter where that bears
+    /// the name of a model that is not allowed, as routes go by it.
     #[must_use]
     pub fn forbids_candidate(&self, model: &str, adapter: &str) -> Option<&Arc<str>> {
         self.first(|places| !places.allow(model) || places.deny(adapter))
@@ -150,7 +165,8 @@ impl Verdict {
         Some(Barrier::Boundary(Arc::clone(name)))
     }
 
-    /// The models and adapters that may be used, sorted; `None` where no boundary holds, so that all may.
+    /// The models and adapters that may be used, sorted; `None` where no boundary holds, so that
+    /// all may.
     #[must_use]
     pub fn allowed(&self) -> Option<BTreeSet<Arc<str>>> {
         let (first, rest) = self.holding.split_first()?;
@@ -166,14 +182,21 @@ impl Verdict {
     }
 
     fn sees_encoder(&self) -> bool {
-        self.holding.iter().all(|bound| bound.places.allow_encoder())
+        self.holding
+            .iter()
+            .all(|bound| bound.places.allow_encoder())
     }
 
     fn sees_external(&self, name: &str) -> bool {
-        self.holding.iter().all(|bound| bound.places.allow_external(name))
+        self.holding
+            .iter()
+            .all(|bound| bound.places.allow_external(name))
     }
 
     fn first(&self, forbids: impl Fn(&Places) -> bool) -> Option<&Arc<str>> {
-        self.holding.iter().find(|bound| forbids(&bound.places)).map(|bound| &bound.name)
+        self.holding
+            .iter()
+            .find(|bound| forbids(&bound.places))
+            .map(|bound| &bound.name)
     }
 }

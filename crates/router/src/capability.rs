@@ -1,8 +1,10 @@
-//! What a model can serve: its context window, tools, images, reasoning. A request never goes to a model that cannot serve it.
+//! What a model can serve: its context window, tools, images, reasoning. A request never goes to a
+//! model that cannot serve it.
 //!
-//! A context window is known where the model's card says one. The words of `capabilities` are free text in most documents, so an
-//! ability counts only where some card of the document names it (`tools`, `vision`, `reasoning`, or a word that means the same):
-//! then a card that lists capabilities and not this one lacks it. A card that lists none says nothing.
+//! A context window is known where the model's card says one. The words of `capabilities` are free
+//! text in most documents, so an ability counts only where some card of the document names it
+//! (`tools`, `vision`, `reasoning`, or a word that means the same): then a card that lists
+//! capabilities and not this one lacks it. A card that lists none says nothing.
 //!
 //! ```yaml
 //! routing:
@@ -48,15 +50,23 @@ impl Ability {
     /// Words of `capabilities` that mean it, `-` and blanks written as `_`.
     fn words(self) -> &'static [&'static str] {
         match self {
-            Self::Tools => &["tools", "tool_use", "tool_calling", "function_calling", "functions"],
+            Self::Tools => &[
+                "tools",
+                "tool_use",
+                "tool_calling",
+                "function_calling",
+                "functions",
+            ],
             Self::Vision => &["vision", "image_input", "multimodal"],
             Self::Reasoning => &["reasoning", "thinking"],
         }
     }
 
     fn is_in(self, capabilities: &[String]) -> bool {
-        let means =
-            |word: &String| self.words().contains(&word.trim().replace(['-', ' '], "_").to_lowercase().as_str());
+        let means = |word: &String| {
+            self.words()
+                .contains(&word.trim().replace(['-', ' '], "_").to_lowercase().as_str())
+        };
         capabilities.iter().any(means)
     }
 }
@@ -64,7 +74,8 @@ impl Ability {
 /// What one request needs of a model.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Demand {
-    /// Tokens of prompt and answer by the cautious estimate, which counts every byte of a tool's schema as a token.
+    /// Tokens of prompt and answer by the cautious estimate, which counts every byte of a tool's
+    /// schema as a token.
     pub tokens: u64,
     /// Tokens by the least that they can be taken for.
     pub least_tokens: u64,
@@ -82,7 +93,11 @@ impl Demand {
     pub fn of(prompt: &Prompt, ratio: &TokenRatio) -> Self {
         let facts = &prompt.tokens;
         let bytes = facts.text_bytes.saturating_add(facts.structured_bytes);
-        let effort = prompt.reasoning_effort.as_deref().map(str::trim).unwrap_or_default();
+        let effort = prompt
+            .reasoning_effort
+            .as_deref()
+            .map(str::trim)
+            .unwrap_or_default();
         Self {
             tokens: estimate(prompt, ratio),
             least_tokens: (bytes / LOOSE_TEXT).saturating_add(facts.output_reserve),
@@ -108,14 +123,26 @@ impl Guard {
     /// Reads the cards of a document.
     #[must_use]
     pub fn of(document: &Document) -> Self {
-        let spoken = Ability::ALL.map(|ability| document.model_cards().any(|card| ability.is_in(&card.capabilities)));
+        let spoken = Ability::ALL.map(|ability| {
+            document
+                .model_cards()
+                .any(|card| ability.is_in(&card.capabilities))
+        });
         let card = |name: &str| (Arc::from(name), Arc::new(Card::of(name, document)));
-        Self { spoken, cards: document.providers.models.iter().map(|model| card(&model.name)).collect() }
+        Self {
+            spoken,
+            cards: document
+                .providers
+                .models
+                .iter()
+                .map(|model| card(&model.name))
+                .collect(),
+        }
     }
 
-    /// Drops candidates that cannot serve a request, then those that are rested, unless all are. A context window is judged by
-    /// the cautious estimate while that leaves somebody, else by the least one; reasoning is dispensed with where nobody
-    /// that is left has it.
+    /// Drops candidates that cannot serve a request, then those that are rested, unless all are. A
+    /// context window is judged by the cautious estimate while that leaves somebody, else by the
+    /// least one; reasoning is dispensed with where nobody that is left has it.
     ///
     /// # Errors
     /// What keeps the request from the last that were left.
@@ -129,14 +156,23 @@ impl Guard {
         let name = |index: usize| shown(candidates, index);
         let card = |index: usize| candidates.get(index).map(|candidate| &*candidate.card);
         let before = eligible.kept().first().copied();
-        eligible.drop_where(name, |index| card(index).and_then(|card| self.lacks(card, demand)));
-        let fits = |index: usize, tokens| card(index).is_none_or(|card| overflow(card, tokens).is_none());
-        let tokens = if eligible.kept().iter().any(|&index| fits(index, demand.tokens)) {
+        eligible.drop_where(name, |index| {
+            card(index).and_then(|card| self.lacks(card, demand))
+        });
+        let fits =
+            |index: usize, tokens| card(index).is_none_or(|card| overflow(card, tokens).is_none());
+        let tokens = if eligible
+            .kept()
+            .iter()
+            .any(|&index| fits(index, demand.tokens))
+        {
             demand.tokens
         } else {
             demand.least_tokens
         };
-        eligible.drop_where(name, |index| card(index).and_then(|card| overflow(card, tokens)));
+        eligible.drop_where(name, |index| {
+            card(index).and_then(|card| overflow(card, tokens))
+        });
         if let (true, Some(_)) = (eligible.kept().is_empty(), before) {
             return Err(least(eligible));
         }
@@ -145,24 +181,35 @@ impl Guard {
             let barrier = Barrier::Ability(Ability::Reasoning.as_str());
             eligible.drop_where(name, |index| (!reasons(index)).then(|| barrier.clone()));
         }
-        let rests = |index: usize| candidates.get(index).is_some_and(|candidate| candidate.pool.is_resting(now));
+        let rests = |index: usize| {
+            candidates
+                .get(index)
+                .is_some_and(|candidate| candidate.pool.is_resting(now))
+        };
         if !eligible.kept().iter().all(|&index| rests(index)) {
             eligible.drop_where(name, |index| rests(index).then_some(Barrier::Resting));
         }
         Ok(())
     }
 
-    /// What keeps a request from a model outside any list of candidates: the default, or one that a conversation stays with.
+    /// What keeps a request from a model outside any list of candidates: the default, or one that a
+    /// conversation stays with.
     #[must_use]
     pub fn barrier(&self, model: &str, demand: &Demand) -> Option<Barrier> {
         let card = self.cards.get(model)?;
-        self.lacks(card, demand).or_else(|| overflow(card, demand.least_tokens))
+        self.lacks(card, demand)
+            .or_else(|| overflow(card, demand.least_tokens))
     }
 
     /// An ability that the request cannot do without.
     fn lacks(&self, card: &Card, demand: &Demand) -> Option<Barrier> {
-        let asked = [(Ability::Tools, demand.tools), (Ability::Vision, demand.images)];
-        let missing = asked.into_iter().find(|&(ability, asked)| asked && !self.has(card, ability));
+        let asked = [
+            (Ability::Tools, demand.tools),
+            (Ability::Vision, demand.images),
+        ];
+        let missing = asked
+            .into_iter()
+            .find(|&(ability, asked)| asked && !self.has(card, ability));
         missing.map(|(ability, _)| Barrier::Ability(ability.as_str()))
     }
 
@@ -177,9 +224,13 @@ impl Guard {
     }
 }
 
-/// What the client is told where nobody is left: what dropped the last one, and of windows the widest.
+/// What the client is told where nobody is left: what dropped the last one, and of windows the
+/// widest.
 fn least(eligible: &Eligible) -> Barrier {
-    let last = eligible.dropped().last().map_or(Barrier::Ability(""), |dropped| dropped.by.clone());
+    let last = eligible
+        .dropped()
+        .last()
+        .map_or(Barrier::Ability(""), |dropped| dropped.by.clone());
     let window = |barrier: &Barrier| match barrier {
         Barrier::ContextWindow { window, .. } => Some(*window),
         _ => None,
@@ -187,7 +238,11 @@ fn least(eligible: &Eligible) -> Barrier {
     if window(&last).is_none() {
         return last;
     }
-    let windows = eligible.dropped().iter().map(|dropped| &dropped.by).filter(|by| window(by).is_some());
+    let windows = eligible
+        .dropped()
+        .iter()
+        .map(|dropped| &dropped.by)
+        .filter(|by| window(by).is_some());
     windows.max_by_key(|by| window(by)).cloned().unwrap_or(last)
 }
 
@@ -202,7 +257,11 @@ pub(crate) fn shown(candidates: &[Candidate], index: usize) -> Arc<str> {
     model_ref
         .map_or("", |model_ref| {
             let adapter = model_ref.lora_name.trim();
-            if adapter.is_empty() { model_ref.model.trim() } else { adapter }
+            if adapter.is_empty() {
+                model_ref.model.trim()
+            } else {
+                adapter
+            }
         })
         .into()
 }
@@ -230,14 +289,24 @@ routing:
         let document = config::load(document, &|_| None).document.unwrap();
         let guard = Guard::of(&document);
         let pool = Pool::default();
-        let model_ref = |name: &&str| ModelRef { model: (*name).into(), ..ModelRef::default() };
-        let candidates = names.iter().map(|name| Candidate::new(model_ref(name), &document, &pool));
+        let model_ref = |name: &&str| ModelRef {
+            model: (*name).into(),
+            ..ModelRef::default()
+        };
+        let candidates = names
+            .iter()
+            .map(|name| Candidate::new(model_ref(name), &document, &pool));
         let candidates: Vec<Candidate> = candidates.collect();
         let mut eligible = Eligible::all(candidates.len());
         let outcome = guard.narrow(&mut eligible, &candidates, demand, Instant::now());
         let kept: Vec<&str> = eligible.kept().iter().map(|&index| names[index]).collect();
-        let dropped = eligible.dropped().iter().map(|dropped| format!(" -{}={}", dropped.model, dropped.by));
-        let refused = outcome.err().map_or_else(String::new, |barrier| format!(" ! {barrier}"));
+        let dropped = eligible
+            .dropped()
+            .iter()
+            .map(|dropped| format!(" -{}={}", dropped.model, dropped.by));
+        let refused = outcome
+            .err()
+            .map_or_else(String::new, |barrier| format!(" ! {barrier}"));
         format!("{}{}{refused}", kept.join(" "), dropped.collect::<String>())
     }
 
@@ -252,46 +321,104 @@ routing:
     fn abilities_count_where_the_document_names_them() {
         let nothing = Demand::default();
         check(&EVERYONE, &nothing, "plain silent tools all");
-        check(&EVERYONE, &Demand { tools: true, ..nothing }, "silent tools all -plain=ability:tools");
-        let images = Demand { images: true, ..nothing };
-        check(&EVERYONE, &images, "silent all -plain=ability:vision -tools=ability:vision");
-        check(&["plain"], &images, " -plain=ability:vision ! ability:vision");
+        check(
+            &EVERYONE,
+            &Demand {
+                tools: true,
+                ..nothing
+            },
+            "silent tools all -plain=ability:tools",
+        );
+        let images = Demand {
+            images: true,
+            ..nothing
+        };
+        check(
+            &EVERYONE,
+            &images,
+            "silent all -plain=ability:vision -tools=ability:vision",
+        );
+        check(
+            &["plain"],
+            &images,
+            " -plain=ability:vision ! ability:vision",
+        );
         let mute = CARDS.replace("VISION", "wit");
-        assert_eq!(narrowed(&mute, &EVERYONE, &images), "plain silent tools all");
+        assert_eq!(
+            narrowed(&mute, &EVERYONE, &images),
+            "plain silent tools all"
+        );
     }
 
     #[test]
     fn reasoning_is_preferred_not_demanded() {
-        let reasoning = Demand { reasoning: true, ..Demand::default() };
-        check(&["plain", "all", "tools"], &reasoning, "all -plain=ability:reasoning -tools=ability:reasoning");
+        let reasoning = Demand {
+            reasoning: true,
+            ..Demand::default()
+        };
+        check(
+            &["plain", "all", "tools"],
+            &reasoning,
+            "all -plain=ability:reasoning -tools=ability:reasoning",
+        );
         check(&["plain", "tools"], &reasoning, "plain tools");
     }
 
     #[test]
     fn a_window_is_judged_by_the_cautious_estimate_while_somebody_is_left() {
-        let tokens = |tokens, least_tokens| Demand { tokens, least_tokens, ..Demand::default() };
+        let tokens = |tokens, least_tokens| Demand {
+            tokens,
+            least_tokens,
+            ..Demand::default()
+        };
         check(&["plain", "all"], &tokens(1000, 10), "plain all");
-        check(&["plain", "all"], &tokens(1001, 10), "all -plain=context_window:1001>1000");
+        check(
+            &["plain", "all"],
+            &tokens(1001, 10),
+            "all -plain=context_window:1001>1000",
+        );
         check(&["plain", "all"], &tokens(9000, 900), "plain all");
-        check(&["plain", "all"], &tokens(9000, 1500), "all -plain=context_window:1500>1000");
+        check(
+            &["plain", "all"],
+            &tokens(9000, 1500),
+            "all -plain=context_window:1500>1000",
+        );
         check(
             &["plain", "all"],
             &tokens(9000, 2001),
             " -plain=context_window:2001>1000 -all=context_window:2001>2000 ! context_window:2001>2000",
         );
         // Of unknown size: it may fit.
-        check(&["plain", "tools"], &tokens(9000, 2001), "tools -plain=context_window:9000>1000");
-        let both = Demand { tools: true, ..tokens(500, 500) };
-        check(&["plain", "tiny"], &both, " -plain=ability:tools -tiny=context_window:500>100 ! context_window:500>100");
+        check(
+            &["plain", "tools"],
+            &tokens(9000, 2001),
+            "tools -plain=context_window:9000>1000",
+        );
+        let both = Demand {
+            tools: true,
+            ..tokens(500, 500)
+        };
+        check(
+            &["plain", "tiny"],
+            &both,
+            " -plain=ability:tools -tiny=context_window:500>100 ! context_window:500>100",
+        );
     }
 
     #[test]
     fn the_least_estimate_is_below_the_cautious_one() {
         let mut prompt = Prompt::default();
-        (prompt.tokens.text_bytes, prompt.tokens.structured_bytes, prompt.tokens.output_reserve) = (6000, 60_000, 500);
+        (
+            prompt.tokens.text_bytes,
+            prompt.tokens.structured_bytes,
+            prompt.tokens.output_reserve,
+        ) = (6000, 60_000, 500);
         (prompt.tokens.images, prompt.reasoning_effort) = (1, Some("high".into()));
         let demand = Demand::of(&prompt, &TokenRatio::default());
-        assert_eq!((demand.tokens, demand.least_tokens), (1500 + 60_000 + 8192 + 500, 11_500));
+        assert_eq!(
+            (demand.tokens, demand.least_tokens),
+            (1500 + 60_000 + 8192 + 500, 11_500)
+        );
         assert!(demand.images && demand.reasoning && !demand.tools);
         prompt.reasoning_effort = Some("none".into());
         assert!(!Demand::of(&prompt, &TokenRatio::default()).reasoning);

@@ -1,4 +1,5 @@
-//! What is known of a model beforehand: the model card and the prices of the document, ready for use.
+//! What is known of a model beforehand: the model card and the prices of the document, ready for
+//! use.
 
 use crate::config::Document;
 use crate::config::providers::{EnergyCurve, Pricing};
@@ -45,20 +46,25 @@ pub struct Prices {
 }
 
 impl Prices {
-    /// Prices as written: below 0 counts as 0, an omitted price of cache writes as the prompt price.
+    /// Prices as written: below 0 counts as 0, an omitted price of cache writes as the prompt
+    /// price.
     #[must_use]
     pub fn of(pricing: &Pricing) -> Self {
         let prompt = pricing.prompt_per_1m.max(0.0);
         Self {
             prompt,
             cached: pricing.cached_input_per_1m.max(0.0),
-            cache_write: if pricing.cache_write_per_1m > 0.0 { pricing.cache_write_per_1m } else { prompt },
+            cache_write: if pricing.cache_write_per_1m > 0.0 {
+                pricing.cache_write_per_1m
+            } else {
+                prompt
+            },
             completion: pricing.completion_per_1m.max(0.0),
         }
     }
 
-    /// Price of a request in the document's currency. `cached` and `written` are parts of `prompt`; what exceeds it does not
-    /// count.
+    /// Price of a request in the document's currency. `cached` and `written` are parts of `prompt`;
+    /// what exceeds it does not count.
     #[must_use]
     pub fn cost(&self, tokens: Tokens) -> f64 {
         let cached = tokens.cached.min(tokens.prompt);
@@ -86,23 +92,40 @@ pub struct Tokens {
 }
 
 impl Card {
-    /// The card of the model of this name; an adapter's is that of its base. Nothing is known of a model without one.
+    /// The card of the model of this name; an adapter's is that of its base. Nothing is known of a
+    /// model without one.
     #[must_use]
     pub fn of(name: &str, document: &Document) -> Self {
         let base = document.lora_base(name).map(|card| card.name.clone());
-        let named = |wanted: &str| document.providers.models.iter().find(|model| model.name == wanted);
+        let named = |wanted: &str| {
+            document
+                .providers
+                .models
+                .iter()
+                .find(|model| model.name == wanted)
+        };
         let provider = named(name).or_else(|| named(base.as_deref()?));
-        let card = document.model_card(name).or_else(|| document.model_card(base.as_deref()?));
+        let card = document
+            .model_card(name)
+            .or_else(|| document.model_card(base.as_deref()?));
         let pricing = provider.and_then(|provider| provider.pricing.as_ref());
         let location = provider.map_or("", |provider| provider.location.trim());
         Self {
             name: name.into(),
-            quality: card.map(|card| card.quality_score).filter(|&quality| quality > 0.0),
+            quality: card
+                .map(|card| card.quality_score)
+                .filter(|&quality| quality > 0.0),
             prices: pricing.map(Prices::of),
-            context_window: card.map(|card| card.context_window_size).filter(|&tokens| tokens > 0),
+            context_window: card
+                .map(|card| card.context_window_size)
+                .filter(|&tokens| tokens > 0),
             parameters: card.and_then(|card| parameters(&card.param_size)),
-            description: card.map(|card| card.description.clone()).unwrap_or_default(),
-            capabilities: card.map(|card| lower(&card.capabilities)).unwrap_or_default(),
+            description: card
+                .map(|card| card.description.clone())
+                .unwrap_or_default(),
+            capabilities: card
+                .map(|card| lower(&card.capabilities))
+                .unwrap_or_default(),
             location: location.into(),
             modality: card.map(|card| card.modality.clone()).unwrap_or_default(),
             energy: card.and_then(|card| card.energy.clone()),
@@ -110,15 +133,21 @@ impl Card {
         }
     }
 
-    /// The prompt price per million tokens, if it is above 0: 0 counts as not priced, as in the reference.
+    /// The prompt price per million tokens, if it is above 0: 0 counts as not priced, as in the
+    /// reference.
     #[must_use]
     pub fn prompt_price(&self) -> Option<f64> {
-        self.prices.map(|prices| prices.prompt).filter(|&price| price > 0.0)
+        self.prices
+            .map(|prices| prices.prompt)
+            .filter(|&price| price > 0.0)
     }
 }
 
 fn lower(words: &[String]) -> Vec<String> {
-    words.iter().map(|word| word.trim().to_lowercase()).collect()
+    words
+        .iter()
+        .map(|word| word.trim().to_lowercase())
+        .collect()
 }
 
 /// `8B`, `500m`, `70` (billions): millions of parameters.
@@ -130,7 +159,12 @@ fn parameters(written: &str) -> Option<f64> {
         Some(number) => (number, 1e3),
         None => (written.as_str(), 1e3),
     };
-    number.trim().parse::<f64>().ok().filter(|size| size.is_finite() && *size > 0.0).map(|size| size * factor)
+    number
+        .trim()
+        .parse::<f64>()
+        .ok()
+        .filter(|size| size.is_finite() && *size > 0.0)
+        .map(|size| size * factor)
 }
 
 #[cfg(test)]
@@ -139,16 +173,36 @@ mod tests {
 
     #[test]
     fn cost_of_the_reference_example() {
-        let prices = Prices { prompt: 3.0, cached: 0.3, cache_write: 3.0, completion: 15.0 };
-        let tokens = Tokens { prompt: 100_000, cached: 40_000, written: 10_000, completion: 1_000 };
+        let prices = Prices {
+            prompt: 3.0,
+            cached: 0.3,
+            cache_write: 3.0,
+            completion: 15.0,
+        };
+        let tokens = Tokens {
+            prompt: 100_000,
+            cached: 40_000,
+            written: 10_000,
+            completion: 1_000,
+        };
         assert!((prices.cost(tokens) - 0.207).abs() < 1e-12);
-        let beyond = Tokens { prompt: 10, cached: 50, written: 50, completion: 0 };
-        assert!((prices.cost(beyond) - 3e-6).abs() < 1e-15, "what exceeds the prompt does not count");
+        let beyond = Tokens {
+            prompt: 10,
+            cached: 50,
+            written: 50,
+            completion: 0,
+        };
+        assert!(
+            (prices.cost(beyond) - 3e-6).abs() < 1e-15,
+            "what exceeds the prompt does not count"
+        );
     }
 
     #[test]
     fn sizes() {
-        let check = |written: &str, expected: Option<f64>| assert_eq!(parameters(written), expected, "{written}");
+        let check = |written: &str, expected: Option<f64>| {
+            assert_eq!(parameters(written), expected, "{written}")
+        };
         check("8B", Some(8_000.0));
         check("500m", Some(500.0));
         check("70", Some(70_000.0));

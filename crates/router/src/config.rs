@@ -1,7 +1,8 @@
 //! The v0.3 routing document: its types, reading it strictly, and what is wrong with it.
 //!
-//! [`check`] does everything at once: parse YAML into one located tree, walk it against the schema that is generated
-//! from [`Document`], deserialise, validate, and list what is known but not implemented.
+//! [`check`] does everything at once: parse YAML into one located tree, walk it against the schema
+//! that is generated from [`Document`], deserialise, validate, and list what is known but not
+//! implemented.
 
 pub mod algorithms;
 pub mod catalog;

@@ -1,10 +1,11 @@
-//! Signed statements that come back to us through somebody else's hands: a turn state that a client repeats, the credential
-//! of a call that goes back through the gateway.
+//! Signed statements that come back to us through somebody else's hands: a turn state that a client
+//! repeats, the credential of a call that goes back through the gateway.
 //!
-//! A credential is `base64url(statement)` + `.` + `base64url(HMAC-SHA256)`. It is not secret, only unforgeable: what must not
-//! be read by its holder goes in as a [digest](Secret::digest). The purpose is part of what is signed, so that a credential
-//! handed to a client is never one that the gateway's internal listener accepts. It expires, and grants nothing by itself:
-//! whoever opens one still asks boundaries and abilities.
+//! A credential is `base64url(statement)` + `.` + `base64url(HMAC-SHA256)`. It is not secret, only
+//! unforgeable: what must not be read by its holder goes in as a [digest](Secret::digest). The
+//! purpose is part of what is signed, so that a credential handed to a client is never one that the
+//! gateway's internal listener accepts. It expires, and grants nothing by itself: whoever opens one
+//! still asks boundaries and abilities.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
@@ -77,7 +78,12 @@ pub enum Void {
 
 impl Void {
     /// All of them, for metrics.
-    pub const ALL: [Self; 4] = [Self::Malformed, Self::Forged, Self::Expired, Self::OtherPrincipal];
+    pub const ALL: [Self; 4] = [
+        Self::Malformed,
+        Self::Forged,
+        Self::Expired,
+        Self::OtherPrincipal,
+    ];
 
     /// The reason's name in metrics and traces.
     #[must_use]
@@ -122,38 +128,64 @@ impl Secret {
         credential
     }
 
-    /// Reads a credential that is ours, made for this purpose, for this principal, and still holds at `now`, seconds since
-    /// 1970.
+    /// Reads a credential that is ours, made for this purpose, for this principal, and still holds
+    /// at `now`, seconds since 1970.
     ///
     /// # Errors
     /// If it is void.
-    pub fn open(&self, purpose: Purpose, credential: &str, principal: &str, now: u64) -> Result<Claims, Void> {
+    pub fn open(
+        &self,
+        purpose: Purpose,
+        credential: &str,
+        principal: &str,
+        now: u64,
+    ) -> Result<Claims, Void> {
         let claims = self.open_of_anyone(purpose, credential, now)?;
-        if claims.principal == principal { Ok(claims) } else { Err(Void::OtherPrincipal) }
+        if claims.principal == principal {
+            Ok(claims)
+        } else {
+            Err(Void::OtherPrincipal)
+        }
     }
 
     /// As [`open`](Self::open), where the credential itself says for whom the request is made.
     ///
     /// # Errors
     /// If it is void.
-    pub fn open_of_anyone(&self, purpose: Purpose, credential: &str, now: u64) -> Result<Claims, Void> {
-        let credential = Some(credential).filter(|text| text.len() <= LONGEST).ok_or(Void::Malformed)?;
+    pub fn open_of_anyone(
+        &self,
+        purpose: Purpose,
+        credential: &str,
+        now: u64,
+    ) -> Result<Claims, Void> {
+        let credential = Some(credential)
+            .filter(|text| text.len() <= LONGEST)
+            .ok_or(Void::Malformed)?;
         let (statement, signature) = credential.split_once('.').ok_or(Void::Malformed)?;
         let statement = BASE64.decode(statement).map_err(|_| Void::Malformed)?;
         let signature = BASE64.decode(signature).map_err(|_| Void::Malformed)?;
-        self.keyed(&[&statement]).verify_slice(&signature).map_err(|_| Void::Forged)?;
+        self.keyed(&[&statement])
+            .verify_slice(&signature)
+            .map_err(|_| Void::Forged)?;
         let (of, claims) = Claims::decode(&statement).ok_or(Void::Malformed)?;
         if of != purpose as u8 {
             return Err(Void::Forged);
         }
-        if claims.expires < now { Err(Void::Expired) } else { Ok(claims) }
+        if claims.expires < now {
+            Err(Void::Expired)
+        } else {
+            Ok(claims)
+        }
     }
 
-    /// A keyed digest of several texts; nobody without the secret can make two that are equal, or tell what went in. `domain`
-    /// keeps digests of different uses apart.
+    /// A keyed digest of several texts; nobody without the secret can make two that are equal, or
+    /// tell what went in. `domain` keeps digests of different uses apart.
     #[must_use]
     pub fn digest(&self, domain: &str, parts: &[&[u8]]) -> [u8; 32] {
-        let lengths: Vec<[u8; 8]> = parts.iter().map(|part| (part.len() as u64).to_le_bytes()).collect();
+        let lengths: Vec<[u8; 8]> = parts
+            .iter()
+            .map(|part| (part.len() as u64).to_le_bytes())
+            .collect();
         let mut all: Vec<&[u8]> = vec![b"digest\0", domain.as_bytes(), b"\0"];
         for (part, length) in parts.iter().zip(&lengths) {
             all.push(length);
@@ -182,7 +214,8 @@ impl Claims {
         let mut out = vec![VERSION, purpose as u8, self.depth];
         out.extend(self.expires.to_le_bytes());
         for text in [&self.principal, &self.recipe, &self.decision, &self.model] {
-            // A longer name than that is in no document; a cut one opens as another name and so leads nowhere.
+            // A longer name than that is in no document; a cut one opens as another name and so
+            // leads nowhere.
             let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
             out.extend(length.to_le_bytes());
             out.extend(text.as_bytes().iter().take(length.into()));
@@ -202,7 +235,17 @@ impl Claims {
         };
         let (principal, recipe, decision, model) = (text()?, text()?, text()?, text()?);
         let whole = version == VERSION && statement.is_empty();
-        whole.then_some((purpose, Self { principal, recipe, decision, model, depth, expires }))
+        whole.then_some((
+            purpose,
+            Self {
+                principal,
+                recipe,
+                decision,
+                model,
+                depth,
+                expires,
+            },
+        ))
     }
 }
 
@@ -232,20 +275,51 @@ mod tests {
     fn opens_what_it_signed() {
         let secret = Secret::new(*b"0123456789abcdef0123456789abcdef");
         let credential = secret.sign(Purpose::CallBack, &claims());
-        assert_eq!(secret.open(Purpose::CallBack, &credential, "ada", 1_000), Ok(claims()));
-        assert_eq!(secret.open_of_anyone(Purpose::CallBack, &credential, 0), Ok(claims()));
+        assert_eq!(
+            secret.open(Purpose::CallBack, &credential, "ada", 1_000),
+            Ok(claims())
+        );
+        assert_eq!(
+            secret.open_of_anyone(Purpose::CallBack, &credential, 0),
+            Ok(claims())
+        );
         let check = |purpose, text: &str, principal, now, expected| {
-            assert_eq!(secret.open(purpose, text, principal, now), Err(expected), "{text} {principal} {now}");
+            assert_eq!(
+                secret.open(purpose, text, principal, now),
+                Err(expected),
+                "{text} {principal} {now}"
+            );
         };
         check(Purpose::CallBack, &credential, "ada", 1_001, Void::Expired);
-        check(Purpose::CallBack, &credential, "eve", 1_000, Void::OtherPrincipal);
-        check(Purpose::CallBack, &credential, "", 1_000, Void::OtherPrincipal);
+        check(
+            Purpose::CallBack,
+            &credential,
+            "eve",
+            1_000,
+            Void::OtherPrincipal,
+        );
+        check(
+            Purpose::CallBack,
+            &credential,
+            "",
+            1_000,
+            Void::OtherPrincipal,
+        );
         check(Purpose::TurnState, &credential, "ada", 1_000, Void::Forged);
         check(Purpose::CallBack, "", "ada", 0, Void::Malformed);
         check(Purpose::CallBack, "a.b", "ada", 0, Void::Malformed);
-        check(Purpose::CallBack, &"A".repeat(LONGEST + 1), "ada", 0, Void::Malformed);
+        check(
+            Purpose::CallBack,
+            &"A".repeat(LONGEST + 1),
+            "ada",
+            0,
+            Void::Malformed,
+        );
         let other = Secret::new(*b"0123456789abcdef0123456789abcdeg");
-        assert_eq!(other.open(Purpose::CallBack, &credential, "ada", 0), Err(Void::Forged));
+        assert_eq!(
+            other.open(Purpose::CallBack, &credential, "ada", 0),
+            Err(Void::Forged)
+        );
         assert_ne!(Secret::random().0, Secret::random().0);
     }
 
@@ -256,7 +330,10 @@ mod tests {
         assert_ne!(digest("d", &[b"ab", b"c"]), digest("d", &[b"a", b"bc"]));
         assert_ne!(digest("d", &[b"ab"]), digest("e", &[b"ab"]));
         assert_eq!(digest("d", &[b"ab"]), digest("d", &[b"ab"]));
-        assert_ne!(digest("d", &[b"ab"]), Secret::new(*b"l").digest("d", &[b"ab"]));
+        assert_ne!(
+            digest("d", &[b"ab"]),
+            Secret::new(*b"l").digest("d", &[b"ab"])
+        );
     }
 
     proptest! {

@@ -1,8 +1,8 @@
 //! Decisions: which of the recipe's rule trees hold, and which of those wins.
 //!
-//! Trees are compiled once to flat arrays (`rule`); [`Decisions::decide`] walks them without allocating, orders the
-//! matches (`engine`) and returns an index and a confidence. What matched and why (`trace`) is computed again, only
-//! when somebody asks.
+//! Trees are compiled once to flat arrays (`rule`); [`Decisions::decide`] walks them without
+//! allocating, orders the matches (`engine`) and returns an index and a confidence. What matched
+//! and why (`trace`) is computed again, only when somebody asks.
 
 mod conditions;
 mod engine;
@@ -53,7 +53,10 @@ impl Decisions {
         keys: &mut Keys,
         declared: &Declared,
     ) -> Result<Self, Vec<Problem>> {
-        let mut built = Self { strategy, ..Self::default() };
+        let mut built = Self {
+            strategy,
+            ..Self::default()
+        };
         let mut problems = Vec::new();
         let mut seen = HashSet::new();
         for (index, decision) in decisions.iter().enumerate() {
@@ -61,17 +64,25 @@ impl Decisions {
             if !seen.insert(decision.name.as_str()) {
                 problems.push(Problem {
                     path: format!("{path}.name"),
-                    message: format!("another decision is named \"{}\" too; names must differ", decision.name),
+                    message: format!(
+                        "another decision is named \"{}\" too; names must differ",
+                        decision.name
+                    ),
                 });
             }
             let root = match &decision.rules {
-                Some(tree) if !rule::is_blank(tree) => match built.rules.compile(tree, keys, declared) {
-                    Ok(root) => Some(root),
-                    Err(too_deep) => {
-                        problems.push(Problem { path: format!("{path}.rules"), message: too_deep.to_string() });
-                        continue;
+                Some(tree) if !rule::is_blank(tree) => {
+                    match built.rules.compile(tree, keys, declared) {
+                        Ok(root) => Some(root),
+                        Err(too_deep) => {
+                            problems.push(Problem {
+                                path: format!("{path}.rules"),
+                                message: too_deep.to_string(),
+                            });
+                            continue;
+                        }
                     }
-                },
+                }
                 _ => None,
             };
             built.decisions.push(Compiled {
@@ -81,7 +92,11 @@ impl Decisions {
                 root,
             });
         }
-        if problems.is_empty() { Ok(built) } else { Err(problems) }
+        if problems.is_empty() {
+            Ok(built)
+        } else {
+            Err(problems)
+        }
     }
 
     /// The winner among all decisions whose rules hold. Allocates nothing.
@@ -91,7 +106,11 @@ impl Decisions {
     }
 
     /// The winner among those decisions that `eligible` lets compete, by index.
-    pub fn decide_among(&self, report: &SignalReport, eligible: impl Fn(usize) -> bool) -> Option<Decided> {
+    pub fn decide_among(
+        &self,
+        report: &SignalReport,
+        eligible: impl Fn(usize) -> bool,
+    ) -> Option<Decided> {
         let mut ranking = engine::Ranking::new(self.strategy);
         for (index, decision) in self.decisions.iter().enumerate() {
             if !eligible(index) {
@@ -110,8 +129,8 @@ impl Decisions {
         ranking.winner()
     }
 
-    /// The leaves to which a matched decision owes its confidence, as the document writes them (`type:name[:label]`):
-    /// all below AND, the best child below OR, none below NOT.
+    /// The leaves to which a matched decision owes its confidence, as the document writes them
+    /// (`type:name[:label]`): all below AND, the best child below OR, none below NOT.
     #[must_use]
     pub fn matched_rules(&self, index: usize, report: &SignalReport) -> Vec<&str> {
         let mut rules = Vec::new();
@@ -119,7 +138,8 @@ impl Decisions {
         rules
     }
 
-    /// The category of a request that this decision won: its first matched rule that starts with `domain:`.
+    /// The category of a request that this decision won: its first matched rule that starts with
+    /// `domain:`.
     #[must_use]
     pub fn category(&self, index: usize, report: &SignalReport) -> Option<&str> {
         let mut category = None;
@@ -129,10 +149,13 @@ impl Decisions {
         category
     }
 
-    /// Every leaf of a decision's tree, depth first, leaves below NOT included: its family and its name as written.
-    /// Leaves of unknown type are passed over.
+    /// Every leaf of a decision's tree, depth first, leaves below NOT included: its family and its
+    /// name as written. Leaves of unknown type are passed over.
     pub fn leaves(&self, index: usize) -> impl Iterator<Item = (Kind, &str)> {
-        self.decisions[index].root.into_iter().flat_map(|root| self.rules.leaves(root))
+        self.decisions[index]
+            .root
+            .into_iter()
+            .flat_map(|root| self.rules.leaves(root))
     }
 
     /// The name of a decision.
@@ -160,7 +183,12 @@ impl Decisions {
         }
     }
 
-    fn visit_matched<'a>(&'a self, index: usize, report: &SignalReport, found: &mut dyn FnMut(&'a str)) {
+    fn visit_matched<'a>(
+        &'a self,
+        index: usize,
+        report: &SignalReport,
+        found: &mut dyn FnMut(&'a str),
+    ) {
         let root = self.decisions[index].root;
         if let Some(root) = root.filter(|&root| self.rules.evaluate(root, report).is_some()) {
             self.rules.visit_matched(root, report, found);

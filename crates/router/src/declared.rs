@@ -1,10 +1,12 @@
 //! What a recipe declares: rule names per family, in the order of the document.
 //!
-//! Made once per generation from the document; partitions, decisions, the used set and eval's `unmatched_signals` read it.
+//! Made once per generation from the document; partitions, decisions, the used set and eval's
+//! `unmatched_signals` read it.
 
 use crate::report::Kind;
 
-/// Declared names. For `authz` these are binding names, for `projection` mapping outputs, else rule names.
+/// Declared names. For `authz` these are binding names, for `projection` mapping outputs, else rule
+/// names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Declared {
     names: [Vec<String>; Kind::ALL.len()],
@@ -17,7 +19,8 @@ impl Declared {
         self.names[kind as usize].push(name.to_owned());
     }
 
-    /// Declares a domain and the categories (`mmlu_categories`) that a leaf of its name also matches.
+    /// Declares a domain and the categories (`mmlu_categories`) that a leaf of its name also
+    /// matches.
     pub fn push_domain(&mut self, name: &str, categories: &[String]) {
         self.push(Kind::Domain, name);
         self.categories.push((name.to_owned(), categories.to_vec()));
@@ -38,6 +41,9 @@ impl Declared {
     /// The categories of the domain of exactly this name; empty if there is none.
     #[must_use]
     pub fn categories(&self, domain: &str) -> &[String] {
-        self.categories.iter().find(|(name, _)| name == domain).map_or(&[], |(_, categories)| categories)
+        self.categories
+            .iter()
+            .find(|(name, _)| name == domain)
+            .map_or(&[], |(_, categories)| categories)
     }
 }

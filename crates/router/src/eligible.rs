@@ -51,7 +51,10 @@ impl Eligible {
     /// All of `count` candidates.
     #[must_use]
     pub fn all(count: usize) -> Self {
-        Self { kept: (0..count).collect(), dropped: Vec::new() }
+        Self {
+            kept: (0..count).collect(),
+            dropped: Vec::new(),
+        }
     }
 
     /// Indices of those that are left, in order.
@@ -73,12 +76,19 @@ impl Eligible {
     }
 
     /// Drops candidates for which `barrier` names one. `name` names a candidate.
-    pub fn drop_where(&mut self, name: impl Fn(usize) -> Arc<str>, barrier: impl Fn(usize) -> Option<Barrier>) {
+    pub fn drop_where(
+        &mut self,
+        name: impl Fn(usize) -> Arc<str>,
+        barrier: impl Fn(usize) -> Option<Barrier>,
+    ) {
         let dropped = &mut self.dropped;
         self.kept.retain(|&index| match barrier(index) {
             None => true,
             Some(by) => {
-                dropped.push(Dropped { model: name(index), by });
+                dropped.push(Dropped {
+                    model: name(index),
+                    by,
+                });
                 false
             }
         });

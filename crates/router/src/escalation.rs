@@ -1,4 +1,5 @@
-//! Escalation: ask one model after the other until an answer is good enough. `algorithm.type: confidence`.
+//! Escalation: ask one model after the other until an answer is good enough. `algorithm.type:
+//! confidence`.
 //!
 //! ```yaml
 //! decisions:
@@ -9,8 +10,9 @@
 //!       confidence: {confidence_method: hybrid, threshold: 0.6, escalation_order: size, on_error: skip}
 //! ```
 //!
-//! All of it is pure: a [`Run`](run::Run) says which call comes next and takes what the call came to; whoever drives it does the
-//! calls. The calls go back through the gateway, where they are routed, and held to every boundary, like any other request.
+//! All of it is pure: a [`Run`](run::Run) says which call comes next and takes what the call came
+//! to; whoever drives it does the calls. The calls go back through the gateway, where they are
+//! routed, and held to every boundary, like any other request.
 
 pub mod answer;
 pub mod budget;
@@ -95,13 +97,24 @@ impl Cascade {
             name: upstream_name(&candidate.model_ref).trim().into(),
             window: candidate.card.context_window,
         };
-        let cards: Vec<_> = candidates.iter().map(|candidate| &*candidate.card).collect();
+        let cards: Vec<_> = candidates
+            .iter()
+            .map(|candidate| &*candidate.card)
+            .collect();
         Some(Self {
             members: candidates.iter().map(member).collect(),
-            order: order::order(&written.escalation_order, written.cost_quality_tradeoff, &cards),
+            order: order::order(
+                &written.escalation_order,
+                written.cost_quality_tradeoff,
+                &cards,
+            ),
             threshold: method.threshold(written.threshold),
             method,
-            filter: if written.token_filter == "tool_call_args" { Filter::ToolCallArguments } else { Filter::All },
+            filter: if written.token_filter == "tool_call_args" {
+                Filter::ToolCallArguments
+            } else {
+                Filter::All
+            },
             strict: written.on_error == "fail",
         })
     }
@@ -109,7 +122,11 @@ impl Cascade {
     /// The candidates that may be asked, in order.
     #[must_use]
     pub fn queue(&self, allowed: &[usize]) -> Vec<usize> {
-        self.order.iter().copied().filter(|index| allowed.contains(index)).collect()
+        self.order
+            .iter()
+            .copied()
+            .filter(|index| allowed.contains(index))
+            .collect()
     }
 
     /// What a candidate is called.

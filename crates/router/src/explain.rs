@@ -1,6 +1,7 @@
 //! The answer of `POST /api/v1/eval`: what was found, what was decided and why.
 //!
-//! Field names, presence and order are the reference's. Everything is borrowed from one request's [`EvalView`].
+//! Field names, presence and order are the reference's. Everything is borrowed from one request's
+//! [`EvalView`].
 
 mod candidates;
 mod error;
@@ -125,17 +126,30 @@ impl<'a> EvalAnswer<'a> {
     /// The answer for one request.
     #[must_use]
     pub fn new(view: &EvalView<'a>) -> Self {
-        let name = view.winner.map_or("", |winner| view.decisions.name(winner.index));
-        let model_refs = view.winner.map_or(&[][..], |winner| winner.candidates.model_refs());
+        let name = view
+            .winner
+            .map_or("", |winner| view.decisions.name(winner.index));
+        let model_refs = view
+            .winner
+            .map_or(&[][..], |winner| winner.candidates.model_refs());
         Self {
             original_text: view.original_text,
             requested_model: view.requested_model,
             recipe: view.recipe,
             decision_result: DecisionResult::new(view, name),
-            eval_trace: if view.trace { view.decisions.trace(view.report) } else { Vec::new() },
-            recommended_models: model_refs.iter().map(|model_ref| model_ref.model.as_str()).collect(),
+            eval_trace: if view.trace {
+                view.decisions.trace(view.report)
+            } else {
+                Vec::new()
+            },
+            recommended_models: model_refs
+                .iter()
+                .map(|model_ref| model_ref.model.as_str())
+                .collect(),
             preview: match (view.winner, view.named) {
-                (Some(winner), _) => Preview::new(&winner.algorithm, winner.candidates, winner.eligible),
+                (Some(winner), _) => {
+                    Preview::new(&winner.algorithm, winner.candidates, winner.eligible)
+                }
                 (None, named) => named.map_or_else(Preview::default, Preview::named),
             },
             routing_decision: if model_refs.is_empty() { "" } else { name },
@@ -143,7 +157,11 @@ impl<'a> EvalAnswer<'a> {
             metrics: Metrics::new(view.report),
             signal_confidences: numbers(view.keys, |key| view.report.confidence(key)),
             signal_values: numbers(view.keys, |key| view.report.value(key)),
-            signal_errors: view.report.errors().map(|(key, error)| (written(view.keys, key), error)).collect(),
+            signal_errors: view
+                .report
+                .errors()
+                .map(|(key, error)| (written(view.keys, key), error))
+                .collect(),
             eligibility: view.eligibility,
         }
     }
@@ -174,7 +192,9 @@ impl<'a> DecisionResult<'a> {
 
 impl Metrics {
     fn new(report: &SignalReport) -> Self {
-        let families = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Projection);
+        let families = Kind::ALL
+            .into_iter()
+            .filter(|kind| *kind != Kind::Projection);
         Self(
             families
                 .map(|kind| {

@@ -1,4 +1,5 @@
-//! What a request will cost at each candidate, in money and in energy, said before it is sent, with an interval.
+//! What a request will cost at each candidate, in money and in energy, said before it is sent, with
+//! an interval.
 //!
 //! ```text
 //! answer's length   moving mean of the answers that the decision had from the model; a stated default before
@@ -7,9 +8,10 @@
 //!                   regression over model sizes, else nothing
 //! ```
 //!
-//! `b` is the number of requests in flight. Beside this share of the pool's power there is the marginal one, `a/b · T`: what
-//! one more request adds to a pool that is on anyway. Every figure says how and from what it was made. Figures are
-//! predictions of output tokens' energy: prompts are not in the curves, as no source tells their energy apart.
+//! `b` is the number of requests in flight. Beside this share of the pool's power there is the
+//! marginal one, `a/b · T`: what one more request adds to a pool that is on anyway. Every figure
+//! says how and from what it was made. Figures are predictions of output tokens' energy: prompts
+//! are not in the curves, as no source tells their energy apart.
 
 mod curves;
 mod lengths;
@@ -34,7 +36,8 @@ pub struct Figure {
     pub low: f64,
     /// Upper end of the interval: about one request in twenty is above it.
     pub high: f64,
-    /// How it was made: `price`, or `measured`, `fitted`, `estimated`, `vendor` for a curve, `regression`.
+    /// How it was made: `price`, or `measured`, `fitted`, `estimated`, `vendor` for a curve,
+    /// `regression`.
     pub method: &'static str,
     /// What it rests on.
     pub source: Arc<str>,
@@ -53,9 +56,11 @@ pub struct Forecast {
     pub money: Option<Figure>,
     /// ISO 4217 code of the document; empty if it has none.
     pub currency: Arc<str>,
-    /// Joules, as the request's share of the pool's power; `None` if nothing is known of the model's energy.
+    /// Joules, as the request's share of the pool's power; `None` if nothing is known of the
+    /// model's energy.
     pub joules: Option<Figure>,
-    /// Joules that the request adds to a pool that is on anyway; `None` where only the share is known.
+    /// Joules that the request adds to a pool that is on anyway; `None` where only the share is
+    /// known.
     pub marginal_joules: Option<f64>,
 }
 
@@ -69,7 +74,9 @@ impl Forecast {
     /// Predicted thousandths of a joule, for sums that must be exact.
     #[must_use]
     pub fn millijoules(&self) -> Option<u64> {
-        self.joules.as_ref().map(|joules| whole(joules.expected * 1e3))
+        self.joules
+            .as_ref()
+            .map(|joules| whole(joules.expected * 1e3))
     }
 }
 
@@ -85,8 +92,21 @@ fn whole(number: f64) -> u64 {
 
 impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { expected, low, high, method, source, date } = self;
-        write!(f, "{} ({} to {}; {method}: {source}", significant(*expected), significant(*low), significant(*high))?;
+        let Self {
+            expected,
+            low,
+            high,
+            method,
+            source,
+            date,
+        } = self;
+        write!(
+            f,
+            "{} ({} to {}; {method}: {source}",
+            significant(*expected),
+            significant(*low),
+            significant(*high)
+        )?;
         if !date.is_empty() {
             write!(f, ", {date}")?;
         }
@@ -98,7 +118,11 @@ impl fmt::Display for Forecast {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.model, self.length)?;
         if let Some(money) = &self.money {
-            let currency = if self.currency.is_empty() { "price" } else { &self.currency };
+            let currency = if self.currency.is_empty() {
+                "price"
+            } else {
+                &self.currency
+            };
             write!(f, "; {currency} {money}")?;
         }
         if let Some(joules) = &self.joules {
@@ -116,7 +140,10 @@ fn significant(number: f64) -> String {
     if number == 0.0 || !number.is_finite() {
         return number.to_string();
     }
-    #[expect(clippy::cast_possible_truncation, reason = "the exponent of a double has three digits")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the exponent of a double has three digits"
+    )]
     let exponent = number.abs().log10().floor() as i32;
     let decimals = usize::try_from(2 - exponent).unwrap_or(0);
     format!("{number:.decimals$}")
@@ -141,7 +168,12 @@ struct Known {
 impl Forecaster {
     /// `lengths` is what earlier answers have taught.
     #[must_use]
-    pub fn new(decision: &str, candidates: &[Candidate], document: &Document, lengths: &Lengths) -> Self {
+    pub fn new(
+        decision: &str,
+        candidates: &[Candidate],
+        document: &Document,
+        lengths: &Lengths,
+    ) -> Self {
         let prices: Arc<str> = "providers.models[].pricing".into();
         let known = |candidate: &Candidate| {
             let model: Arc<str> = upstream_name(&candidate.model_ref).trim().into();
@@ -150,20 +182,33 @@ impl Forecaster {
             Known {
                 answers: lengths.of(decision, &model),
                 energy: Energy::of(&candidate.card, id),
-                currency: document.price(&candidate.card.name).map_or("", |price| price.currency.trim()).into(),
+                currency: document
+                    .price(&candidate.card.name)
+                    .map_or("", |price| price.currency.trim())
+                    .into(),
                 prices: Arc::clone(&prices),
                 model,
             }
         };
-        Self { candidates: candidates.iter().map(known).collect() }
+        Self {
+            candidates: candidates.iter().map(known).collect(),
+        }
     }
 
-    /// What is predicted for these candidates. `tokens.completion` is the answer's length if it is known, else 0.
+    /// What is predicted for these candidates. `tokens.completion` is the answer's length if it is
+    /// known, else 0.
     #[must_use]
-    pub fn forecasts(&self, candidates: &[Candidate], eligible: &[usize], tokens: Tokens) -> Vec<Forecast> {
+    pub fn forecasts(
+        &self,
+        candidates: &[Candidate],
+        eligible: &[usize],
+        tokens: Tokens,
+    ) -> Vec<Forecast> {
         let pick = |&index: &usize| Some((self.candidates.get(index)?, candidates.get(index)?));
         let picked = eligible.iter().filter_map(pick);
-        picked.map(|(known, candidate)| known.forecast(candidate, tokens)).collect()
+        picked
+            .map(|(known, candidate)| known.forecast(candidate, tokens))
+            .collect()
     }
 
     /// Predicted joules of one candidate, as its share of the pool's power.
@@ -179,7 +224,12 @@ impl Known {
     fn forecast(&self, candidate: &Candidate, tokens: Tokens) -> Forecast {
         let length = self.answers.length(tokens.completion);
         let money = candidate.card.prices.map(|prices| {
-            let cost = |completion: f64| prices.cost(Tokens { completion: whole(completion), ..tokens });
+            let cost = |completion: f64| {
+                prices.cost(Tokens {
+                    completion: whole(completion),
+                    ..tokens
+                })
+            };
             Figure {
                 expected: cost(length.expected),
                 low: cost(length.low),
@@ -197,7 +247,8 @@ impl Known {
             money,
             currency: Arc::clone(&self.currency),
             joules: energy.and_then(|energy| energy.joules(b, &length)),
-            marginal_joules: energy.and_then(|energy| Some(energy.marginal_per_token(b)? * length.expected)),
+            marginal_joules: energy
+                .and_then(|energy| Some(energy.marginal_per_token(b)? * length.expected)),
         }
     }
 }

@@ -56,7 +56,8 @@ pub struct Settings {
     pub clear_route_cache: bool,
     /// How much of responses is wanted.
     pub profile: Profile,
-    /// Every signal that a decision can reach is evaluated, even what cannot change the outcome any more.
+    /// Every signal that a decision can reach is evaluated, even what cannot change the outcome any
+    /// more.
     pub full: bool,
     /// `x-vsr-skip-processing` is honoured.
     pub skip_processing: bool,
@@ -144,7 +145,9 @@ impl Generation {
         let models = Models::build(&document.providers, deps.env, &mut warnings);
         let settings = Settings::build(&document, &mut problems);
         let signal_deps = signals::Deps {
-            identity_header: settings.as_ref().map_or_else(String::new, |settings| settings.user_header.clone()),
+            identity_header: settings
+                .as_ref()
+                .map_or_else(String::new, |settings| settings.user_header.clone()),
             fail_open: document.global.services.authz.fail_open,
             token_ratio: deps.token_ratio.clone(),
             language: deps.language.clone(),
@@ -153,23 +156,41 @@ impl Generation {
         };
         let mut recipes = Vec::new();
         for (name, path, routing) in document.policies() {
-            match Recipe::build(name, routing, &document, (&models, &deps.lasting), &signal_deps) {
+            match Recipe::build(
+                name,
+                routing,
+                &document,
+                (&models, &deps.lasting),
+                &signal_deps,
+            ) {
                 Ok(recipe) => {
-                    warnings.extend(recipe.warnings.iter().cloned().map(|warning| below(&path, warning)));
+                    warnings.extend(
+                        recipe
+                            .warnings
+                            .iter()
+                            .cloned()
+                            .map(|warning| below(&path, warning)),
+                    );
                     recipes.push(recipe);
                 }
-                Err(found) => problems.extend(found.into_iter().map(|problem| below(&path, problem))),
+                Err(found) => {
+                    problems.extend(found.into_iter().map(|problem| below(&path, problem)))
+                }
             }
         }
         let secret = secret(&document, deps, &mut warnings);
         let sessions = session::Policy::build(&document.global.router.sessions, secret.clone());
         let sessions = sessions.map_err(|found| problems.extend(found)).ok();
-        let (Some(settings), Some(sessions), true) = (settings, sessions, problems.is_empty()) else {
+        let (Some(settings), Some(sessions), true) = (settings, sessions, problems.is_empty())
+        else {
             return Err(problems);
         };
-        deps.lasting.sessions.limit(document.global.router.sessions.capacity);
+        deps.lasting
+            .sessions
+            .limit(document.global.router.sessions.capacity);
         let sessions = Arc::new(sessions);
-        let recipe_names: Vec<Arc<str>> = recipes.iter().map(|recipe| recipe.name.clone()).collect();
+        let recipe_names: Vec<Arc<str>> =
+            recipes.iter().map(|recipe| recipe.name.clone()).collect();
         let names = Names::build(&document, &recipe_names);
         let guard = Guard::of(&document);
         let token_ratio = Arc::clone(&deps.token_ratio);
@@ -198,8 +219,13 @@ fn secret(document: &Document, deps: &Deps<'_>, warnings: &mut Vec<Problem>) -> 
         return deps.lasting.secret();
     };
     if configured.len() < SHORTEST_SECRET {
-        let message = format!("the secret in {name} is shorter than {SHORTEST_SECRET} bytes, so it may be guessed");
-        warnings.push(Problem { path: "global.server.secret_env".to_owned(), message });
+        let message = format!(
+            "the secret in {name} is shorter than {SHORTEST_SECRET} bytes, so it may be guessed"
+        );
+        warnings.push(Problem {
+            path: "global.server.secret_env".to_owned(),
+            message,
+        });
     }
     Secret::new(configured.into_bytes())
 }
@@ -217,27 +243,48 @@ impl Settings {
         let server = &document.global.server;
         let identity = &document.global.services.authz.identity;
         let named = |configured: &str, usual: &str| {
-            if configured.is_empty() { usual.to_owned() } else { configured.to_ascii_lowercase() }
+            if configured.is_empty() {
+                usual.to_owned()
+            } else {
+                configured.to_ascii_lowercase()
+            }
         };
         let wrappers = Wrappers::new(&server.wrapper_patterns).map_err(|error| {
-            problems.push(Problem { path: "global.server.wrapper_patterns".to_owned(), message: error.to_string() });
+            problems.push(Problem {
+                path: "global.server.wrapper_patterns".to_owned(),
+                message: error.to_string(),
+            });
         });
         let router = &document.global.router;
         Some(Self {
             default_model: Some(document.providers.defaults.default_model.trim())
                 .filter(|name| !name.is_empty())
                 .map(Arc::from),
-            routing_headers: server.routing_headers.iter().map(|name| name.to_ascii_lowercase().into()).collect(),
+            routing_headers: server
+                .routing_headers
+                .iter()
+                .map(|name| name.to_ascii_lowercase().into())
+                .collect(),
             clear_route_cache: router.clear_route_cache,
             profile: Profile::parse(&server.profile),
             full: router.evaluation.mode == "full",
-            // `check` refuses the two together; a caller's header must not be a way around a boundary.
-            skip_processing: router.skip_processing.as_ref().is_some_and(|skip| skip.enabled)
-                && document.policies().all(|(_, _, routing)| routing.boundaries.is_empty()),
+            // `check` refuses the two together; a caller's header must not be a way around a
+            // boundary.
+            skip_processing: router
+                .skip_processing
+                .as_ref()
+                .is_some_and(|skip| skip.enabled)
+                && document
+                    .policies()
+                    .all(|(_, _, routing)| routing.boundaries.is_empty()),
             fail_open: document.global.services.authz.fail_open,
             user_header: named(&identity.user_id_header, "x-authz-user-id"),
             groups_header: named(&identity.user_groups_header, "x-authz-user-groups"),
-            trusted_headers: server.trusted_identity_headers.iter().map(|name| name.to_ascii_lowercase()).collect(),
+            trusted_headers: server
+                .trusted_identity_headers
+                .iter()
+                .map(|name| name.to_ascii_lowercase())
+                .collect(),
             debug_principals: server.debug_principals.clone(),
             wrappers: wrappers.ok()?,
             fallback: server.fallback.enabled,
@@ -249,7 +296,9 @@ impl Settings {
     #[must_use]
     pub fn may_debug(&self, identity: &Identity) -> bool {
         let user = identity.user.as_str();
-        self.debug_principals.iter().any(|principal| principal == "*" || (!user.is_empty() && principal == user))
+        self.debug_principals
+            .iter()
+            .any(|principal| principal == "*" || (!user.is_empty() && principal == user))
     }
 }
 
@@ -261,11 +310,21 @@ impl Default for Runs {
 
 impl Runs {
     fn of(document: &Document) -> Self {
-        let written = document.global.integrations.looper.clone().unwrap_or_default();
+        let written = document
+            .global
+            .integrations
+            .looper
+            .clone()
+            .unwrap_or_default();
         let or = |number: u32, usual: u32| if number == 0 { usual } else { number };
         let endpoint = written.endpoint.trim();
         Self {
-            endpoint: if endpoint.is_empty() { LOOPER_ENDPOINT } else { endpoint }.into(),
+            endpoint: if endpoint.is_empty() {
+                LOOPER_ENDPOINT
+            } else {
+                endpoint
+            }
+            .into(),
             headers: written.headers.into_iter().collect(),
             call_timeout: Duration::from_secs(or(written.timeout_seconds, 1_200).into()),
             retries: written.retry_count,

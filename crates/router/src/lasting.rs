@@ -1,8 +1,8 @@
 //! What outlives requests and generations: the state of pools, sessions, experience.
 //!
-//! All of it is keyed by names of the document, bounded, and survives a reload. A request leaves a trace here twice: when it
-//! is sent ([`begin`](Lasting::begin)) and when its answer is known ([`end`](Lasting::end)), whoever tells us of it: the
-//! response phase or Envoy's access log.
+//! All of it is keyed by names of the document, bounded, and survives a reload. A request leaves a
+//! trace here twice: when it is sent ([`begin`](Lasting::begin)) and when its answer is known
+//! ([`end`](Lasting::end)), whoever tells us of it: the response phase or Envoy's access log.
 
 use crate::card::Tokens;
 use crate::credential::Secret;
@@ -79,7 +79,9 @@ impl Lasting {
     /// The secret of this process alone, for documents that configure none.
     pub fn secret(&self) -> Secret {
         let made = || {
-            tracing::info!("no secret is configured; turn states and credentials hold in this process only");
+            tracing::info!(
+                "no secret is configured; turn states and credentials hold in this process only"
+            );
             Secret::random()
         };
         self.secret.get_or_init(made).clone()
@@ -100,13 +102,16 @@ impl Lasting {
 
     /// A request's answer is known. Only the first report counts.
     pub fn end(&self, id: u64, served: &Served) {
-        let Some((dispatch, served)) = self.pool.end(id, served, Instant::now()) else { return };
+        let Some((dispatch, served)) = self.pool.end(id, served, Instant::now()) else {
+            return;
+        };
         self.sessions.served(&dispatch, &served);
         self.experience.served(&dispatch, &served);
         self.lengths.served(&dispatch, &served);
     }
 
-    /// Nobody will tell how a request ends, or its end says nothing of its model: its client left, or the gateway refused it.
+    /// Nobody will tell how a request ends, or its end says nothing of its model: its client left,
+    /// or the gateway refused it.
     pub fn forget(&self, id: u64) {
         self.pool.forget(id);
     }

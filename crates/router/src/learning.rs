@@ -1,8 +1,10 @@
-//! Learning: choice by outcomes (`adaptation`) and staying with a conversation's model (`protection`), as the reference does.
+//! Learning: choice by outcomes (`adaptation`) and staying with a conversation's model
+//! (`protection`), as the reference does.
 //!
-//! [`Experience::advise`] runs after a decision's algorithm: adaptation may propose another model, protection has the last word.
-//! What it rests on comes back later: [`Experience::sent`] when the request goes on, `Experience::served` when its answer is
-//! known, [`Experience::judge`] when somebody says what the answer was worth.
+//! [`Experience::advise`] runs after a decision's algorithm: adaptation may propose another model,
+//! protection has the last word. What it rests on comes back later: [`Experience::sent`] when the
+//! request goes on, `Experience::served` when its answer is known, [`Experience::judge`] when
+//! somebody says what the answer was worth.
 
 pub mod adaptation;
 pub mod advise;
@@ -29,7 +31,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use store::SharedStore;
 
-/// What outcomes and answers have taught, and the conversations that protection knows. Lasts over reloads.
+/// What outcomes and answers have taught, and the conversations that protection knows. Lasts over
+/// reloads.
 #[derive(Debug)]
 pub struct Experience {
     rows: Mutex<Rows>,
@@ -80,7 +83,11 @@ pub struct Size {
 impl Experience {
     /// With bounds of its own.
     #[must_use]
-    pub fn bounded(rows: NonZeroUsize, conversations: NonZeroUsize, requests: NonZeroUsize) -> Self {
+    pub fn bounded(
+        rows: NonZeroUsize,
+        conversations: NonZeroUsize,
+        requests: NonZeroUsize,
+    ) -> Self {
         Self {
             rows: Mutex::new(Rows::new(rows)),
             conversations: Mutex::new(Conversations::new(conversations)),
@@ -106,7 +113,9 @@ impl Experience {
 
     /// A request's answer is known.
     pub(crate) fn served(&self, dispatch: &Dispatch, served: &Served) {
-        let Some(trail) = &dispatch.learning else { return };
+        let Some(trail) = &dispatch.learning else {
+            return;
+        };
         let seen = observation(trail, served);
         self.rows().observe(&trail.place, &seen);
         if let (Some(key), Some(warmth)) = (trail.conversation, seen.cache) {
@@ -118,13 +127,24 @@ impl Experience {
     ///
     /// # Errors
     /// Why that does not count.
-    pub fn judge(&self, judgement: &Judgement<'_>, ttl: Duration, now: Instant) -> Result<Judged, NotJudged> {
+    pub fn judge(
+        &self,
+        judgement: &Judgement<'_>,
+        ttl: Duration,
+        now: Instant,
+    ) -> Result<Judged, NotJudged> {
         let accepted = self.requests().judge(judgement, ttl, now)?;
         Ok(match accepted {
-            Accepted::Again => Judged { updated: 0, duplicate: true },
+            Accepted::Again => Judged {
+                updated: 0,
+                duplicate: true,
+            },
             Accepted::First(place) => {
                 let counts = Counts::of(judgement.verdict, judgement.times());
-                Judged { updated: self.rows().judge(&place, counts), duplicate: false }
+                Judged {
+                    updated: self.rows().judge(&place, counts),
+                    duplicate: false,
+                }
             }
         })
     }
@@ -132,7 +152,11 @@ impl Experience {
     /// How much is remembered.
     #[must_use]
     pub fn size(&self) -> Size {
-        Size { rows: self.rows().len(), conversations: self.conversations().len(), requests: self.requests().len() }
+        Size {
+            rows: self.rows().len(),
+            conversations: self.conversations().len(),
+            requests: self.requests().len(),
+        }
     }
 
     fn rows(&self) -> MutexGuard<'_, Rows> {
@@ -140,7 +164,9 @@ impl Experience {
     }
 
     fn conversations(&self) -> MutexGuard<'_, Conversations> {
-        self.conversations.lock().unwrap_or_else(PoisonError::into_inner)
+        self.conversations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn requests(&self) -> MutexGuard<'_, Requests> {
@@ -148,22 +174,42 @@ impl Experience {
     }
 
     fn store(&self) -> Option<Arc<dyn SharedStore>> {
-        self.store.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.store
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
 /// What an answer shows of its model. One that failed shows neither speed nor cache.
 fn observation(trail: &Trail, served: &Served) -> Observation {
     if served.failed() {
-        return Observation { failed: true, ..Observation::default() };
+        return Observation {
+            failed: true,
+            ..Observation::default()
+        };
     }
     let tokens = served.tokens.filter(|tokens| tokens.prompt > 0);
     let cache = tokens.map(|tokens| tokens.cached.min(tokens.prompt) as f64 / tokens.prompt as f64);
     let input_cost = trail.prices.zip(tokens).and_then(|(prices, tokens)| {
-        let paid = prices.cost(Tokens { completion: 0, ..tokens });
-        let full = prices.cost(Tokens { prompt: tokens.prompt, ..Tokens::default() });
+        let paid = prices.cost(Tokens {
+            completion: 0,
+            ..tokens
+        });
+        let full = prices.cost(Tokens {
+            prompt: tokens.prompt,
+            ..Tokens::default()
+        });
         (paid > 0.0 && full > 0.0).then(|| paid / full)
     });
-    let latency = served.total.map(|total| total.as_secs_f64()).filter(|&seconds| seconds > 0.0);
-    Observation { input_cost, latency, cache, failed: false }
+    let latency = served
+        .total
+        .map(|total| total.as_secs_f64())
+        .filter(|&seconds| seconds > 0.0);
+    Observation {
+        input_cost,
+        latency,
+        cache,
+        failed: false,
+    }
 }

@@ -1,7 +1,8 @@
-//! The domain: document, signals, projections, decisions, selection, plugins, plan. Knows neither Envoy nor ONNX nor a
-//! database.
+//! The domain: document, signals, projections, decisions, selection, plugins, plan. Knows neither
+//! Envoy nor ONNX nor a database.
 //!
-//! Start at [`pipeline`]: the request's way. [`generation`] is what a reload swaps; [`config`] is the document as written.
+//! Start at [`pipeline`]: the request's way. [`generation`] is what a reload swaps; [`config`] is
+//! the document as written.
 
 pub mod pipeline;
 

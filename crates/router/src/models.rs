@@ -1,4 +1,5 @@
-//! The models that requests can be sent to, as the gateway must see them: upstream id, credential, headers, path.
+//! The models that requests can be sent to, as the gateway must see them: upstream id, credential,
+//! headers, path.
 
 use crate::config::providers::{BackendRef, ProviderModel, Providers};
 use crate::plan::HeaderOp;
@@ -38,7 +39,8 @@ pub struct Model {
 /// The API of a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ApiFormat {
-    /// Not said: the backend gets the wire that the client speaks, as servers like vLLM take all three.
+    /// Not said: the backend gets the wire that the client speaks, as servers like vLLM take all
+    /// three.
     Any,
     /// Chat completions and Responses.
     OpenAi,
@@ -73,11 +75,18 @@ pub enum Credential {
 }
 
 /// Headers that carry a client's credential; they go no further once Merit sets a backend's.
-pub const CLIENT_CREDENTIALS: &[&str] =
-    &["authorization", "x-api-key", "api-key", "x-goog-api-key", "proxy-authorization", "cookie"];
+pub const CLIENT_CREDENTIALS: &[&str] = &[
+    "authorization",
+    "x-api-key",
+    "api-key",
+    "x-goog-api-key",
+    "proxy-authorization",
+    "cookie",
+];
 
 impl Models {
-    /// Compiles the providers section. Problems are of the kind that leaves a model unusable, not the document.
+    /// Compiles the providers section. Problems are of the kind that leaves a model unusable, not
+    /// the document.
     pub fn build(providers: &Providers, env: Env<'_>, problems: &mut Vec<Problem>) -> Self {
         let mut by_name = HashMap::new();
         for (index, configured) in providers.models.iter().enumerate() {
@@ -105,13 +114,18 @@ impl Models {
     /// Some model is used with a credential of ours.
     #[must_use]
     pub fn any_credential(&self) -> bool {
-        self.by_name.values().any(|model| model.credential == Credential::Ours)
+        self.by_name
+            .values()
+            .any(|model| model.credential == Credential::Ours)
     }
 }
 
 impl Model {
     fn build(configured: &ProviderModel, providers: &Providers, env: Env<'_>) -> Self {
-        let backend = configured.backend_refs.iter().find(|backend| has_credential(backend));
+        let backend = configured
+            .backend_refs
+            .iter()
+            .find(|backend| has_credential(backend));
         let backend = backend.or(configured.backend_refs.first());
         let format = match configured.api_format.as_str() {
             "" => ApiFormat::Any,
@@ -147,7 +161,11 @@ fn has_credential(backend: &BackendRef) -> bool {
     !backend.api_key.is_empty() || !backend.api_key_env.is_empty()
 }
 
-fn backend_headers(backend: &BackendRef, format: ApiFormat, env: Env<'_>) -> (Vec<HeaderOp>, Credential) {
+fn backend_headers(
+    backend: &BackendRef,
+    format: ApiFormat,
+    env: Env<'_>,
+) -> (Vec<HeaderOp>, Credential) {
     let mut headers = Vec::new();
     let mut credential = credential(backend, format, env, &mut headers);
     let secret = |name: &&String| CLIENT_CREDENTIALS.contains(&name.to_ascii_lowercase().as_str());
@@ -165,18 +183,41 @@ fn backend_headers(backend: &BackendRef, format: ApiFormat, env: Env<'_>) -> (Ve
     (headers, credential)
 }
 
-fn credential(backend: &BackendRef, format: ApiFormat, env: Env<'_>, headers: &mut Vec<HeaderOp>) -> Credential {
+fn credential(
+    backend: &BackendRef,
+    format: ApiFormat,
+    env: Env<'_>,
+    headers: &mut Vec<HeaderOp>,
+) -> Credential {
     if !has_credential(backend) {
         return Credential::Callers;
     }
-    let key = if backend.api_key.is_empty() { env(&backend.api_key_env) } else { Some(backend.api_key.clone()) };
+    let key = if backend.api_key.is_empty() {
+        env(&backend.api_key_env)
+    } else {
+        Some(backend.api_key.clone())
+    };
     // Mounted secrets tend to end in a line feed.
-    let Some(key) = key.map(|key| key.trim().to_owned()).filter(|key| !key.is_empty()) else {
-        return Credential::Missing { variable: backend.api_key_env.clone() };
+    let Some(key) = key
+        .map(|key| key.trim().to_owned())
+        .filter(|key| !key.is_empty())
+    else {
+        return Credential::Missing {
+            variable: backend.api_key_env.clone(),
+        };
     };
     let (name, prefix) = auth_header(backend, format);
-    headers.extend(CLIENT_CREDENTIALS.iter().filter(|other| **other != name).map(|other| remove(other)));
-    let value = if prefix.is_empty() { key } else { format!("{prefix} {key}") };
+    headers.extend(
+        CLIENT_CREDENTIALS
+            .iter()
+            .filter(|other| **other != name)
+            .map(|other| remove(other)),
+    );
+    let value = if prefix.is_empty() {
+        key
+    } else {
+        format!("{prefix} {key}")
+    };
     headers.push(set(&name, &value));
     Credential::Ours
 }
@@ -189,7 +230,11 @@ fn auth_header(backend: &BackendRef, format: ApiFormat) -> (String, String) {
         ("gemini", _) => ("x-goog-api-key", ""),
         _ => ("authorization", "Bearer"),
     };
-    let name = if backend.auth_header.is_empty() { name.to_owned() } else { backend.auth_header.to_ascii_lowercase() };
+    let name = if backend.auth_header.is_empty() {
+        name.to_owned()
+    } else {
+        backend.auth_header.to_ascii_lowercase()
+    };
     let prefix = match (backend.auth_prefix.as_str(), name.as_str()) {
         ("", "authorization") => "Bearer",
         ("", _) if !backend.auth_header.is_empty() => "",
@@ -204,14 +249,22 @@ fn chat_path(backend: &BackendRef) -> Option<String> {
     if backend.chat_path.is_empty() {
         return None;
     }
-    let base = backend.base_url.split_once("://").and_then(|(_, rest)| rest.split_once('/'));
+    let base = backend
+        .base_url
+        .split_once("://")
+        .and_then(|(_, rest)| rest.split_once('/'));
     let base = base.map_or("", |(_, path)| path.trim_end_matches('/'));
     let separator = if base.is_empty() { "" } else { "/" };
     let version = match backend.api_version.as_str() {
-        version if backend.provider.starts_with("azure") && !version.is_empty() => format!("?api-version={version}"),
+        version if backend.provider.starts_with("azure") && !version.is_empty() => {
+            format!("?api-version={version}")
+        }
         _ => String::new(),
     };
-    Some(format!("{separator}{base}/{}{version}", backend.chat_path.trim_start_matches('/')))
+    Some(format!(
+        "{separator}{base}/{}{version}",
+        backend.chat_path.trim_start_matches('/')
+    ))
 }
 
 fn set(name: &str, value: &str) -> HeaderOp {

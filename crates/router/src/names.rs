@@ -1,6 +1,7 @@
 //! Which model names ask for routing, and by which recipe.
 //!
-//! Names compare exactly, after trimming. A concrete model name is the user's explicit choice and is left alone.
+//! Names compare exactly, after trimming. A concrete model name is the user's explicit choice and
+//! is left alone.
 
 use crate::config::{DEFAULT_RECIPE, Document};
 use std::collections::{HashMap, HashSet};
@@ -50,12 +51,15 @@ pub struct Listed {
 }
 
 impl Names {
-    /// Collects auto names, looper names and entrypoints. `recipes` are the generation's recipe names in order.
+    /// Collects auto names, looper names and entrypoints. `recipes` are the generation's recipe
+    /// names in order.
     #[must_use]
     pub fn build(document: &Document, recipes: &[Arc<str>]) -> Self {
         let mut names = Self::default();
         let window = largest_window(document);
-        let default = recipes.iter().position(|name| name.as_ref() == DEFAULT_RECIPE);
+        let default = recipes
+            .iter()
+            .position(|name| name.as_ref() == DEFAULT_RECIPE);
         if let Some(recipe) = default {
             for id in document.auto_model_names() {
                 names.add(&id, Target::Recipe { recipe, only: None });
@@ -70,7 +74,13 @@ impl Names {
                 });
             }
             for (id, algorithm) in document.looper_names() {
-                names.add(&id, Target::Recipe { recipe, only: Some(algorithm) });
+                names.add(
+                    &id,
+                    Target::Recipe {
+                        recipe,
+                        only: Some(algorithm),
+                    },
+                );
             }
         }
         names.add_entrypoints(document, recipes, window);
@@ -83,7 +93,10 @@ impl Names {
     /// What `model` asks for.
     #[must_use]
     pub fn resolve(&self, model: &str) -> Target {
-        self.targets.get(model.trim()).copied().unwrap_or(Target::Concrete)
+        self.targets
+            .get(model.trim())
+            .copied()
+            .unwrap_or(Target::Concrete)
     }
 
     /// The lines of `GET /v1/models`, in order.
@@ -98,13 +111,22 @@ impl Names {
 
     fn add_entrypoints(&mut self, document: &Document, recipes: &[Arc<str>], window: Option<u64>) {
         for entrypoint in &document.entrypoints {
-            let Some(recipe) = recipes.iter().position(|name| name.as_ref() == entrypoint.recipe.trim()) else {
+            let Some(recipe) = recipes
+                .iter()
+                .position(|name| name.as_ref() == entrypoint.recipe.trim())
+            else {
                 continue;
             };
-            let described = document.recipes.iter().find(|other| other.name == entrypoint.recipe);
-            let description = described.map(|recipe| recipe.description.clone()).filter(|text| !text.is_empty());
-            let description =
-                description.unwrap_or_else(|| format!("Entrypoint for the {} routing recipe", entrypoint.recipe));
+            let described = document
+                .recipes
+                .iter()
+                .find(|other| other.name == entrypoint.recipe);
+            let description = described
+                .map(|recipe| recipe.description.clone())
+                .filter(|text| !text.is_empty());
+            let description = description.unwrap_or_else(|| {
+                format!("Entrypoint for the {} routing recipe", entrypoint.recipe)
+            });
             for id in &entrypoint.model_names {
                 self.add(id, Target::Recipe { recipe, only: None });
                 self.listed.push(Listed {
@@ -133,7 +155,9 @@ impl Names {
                 is_virtual: false,
                 default_route: false,
                 recipe: None,
-                max_model_len: card.map(|card| card.context_window_size).filter(|&tokens| tokens > 0),
+                max_model_len: card
+                    .map(|card| card.context_window_size)
+                    .filter(|&tokens| tokens > 0),
             });
         }
     }

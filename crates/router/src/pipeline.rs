@@ -4,7 +4,8 @@
 //! Prompt → names (recipe or concrete model) → signals → projections → decision → selection → plugins → RoutePlan
 //! ```
 //!
-//! Every stage takes values and gives values; a plan carries all that the edge and the response's way need.
+//! Every stage takes values and gives values; a plan carries all that the edge and the response's
+//! way need.
 
 mod barriers;
 pub mod fallback;
@@ -52,7 +53,8 @@ pub struct Call<'a> {
     pub deadline: Instant,
     /// What it says beside its body.
     pub sent: Sent<'a>,
-    /// Evaluate all that a decision can reach, even what cannot change the outcome any more: for debugging.
+    /// Evaluate all that a decision can reach, even what cannot change the outcome any more: for
+    /// debugging.
     pub full: bool,
 }
 
@@ -62,8 +64,8 @@ pub struct Routed<'g> {
     pub plan: RoutePlan,
     /// The recipe and its findings; none for concrete model names and empty conversations.
     pub findings: Option<Findings<'g>>,
-    /// What the document's boundaries read, where no decision read it with them: for concrete model names, other recipes,
-    /// empty conversations.
+    /// What the document's boundaries read, where no decision read it with them: for concrete model
+    /// names, other recipes, empty conversations.
     pub bounding: Option<Findings<'g>>,
 }
 
@@ -80,7 +82,8 @@ pub struct Findings<'g> {
 }
 
 impl Findings<'_> {
-    /// Families of which some rules were not evaluated, as they could not change the outcome any more.
+    /// Families of which some rules were not evaluated, as they could not change the outcome any
+    /// more.
     pub fn skipped(&self) -> impl Iterator<Item = Kind> {
         self.report.skipped()
     }
@@ -97,22 +100,40 @@ impl Generation {
     pub async fn route(&self, call: &Call<'_>) -> Routed<'_> {
         match self.names.resolve(&call.prompt.model) {
             Target::Concrete => self.pass_through(call).await,
-            Target::Recipe { recipe, only } => self.route_by(&self.recipes[recipe], only, call).await,
+            Target::Recipe { recipe, only } => {
+                self.route_by(&self.recipes[recipe], only, call).await
+            }
         }
     }
 
-    async fn route_by<'g>(&'g self, recipe: &'g Recipe, only: Option<&str>, call: &Call<'_>) -> Routed<'g> {
-        let mut facts =
-            Facts { recipe: Some(recipe.name.clone()), protocol: Some(protocol(call.dialect)), ..Facts::default() };
+    async fn route_by<'g>(
+        &'g self,
+        recipe: &'g Recipe,
+        only: Option<&str>,
+        call: &Call<'_>,
+    ) -> Routed<'g> {
+        let mut facts = Facts {
+            recipe: Some(recipe.name.clone()),
+            protocol: Some(protocol(call.dialect)),
+            ..Facts::default()
+        };
         let input = SignalInput::new(call.prompt, Some(call.identity));
         let bounding = match self.bounding(Some(recipe), &input, &mut facts, call).await {
             Ok(bounding) => bounding,
             Err(error) => return Routed::forbidden(&error, facts),
         };
         if call.prompt.is_silent() {
-            return Routed { plan: self.to_default(facts, call), findings: None, bounding };
+            return Routed {
+                plan: self.to_default(facts, call),
+                findings: None,
+                bounding,
+            };
         }
-        let extent = if call.full || self.settings.full { Extent::Used } else { Extent::Lazy { only } };
+        let extent = if call.full || self.settings.full {
+            Extent::Used
+        } else {
+            Extent::Lazy { only }
+        };
         let outer = facts.verdict.clone();
         let models = Guarded::new(call.models, &outer);
         let report = match recipe.read(&input, extent, &models, call.deadline).await {
@@ -130,46 +151,84 @@ impl Generation {
         let plan = match decided {
             Some(decided) => {
                 facts.note(recipe, decided, &report);
-                self.follow((recipe, &recipe.routes[decided.index]), facts, call).await
+                self.follow((recipe, &recipe.routes[decided.index]), facts, call)
+                    .await
             }
             None => self.without_decision(recipe, facts, call).await,
         };
-        Routed { plan, findings: Some(Findings { recipe, report, decided, decision_time }), bounding }
+        Routed {
+            plan,
+            findings: Some(Findings {
+                recipe,
+                report,
+                decided,
+                decision_time,
+            }),
+            bounding,
+        }
     }
 
     /// What a winning decision leads to: who may serve it, selection, staying, then plugins.
-    async fn follow(&self, (recipe, route): (&Recipe, &Route), mut facts: Facts, call: &Call<'_>) -> RoutePlan {
+    async fn follow(
+        &self,
+        (recipe, route): (&Recipe, &Route),
+        mut facts: Facts,
+        call: &Call<'_>,
+    ) -> RoutePlan {
         let eligible = match self.eligible(route, &mut facts, call) {
             Ok(eligible) => eligible,
-            Err(refusal) => return RoutePlan { outcome: Outcome::Refuse(refusal), facts },
+            Err(refusal) => {
+                return RoutePlan {
+                    outcome: Outcome::Refuse(refusal),
+                    facts,
+                };
+            }
         };
         // Whoever asks several models stays with none.
         let (standing, selection) = match &route.looper {
             Some(_) => (None, self.first_capable(route, &eligible, call)),
             None => {
                 let standing = self.standing(recipe, call).await;
-                let selection = self.select((route, &eligible), standing.as_ref(), &mut facts, call).await;
-                let selection = self.learn((recipe, route), selection, (&eligible, &mut facts), call).await;
-                let selection = self.stay((route, &eligible), selection, (standing.as_ref(), call), &mut facts);
+                let selection = self
+                    .select((route, &eligible), standing.as_ref(), &mut facts, call)
+                    .await;
+                let selection = self
+                    .learn((recipe, route), selection, (&eligible, &mut facts), call)
+                    .await;
+                let selection = self.stay(
+                    (route, &eligible),
+                    selection,
+                    (standing.as_ref(), call),
+                    &mut facts,
+                );
                 (standing, selection)
             }
         };
         let tokens = tokens(&facts, call);
-        facts.forecasts = route.forecaster.forecasts(route.candidates.candidates(), eligible.kept(), tokens);
+        facts.forecasts =
+            route
+                .forecaster
+                .forecasts(route.candidates.candidates(), eligible.kept(), tokens);
         let kept = self.in_turn(route, &eligible, &selection);
         facts.selected(route, &selection, eligible);
-        let planned = match (selection.held.as_deref(), selection.candidate) {
-            (Some(held), _) => self.to_held(held, &mut facts, call),
-            (None, Some(index)) => self.to_candidate(route, index, &mut facts, call),
-            (None, None) => self.to_named_default(&mut facts, call).map(|mut forward| {
-                // A decision matched, so the reasoning step runs: off, as nobody asked for it.
-                let model = facts.model.as_deref().and_then(|name| self.models.get(name));
-                let callers = call.prompt.reasoning_effort.as_deref();
-                forward.body.extend(model.map(|model| BodyEdit::Reasoning(model.reasoning.edit(false, "", callers))));
-                facts.reasoning = Some(false);
-                forward
-            }),
-        };
+        let planned =
+            match (selection.held.as_deref(), selection.candidate) {
+                (Some(held), _) => self.to_held(held, &mut facts, call),
+                (None, Some(index)) => self.to_candidate(route, index, &mut facts, call),
+                (None, None) => self.to_named_default(&mut facts, call).map(|mut forward| {
+                    // A decision matched, so the reasoning step runs: off, as nobody asked for it.
+                    let model = facts
+                        .model
+                        .as_deref()
+                        .and_then(|name| self.models.get(name));
+                    let callers = call.prompt.reasoning_effort.as_deref();
+                    forward.body.extend(model.map(|model| {
+                        BodyEdit::Reasoning(model.reasoning.edit(false, "", callers))
+                    }));
+                    facts.reasoning = Some(false);
+                    forward
+                }),
+            };
         // A fixed answer needs no model, so one that cannot be reached does not matter.
         let (mut forward, unreachable) = match planned {
             Ok(forward) => (forward, None),
@@ -177,15 +236,25 @@ impl Generation {
         };
         for plugin in &route.plugins {
             if let Flow::Answer(message) = plugin.on_request(&mut forward) {
-                return RoutePlan { outcome: Outcome::Answer { message }, facts };
+                return RoutePlan {
+                    outcome: Outcome::Answer { message },
+                    facts,
+                };
             }
         }
         if let (false, Some(model)) = (facts.verdict.is_free(), &facts.model) {
             // No plugin's header takes the request past a boundary.
             forward.headers.extend(self.routing_headers(model));
         }
-        facts.injected_system_prompt = forward.body.iter().any(|edit| matches!(edit, BodyEdit::SystemPrompt { .. }));
-        let next = if route.looper.is_none() { kept.as_slice() } else { &[] };
+        facts.injected_system_prompt = forward
+            .body
+            .iter()
+            .any(|edit| matches!(edit, BodyEdit::SystemPrompt { .. }));
+        let next = if route.looper.is_none() {
+            kept.as_slice()
+        } else {
+            &[]
+        };
         self.name_next((&recipe.name, route), next, &mut forward, call);
         let outcome = match unreachable {
             Some(refusal) => Outcome::Refuse(refusal),
@@ -213,7 +282,9 @@ impl Generation {
             vector: vector.as_deref(),
             category: facts.category.as_deref().unwrap_or_default(),
             tokens: tokens(facts, call),
-            continuation: standing.map(|standing| standing.continuation(call.prompt)).unwrap_or_default(),
+            continuation: standing
+                .map(|standing| standing.continuation(call.prompt))
+                .unwrap_or_default(),
             draw: standing.map(Standing::draw),
             ..Asked::default()
         };
@@ -224,8 +295,18 @@ impl Generation {
 impl Routed<'_> {
     /// A signal refuses the request.
     fn forbidden(error: &SignalError, facts: Facts) -> Self {
-        let refusal = Refusal { status: 403, message: error.to_string() };
-        Self { plan: RoutePlan { outcome: Outcome::Refuse(refusal), facts }, findings: None, bounding: None }
+        let refusal = Refusal {
+            status: 403,
+            message: error.to_string(),
+        };
+        Self {
+            plan: RoutePlan {
+                outcome: Outcome::Refuse(refusal),
+                facts,
+            },
+            findings: None,
+            bounding: None,
+        }
     }
 }
 
@@ -235,22 +316,39 @@ impl Recipe {
     pub fn decide(&self, report: &SignalReport, only: Option<&str>) -> Option<Decided> {
         match only {
             None => self.decisions.decide(report),
-            Some(algorithm) => self.decisions.decide_among(report, |index| self.routes[index].algorithm == algorithm),
+            Some(algorithm) => self
+                .decisions
+                .decide_among(report, |index| self.routes[index].algorithm == algorithm),
         }
     }
 }
 
-/// What is known of the request's tokens: the estimate counts what is reserved for the answer, which is no prompt.
+/// What is known of the request's tokens: the estimate counts what is reserved for the answer,
+/// which is no prompt.
 fn tokens(facts: &Facts, call: &Call<'_>) -> Tokens {
-    let prompt = facts.context_tokens.saturating_sub(call.prompt.tokens.output_reserve);
-    Tokens { prompt, ..Tokens::default() }
+    let prompt = facts
+        .context_tokens
+        .saturating_sub(call.prompt.tokens.output_reserve);
+    Tokens {
+        prompt,
+        ..Tokens::default()
+    }
 }
 
 /// The vector of the user's turn; `None` if it cannot be had in time.
 async fn vector(embedder: &Embedder, verdict: &Verdict, call: &Call<'_>) -> Option<Arc<[f32]>> {
     let models = Guarded::new(call.models, verdict);
-    let questions = [Question::new(call.prompt.texts.current.as_str().into(), What::Vector(embedder.clone()))];
-    match models.ask(&questions, call.deadline).await.pop()?.ok()?.answer {
+    let questions = [Question::new(
+        call.prompt.texts.current.as_str().into(),
+        What::Vector(embedder.clone()),
+    )];
+    match models
+        .ask(&questions, call.deadline)
+        .await
+        .pop()?
+        .ok()?
+        .answer
+    {
         Answer::Vector(vector) => Some(vector),
         _ => None,
     }
@@ -259,16 +357,30 @@ async fn vector(embedder: &Embedder, verdict: &Verdict, call: &Call<'_>) -> Opti
 impl Facts {
     /// Notes how the model was chosen.
     fn selected(&mut self, route: &Route, selection: &Selection, eligible: Eligible) {
-        let candidate = selection.candidate.and_then(|index| route.candidates.model_refs().get(index));
-        let model = selection.held.as_deref().or_else(|| candidate.map(|candidate| candidate.model.trim()));
-        if let (Some(lesson), Some(policy), Some(model)) = (&mut self.lesson, &route.learning, model) {
+        let candidate = selection
+            .candidate
+            .and_then(|index| route.candidates.model_refs().get(index));
+        let model = selection
+            .held
+            .as_deref()
+            .or_else(|| candidate.map(|candidate| candidate.model.trim()));
+        if let (Some(lesson), Some(policy), Some(model)) =
+            (&mut self.lesson, &route.learning, model)
+        {
             lesson.settle(model, policy);
         }
         self.algorithm = Some(selection.method);
         self.fallback = selection.fallback.map(|fallback| fallback.as_str());
-        self.degraded.extend(self.fallback.map(|reason| format!("selection={reason}").into()));
-        let named =
-            |&(index, score): &(usize, f64)| Some((route.candidates.candidates().get(index)?.card.name.clone(), score));
+        self.degraded.extend(
+            self.fallback
+                .map(|reason| format!("selection={reason}").into()),
+        );
+        let named = |&(index, score): &(usize, f64)| {
+            Some((
+                route.candidates.candidates().get(index)?.card.name.clone(),
+                score,
+            ))
+        };
         self.scores = selection.scores.iter().filter_map(named).collect();
         self.reason = Some(Arc::clone(&selection.reason)).filter(|reason| !reason.is_empty());
         self.dropped = eligible.into_dropped();
@@ -277,7 +389,10 @@ impl Facts {
     fn note(&mut self, recipe: &Recipe, decided: Decided, report: &SignalReport) {
         self.decision = Some(recipe.routes[decided.index].name.clone());
         self.confidence = Some(decided.confidence);
-        self.category = recipe.decisions.category(decided.index, report).map(Arc::from);
+        self.category = recipe
+            .decisions
+            .category(decided.index, report)
+            .map(Arc::from);
     }
 
     fn degrade(&mut self, report: &SignalReport) {
@@ -301,18 +416,28 @@ impl Model {
     /// Whether the model can take a request of this dialect now.
     fn accepts(&self, dialect: Dialect, fail_open: bool) -> Result<(), Refusal> {
         use crate::models::ApiFormat::{Anthropic, Any, OpenAi};
-        let wanted = if dialect == Dialect::AnthropicMessages { Anthropic } else { OpenAi };
+        let wanted = if dialect == Dialect::AnthropicMessages {
+            Anthropic
+        } else {
+            OpenAi
+        };
         if self.format != Any && self.format != wanted {
             let (name, speaks, asked) = (&self.name, self.format.as_str(), wanted.as_str());
             let message = format!(
                 "model \"{name}\" speaks the {speaks} API and this request the {asked} API; translation is not available"
             );
-            return Err(Refusal { status: 400, message });
+            return Err(Refusal {
+                status: 400,
+                message,
+            });
         }
         match self.credential {
             Credential::Missing { .. } if !fail_open => {
                 let message = "Authentication failed. Check your API key configuration.".to_owned();
-                Err(Refusal { status: 401, message })
+                Err(Refusal {
+                    status: 401,
+                    message,
+                })
             }
             _ => Ok(()),
         }
@@ -321,11 +446,18 @@ impl Model {
 
 /// The API of a wire, as headers name it.
 fn protocol(dialect: Dialect) -> &'static str {
-    if dialect == Dialect::AnthropicMessages { "anthropic" } else { "openai" }
+    if dialect == Dialect::AnthropicMessages {
+        "anthropic"
+    } else {
+        "openai"
+    }
 }
 
 fn unavailable(model: &str) -> Refusal {
-    Refusal { status: 400, message: format!("model \"{model}\" is not available") }
+    Refusal {
+        status: 400,
+        message: format!("model \"{model}\" is not available"),
+    }
 }
 
 #[cfg(test)]

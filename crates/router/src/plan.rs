@@ -1,7 +1,8 @@
 //! What is to become of a request: plain values that the edge turns into frames.
 //!
-//! A plan is data. It is made once by the pipeline, printed by `merit explain`, and applied to the original bytes by
-//! [`apply`](body::apply); nothing in it refers to the request or to the generation that made it.
+//! A plan is data. It is made once by the pipeline, printed by `merit explain`, and applied to the
+//! original bytes by [`apply`](body::apply); nothing in it refers to the request or to the
+//! generation that made it.
 
 pub mod body;
 pub mod surface;
@@ -132,7 +133,8 @@ pub struct Facts {
     pub forecasts: Vec<Forecast>,
 }
 
-/// Of [`Facts::degraded`]: the algorithm compares texts, and the user's turn could not be read in time.
+/// Of [`Facts::degraded`]: the algorithm compares texts, and the user's turn could not be read in
+/// time.
 pub const UNREAD_TURN: &str = "selection=unread_turn";
 
 impl Facts {
@@ -140,6 +142,8 @@ impl Facts {
     #[must_use]
     pub fn forecast(&self) -> Option<&Forecast> {
         let model = self.model.as_ref()?;
-        self.forecasts.iter().find(|forecast| forecast.model == *model)
+        self.forecasts
+            .iter()
+            .find(|forecast| forecast.model == *model)
     }
 }

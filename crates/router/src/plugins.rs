@@ -1,7 +1,8 @@
-//! Work attached to a decision, done before the request leaves: one plugin, one file, one line in [`build`].
+//! Work attached to a decision, done before the request leaves: one plugin, one file, one line in
+//! [`build`].
 //!
-//! The order is fixed (SEMANTICS: fast response, system prompt, request parameters, header mutation), whatever order
-//! the document lists them in.
+//! The order is fixed (SEMANTICS: fast response, system prompt, request parameters, header
+//! mutation), whatever order the document lists them in.
 
 mod fast_response;
 mod header_mutation;
@@ -29,8 +30,8 @@ pub enum Flow {
     Answer(String),
 }
 
-/// Builds the enabled plugins of one decision, in their fixed order. Types that are not implemented are left out here;
-/// the document check has already named them.
+/// Builds the enabled plugins of one decision, in their fixed order. Types that are not implemented
+/// are left out here; the document check has already named them.
 #[must_use]
 pub fn build(configured: &[PluginConfig]) -> Vec<Box<dyn Plugin>> {
     let mut built: Vec<(u8, Box<dyn Plugin>)> = configured.iter().filter_map(build_one).collect();

@@ -9,9 +9,9 @@
 //!       rest_after_errors: 5                    # errors in a row, then 5 s of rest, 10 s, ... up to 120 s
 //! ```
 //!
-//! A request is counted when it is sent and until its end is told, by whomever: the response phase or Envoy's access log. An
-//! end that nobody tells is given up after [`LEASE`]. What algorithms read is published in atomics, so that a selection takes
-//! no lock that a response holds.
+//! A request is counted when it is sent and until its end is told, by whomever: the response phase
+//! or Envoy's access log. An end that nobody tells is given up after [`LEASE`]. What algorithms
+//! read is published in atomics, so that a selection takes no lock that a response holds.
 
 mod latency;
 mod open;
@@ -44,7 +44,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Models that have a row of their own; further ones share one, so that no list of names can fill the memory.
+/// Models that have a row of their own; further ones share one, so that no list of names can fill
+/// the memory.
 const MODELS_MAX: usize = 4_096;
 
 /// All models' state, by name. Lasts over reloads.
@@ -99,7 +100,10 @@ impl From<&PoolSettings> for Settings {
             first,
             longest: Duration::from_secs(written.rest_max_seconds).max(first),
         };
-        Self { rest, samples: usize::try_from(written.samples).unwrap_or(usize::MAX) }
+        Self {
+            rest,
+            samples: usize::try_from(written.samples).unwrap_or(usize::MAX),
+        }
     }
 }
 
@@ -109,7 +113,8 @@ impl Default for Pool {
             rows: Mutex::default(),
             open: Open::default(),
             settings: Mutex::new(Settings::from(&PoolSettings::default())),
-            // Ids of an earlier process may still be in a gateway's log: those of this one begin elsewhere.
+            // Ids of an earlier process may still be in a gateway's log: those of this one begin
+            // elsewhere.
             next_id: AtomicU64::new(RandomState::new().hash_one(0) >> 1),
         }
     }
@@ -121,15 +126,18 @@ impl Pool {
         lock(&self.rows).row(name)
     }
 
-    /// Takes over settings and names of a document that begins to serve. State stays; models that no document in use names
-    /// any more are dropped.
+    /// Takes over settings and names of a document that begins to serve. State stays; models that
+    /// no document in use names any more are dropped.
     pub fn configure(&self, document: &Document) {
         let settings = Settings::from(&document.global.server.pool);
         *lock(&self.settings) = settings;
         let mut rows = lock(&self.rows);
         rows.bases = adapters(document);
-        let named = |name: &str| document.provider_model(name).is_some() || document.model_card(name).is_some();
-        rows.models.retain(|name, model| named(name) || Arc::strong_count(model) > 1);
+        let named = |name: &str| {
+            document.provider_model(name).is_some() || document.model_card(name).is_some()
+        };
+        rows.models
+            .retain(|name, model| named(name) || Arc::strong_count(model) > 1);
         if settings.rest.after == 0 {
             rows.models.values().for_each(|model| model.rest.end());
         }
@@ -154,7 +162,11 @@ impl Pool {
 
     /// The dispatch, and what became of it by all that is known.
     pub(crate) fn end(&self, id: u64, served: &Served, now: Instant) -> Option<(Dispatch, Served)> {
-        let Ended { dispatch, model, noted } = self.open.remove(id)?;
+        let Ended {
+            dispatch,
+            model,
+            noted,
+        } = self.open.remove(id)?;
         let served = noted.merged(served);
         let settings = *lock(&self.settings);
         model.record(&dispatch, &served, settings, now);
@@ -168,8 +180,8 @@ impl Pool {
         }
     }
 
-    /// Gives up what is overdue: dispatches beyond their lease, figures of others that were not renewed. To be called about
-    /// once a second.
+    /// Gives up what is overdue: dispatches beyond their lease, figures of others that were not
+    /// renewed. To be called about once a second.
     pub fn tick(&self, now: Instant) {
         self.open.expire(now);
         let models: Vec<_> = lock(&self.rows).models.values().cloned().collect();
@@ -214,27 +226,38 @@ impl Rows {
 fn adapters(document: &Document) -> HashMap<Arc<str>, Arc<str>> {
     let of_card = |card: &ModelCard| {
         let base: Arc<str> = card.name.as_str().into();
-        card.loras.iter().map(|lora| (Arc::from(lora.name.as_str()), Arc::clone(&base))).collect::<Vec<_>>()
+        card.loras
+            .iter()
+            .map(|lora| (Arc::from(lora.name.as_str()), Arc::clone(&base)))
+            .collect::<Vec<_>>()
     };
     // A model that has a pool of its own is nobody's adapter here.
     let own = |name: &str| document.provider_model(name).is_some();
-    document.model_cards().flat_map(of_card).filter(|(lora, _): &(Arc<str>, _)| !own(lora)).collect()
+    document
+        .model_cards()
+        .flat_map(of_card)
+        .filter(|(lora, _): &(Arc<str>, _)| !own(lora))
+        .collect()
 }
 
 impl ModelPool {
-    /// Requests that were sent and not answered yet, here and, where state is shared, at other replicas; or as many as the
-    /// model's own server reports, if that is more, as it may serve others too.
+    /// Requests that were sent and not answered yet, here and, where state is shared, at other
+    /// replicas; or as many as the model's own server reports, if that is more, as it may serve
+    /// others too.
     #[must_use]
     pub fn in_flight(&self) -> u64 {
-        let sent = self.in_flight.load(Ordering::Relaxed).saturating_add(self.elsewhere.in_flight());
+        let sent = self
+            .in_flight
+            .load(Ordering::Relaxed)
+            .saturating_add(self.elsewhere.in_flight());
         sent.max(self.reported.requests())
     }
 
-    /// Time to the first token, milliseconds, at a percentile of 1 to 100; `None` without a sample. One or two samples give
-    /// their moving average, more are interpolated.
+    /// Time to the first token, milliseconds, at a percentile of 1 to 100; `None` without a sample.
+    /// One or two samples give their moving average, more are interpolated.
     ///
-    /// By the best source there is: answers that were seen, the model's own server, the first byte of answers that were not
-    /// seen, other replicas.
+    /// By the best source there is: answers that were seen, the model's own server, the first byte
+    /// of answers that were not seen, other replicas.
     #[must_use]
     pub fn ttft_ms(&self, percentile: u32) -> Option<f64> {
         let seen = self.seen.ttft.percentile(percentile);
@@ -251,8 +274,9 @@ impl ModelPool {
             .or_else(|| self.elsewhere.tpot_ms(percentile))
     }
 
-    /// The model kept failing and gets no requests at the moment. When its time is over, one request at a time is let through
-    /// to probe it: that which [`Lasting::begin`](crate::lasting::Lasting::begin) is told of first.
+    /// The model kept failing and gets no requests at the moment. When its time is over, one
+    /// request at a time is let through to probe it: that which
+    /// [`Lasting::begin`](crate::lasting::Lasting::begin) is told of first.
     #[must_use]
     pub fn is_resting(&self, now: Instant) -> bool {
         self.rest.is_resting(now)
@@ -260,7 +284,8 @@ impl ModelPool {
 
     fn record(&self, dispatch: &Dispatch, served: &Served, settings: Settings, now: Instant) {
         let failed = served.failed();
-        self.rest.ended((dispatch.id, dispatch.at), failed, settings.rest, now);
+        self.rest
+            .ended((dispatch.id, dispatch.at), failed, settings.rest, now);
         let completion = served.tokens.map_or(0, |tokens| tokens.completion);
         lock(&self.rates).add(now, failed, completion);
         // A refusal is quick whatever the load.
@@ -268,18 +293,27 @@ impl ModelPool {
             return;
         }
         let was_seen = served.streamed || served.tokens.is_some();
-        let ttft = if was_seen { &self.seen.ttft } else { &self.first_byte };
+        let ttft = if was_seen {
+            &self.seen.ttft
+        } else {
+            &self.first_byte
+        };
         ttft.add(served.first_token.map(millis), settings.samples);
-        self.seen.tpot.add(time_per_token(served).map(millis), settings.samples);
+        self.seen
+            .tpot
+            .add(time_per_token(served).map(millis), settings.samples);
     }
 }
 
-/// Of a stream the time between its tokens; an answer in one piece is as a whole the time of its tokens.
+/// Of a stream the time between its tokens; an answer in one piece is as a whole the time of its
+/// tokens.
 fn time_per_token(served: &Served) -> Option<Duration> {
     let tokens = u32::try_from(served.tokens?.completion).ok()?;
     let total = served.total?;
     match served.first_token.filter(|_| served.streamed) {
-        Some(first) => total.checked_sub(first)?.checked_div(tokens.checked_sub(1)?),
+        Some(first) => total
+            .checked_sub(first)?
+            .checked_div(tokens.checked_sub(1)?),
         None => total.checked_div(tokens),
     }
 }

@@ -1,8 +1,8 @@
 //! Projections: signals derived from signals.
 //!
-//! In this order, once per request, after every other signal but authz: `partition`s leave one winner among domain or
-//! embedding rules; [`keep_top`] cuts embeddings; `score`s sum facts; `mapping`s turn a score into `projection`
-//! signals.
+//! In this order, once per request, after every other signal but authz: `partition`s leave one
+//! winner among domain or embedding rules; [`keep_top`] cuts embeddings; `score`s sum facts;
+//! `mapping`s turn a score into `projection` signals.
 
 mod mapping;
 mod outlook;
@@ -32,7 +32,8 @@ use step::Step;
 pub struct Projections {
     /// Domain partitions first, then embedding partitions.
     partitions: Vec<Partition>,
-    /// In the order of evaluation, each with its mappings. Empty unless the recipe has scores and mappings.
+    /// In the order of evaluation, each with its mappings. Empty unless the recipe has scores and
+    /// mappings.
     scores: Vec<(Score, Vec<Mapping>)>,
 }
 
@@ -40,7 +41,8 @@ impl Projections {
     /// Compiles `projections`; every name they read or emit is interned.
     ///
     /// # Errors
-    /// All problems at once: unknown names and methods, missing bounds, scores that depend on each other in a circle.
+    /// All problems at once: unknown names and methods, missing bounds, scores that depend on each
+    /// other in a circle.
     pub fn build(
         projections: &config::projections::Projections,
         keys: &mut Keys,
@@ -48,12 +50,26 @@ impl Projections {
     ) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let partitions = partition::build(&projections.partitions, keys, declared, &mut problems);
-        let scores = score::build(&projections.scores, &projections.mappings, keys, &mut problems);
-        let mut mappings = mapping::build(&projections.mappings, &projections.scores, keys, &mut problems);
+        let scores = score::build(
+            &projections.scores,
+            &projections.mappings,
+            keys,
+            &mut problems,
+        );
+        let mut mappings = mapping::build(
+            &projections.mappings,
+            &projections.scores,
+            keys,
+            &mut problems,
+        );
         if !problems.is_empty() {
             return Err(problems);
         }
-        let scores = if mappings.is_empty() { Vec::new() } else { scores };
+        let scores = if mappings.is_empty() {
+            Vec::new()
+        } else {
+            scores
+        };
         let scores = scores
             .into_iter()
             .map(|score| {
@@ -72,7 +88,11 @@ impl Projections {
     }
 
     /// As [`apply`](Self::apply), and writes down how each number came about.
-    pub fn apply_traced<'a>(&'a self, keys: &'a Keys, report: &mut SignalReport) -> ProjectionTrace<'a> {
+    pub fn apply_traced<'a>(
+        &'a self,
+        keys: &'a Keys,
+        report: &mut SignalReport,
+    ) -> ProjectionTrace<'a> {
         let partitions = self.partition_traced(keys, report);
         self.project(report);
         self.trace(keys, report, partitions)
@@ -87,12 +107,21 @@ impl Projections {
 
     /// The partitions in the order they run.
     pub fn steps(&self) -> impl DoubleEndedIterator<Item = &dyn Step> {
-        self.partitions.iter().map(|partition| partition as &dyn Step)
+        self.partitions
+            .iter()
+            .map(|partition| partition as &dyn Step)
     }
 
     /// As [`partition`](Self::partition), with the contenders and the winner of each.
-    pub fn partition_traced<'a>(&'a self, keys: &'a Keys, report: &mut SignalReport) -> Vec<PartitionTrace<'a>> {
-        self.partitions.iter().map(|partition| partition.apply_traced(keys, report)).collect()
+    pub fn partition_traced<'a>(
+        &'a self,
+        keys: &'a Keys,
+        report: &mut SignalReport,
+    ) -> Vec<PartitionTrace<'a>> {
+        self.partitions
+            .iter()
+            .map(|partition| partition.apply_traced(keys, report))
+            .collect()
     }
 
     /// Computes scores and emits what they map to.
@@ -115,35 +144,51 @@ impl Projections {
         report: &SignalReport,
         partitions: Vec<PartitionTrace<'a>>,
     ) -> ProjectionTrace<'a> {
-        let mut trace = ProjectionTrace { partitions, ..ProjectionTrace::default() };
+        let mut trace = ProjectionTrace {
+            partitions,
+            ..ProjectionTrace::default()
+        };
         let mut computed = Scores::default();
         for (score, mappings) in &self.scores {
             let traced = score.trace(report, &computed);
             computed.push(score.index, traced.score);
-            trace.mappings.extend(mappings.iter().map(|mapping| mapping.trace(traced.score, keys)));
+            trace.mappings.extend(
+                mappings
+                    .iter()
+                    .map(|mapping| mapping.trace(traced.score, keys)),
+            );
             trace.scores.push(traced);
         }
         trace
     }
 }
 
-/// Keeps the `top_k` matches of a family by confidence, ties by name; the others lose match and confidence, not values.
-/// A match without a confidence (a partition's default) ranks as 0. Zero keeps all, a negative number one. Where
-/// something is cut, the survivors stand in that order afterwards.
+/// Keeps the `top_k` matches of a family by confidence, ties by name; the others lose match and
+/// confidence, not values. A match without a confidence (a partition's default) ranks as 0. Zero
+/// keeps all, a negative number one. Where something is cut, the survivors stand in that order
+/// afterwards.
 pub fn keep_top(report: &mut SignalReport, keys: &Keys, family: Kind, top_k: i64) {
     let top_k = match top_k {
         0 => return,
         ..0 => 1,
         _ => usize::try_from(top_k).unwrap_or(usize::MAX),
     };
-    let mut ranked: Vec<(Key, Option<f64>)> =
-        report.matches().filter(|&key| keys.kind(key) == family).map(|key| (key, report.confidence(key))).collect();
+    let mut ranked: Vec<(Key, Option<f64>)> = report
+        .matches()
+        .filter(|&key| keys.kind(key) == family)
+        .map(|key| (key, report.confidence(key)))
+        .collect();
     if ranked.len() <= top_k {
         return;
     }
     ranked.sort_by(|(left, left_confidence), (right, right_confidence)| {
-        let (left_confidence, right_confidence) = (left_confidence.unwrap_or(0.0), right_confidence.unwrap_or(0.0));
-        right_confidence.total_cmp(&left_confidence).then_with(|| keys.name(*left).cmp(keys.name(*right)))
+        let (left_confidence, right_confidence) = (
+            left_confidence.unwrap_or(0.0),
+            right_confidence.unwrap_or(0.0),
+        );
+        right_confidence
+            .total_cmp(&left_confidence)
+            .then_with(|| keys.name(*left).cmp(keys.name(*right)))
     });
     for &(key, _) in &ranked {
         report.withdraw(key);

@@ -1,4 +1,5 @@
-//! The reasoning switch of each model family: what a candidate's `use_reasoning` means in the body that is sent.
+//! The reasoning switch of each model family: what a candidate's `use_reasoning` means in the body
+//! that is sent.
 
 use crate::config::providers::{BackendRef, ProviderDefaults, ProviderModel};
 use crate::plan::ReasoningEdit;
@@ -31,43 +32,68 @@ enum Flavour {
 impl Switch {
     /// The switch of `model`.
     #[must_use]
-    pub fn of(model: &ProviderModel, backend: Option<&BackendRef>, defaults: &ProviderDefaults) -> Self {
-        let family = defaults.reasoning_families.get(&model.reasoning_family).and_then(|family| {
-            let kind = match family.kind.as_str() {
-                "chat_template_kwargs" => Family::ChatTemplateKwargs,
-                "reasoning_effort" => Family::ReasoningEffort,
-                "top_level_reasoning_effort" => Family::TopLevelReasoningEffort,
-                _ => return None,
-            };
-            Some((kind, family.parameter.as_str().into()))
-        });
+    pub fn of(
+        model: &ProviderModel,
+        backend: Option<&BackendRef>,
+        defaults: &ProviderDefaults,
+    ) -> Self {
+        let family = defaults
+            .reasoning_families
+            .get(&model.reasoning_family)
+            .and_then(|family| {
+                let kind = match family.kind.as_str() {
+                    "chat_template_kwargs" => Family::ChatTemplateKwargs,
+                    "reasoning_effort" => Family::ReasoningEffort,
+                    "top_level_reasoning_effort" => Family::TopLevelReasoningEffort,
+                    _ => return None,
+                };
+                Some((kind, family.parameter.as_str().into()))
+            });
         let effort = defaults.default_reasoning_effort.as_str();
         let default_effort = if effort.is_empty() { "medium" } else { effort }.into();
-        Self { family, flavour: backend.map_or(Flavour::Generic, flavour), default_effort }
+        Self {
+            family,
+            flavour: backend.map_or(Flavour::Generic, flavour),
+            default_effort,
+        }
     }
 
-    /// The edit for a decision's candidate. `effort` is the candidate's own (may be empty), `callers` what the client
-    /// had asked for.
+    /// The edit for a decision's candidate. `effort` is the candidate's own (may be empty),
+    /// `callers` what the client had asked for.
     #[must_use]
     pub fn edit(&self, on: bool, effort: &str, callers: Option<&str>) -> ReasoningEdit {
         let Some((family, param)) = &self.family else {
             return ReasoningEdit::Forget;
         };
-        let effort: Arc<str> = if effort.is_empty() { self.default_effort.clone() } else { effort.into() };
+        let effort: Arc<str> = if effort.is_empty() {
+            self.default_effort.clone()
+        } else {
+            effort.into()
+        };
         if self.flavour == Flavour::DeepSeek {
             return ReasoningEdit::Thinking { on, effort };
         }
         match (family, self.flavour) {
-            (Family::ChatTemplateKwargs, _) => ReasoningEdit::Kwarg { param: param.clone(), value: Value::Bool(on) },
+            (Family::ChatTemplateKwargs, _) => ReasoningEdit::Kwarg {
+                param: param.clone(),
+                value: Value::Bool(on),
+            },
             (Family::ReasoningEffort, Flavour::Generic) => {
                 let kept = callers.unwrap_or("low");
                 let value = Value::from(if on { effort.as_ref() } else { kept });
-                ReasoningEdit::Kwarg { param: param.clone(), value }
+                ReasoningEdit::Kwarg {
+                    param: param.clone(),
+                    value,
+                }
             }
             (Family::ReasoningEffort | Family::TopLevelReasoningEffort, _) => {
                 let value = if on { Some(effort.as_ref()) } else { callers };
                 let drop_kwarg = *family == Family::TopLevelReasoningEffort;
-                ReasoningEdit::TopLevel { param: param.clone(), value: value.map(Value::from), drop_kwarg }
+                ReasoningEdit::TopLevel {
+                    param: param.clone(),
+                    value: value.map(Value::from),
+                    drop_kwarg,
+                }
             }
         }
     }
@@ -96,20 +122,37 @@ mod tests {
 
     fn switch(kind: &str, parameter: &str, base_url: &str) -> Switch {
         let mut defaults = ProviderDefaults::default();
-        let family = ReasoningFamily { kind: kind.into(), parameter: parameter.into() };
+        let family = ReasoningFamily {
+            kind: kind.into(),
+            parameter: parameter.into(),
+        };
         defaults.reasoning_families.insert("f".into(), family);
-        let backend = BackendRef { base_url: base_url.into(), provider: "openai".into(), ..BackendRef::default() };
-        let model =
-            ProviderModel { reasoning_family: "f".into(), backend_refs: vec![backend], ..ProviderModel::default() };
+        let backend = BackendRef {
+            base_url: base_url.into(),
+            provider: "openai".into(),
+            ..BackendRef::default()
+        };
+        let model = ProviderModel {
+            reasoning_family: "f".into(),
+            backend_refs: vec![backend],
+            ..ProviderModel::default()
+        };
         Switch::of(&model, model.backend_refs.first(), &defaults)
     }
 
     fn kwarg(param: &str, value: impl Into<Value>) -> ReasoningEdit {
-        ReasoningEdit::Kwarg { param: param.into(), value: value.into() }
+        ReasoningEdit::Kwarg {
+            param: param.into(),
+            value: value.into(),
+        }
     }
 
     fn top(param: &str, value: Option<&str>, drop_kwarg: bool) -> ReasoningEdit {
-        ReasoningEdit::TopLevel { param: param.into(), value: value.map(Value::from), drop_kwarg }
+        ReasoningEdit::TopLevel {
+            param: param.into(),
+            value: value.map(Value::from),
+            drop_kwarg,
+        }
     }
 
     #[test]
@@ -117,28 +160,128 @@ mod tests {
         let local = "http://127.0.0.1:8000/v1";
         let openai = "https://api.openai.com/v1";
         let cases = [
-            ("chat_template_kwargs", local, true, "", None, kwarg("p", true)),
-            ("chat_template_kwargs", local, false, "high", Some("high"), kwarg("p", false)),
-            ("reasoning_effort", local, true, "high", None, kwarg("p", "high")),
-            ("reasoning_effort", local, true, "", None, kwarg("p", "medium")),
-            ("reasoning_effort", local, false, "high", None, kwarg("p", "low")),
-            ("reasoning_effort", local, false, "high", Some("minimal"), kwarg("p", "minimal")),
-            ("reasoning_effort", openai, true, "high", None, top("p", Some("high"), false)),
-            ("reasoning_effort", openai, false, "high", Some("low"), top("p", Some("low"), false)),
-            ("reasoning_effort", openai, false, "high", None, top("p", None, false)),
-            ("top_level_reasoning_effort", local, true, "", None, top("p", Some("medium"), true)),
-            ("top_level_reasoning_effort", local, false, "", Some("high"), top("p", Some("high"), true)),
-            ("unheard_of", local, true, "high", Some("low"), ReasoningEdit::Forget),
+            (
+                "chat_template_kwargs",
+                local,
+                true,
+                "",
+                None,
+                kwarg("p", true),
+            ),
+            (
+                "chat_template_kwargs",
+                local,
+                false,
+                "high",
+                Some("high"),
+                kwarg("p", false),
+            ),
+            (
+                "reasoning_effort",
+                local,
+                true,
+                "high",
+                None,
+                kwarg("p", "high"),
+            ),
+            (
+                "reasoning_effort",
+                local,
+                true,
+                "",
+                None,
+                kwarg("p", "medium"),
+            ),
+            (
+                "reasoning_effort",
+                local,
+                false,
+                "high",
+                None,
+                kwarg("p", "low"),
+            ),
+            (
+                "reasoning_effort",
+                local,
+                false,
+                "high",
+                Some("minimal"),
+                kwarg("p", "minimal"),
+            ),
+            (
+                "reasoning_effort",
+                openai,
+                true,
+                "high",
+                None,
+                top("p", Some("high"), false),
+            ),
+            (
+                "reasoning_effort",
+                openai,
+                false,
+                "high",
+                Some("low"),
+                top("p", Some("low"), false),
+            ),
+            (
+                "reasoning_effort",
+                openai,
+                false,
+                "high",
+                None,
+                top("p", None, false),
+            ),
+            (
+                "top_level_reasoning_effort",
+                local,
+                true,
+                "",
+                None,
+                top("p", Some("medium"), true),
+            ),
+            (
+                "top_level_reasoning_effort",
+                local,
+                false,
+                "",
+                Some("high"),
+                top("p", Some("high"), true),
+            ),
+            (
+                "unheard_of",
+                local,
+                true,
+                "high",
+                Some("low"),
+                ReasoningEdit::Forget,
+            ),
         ];
         for (kind, url, on, effort, callers, expected) in cases {
-            assert_eq!(switch(kind, "p", url).edit(on, effort, callers), expected, "{kind} {url} {on} {effort}");
+            assert_eq!(
+                switch(kind, "p", url).edit(on, effort, callers),
+                expected,
+                "{kind} {url} {on} {effort}"
+            );
         }
     }
 
     #[test]
     fn deepseek_has_its_own_switch() {
         let switch = switch("reasoning_effort", "p", "https://api.deepseek.com/v1");
-        assert_eq!(switch.edit(true, "high", None), ReasoningEdit::Thinking { on: true, effort: "high".into() });
-        assert_eq!(switch.edit(false, "", None), ReasoningEdit::Thinking { on: false, effort: "medium".into() });
+        assert_eq!(
+            switch.edit(true, "high", None),
+            ReasoningEdit::Thinking {
+                on: true,
+                effort: "high".into()
+            }
+        );
+        assert_eq!(
+            switch.edit(false, "", None),
+            ReasoningEdit::Thinking {
+                on: false,
+                effort: "medium".into()
+            }
+        );
     }
 }

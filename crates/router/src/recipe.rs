@@ -89,15 +89,15 @@ pub struct Route {
 /// Which signals are evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent<'a> {
-    /// Families that some decision or boundary can reach, models only until nothing more can change which decision wins, how
-    /// sure it is, of what category, and which boundaries hold: a request on the wire. With `only`, among the decisions of
-    /// that algorithm.
+    /// Families that some decision or boundary can reach, models only until nothing more can change
+    /// which decision wins, how sure it is, of what category, and which boundaries hold: a request
+    /// on the wire. With `only`, among the decisions of that algorithm.
     Lazy {
         /// The algorithm that a name asked for.
         only: Option<&'a str>,
     },
-    /// Families that some boundary can reach, models only until it is settled which boundaries hold: a request that no
-    /// decision of the recipe is asked about.
+    /// Families that some boundary can reach, models only until it is settled which boundaries
+    /// hold: a request that no decision of the recipe is asked about.
     Bounding,
     /// Families that some decision or boundary can reach.
     Used,
@@ -132,11 +132,30 @@ impl Recipe {
         let trees = used::decided(&routing.decisions).chain(used::bounding(&routing.boundaries));
         let used = used_by(routing, trees);
         let mut problems = Vec::new();
-        let reads = |kind, name: &str| if name.is_empty() { used.has_family(kind) } else { used.contains(kind, name) };
-        let deps = &signals::Deps { used: &reads, ..deps.clone() };
-        let signals = collect(signals::build(&routing.signals, &mut keys, deps), &mut problems);
-        let learned = collect(learned::build(routing, document, &mut keys, deps), &mut problems).unwrap_or_default();
-        let projections = collect(Projections::build(&routing.projections, &mut keys, &declared), &mut problems);
+        let reads = |kind, name: &str| {
+            if name.is_empty() {
+                used.has_family(kind)
+            } else {
+                used.contains(kind, name)
+            }
+        };
+        let deps = &signals::Deps {
+            used: &reads,
+            ..deps.clone()
+        };
+        let signals = collect(
+            signals::build(&routing.signals, &mut keys, deps),
+            &mut problems,
+        );
+        let learned = collect(
+            learned::build(routing, document, &mut keys, deps),
+            &mut problems,
+        )
+        .unwrap_or_default();
+        let projections = collect(
+            Projections::build(&routing.projections, &mut keys, &declared),
+            &mut problems,
+        );
         let strategy = Strategy::parse(&routing.strategy);
         let built = Decisions::build(&routing.decisions, strategy, &mut keys, &declared);
         let decisions = collect(built, &mut problems);
@@ -194,7 +213,9 @@ impl Recipe {
         if extent != Extent::All {
             self.idle.iter().for_each(|&key| report.withdraw(key));
         }
-        let verdict = self.learn(input, extent, (models, deadline), &mut report).await;
+        let verdict = self
+            .learn(input, extent, (models, deadline), &mut report)
+            .await;
         self.finish(&mut report);
         Ok(Reading { report, verdict })
     }
@@ -208,10 +229,13 @@ impl Recipe {
         }
     }
 
-    /// What is done with the facts of all families: partitions and other steps, then scores and their bands.
+    /// What is done with the facts of all families: partitions and other steps, then scores and
+    /// their bands.
     fn finish(&self, report: &mut SignalReport) {
         self.projections.partition(report);
-        self.steps.iter().for_each(|step| step.apply(&self.keys, report));
+        self.steps
+            .iter()
+            .for_each(|step| step.apply(&self.keys, report));
         self.projections.project(report);
     }
 
@@ -243,7 +267,11 @@ impl Route {
             ..Self::build(decision, document, (models, lasting), &mut selectors)
         };
         let routes = routing.decisions.iter().map(route).collect();
-        if selectors.problems.is_empty() { Ok((routes, selectors.warnings)) } else { Err(selectors.problems) }
+        if selectors.problems.is_empty() {
+            Ok((routes, selectors.warnings))
+        } else {
+            Err(selectors.problems)
+        }
     }
 
     fn build(
@@ -252,24 +280,49 @@ impl Route {
         (models, lasting): (&Models, &Lasting),
         selectors: &mut Selectors<'_>,
     ) -> Self {
-        let algorithm = decision.algorithm.as_ref().map(|block| block.kind.trim().to_owned()).unwrap_or_default();
-        let known = |model_ref: &ModelRef| Candidate::new(model_ref.clone(), document, &lasting.pool);
+        let algorithm = decision
+            .algorithm
+            .as_ref()
+            .map(|block| block.kind.trim().to_owned())
+            .unwrap_or_default();
+        let known =
+            |model_ref: &ModelRef| Candidate::new(model_ref.clone(), document, &lasting.pool);
         let known: Vec<Candidate> = decision.model_refs.iter().map(known).collect();
-        let forecaster = Arc::new(Forecaster::new(&decision.name, &known, document, &lasting.lengths));
+        let forecaster = Arc::new(Forecaster::new(
+            &decision.name,
+            &known,
+            document,
+            &lasting.lengths,
+        ));
         let selector = selectors.build(decision, &known, &forecaster);
         let mut candidates = Candidates::new(&decision.name, known, &algorithm, selector);
         let plugins = plugins::build(&decision.plugins);
-        if plugins.iter().any(|plugin| plugin.name() == "fast_response") {
+        if plugins
+            .iter()
+            .any(|plugin| plugin.name() == "fast_response")
+        {
             candidates = candidates.with_fast_response();
         }
-        let backends = decision.model_refs.iter().map(|candidate| backend(candidate, document, models)).collect();
+        let backends = decision
+            .model_refs
+            .iter()
+            .map(|candidate| backend(candidate, document, models))
+            .collect();
         Self {
             name: decision.name.as_str().into(),
             tier: decision.tier,
             algorithm,
-            final_model: decision.algorithm.as_ref().map(final_model).unwrap_or_default(),
+            final_model: decision
+                .algorithm
+                .as_ref()
+                .map(final_model)
+                .unwrap_or_default(),
             learning: None,
-            plugin_names: decision.plugins.iter().map(|plugin| plugin.name()).collect(),
+            plugin_names: decision
+                .plugins
+                .iter()
+                .map(|plugin| plugin.name())
+                .collect(),
             looper: Looper::build(decision.algorithm.as_ref(), candidates.candidates()),
             candidates,
             forecaster,
@@ -282,38 +335,61 @@ impl Route {
 /// The model of a candidate; an adapter is served by its base model.
 fn backend(candidate: &ModelRef, document: &Document, models: &Models) -> Option<Arc<Model>> {
     let name = candidate.model.trim();
-    models.get(name).or_else(|| models.get(&document.lora_base(name)?.name)).cloned()
+    models
+        .get(name)
+        .or_else(|| models.get(&document.lora_base(name)?.name))
+        .cloned()
 }
 
 fn final_model(algorithm: &Algorithm) -> String {
     let named = match algorithm.kind.trim() {
         "fusion" => algorithm.fusion.as_ref().map(|block| block.model.as_str()),
-        "remom" => algorithm.remom.as_ref().map(|block| block.synthesis_model.as_str()),
-        "workflows" => algorithm.workflows.as_ref().and_then(|block| Some(block.final_step.as_ref()?.model.as_str())),
+        "remom" => algorithm
+            .remom
+            .as_ref()
+            .map(|block| block.synthesis_model.as_str()),
+        "workflows" => algorithm
+            .workflows
+            .as_ref()
+            .and_then(|block| Some(block.final_step.as_ref()?.model.as_str())),
         _ => None,
     };
     named.unwrap_or_default().trim().to_owned()
 }
 
 fn used_by<'a>(routing: &Routing, trees: impl Iterator<Item = &'a RuleNode>) -> UsedSet {
-    used::used(trees, &routing.projections, |rule| composer_of(routing, rule))
+    used::used(trees, &routing.projections, |rule| {
+        composer_of(routing, rule)
+    })
 }
 
 fn composer_of<'a>(routing: &'a Routing, rule: &str) -> Option<&'a RuleNode> {
-    let rule = routing.signals.complexity.iter().find(|other| other.name.to_lowercase() == rule)?;
+    let rule = routing
+        .signals
+        .complexity
+        .iter()
+        .find(|other| other.name.to_lowercase() == rule)?;
     rule.composer.as_ref()
 }
 
-/// Conversation and metadata rules count only where a decision reaches their name; other families count as a whole.
+/// Conversation and metadata rules count only where a decision reaches their name; other families
+/// count as a whole.
 fn idle(keys: &Keys, used: &UsedSet) -> Vec<Key> {
     let by_name = |key: &Key| matches!(keys.kind(*key), Kind::Conversation | Kind::Metadata);
-    keys.iter().filter(by_name).filter(|&key| !used.contains(keys.kind(key), keys.name(key))).collect()
+    keys.iter()
+        .filter(by_name)
+        .filter(|&key| !used.contains(keys.kind(key), keys.name(key)))
+        .collect()
 }
 
-/// Heuristics write all that they declare. A module that is off, or a rule on what cannot be read, leaves nobody to write.
+/// Heuristics write all that they declare. A module that is off, or a rule on what cannot be read,
+/// leaves nobody to write.
 fn blind(boundaries: &Boundaries, keys: &Keys, groups: &[Box<dyn Learned>]) -> Vec<Key> {
     let written = |key: Key| groups.iter().any(|group| group.keys().contains(&key));
-    boundaries.tested().filter(|&key| keys.kind(key).is_learned() && !written(key)).collect()
+    boundaries
+        .tested()
+        .filter(|&key| keys.kind(key).is_learned() && !written(key))
+        .collect()
 }
 
 fn families(used: &UsedSet) -> [bool; Kind::ALL.len()] {
@@ -323,7 +399,10 @@ fn families(used: &UsedSet) -> [bool; Kind::ALL.len()] {
 /// A fault that several parts share is said once.
 fn collect<T>(built: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Option<T> {
     let report = |found: Vec<Problem>| {
-        let fresh: Vec<Problem> = found.into_iter().filter(|problem| !problems.contains(problem)).collect();
+        let fresh: Vec<Problem> = found
+            .into_iter()
+            .filter(|problem| !problems.contains(problem))
+            .collect();
         problems.extend(fresh);
     };
     built.map_err(report).ok()
@@ -336,27 +415,98 @@ fn declared(routing: &Routing) -> Declared {
     for rule in &signals.domains {
         declared.push_domain(&rule.name, &rule.mmlu_categories);
     }
-    let mut push = |kind: Kind, names: Vec<&String>| names.into_iter().for_each(|name| declared.push(kind, name));
-    push(Kind::Keyword, signals.keywords.iter().map(|rule| &rule.name).collect());
-    push(Kind::Embedding, signals.embeddings.iter().map(|rule| &rule.name).collect());
-    push(Kind::FactCheck, signals.fact_check.iter().map(|rule| &rule.name).collect());
-    push(Kind::UserFeedback, signals.user_feedbacks.iter().map(|rule| &rule.name).collect());
-    push(Kind::Reask, signals.reasks.iter().map(|rule| &rule.name).collect());
-    push(Kind::Preference, signals.preferences.iter().map(|rule| &rule.name).collect());
-    push(Kind::Language, signals.language.iter().map(|rule| &rule.name).collect());
-    push(Kind::Context, signals.context.iter().map(|rule| &rule.name).collect());
-    push(Kind::Structure, signals.structure.iter().map(|rule| &rule.name).collect());
-    push(Kind::Complexity, signals.complexity.iter().map(|rule| &rule.name).collect());
-    push(Kind::Modality, signals.modality.iter().map(|rule| &rule.name).collect());
-    push(Kind::Authz, signals.role_bindings.iter().map(|rule| &rule.name).collect());
-    push(Kind::Jailbreak, signals.jailbreak.iter().map(|rule| &rule.name).collect());
-    push(Kind::Pii, signals.pii.iter().map(|rule| &rule.name).collect());
+    let mut push = |kind: Kind, names: Vec<&String>| {
+        names.into_iter().for_each(|name| declared.push(kind, name))
+    };
+    push(
+        Kind::Keyword,
+        signals.keywords.iter().map(|rule| &rule.name).collect(),
+    );
+    push(
+        Kind::Embedding,
+        signals.embeddings.iter().map(|rule| &rule.name).collect(),
+    );
+    push(
+        Kind::FactCheck,
+        signals.fact_check.iter().map(|rule| &rule.name).collect(),
+    );
+    push(
+        Kind::UserFeedback,
+        signals
+            .user_feedbacks
+            .iter()
+            .map(|rule| &rule.name)
+            .collect(),
+    );
+    push(
+        Kind::Reask,
+        signals.reasks.iter().map(|rule| &rule.name).collect(),
+    );
+    push(
+        Kind::Preference,
+        signals.preferences.iter().map(|rule| &rule.name).collect(),
+    );
+    push(
+        Kind::Language,
+        signals.language.iter().map(|rule| &rule.name).collect(),
+    );
+    push(
+        Kind::Context,
+        signals.context.iter().map(|rule| &rule.name).collect(),
+    );
+    push(
+        Kind::Structure,
+        signals.structure.iter().map(|rule| &rule.name).collect(),
+    );
+    push(
+        Kind::Complexity,
+        signals.complexity.iter().map(|rule| &rule.name).collect(),
+    );
+    push(
+        Kind::Modality,
+        signals.modality.iter().map(|rule| &rule.name).collect(),
+    );
+    push(
+        Kind::Authz,
+        signals
+            .role_bindings
+            .iter()
+            .map(|rule| &rule.name)
+            .collect(),
+    );
+    push(
+        Kind::Jailbreak,
+        signals.jailbreak.iter().map(|rule| &rule.name).collect(),
+    );
+    push(
+        Kind::Pii,
+        signals.pii.iter().map(|rule| &rule.name).collect(),
+    );
     push(Kind::Kb, signals.kb.iter().map(|rule| &rule.name).collect());
-    push(Kind::Conversation, signals.conversation.iter().map(|rule| &rule.name).collect());
-    push(Kind::Event, signals.events.iter().map(|rule| &rule.name).collect());
-    push(Kind::Metadata, signals.metadata.iter().map(|rule| &rule.name).collect());
-    push(Kind::Classifier, signals.classifiers.iter().map(|rule| &rule.name).collect());
-    let outputs = routing.projections.mappings.iter().flat_map(|mapping| &mapping.outputs);
-    push(Kind::Projection, outputs.map(|output| &output.name).collect());
+    push(
+        Kind::Conversation,
+        signals.conversation.iter().map(|rule| &rule.name).collect(),
+    );
+    push(
+        Kind::Event,
+        signals.events.iter().map(|rule| &rule.name).collect(),
+    );
+    push(
+        Kind::Metadata,
+        signals.metadata.iter().map(|rule| &rule.name).collect(),
+    );
+    push(
+        Kind::Classifier,
+        signals.classifiers.iter().map(|rule| &rule.name).collect(),
+    );
+    let outputs = routing
+        .projections
+        .mappings
+        .iter()
+        .flat_map(|mapping| &mapping.outputs);
+    push(
+        Kind::Projection,
+        outputs.map(|output| &output.name).collect(),
+    );
     declared
 }

@@ -1,7 +1,8 @@
 //! What the signals of one request found: names interned once per generation, facts in flat arrays.
 //!
-//! Every name that a rule, a projection or a decision can speak of (`type:name[:suffix]`) becomes a [`Key`] when the
-//! generation is built, so that evaluating a request hashes and allocates nothing per leaf.
+//! Every name that a rule, a projection or a decision can speak of (`type:name[:suffix]`) becomes a
+//! [`Key`] when the generation is built, so that evaluating a request hashes and allocates nothing
+//! per leaf.
 
 pub mod outlook;
 
@@ -134,7 +135,9 @@ impl Kind {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
-        Self::ALL.into_iter().find(|kind| kind.as_str().eq_ignore_ascii_case(text))
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.as_str().eq_ignore_ascii_case(text))
     }
 }
 
@@ -203,8 +206,8 @@ impl Keys {
     }
 }
 
-/// The key under which a knowledge base's metric is stored as a value (`kb_metric:<kb>:<metric>`, lower case). No rule
-/// leaf can name it.
+/// The key under which a knowledge base's metric is stored as a value (`kb_metric:<kb>:<metric>`,
+/// lower case). No rule leaf can name it.
 pub fn kb_metric(keys: &mut Keys, kb: &str, metric: &str) -> Key {
     let name = format!("kb_metric:{}:{}", kb.trim(), metric.trim()).to_lowercase();
     keys.intern(Kind::Kb, &name)
@@ -281,9 +284,12 @@ impl SignalReport {
         &self.stages[cost as usize]
     }
 
-    /// Families of which some rules were not evaluated, as they could not change the outcome any more.
+    /// Families of which some rules were not evaluated, as they could not change the outcome any
+    /// more.
     pub fn skipped(&self) -> impl Iterator<Item = Kind> {
-        Kind::ALL.into_iter().filter(|&kind| self.families[kind as usize].skipped)
+        Kind::ALL
+            .into_iter()
+            .filter(|&kind| self.families[kind as usize].skipped)
     }
 
     /// Records a match, in emission order; a second emission is ignored.
@@ -323,7 +329,8 @@ impl SignalReport {
         self.matched[key.index()]
     }
 
-    /// The stored confidence. A match without one counts 1.0 in decisions; that is the caller's rule.
+    /// The stored confidence. A match without one counts 1.0 in decisions; that is the caller's
+    /// rule.
     #[must_use]
     pub fn confidence(&self, key: Key) -> Option<f64> {
         self.confidence[key.index()]
@@ -338,18 +345,22 @@ impl SignalReport {
     /// The recorded failure of `key`.
     #[must_use]
     pub fn error(&self, key: Key) -> Option<&str> {
-        self.errors.iter().find(|(other, _)| *other == key).map(|(_, error)| error.as_str())
+        self.errors
+            .iter()
+            .find(|(other, _)| *other == key)
+            .map(|(_, error)| error.as_str())
     }
 
-    /// Notes that a family was not fully evaluated, and why in one word: `shed`, `timeout`, `truncated`...
+    /// Notes that a family was not fully evaluated, and why in one word: `shed`, `timeout`,
+    /// `truncated`...
     pub fn degrade(&mut self, kind: Kind, reason: &'static str) {
         if !self.degraded.contains(&(kind, reason)) {
             self.degraded.push((kind, reason));
         }
     }
 
-    /// Notes that nothing is certain of these keys, whatever was written: their rules failed, or read a part of the text
-    /// only. Who relies on a miss must know.
+    /// Notes that nothing is certain of these keys, whatever was written: their rules failed, or
+    /// read a part of the text only. Who relies on a miss must know.
     pub fn doubt(&mut self, keys: &[Key]) {
         self.doubted.extend_from_slice(keys);
     }
@@ -360,7 +371,8 @@ impl SignalReport {
         &self.doubted
     }
 
-    /// How many failures and partial evaluations were noted: whether a family adds one shows by the number.
+    /// How many failures and partial evaluations were noted: whether a family adds one shows by the
+    /// number.
     pub(crate) fn troubles(&self) -> usize {
         self.errors.len() + self.degraded.len()
     }
@@ -373,7 +385,9 @@ impl SignalReport {
 
     /// All failures.
     pub fn errors(&self) -> impl Iterator<Item = (Key, &str)> {
-        self.errors.iter().map(|(key, error)| (*key, error.as_str()))
+        self.errors
+            .iter()
+            .map(|(key, error)| (*key, error.as_str()))
     }
 
     /// Matches in emission order.

@@ -1,8 +1,8 @@
 //! Selection: which of a decision's candidates answers. The document's word for it is `algorithm`.
 //!
-//! The frame is the same for every algorithm: [`Candidates::select`] settles what needs no algorithm (no candidate, one
-//! candidate, a canned reply), asks the [`Selector`] otherwise, and falls back to the first valid candidate, visibly, when
-//! that fails. One algorithm, one file.
+//! The frame is the same for every algorithm: [`Candidates::select`] settles what needs no
+//! algorithm (no candidate, one candidate, a canned reply), asks the [`Selector`] otherwise, and
+//! falls back to the first valid candidate, visibly, when that fails. One algorithm, one file.
 
 mod affinity;
 pub mod automix;
@@ -36,7 +36,8 @@ pub trait Selector: Send + Sync {
     /// Chooses among the eligible candidates, two or more, none of them with a blank name.
     ///
     /// # Errors
-    /// When the algorithm has no usable answer; the frame then takes the first eligible candidate and says so.
+    /// When the algorithm has no usable answer; the frame then takes the first eligible candidate
+    /// and says so.
     fn select(&self, input: &SelectionInput<'_>) -> Result<Choice, SelectionError>;
 
     /// The encoder whose vector of the user's turn the algorithm reads, if it reads one.
@@ -62,14 +63,25 @@ impl Candidate {
     pub fn new(model_ref: ModelRef, document: &Document, pool: &Pool) -> Self {
         let card = Arc::new(Card::of(model_ref.model.trim(), document));
         let pool = pool.model(model_ref.model.trim());
-        Self { model_ref, card, pool }
+        Self {
+            model_ref,
+            card,
+            pool,
+        }
     }
 
     /// A candidate of which nothing is known.
     #[must_use]
     pub fn unknown(model_ref: ModelRef) -> Self {
-        let card = Arc::new(Card { name: model_ref.model.trim().into(), ..Card::default() });
-        Self { model_ref, card, pool: Arc::default() }
+        let card = Arc::new(Card {
+            name: model_ref.model.trim().into(),
+            ..Card::default()
+        });
+        Self {
+            model_ref,
+            card,
+            pool: Arc::default(),
+        }
     }
 }
 
@@ -90,23 +102,27 @@ impl<'a> SelectionInput<'a> {
     /// The candidates that may be chosen, with their indices.
     pub fn among(&self) -> impl Iterator<Item = (usize, &'a Candidate)> + use<'a> {
         let candidates = self.candidates;
-        self.eligible.iter().filter_map(move |&index| Some((index, candidates.get(index)?)))
+        self.eligible
+            .iter()
+            .filter_map(move |&index| Some((index, candidates.get(index)?)))
     }
 }
 
 /// What algorithms may know of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
-    /// Vector of the user's turn by the algorithm's encoder; `None` if it reads none or none could be had.
+    /// Vector of the user's turn by the algorithm's encoder; `None` if it reads none or none could
+    /// be had.
     pub vector: Option<&'a [f32]>,
     /// Category of the request, as the decision's domain rules found it; empty if none did.
     pub category: &'a str,
-    /// Tokens of the request: the prompt's estimate, what the session has in cache, the answer's expected length.
+    /// Tokens of the request: the prompt's estimate, what the session has in cache, the answer's
+    /// expected length.
     pub tokens: Tokens,
     /// What is known of the conversation.
     pub continuation: Continuation<'a>,
-    /// A number from 0 to 1, excluding 1, by which `weighted` draws: the same for all requests of a session. Without a
-    /// session `weighted` spreads requests by itself.
+    /// A number from 0 to 1, excluding 1, by which `weighted` draws: the same for all requests of a
+    /// session. Without a session `weighted` spreads requests by itself.
     pub draw: Option<f64>,
     /// Now.
     pub now: Instant,
@@ -190,7 +206,8 @@ pub struct Selection {
     pub fallback: Option<Fallback>,
     /// Scores of candidates by index, for the trace.
     pub scores: Vec<(usize, f64)>,
-    /// A model that is none of the candidates, with which the conversation stays; wins over `candidate`.
+    /// A model that is none of the candidates, with which the conversation stays; wins over
+    /// `candidate`.
     pub held: Option<Arc<str>>,
 }
 
@@ -250,18 +267,29 @@ pub(crate) const METHODS: [&str; 12] = [
     "prompt",
 ];
 
-/// The single-choice method of an `algorithm.type`: multi-model, unknown and missing types select statically.
+/// The single-choice method of an `algorithm.type`: multi-model, unknown and missing types select
+/// statically.
 #[must_use]
 pub fn method(algorithm: &str) -> &'static str {
-    METHODS.into_iter().find(|method| *method == algorithm.trim()).unwrap_or("static")
+    METHODS
+        .into_iter()
+        .find(|method| *method == algorithm.trim())
+        .unwrap_or("static")
 }
 
-/// How much price counts in a request of a decision: what its `automix` block says, else its `hybrid` block, else a half.
+/// How much price counts in a request of a decision: what its `automix` block says, else its
+/// `hybrid` block, else a half.
 #[must_use]
 pub fn cost_weight(algorithm: &Algorithm) -> f64 {
-    let automix = algorithm.automix.as_ref().map(|block| block.cost_quality_tradeoff);
+    let automix = algorithm
+        .automix
+        .as_ref()
+        .map(|block| block.cost_quality_tradeoff);
     let hybrid = algorithm.hybrid.as_ref().map(|block| block.cost_weight);
-    let given = [automix, hybrid].into_iter().flatten().find(|weight| *weight > 0.0 && weight.is_finite());
+    let given = [automix, hybrid]
+        .into_iter()
+        .flatten()
+        .find(|weight| *weight > 0.0 && weight.is_finite());
     given.unwrap_or(0.5)
 }
 
@@ -285,8 +313,8 @@ struct Reasons {
 }
 
 impl Candidates {
-    /// `algorithm` is the decision's `algorithm.type`, empty if it has none; `selector` is `None` where that algorithm is
-    /// not available.
+    /// `algorithm` is the decision's `algorithm.type`, empty if it has none; `selector` is `None`
+    /// where that algorithm is not available.
     #[must_use]
     pub fn new(
         decision: &str,
@@ -296,7 +324,10 @@ impl Candidates {
     ) -> Self {
         Self {
             decision: decision.into(),
-            model_refs: candidates.iter().map(|candidate| candidate.model_ref.clone()).collect(),
+            model_refs: candidates
+                .iter()
+                .map(|candidate| candidate.model_ref.clone())
+                .collect(),
             everyone: (0..candidates.len()).collect(),
             candidates,
             method: method(algorithm),
@@ -347,10 +378,15 @@ impl Candidates {
         self.select(&Asked::default(), &self.everyone)
     }
 
-    /// The encoder whose vector [`Asked::vector`] must hold, if the algorithm will be asked and reads one.
+    /// The encoder whose vector [`Asked::vector`] must hold, if the algorithm will be asked and
+    /// reads one.
     #[must_use]
     pub fn embedder(&self) -> Option<&Embedder> {
-        if self.fast_response || self.candidates.len() < 2 { None } else { self.selector.as_ref()?.embedder() }
+        if self.fast_response || self.candidates.len() < 2 {
+            None
+        } else {
+            self.selector.as_ref()?.embedder()
+        }
     }
 
     /// The candidate for one request, among those that are eligible.
@@ -377,13 +413,25 @@ impl Candidates {
             return self.fall_back(first, Fallback::InvalidContext);
         }
         if eligible.len() == 1 {
-            let reason = if self.model_refs.len() == 1 { &self.reasons.single } else { &self.reasons.last };
-            return Selection { reason: Arc::clone(reason), ..self.settled(Some(first), "single") };
+            let reason = if self.model_refs.len() == 1 {
+                &self.reasons.single
+            } else {
+                &self.reasons.last
+            };
+            return Selection {
+                reason: Arc::clone(reason),
+                ..self.settled(Some(first), "single")
+            };
         }
         let Some(selector) = &self.selector else {
             return self.fall_back(first, Fallback::Unavailable);
         };
-        let input = SelectionInput { decision: &self.decision, candidates: &self.candidates, eligible, asked };
+        let input = SelectionInput {
+            decision: &self.decision,
+            candidates: &self.candidates,
+            eligible,
+            asked,
+        };
         match selector.select(&input) {
             Err(error) => self.fall_back(first, Fallback::from(&error)),
             Ok(choice) => match self.declared(choice.candidate, eligible) {
@@ -402,15 +450,26 @@ impl Candidates {
         }
     }
 
-    /// An algorithm chooses a model, not a reference: the first reference whose model or adapter has that name is meant.
+    /// An algorithm chooses a model, not a reference: the first reference whose model or adapter
+    /// has that name is meant.
     fn declared(&self, chosen: usize, eligible: &[usize]) -> Option<usize> {
-        let name = &self.model_refs.get(chosen).filter(|_| eligible.contains(&chosen))?.model;
+        let name = &self
+            .model_refs
+            .get(chosen)
+            .filter(|_| eligible.contains(&chosen))?
+            .model;
         let means = |model_ref: &ModelRef| model_ref.model == *name || model_ref.lora_name == *name;
-        eligible.iter().copied().find(|&index| self.model_refs.get(index).is_some_and(means))
+        eligible
+            .iter()
+            .copied()
+            .find(|&index| self.model_refs.get(index).is_some_and(means))
     }
 
     fn first_valid(&self, eligible: &[usize]) -> Option<usize> {
-        eligible.iter().copied().find(|&index| self.model_refs.get(index).is_some_and(|it| !is_blank(it)))
+        eligible
+            .iter()
+            .copied()
+            .find(|&index| self.model_refs.get(index).is_some_and(|it| !is_blank(it)))
     }
 
     fn settled(&self, candidate: Option<usize>, method: &'static str) -> Selection {
@@ -443,7 +502,11 @@ impl Candidates {
 /// What a candidate is called upstream: its adapter if it has one.
 #[must_use]
 pub fn upstream_name(model_ref: &ModelRef) -> &str {
-    if model_ref.lora_name.is_empty() { &model_ref.model } else { &model_ref.lora_name }
+    if model_ref.lora_name.is_empty() {
+        &model_ref.model
+    } else {
+        &model_ref.lora_name
+    }
 }
 
 fn is_blank(model_ref: &ModelRef) -> bool {

@@ -1,4 +1,5 @@
-//! Sessions: which requests belong together, and when they stay with the model that they already use. Merit's own.
+//! Sessions: which requests belong together, and when they stay with the model that they already
+//! use. Merit's own.
 //!
 //! ```yaml
 //! global:
@@ -6,9 +7,10 @@
 //!     sessions: {mode: apply, hold: candidates, switch_budget_percent: 25}
 //! ```
 //!
-//! [`identity`] names the session, [`phase`] says what part of it a request is, [`table`](self) remembers a bounded number of them,
-//! [`stay`] decides, [`hold`] applies that to a decision's candidates. A session never leaves what boundaries, abilities and
-//! rest allow, and under `hold: candidates` not what the winning decision lists: policy wins, and a lock that it breaks shows.
+//! [`identity`] names the session, [`phase`] says what part of it a request is, [`table`](self)
+//! remembers a bounded number of them, [`stay`] decides, [`hold`] applies that to a decision's
+//! candidates. A session never leaves what boundaries, abilities and rest allow, and under `hold:
+//! candidates` not what the winning decision lists: policy wins, and a lock that it breaks shows.
 
 pub mod hold;
 pub mod identity;
@@ -41,7 +43,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 use table::{Step, Table};
 
-/// Names a session: a digest of the authenticated caller, the recipe and what the client calls its session.
+/// Names a session: a digest of the authenticated caller, the recipe and what the client calls its
+/// session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SessionKey(pub u128);
 
@@ -110,9 +113,15 @@ impl Sessions {
     /// # Errors
     /// The store did not answer; what this process knows still counts.
     pub async fn fetch(&self, key: SessionKey, deadline: Instant) -> Result<(), StoreError> {
-        let store = self.store.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let store = self
+            .store
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         let Some(store) = store else { return Ok(()) };
-        let Some(saved) = store.load(key, deadline).await? else { return Ok(()) };
+        let Some(saved) = store.load(key, deadline).await? else {
+            return Ok(());
+        };
         if self.table.save(key).is_none_or(|own| own.at <= saved.at) {
             self.table.restore(key, &saved);
         }
@@ -135,8 +144,13 @@ impl Sessions {
             now,
         };
         self.table.note(ticket.key, &step);
-        self.overhead.fetch_add(told.forced + told.charged, Ordering::Relaxed);
-        let store = self.store.read().unwrap_or_else(PoisonError::into_inner).clone();
+        self.overhead
+            .fetch_add(told.forced + told.charged, Ordering::Relaxed);
+        let store = self
+            .store
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         if let (Some(store), Some(saved)) = (store, self.table.save(ticket.key)) {
             store.save(ticket.key, saved);
         }
@@ -150,14 +164,19 @@ impl Sessions {
 
     /// An answer's tokens are known.
     pub fn answered(&self, ticket: Ticket, model: &str, tokens: crate::card::Tokens) {
-        self.table.served((ticket.key, ticket.thread, ticket.billed), model, tokens);
+        self.table
+            .served((ticket.key, ticket.thread, ticket.billed), model, tokens);
     }
 
     /// What is known of one session is known of another: a conversation goes on under a new name.
     pub fn follow(&self, from: SessionKey, to: SessionKey) {
         if let Some(saved) = self.table.save(from).filter(|_| from != to) {
             self.table.restore(to, &saved);
-            let store = self.store.read().unwrap_or_else(PoisonError::into_inner).clone();
+            let store = self
+                .store
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone();
             if let Some(store) = store {
                 store.save(to, saved);
             }
@@ -211,8 +230,14 @@ impl Policy {
     ///
     /// # Errors
     /// The patterns that cannot be used, and numbers out of range.
-    pub fn build(settings: &config::sessions::Sessions, secret: Secret) -> Result<Self, Vec<Problem>> {
-        let at = |key: &str, message: String| Problem { path: format!("global.router.sessions.{key}"), message };
+    pub fn build(
+        settings: &config::sessions::Sessions,
+        secret: Secret,
+    ) -> Result<Self, Vec<Problem>> {
+        let at = |key: &str, message: String| Problem {
+            path: format!("global.router.sessions.{key}"),
+            message,
+        };
         let mut problems = Vec::new();
         for (key, number) in [
             ("switch_budget_percent", settings.switch_budget_percent),
@@ -225,11 +250,16 @@ impl Policy {
             }
         }
         if settings.capacity == 0 {
-            problems.push(at("capacity", "must be 1 or more; `mode: off` remembers none".to_owned()));
+            problems.push(at(
+                "capacity",
+                "must be 1 or more; `mode: off` remembers none".to_owned(),
+            ));
         }
         let texts = PhaseTexts::new(&settings.helper_patterns, &settings.compaction_patterns)
             .map_err(|(key, error)| problems.push(at(key, error.to_string())));
-        let (Ok(texts), true) = (texts, problems.is_empty()) else { return Err(problems) };
+        let (Ok(texts), true) = (texts, problems.is_empty()) else {
+            return Err(problems);
+        };
         Ok(Self {
             mode: match settings.mode.as_str() {
                 "off" => Mode::Off,
@@ -238,7 +268,11 @@ impl Policy {
             },
             any: settings.hold == "any",
             cheapest_helpers: settings.helpers == "cheapest",
-            identity_headers: settings.identity_headers.iter().map(|name| name.to_ascii_lowercase()).collect(),
+            identity_headers: settings
+                .identity_headers
+                .iter()
+                .map(|name| name.to_ascii_lowercase())
+                .collect(),
             rules: stay::Rules {
                 budget: settings.switch_budget_percent / 100.0,
                 margin: settings.switch_margin,
@@ -258,5 +292,7 @@ impl Policy {
 /// Seconds since 1970.
 #[must_use]
 pub fn unix_now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |passed| passed.as_secs())
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |passed| passed.as_secs())
 }

@@ -1,7 +1,7 @@
 //! Reading facts out of a request: one family, one file, one line in [`build`].
 //!
-//! A signal family holds all its compiled rules, so that keyword sets and patterns compile once. It writes matches,
-//! confidences and values into the [`SignalReport`]; it never knows who reads them.
+//! A signal family holds all its compiled rules, so that keyword sets and patterns compile once. It
+//! writes matches, confidences and values into the [`SignalReport`]; it never knows who reads them.
 
 mod authz;
 mod context;
@@ -36,15 +36,22 @@ pub trait Signal: Send + Sync {
     /// Sets the family's metric but for its time, which is the caller's.
     ///
     /// # Errors
-    /// Only where the semantics make failure visible (authz without identity); everything else is a match or none.
-    fn evaluate(&self, input: &SignalInput<'_>, report: &mut SignalReport) -> Result<(), SignalError>;
+    /// Only where the semantics make failure visible (authz without identity); everything else is a
+    /// match or none.
+    fn evaluate(
+        &self,
+        input: &SignalInput<'_>,
+        report: &mut SignalReport,
+    ) -> Result<(), SignalError>;
 }
 
 /// A failure that the request must hear of.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignalError {
     /// Role bindings are used, and nobody is authenticated: 403.
-    #[error("authz signal evaluation failed: authz signal: user identity header is empty: {header}")]
+    #[error(
+        "authz signal evaluation failed: authz signal: user identity header is empty: {header}"
+    )]
     IdentityMissing {
         /// The configured header.
         header: String,
@@ -55,7 +62,11 @@ pub enum SignalError {
 ///
 /// # Errors
 /// All problems at once: the path in the document and what is wrong there.
-pub fn build(signals: &Signals, keys: &mut Keys, deps: &Deps<'_>) -> Result<Vec<Box<dyn Signal>>, Vec<Problem>> {
+pub fn build(
+    signals: &Signals,
+    keys: &mut Keys,
+    deps: &Deps<'_>,
+) -> Result<Vec<Box<dyn Signal>>, Vec<Problem>> {
     let mut problems = Vec::new();
     let families = [
         keyword::build(&signals.keywords, keys, &mut problems),
@@ -67,7 +78,11 @@ pub fn build(signals: &Signals, keys: &mut Keys, deps: &Deps<'_>) -> Result<Vec<
         event::build(&signals.events, keys, &mut problems),
         metadata::build(&signals.metadata, keys, &mut problems),
     ];
-    if problems.is_empty() { Ok(families.into_iter().flatten().collect()) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(families.into_iter().flatten().collect())
+    } else {
+        Err(problems)
+    }
 }
 
 /// What the families need from outside the signals section.
@@ -83,7 +98,8 @@ pub struct Deps<'a> {
     pub language: Arc<dyn DetectLanguage>,
     /// Where the models of learned signals are found.
     pub catalog: &'a dyn Catalog,
-    /// Some decision, projection or other part of the recipe reads this name; an empty name stands for any of the family.
+    /// Some decision, projection or other part of the recipe reads this name; an empty name stands
+    /// for any of the family.
     pub used: &'a dyn Fn(Kind, &str) -> bool,
 }
 
@@ -132,12 +148,19 @@ impl<'a> SignalInput<'a> {
     /// A view of one request.
     #[must_use]
     pub fn new(prompt: &'a Prompt, identity: Option<&'a Identity>) -> Self {
-        Self { prompt, identity, window: OnceLock::new(), evaluation: OnceLock::new() }
+        Self {
+            prompt,
+            identity,
+            window: OnceLock::new(),
+            evaluation: OnceLock::new(),
+        }
     }
 
-    /// The evaluation text, sampled to head, middle and tail beyond 2,048 scalar values. Made once, on demand.
+    /// The evaluation text, sampled to head, middle and tail beyond 2,048 scalar values. Made once,
+    /// on demand.
     pub fn windowed(&self) -> &str {
-        self.window.get_or_init(|| window::window(&self.prompt.texts.evaluation))
+        self.window
+            .get_or_init(|| window::window(&self.prompt.texts.evaluation))
     }
 
     /// [`windowed`](Self::windowed) leaves something out.
@@ -145,15 +168,21 @@ impl<'a> SignalInput<'a> {
         self.windowed().len() != self.prompt.texts.evaluation.len()
     }
 
-    /// The whole evaluation text, shared: all questions about it are about one text. Made once, on demand.
+    /// The whole evaluation text, shared: all questions about it are about one text. Made once, on
+    /// demand.
     pub fn evaluation(&self) -> &Arc<str> {
-        self.evaluation.get_or_init(|| self.prompt.texts.evaluation.as_str().into())
+        self.evaluation
+            .get_or_init(|| self.prompt.texts.evaluation.as_str().into())
     }
 
     /// One question about the evaluation text; none if that is blank.
     fn ask(&self, what: What) -> Vec<Question> {
         let text = self.evaluation();
-        if text.trim().is_empty() { Vec::new() } else { vec![Question::new(text.clone(), what)] }
+        if text.trim().is_empty() {
+            Vec::new()
+        } else {
+            vec![Question::new(text.clone(), what)]
+        }
     }
 }
 
@@ -179,11 +208,16 @@ fn check_predicate(path: &str, predicate: Option<NumericPredicate>, problems: &m
         "takes one lower and one upper bound at most"
     } else {
         match (gt.or(gte), lt.or(lte)) {
-            (Some(lower), Some(upper)) if lower > upper || (strict && lower >= upper) => "leaves no number between",
+            (Some(lower), Some(upper)) if lower > upper || (strict && lower >= upper) => {
+                "leaves no number between"
+            }
             _ => return,
         }
     };
-    problems.push(Problem { path: format!("{path}.predicate"), message: message.into() });
+    problems.push(Problem {
+        path: format!("{path}.predicate"),
+        message: message.into(),
+    });
 }
 
 #[cfg(test)]

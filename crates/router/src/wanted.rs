@@ -1,4 +1,5 @@
-//! Which models a document asks for: folders, label files, services, and the least confidence that counts.
+//! Which models a document asks for: folders, label files, services, and the least confidence that
+//! counts.
 //!
 //! One answer for the signals and for everybody else who asks the same models.
 
@@ -41,22 +42,41 @@ impl<'a> Asked<'a> {
                 Self::of(models, path, (module, labels), &system.prompt_guard).usually(0.7)
             }
             Task::FactCheck => {
-                let module = modules.hallucination_mitigation.as_ref().and_then(|module| module.fact_check.as_ref());
+                let module = modules
+                    .hallucination_mitigation
+                    .as_ref()
+                    .and_then(|module| module.fact_check.as_ref());
                 let path = "global.model_catalog.modules.hallucination_mitigation.fact_check";
-                let asked = Self::of(models, path, (module, ""), &system.fact_check_classifier).usually(0.6);
-                Self { of_zero: Some(0.7), ..asked }
+                let asked = Self::of(models, path, (module, ""), &system.fact_check_classifier)
+                    .usually(0.6);
+                Self {
+                    of_zero: Some(0.7),
+                    ..asked
+                }
             }
             Task::UserFeedback => {
                 let module = modules.feedback_detector.as_ref();
                 let labels = module.map_or("", |module| &module.feedback_mapping_path);
                 let path = "global.model_catalog.modules.feedback_detector";
-                let asked = Self::of(models, path, (module, labels), &system.feedback_detector).usually(0.7);
-                Self { of_zero: Some(0.5), ..asked }
+                let asked = Self::of(models, path, (module, labels), &system.feedback_detector)
+                    .usually(0.7);
+                Self {
+                    of_zero: Some(0.5),
+                    ..asked
+                }
             }
             Task::Modality => {
-                let folder = modules.modality_detector.as_ref().and_then(|detector| detector.classifier.as_ref());
+                let folder = modules
+                    .modality_detector
+                    .as_ref()
+                    .and_then(|detector| detector.classifier.as_ref());
                 let folder = folder.map_or("", |folder| &folder.model_path);
-                Self::of(models, "global.model_catalog.modules.modality_detector", (None, ""), folder)
+                Self::of(
+                    models,
+                    "global.model_catalog.modules.modality_detector",
+                    (None, ""),
+                    folder,
+                )
             }
             Task::Own => Self::of(models, "", (None, ""), ""),
         }
@@ -68,16 +88,24 @@ impl<'a> Asked<'a> {
         let module = models.modules.classifier.pii.as_ref();
         let labels = module.map_or("", |module| &module.pii_mapping_path);
         let path = "global.model_catalog.modules.classifier.pii";
-        Self::of(models, path, (module, labels), &models.system.pii_classifier).usually(0.9)
+        Self::of(
+            models,
+            path,
+            (module, labels),
+            &models.system.pii_classifier,
+        )
+        .usually(0.9)
     }
 
     /// The document turns the module off.
     #[must_use]
     pub fn is_off(&self) -> bool {
-        self.module.is_some_and(|module| module.enabled == Some(false))
+        self.module
+            .is_some_and(|module| module.enabled == Some(false))
     }
 
-    /// Least confidence that counts: the module's, else that of the model's card, else the reference's.
+    /// Least confidence that counts: the module's, else that of the model's card, else the
+    /// reference's.
     #[must_use]
     pub fn threshold(&self, of_card: Option<f32>) -> f32 {
         match self.module.and_then(|module| module.threshold) {
@@ -87,8 +115,8 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// `model_id` wins over `model_ref`, a key of `system`; without either, or with a key that is none, it is `system`'s own
-    /// entry for the task.
+    /// `model_id` wins over `model_ref`, a key of `system`; without either, or with a key that is
+    /// none, it is `system`'s own entry for the task.
     fn of(
         models: &ModelCatalog,
         path: &'static str,
@@ -105,10 +133,25 @@ impl<'a> Asked<'a> {
             "feedback_detector" => &system.feedback_detector,
             _ => own,
         };
-        let folder = if named.is_empty() { referred.trim() } else { named };
-        let mapping = Some(labels.trim()).filter(|path| !path.is_empty()).map(PathBuf::from);
-        let model = Wanted { folder: folder.to_owned(), mapping };
-        Self { path, module, model, usual: 0.5, of_zero: None }
+        let folder = if named.is_empty() {
+            referred.trim()
+        } else {
+            named
+        };
+        let mapping = Some(labels.trim())
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from);
+        let model = Wanted {
+            folder: folder.to_owned(),
+            mapping,
+        };
+        Self {
+            path,
+            module,
+            model,
+            usual: 0.5,
+            of_zero: None,
+        }
     }
 
     fn usually(self, usual: f32) -> Self {
@@ -130,13 +173,20 @@ impl AskedEncoder {
     pub fn of(models: &ModelCatalog) -> Self {
         let semantic = models.embeddings.semantic.as_ref();
         let config = semantic.and_then(|semantic| semantic.embedding_config.as_ref());
-        if config.is_some_and(|config| config.backend == "openai_compatible" || config.model_type == "remote") {
+        if config.is_some_and(|config| {
+            config.backend == "openai_compatible" || config.model_type == "remote"
+        }) {
             let endpoint = semantic.and_then(|semantic| semantic.endpoint.as_ref());
             return Self::Service(service(&endpoint.cloned().unwrap_or_default()));
         }
-        let model_type = config.map(|config| config.model_type.trim()).filter(|name| !name.is_empty());
+        let model_type = config
+            .map(|config| config.model_type.trim())
+            .filter(|name| !name.is_empty());
         let folder = encoder_folder(models, model_type.unwrap_or("mmbert")).unwrap_or_default();
-        Self::Folder(Wanted { folder: folder.to_owned(), mapping: None })
+        Self::Folder(Wanted {
+            folder: folder.to_owned(),
+            mapping: None,
+        })
     }
 }
 
@@ -151,11 +201,21 @@ pub fn encoder_folder<'a>(models: &'a ModelCatalog, model_type: &str) -> Option<
         "bert" => |semantic| &semantic.bert_model_path,
         _ => return None,
     };
-    Some(models.embeddings.semantic.as_ref().map_or("", |semantic| folder(semantic).trim()))
+    Some(
+        models
+            .embeddings
+            .semantic
+            .as_ref()
+            .map_or("", |semantic| folder(semantic).trim()),
+    )
 }
 
 fn service(endpoint: &EmbeddingEndpoint) -> RemoteEmbedder {
-    let seconds = if endpoint.timeout_seconds == 0 { 5 } else { endpoint.timeout_seconds };
+    let seconds = if endpoint.timeout_seconds == 0 {
+        5
+    } else {
+        endpoint.timeout_seconds
+    };
     let server = Endpoint {
         name: endpoint.model.clone(),
         base_url: endpoint.base_url.trim().trim_end_matches('/').to_owned(),
@@ -165,7 +225,10 @@ fn service(endpoint: &EmbeddingEndpoint) -> RemoteEmbedder {
         timeout: Duration::from_secs(seconds.into()),
         retries: endpoint.max_retries,
     };
-    RemoteEmbedder { endpoint: server, dimensions: endpoint.dimensions as usize }
+    RemoteEmbedder {
+        endpoint: server,
+        dimensions: endpoint.dimensions as usize,
+    }
 }
 
 #[cfg(test)]
@@ -174,7 +237,8 @@ mod tests {
 
     fn models(module: ClassifierModule) -> ModelCatalog {
         let mut models = ModelCatalog::default();
-        (models.system.domain_classifier, models.system.prompt_guard) = ("own".into(), "guard".into());
+        (models.system.domain_classifier, models.system.prompt_guard) =
+            ("own".into(), "guard".into());
         models.modules.classifier.domain = Some(module);
         models
     }
@@ -182,8 +246,15 @@ mod tests {
     #[track_caller]
     fn check_folder(model_id: &str, model_ref: &str, expected: &str) {
         let (model_id, model_ref) = (model_id.into(), model_ref.into());
-        let models = models(ClassifierModule { model_id, model_ref, ..ClassifierModule::default() });
-        assert_eq!(Asked::classifier(&models, Task::Domain).model.folder, expected);
+        let models = models(ClassifierModule {
+            model_id,
+            model_ref,
+            ..ClassifierModule::default()
+        });
+        assert_eq!(
+            Asked::classifier(&models, Task::Domain).model.folder,
+            expected
+        );
     }
 
     #[test]
@@ -196,10 +267,16 @@ mod tests {
 
     #[track_caller]
     fn check_threshold(task: Task, written: Option<f32>, of_card: Option<f32>, expected: f32) {
-        let module = ClassifierModule { threshold: written, ..ClassifierModule::default() };
+        let module = ClassifierModule {
+            threshold: written,
+            ..ClassifierModule::default()
+        };
         let mut models = models(module.clone());
         models.modules.feedback_detector = Some(module);
-        assert_eq!(Asked::classifier(&models, task).threshold(of_card), expected);
+        assert_eq!(
+            Asked::classifier(&models, task).threshold(of_card),
+            expected
+        );
     }
 
     #[test]

@@ -22,7 +22,8 @@ use tokio::sync::Semaphore;
 
 /// Largest body of an evaluation, in bytes.
 pub const BODY_LIMIT: usize = 10 << 20;
-/// Evaluations at a time; further ones wait, so that a script cannot take the threads of real traffic.
+/// Evaluations at a time; further ones wait, so that a script cannot take the threads of real
+/// traffic.
 static EVALUATIONS: Semaphore = Semaphore::const_new(8);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// A longer or stranger id of the caller is replaced: it would end up in logs.
@@ -32,7 +33,8 @@ const REQUEST_ID_MAX: usize = 128;
 pub trait Console: Send + Sync + 'static {
     /// Traffic may come.
     fn ready(&self) -> bool;
-    /// Evaluates one request (`POST /api/v1/eval`). May take milliseconds: called where blocking is allowed.
+    /// Evaluates one request (`POST /api/v1/eval`). May take milliseconds: called where blocking is
+    /// allowed.
     ///
     /// # Errors
     /// In the shape of the API.
@@ -70,7 +72,10 @@ impl Token {
     }
 
     fn admits(&self, headers: &HeaderMap) -> bool {
-        let Some(value) = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()) else {
+        let Some(value) = headers
+            .get(AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+        else {
             return false;
         };
         let Some((scheme, token)) = value.split_once(' ') else {
@@ -99,17 +104,29 @@ pub fn router(console: Arc<dyn Console>, token: Option<Token>) -> Router {
 }
 
 async fn authorize(State(token): State<Token>, request: Request, next: Next) -> Response {
-    let open = Endpoint::ALL.iter().any(|endpoint| endpoint.is_open() && endpoint.path() == request.uri().path());
+    let open = Endpoint::ALL
+        .iter()
+        .any(|endpoint| endpoint.is_open() && endpoint.path() == request.uri().path());
     if open || token.admits(request.headers()) {
         return next.run(request).await;
     }
-    let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
+    let id = request
+        .headers()
+        .get(REQUEST_ID)
+        .and_then(|id| id.to_str().ok())
+        .unwrap_or_default()
+        .to_owned();
     Refusal::unauthorized(id).into_response()
 }
 
 /// Gives the request an id if it has none, and the response the same.
 async fn identify(mut request: Request, next: Next) -> Response {
-    let id = request.headers().get(REQUEST_ID).filter(|id| is_sane(id)).cloned().unwrap_or_else(new_id);
+    let id = request
+        .headers()
+        .get(REQUEST_ID)
+        .filter(|id| is_sane(id))
+        .cloned()
+        .unwrap_or_else(new_id);
     request.headers_mut().insert(REQUEST_ID, id.clone());
     let mut response = next.run(request).await;
     response.headers_mut().insert(REQUEST_ID, id);
@@ -126,7 +143,9 @@ fn new_id() -> HeaderValue {
 }
 
 /// Runs an evaluation off the serving threads: one of 10 MiB takes tens of milliseconds.
-async fn evaluate(answer: impl FnOnce() -> Result<Value, Refusal> + Send + 'static) -> Result<Value, Refusal> {
+async fn evaluate(
+    answer: impl FnOnce() -> Result<Value, Refusal> + Send + 'static,
+) -> Result<Value, Refusal> {
     let Ok(_permit) = EVALUATIONS.acquire().await else {
         return Err(Refusal::internal("evaluations are closed"));
     };

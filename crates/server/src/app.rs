@@ -46,7 +46,11 @@ pub fn serve(arguments: Box<ServeArgs>) -> anyhow::Result<ExitCode> {
     if let Some(workers) = arguments.workers {
         builder.worker_threads(usize::from(workers));
     }
-    let runtime = builder.enable_all().thread_name("merit").build().context("cannot start threads")?;
+    let runtime = builder
+        .enable_all()
+        .thread_name("merit")
+        .build()
+        .context("cannot start threads")?;
     let outcome = runtime.block_on(async {
         let mut signals = Signals::new().context("cannot handle signals")?;
         let traces = TraceSettings::from_env(|name| std::env::var(name).ok())
@@ -64,7 +68,10 @@ pub fn serve(arguments: Box<ServeArgs>) -> anyhow::Result<ExitCode> {
 fn grace(arguments: &ServeArgs) -> Result<Grace, NothingToDrain> {
     let seconds = |count: u32| Duration::from_secs(count.into());
     let total = seconds(arguments.drain_seconds);
-    arguments.settle_seconds.map_or_else(|| Ok(total.into()), |settle| Grace::settling(total, seconds(settle)))
+    arguments.settle_seconds.map_or_else(
+        || Ok(total.into()),
+        |settle| Grace::settling(total, seconds(settle)),
+    )
 }
 
 /// A serving process, without the signals: what `merit serve` and in-process tests share.
@@ -109,7 +116,11 @@ impl Process {
         let readiness = Readiness::new().await;
         let (live, status) = (reloader.live(), reloader.status());
 
-        let routes = engine::Routes { live: Arc::clone(&live), metrics: Arc::clone(&metrics), tracing };
+        let routes = engine::Routes {
+            live: Arc::clone(&live),
+            metrics: Arc::clone(&metrics),
+            tracing,
+        };
         let service = tonic::service::Routes::new(readiness.service());
         let processor = routes.processor();
         let streams = processor.streams();
@@ -117,7 +128,9 @@ impl Process {
         let logs = pools.access_log(serving.stopping());
         pools.observe(&metrics, &logs);
         shared::start(&live, &background, &metrics)?;
-        let service = service.add_service(processor.server()).add_service(logs.server());
+        let service = service
+            .add_service(processor.server())
+            .add_service(logs.server());
         serve_grpc(sockets.grpc, service, tls.clone(), &serving);
 
         let console = AppConsole {
@@ -126,12 +139,26 @@ impl Process {
             state: readiness.watch(),
             metrics: Arc::clone(&metrics),
         };
-        serve_http(sockets.admin, admin::router(Arc::new(console), token), &background);
-        serve_http(sockets.metrics, metrics::router(Arc::clone(&metrics), readiness.watch()), &background);
+        serve_http(
+            sockets.admin,
+            admin::router(Arc::new(console), token),
+            &background,
+        );
+        serve_http(
+            sockets.metrics,
+            metrics::router(Arc::clone(&metrics), readiness.watch()),
+            &background,
+        );
 
         observe(&metrics, &live, &processor);
         let reload = Arc::new(Notify::new());
-        keep_loaded(reloader, &arguments.config, &reload, (&metrics, pools), &background)?;
+        keep_loaded(
+            reloader,
+            &arguments.config,
+            &reload,
+            (&metrics, pools),
+            &background,
+        )?;
         if let Some(tls) = tls {
             background.spawn(tls.keep_fresh(background.stopping()));
         }
@@ -149,7 +176,12 @@ impl Process {
             cut: Box::new(move || streams.stop()),
             flush: Box::new(flush),
         };
-        Ok(Self { addresses, running, status, reload })
+        Ok(Self {
+            addresses,
+            running,
+            status,
+            reload,
+        })
     }
 
     /// Where it listens.
@@ -175,10 +207,23 @@ impl Process {
     }
 }
 
-async fn first_load(arguments: &ServeArgs, tls: bool, metrics: &Arc<Metrics>) -> anyhow::Result<Reloader<Preparer>> {
-    let exposure = Exposure { address: arguments.listen.clone(), tls, insecure_listen: arguments.insecure_listen };
+async fn first_load(
+    arguments: &ServeArgs,
+    tls: bool,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<Reloader<Preparer>> {
+    let exposure = Exposure {
+        address: arguments.listen.clone(),
+        tls,
+        insecure_listen: arguments.insecure_listen,
+    };
     let models = Arc::new(Installed::from(arguments.models.clone()));
-    let preparer = Preparer { exposure, metrics: Arc::clone(metrics), assets: arguments.assets.clone(), models };
+    let preparer = Preparer {
+        exposure,
+        metrics: Arc::clone(metrics),
+        assets: arguments.assets.clone(),
+        models,
+    };
     let file = arguments.config.clone();
     let loaded = tokio::task::spawn_blocking(move || Reloader::first(file, preparer)).await?;
     let reloader = loaded.map_err(|refusal| refused(&arguments.config, refusal))?;
@@ -196,7 +241,8 @@ fn refused(file: &Path, refusal: Refusal) -> anyhow::Error {
 
 fn token(file: Option<&Path>) -> anyhow::Result<Option<Token>> {
     let Some(file) = file else { return Ok(None) };
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let token = Token::new(&text).with_context(|| format!("{} is empty", file.display()))?;
     Ok(Some(token))
 }
@@ -227,16 +273,27 @@ impl Sockets {
 }
 
 async fn bind_http(address: SocketAddr) -> Result<TcpListener, BindError> {
-    let failed = |source| BindError::Io { address: Address::Tcp(address), source };
+    let failed = |source| BindError::Io {
+        address: Address::Tcp(address),
+        source,
+    };
     TcpListener::bind(address).await.map_err(failed)
 }
 
-fn serve_grpc(socket: Bound, service: tonic::service::Routes, tls: Option<Arc<Tls>>, tasks: &Tasks) {
+fn serve_grpc(
+    socket: Bound,
+    service: tonic::service::Routes,
+    tls: Option<Arc<Tls>>,
+    tasks: &Tasks,
+) {
     let incoming = socket.incoming(tls, tasks);
     let stop = tasks.stopping();
     let server = listener::grpc().add_routes(service);
     tasks.spawn(async move {
-        if let Err(error) = server.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()).await {
+        if let Err(error) = server
+            .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
+            .await
+        {
             tracing::error!(%error, "the grpc server failed");
         }
     });
@@ -264,35 +321,73 @@ fn observe(metrics: &Metrics, live: &Arc<Live<Generation>>, processor: &Processo
         move || serving.load().statistics()
     });
     let alive = move || live.alive() as u64;
-    metrics.observe("merit_generations_alive", "Configurations that serve or are still held", Observed::Gauge, alive);
+    metrics.observe(
+        "merit_generations_alive",
+        "Configurations that serve or are still held",
+        Observed::Gauge,
+        alive,
+    );
     let open = move || streams.open() as u64;
-    metrics.observe("merit_exchange_open", "Exchanges in flight", Observed::Gauge, open);
+    metrics.observe(
+        "merit_exchange_open",
+        "Exchanges in flight",
+        Observed::Gauge,
+        open,
+    );
     observe_sessions(metrics, &serving);
     let count = |name, help, read: fn(&Counters) -> u64| {
         let counters = Arc::clone(&counters);
         metrics.observe(name, help, Observed::Counter, move || read(&counters));
     };
     count("merit_exchange", "Exchanges begun", Counters::streams);
-    count("merit_immediate_response", "Requests that Merit answered itself", Counters::immediates);
-    count("merit_panic", "Exchanges ended by a panic", Counters::panics);
-    count("merit_protocol_error", "Exchanges ended by an illegal frame", Counters::protocol_errors);
+    count(
+        "merit_immediate_response",
+        "Requests that Merit answered itself",
+        Counters::immediates,
+    );
+    count(
+        "merit_panic",
+        "Exchanges ended by a panic",
+        Counters::panics,
+    );
+    count(
+        "merit_protocol_error",
+        "Exchanges ended by an illegal frame",
+        Counters::protocol_errors,
+    );
     count(
         "merit_exchange_early_close",
         "Exchanges ended by Merit once nothing more was wanted",
         Counters::early_closes,
     );
-    count("merit_exchange_abandoned", "Exchanges that the gateway left before a reply", Counters::abandoned);
+    count(
+        "merit_exchange_abandoned",
+        "Exchanges that the gateway left before a reply",
+        Counters::abandoned,
+    );
 }
 
 /// What sessions hold, and what they spent.
 fn observe_sessions(metrics: &Metrics, live: &Arc<Live<Generation>>) {
     let read = |name, help, kind, read: fn(&Sessions) -> u64| {
         let live = Arc::clone(live);
-        metrics.observe(name, help, kind, move || read(&live.load().router.lasting.sessions));
+        metrics.observe(name, help, kind, move || {
+            read(&live.load().router.lasting.sessions)
+        });
     };
     let entries: fn(&Sessions) -> u64 = |sessions| sessions.len() as u64;
-    read("merit_session_entries", "Sessions that are remembered", Observed::Gauge, entries);
-    read("merit_session_forgotten", "Sessions forgotten for others", Observed::Counter, Sessions::forgotten);
+    read(
+        "merit_session_entries",
+        "Sessions that are remembered",
+        Observed::Gauge,
+        entries,
+    );
+    read(
+        "merit_session_forgotten",
+        "Sessions forgotten for others",
+        Observed::Counter,
+        Sessions::forgotten,
+    );
     read(
         "merit_session_switch_overhead_millionths",
         "What switches of model have cost, at most, in millionths of the currency of the prices",
@@ -328,17 +423,29 @@ fn keep_loaded(
 }
 
 fn count(metrics: &Metrics, status: &Status) {
-    metrics.process.reloaded(status.outcome.label(), status.generation);
+    metrics
+        .process
+        .reloaded(status.outcome.label(), status.generation);
 }
 
 /// As many bits as a number of a scrape holds exactly.
 fn hash_number(hash: &str) -> u64 {
-    hash.get(..12).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0)
+    hash.get(..12)
+        .and_then(|digits| u64::from_str_radix(digits, 16).ok())
+        .unwrap_or(0)
 }
 
 /// Says where the process listens: in the log, and in a file for whoever asked for free ports.
-fn announce(addresses: &Addresses, file: Option<&Path>, loaded: &Loaded<Generation>) -> anyhow::Result<()> {
-    let Addresses { grpc, admin, metrics } = addresses;
+fn announce(
+    addresses: &Addresses,
+    file: Option<&Path>,
+    loaded: &Loaded<Generation>,
+) -> anyhow::Result<()> {
+    let Addresses {
+        grpc,
+        admin,
+        metrics,
+    } = addresses;
     tracing::info!(%grpc, %admin, %metrics, hash = loaded.hash, "listening");
     let Some(file) = file else { return Ok(()) };
     #[derive(Serialize)]
@@ -347,8 +454,13 @@ fn announce(addresses: &Addresses, file: Option<&Path>, loaded: &Loaded<Generati
         admin: String,
         metrics: String,
     }
-    let ports = Ports { grpc: grpc.to_string(), admin: admin.to_string(), metrics: metrics.to_string() };
-    write_atomically(file, &serde_json::to_vec(&ports)?).with_context(|| format!("cannot write {}", file.display()))
+    let ports = Ports {
+        grpc: grpc.to_string(),
+        admin: admin.to_string(),
+        metrics: metrics.to_string(),
+    };
+    write_atomically(file, &serde_json::to_vec(&ports)?)
+        .with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// Readers see nothing or everything.

@@ -1,4 +1,5 @@
-//! `merit check`: every problem of routing documents and of an Envoy bootstrap, for people or for machines.
+//! `merit check`: every problem of routing documents and of an Envoy bootstrap, for people or for
+//! machines.
 
 mod envoy;
 
@@ -11,21 +12,30 @@ use serde::Serialize;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Checks all files; `document` finds the problems of one routing document. Fails when there is an error, not when there
-/// are only warnings.
+/// Checks all files; `document` finds the problems of one routing document. Fails when there is an
+/// error, not when there are only warnings.
 ///
 /// # Errors
 /// If a file cannot be read.
-pub fn run(arguments: &CheckArgs, document: impl Fn(&str) -> Vec<Diagnostic>) -> anyhow::Result<ExitCode> {
+pub fn run(
+    arguments: &CheckArgs,
+    document: impl Fn(&str) -> Vec<Diagnostic>,
+) -> anyhow::Result<ExitCode> {
     let mut reports = Vec::new();
     let mut runs = false;
     for file in &arguments.files {
         let text = read(file)?;
         runs |= engine::runs(&text);
-        reports.push(Report { file, diagnostics: document(&text) });
+        reports.push(Report {
+            file,
+            diagnostics: document(&text),
+        });
     }
     if let Some(file) = &arguments.envoy {
-        reports.push(Report { file, diagnostics: envoy::check(&read(file)?, runs) });
+        reports.push(Report {
+            file,
+            diagnostics: envoy::check(&read(file)?, runs),
+        });
     }
     let text = match arguments.format {
         LogFormat::Text => for_people(&reports),
@@ -33,7 +43,11 @@ pub fn run(arguments: &CheckArgs, document: impl Fn(&str) -> Vec<Diagnostic>) ->
     };
     output::text(&text)?;
     let failed = reports.iter().any(|report| has_errors(&report.diagnostics));
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 #[derive(Serialize)]
@@ -49,7 +63,11 @@ fn read(file: &Path) -> anyhow::Result<String> {
 fn for_people(reports: &[Report<'_>]) -> String {
     let lines = |report: &Report<'_>| match &*report.diagnostics {
         [] => format!("{}: ok", report.file.display()),
-        found => found.iter().map(|it| it.in_file(report.file)).collect::<Vec<_>>().join("\n"),
+        found => found
+            .iter()
+            .map(|it| it.in_file(report.file))
+            .collect::<Vec<_>>()
+            .join("\n"),
     };
     reports.iter().map(lines).collect::<Vec<_>>().join("\n")
 }
@@ -72,8 +90,12 @@ mod tests {
             (Some(Severity::Error), ExitCode::FAILURE),
         ] {
             for format in [LogFormat::Text, LogFormat::Json] {
-                let arguments =
-                    CheckArgs { files: vec![file.clone()], envoy: None, models: ModelArgs::default(), format };
+                let arguments = CheckArgs {
+                    files: vec![file.clone()],
+                    envoy: None,
+                    models: ModelArgs::default(),
+                    format,
+                };
                 let found = severity.map(|severity| Diagnostic::new(severity, "a", "b"));
                 let got = run(&arguments, |_| found.clone().into_iter().collect()).unwrap();
                 assert_eq!(got, code, "{severity:?}");
@@ -95,8 +117,15 @@ mod tests {
 
     #[test]
     fn text_names_every_file() {
-        let report = |file, diagnostics| Report { file: Path::new(file), diagnostics };
-        let found = Diagnostic { line: 2, column: 3, ..Diagnostic::error("odd") };
+        let report = |file, diagnostics| Report {
+            file: Path::new(file),
+            diagnostics,
+        };
+        let found = Diagnostic {
+            line: 2,
+            column: 3,
+            ..Diagnostic::error("odd")
+        };
         let text = for_people(&[report("a", vec![]), report("b", vec![found])]);
         assert_eq!(text, "a: ok\nb:2:3: error: odd");
     }

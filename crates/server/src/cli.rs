@@ -6,7 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// Routes every LLM request to the least costly intelligence that merits it, as Envoy's external processor.
+/// Routes every LLM request to the least costly intelligence that merits it, as Envoy's external
+/// processor.
 #[derive(Debug, Parser)]
 #[command(name = "merit", version)]
 pub struct Cli {
@@ -68,8 +69,8 @@ pub struct ServeArgs {
     /// Grace period of a shutdown, from signal to exit
     #[arg(long, value_name = "N", default_value_t = 30)]
     pub drain_seconds: u32,
-    /// Part of the grace period in which streams are still accepted although health says not serving, so that gateways
-    /// notice; 5, or half of the grace period if that is less, if absent
+    /// Part of the grace period in which streams are still accepted although health says not
+    /// serving, so that gateways notice; 5, or half of the grace period if that is less, if absent
     #[arg(long, value_name = "N")]
     pub settle_seconds: Option<u32>,
     /// Threads that serve requests; as many as there are cores if absent
@@ -107,7 +108,10 @@ pub struct ModelArgs {
 
 impl From<ModelArgs> for Installed {
     fn from(arguments: ModelArgs) -> Self {
-        Self { models: arguments.models, onnxruntime: arguments.onnxruntime }
+        Self {
+            models: arguments.models,
+            onnxruntime: arguments.onnxruntime,
+        }
     }
 }
 
@@ -135,7 +139,12 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
     /// A request body (JSON)
-    #[arg(long, value_name = "FILE", conflicts_with = "text", required_unless_present = "text")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "text",
+        required_unless_present = "text"
+    )]
     pub request: Option<PathBuf>,
     /// What the user says
     pub text: Option<String>,
@@ -159,7 +168,11 @@ pub struct ProbeArgs {
     /// HOST:PORT of an ext_proc listener
     pub address: String,
     /// Name asked for; others are `readiness` and `liveness`
-    #[arg(long, value_name = "NAME", default_value = "envoy.service.ext_proc.v3.ExternalProcessor")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "envoy.service.ext_proc.v3.ExternalProcessor"
+    )]
     pub service: String,
     /// Speak TLS and trust these authorities (PEM)
     #[arg(long, value_name = "FILE")]
@@ -289,7 +302,9 @@ mod tests {
 
     #[test]
     fn serve_defaults_to_loopback() {
-        let Command::Serve(arguments) = Cli::parse_from(["merit", "serve", "--config", "a.yaml"]).command else {
+        let Command::Serve(arguments) =
+            Cli::parse_from(["merit", "serve", "--config", "a.yaml"]).command
+        else {
             panic!("not serve");
         };
         assert_eq!(arguments.listen.to_string(), "127.0.0.1:50051");
@@ -306,7 +321,10 @@ mod tests {
             ("serve", false),
             ("serve --config a --listen nonsense", false),
             ("serve --config a --tls-cert c", false),
-            ("serve --config a --tls-cert c --tls-key k --tls-client-ca ca", true),
+            (
+                "serve --config a --tls-cert c --tls-key k --tls-client-ca ca",
+                true,
+            ),
             ("serve --config a --workers 0", false),
             ("check a b --format json", true),
             ("check --envoy e", true),
@@ -319,7 +337,10 @@ mod tests {
             ("train fact_check --data d --models m", true),
             ("train nonsense --data d", false),
             ("train pii", false),
-            ("train selection --data r.jsonl --algorithm knn --out a.json", true),
+            (
+                "train selection --data r.jsonl --algorithm knn --out a.json",
+                true,
+            ),
             ("train selection --data r.jsonl --algorithm svm", false),
             ("probe localhost:50051 --service readiness", true),
             ("probe", false),

@@ -1,4 +1,5 @@
-//! Where the routing domain plugs into the process: the only module here that knows what a document means.
+//! Where the routing domain plugs into the process: the only module here that knows what a document
+//! means.
 
 mod classifiers;
 mod classify;
@@ -124,10 +125,14 @@ impl Generation {
             .map_err(|error| AdminRefusal::invalid_input(error.to_string()))?;
         let deadline = Instant::now() + EVALUATION;
         let models = &*self.shared.models;
-        block_on(self.router.eval(&request, None, models, deadline)).map_err(|refused| match refused {
-            EvalRefused::UnknownModel(name) => AdminRefusal::unknown_model(&name),
-            EvalRefused::Signal(_) | EvalRefused::Answer(_) => AdminRefusal::internal(refused.to_string()),
-        })
+        block_on(self.router.eval(&request, None, models, deadline)).map_err(
+            |refused| match refused {
+                EvalRefused::UnknownModel(name) => AdminRefusal::unknown_model(&name),
+                EvalRefused::Signal(_) | EvalRefused::Answer(_) => {
+                    AdminRefusal::internal(refused.to_string())
+                }
+            },
+        )
     }
 
     /// The document, secrets redacted.
@@ -139,7 +144,8 @@ impl Generation {
     /// The model list.
     #[must_use]
     pub fn models(&self) -> Value {
-        serde_json::from_slice(&dialects::models::list(&self.models, ListShape::OpenAi)).unwrap_or_default()
+        serde_json::from_slice(&dialects::models::list(&self.models, ListShape::OpenAi))
+            .unwrap_or_default()
     }
 }
 
@@ -171,7 +177,8 @@ impl Prepare for Preparer {
             },
             None => {
                 let language = language(self.assets.as_deref());
-                let language = language.map_err(|diagnostic| Refusal::Rejected(vec![diagnostic]))?;
+                let language =
+                    language.map_err(|diagnostic| Refusal::Rejected(vec![diagnostic]))?;
                 Shared::new(language, self.models.clone(), inference(&checked))
             }
         };
@@ -198,8 +205,13 @@ impl Prepare for Preparer {
 }
 
 /// Builds what was checked.
-fn build(checked: Checked, shared: &Shared) -> Result<router::generation::Generation, Vec<Diagnostic>> {
-    let Some(document) = checked.document else { return Err(Vec::new()) };
+fn build(
+    checked: Checked,
+    shared: &Shared,
+) -> Result<router::generation::Generation, Vec<Diagnostic>> {
+    let Some(document) = checked.document else {
+        return Err(Vec::new());
+    };
     let deps = Deps {
         env: &variable,
         language: shared.language.clone(),
@@ -209,7 +221,12 @@ fn build(checked: Checked, shared: &Shared) -> Result<router::generation::Genera
     };
     router::generation::Generation::build(document, checked.value, &deps).map_err(|problems| {
         let errors = problems.into_iter();
-        errors.map(|problem| Diagnostic { path: problem.path, ..Diagnostic::error(problem.message) }).collect()
+        errors
+            .map(|problem| Diagnostic {
+                path: problem.path,
+                ..Diagnostic::error(problem.message)
+            })
+            .collect()
     })
 }
 
@@ -217,7 +234,9 @@ fn build(checked: Checked, shared: &Shared) -> Result<router::generation::Genera
 fn language(assets: Option<&Path>) -> Result<LanguageDetector, Diagnostic> {
     let model = assets.map(|folder| folder.join(LANGUAGE_MODEL));
     let language = LanguageDetector::load(model.as_deref()).map_err(|error| {
-        Diagnostic::error(format!("{error}; install it with `cargo xtask setup` or leave --assets out"))
+        Diagnostic::error(format!(
+            "{error}; install it with `cargo xtask setup` or leave --assets out"
+        ))
     })?;
     if model.is_none() {
         tracing::info!("no language model installed; the built-in one tells 16 languages apart");
@@ -227,7 +246,11 @@ fn language(assets: Option<&Path>) -> Result<LanguageDetector, Diagnostic> {
 
 /// How the document wants its models to run.
 fn inference(checked: &Checked) -> Inference {
-    checked.document.as_ref().map(|document| document.global.server.inference.clone()).unwrap_or_default()
+    checked
+        .document
+        .as_ref()
+        .map(|document| document.global.server.inference.clone())
+        .unwrap_or_default()
 }
 
 /// What the ext_proc service is made of.
@@ -246,7 +269,10 @@ impl Routes {
     pub fn processor(self) -> Processor {
         let live = Arc::clone(&self.live);
         let current = Settings::dynamic(move || Arc::clone(&live.load().options));
-        extproc::service(Arc::new(LlmExchanges::new(self.live, self.metrics, self.tracing)), current)
+        extproc::service(
+            Arc::new(LlmExchanges::new(self.live, self.metrics, self.tracing)),
+            current,
+        )
     }
 }
 
@@ -255,9 +281,16 @@ impl Routes {
 pub fn runs(text: &str) -> bool {
     let document = config::load(text, &variable).document;
     let asks = |decision: &config::decisions::Decision| {
-        decision.algorithm.as_ref().is_some_and(|algorithm| algorithm.name() == "confidence")
+        decision
+            .algorithm
+            .as_ref()
+            .is_some_and(|algorithm| algorithm.name() == "confidence")
     };
-    document.is_some_and(|document| document.policies().any(|(_, _, routing)| routing.decisions.iter().any(asks)))
+    document.is_some_and(|document| {
+        document
+            .policies()
+            .any(|(_, _, routing)| routing.decisions.iter().any(asks))
+    })
 }
 
 /// Every finding in a document's text (`merit check`). With `models` they are loaded, too.
@@ -267,11 +300,16 @@ pub fn check(text: &str, models: Option<Arc<dyn Open>>) -> Vec<Diagnostic> {
     let mut found = diagnostics(&checked);
     if checked.is_servable() {
         let settings = inference(&checked);
-        let shared = models.map_or_else(Shared::bare, |open| Shared::new(LanguageDetector::small(), open, settings));
+        let shared = models.map_or_else(Shared::bare, |open| {
+            Shared::new(LanguageDetector::small(), open, settings)
+        });
         match build(checked, &shared) {
             Ok(generation) => {
                 found.extend(warnings(&generation));
-                found.extend(classifiers::resolutions(&generation.document, &*shared.catalog));
+                found.extend(classifiers::resolutions(
+                    &generation.document,
+                    &*shared.catalog,
+                ));
             }
             Err(errors) => found.extend(errors),
         }
@@ -282,7 +320,11 @@ pub fn check(text: &str, models: Option<Arc<dyn Open>>) -> Vec<Diagnostic> {
 /// What leaves a part of a generation unusable.
 fn warnings(generation: &router::generation::Generation) -> Vec<Diagnostic> {
     let warning = |problem: &router::signals::Problem| {
-        Diagnostic::new(crate::problem::Severity::Warning, problem.path.clone(), problem.message.clone())
+        Diagnostic::new(
+            crate::problem::Severity::Warning,
+            problem.path.clone(),
+            problem.message.clone(),
+        )
     };
     generation.warnings.iter().map(warning).collect()
 }

@@ -1,7 +1,8 @@
 //! LLM traffic: one [`Exchange`] per HTTP request, from its headers to the end of its response.
 //!
-//! What an exchange knows is an enum by how far it has come. It pins one generation at the request's headers and
-//! lets go of it as soon as it has planned: what the response's way needs is in [`ResponsePlan`].
+//! What an exchange knows is an enum by how far it has come. It pins one generation at the
+//! request's headers and lets go of it as soon as it has planned: what the response's way needs is
+//! in [`ResponsePlan`].
 
 mod attempt;
 pub(crate) mod forward;
@@ -22,7 +23,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use dialects::{Dialect, Endpoint};
 use extproc::{
-    BodyReply, BodyStep, Exchange, Exchanges, Fault, HeadStep, HeaderEdits, Immediate, RequestHead, ResponseHead,
+    BodyReply, BodyStep, Exchange, Exchanges, Fault, HeadStep, HeaderEdits, Immediate, RequestHead,
+    ResponseHead,
 };
 use futures_executor::block_on;
 use futures_util::future::BoxFuture;
@@ -50,13 +52,25 @@ pub(crate) struct LlmExchanges {
 impl LlmExchanges {
     /// Exchanges of `live`, counted in `metrics`.
     #[must_use]
-    pub(crate) fn new(live: Arc<Live<Generation>>, metrics: Arc<Metrics>, tracing: Tracing) -> Self {
+    pub(crate) fn new(
+        live: Arc<Live<Generation>>,
+        metrics: Arc<Metrics>,
+        tracing: Tracing,
+    ) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let looper = Arc::new(Looper::default());
         let running = Arc::clone(&looper);
         let help = "Runs of several models under way";
-        metrics.observe("merit_looper_running", help, Observed::Gauge, move || running.running());
-        Self { live, metrics, tracing, large: Arc::new(Semaphore::new(cores)), looper }
+        metrics.observe("merit_looper_running", help, Observed::Gauge, move || {
+            running.running()
+        });
+        Self {
+            live,
+            metrics,
+            tracing,
+            large: Arc::new(Semaphore::new(cores)),
+            looper,
+        }
     }
 }
 
@@ -128,8 +142,13 @@ impl Exchange for LlmExchange {
                 Err(step) => step,
             };
         }
-        let (Some(method), Some(path)) = (head.headers.get(":method"), head.headers.get(":path")) else {
-            return HeadStep::Respond(self.turn_down(400, "the request's method or path cannot be read", &head));
+        let (Some(method), Some(path)) = (head.headers.get(":method"), head.headers.get(":path"))
+        else {
+            return HeadStep::Respond(self.turn_down(
+                400,
+                "the request's method or path cannot be read",
+                &head,
+            ));
         };
         if forward::skips(&serving, &head) {
             self.phase = Phase::Done(None);
@@ -142,13 +161,25 @@ impl Exchange for LlmExchange {
                 return HeadStep::Forward(forward::untouched(&serving, &head));
             }
             Endpoint::Models => return HeadStep::Respond(immediate::models(&serving, &head)),
-            Endpoint::Model(id) => return HeadStep::Respond(immediate::model(&serving, &head, &id)),
-            Endpoint::NotFound => return HeadStep::Respond(self.turn_down(404, "endpoint not found", &head)),
-            Endpoint::MethodNotAllowed => return HeadStep::Respond(self.turn_down(405, "method not allowed", &head)),
+            Endpoint::Model(id) => {
+                return HeadStep::Respond(immediate::model(&serving, &head, &id));
+            }
+            Endpoint::NotFound => {
+                return HeadStep::Respond(self.turn_down(404, "endpoint not found", &head));
+            }
+            Endpoint::MethodNotAllowed => {
+                return HeadStep::Respond(self.turn_down(405, "method not allowed", &head));
+            }
         };
         let span = self.tracing.begin(&head.headers);
         let bodiless = head.end_of_stream;
-        self.phase = Phase::AwaitsBody(Box::new(Head { serving, dialect, request: head, span, since: Instant::now() }));
+        self.phase = Phase::AwaitsBody(Box::new(Head {
+            serving,
+            dialect,
+            request: head,
+            span,
+            since: Instant::now(),
+        }));
         if !bodiless {
             return HeadStep::NeedBody;
         }
@@ -175,21 +206,29 @@ impl Exchange for LlmExchange {
         let metrics = self.metrics.clone();
         let until = self.models_until.unwrap_or_else(Instant::now);
         let (planned, head) = if body.len() > INLINE_BODY {
-            // As many at a time as there are cores: a parse cannot be cancelled, a wait for one can.
+            // As many at a time as there are cores: a parse cannot be cancelled, a wait for one
+            // can.
             let turn = self.large.clone().acquire_owned().await.ok();
             let planned = tokio::task::spawn_blocking(move || {
-                let models = TurnTaking { models: head.serving.asker(), turn: Mutex::new(turn) };
+                let models = TurnTaking {
+                    models: head.serving.asker(),
+                    turn: Mutex::new(turn),
+                };
                 let planned = block_on(route::plan(&head, body, &metrics, (&models, until)));
                 (planned, head)
             })
             .await;
             match planned {
                 Ok(planned) => planned,
-                // Planning does not panic on input that tests know of; should it, the fence of the protocol layer is the place.
+                // Planning does not panic on input that tests know of; should it, the fence of the
+                // protocol layer is the place.
                 Err(failed) => std::panic::resume_unwind(failed.into_panic()),
             }
         } else {
-            (route::plan(&head, body, &metrics, (head.serving.asker(), until)).await, head)
+            (
+                route::plan(&head, body, &metrics, (head.serving.asker(), until)).await,
+                head,
+            )
         };
         self.proceed(head, planned)
     }
@@ -240,7 +279,9 @@ impl Exchange for LlmExchange {
             responding.withdraw();
         }
         let (dialect, request_id) = match &self.phase {
-            Phase::AwaitsBody(head) => (Some(head.dialect), head.request.headers.get("x-request-id")),
+            Phase::AwaitsBody(head) => {
+                (Some(head.dialect), head.request.headers.get("x-request-id"))
+            }
             Phase::Done(dialect) => (*dialect, None),
             Phase::Running(running) => (Some(running.dialect()), None),
             Phase::Opened | Phase::Responding(_) | Phase::AwaitsAttempt(_) => (None, None),
@@ -252,12 +293,16 @@ impl Exchange for LlmExchange {
 
     fn refuse(&mut self, head: &RequestHead, fault: Fault) -> Immediate {
         self.metrics.fault(fault);
-        immediate::fault(fault, immediate::wire(head), head.headers.get("x-request-id"))
+        immediate::fault(
+            fault,
+            immediate::wire(head),
+            head.headers.get("x-request-id"),
+        )
     }
 }
 
-/// Models get nine tenths of a request's time, and all but 50 ms of a long one: an answer that comes with the deadline would
-/// find nobody waiting.
+/// Models get nine tenths of a request's time, and all but 50 ms of a long one: an answer that
+/// comes with the deadline would find nobody waiting.
 fn models_until(now: Instant, deadline: Instant) -> Instant {
     let reserved = (deadline.saturating_duration_since(now) / 10).min(PLANNING);
     deadline.checked_sub(reserved).unwrap_or(now)
@@ -270,7 +315,11 @@ struct TurnTaking<'a> {
 }
 
 impl Ask for TurnTaking<'_> {
-    fn ask<'a>(&'a self, questions: &'a [Question], deadline: Instant) -> BoxFuture<'a, Vec<Outcome>> {
+    fn ask<'a>(
+        &'a self,
+        questions: &'a [Question],
+        deadline: Instant,
+    ) -> BoxFuture<'a, Vec<Outcome>> {
         drop(self.turn.lock().ok().and_then(|mut turn| turn.take()));
         self.models.ask(questions, deadline)
     }
@@ -311,7 +360,12 @@ impl LlmExchange {
             _ => "invalid_request",
         };
         self.metrics.refused("", reason);
-        immediate::refusal(status, message, immediate::wire(head), head.headers.get("x-request-id"))
+        immediate::refusal(
+            status,
+            message,
+            immediate::wire(head),
+            head.headers.get("x-request-id"),
+        )
     }
 }
 

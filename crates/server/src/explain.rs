@@ -25,7 +25,8 @@ pub fn run(
     explain: impl Fn(&str, &Query) -> Result<String, Vec<Diagnostic>>,
 ) -> anyhow::Result<ExitCode> {
     let file = &arguments.config;
-    let document = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let document =
+        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let query = query(arguments)?;
     match explain(&document, &query) {
         Ok(text) => {
@@ -43,15 +44,23 @@ pub fn run(
 fn query(arguments: &ExplainArgs) -> anyhow::Result<Query> {
     let mut body = match (&arguments.request, &arguments.text) {
         (Some(file), _) => {
-            let text = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-            serde_json::from_slice(&text).with_context(|| format!("{} is not a JSON object", file.display()))?
+            let text =
+                std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+            serde_json::from_slice(&text)
+                .with_context(|| format!("{} is not a JSON object", file.display()))?
         }
-        (None, text) => Map::from_iter([("text".to_owned(), json!(text.as_deref().unwrap_or_default()))]),
+        (None, text) => Map::from_iter([(
+            "text".to_owned(),
+            json!(text.as_deref().unwrap_or_default()),
+        )]),
     };
     if let Some(model) = &arguments.model {
         body.insert("model".to_owned(), json!(model));
     }
-    Ok(Query { body, headers: arguments.headers.clone() })
+    Ok(Query {
+        body,
+        headers: arguments.headers.clone(),
+    })
 }
 
 #[cfg(test)]
@@ -81,12 +90,24 @@ mod tests {
                 json!({"text": "hi", "model": "m"}),
                 vec![("x-u", "1=2")],
             ),
-            (vec!["--request", file], json!({"model": "a", "messages": []}), vec![]),
-            (vec!["--request", file, "--model", "m"], json!({"model": "m", "messages": []}), vec![]),
+            (
+                vec!["--request", file],
+                json!({"model": "a", "messages": []}),
+                vec![],
+            ),
+            (
+                vec!["--request", file, "--model", "m"],
+                json!({"model": "m", "messages": []}),
+                vec![],
+            ),
         ] {
             let query = query(&arguments(&words)).unwrap();
             assert_eq!(Value::Object(query.body), body);
-            let got: Vec<_> = query.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            let got: Vec<_> = query
+                .headers
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str()))
+                .collect();
             assert_eq!(got, headers);
         }
     }
@@ -96,8 +117,13 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("c.yaml");
         std::fs::write(&file, "a: 1").unwrap();
-        let arguments = ExplainArgs { config: file, ..arguments(&["hi"]) };
-        let code = |result: Result<String, Vec<Diagnostic>>| run(&arguments, move |_, _| result.clone()).unwrap();
+        let arguments = ExplainArgs {
+            config: file,
+            ..arguments(&["hi"])
+        };
+        let code = |result: Result<String, Vec<Diagnostic>>| {
+            run(&arguments, move |_, _| result.clone()).unwrap()
+        };
         assert_eq!(code(Ok("fine".to_owned())), ExitCode::SUCCESS);
         assert_eq!(code(Err(vec![Diagnostic::error("x")])), ExitCode::FAILURE);
     }

@@ -5,9 +5,14 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_health::server::{HealthReporter, HealthService};
 
-/// Names whose status follows readiness. Envoy's `grpc_health_check` asks for the service by its full name, Kubernetes'
-/// `grpc:` probes by what the manifest says, and `grpc_health_probe` without a name.
-pub const READINESS: [&str; 3] = ["", "readiness", "envoy.service.ext_proc.v3.ExternalProcessor"];
+/// Names whose status follows readiness. Envoy's `grpc_health_check` asks for the service by its
+/// full name, Kubernetes' `grpc:` probes by what the manifest says, and `grpc_health_probe` without
+/// a name.
+pub const READINESS: [&str; 3] = [
+    "",
+    "readiness",
+    "envoy.service.ext_proc.v3.ExternalProcessor",
+];
 /// Serving as long as the process lives.
 pub const LIVENESS: &str = "liveness";
 
@@ -32,8 +37,14 @@ pub struct Readiness {
 impl Readiness {
     /// Starts as [`State::Starting`]: alive, not ready.
     pub async fn new() -> Self {
-        let readiness = Self { state: watch::Sender::new(State::Starting), reporter: HealthReporter::new() };
-        readiness.reporter.set_service_status(LIVENESS, ServingStatus::Serving).await;
+        let readiness = Self {
+            state: watch::Sender::new(State::Starting),
+            reporter: HealthReporter::new(),
+        };
+        readiness
+            .reporter
+            .set_service_status(LIVENESS, ServingStatus::Serving)
+            .await;
         readiness.set(State::Starting).await;
         readiness
     }
@@ -71,8 +82,14 @@ mod tests {
 
     async fn check(readiness: &Readiness, name: &str) -> Option<i32> {
         let service = HealthService::from_health_reporter(readiness.reporter.clone());
-        let request = Request::new(HealthCheckRequest { service: name.to_owned() });
-        service.check(request).await.ok().map(|reply| reply.into_inner().status)
+        let request = Request::new(HealthCheckRequest {
+            service: name.to_owned(),
+        });
+        service
+            .check(request)
+            .await
+            .ok()
+            .map(|reply| reply.into_inner().status)
     }
 
     #[tokio::test]
@@ -80,12 +97,18 @@ mod tests {
         const SERVING: i32 = 1;
         const NOT_SERVING: i32 = 2;
         let readiness = Readiness::new().await;
-        for (state, expected) in
-            [(State::Starting, NOT_SERVING), (State::Ready, SERVING), (State::Draining, NOT_SERVING)]
-        {
+        for (state, expected) in [
+            (State::Starting, NOT_SERVING),
+            (State::Ready, SERVING),
+            (State::Draining, NOT_SERVING),
+        ] {
             readiness.set(state).await;
             for name in READINESS {
-                assert_eq!(check(&readiness, name).await, Some(expected), "{name} {state:?}");
+                assert_eq!(
+                    check(&readiness, name).await,
+                    Some(expected),
+                    "{name} {state:?}"
+                );
             }
             assert_eq!(check(&readiness, LIVENESS).await, Some(SERVING));
             assert_eq!(*readiness.watch().borrow(), state);

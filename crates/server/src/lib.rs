@@ -1,7 +1,8 @@
-//! The process around the router: listeners, reload, shutdown, admin API, telemetry and the `merit` command.
+//! The process around the router: listeners, reload, shutdown, admin API, telemetry and the `merit`
+//! command.
 //!
-//! In reading order: [`app`] builds everything and runs it; [`engine`] is where the routing domain plugs in; the other
-//! modules know nothing of routing.
+//! In reading order: [`app`] builds everything and runs it; [`engine`] is where the routing domain
+//! plugs in; the other modules know nothing of routing.
 
 pub mod admin;
 pub mod app;

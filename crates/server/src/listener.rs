@@ -1,4 +1,5 @@
-//! The ext_proc listener: TCP or Unix socket, plaintext or TLS, handed to tonic as one stream of connections.
+//! The ext_proc listener: TCP or Unix socket, plaintext or TLS, handed to tonic as one stream of
+//! connections.
 
 use crate::shutdown::Tasks;
 use crate::tls::Tls;
@@ -17,14 +18,16 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 use tonic::transport::server::Connected;
 
-/// Flow-control windows. With 3,000 slow streams on one connection 4 MiB doubled the throughput of 64 KiB.
+/// Flow-control windows. With 3,000 slow streams on one connection 4 MiB doubled the throughput of
+/// 64 KiB.
 const CONNECTION_WINDOW: u32 = 4 << 20;
 const STREAM_WINDOW: u32 = 1 << 20;
 /// A gateway that vanished without a word is noticed after interval + timeout.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Handshakes at a time, and accepted connections not yet taken; further ones wait in the kernel's backlog.
+/// Handshakes at a time, and accepted connections not yet taken; further ones wait in the kernel's
+/// backlog.
 const PENDING: usize = 128;
 /// Out of file descriptors: give running exchanges time to return some.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -73,7 +76,11 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Self, BadAddress> {
         if let Some(path) = text.strip_prefix("unix:") {
-            return if path.is_empty() { Err(BadAddress) } else { Ok(Self::Unix(path.into())) };
+            return if path.is_empty() {
+                Err(BadAddress)
+            } else {
+                Ok(Self::Unix(path.into()))
+            };
         }
         if let Some(port) = text.strip_prefix("localhost:") {
             let port = port.parse().map_err(|_| BadAddress)?;
@@ -118,7 +125,10 @@ pub struct Bound {
 #[derive(Debug)]
 enum Socket {
     Tcp(TcpListener),
-    Unix { listener: UnixListener, _file: SocketFile },
+    Unix {
+        listener: UnixListener,
+        _file: SocketFile,
+    },
 }
 
 /// The socket's file, removed when the listener closes.
@@ -133,24 +143,38 @@ impl Drop for SocketFile {
 }
 
 impl Bound {
-    /// Binds `address`. A stale Unix socket is removed first; the new one is for owner and group (0660).
+    /// Binds `address`. A stale Unix socket is removed first; the new one is for owner and group
+    /// (0660).
     ///
     /// # Errors
     /// [`BindError`] says where and why.
     pub async fn bind(address: &Address) -> Result<Self, BindError> {
-        let failed = |source| BindError::Io { address: address.clone(), source };
+        let failed = |source| BindError::Io {
+            address: address.clone(),
+            source,
+        };
         match address {
             Address::Tcp(wanted) => {
                 let listener = TcpListener::bind(wanted).await.map_err(failed)?;
                 let address = Address::Tcp(listener.local_addr().map_err(failed)?);
-                Ok(Self { socket: Socket::Tcp(listener), address })
+                Ok(Self {
+                    socket: Socket::Tcp(listener),
+                    address,
+                })
             }
             Address::Unix(path) => {
                 clear_stale(path)?;
                 let listener = UnixListener::bind(path).map_err(failed)?;
                 let file = SocketFile(path.clone());
-                std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(failed)?;
-                Ok(Self { socket: Socket::Unix { listener, _file: file }, address: address.clone() })
+                std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))
+                    .map_err(failed)?;
+                Ok(Self {
+                    socket: Socket::Unix {
+                        listener,
+                        _file: file,
+                    },
+                    address: address.clone(),
+                })
             }
         }
     }
@@ -161,10 +185,14 @@ impl Bound {
         &self.address
     }
 
-    /// Accepts until the returned stream is dropped. TLS handshakes run beside each other; one that fails or takes over
-    /// ten seconds costs only its own connection.
+    /// Accepts until the returned stream is dropped. TLS handshakes run beside each other; one that
+    /// fails or takes over ten seconds costs only its own connection.
     #[must_use]
-    pub fn incoming(self, tls: Option<Arc<Tls>>, tasks: &Tasks) -> ReceiverStream<io::Result<Connection>> {
+    pub fn incoming(
+        self,
+        tls: Option<Arc<Tls>>,
+        tasks: &Tasks,
+    ) -> ReceiverStream<io::Result<Connection>> {
         let (send, receive) = mpsc::channel(PENDING);
         let accept = accept(self.socket, tls, tasks.clone(), send);
         tasks.spawn(accept);
@@ -182,10 +210,14 @@ fn clear_stale(path: &Path) -> Result<(), BindError> {
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
         return Err(BindError::InUse(path.to_owned()));
     }
-    std::fs::remove_file(path).map_err(|source| BindError::Io { address: Address::Unix(path.to_owned()), source })
+    std::fs::remove_file(path).map_err(|source| BindError::Io {
+        address: Address::Unix(path.to_owned()),
+        source,
+    })
 }
 
-/// A connection of any kind, behind one pointer: the cost is one indirect call per read or write of the socket.
+/// A connection of any kind, behind one pointer: the cost is one indirect call per read or write of
+/// the socket.
 pub type Connection = Box<dyn Transport>;
 
 /// What tonic needs of a connection.
@@ -252,7 +284,10 @@ async fn accept_one(socket: &Socket) -> io::Result<Accepted> {
             stream.set_nodelay(true)?;
             Ok(Accepted::Tcp(stream))
         }
-        Socket::Unix { listener, .. } => listener.accept().await.map(|(stream, _)| Accepted::Unix(stream)),
+        Socket::Unix { listener, .. } => listener
+            .accept()
+            .await
+            .map(|(stream, _)| Accepted::Unix(stream)),
     }
 }
 

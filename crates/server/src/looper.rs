@@ -4,8 +4,9 @@
 //! exchange ─▶ Looper::run ─▶ escalation::Run ⇄ calls ─▶ gateway's inner listener ─▶ Merit (credential) ─▶ model
 //! ```
 //!
-//! A run lives in the future that the exchange waits for: when the client leaves, the gateway drops the stream, and the calls
-//! that are under way end with it. What a run may spend is the document's; how many there are at a time is counted here.
+//! A run lives in the future that the exchange waits for: when the client leaves, the gateway drops
+//! the stream, and the calls that are under way end with it. What a run may spend is the
+//! document's; how many there are at a time is counted here.
 
 mod body;
 mod client;
@@ -110,14 +111,21 @@ impl Looper {
     ) -> Finished {
         let runs = &caller.settings.runs;
         let limits = Limits::new(&runs.limits, runs.response_bytes, until);
-        let run = Run::new(&escalation.cascade, &escalation.allowed, limits, escalation.tokens);
+        let run = Run::new(
+            &escalation.cascade,
+            &escalation.allowed,
+            limits,
+            escalation.tokens,
+        );
         let mut run = run.with_retries(runs.retries);
         while let Some(call) = run.next(Instant::now()) {
             if call.again {
                 tokio::time::sleep_until(until.min(Instant::now() + PAUSE).into()).await;
             }
             let (came, bytes) = self.call(caller, escalation, &call, until).await;
-            metrics.looper.called(came.as_ref().map_or_else(Fault::as_str, |_| "answered"));
+            metrics
+                .looper
+                .called(came.as_ref().map_or_else(Fault::as_str, |_| "answered"));
             run.take(came, bytes);
         }
         run.finish()
@@ -132,13 +140,22 @@ impl Looper {
     ) -> (Result<Answer, Fault>, u64) {
         let runs = &caller.settings.runs;
         let model = escalation.cascade.name(call.candidate);
-        let question = Question { request: caller.request, method: escalation.cascade.method, model };
+        let question = Question {
+            request: caller.request,
+            method: escalation.cascade.method,
+            model,
+        };
         let body = question.body(call);
         let until = until.min(Instant::now() + runs.call_timeout);
         let headers = headers(caller, model, call.iteration, until);
-        let sent = self.gateway.post(&runs.endpoint, headers, body, (call.allowance.bytes, until));
+        let sent = self
+            .gateway
+            .post(&runs.endpoint, headers, body, (call.allowance.bytes, until));
         let (came, bytes) = sent.await;
-        (came.and_then(|raw| Answer::read(raw).ok_or(Fault::Malformed)), bytes)
+        (
+            came.and_then(|raw| Answer::read(raw).ok_or(Fault::Malformed)),
+            bytes,
+        )
     }
 }
 
@@ -148,7 +165,8 @@ impl Drop for Place {
     }
 }
 
-/// Who asks, as a credential says it: the user, then the groups. `None` for names that do not fit into one.
+/// Who asks, as a credential says it: the user, then the groups. `None` for names that do not fit
+/// into one.
 pub(crate) fn principal(identity: &router::signals::Identity) -> Option<String> {
     let names = std::iter::once(&identity.user).chain(&identity.groups);
     let names: Vec<String> = names.map(|name| name.replace(SEPARATOR, "")).collect();
@@ -158,23 +176,34 @@ pub(crate) fn principal(identity: &router::signals::Identity) -> Option<String> 
 /// The other way round.
 pub(crate) fn identity(principal: &str) -> router::signals::Identity {
     let mut names = principal.split(SEPARATOR).map(str::to_owned);
-    router::signals::Identity { user: names.next().unwrap_or_default(), groups: names.collect() }
+    router::signals::Identity {
+        user: names.next().unwrap_or_default(),
+        groups: names.collect(),
+    }
 }
 
 const SEPARATOR: &str = "\u{1f}";
 
 /// Seconds since 1970.
 pub(crate) fn unix_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }
 
-/// The headers of a call: the client's own, as on the plain way; what the document adds; who we are.
+/// The headers of a call: the client's own, as on the plain way; what the document adds; who we
+/// are.
 fn headers(caller: &Caller<'_>, model: &str, iteration: u32, until: Instant) -> HeaderMap {
     let settings = caller.settings;
     let mut headers = HeaderMap::new();
-    let own = caller.head.headers.iter().filter(|(name, _)| goes_on(name, settings));
+    let own = caller
+        .head
+        .headers
+        .iter()
+        .filter(|(name, _)| goes_on(name, settings));
     for (name, value) in own {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_bytes(value)) {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_bytes(value))
+        {
             headers.append(name, value);
         }
     }
@@ -188,7 +217,11 @@ fn headers(caller: &Caller<'_>, model: &str, iteration: u32, until: Instant) -> 
             set(name, &String::from_utf8_lossy(value));
         }
     }
-    settings.runs.headers.iter().for_each(|(name, value)| set(name, value));
+    settings
+        .runs
+        .headers
+        .iter()
+        .for_each(|(name, value)| set(name, value));
     let left = until.saturating_duration_since(Instant::now()).as_secs();
     let claims = Claims {
         principal: caller.principal.clone(),
@@ -211,9 +244,11 @@ fn headers(caller: &Caller<'_>, model: &str, iteration: u32, until: Instant) -> 
 
 /// The client's header is for the model, not for its way here or for us.
 fn goes_on(name: &str, settings: &Settings) -> bool {
-    let ours =
-        is_owned(name) || name.starts_with("x-vsr-") || settings.routing_headers.iter().any(|own| **own == *name);
-    let of_the_way = OWN_WAY.contains(&name) || name.starts_with("x-envoy-") || name.starts_with("x-forwarded-");
+    let ours = is_owned(name)
+        || name.starts_with("x-vsr-")
+        || settings.routing_headers.iter().any(|own| **own == *name);
+    let of_the_way =
+        OWN_WAY.contains(&name) || name.starts_with("x-envoy-") || name.starts_with("x-forwarded-");
     let identity = name == settings.user_header || name == settings.groups_header;
     let key = name.starts_with("x-user-") && name.ends_with("-key");
     !(ours || of_the_way || identity || key || name.starts_with(':'))

@@ -1,7 +1,8 @@
 //! Prometheus metrics: typed families, registered once, handed to whoever counts.
 //!
-//! Names and labels are the reference's where it has the metric, `merit_…` otherwise. Label values are names of the
-//! document or words of the code, never what a client sent. The library appends `_total` to counters and `_info` to infos.
+//! Names and labels are the reference's where it has the metric, `merit_…` otherwise. Label values
+//! are names of the document or words of the code, never what a client sent. The library appends
+//! `_total` to counters and `_info` to infos.
 
 mod encoder;
 pub mod families;
@@ -99,8 +100,17 @@ impl Metrics {
         kind: Observed,
         read: impl Fn() -> u64 + Send + Sync + 'static,
     ) {
-        let mut readings = self.observed.0.lock().unwrap_or_else(PoisonError::into_inner);
-        readings.push(Reading { name, help, kind, read: Box::new(read) });
+        let mut readings = self
+            .observed
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        readings.push(Reading {
+            name,
+            help,
+            kind,
+            read: Box::new(read),
+        });
     }
 
     /// All metrics in OpenMetrics text.
@@ -114,7 +124,8 @@ impl Metrics {
     }
 }
 
-/// `GET /metrics`; and `GET /health` and `GET /ready` for a kubelet, which can ask neither over TLS nor on a Unix socket.
+/// `GET /metrics`; and `GET /health` and `GET /ready` for a kubelet, which can ask neither over TLS
+/// nor on a Unix socket.
 pub fn router(metrics: Arc<Metrics>, state: watch::Receiver<State>) -> Router {
     let handler = async move || match metrics.render() {
         Ok(text) => ([(CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
@@ -125,7 +136,10 @@ pub fn router(metrics: Arc<Metrics>, state: watch::Receiver<State>) -> Router {
         State::Starting | State::Draining => StatusCode::SERVICE_UNAVAILABLE,
     };
     let health = async || StatusCode::OK;
-    Router::new().route("/metrics", get(handler)).route("/health", get(health)).route("/ready", get(ready))
+    Router::new()
+        .route("/metrics", get(handler))
+        .route("/health", get(health))
+        .route("/ready", get(ready))
 }
 
 /// How a number that is read on demand behaves.
@@ -160,12 +174,22 @@ impl Collector for Readings {
             match reading.kind {
                 Observed::Gauge => {
                     let value = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
-                    let metric = encoder.encode_descriptor(reading.name, reading.help, None, value.metric_type())?;
+                    let metric = encoder.encode_descriptor(
+                        reading.name,
+                        reading.help,
+                        None,
+                        value.metric_type(),
+                    )?;
                     value.encode(metric)?;
                 }
                 Observed::Counter => {
                     let value = ConstCounter::new(value);
-                    let metric = encoder.encode_descriptor(reading.name, reading.help, None, value.metric_type())?;
+                    let metric = encoder.encode_descriptor(
+                        reading.name,
+                        reading.help,
+                        None,
+                        value.metric_type(),
+                    )?;
                     value.encode(metric)?;
                 }
             }

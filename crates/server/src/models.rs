@@ -1,7 +1,7 @@
 //! The models of the process: opened when a document first needs one, shared by all generations.
 //!
-//! A document without learned signals opens nothing. What it opens stays: the engine's threads, cache and sessions outlive
-//! reloads, and equal files load once.
+//! A document without learned signals opens nothing. What it opens stays: the engine's threads,
+//! cache and sessions outlive reloads, and equal files load once.
 
 mod installed;
 
@@ -11,7 +11,9 @@ use crate::remote::Remote;
 use futures_util::future::BoxFuture;
 use futures_util::future::join;
 use inference::ask::{Ask, Failure, Nobody, Outcome, Question, What};
-use inference::catalog::{Bare, Catalog, LoadError, RemoteClassifier, RemoteEmbedder, Task, Wanted};
+use inference::catalog::{
+    Bare, Catalog, LoadError, RemoteClassifier, RemoteEmbedder, Task, Wanted,
+};
 use inference::engine::{Engine, Statistics};
 use inference::handle::{Classifier, Cost, Embedder, Tagger};
 
@@ -22,7 +24,8 @@ use std::time::Instant;
 
 /// Opens what answers questions.
 pub trait Open: Send + Sync {
-    /// Finds the models' folder and starts the engine; loads no model yet. May take a moment: never on a serving thread.
+    /// Finds the models' folder and starts the engine; loads no model yet. May take a moment: never
+    /// on a serving thread.
     ///
     /// # Errors
     /// Nothing is installed, or it does not run; says what to do.
@@ -54,13 +57,23 @@ impl Models {
     /// Nothing is opened before somebody looks for a model.
     #[must_use]
     pub fn new(open: Arc<dyn Open>, settings: Inference) -> Self {
-        Self { open, settings, opened: OnceLock::new(), remote: OnceLock::new(), opening: Mutex::default() }
+        Self {
+            open,
+            settings,
+            opened: OnceLock::new(),
+            remote: OnceLock::new(),
+            opening: Mutex::default(),
+        }
     }
 
     /// What the engine has done so far; nothing before it starts.
     #[must_use]
     pub fn statistics(&self) -> Option<Statistics> {
-        self.opened.get()?.engine.as_ref().map(|engine| engine.statistics())
+        self.opened
+            .get()?
+            .engine
+            .as_ref()
+            .map(|engine| engine.statistics())
     }
 
     /// A failure is not kept: a later reload may find what has been installed meanwhile.
@@ -81,8 +94,10 @@ impl Models {
         if let Some(remote) = self.remote.get() {
             return Ok(remote);
         }
-        let made = Remote::new(&self.settings)
-            .map_err(|error| LoadError::Unusable { name: name.to_owned(), problem: error.to_string() })?;
+        let made = Remote::new(&self.settings).map_err(|error| LoadError::Unusable {
+            name: name.to_owned(),
+            problem: error.to_string(),
+        })?;
         Ok(self.remote.get_or_init(|| made))
     }
 
@@ -126,7 +141,8 @@ impl Catalog for Models {
 
 impl Models {
     async fn split(&self, questions: &[Question], deadline: Instant) -> Vec<Outcome> {
-        let (far, near): (Vec<Question>, Vec<Question>) = questions.iter().cloned().partition(is_remote);
+        let (far, near): (Vec<Question>, Vec<Question>) =
+            questions.iter().cloned().partition(is_remote);
         let far = async {
             match self.remote.get() {
                 Some(remote) => remote.ask(&far, deadline).await,
@@ -135,8 +151,18 @@ impl Models {
         };
         let (far, near) = join(far, async { self.local().ask(&near, deadline).await }).await;
         let (mut far, mut near) = (far.into_iter(), near.into_iter());
-        let next = |question: &Question| if is_remote(question) { far.next() } else { near.next() };
-        questions.iter().map(next).map(|outcome| outcome.unwrap_or(Err(Failure::Unready))).collect()
+        let next = |question: &Question| {
+            if is_remote(question) {
+                far.next()
+            } else {
+                near.next()
+            }
+        };
+        questions
+            .iter()
+            .map(next)
+            .map(|outcome| outcome.unwrap_or(Err(Failure::Unready)))
+            .collect()
     }
 
     fn local(&self) -> &dyn Ask {
@@ -145,7 +171,11 @@ impl Models {
 }
 
 impl Ask for Models {
-    fn ask<'a>(&'a self, questions: &'a [Question], deadline: Instant) -> BoxFuture<'a, Vec<Outcome>> {
+    fn ask<'a>(
+        &'a self,
+        questions: &'a [Question],
+        deadline: Instant,
+    ) -> BoxFuture<'a, Vec<Outcome>> {
         if questions.iter().any(is_remote) {
             return Box::pin(self.split(questions, deadline));
         }

@@ -5,7 +5,8 @@ use std::io::{self, Write};
 /// Writes `text` to standard output, ending with a newline.
 ///
 /// # Errors
-/// If standard output cannot be written. A reader that went away (`merit check | head`) is no error.
+/// If standard output cannot be written. A reader that went away (`merit check | head`) is no
+/// error.
 pub fn text(text: &str) -> io::Result<()> {
     write(&mut io::stdout().lock(), text)
 }
@@ -13,7 +14,10 @@ pub fn text(text: &str) -> io::Result<()> {
 /// Tells the person at the terminal why the command failed, causes included.
 pub fn failure(error: &anyhow::Error) {
     // There is nobody left to tell if standard error is gone too.
-    drop(write(&mut io::stderr().lock(), &format!("merit: {error:#}")));
+    drop(write(
+        &mut io::stderr().lock(),
+        &format!("merit: {error:#}"),
+    ));
 }
 
 fn write(to: &mut impl Write, text: &str) -> io::Result<()> {

@@ -1,5 +1,5 @@
-//! Keeps the state of the models' pools: takes over names and settings at each reload, hears Envoy's access log, scrapes the
-//! models' own servers, gives up what is overdue.
+//! Keeps the state of the models' pools: takes over names and settings at each reload, hears
+//! Envoy's access log, scrapes the models' own servers, gives up what is overdue.
 
 use crate::engine::Generation;
 use crate::exchange::forward;
@@ -31,7 +31,11 @@ impl Pools {
     pub(crate) fn start(live: &Live<Generation>, tasks: &Tasks) -> Self {
         let lasting = Arc::clone(&live.load().router.lasting);
         let scrapes = Arc::<Scrapes>::default();
-        let pools = Self { lasting, targets: watch::Sender::default(), scrapes };
+        let pools = Self {
+            lasting,
+            targets: watch::Sender::default(),
+            scrapes,
+        };
         pools.follow(&live.load());
         tasks.spawn(tick(Arc::clone(&pools.lasting), tasks.stopping()));
         let scraper = Scraper::new(Arc::clone(&pools.lasting), Arc::clone(&pools.scrapes));
@@ -43,12 +47,15 @@ impl Pools {
     pub(crate) fn follow(&self, generation: &Generation) {
         let document = &generation.router.document;
         self.lasting.pool.configure(document);
-        self.targets.send_replace(Targets::of(&document.global.server.pool));
+        self.targets
+            .send_replace(Targets::of(&document.global.server.pool));
     }
 
     /// The service that Envoy sends its access log to.
     pub(crate) fn access_log(&self, stop: CancellationToken) -> AccessLogs {
-        let log = Arc::new(Log { lasting: Arc::clone(&self.lasting) });
+        let log = Arc::new(Log {
+            lasting: Arc::clone(&self.lasting),
+        });
         extproc::access_log(log, forward::NAMESPACE, forward::DISPATCH, stop)
     }
 
@@ -57,21 +64,48 @@ impl Pools {
         let lasting = Arc::clone(&self.lasting);
         metrics.observe_pool(move || lasting.pool.readings(Instant::now()));
         let lasting = Arc::clone(&self.lasting);
-        let (name, help) = ("merit_pool_given_up", "Requests whose end nobody told in time");
-        metrics.observe(name, help, Observed::Counter, move || lasting.pool.given_up());
+        let (name, help) = (
+            "merit_pool_given_up",
+            "Requests whose end nobody told in time",
+        );
+        metrics.observe(name, help, Observed::Counter, move || {
+            lasting.pool.given_up()
+        });
         let log = |name, help, read: fn(&LogCounters) -> u64| {
             let logs = logs.clone();
             metrics.observe(name, help, Observed::Counter, move || read(logs.counters()));
         };
-        log("merit_access_log_entries", "Ends of requests that Envoy's access log told", LogCounters::entries);
-        log("merit_access_log_untagged", "Access log entries of requests that were not routed", LogCounters::untagged);
-        log("merit_access_log_unusable", "Access log messages that make no sense", LogCounters::unusable);
+        log(
+            "merit_access_log_entries",
+            "Ends of requests that Envoy's access log told",
+            LogCounters::entries,
+        );
+        log(
+            "merit_access_log_untagged",
+            "Access log entries of requests that were not routed",
+            LogCounters::untagged,
+        );
+        log(
+            "merit_access_log_unusable",
+            "Access log messages that make no sense",
+            LogCounters::unusable,
+        );
         let scrapes = Arc::clone(&self.scrapes);
-        let (name, help) = ("merit_pool_scrapes", "Pages of models' metrics that were read");
-        metrics.observe(name, help, Observed::Counter, move || scrapes.read.load(Ordering::Relaxed));
+        let (name, help) = (
+            "merit_pool_scrapes",
+            "Pages of models' metrics that were read",
+        );
+        metrics.observe(name, help, Observed::Counter, move || {
+            scrapes.read.load(Ordering::Relaxed)
+        });
         let scrapes = Arc::clone(&self.scrapes);
-        let (name, help) = ("merit_pool_scrape_failures", "Pages of models' metrics that could not be read");
-        metrics.observe(name, help, Observed::Counter, move || scrapes.failed.load(Ordering::Relaxed));
+        let (name, help) = (
+            "merit_pool_scrape_failures",
+            "Pages of models' metrics that could not be read",
+        );
+        metrics.observe(name, help, Observed::Counter, move || {
+            scrapes.failed.load(Ordering::Relaxed)
+        });
     }
 }
 
@@ -90,7 +124,9 @@ struct Log {
 
 impl AccessLog for Log {
     fn ended(&self, entry: LogEntry) {
-        let Ok(id) = u64::from_str_radix(&entry.tag, 16) else { return };
+        let Ok(id) = u64::from_str_radix(&entry.tag, 16) else {
+            return;
+        };
         let served = Served {
             status: entry.status,
             first_token: entry.first_byte,
@@ -116,16 +152,42 @@ mod tests {
     fn only_the_upstream_is_held_to_account() {
         let check = |status, ending, errors: Option<f64>| {
             let lasting = Arc::<Lasting>::default();
-            let log = Log { lasting: Arc::clone(&lasting) };
+            let log = Log {
+                lasting: Arc::clone(&lasting),
+            };
             let id = lasting.pool.next_id();
             let (model, recipe, decision) = ("a".into(), None, None);
             let (at, session, learning) = (Instant::now(), None, None);
-            lasting.begin(Dispatch { id, at, model, recipe, decision, tier: 0, session, prompt_tokens: 0, learning });
-            log.ended(LogEntry { tag: "no id".into(), status, ending, ..LogEntry::default() });
+            lasting.begin(Dispatch {
+                id,
+                at,
+                model,
+                recipe,
+                decision,
+                tier: 0,
+                session,
+                prompt_tokens: 0,
+                learning,
+            });
+            log.ended(LogEntry {
+                tag: "no id".into(),
+                status,
+                ending,
+                ..LogEntry::default()
+            });
             assert_eq!(lasting.pool.model("a").in_flight(), 1);
-            log.ended(LogEntry { tag: format!("{id:016x}"), status, ending, ..LogEntry::default() });
+            log.ended(LogEntry {
+                tag: format!("{id:016x}"),
+                status,
+                ending,
+                ..LogEntry::default()
+            });
             let reading = &lasting.pool.readings(Instant::now())[0];
-            assert_eq!((reading.in_flight, reading.error_rate), (0, errors), "{status} {ending:?}");
+            assert_eq!(
+                (reading.in_flight, reading.error_rate),
+                (0, errors),
+                "{status} {ending:?}"
+            );
         };
         check(200, Ending::Complete, Some(0.0));
         check(503, Ending::Complete, Some(1.0));

@@ -1,5 +1,5 @@
-//! `merit probe`: asks a running Merit whether it serves, under the name that Envoy's health check uses, with or without
-//! TLS. `helm test` runs it, and an image without a shell has nothing else.
+//! `merit probe`: asks a running Merit whether it serves, under the name that Envoy's health check
+//! uses, with or without TLS. `helm test` runs it, and an image without a shell has nothing else.
 
 use crate::cli::ProbeArgs;
 use crate::output;
@@ -21,9 +21,14 @@ const CALL: Duration = Duration::from_secs(2);
 /// # Errors
 /// It does not serve, or a file of TLS is not usable.
 pub fn run(arguments: &ProbeArgs) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(until_serving(arguments))?;
-    output::text(&format!("{} serves {}", arguments.address, arguments.service))?;
+    output::text(&format!(
+        "{} serves {}",
+        arguments.address, arguments.service
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -34,7 +39,10 @@ pub(crate) async fn until_serving(arguments: &ProbeArgs) -> anyhow::Result<()> {
         match ask(&endpoint, &arguments.service).await {
             Ok(()) => return Ok(()),
             Err(error) if Instant::now() >= deadline => {
-                return Err(error.context(format!("{} does not serve {}", arguments.address, arguments.service)));
+                return Err(error.context(format!(
+                    "{} does not serve {}",
+                    arguments.address, arguments.service
+                )));
             }
             Err(_) => sleep(AGAIN).await,
         }
@@ -43,8 +51,14 @@ pub(crate) async fn until_serving(arguments: &ProbeArgs) -> anyhow::Result<()> {
 
 async fn ask(endpoint: &Endpoint, service: &str) -> anyhow::Result<()> {
     let channel = endpoint.connect().await?;
-    let request = HealthCheckRequest { service: service.to_owned() };
-    let status = HealthClient::new(channel).check(request).await?.into_inner().status();
+    let request = HealthCheckRequest {
+        service: service.to_owned(),
+    };
+    let status = HealthClient::new(channel)
+        .check(request)
+        .await?
+        .into_inner()
+        .status();
     if status != ServingStatus::Serving {
         bail!("it says {}", status.as_str_name());
     }
@@ -52,12 +66,21 @@ async fn ask(endpoint: &Endpoint, service: &str) -> anyhow::Result<()> {
 }
 
 fn endpoint(arguments: &ProbeArgs) -> anyhow::Result<Endpoint> {
-    let ProbeArgs { address, tls_ca, tls_cert, tls_key, tls_name, .. } = arguments;
+    let ProbeArgs {
+        address,
+        tls_ca,
+        tls_cert,
+        tls_key,
+        tls_name,
+        ..
+    } = arguments;
     let scheme = if tls_ca.is_some() { "https" } else { "http" };
-    let endpoint =
-        Endpoint::from_shared(format!("{scheme}://{address}")).with_context(|| format!("address {address}"))?;
+    let endpoint = Endpoint::from_shared(format!("{scheme}://{address}"))
+        .with_context(|| format!("address {address}"))?;
     let endpoint = endpoint.connect_timeout(CALL).timeout(CALL);
-    let Some(authorities) = tls_ca else { return Ok(endpoint) };
+    let Some(authorities) = tls_ca else {
+        return Ok(endpoint);
+    };
     let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(authorities)?));
     if let Some(name) = tls_name {
         tls = tls.domain_name(name);

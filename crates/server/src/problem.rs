@@ -35,7 +35,8 @@ pub struct Diagnostic {
     pub line: u64,
     /// Column in characters, from 1; 0 if unknown.
     pub column: u64,
-    /// Path in the document, for example `routing.decisions[2].rules`; empty for the whole document.
+    /// Path in the document, for example `routing.decisions[2].rules`; empty for the whole
+    /// document.
     pub path: String,
     /// What is wrong and what would be right.
     pub message: String,
@@ -45,7 +46,13 @@ impl Diagnostic {
     /// A finding without a position.
     #[must_use]
     pub fn new(severity: Severity, path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { severity, line: 0, column: 0, path: path.into(), message: message.into() }
+        Self {
+            severity,
+            line: 0,
+            column: 0,
+            path: path.into(),
+            message: message.into(),
+        }
     }
 
     /// An error about a document as a whole.
@@ -78,7 +85,9 @@ impl fmt::Display for Diagnostic {
 /// `diagnostics` holds an error.
 #[must_use]
 pub fn has_errors(diagnostics: &[Diagnostic]) -> bool {
-    diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+    diagnostics
+        .iter()
+        .any(|diagnostic| diagnostic.severity == Severity::Error)
 }
 
 #[cfg(test)]
@@ -87,8 +96,11 @@ mod tests {
 
     #[test]
     fn lines_follow_the_format_of_compilers() {
-        let at =
-            |line, column, path: &str| Diagnostic { line, column, ..Diagnostic::new(Severity::Warning, path, "odd") };
+        let at = |line, column, path: &str| Diagnostic {
+            line,
+            column,
+            ..Diagnostic::new(Severity::Warning, path, "odd")
+        };
         for (diagnostic, expected) in [
             (at(3, 7, "a.b[1]"), "x.yaml:3:7: warning: a.b[1]: odd"),
             (at(0, 0, "a"), "x.yaml: warning: a: odd"),

@@ -1,4 +1,5 @@
-//! Reload: read → prepare (may fail, off the serving threads) → swap (cannot). The first load goes the same way.
+//! Reload: read → prepare (may fail, off the serving threads) → swap (cannot). The first load goes
+//! the same way.
 //!
 //! An exchange holds the [`Loaded`] that it started with; the old one dies with its last holder.
 
@@ -26,8 +27,8 @@ pub trait Prepare: Send + Sync + 'static {
     /// What serves.
     type Built: Send + Sync + 'static;
 
-    /// Builds everything, so that swapping cannot fail. `current` is what serves now; `None` on the first load. Runs on
-    /// a thread where blocking is allowed.
+    /// Builds everything, so that swapping cannot fail. `current` is what serves now; `None` on the
+    /// first load. Runs on a thread where blocking is allowed.
     ///
     /// # Errors
     /// [`Refusal`] says why the old one goes on serving.
@@ -72,7 +73,9 @@ impl Outcome {
 
 impl Outcome {
     fn failed() -> Self {
-        Self::Rejected(vec![Diagnostic::error("preparing this document failed unexpectedly")])
+        Self::Rejected(vec![Diagnostic::error(
+            "preparing this document failed unexpectedly",
+        )])
     }
 }
 
@@ -124,7 +127,10 @@ pub struct Live<B> {
 impl<B> Live<B> {
     fn new(first: Loaded<B>) -> Self {
         let first = Arc::new(first);
-        Self { alive: Mutex::new(vec![Arc::downgrade(&first)]), current: ArcSwap::new(first) }
+        Self {
+            alive: Mutex::new(vec![Arc::downgrade(&first)]),
+            current: ArcSwap::new(first),
+        }
     }
 
     /// What serves now. Keep it for the whole of one exchange's planning.
@@ -175,9 +181,22 @@ impl<P: Prepare> Reloader<P> {
         let text = source.read()?;
         let built = source.prepare.prepare(&text, None)?;
         let tried = hash(&text);
-        let live = Live::new(Loaded { generation: 1, hash: tried.clone(), built });
-        let status = watch::Sender::new(Status { outcome: Outcome::Swapped, generation: 1, at: SystemTime::now() });
-        Ok(Self { source: Arc::new(source), live: Arc::new(live), status, tried })
+        let live = Live::new(Loaded {
+            generation: 1,
+            hash: tried.clone(),
+            built,
+        });
+        let status = watch::Sender::new(Status {
+            outcome: Outcome::Swapped,
+            generation: 1,
+            at: SystemTime::now(),
+        });
+        Ok(Self {
+            source: Arc::new(source),
+            live: Arc::new(live),
+            status,
+            tried,
+        })
     }
 
     /// What serves.
@@ -193,10 +212,19 @@ impl<P: Prepare> Reloader<P> {
     }
 
     /// Follows the triggers until `stop`. `observe` is called once for each attempt.
-    pub async fn run(mut self, mut triggers: Triggers, stop: CancellationToken, observe: impl Fn(&Status) + Send) {
+    pub async fn run(
+        mut self,
+        mut triggers: Triggers,
+        stop: CancellationToken,
+        observe: impl Fn(&Status) + Send,
+    ) {
         while let Some(cause) = stop.run_until_cancelled(triggers.next()).await {
             if let Some(outcome) = self.attempt(cause).await {
-                let status = Status { outcome, generation: self.live.load().generation, at: SystemTime::now() };
+                let status = Status {
+                    outcome,
+                    generation: self.live.load().generation,
+                    at: SystemTime::now(),
+                };
                 log(&status, cause);
                 observe(&status);
                 self.status.send_replace(status);
@@ -207,8 +235,13 @@ impl<P: Prepare> Reloader<P> {
 
     /// `None` if there was nothing to try: an event or a poll that finds what was tried before.
     async fn attempt(&mut self, cause: Cause) -> Option<Outcome> {
-        let (source, live, tried) = (Arc::clone(&self.source), Arc::clone(&self.live), self.tried.clone());
-        let attempt = tokio::task::spawn_blocking(move || source.attempt(&live, cause, tried)).await;
+        let (source, live, tried) = (
+            Arc::clone(&self.source),
+            Arc::clone(&self.live),
+            self.tried.clone(),
+        );
+        let attempt =
+            tokio::task::spawn_blocking(move || source.attempt(&live, cause, tried)).await;
         match attempt {
             Ok((tried, outcome)) => {
                 self.tried = tried;
@@ -221,19 +254,31 @@ impl<P: Prepare> Reloader<P> {
 
 impl<P: Prepare> Source<P> {
     fn read(&self) -> Result<String, Refusal> {
-        std::fs::read_to_string(&self.file)
-            .map_err(|error| Refusal::Rejected(vec![Diagnostic::error(format!("cannot read the file: {error}"))]))
+        std::fs::read_to_string(&self.file).map_err(|error| {
+            Refusal::Rejected(vec![Diagnostic::error(format!(
+                "cannot read the file: {error}"
+            ))])
+        })
     }
 
-    fn attempt(&self, live: &Live<P::Built>, cause: Cause, tried: String) -> (String, Option<Outcome>) {
+    fn attempt(
+        &self,
+        live: &Live<P::Built>,
+        cause: Cause,
+        tried: String,
+    ) -> (String, Option<Outcome>) {
         let text = match self.read() {
             Ok(text) => text,
-            // Between two steps of a swap the file may be away for a moment; the next event or poll finds it.
-            Err(_) if cause == Cause::Poll || (cause == Cause::Event && tried == UNREADABLE) => return (tried, None),
+            // Between two steps of a swap the file may be away for a moment; the next event or poll
+            // finds it.
+            Err(_) if cause == Cause::Poll || (cause == Cause::Event && tried == UNREADABLE) => {
+                return (tried, None);
+            }
             Err(refusal) => return (UNREADABLE.to_owned(), Some(refusal.into())),
         };
         let hash = hash(&text);
-        // Other files may be busy in the same directory: only who asks gets an answer about the same text again.
+        // Other files may be busy in the same directory: only who asks gets an answer about the
+        // same text again.
         if cause != Cause::Request && hash == tried {
             return (tried, None);
         }
@@ -245,7 +290,11 @@ impl<P: Prepare> Source<P> {
         let outcome = match catch_unwind(AssertUnwindSafe(prepare)) {
             Ok(Ok(built)) => {
                 let generation = current.generation + 1;
-                live.store(Loaded { generation, hash: hash.clone(), built });
+                live.store(Loaded {
+                    generation,
+                    hash: hash.clone(),
+                    built,
+                });
                 Outcome::Swapped
             }
             Ok(Err(refusal)) => refusal.into(),
@@ -256,7 +305,10 @@ impl<P: Prepare> Source<P> {
 }
 
 fn hash(text: &str) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(text)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn log(status: &Status, cause: Cause) {
@@ -266,10 +318,20 @@ fn log(status: &Status, cause: Cause) {
         Outcome::Unchanged => tracing::info!(generation, ?cause, "configuration unchanged"),
         Outcome::Rejected(diagnostics) => {
             let problems: Vec<_> = diagnostics.iter().map(ToString::to_string).collect();
-            tracing::error!(generation, ?cause, ?problems, "configuration rejected, the old one keeps serving");
+            tracing::error!(
+                generation,
+                ?cause,
+                ?problems,
+                "configuration rejected, the old one keeps serving"
+            );
         }
         Outcome::NeedsRestart(fields) => {
-            tracing::error!(generation, ?cause, ?fields, "configuration needs a restart, the old one keeps serving");
+            tracing::error!(
+                generation,
+                ?cause,
+                ?fields,
+                "configuration needs a restart, the old one keeps serving"
+            );
         }
     }
 }

@@ -4,8 +4,8 @@
 //! questions → by model: texts in batches, or one call each → turns, attempts, limits → answers
 //! ```
 //!
-//! Only questions of [`Cost::Remote`](inference::handle::Cost) come here; which of them may leave the machine at all is decided
-//! by whoever asks.
+//! Only questions of [`Cost::Remote`](inference::handle::Cost) come here; which of them may leave
+//! the machine at all is decided by whoever asks.
 
 mod client;
 mod embeddings;
@@ -48,7 +48,10 @@ impl Remote {
             concurrency: settings.remote_concurrency.max(1) as usize,
             response: usize::try_from(settings.remote_response_bytes).unwrap_or(usize::MAX),
         };
-        Ok(Self { executor: Executor::new()?, limits })
+        Ok(Self {
+            executor: Executor::new()?,
+            limits,
+        })
     }
 
     /// The encoder; it is asked once if nobody says how many dimensions it has.
@@ -58,12 +61,20 @@ impl Remote {
     pub(crate) fn embedder(&self, wanted: &RemoteEmbedder) -> Result<Embedder, LoadError> {
         let endpoint = &wanted.endpoint;
         let client = Client::new(endpoint, self.limits)?;
-        let mut encoder = Encoder { client, asked: wanted.dimensions, dimension: wanted.dimensions };
+        let mut encoder = Encoder {
+            client,
+            asked: wanted.dimensions,
+            dimension: wanted.dimensions,
+        };
         if encoder.dimension == 0 {
-            encoder.dimension = block_on(self.executor.run(encoder.probe(Instant::now() + LOADING)))
-                .map_err(|problem| unusable(&endpoint.name, &problem))?;
+            encoder.dimension =
+                block_on(self.executor.run(encoder.probe(Instant::now() + LOADING)))
+                    .map_err(|problem| unusable(&endpoint.name, &problem))?;
         }
-        let digest = Sha256::digest(format!("{} {} {}", endpoint.base_url, endpoint.model, encoder.dimension));
+        let digest = Sha256::digest(format!(
+            "{} {} {}",
+            endpoint.base_url, endpoint.model, encoder.dimension
+        ));
         let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(Embedder {
             name: endpoint.model.as_str().into(),
@@ -81,65 +92,115 @@ impl Remote {
     /// Its address or credential cannot be used.
     pub(crate) fn classifier(&self, wanted: &RemoteClassifier) -> Result<Classifier, LoadError> {
         let client = Client::new(&wanted.endpoint, self.limits)?;
-        let judge: Backing = Arc::new(Judge { client, wanted: wanted.clone() });
-        Ok(Classifier { backing: Some(judge), ..wanted.without_model() })
+        let judge: Backing = Arc::new(Judge {
+            client,
+            wanted: wanted.clone(),
+        });
+        Ok(Classifier {
+            backing: Some(judge),
+            ..wanted.without_model()
+        })
     }
 
     /// Vectors of example texts.
     ///
     /// # Errors
     /// The service does not answer.
-    pub(crate) fn vectors(&self, by: &Embedder, texts: &[String]) -> Result<Vec<Arc<[f32]>>, LoadError> {
-        let encoder = backing::<Encoder>(by.backing.as_ref()).map_err(|failure| unusable(&by.name, &failure))?;
+    pub(crate) fn vectors(
+        &self,
+        by: &Embedder,
+        texts: &[String],
+    ) -> Result<Vec<Arc<[f32]>>, LoadError> {
+        let encoder = backing::<Encoder>(by.backing.as_ref())
+            .map_err(|failure| unusable(&by.name, &failure))?;
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let vectors = block_on(self.executor.run(encoder.vectors(&texts, Instant::now() + LOADING)));
+        let vectors = block_on(
+            self.executor
+                .run(encoder.vectors(&texts, Instant::now() + LOADING)),
+        );
         vectors.map_err(|problem| unusable(&by.name, &problem))
     }
 
     /// Answers in the order of the questions, by the deadline.
     pub(crate) async fn ask(&self, questions: &[Question], deadline: Instant) -> Vec<Outcome> {
         let encoded = join_all(encoders(questions).into_iter().map(async |(encoder, at)| {
-            let texts: Vec<&str> = at.iter().filter_map(|index| questions.get(*index)).map(|it| &*it.text).collect();
-            (encoder.vectors(&texts, deadline).await.map_err(Failure::from), at)
+            let texts: Vec<&str> = at
+                .iter()
+                .filter_map(|index| questions.get(*index))
+                .map(|it| &*it.text)
+                .collect();
+            (
+                encoder
+                    .vectors(&texts, deadline)
+                    .await
+                    .map_err(Failure::from),
+                at,
+            )
         }));
         let judged = join_all(questions.iter().map(async |question| match &question.what {
             What::Labels(by, _) => Some(judged(by, &question.text, deadline).await),
             _ => None,
         }));
-        let (encoded, mut outcomes) =
-            self.executor.run(async { futures_util::future::join(encoded, judged).await }).await;
+        let (encoded, mut outcomes) = self
+            .executor
+            .run(async { futures_util::future::join(encoded, judged).await })
+            .await;
         for (vectors, at) in encoded {
             for (row, index) in at.into_iter().enumerate() {
                 let vector = vectors.clone().and_then(|vectors| {
-                    let vector = vectors.get(row).cloned().ok_or(Failure::Failed("a vector is missing".into()))?;
-                    Ok(Reply { answer: Answer::Vector(vector), truncated: false })
+                    let vector = vectors
+                        .get(row)
+                        .cloned()
+                        .ok_or(Failure::Failed("a vector is missing".into()))?;
+                    Ok(Reply {
+                        answer: Answer::Vector(vector),
+                        truncated: false,
+                    })
                 });
                 if let Some(outcome) = outcomes.get_mut(index) {
                     *outcome = Some(vector);
                 }
             }
         }
-        outcomes.into_iter().map(|outcome| outcome.unwrap_or(Err(Failure::Unready))).collect()
+        outcomes
+            .into_iter()
+            .map(|outcome| outcome.unwrap_or(Err(Failure::Unready)))
+            .collect()
     }
 }
 
 async fn judged(by: &Classifier, text: &str, deadline: Instant) -> Outcome {
     let judge = backing::<Judge>(by.backing.as_ref())?;
     if text.trim().is_empty() {
-        return Ok(Reply { answer: Answer::Labels(Vec::new()), truncated: false });
+        return Ok(Reply {
+            answer: Answer::Labels(Vec::new()),
+            truncated: false,
+        });
     }
-    let shown = text.get(..text.floor_char_boundary(TEXT_MAX)).unwrap_or(text);
+    let shown = text
+        .get(..text.floor_char_boundary(TEXT_MAX))
+        .unwrap_or(text);
     let row = judge.row(shown, deadline).await?;
-    Ok(Reply { answer: Answer::Labels(vec![row]), truncated: shown.len() < text.len() })
+    Ok(Reply {
+        answer: Answer::Labels(vec![row]),
+        truncated: shown.len() < text.len(),
+    })
 }
 
 /// The encoders that are asked, each with the places of its questions.
 fn encoders(questions: &[Question]) -> Vec<(Arc<Encoder>, Vec<usize>)> {
     let mut groups: Vec<(Arc<Encoder>, Vec<usize>)> = Vec::new();
     for (index, question) in questions.iter().enumerate() {
-        let What::Vector(by) = &question.what else { continue };
-        let Ok(encoder) = backing::<Encoder>(by.backing.as_ref()) else { continue };
-        match groups.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &encoder)) {
+        let What::Vector(by) = &question.what else {
+            continue;
+        };
+        let Ok(encoder) = backing::<Encoder>(by.backing.as_ref()) else {
+            continue;
+        };
+        match groups
+            .iter_mut()
+            .find(|(known, _)| Arc::ptr_eq(known, &encoder))
+        {
             Some((_, places)) => places.push(index),
             None => groups.push((encoder, vec![index])),
         }
@@ -149,11 +210,16 @@ fn encoders(questions: &[Question]) -> Vec<(Arc<Encoder>, Vec<usize>)> {
 
 fn backing<T: Send + Sync + 'static>(backing: Option<&Backing>) -> Result<Arc<T>, Failure> {
     let backing = backing.cloned().ok_or(Failure::Unready)?;
-    backing.downcast().map_err(|_| Failure::Failed("the handle is of another engine".into()))
+    backing
+        .downcast()
+        .map_err(|_| Failure::Failed("the handle is of another engine".into()))
 }
 
 fn unusable(name: &str, problem: &dyn std::fmt::Display) -> LoadError {
-    LoadError::Unusable { name: name.to_owned(), problem: problem.to_string() }
+    LoadError::Unusable {
+        name: name.to_owned(),
+        problem: problem.to_string(),
+    }
 }
 
 #[cfg(test)]

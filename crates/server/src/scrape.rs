@@ -1,7 +1,8 @@
-//! Reads the Prometheus pages of the models' own servers (vLLM's names), as `global.server.pool.scrape` lists them.
+//! Reads the Prometheus pages of the models' own servers (vLLM's names), as
+//! `global.server.pool.scrape` lists them.
 //!
-//! Gauges count as they are; of histograms what was added since the last page becomes samples. Figures that are older than
-//! three intervals are not used.
+//! Gauges count as they are; of histograms what was added since the last page becomes samples.
+//! Figures that are older than three intervals are not used.
 
 mod histogram;
 mod page;
@@ -58,7 +59,10 @@ struct Target {
 impl Targets {
     /// As a document lists them.
     pub(crate) fn of(settings: &PoolSettings) -> Self {
-        let target = |it: &ScrapeTarget| Target { model: it.model.trim().to_owned(), url: it.url.trim().to_owned() };
+        let target = |it: &ScrapeTarget| Target {
+            model: it.model.trim().to_owned(),
+            url: it.url.trim().to_owned(),
+        };
         Self {
             interval: Duration::from_millis(settings.scrape_interval_ms).max(SHORTEST),
             pages: settings.scrape.iter().map(target).collect(),
@@ -107,11 +111,20 @@ enum Unread {
 
 impl Scraper {
     pub(crate) fn new(lasting: Arc<Lasting>, scrapes: Arc<Scrapes>) -> Self {
-        Self { lasting, scrapes, http: None, last: HashMap::new() }
+        Self {
+            lasting,
+            scrapes,
+            http: None,
+            last: HashMap::new(),
+        }
     }
 
     /// Scrapes whatever `targets` holds, until `stop`.
-    pub(crate) async fn run(mut self, mut targets: watch::Receiver<Targets>, stop: CancellationToken) {
+    pub(crate) async fn run(
+        mut self,
+        mut targets: watch::Receiver<Targets>,
+        stop: CancellationToken,
+    ) {
         let rounds = async {
             loop {
                 let now = targets.borrow_and_update().clone();
@@ -139,7 +152,9 @@ impl Scraper {
             async move {
                 let page = async {
                     let http = http.ok_or(Unread::Tls)?;
-                    timeout(patience, fetch(&http, &target.url)).await.map_err(|_| Unread::TimedOut)?
+                    timeout(patience, fetch(&http, &target.url))
+                        .await
+                        .map_err(|_| Unread::TimedOut)?
                 };
                 (page.await, target)
             }
@@ -148,7 +163,10 @@ impl Scraper {
         let mut reports: BTreeMap<String, Report> = BTreeMap::new();
         for (page, target) in pages {
             if let Some(page) = self.settle(page, &target) {
-                page.add_to(reports.entry(target.model.clone()).or_default(), self.last.get(&target));
+                page.add_to(
+                    reports.entry(target.model.clone()).or_default(),
+                    self.last.get(&target),
+                );
                 self.last.insert(target, Some(page));
             }
         }
@@ -183,7 +201,10 @@ impl Scraper {
 
     /// Certificates are read only where a page is asked for over TLS.
     fn http(&mut self, targets: &Targets) -> Option<Http> {
-        let secure = targets.pages.iter().any(|target| target.url.starts_with("https:"));
+        let secure = targets
+            .pages
+            .iter()
+            .any(|target| target.url.starts_with("https:"));
         if self.http.is_none() || secure {
             let connector = connector(secure).ok()?;
             let client = legacy::Client::builder(TokioExecutor::new()).build(connector);
@@ -194,12 +215,19 @@ impl Scraper {
 }
 
 async fn fetch(http: &Http, url: &str) -> Result<Page, Unread> {
-    let request = Request::builder().uri(url).header(ACCEPT, "text/plain").body(Empty::new())?;
+    let request = Request::builder()
+        .uri(url)
+        .header(ACCEPT, "text/plain")
+        .body(Empty::new())?;
     let response = http.request(request).await?;
     if response.status() != StatusCode::OK {
         return Err(Unread::Status(response.status()));
     }
-    let body = Limited::new(response.into_body(), PAGE_MAX).collect().await.map_err(|_| Unread::Body)?.to_bytes();
+    let body = Limited::new(response.into_body(), PAGE_MAX)
+        .collect()
+        .await
+        .map_err(|_| Unread::Body)?
+        .to_bytes();
     let text = std::str::from_utf8(&body).map_err(|_| Unread::NotText)?;
     Page::read(text).ok_or(Unread::NothingKnown)
 }

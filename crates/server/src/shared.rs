@@ -1,7 +1,8 @@
-//! What replicas share: sessions, learning and the state of pools, on the Redis that the document names. Read at start only.
+//! What replicas share: sessions, learning and the state of pools, on the Redis that the document
+//! names. Read at start only.
 //!
-//! No request waits for a store that is away: what this process knows goes on to count, and the loss shows in
-//! `x-merit-degraded`, in `merit_store_failures_total` and in the log.
+//! No request waits for a store that is away: what this process knows goes on to count, and the
+//! loss shows in `x-merit-degraded`, in `merit_store_failures_total` and in the log.
 
 use crate::engine::Generation;
 use crate::metrics::{Metrics, Observed};
@@ -27,7 +28,8 @@ const LEARNING_PREFIX: &str = "vsr:router-session:v1:";
 const SESSIONS_KEPT: Duration = Duration::from_secs(3_600);
 /// How often replicas tell each other what they learned.
 const LESSONS: Duration = Duration::from_secs(1);
-/// Where the document says nothing: the reference's time limit of an access, and a month of learning.
+/// Where the document says nothing: the reference's time limit of an access, and a month of
+/// learning.
 const LEARNING_LIMIT: Duration = Duration::from_millis(50);
 const LEARNING_KEPT: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// Time limit of an exchange in the background.
@@ -45,27 +47,41 @@ pub(crate) fn start(live: &Live<Generation>, tasks: &Tasks, metrics: &Metrics) -
     let sessions = &document.global.router.sessions;
     if let Some(settings) = &sessions.redis {
         let limit = Duration::from_millis(sessions.store_timeout_ms.max(1));
-        let redis = reach(settings, PREFIX, limit, &mut servers).context("global.router.sessions.redis")?;
+        let redis =
+            reach(settings, PREFIX, limit, &mut servers).context("global.router.sessions.redis")?;
         let keep = Duration::from_secs(sessions.idle_timeout_seconds).max(SESSIONS_KEPT);
         let (store, writer) = RedisSessions::new(redis, keep);
         lasting.sessions.share(Some(Arc::new(store)));
         until_stopped(tasks, writer.run());
     }
 
-    let store = document.global.router.learning.as_ref().and_then(|learning| learning.state_store.as_ref());
+    let store = document
+        .global
+        .router
+        .learning
+        .as_ref()
+        .and_then(|learning| learning.state_store.as_ref());
     if let Some(store) = store.filter(|store| store.backend == "redis") {
         let settings = store.redis.clone().unwrap_or_default();
         let limit = or(Duration::from_millis(store.timeout_ms), LEARNING_LIMIT);
         let redis = reach(&settings, LEARNING_PREFIX, limit, &mut servers);
         let redis = redis.context("global.router.learning.state_store.redis")?;
         let keep = or(Duration::from_secs(store.ttl_seconds), LEARNING_KEPT);
-        lasting.experience.share(Some(Arc::new(RedisLearning::new(redis, keep))));
-        tasks.spawn(tell_lessons(Arc::clone(lasting), keep, limit, tasks.stopping()));
+        lasting
+            .experience
+            .share(Some(Arc::new(RedisLearning::new(redis, keep))));
+        tasks.spawn(tell_lessons(
+            Arc::clone(lasting),
+            keep,
+            limit,
+            tasks.stopping(),
+        ));
     }
 
     let pool = &document.global.server.pool;
     if let Some(settings) = &pool.redis {
-        let redis = reach(settings, PREFIX, BACKGROUND_LIMIT, &mut servers).context("global.server.pool.redis")?;
+        let redis = reach(settings, PREFIX, BACKGROUND_LIMIT, &mut servers)
+            .context("global.server.pool.redis")?;
         let interval = Duration::from_millis(pool.share_interval_ms.max(50));
         let exchange = PoolExchange::new(redis, &replica(), interval);
         let lasting = Arc::clone(lasting);
@@ -75,7 +91,12 @@ pub(crate) fn start(live: &Live<Generation>, tasks: &Tasks, metrics: &Metrics) -
     Ok(())
 }
 
-fn reach(settings: &RedisStore, prefix: &str, limit: Duration, servers: &mut Vec<Arc<Redis>>) -> Result<Arc<Redis>> {
+fn reach(
+    settings: &RedisStore,
+    prefix: &str,
+    limit: Duration,
+    servers: &mut Vec<Arc<Redis>>,
+) -> Result<Arc<Redis>> {
     let redis = Arc::new(Redis::new(settings, prefix, limit)?);
     servers.push(Arc::clone(&redis));
     Ok(redis)
@@ -92,11 +113,20 @@ fn until_stopped(tasks: &Tasks, work: impl Future<Output = ()> + Send + 'static)
     });
 }
 
-async fn tell_lessons(lasting: Arc<Lasting>, keep: Duration, limit: Duration, stop: CancellationToken) {
+async fn tell_lessons(
+    lasting: Arc<Lasting>,
+    keep: Duration,
+    limit: Duration,
+    stop: CancellationToken,
+) {
     let mut ticks = tokio::time::interval(LESSONS);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        if let Err(failure) = lasting.experience.exchange(keep, Instant::now() + limit).await {
+        if let Err(failure) = lasting
+            .experience
+            .exchange(keep, Instant::now() + limit)
+            .await
+        {
             tracing::debug!(%failure, "what was learned was not shared");
         }
     }
@@ -117,10 +147,21 @@ fn observe(metrics: &Metrics, servers: &[Arc<Redis>]) {
         move || servers.iter().map(|server| read(server)).sum()
     };
     let answered = sum(|server| server.counts().0);
-    metrics.observe("merit_store_answers", "Accesses to shared stores that were answered", Observed::Counter, answered);
+    metrics.observe(
+        "merit_store_answers",
+        "Accesses to shared stores that were answered",
+        Observed::Counter,
+        answered,
+    );
     let failed = sum(|server| server.counts().1);
-    let help = "Accesses to shared stores that were not answered, or not tried shortly after a failure";
+    let help =
+        "Accesses to shared stores that were not answered, or not tried shortly after a failure";
     metrics.observe("merit_store_failures", help, Observed::Counter, failed);
     let away = sum(|server| u64::from(!server.is_available()));
-    metrics.observe("merit_store_away", "Shared stores that did not answer the last access", Observed::Gauge, away);
+    metrics.observe(
+        "merit_store_away",
+        "Shared stores that did not answer the last access",
+        Observed::Gauge,
+        away,
+    );
 }

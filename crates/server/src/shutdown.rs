@@ -1,4 +1,5 @@
-//! Stopping, in numbered phases, within one grace period; and the one place where tasks are spawned.
+//! Stopping, in numbered phases, within one grace period; and the one place where tasks are
+//! spawned.
 
 use crate::health::{Readiness, State};
 use std::future::Future;
@@ -9,13 +10,14 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Gateways that check often notice NOT_SERVING within this time; others are told by `--settle-seconds`.
+/// Gateways that check often notice NOT_SERVING within this time; others are told by
+/// `--settle-seconds`.
 const SETTLE: Duration = Duration::from_secs(5);
 const FLUSH_MAX: Duration = Duration::from_secs(2);
 const REPORT_EVERY: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// A connection may stay open without an exchange (a gRPC health watch never ends). After this long without any, nothing
-/// is lost by closing it.
+/// A connection may stay open without an exchange (a gRPC health watch never ends). After this long
+/// without any, nothing is lost by closing it.
 const QUIET: Duration = Duration::from_secs(1);
 
 /// Spawns tasks that shutdown knows of. Clones share the same tasks.
@@ -50,15 +52,18 @@ impl Tasks {
 pub struct Running {
     /// Health, told first.
     pub readiness: Readiness,
-    /// The ext_proc server: its `stopping` token makes it refuse new streams and end when the open ones have.
+    /// The ext_proc server: its `stopping` token makes it refuse new streams and end when the open
+    /// ones have.
     pub serving: Tasks,
-    /// Everything else: admin, metrics, reload. Ended after the drain, so that a drain can be watched.
+    /// Everything else: admin, metrics, reload. Ended after the drain, so that a drain can be
+    /// watched.
     pub background: Tasks,
     /// How many exchanges are open.
     pub open: Box<dyn Fn() -> usize + Send + Sync>,
     /// Writes out what is buffered (spans, records); blocking.
     pub flush: Box<dyn FnOnce() + Send>,
-    /// Ends exchanges that the grace period did not suffice for, with an error that their gateways see.
+    /// Ends exchanges that the grace period did not suffice for, with an error that their gateways
+    /// see.
     pub cut: Box<dyn FnOnce() + Send>,
 }
 
@@ -96,7 +101,10 @@ pub struct Grace {
 
 impl From<Duration> for Grace {
     fn from(total: Duration) -> Self {
-        Self { total, settle: SETTLE.min(total / 2) }
+        Self {
+            total,
+            settle: SETTLE.min(total / 2),
+        }
     }
 }
 
@@ -108,7 +116,10 @@ impl Grace {
     pub fn settling(total: Duration, settle: Duration) -> Result<Self, NothingToDrain> {
         let grace = Self { total, settle };
         if Budget::of(grace).drain.is_zero() {
-            return Err(NothingToDrain { total: total.as_secs(), settle: settle.as_secs() });
+            return Err(NothingToDrain {
+                total: total.as_secs(),
+                settle: settle.as_secs(),
+            });
         }
         Ok(grace)
     }
@@ -116,7 +127,9 @@ impl Grace {
 
 /// A time to settle that leaves no time to drain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("--settle-seconds {settle} leaves nothing of --drain-seconds {total} in which exchanges could end")]
+#[error(
+    "--settle-seconds {settle} leaves nothing of --drain-seconds {total} in which exchanges could end"
+)]
 pub struct NothingToDrain {
     total: u64,
     settle: u64,
@@ -124,20 +137,37 @@ pub struct NothingToDrain {
 
 /// Stops everything within `grace`. `force` ends the waiting at once (a second signal).
 pub async fn run(running: Running, grace: Grace, force: impl Future<Output = ()>) -> Outcome {
-    let Running { readiness, serving, background, open, flush, cut } = running;
+    let Running {
+        readiness,
+        serving,
+        background,
+        open,
+        flush,
+        cut,
+    } = running;
     let budget = Budget::of(grace);
     let orderly = async {
         tracing::info!(phase = 1, "shutdown: reporting not serving");
         readiness.set(State::Draining).await;
 
-        // Streams are still accepted: gateways that have not seen phase 1 yet must not find a closed door.
-        tracing::info!(phase = 2, settle_ms = budget.settle.as_millis() as u64, "shutdown: settling");
+        // Streams are still accepted: gateways that have not seen phase 1 yet must not find a
+        // closed door.
+        tracing::info!(
+            phase = 2,
+            settle_ms = budget.settle.as_millis() as u64,
+            "shutdown: settling"
+        );
         sleep(budget.settle).await;
 
         tracing::info!(phase = 3, "shutdown: no longer accepting streams");
         serving.stop.cancel();
 
-        tracing::info!(phase = 4, open = open(), drain_ms = budget.drain.as_millis() as u64, "shutdown: draining");
+        tracing::info!(
+            phase = 4,
+            open = open(),
+            drain_ms = budget.drain.as_millis() as u64,
+            "shutdown: draining"
+        );
         drain(&serving, &*open, budget.drain).await
     };
     let outcome = tokio::select! {
@@ -164,7 +194,11 @@ pub async fn run(running: Running, grace: Grace, force: impl Future<Output = ()>
     outcome
 }
 
-async fn drain(serving: &Tasks, open: &(dyn Fn() -> usize + Send + Sync), budget: Duration) -> Outcome {
+async fn drain(
+    serving: &Tasks,
+    open: &(dyn Fn() -> usize + Send + Sync),
+    budget: Duration,
+) -> Outcome {
     let start = Instant::now();
     let mut reported = start;
     let mut busy = start;
@@ -180,7 +214,11 @@ async fn drain(serving: &Tasks, open: &(dyn Fn() -> usize + Send + Sync), budget
             return Outcome::Drained;
         }
         if now.duration_since(start) >= budget {
-            return if open == 0 { Outcome::Drained } else { Outcome::TimedOut { open } };
+            return if open == 0 {
+                Outcome::Drained
+            } else {
+                Outcome::TimedOut { open }
+            };
         }
         if now.duration_since(reported) >= REPORT_EVERY {
             reported = now;
@@ -201,7 +239,11 @@ impl Budget {
         let Grace { total, settle } = grace;
         let flush = FLUSH_MAX.min(total / 10);
         // Background and telemetry each get a flush budget.
-        Self { settle, drain: total.saturating_sub(settle + flush * 2), flush }
+        Self {
+            settle,
+            drain: total.saturating_sub(settle + flush * 2),
+            flush,
+        }
     }
 }
 
@@ -218,7 +260,10 @@ impl Signals {
     /// If the operating system refuses a handler.
     pub fn new() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
 
     /// Waits for the next one.

@@ -15,14 +15,17 @@ use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 
 /// Environment variables that switch traces on; their meaning is OpenTelemetry's.
-const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+const ENDPOINTS: [&str; 2] = [
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+];
 const SERVICE: &str = "merit";
 
 /// Where traces go.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TraceSettings {
-    /// OTLP over gRPC, plaintext: `http://host:4317`; a bare `host:port` is taken as such. `None` takes it from the
-    /// environment, other OTEL variables too.
+    /// OTLP over gRPC, plaintext: `http://host:4317`; a bare `host:port` is taken as such. `None`
+    /// takes it from the environment, other OTEL variables too.
     pub endpoint: Option<String>,
     /// Share of new traces that are recorded, 0 to 1. A caller's own decision is followed.
     pub sampling: f64,
@@ -34,9 +37,15 @@ impl TraceSettings {
     /// Settings by environment variables alone; `None` if none asks for traces.
     #[must_use]
     pub fn from_env(get: impl Fn(&str) -> Option<String>) -> Option<Self> {
-        ENDPOINTS.iter().find_map(|name| get(name).filter(|value| !value.is_empty()))?;
+        ENDPOINTS
+            .iter()
+            .find_map(|name| get(name).filter(|value| !value.is_empty()))?;
         let service = get("OTEL_SERVICE_NAME").unwrap_or_else(|| SERVICE.to_owned());
-        Some(Self { endpoint: None, sampling: 1.0, service })
+        Some(Self {
+            endpoint: None,
+            sampling: 1.0,
+            service,
+        })
     }
 }
 
@@ -58,13 +67,17 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// Installs log and traces for the whole process. The level is `RUST_LOG`'s, else `info`, and warnings of ONNX Runtime.
-    /// Call it inside a runtime.
+    /// Installs log and traces for the whole process. The level is `RUST_LOG`'s, else `info`, and
+    /// warnings of ONNX Runtime. Call it inside a runtime.
     ///
     /// # Errors
     /// [`TelemetryError`].
-    pub fn install(format: LogFormat, traces: Option<&TraceSettings>) -> Result<Self, TelemetryError> {
-        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,ort=warn"));
+    pub fn install(
+        format: LogFormat,
+        traces: Option<&TraceSettings>,
+    ) -> Result<Self, TelemetryError> {
+        let filter =
+            EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,ort=warn"));
         let log = fmt::layer().with_writer(std::io::stderr);
         let log = match format {
             LogFormat::Text => log.boxed(),
@@ -72,23 +85,37 @@ impl Telemetry {
         };
         let provider = traces.map(provider).transpose()?;
         let spans = provider.as_ref().map(|provider| {
-            // Only our own spans: the exporter's own connection would otherwise be traced without end.
-            let ours = filter_fn(|metadata| metadata.is_span() && metadata.target() == propagation::TARGET);
-            tracing_opentelemetry::layer().with_tracer(provider.tracer(SERVICE)).with_filter(ours)
+            // Only our own spans: the exporter's own connection would otherwise be traced without
+            // end.
+            let ours = filter_fn(|metadata| {
+                metadata.is_span() && metadata.target() == propagation::TARGET
+            });
+            tracing_opentelemetry::layer()
+                .with_tracer(provider.tracer(SERVICE))
+                .with_filter(ours)
         });
-        tracing_subscriber::registry().with(spans).with(log.with_filter(filter)).try_init()?;
+        tracing_subscriber::registry()
+            .with(spans)
+            .with(log.with_filter(filter))
+            .try_init()?;
         Ok(Self { provider })
     }
 
     /// How exchanges are traced.
     #[must_use]
     pub fn tracing(&self) -> Tracing {
-        if self.provider.is_some() { Tracing::on() } else { Tracing::off() }
+        if self.provider.is_some() {
+            Tracing::on()
+        } else {
+            Tracing::off()
+        }
     }
 
     /// Sends what is buffered; blocks for as long as the collector takes, at most some seconds.
     pub fn flush(self) {
-        let Some(provider) = self.provider else { return };
+        let Some(provider) = self.provider else {
+            return;
+        };
         if let Err(error) = provider.shutdown() {
             tracing::warn!(%error, "traces were not flushed");
         }
@@ -102,7 +129,11 @@ fn provider(settings: &TraceSettings) -> Result<SdkTracerProvider, ExporterBuild
         None => exporter,
     };
     let builder = SdkTracerProvider::builder()
-        .with_resource(Resource::builder().with_service_name(settings.service.clone()).build())
+        .with_resource(
+            Resource::builder()
+                .with_service_name(settings.service.clone())
+                .build(),
+        )
         .with_batch_exporter(exporter.build()?);
     let builder = match settings.endpoint {
         Some(_) => {
@@ -116,7 +147,11 @@ fn provider(settings: &TraceSettings) -> Result<SdkTracerProvider, ExporterBuild
 }
 
 fn url(endpoint: &str) -> String {
-    if endpoint.contains("://") { endpoint.to_owned() } else { format!("http://{endpoint}") }
+    if endpoint.contains("://") {
+        endpoint.to_owned()
+    } else {
+        format!("http://{endpoint}")
+    }
 }
 
 #[cfg(test)]
@@ -136,15 +171,21 @@ mod tests {
 
     #[test]
     fn endpoints_get_a_scheme() {
-        for (given, expected) in [("a:4317", "http://a:4317"), ("https://a:4317", "https://a:4317")] {
+        for (given, expected) in [
+            ("a:4317", "http://a:4317"),
+            ("https://a:4317", "https://a:4317"),
+        ] {
             assert_eq!(url(given), expected);
         }
     }
 
     #[tokio::test]
     async fn an_exporter_can_be_built_without_a_collector() {
-        let settings =
-            TraceSettings { endpoint: Some("127.0.0.1:1".to_owned()), sampling: 0.5, service: "x".to_owned() };
+        let settings = TraceSettings {
+            endpoint: Some("127.0.0.1:1".to_owned()),
+            sampling: 0.5,
+            service: "x".to_owned(),
+        };
         assert!(provider(&settings).is_ok());
     }
 }

@@ -1,4 +1,5 @@
-//! TLS of the ext_proc listener: server certificate, optional client certificates, replaced when the files change.
+//! TLS of the ext_proc listener: server certificate, optional client certificates, replaced when
+//! the files change.
 
 use crate::cli::TlsArgs;
 use arc_swap::ArcSwap;
@@ -78,9 +79,16 @@ impl Tls {
         let (Some(cert), Some(key)) = (arguments.cert.clone(), arguments.key.clone()) else {
             return Ok(None);
         };
-        let files = Files { cert, key, client_ca: arguments.client_ca.clone() };
+        let files = Files {
+            cert,
+            key,
+            client_ca: arguments.client_ca.clone(),
+        };
         let loaded = files.load()?;
-        Ok(Some(Arc::new(Self { files, current: ArcSwap::from_pointee(loaded) })))
+        Ok(Some(Arc::new(Self {
+            files,
+            current: ArcSwap::from_pointee(loaded),
+        })))
     }
 
     /// Shakes hands on one accepted connection.
@@ -92,8 +100,8 @@ impl Tls {
         TlsAcceptor::from(config).accept(stream).await
     }
 
-    /// Re-reads the files if they changed. New connections use the new certificate; running ones go on. Returns
-    /// whether something changed.
+    /// Re-reads the files if they changed. New connections use the new certificate; running ones go
+    /// on. Returns whether something changed.
     ///
     /// # Errors
     /// The old certificate stays.
@@ -130,7 +138,10 @@ struct Bytes {
 impl Bytes {
     fn digest(&self) -> [u8; 32] {
         let mut digest = Sha256::new();
-        for part in [Some(&self.cert), Some(&self.key), self.client_ca.as_ref()].into_iter().flatten() {
+        for part in [Some(&self.cert), Some(&self.key), self.client_ca.as_ref()]
+            .into_iter()
+            .flatten()
+        {
             digest.update(part.len().to_le_bytes());
             digest.update(part);
         }
@@ -150,35 +161,50 @@ impl Files {
     fn load(&self) -> Result<Loaded, TlsError> {
         let bytes = self.read()?;
         let chain = certificates(&self.cert, &bytes.cert)?;
-        let key = PrivateKeyDer::from_pem_slice(&bytes.key)
-            .map_err(|source| TlsError::Pem { path: self.key.clone(), source })?;
+        let key = PrivateKeyDer::from_pem_slice(&bytes.key).map_err(|source| TlsError::Pem {
+            path: self.key.clone(),
+            source,
+        })?;
         let provider = Arc::new(ring::default_provider());
-        let builder =
-            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()?;
         let builder = match (&self.client_ca, &bytes.client_ca) {
             (Some(path), Some(bytes)) => {
                 let mut roots = RootCertStore::empty();
                 for authority in certificates(path, bytes)? {
                     roots.add(authority)?;
                 }
-                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build()?;
+                let verifier =
+                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+                        .build()?;
                 builder.with_client_cert_verifier(verifier)
             }
             _ => builder.with_no_client_auth(),
         };
         let mut config = builder.with_single_cert(chain, key)?;
         config.alpn_protocols = vec![b"h2".to_vec()];
-        Ok(Loaded { config: Arc::new(config), digest: bytes.digest() })
+        Ok(Loaded {
+            config: Arc::new(config),
+            digest: bytes.digest(),
+        })
     }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(path).map_err(|source| TlsError::Read { path: path.to_owned(), source })
+    std::fs::read(path).map_err(|source| TlsError::Read {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn certificates(path: &Path, bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let failed = |source| TlsError::Pem { path: path.to_owned(), source };
-    let certificates = CertificateDer::pem_slice_iter(bytes).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    let failed = |source| TlsError::Pem {
+        path: path.to_owned(),
+        source,
+    };
+    let certificates = CertificateDer::pem_slice_iter(bytes)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(failed)?;
     if certificates.is_empty() {
         return Err(failed(pem::Error::NoItemsFound));
     }

@@ -1,4 +1,5 @@
-//! `merit train`: a head from labelled texts, fitted, calibrated and measured with the installed models.
+//! `merit train`: a head from labelled texts, fitted, calibrated and measured with the installed
+//! models.
 
 mod selection;
 
@@ -18,7 +19,10 @@ use training::features::{ByEngine, Kept};
 use training::pii::{Problem, Settings, States, TokenStates};
 
 /// Static embeddings that heads read beside the encoder.
-const STATICS: [(&str, usize); 2] = [("static:potion-base-8M", 256), ("static:wordllama-256", 256)];
+const STATICS: [(&str, usize); 2] = [
+    ("static:potion-base-8M", 256),
+    ("static:wordllama-256", 256),
+];
 
 /// Trains one head, and prints its held-out figures.
 ///
@@ -47,8 +51,20 @@ fn sequence(
     (engine, embedder): (&Engine, Embedder),
     log: &mut Vec<u8>,
 ) -> anyhow::Result<()> {
-    let statics = STATICS.map(|(name, dimension)| Block { name: name.to_owned(), dimension }).to_vec();
-    let mut features = Kept::new(ByEngine { engine, embedder, statics }, arguments.cache.as_deref());
+    let statics = STATICS
+        .map(|(name, dimension)| Block {
+            name: name.to_owned(),
+            dimension,
+        })
+        .to_vec();
+    let mut features = Kept::new(
+        ByEngine {
+            engine,
+            embedder,
+            statics,
+        },
+        arguments.cache.as_deref(),
+    );
     let options = TrainOptions {
         task,
         name: arguments.name,
@@ -66,10 +82,16 @@ fn sequence(
 
 /// The head of personal data reads tokens, and is a file of another kind.
 fn tokens(arguments: &TrainArgs, encoder: Encoder, log: &mut Vec<u8>) -> anyhow::Result<()> {
-    let trained = training::pii::train(&arguments.data, &encoder.embedder.name, &encoder, Settings::default())?;
+    let trained = training::pii::train(
+        &arguments.data,
+        &encoder.embedder.name,
+        &encoder,
+        Settings::default(),
+    )?;
     let card = serde_json::to_string_pretty(&trained.card)? + "\n";
     if let Some(folder) = &arguments.out {
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make {}", folder.display()))?;
         std::fs::write(folder.join("head.safetensors"), &trained.weights)?;
         std::fs::write(folder.join("card.json"), &card)?;
     }
@@ -85,7 +107,10 @@ struct Encoder {
 impl States for Encoder {
     fn states(&self, text: &str) -> Result<TokenStates, Problem> {
         let windows = self.engine.states(&self.embedder, text)?;
-        windows.into_iter().next().ok_or_else(|| "a text without windows".into())
+        windows
+            .into_iter()
+            .next()
+            .ok_or_else(|| "a text without windows".into())
     }
 }
 

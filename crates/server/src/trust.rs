@@ -1,4 +1,5 @@
-//! What Merit refuses to expose: credentials over plaintext, and an admin API without a token, beyond loopback.
+//! What Merit refuses to expose: credentials over plaintext, and an admin API without a token,
+//! beyond loopback.
 
 use crate::listener::Address;
 use std::net::SocketAddr;
@@ -6,7 +7,8 @@ use std::net::SocketAddr;
 /// Why a listener was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Exposed {
-    /// Anyone on the network could have requests sent with our backends' credentials, and could read them.
+    /// Anyone on the network could have requests sent with our backends' credentials, and could
+    /// read them.
     #[error(
         "plaintext ext_proc on {0} while a backend has a credential: listen on loopback or a unix socket, set --tls-cert \
          and --tls-key, or accept it with --insecure-listen"
@@ -29,7 +31,8 @@ pub struct Exposure {
 }
 
 impl Exposure {
-    /// Checked for every generation, so that a reload cannot bring a credential to an open listener.
+    /// Checked for every generation, so that a reload cannot bring a credential to an open
+    /// listener.
     ///
     /// # Errors
     /// [`Exposed::Credentials`] if the listener is open and `has_credentials`.
@@ -69,17 +72,31 @@ mod tests {
             ("0.0.0.0:1", true, false, true, true),
             ("0.0.0.0:1", false, true, true, true),
         ] {
-            let exposure = Exposure { address: address.parse().unwrap(), tls, insecure_listen };
-            assert_eq!(exposure.check(credentials).is_ok(), allowed, "{exposure:?} {credentials}");
+            let exposure = Exposure {
+                address: address.parse().unwrap(),
+                tls,
+                insecure_listen,
+            };
+            assert_eq!(
+                exposure.check(credentials).is_ok(),
+                allowed,
+                "{exposure:?} {credentials}"
+            );
         }
     }
 
     #[test]
     fn admin_exposure() {
-        for (address, token, allowed) in
-            [("127.0.0.1:8080", false, true), ("0.0.0.0:8080", false, false), ("0.0.0.0:8080", true, true)]
-        {
-            assert_eq!(check_admin(address.parse().unwrap(), token).is_ok(), allowed, "{address}");
+        for (address, token, allowed) in [
+            ("127.0.0.1:8080", false, true),
+            ("0.0.0.0:8080", false, false),
+            ("0.0.0.0:8080", true, true),
+        ] {
+            assert_eq!(
+                check_admin(address.parse().unwrap(), token).is_ok(),
+                allowed,
+                "{address}"
+            );
         }
     }
 }

@@ -1,7 +1,9 @@
-//! What outcomes have taught, and the conversations that protection knows, on a Redis that replicas share.
+//! What outcomes have taught, and the conversations that protection knows, on a Redis that replicas
+//! share.
 //!
-//! All rows lie in one hash, three parts of a field's name deep: where the row stands, then which number of it. Counts are
-//! added, so replicas cannot overwrite each other; of averages the last one stays. Conversations are a hash each.
+//! All rows lie in one hash, three parts of a field's name deep: where the row stands, then which
+//! number of it. Counts are added, so replicas cannot overwrite each other; of averages the last
+//! one stays. Conversations are a hash each.
 
 use crate::redis::{Failure, Redis};
 use router::learning::conversations::{ConversationKey, Record};
@@ -12,8 +14,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Writes a conversation unless a younger record of it is there. `KEYS[1]` the key; `ARGV` time, life, model, turns, switches,
-/// warmth.
+/// Writes a conversation unless a younger record of it is there. `KEYS[1]` the key; `ARGV` time,
+/// life, model, turns, switches, warmth.
 const SAVE: &str = "
 local kept = redis.call('HGET', KEYS[1], 'at')
 if kept and tonumber(kept) > tonumber(ARGV[1]) then return 0 end
@@ -30,7 +32,9 @@ pub struct RedisLearning {
 
 impl std::fmt::Debug for RedisLearning {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RedisLearning").field("keep", &self.keep).finish_non_exhaustive()
+        f.debug_struct("RedisLearning")
+            .field("keep", &self.keep)
+            .finish_non_exhaustive()
     }
 }
 
@@ -52,7 +56,8 @@ impl RedisLearning {
     }
 
     fn conversation(&self, key: ConversationKey) -> String {
-        self.redis.key(&format!("learning:conversation:{:032x}", key.0))
+        self.redis
+            .key(&format!("learning:conversation:{:032x}", key.0))
     }
 
     async fn read(&self, key: ConversationKey) -> Result<Option<Record>, Failure> {
@@ -62,38 +67,79 @@ impl RedisLearning {
         Ok(record(&fields))
     }
 
-    async fn write(&self, records: &[(ConversationKey, Record)], ttl: Duration) -> Result<(), Failure> {
+    async fn write(
+        &self,
+        records: &[(ConversationKey, Record)],
+        ttl: Duration,
+    ) -> Result<(), Failure> {
         let now = since_epoch();
         let mut commands = ::redis::pipe();
         for (key, record) in records {
             let at = now.saturating_sub(record.age);
-            let warmth = record.warmth.map(|warmth| warmth.to_string()).unwrap_or_default();
-            commands.cmd("EVAL").arg(SAVE).arg(1).arg(self.conversation(*key));
-            commands.arg(milliseconds(at)).arg(milliseconds(ttl)).arg(&*record.model);
-            commands.arg(record.turns).arg(record.switches).arg(warmth).ignore();
+            let warmth = record
+                .warmth
+                .map(|warmth| warmth.to_string())
+                .unwrap_or_default();
+            commands
+                .cmd("EVAL")
+                .arg(SAVE)
+                .arg(1)
+                .arg(self.conversation(*key));
+            commands
+                .arg(milliseconds(at))
+                .arg(milliseconds(ttl))
+                .arg(&*record.model);
+            commands
+                .arg(record.turns)
+                .arg(record.switches)
+                .arg(warmth)
+                .ignore();
         }
         self.redis.ask_all(&commands).await
     }
 
-    /// One transaction: all increments or none. Where its answer is lost, it may have been carried out and is told again: an
-    /// outcome then counts twice, which is better than never.
+    /// One transaction: all increments or none. Where its answer is lost, it may have been carried
+    /// out and is told again: an outcome then counts twice, which is better than never.
     async fn add(&self, increments: &[Increment]) -> Result<Vec<(Place, Row)>, Failure> {
         let rows = self.redis.key("learning:rows");
         let mut commands = ::redis::pipe();
         commands.atomic();
         for increment in increments {
-            for (name, count) in counts(&increment.counts).into_iter().filter(|(_, count)| *count > 0) {
-                commands.cmd("HINCRBY").arg(&rows).arg(field(&increment.place, name)).arg(count).ignore();
+            for (name, count) in counts(&increment.counts)
+                .into_iter()
+                .filter(|(_, count)| *count > 0)
+            {
+                commands
+                    .cmd("HINCRBY")
+                    .arg(&rows)
+                    .arg(field(&increment.place, name))
+                    .arg(count)
+                    .ignore();
             }
-            for (name, average) in averages(&increment.row).into_iter().filter(|(_, average)| *average > 0.0) {
-                commands.cmd("HSET").arg(&rows).arg(field(&increment.place, name)).arg(average).ignore();
+            for (name, average) in averages(&increment.row)
+                .into_iter()
+                .filter(|(_, average)| *average > 0.0)
+            {
+                commands
+                    .cmd("HSET")
+                    .arg(&rows)
+                    .arg(field(&increment.place, name))
+                    .arg(average)
+                    .ignore();
             }
         }
         if !increments.is_empty() {
-            commands.cmd("PEXPIRE").arg(&rows).arg(milliseconds(self.keep)).ignore();
+            commands
+                .cmd("PEXPIRE")
+                .arg(&rows)
+                .arg(milliseconds(self.keep))
+                .ignore();
         }
         commands.cmd("HGETALL").arg(&rows);
-        let (fields,) = self.redis.ask_all::<(HashMap<String, String>,)>(&commands).await?;
+        let (fields,) = self
+            .redis
+            .ask_all::<(HashMap<String, String>,)>(&commands)
+            .await?;
         Ok(gather(&fields))
     }
 }
@@ -112,12 +158,19 @@ impl SharedStore for RedisLearning {
         Box::pin(within(deadline, self.write(records, ttl)))
     }
 
-    fn exchange<'a>(&'a self, increments: &'a [Increment], deadline: Instant) -> Pending<'a, Vec<(Place, Row)>> {
+    fn exchange<'a>(
+        &'a self,
+        increments: &'a [Increment],
+        deadline: Instant,
+    ) -> Pending<'a, Vec<(Place, Row)>> {
         Box::pin(within(deadline, self.add(increments)))
     }
 }
 
-async fn within<T>(deadline: Instant, asking: impl Future<Output = Result<T, Failure>>) -> Result<T, StoreError> {
+async fn within<T>(
+    deadline: Instant,
+    asking: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, StoreError> {
     match tokio::time::timeout_at(deadline.into(), asking).await {
         Ok(Ok(answer)) => Ok(answer),
         Err(_) | Ok(Err(Failure::TimedOut(_))) => Err(StoreError::Timeout),
@@ -126,16 +179,30 @@ async fn within<T>(deadline: Instant, asking: impl Future<Output = Result<T, Fai
 }
 
 fn counts(counts: &Counts) -> [(&'static str, u64); 4] {
-    [("good", counts.good), ("under", counts.under), ("over", counts.over), ("failed", counts.failed)]
+    [
+        ("good", counts.good),
+        ("under", counts.under),
+        ("over", counts.over),
+        ("failed", counts.failed),
+    ]
 }
 
 fn averages(row: &Row) -> [(&'static str, f64); 3] {
-    [("input_cost", row.input_cost), ("latency", row.latency), ("cache", row.cache)]
+    [
+        ("input_cost", row.input_cost),
+        ("latency", row.latency),
+        ("cache", row.cache),
+    ]
 }
 
 fn field(place: &Place, name: &str) -> String {
-    let field =
-        Field((&*place.recipe).into(), (&*place.decision).into(), place.tier, (&*place.model).into(), name.into());
+    let field = Field(
+        (&*place.recipe).into(),
+        (&*place.decision).into(),
+        place.tier,
+        (&*place.model).into(),
+        name.into(),
+    );
     // Texts and a number: they can always be written.
     serde_json::to_string(&field).unwrap_or_default()
 }
@@ -144,12 +211,18 @@ fn field(place: &Place, name: &str) -> String {
 fn gather(fields: &HashMap<String, String>) -> Vec<(Place, Row)> {
     let mut rows: HashMap<Place, Row> = HashMap::new();
     for (name, value) in fields {
-        let (Ok(Field(recipe, decision, tier, model, number)), Ok(value)) =
-            (serde_json::from_str::<Field<'_>>(name), value.parse::<f64>())
-        else {
+        let (Ok(Field(recipe, decision, tier, model, number)), Ok(value)) = (
+            serde_json::from_str::<Field<'_>>(name),
+            value.parse::<f64>(),
+        ) else {
             continue;
         };
-        let place = Place { recipe: (&*recipe).into(), decision: (&*decision).into(), tier, model: (&*model).into() };
+        let place = Place {
+            recipe: (&*recipe).into(),
+            decision: (&*decision).into(),
+            tier,
+            model: (&*model).into(),
+        };
         let row = rows.entry(place).or_default();
         match &*number {
             "good" => row.counts.good = value as u64,
@@ -178,7 +251,9 @@ fn record(fields: &HashMap<String, String>) -> Option<Record> {
 }
 
 fn since_epoch() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
 }
 
 fn milliseconds(time: Duration) -> u64 {
@@ -198,7 +273,15 @@ mod tests {
             model: model.into(),
         };
         let odd = place("a \"quoted\" | one\u{1f}", "m,1");
-        let row = Row { counts: Counts { good: 3, failed: 1, ..Counts::default() }, latency: 0.25, ..Row::default() };
+        let row = Row {
+            counts: Counts {
+                good: 3,
+                failed: 1,
+                ..Counts::default()
+            },
+            latency: 0.25,
+            ..Row::default()
+        };
         let mut fields = HashMap::new();
         for (name, count) in counts(&row.counts) {
             fields.insert(field(&odd, name), count.to_string());
@@ -213,11 +296,23 @@ mod tests {
 
     #[test]
     fn a_record_needs_its_parts() {
-        let fields =
-            |list: &[(&str, &str)]| list.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-        let whole = fields(&[("at", "1"), ("model", "m"), ("turns", "2"), ("switches", "1"), ("warmth", "")]);
+        let fields = |list: &[(&str, &str)]| {
+            list.iter()
+                .map(|(name, value)| ((*name).into(), (*value).into()))
+                .collect()
+        };
+        let whole = fields(&[
+            ("at", "1"),
+            ("model", "m"),
+            ("turns", "2"),
+            ("switches", "1"),
+            ("warmth", ""),
+        ]);
         let found = record(&whole).unwrap();
-        assert_eq!((&*found.model, found.turns, found.switches, found.warmth), ("m", 2, 1, None));
+        assert_eq!(
+            (&*found.model, found.turns, found.switches, found.warmth),
+            ("m", 2, 1, None)
+        );
         assert!(record(&fields(&[("model", "m")])).is_none());
         assert!(record(&HashMap::new()).is_none());
     }

@@ -1,5 +1,5 @@
-//! The state of models' pools, told between replicas by a Redis: each writes its own share under a key that dies with it, and
-//! reads those of the others.
+//! The state of models' pools, told between replicas by a Redis: each writes its own share under a
+//! key that dies with it, and reads those of the others.
 
 use crate::redis::{Failure, Redis};
 use router::pool::Pool;
@@ -21,7 +21,11 @@ impl PoolExchange {
     /// Exchanges every `interval` under a name of its own, `replica`.
     #[must_use]
     pub fn new(redis: Arc<Redis>, replica: &str, interval: Duration) -> Self {
-        Self { redis, replica: replica.to_owned(), interval }
+        Self {
+            redis,
+            replica: replica.to_owned(),
+            interval,
+        }
     }
 
     /// Exchanges for ever.
@@ -43,14 +47,24 @@ impl PoolExchange {
     pub async fn exchange(&self, pool: &Pool) -> Result<(), Failure> {
         let lifetime = self.interval * LIFETIME;
         let replicas = self.tell(&pool.export(), lifetime).await?;
-        let others: Vec<String> = replicas.into_iter().filter(|name| *name != self.replica).collect();
+        let others: Vec<String> = replicas
+            .into_iter()
+            .filter(|name| *name != self.replica)
+            .collect();
         let mut shares = Vec::new();
         if !others.is_empty() {
             let found = self.read(&others).await?;
-            let gone = others.iter().zip(&found).filter(|(_, share)| share.is_none()).map(|(name, _)| name);
+            let gone = others
+                .iter()
+                .zip(&found)
+                .filter(|(_, share)| share.is_none())
+                .map(|(name, _)| name);
             self.forget(gone.collect()).await?;
             let told = found.iter().flatten();
-            shares.extend(told.filter_map(|told| serde_json::from_slice::<Vec<Share>>(told).ok()).flatten());
+            shares.extend(
+                told.filter_map(|told| serde_json::from_slice::<Vec<Share>>(told).ok())
+                    .flatten(),
+            );
         }
         pool.import(shares, Instant::now() + lifetime);
         Ok(())
@@ -61,9 +75,21 @@ impl PoolExchange {
         let record = serde_json::to_vec(own).unwrap_or_default();
         let milliseconds = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
         let mut commands = ::redis::pipe();
-        commands.cmd("SET").arg(self.share(&self.replica)).arg(record).arg("PX").arg(milliseconds).ignore();
-        commands.cmd("SADD").arg(self.redis.key("pool:replicas")).arg(&self.replica).ignore();
-        commands.cmd("SMEMBERS").arg(self.redis.key("pool:replicas"));
+        commands
+            .cmd("SET")
+            .arg(self.share(&self.replica))
+            .arg(record)
+            .arg("PX")
+            .arg(milliseconds)
+            .ignore();
+        commands
+            .cmd("SADD")
+            .arg(self.redis.key("pool:replicas"))
+            .arg(&self.replica)
+            .ignore();
+        commands
+            .cmd("SMEMBERS")
+            .arg(self.redis.key("pool:replicas"));
         let (replicas,) = self.redis.ask_all::<(Vec<String>,)>(&commands).await?;
         Ok(replicas)
     }

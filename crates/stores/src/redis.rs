@@ -1,11 +1,12 @@
 //! One Redis (or Valkey) server: connection, time limit, and leave after failures.
 //!
-//! The connection is made at first use and made again when it breaks. Values are bytes; their meaning is the adapters'.
+//! The connection is made at first use and made again when it breaks. Values are bytes; their
+//! meaning is the adapters'.
 
 use ::redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use ::redis::{
-    Client, ClientTlsConfig, Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue, IntoConnectionInfo, Pipeline,
-    RedisConnectionInfo, RedisError, TlsCertificates,
+    Client, ClientTlsConfig, Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue,
+    IntoConnectionInfo, Pipeline, RedisConnectionInfo, RedisError, TlsCertificates,
 };
 use router::config::databases::RedisStore;
 use std::future::Future;
@@ -84,8 +85,8 @@ pub enum Unusable {
 }
 
 impl Redis {
-    /// A server as the document names it. Nothing is sent before the first access. `prefix` is used where the document has
-    /// none; `limit` bounds every access, connecting included.
+    /// A server as the document names it. Nothing is sent before the first access. `prefix` is used
+    /// where the document has none; `limit` bounds every access, connecting included.
     ///
     /// Must be called within a tokio runtime.
     ///
@@ -97,7 +98,9 @@ impl Redis {
             return Err(Unusable::Settings("`address` is missing".to_owned()));
         }
         if settings.cluster_mode {
-            return Err(Unusable::Settings("a cluster cannot be used; name one server".to_owned()));
+            return Err(Unusable::Settings(
+                "a cluster cannot be used; name one server".to_owned(),
+            ));
         }
         let config = ConnectionManagerConfig::new()
             .set_number_of_retries(1)
@@ -106,7 +109,11 @@ impl Redis {
             .set_response_timeout(Some(limit))
             .set_concurrency_limit(IN_FLIGHT);
         let connection = ConnectionManager::new_lazy_with_config(client(settings)?, config)?;
-        let prefix = if settings.key_prefix.is_empty() { prefix } else { &settings.key_prefix };
+        let prefix = if settings.key_prefix.is_empty() {
+            prefix
+        } else {
+            &settings.key_prefix
+        };
         Ok(Self {
             address: address.to_owned(),
             connection,
@@ -130,7 +137,8 @@ impl Redis {
     /// [`Failure`]; within the time limit.
     pub async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Failure> {
         let mut connection = self.connection.clone();
-        self.within(async move { command.query_async(&mut connection).await }).await
+        self.within(async move { command.query_async(&mut connection).await })
+            .await
     }
 
     /// Sends several commands at once.
@@ -139,29 +147,42 @@ impl Redis {
     /// [`Failure`]; within the time limit. Some of them may have been carried out.
     pub async fn ask_all<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, Failure> {
         let mut connection = self.connection.clone();
-        self.within(async move { commands.query_async(&mut connection).await }).await
+        self.within(async move { commands.query_async(&mut connection).await })
+            .await
     }
 
     /// Accesses that were answered, and those that were not or not even tried.
     #[must_use]
     pub fn counts(&self) -> (u64, u64) {
-        (self.answered.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
+        (
+            self.answered.load(Ordering::Relaxed),
+            self.failed.load(Ordering::Relaxed),
+        )
     }
 
     /// The last access was answered, or there was none yet.
     #[must_use]
     pub fn is_available(&self) -> bool {
-        self.leave.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+        self.leave
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_none()
     }
 
-    async fn within<T>(&self, asking: impl Future<Output = Result<T, RedisError>>) -> Result<T, Failure> {
+    async fn within<T>(
+        &self,
+        asking: impl Future<Output = Result<T, RedisError>>,
+    ) -> Result<T, Failure> {
         if self.is_left(Instant::now()) {
             self.failed.fetch_add(1, Ordering::Relaxed);
             return Err(Failure::Left(self.address.clone()));
         }
         let answer = match tokio::time::timeout(self.limit, asking).await {
             Err(_) => Err(Failure::TimedOut(self.address.clone())),
-            Ok(Err(source)) => Err(Failure::Refused { address: self.address.clone(), source }),
+            Ok(Err(source)) => Err(Failure::Refused {
+                address: self.address.clone(),
+                source,
+            }),
             Ok(Ok(answer)) => Ok(answer),
         };
         let (count, until) = match &answer {
@@ -169,9 +190,14 @@ impl Redis {
             Err(_) => (&self.failed, Some(Instant::now() + LEAVE)),
         };
         count.fetch_add(1, Ordering::Relaxed);
-        let before = std::mem::replace(&mut *self.leave.lock().unwrap_or_else(PoisonError::into_inner), until);
+        let before = std::mem::replace(
+            &mut *self.leave.lock().unwrap_or_else(PoisonError::into_inner),
+            until,
+        );
         match (&answer, before) {
-            (Err(failure), None) => tracing::warn!(%failure, "a store is away; requests go on without it"),
+            (Err(failure), None) => {
+                tracing::warn!(%failure, "a store is away; requests go on without it")
+            }
             (Ok(_), Some(_)) => tracing::info!(address = self.address, "a store is back"),
             _ => {}
         }
@@ -179,7 +205,10 @@ impl Redis {
     }
 
     fn is_left(&self, now: Instant) -> bool {
-        self.leave.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| now < until)
+        self.leave
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some_and(|until| now < until)
     }
 }
 
@@ -187,14 +216,26 @@ fn client(settings: &RedisStore) -> Result<Client, Unusable> {
     let (host, port) = place(settings.address.trim())?;
     let tls = settings.use_tls || settings.tls_enabled;
     let addr = if tls {
-        // Several providers may be compiled in, so one must be named; a second naming changes nothing.
+        // Several providers may be compiled in, so one must be named; a second naming changes
+        // nothing.
         drop(rustls::crypto::ring::default_provider().install_default());
-        ConnectionAddr::TcpTls { host, port, insecure: settings.tls_skip_verify, tls_params: None }
+        ConnectionAddr::TcpTls {
+            host,
+            port,
+            insecure: settings.tls_skip_verify,
+            tls_params: None,
+        }
     } else {
         ConnectionAddr::Tcp(host, port)
     };
-    let database = if settings.db == 0 { settings.database } else { settings.db };
-    let mut server = RedisConnectionInfo::default().set_db(database.into()).set_skip_set_lib_name();
+    let database = if settings.db == 0 {
+        settings.database
+    } else {
+        settings.db
+    };
+    let mut server = RedisConnectionInfo::default()
+        .set_db(database.into())
+        .set_skip_set_lib_name();
     if !settings.password.is_empty() {
         server = server.set_password(&settings.password);
     }
@@ -202,28 +243,52 @@ fn client(settings: &RedisStore) -> Result<Client, Unusable> {
     if !tls {
         return Ok(Client::open(info)?);
     }
-    let client_tls = match (settings.tls_cert_path.as_str(), settings.tls_key_path.as_str()) {
+    let client_tls = match (
+        settings.tls_cert_path.as_str(),
+        settings.tls_key_path.as_str(),
+    ) {
         ("", "") => None,
-        (cert, key) => Some(ClientTlsConfig { client_cert: read(cert)?, client_key: read(key)? }),
+        (cert, key) => Some(ClientTlsConfig {
+            client_cert: read(cert)?,
+            client_key: read(key)?,
+        }),
     };
-    let root_cert = Some(settings.tls_ca_path.as_str()).filter(|path| !path.is_empty()).map(read).transpose()?;
-    Ok(Client::build_with_tls(info, TlsCertificates { client_tls, root_cert })?)
+    let root_cert = Some(settings.tls_ca_path.as_str())
+        .filter(|path| !path.is_empty())
+        .map(read)
+        .transpose()?;
+    Ok(Client::build_with_tls(
+        info,
+        TlsCertificates {
+            client_tls,
+            root_cert,
+        },
+    )?)
 }
 
 /// `host:port`, `[v6]:port`, or a host alone.
 fn place(address: &str) -> Result<(String, u16), Unusable> {
     let odd = || Unusable::Settings(format!("`{address}` is not host:port"));
     let (host, port) = match address.rsplit_once(':') {
-        Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, port.parse().map_err(|_| odd())?),
+        Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
+            (host, port.parse().map_err(|_| odd())?)
+        }
         _ => (address, PORT),
     };
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    if host.is_empty() { Err(odd()) } else { Ok((host.to_owned(), port)) }
+    if host.is_empty() {
+        Err(odd())
+    } else {
+        Ok((host.to_owned(), port))
+    }
 }
 
 fn read(path: impl AsRef<Path>) -> Result<Vec<u8>, Unusable> {
     let path = path.as_ref();
-    std::fs::read(path).map_err(|source| Unusable::File { path: path.display().to_string(), source })
+    std::fs::read(path).map_err(|source| Unusable::File {
+        path: path.display().to_string(),
+        source,
+    })
 }
 
 #[cfg(test)]
@@ -234,7 +299,11 @@ mod tests {
     fn addresses() {
         let check = |address: &str, expected: Option<(&str, u16)>| {
             let found = place(address).ok();
-            assert_eq!(found, expected.map(|(host, port)| (host.to_owned(), port)), "{address}");
+            assert_eq!(
+                found,
+                expected.map(|(host, port)| (host.to_owned(), port)),
+                "{address}"
+            );
         };
         check("redis:6380", Some(("redis", 6380)));
         check("redis", Some(("redis", 6379)));
@@ -247,13 +316,22 @@ mod tests {
     #[tokio::test]
     async fn what_cannot_be_used_is_said() {
         let check = |settings: RedisStore, expected: &str| {
-            let said = Redis::new(&settings, "p:", Duration::from_millis(10)).err().map(|why| why.to_string());
+            let said = Redis::new(&settings, "p:", Duration::from_millis(10))
+                .err()
+                .map(|why| why.to_string());
             assert_eq!(said.as_deref(), Some(expected));
         };
         check(RedisStore::default(), "`address` is missing");
-        let cluster = RedisStore { address: "a:1".into(), cluster_mode: true, ..RedisStore::default() };
+        let cluster = RedisStore {
+            address: "a:1".into(),
+            cluster_mode: true,
+            ..RedisStore::default()
+        };
         check(cluster, "a cluster cannot be used; name one server");
-        let odd = RedisStore { address: "a:b".into(), ..RedisStore::default() };
+        let odd = RedisStore {
+            address: "a:b".into(),
+            ..RedisStore::default()
+        };
         check(odd, "`a:b` is not host:port");
     }
 
@@ -261,11 +339,17 @@ mod tests {
     async fn a_server_that_is_not_there_fails_in_time_and_is_left_alone() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let settings = RedisStore { address, ..RedisStore::default() };
+        let settings = RedisStore {
+            address,
+            ..RedisStore::default()
+        };
         // It takes connections and never says a word.
         let redis = Redis::new(&settings, "p:", Duration::from_millis(30)).unwrap();
         let first = redis.ask::<()>(&::redis::cmd("PING")).await.unwrap_err();
-        assert!(matches!(first, Failure::TimedOut(_) | Failure::Refused { .. }), "{first}");
+        assert!(
+            matches!(first, Failure::TimedOut(_) | Failure::Refused { .. }),
+            "{first}"
+        );
         let second = redis.ask::<()>(&::redis::cmd("PING")).await.unwrap_err();
         assert!(matches!(second, Failure::Left(_)), "{second}");
     }

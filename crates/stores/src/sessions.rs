@@ -1,7 +1,9 @@
-//! Sessions on a Redis, so that replicas agree on them: one key a session, its record as JSON, forgotten when idle.
+//! Sessions on a Redis, so that replicas agree on them: one key a session, its record as JSON,
+//! forgotten when idle.
 //!
-//! Reading waits within the request's time; writing does not wait at all: records go through a bounded queue to one writer.
-//! Where the queue is full a record is dropped and counted: the next request of the session writes it again.
+//! Reading waits within the request's time; writing does not wait at all: records go through a
+//! bounded queue to one writer. Where the queue is full a record is dropped and counted: the next
+//! request of the session writes it again.
 
 use crate::redis::{Failure, Redis};
 use router::session::SessionKey;
@@ -33,17 +35,31 @@ pub struct Writer {
 
 impl std::fmt::Debug for RedisSessions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RedisSessions").field("dropped", &self.dropped).finish_non_exhaustive()
+        f.debug_struct("RedisSessions")
+            .field("dropped", &self.dropped)
+            .finish_non_exhaustive()
     }
 }
 
 impl RedisSessions {
-    /// Sessions on `redis` that are forgotten `keep` after their last request, and the task that writes them.
+    /// Sessions on `redis` that are forgotten `keep` after their last request, and the task that
+    /// writes them.
     #[must_use]
     pub fn new(redis: Arc<Redis>, keep: Duration) -> (Self, Writer) {
         let (writes, waiting) = channel(WAITING);
-        let writer = Writer { redis: Arc::clone(&redis), writes: waiting, keep };
-        (Self { redis, writes, dropped: AtomicU64::new(0) }, writer)
+        let writer = Writer {
+            redis: Arc::clone(&redis),
+            writes: waiting,
+            keep,
+        };
+        (
+            Self {
+                redis,
+                writes,
+                dropped: AtomicU64::new(0),
+            },
+            writer,
+        )
     }
 
     /// Records that were not written because too many waited.
@@ -56,9 +72,14 @@ impl RedisSessions {
         let mut command = ::redis::cmd("GET");
         command.arg(self.redis.key(&name(key)));
         let asking = self.redis.ask::<Option<Vec<u8>>>(&command);
-        let found = tokio::time::timeout_at(deadline.into(), asking).await.map_err(|_| StoreError::Timeout)??;
+        let found = tokio::time::timeout_at(deadline.into(), asking)
+            .await
+            .map_err(|_| StoreError::Timeout)??;
         let read = |bytes: Vec<u8>| serde_json::from_slice(&bytes);
-        found.map(read).transpose().map_err(|source| StoreError::Unavailable(Box::new(source)))
+        found
+            .map(read)
+            .transpose()
+            .map_err(|source| StoreError::Unavailable(Box::new(source)))
     }
 }
 
@@ -75,8 +96,8 @@ impl SessionStore for RedisSessions {
 }
 
 impl Writer {
-    /// Writes until the sessions are gone. A record that cannot be written is lost: the next request of its session writes it
-    /// again.
+    /// Writes until the sessions are gone. A record that cannot be written is lost: the next
+    /// request of its session writes it again.
     pub async fn run(mut self) {
         let mut batch = Vec::with_capacity(BATCH);
         while self.writes.recv_many(&mut batch, BATCH).await > 0 {
@@ -92,9 +113,17 @@ impl Writer {
         let mut commands = ::redis::pipe();
         for (key, saved) in latest {
             // Plain numbers and texts: they can always be written.
-            let Ok(record) = serde_json::to_vec(saved) else { continue };
+            let Ok(record) = serde_json::to_vec(saved) else {
+                continue;
+            };
             let milliseconds = u64::try_from(self.keep.as_millis()).unwrap_or(u64::MAX);
-            commands.cmd("SET").arg(self.redis.key(&name(*key))).arg(record).arg("PX").arg(milliseconds).ignore();
+            commands
+                .cmd("SET")
+                .arg(self.redis.key(&name(*key)))
+                .arg(record)
+                .arg("PX")
+                .arg(milliseconds)
+                .ignore();
         }
         self.redis.ask_all(&commands).await
     }

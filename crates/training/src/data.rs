@@ -78,27 +78,42 @@ pub enum DataError {
     },
 }
 
-/// Reads a file of labelled texts: JSON lines with `text` (or `question`) and `label`, or one JSON object of lists of pairs.
-/// A name that ends in `.gz` is unpacked.
+/// Reads a file of labelled texts: JSON lines with `text` (or `question`) and `label`, or one JSON
+/// object of lists of pairs. A name that ends in `.gz` is unpacked.
 ///
 /// # Errors
 /// It cannot be read, or is something else.
 pub fn read(file: &Path) -> Result<File, DataError> {
-    let unreadable = |cause| DataError::Unreadable { file: file.to_owned(), cause };
+    let unreadable = |cause| DataError::Unreadable {
+        file: file.to_owned(),
+        cause,
+    };
     let packed = std::fs::read(file).map_err(unreadable)?;
     let sha256 = hex(&Sha256::digest(&packed));
-    let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = file
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
     let text = if name.ends_with(".gz") {
         std::io::read_to_string(GzDecoder::new(packed.as_slice())).map_err(unreadable)?
     } else {
         String::from_utf8(packed).map_err(|error| unreadable(std::io::Error::other(error)))?
     };
-    let malformed = |line, cause| DataError::Malformed { file: file.to_owned(), line, cause };
+    let malformed = |line, cause| DataError::Malformed {
+        file: file.to_owned(),
+        line,
+        cause,
+    };
     let rows = if name.trim_end_matches(".gz").ends_with(".json") {
         pairs(&text).map_err(|cause| malformed(0, cause))?
     } else {
-        let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-        lines.map(|(at, line)| row(line).map_err(|cause| malformed(at + 1, cause))).collect::<Result<_, _>>()?
+        let lines = text
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| !line.trim().is_empty());
+        lines
+            .map(|(at, line)| row(line).map_err(|cause| malformed(at + 1, cause)))
+            .collect::<Result<_, _>>()?
     };
     Ok(File { name, rows, sha256 })
 }
@@ -111,7 +126,10 @@ pub fn read_all(place: &Path) -> Result<Vec<File>, DataError> {
     if !place.is_dir() {
         return Ok(vec![read(place)?]);
     }
-    let unreadable = |cause| DataError::Unreadable { file: place.to_owned(), cause };
+    let unreadable = |cause| DataError::Unreadable {
+        file: place.to_owned(),
+        cause,
+    };
     let mut files = Vec::new();
     for entry in std::fs::read_dir(place).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
@@ -141,24 +159,35 @@ fn row(line: &str) -> Result<Row, serde_json::Error> {
         serde_json::Value::Null => String::new(),
         other => other.to_string(),
     };
-    Ok(Row { text, label, part: src })
+    Ok(Row {
+        text,
+        label,
+        part: src,
+    })
 }
 
 /// The layout of intent sets: `{"train": [["text", "intent"], …], …}`.
 fn pairs(text: &str) -> Result<Vec<Row>, serde_json::Error> {
     let parts: BTreeMap<String, Vec<(String, String)>> = serde_json::from_str(text)?;
     let rows = |(part, rows): (String, Vec<(String, String)>)| {
-        rows.into_iter().map(move |(text, label)| Row { text, label, part: Some(part.clone()) })
+        rows.into_iter().map(move |(text, label)| Row {
+            text,
+            label,
+            part: Some(part.clone()),
+        })
     };
     Ok(parts.into_iter().flat_map(rows).collect())
 }
 
-/// Keeps the first of equal texts. Texts that come with two labels are left out altogether: one of them must be wrong.
+/// Keeps the first of equal texts. Texts that come with two labels are left out altogether: one of
+/// them must be wrong.
 #[must_use]
 pub fn distinct(examples: Vec<Example>) -> Vec<Example> {
     let mut labels: HashMap<String, Option<usize>> = HashMap::new();
     for example in &examples {
-        let label = labels.entry(example.text.trim().to_lowercase()).or_insert(Some(example.label));
+        let label = labels
+            .entry(example.text.trim().to_lowercase())
+            .or_insert(Some(example.label));
         *label = label.filter(|label| *label == example.label);
     }
     let mut kept: Vec<Example> = Vec::with_capacity(examples.len());
@@ -186,14 +215,21 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join(name);
         if name.ends_with(".gz") {
-            let mut packed = GzEncoder::new(std::fs::File::create(&file).unwrap(), flate2::Compression::fast());
+            let mut packed = GzEncoder::new(
+                std::fs::File::create(&file).unwrap(),
+                flate2::Compression::fast(),
+            );
             packed.write_all(content.as_bytes()).unwrap();
             packed.finish().unwrap();
         } else {
             std::fs::write(&file, content).unwrap();
         }
         let read = read_all(folder.path().join(name).as_path()).unwrap();
-        let rows: Vec<_> = read[0].rows.iter().map(|row| (row.text.as_str(), row.label.as_str())).collect();
+        let rows: Vec<_> = read[0]
+            .rows
+            .iter()
+            .map(|row| (row.text.as_str(), row.label.as_str()))
+            .collect();
         assert_eq!(rows, expected);
         assert_eq!(read[0].sha256.len(), 64);
     }
@@ -205,7 +241,11 @@ mod tests {
             "{\"text\":\"x\",\"label\":\"yes\"}\n\n{\"text\":\"y\",\"label\":1}\n",
             &[("x", "yes"), ("y", "1")],
         );
-        check("a.jsonl.gz", "{\"question\":\"x\",\"answer\":[\"1\"]}\n", &[("x", "")]);
+        check(
+            "a.jsonl.gz",
+            "{\"question\":\"x\",\"answer\":[\"1\"]}\n",
+            &[("x", "")],
+        );
         check(
             "a.json.gz",
             "{\"train\":[[\"x\",\"greet\"]],\"oos\":[[\"y\",\"oos\"]]}",
@@ -224,9 +264,22 @@ mod tests {
 
     #[test]
     fn keeps_texts_once_and_drops_contradictions() {
-        let example = |text: &str, label| Example { text: text.into(), label, source: "s".into() };
-        let all = vec![example("A", 0), example("b", 1), example("a ", 0), example("c", 0), example("C", 1)];
-        let kept: Vec<_> = distinct(all).into_iter().map(|example| example.text).collect();
+        let example = |text: &str, label| Example {
+            text: text.into(),
+            label,
+            source: "s".into(),
+        };
+        let all = vec![
+            example("A", 0),
+            example("b", 1),
+            example("a ", 0),
+            example("c", 0),
+            example("C", 1),
+        ];
+        let kept: Vec<_> = distinct(all)
+            .into_iter()
+            .map(|example| example.text)
+            .collect();
         assert_eq!(kept, ["A", "b"]);
     }
 }

@@ -1,4 +1,5 @@
-//! What heads read of texts, and a file that keeps it: reading texts is the only slow part of training.
+//! What heads read of texts, and a file that keeps it: reading texts is the only slow part of
+//! training.
 
 use half::f16;
 use inference::ask::Failure;
@@ -35,7 +36,8 @@ pub struct Window {
     pub tokens: usize,
 }
 
-/// Texts read by the engine that serves requests: heads meet the same vectors in training and at work.
+/// Texts read by the engine that serves requests: heads meet the same vectors in training and at
+/// work.
 #[derive(Debug)]
 pub struct ByEngine<'a> {
     /// Runs the models.
@@ -48,8 +50,13 @@ pub struct ByEngine<'a> {
 
 impl Features for ByEngine<'_> {
     fn blocks(&self) -> Vec<Block> {
-        let encoder = Block { name: format!("encoder:{}", self.embedder.name), dimension: self.embedder.dimension };
-        std::iter::once(encoder).chain(self.statics.iter().cloned()).collect()
+        let encoder = Block {
+            name: format!("encoder:{}", self.embedder.name),
+            dimension: self.embedder.dimension,
+        };
+        std::iter::once(encoder)
+            .chain(self.statics.iter().cloned())
+            .collect()
     }
 
     fn digest(&self) -> String {
@@ -59,10 +66,18 @@ impl Features for ByEngine<'_> {
     fn read(&mut self, texts: &[String]) -> Result<Vec<Vec<Window>>, Failure> {
         let read = self.engine.features(&self.embedder, texts)?;
         let window = |window: inference::engine::WindowFeatures| Window {
-            row: window.pooled.iter().chain(window.statics.iter()).copied().collect(),
+            row: window
+                .pooled
+                .iter()
+                .chain(window.statics.iter())
+                .copied()
+                .collect(),
             tokens: window.tokens,
         };
-        Ok(read.into_iter().map(|windows| windows.into_iter().map(window).collect()).collect())
+        Ok(read
+            .into_iter()
+            .map(|windows| windows.into_iter().map(window).collect())
+            .collect())
     }
 }
 
@@ -77,18 +92,24 @@ pub struct Kept<F> {
 const CHUNK: usize = 512;
 
 impl<F: Features> Kept<F> {
-    /// Rows of `inner`, kept in `folder` in a file named by its digest. A damaged end of the file is read again.
+    /// Rows of `inner`, kept in `folder` in a file named by its digest. A damaged end of the file
+    /// is read again.
     #[must_use]
     pub fn new(inner: F, folder: Option<&Path>) -> Self {
         let digest: String = inner.digest().chars().take(16).collect();
         let file = folder.map(|folder| folder.join(format!("features-{digest}.f16")));
         let width = inner.blocks().iter().map(|block| block.dimension).sum();
-        let known = file.as_ref().and_then(|file| open(file, width)).unwrap_or_default();
+        let known = file
+            .as_ref()
+            .and_then(|file| open(file, width))
+            .unwrap_or_default();
         Self { inner, file, known }
     }
 
     fn keep(&self, fresh: &[([u8; 32], &[Window])]) -> std::io::Result<()> {
-        let Some(file) = &self.file else { return Ok(()) };
+        let Some(file) = &self.file else {
+            return Ok(());
+        };
         if let Some(folder) = file.parent() {
             std::fs::create_dir_all(folder)?;
         }
@@ -96,7 +117,11 @@ impl<F: Features> Kept<F> {
         for (key, windows) in fresh {
             pack(key, windows, &mut packed);
         }
-        std::fs::OpenOptions::new().create(true).append(true).open(file)?.write_all(&packed)
+        std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(file)?
+            .write_all(&packed)
     }
 }
 
@@ -110,19 +135,35 @@ impl<F: Features> Features for Kept<F> {
     }
 
     fn read(&mut self, texts: &[String]) -> Result<Vec<Vec<Window>>, Failure> {
-        let keys: Vec<[u8; 32]> = texts.iter().map(|text| Sha256::digest(text.as_bytes()).into()).collect();
-        let mut missing: Vec<usize> = (0..texts.len()).filter(|at| !self.known.contains_key(&keys[*at])).collect();
+        let keys: Vec<[u8; 32]> = texts
+            .iter()
+            .map(|text| Sha256::digest(text.as_bytes()).into())
+            .collect();
+        let mut missing: Vec<usize> = (0..texts.len())
+            .filter(|at| !self.known.contains_key(&keys[*at]))
+            .collect();
         missing.sort_by_key(|at| keys[*at]);
         missing.dedup_by_key(|at| keys[*at]);
         for chunk in missing.chunks(CHUNK) {
             let unread: Vec<String> = chunk.iter().map(|at| texts[*at].clone()).collect();
-            // Rounded at once, so that a run with the file and a run without it see the same numbers.
-            let read: Vec<Vec<Window>> = self.inner.read(&unread)?.into_iter().map(rounded).collect();
-            let fresh: Vec<_> = chunk.iter().map(|at| keys[*at]).zip(read.iter().map(Vec::as_slice)).collect();
-            self.keep(&fresh).map_err(|error| Failure::Failed(error.to_string().into()))?;
-            self.known.extend(chunk.iter().map(|at| keys[*at]).zip(read));
+            // Rounded at once, so that a run with the file and a run without it see the same
+            // numbers.
+            let read: Vec<Vec<Window>> =
+                self.inner.read(&unread)?.into_iter().map(rounded).collect();
+            let fresh: Vec<_> = chunk
+                .iter()
+                .map(|at| keys[*at])
+                .zip(read.iter().map(Vec::as_slice))
+                .collect();
+            self.keep(&fresh)
+                .map_err(|error| Failure::Failed(error.to_string().into()))?;
+            self.known
+                .extend(chunk.iter().map(|at| keys[*at]).zip(read));
         }
-        Ok(keys.iter().map(|key| self.known.get(key).cloned().unwrap_or_default()).collect())
+        Ok(keys
+            .iter()
+            .map(|key| self.known.get(key).cloned().unwrap_or_default())
+            .collect())
     }
 }
 
@@ -134,7 +175,11 @@ impl<F> std::fmt::Debug for Kept<F> {
 
 fn rounded(windows: Vec<Window>) -> Vec<Window> {
     let round = |window: Window| Window {
-        row: window.row.iter().map(|number| f16::from_f32(*number).to_f32()).collect(),
+        row: window
+            .row
+            .iter()
+            .map(|number| f16::from_f32(*number).to_f32())
+            .collect(),
         ..window
     };
     windows.into_iter().map(round).collect()
@@ -146,7 +191,12 @@ fn pack(key: &[u8; 32], windows: &[Window], into: &mut Vec<u8>) {
     into.extend((windows.len() as u32).to_le_bytes());
     for window in windows {
         into.extend((window.tokens as u32).to_le_bytes());
-        into.extend(window.row.iter().flat_map(|number| f16::from_f32(*number).to_le_bytes()));
+        into.extend(
+            window
+                .row
+                .iter()
+                .flat_map(|number| f16::from_f32(*number).to_le_bytes()),
+        );
     }
 }
 
@@ -160,8 +210,16 @@ fn open(file: &Path, width: usize) -> Option<HashMap<[u8; 32], Vec<Window>>> {
         known.insert(key, windows);
         whole = rest.len();
     }
-    let good = if known.is_empty() { 0 } else { bytes.len() - whole };
-    std::fs::OpenOptions::new().write(true).open(file).and_then(|file| file.set_len(good as u64)).ok()?;
+    let good = if known.is_empty() {
+        0
+    } else {
+        bytes.len() - whole
+    };
+    std::fs::OpenOptions::new()
+        .write(true)
+        .open(file)
+        .and_then(|file| file.set_len(good as u64))
+        .ok()?;
     Some(known)
 }
 
@@ -174,7 +232,10 @@ fn unpack_one(bytes: &mut &[u8], width: usize) -> std::io::Result<([u8; 32], Vec
         let tokens = number(bytes)? as usize;
         let mut row = vec![0; width * 2];
         bytes.read_exact(&mut row)?;
-        let row = row.chunks_exact(2).map(|pair| f16::from_le_bytes([pair[0], pair[1]]).to_f32()).collect();
+        let row = row
+            .chunks_exact(2)
+            .map(|pair| f16::from_le_bytes([pair[0], pair[1]]).to_f32())
+            .collect();
         windows.push(Window { row, tokens });
     }
     Ok((key, windows))
@@ -195,7 +256,10 @@ mod tests {
 
     impl Features for Counting {
         fn blocks(&self) -> Vec<Block> {
-            vec![Block { name: "encoder:toy".into(), dimension: 2 }]
+            vec![Block {
+                name: "encoder:toy".into(),
+                dimension: 2,
+            }]
         }
 
         fn digest(&self) -> String {
@@ -204,8 +268,14 @@ mod tests {
 
         fn read(&mut self, texts: &[String]) -> Result<Vec<Vec<Window>>, Failure> {
             self.0 += texts.len();
-            let window = |word: &str| Window { row: [word.len() as f32, 0.1].into(), tokens: word.len() };
-            Ok(texts.iter().map(|text| text.split_whitespace().map(window).collect()).collect())
+            let window = |word: &str| Window {
+                row: [word.len() as f32, 0.1].into(),
+                tokens: word.len(),
+            };
+            Ok(texts
+                .iter()
+                .map(|text| text.split_whitespace().map(window).collect())
+                .collect())
         }
     }
 
@@ -216,7 +286,13 @@ mod tests {
         let mut first = Kept::new(Counting(0), Some(folder.path()));
         let read = first.read(&texts).unwrap();
         assert_eq!(first.inner.0, 3);
-        assert_eq!(read[0].iter().map(|window| window.tokens).collect::<Vec<_>>(), [3, 4]);
+        assert_eq!(
+            read[0]
+                .iter()
+                .map(|window| window.tokens)
+                .collect::<Vec<_>>(),
+            [3, 4]
+        );
         assert_eq!((read[1].len(), read[0] == read[2]), (0, true));
         let mut second = Kept::new(Counting(0), Some(folder.path()));
         assert_eq!(second.read(&texts).unwrap(), read);
@@ -227,7 +303,9 @@ mod tests {
     fn reads_again_what_a_torn_file_lost() {
         let folder = tempfile::tempdir().unwrap();
         let texts = ["one", "three"].map(String::from);
-        let read = Kept::new(Counting(0), Some(folder.path())).read(&texts).unwrap();
+        let read = Kept::new(Counting(0), Some(folder.path()))
+            .read(&texts)
+            .unwrap();
         let file = folder.path().join("features-toy.f16");
         let bytes = std::fs::read(&file).unwrap();
         std::fs::write(&file, &bytes[..bytes.len() - 3]).unwrap();

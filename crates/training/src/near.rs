@@ -1,6 +1,8 @@
-//! Texts that are nearly equal: they must lie on one side of a split, else a held-out figure measures memory.
+//! Texts that are nearly equal: they must lie on one side of a split, else a held-out figure
+//! measures memory.
 //!
-//! MinHash over runs of three words finds candidates; a candidate counts if the two share half of their runs.
+//! MinHash over runs of three words finds candidates; a candidate counts if the two share half of
+//! their runs.
 
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashMap};
@@ -11,7 +13,8 @@ const ROWS: usize = 2;
 /// From what share of common runs two texts are the same.
 const ALIKE: f64 = 0.5;
 
-/// For each text the place of the first text that it is nearly equal to, directly or over others; its own place otherwise.
+/// For each text the place of the first text that it is nearly equal to, directly or over others;
+/// its own place otherwise.
 #[must_use]
 pub fn groups(texts: &[&str]) -> Vec<usize> {
     let runs: Vec<BTreeSet<u64>> = texts.iter().map(|text| runs(text)).collect();
@@ -21,7 +24,11 @@ pub fn groups(texts: &[&str]) -> Vec<usize> {
         for (band, rows) in signature(own).chunks_exact(ROWS).enumerate() {
             let first = *buckets.entry((band, rows.to_vec())).or_insert(at);
             let apart = first != at && root(&mut parents, first) != root(&mut parents, at);
-            if apart && runs.get(first).is_some_and(|other| share(own, other) >= ALIKE) {
+            if apart
+                && runs
+                    .get(first)
+                    .is_some_and(|other| share(own, other) >= ALIKE)
+            {
                 let (left, right) = (root(&mut parents, first), root(&mut parents, at));
                 parents[left.max(right)] = left.min(right);
             }
@@ -41,18 +48,33 @@ fn root(parents: &mut [usize], mut at: usize) -> usize {
 /// Hashes of all runs of three words, of fewer in a shorter text.
 fn runs(text: &str) -> BTreeSet<u64> {
     let lower = text.to_lowercase();
-    let words: Vec<&str> =
-        lower.split(|scalar: char| !scalar.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> = lower
+        .split(|scalar: char| !scalar.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .collect();
     let size = words.len().clamp(1, 3);
-    words.windows(size).map(|run| hash(&run.join(" "))).collect()
+    words
+        .windows(size)
+        .map(|run| hash(&run.join(" ")))
+        .collect()
 }
 
 fn hash(text: &str) -> u64 {
-    Sha256::digest(text.as_bytes()).iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+    Sha256::digest(text.as_bytes())
+        .iter()
+        .take(8)
+        .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }
 
 fn signature(runs: &BTreeSet<u64>) -> Vec<u64> {
-    (0..HASHES as u64).map(|seed| runs.iter().map(|run| mix(run ^ mix(seed + 1))).min().unwrap_or(seed)).collect()
+    (0..HASHES as u64)
+        .map(|seed| {
+            runs.iter()
+                .map(|run| mix(run ^ mix(seed + 1)))
+                .min()
+                .unwrap_or(seed)
+        })
+        .collect()
 }
 
 /// The finaliser of SplitMix64: every bit of the input moves half of the output's.
@@ -80,7 +102,10 @@ mod tests {
     fn finds_what_differs_in_a_word() {
         let long = "A block of copper is heated slowly from 20 to 80 degrees under a pressure of one atmosphere; find the work done";
         let near = long.replace("copper", "iron");
-        check(&[long, "How do cats purr?", &near, "how do cats PURR"], &[0, 1, 0, 1]);
+        check(
+            &[long, "How do cats purr?", &near, "how do cats PURR"],
+            &[0, 1, 0, 1],
+        );
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Fitting weights: multinomial logistic regression, or one hidden layer, by AdamW on mini-batches.
 //!
-//! Ready-made logistic regressions know neither weights of examples nor a hidden layer, so this is our own. Mixing pairs of
-//! examples and dropping hidden units keep a head of a thousand inputs from learning its texts by heart.
+//! Ready-made logistic regressions know neither weights of examples nor a hidden layer, so this is
+//! our own. Mixing pairs of examples and dropping hidden units keep a head of a thousand inputs
+//! from learning its texts by heart.
 
 use fastrand::Rng;
 use inference::head::{Layer, Layers};
@@ -43,7 +44,10 @@ impl Rows {
     /// Scales weights so that all classes count the same together, and rows 1 on average.
     pub fn balance(&mut self) {
         let mut sums = vec![0.0_f32; self.classes];
-        self.labels.iter().zip(&self.weights).for_each(|(label, weight)| sums[*label] += weight);
+        self.labels
+            .iter()
+            .zip(&self.weights)
+            .for_each(|(label, weight)| sums[*label] += weight);
         let share = self.labels.len() as f32 / self.classes.max(1) as f32;
         for (label, weight) in self.labels.iter().zip(&mut self.weights) {
             *weight *= share / sums[*label];
@@ -51,7 +55,8 @@ impl Rows {
     }
 }
 
-/// Unit vectors of hundreds of numbers are small numbers: they are scaled up for fitting, and the scale folded in after.
+/// Unit vectors of hundreds of numbers are small numbers: they are scaled up for fitting, and the
+/// scale folded in after.
 const SCALE: f32 = 8.0;
 const BATCH: usize = 256;
 const DECAY: f32 = 0.1;
@@ -70,7 +75,8 @@ pub fn fit(rows: &Rows, how: &Fit) -> Layers {
         for chosen in order.chunks(BATCH) {
             let (input, target) = batch(rows, chosen, how, &mut random);
             step += 1;
-            let rate = how.rate * 0.5 * (1.0 + (std::f32::consts::PI * step as f32 / steps as f32).cos());
+            let rate =
+                how.rate * 0.5 * (1.0 + (std::f32::consts::PI * step as f32 / steps as f32).cos());
             net.step((&input, &target), Moment { rate, step }, &mut random);
         }
     }
@@ -86,17 +92,27 @@ fn batch(rows: &Rows, chosen: &[usize], how: &Fit, random: &mut Rng) -> (Array2<
         row[rows.labels[*at]] = rows.weights[*at];
     }
     if how.mix {
-        // The share of the partner: near 0 or near 1 more often than in the middle, as of a Beta(½, ½).
+        // The share of the partner: near 0 or near 1 more often than in the middle, as of a Beta(½,
+        // ½).
         let share = (std::f32::consts::FRAC_PI_2 * random.f32()).sin().powi(2);
         let mut partners: Vec<usize> = (0..chosen.len()).collect();
         random.shuffle(&mut partners);
-        let (others, targets) = (input.select(Axis(0), &partners), target.select(Axis(0), &partners));
+        let (others, targets) = (
+            input.select(Axis(0), &partners),
+            target.select(Axis(0), &partners),
+        );
         input.zip_mut_with(&others, |own, other| *own += share * (other - *own));
         target.zip_mut_with(&targets, |own, other| *own += share * (other - *own));
     }
     if how.drop_input > 0.0 {
         let keep = 1.0 / (1.0 - how.drop_input);
-        input.mapv_inplace(|value| if random.f32() < how.drop_input { 0.0 } else { value * keep });
+        input.mapv_inplace(|value| {
+            if random.f32() < how.drop_input {
+                0.0
+            } else {
+                value * keep
+            }
+        });
     }
     (input, target)
 }
@@ -111,7 +127,11 @@ struct Moment {
 
 impl Moment {
     fn adam(self) -> Adam {
-        Adam { rate: self.rate, first: 1.0 - 0.9_f32.powi(self.step), second: 1.0 - 0.999_f32.powi(self.step) }
+        Adam {
+            rate: self.rate,
+            first: 1.0 - 0.9_f32.powi(self.step),
+            second: 1.0 - 0.999_f32.powi(self.step),
+        }
     }
 }
 
@@ -124,14 +144,33 @@ struct Net {
 impl Net {
     fn new(inputs: usize, classes: usize, how: &Fit) -> Self {
         let mut random = Rng::with_seed(how.seed ^ 0x9e37_79b9);
-        let hidden =
-            (how.hidden > 0).then(|| Dense::new(inputs, how.hidden, (0.5 / inputs as f32).sqrt(), &mut random));
+        let hidden = (how.hidden > 0).then(|| {
+            Dense::new(
+                inputs,
+                how.hidden,
+                (0.5 / inputs as f32).sqrt(),
+                &mut random,
+            )
+        });
         let width = if how.hidden > 0 { how.hidden } else { inputs };
-        let spread = if how.hidden > 0 { (1.0 / width as f32).sqrt() } else { 0.0 };
-        Self { hidden, output: Dense::new(width, classes, spread, &mut random), drop: how.drop }
+        let spread = if how.hidden > 0 {
+            (1.0 / width as f32).sqrt()
+        } else {
+            0.0
+        };
+        Self {
+            hidden,
+            output: Dense::new(width, classes, spread, &mut random),
+            drop: how.drop,
+        }
     }
 
-    fn step(&mut self, (input, target): (&Array2<f32>, &Array2<f32>), now: Moment, random: &mut Rng) {
+    fn step(
+        &mut self,
+        (input, target): (&Array2<f32>, &Array2<f32>),
+        now: Moment,
+        random: &mut Rng,
+    ) {
         let Some(hidden) = &mut self.hidden else {
             let slope = slope(self.output.apply(input.view()), target);
             self.output.step(input, &slope, now);
@@ -140,7 +179,13 @@ impl Net {
         let mut inner = hidden.apply(input.view());
         let keep = 1.0 / (1.0 - self.drop);
         // What is let through of each unit, for the way forth and back.
-        let gate = inner.mapv(|value| if value > 0.0 && random.f32() >= self.drop { keep } else { 0.0 });
+        let gate = inner.mapv(|value| {
+            if value > 0.0 && random.f32() >= self.drop {
+                keep
+            } else {
+                0.0
+            }
+        });
         inner *= &gate;
         let slope = slope(self.output.apply(inner.view()), target);
         let back = slope.dot(&self.output.weight.t()) * &gate;
@@ -150,8 +195,14 @@ impl Net {
 
     fn layers(self) -> Layers {
         match self.hidden {
-            None => Layers { hidden: None, output: self.output.layer(SCALE) },
-            Some(hidden) => Layers { hidden: Some(hidden.layer(SCALE)), output: self.output.layer(1.0) },
+            None => Layers {
+                hidden: None,
+                output: self.output.layer(SCALE),
+            },
+            Some(hidden) => Layers {
+                hidden: Some(hidden.layer(SCALE)),
+                output: self.output.layer(1.0),
+            },
         }
     }
 }
@@ -164,7 +215,9 @@ fn slope(mut logits: Array2<f32>, target: &Array2<f32>) -> Array2<f32> {
         row.mapv_inplace(|logit| (logit - most).exp());
         let weight = wanted.sum();
         let sum = row.sum();
-        Zip::from(&mut row).and(&wanted).for_each(|value, wanted| *value = (*value / sum * weight - wanted) / count);
+        Zip::from(&mut row)
+            .and(&wanted)
+            .for_each(|value, wanted| *value = (*value / sum * weight - wanted) / count);
     }
     logits
 }
@@ -184,7 +237,10 @@ impl Dense {
         Self {
             weight: Array2::from_shape_simple_fn((inputs, outputs), || normal() * spread),
             bias: Array1::zeros(outputs),
-            weight_moments: (Array2::zeros((inputs, outputs)), Array2::zeros((inputs, outputs))),
+            weight_moments: (
+                Array2::zeros((inputs, outputs)),
+                Array2::zeros((inputs, outputs)),
+            ),
             bias_moments: (Array1::zeros(outputs), Array1::zeros(outputs)),
         }
     }
@@ -197,20 +253,34 @@ impl Dense {
         let (rate, adam) = (now.rate, now.adam());
         let by_weight = input.t().dot(slope);
         let (mean, square) = &mut self.weight_moments;
-        Zip::from(&mut self.weight).and(mean).and(square).and(&by_weight).for_each(|weight, mean, square, slope| {
-            *weight -= adam.change(mean, square, *slope) + rate * DECAY * *weight;
-        });
+        Zip::from(&mut self.weight)
+            .and(mean)
+            .and(square)
+            .and(&by_weight)
+            .for_each(|weight, mean, square, slope| {
+                *weight -= adam.change(mean, square, *slope) + rate * DECAY * *weight;
+            });
         let (mean, square) = &mut self.bias_moments;
-        Zip::from(&mut self.bias).and(mean).and(square).and(&slope.sum_axis(Axis(0))).for_each(
-            |bias, mean, square, slope| {
+        Zip::from(&mut self.bias)
+            .and(mean)
+            .and(square)
+            .and(&slope.sum_axis(Axis(0)))
+            .for_each(|bias, mean, square, slope| {
                 *bias -= adam.change(mean, square, *slope);
-            },
-        );
+            });
     }
 
     fn layer(self, scale: f32) -> Layer {
-        let weight = self.weight.t().iter().map(|weight| weight * scale).collect();
-        Layer { weight, bias: self.bias.to_vec() }
+        let weight = self
+            .weight
+            .t()
+            .iter()
+            .map(|weight| weight * scale)
+            .collect();
+        Layer {
+            weight,
+            bias: self.bias.to_vec(),
+        }
     }
 }
 
@@ -232,7 +302,15 @@ impl Adam {
 mod tests {
     use super::*;
 
-    const PLAIN: Fit = Fit { hidden: 0, epochs: 200, rate: 0.01, drop: 0.0, drop_input: 0.0, mix: false, seed: 1 };
+    const PLAIN: Fit = Fit {
+        hidden: 0,
+        epochs: 200,
+        rate: 0.01,
+        drop: 0.0,
+        drop_input: 0.0,
+        mix: false,
+        seed: 1,
+    };
 
     fn rows(points: &[([f32; 2], usize)]) -> Rows {
         let flat: Vec<f32> = points.iter().flat_map(|(point, _)| *point).collect();
@@ -250,20 +328,32 @@ mod tests {
             let angle = turn as f32 * 0.17;
             [radius * angle.cos(), radius * angle.sin()]
         };
-        rows(&(0..200).map(|turn| (on(if turn % 2 == 0 { 0.2 } else { 1.0 }, turn), turn % 2)).collect::<Vec<_>>())
+        rows(
+            &(0..200)
+                .map(|turn| (on(if turn % 2 == 0 { 0.2 } else { 1.0 }, turn), turn % 2))
+                .collect::<Vec<_>>(),
+        )
     }
 
     fn line() -> Rows {
         let point = |number: usize| [number as f32 / 100.0 - 0.5, (number % 7) as f32 / 7.0];
-        rows(&(0..100).map(|number| (point(number), usize::from(number >= 50))).collect::<Vec<_>>())
+        rows(
+            &(0..100)
+                .map(|number| (point(number), usize::from(number >= 50)))
+                .collect::<Vec<_>>(),
+        )
     }
 
     fn accuracy(rows: &Rows, how: &Fit) -> f64 {
         let layers = fit(rows, how);
-        let right = rows.features.outer_iter().zip(&rows.labels).filter(|(row, label)| {
-            let logits = layers.logits(row.as_slice().unwrap(), &[]);
-            (logits[1] > logits[0]) == (**label == 1)
-        });
+        let right = rows
+            .features
+            .outer_iter()
+            .zip(&rows.labels)
+            .filter(|(row, label)| {
+                let logits = layers.logits(row.as_slice().unwrap(), &[]);
+                (logits[1] > logits[0]) == (**label == 1)
+            });
         right.count() as f64 / rows.labels.len() as f64
     }
 
@@ -277,20 +367,40 @@ mod tests {
     fn needs_a_hidden_layer_for_a_ring() {
         let plain = accuracy(&ring(), &PLAIN);
         assert!(plain < 0.8, "{plain}");
-        let deep = accuracy(&ring(), &Fit { hidden: 16, drop: 0.1, mix: true, ..PLAIN });
+        let deep = accuracy(
+            &ring(),
+            &Fit {
+                hidden: 16,
+                drop: 0.1,
+                mix: true,
+                ..PLAIN
+            },
+        );
         assert!(deep > 0.97, "{deep}");
     }
 
     #[test]
     fn is_the_same_twice_and_another_with_another_seed() {
-        let how = Fit { hidden: 8, epochs: 3, drop: 0.2, drop_input: 0.1, mix: true, ..PLAIN };
+        let how = Fit {
+            hidden: 8,
+            epochs: 3,
+            drop: 0.2,
+            drop_input: 0.1,
+            mix: true,
+            ..PLAIN
+        };
         assert_eq!(fit(&ring(), &how), fit(&ring(), &how));
         assert_ne!(fit(&ring(), &how), fit(&ring(), &Fit { seed: 2, ..how }));
     }
 
     #[test]
     fn balances_classes() {
-        let mut rows = rows(&[([0.0, 0.0], 0), ([0.0, 0.0], 0), ([0.0, 0.0], 0), ([0.0, 0.0], 1)]);
+        let mut rows = rows(&[
+            ([0.0, 0.0], 0),
+            ([0.0, 0.0], 0),
+            ([0.0, 0.0], 0),
+            ([0.0, 0.0], 1),
+        ]);
         rows.balance();
         assert!((rows.weights[0] - 2.0 / 3.0).abs() < 1e-6 && (rows.weights[3] - 2.0).abs() < 1e-6);
     }

@@ -1,4 +1,5 @@
-//! Parting examples: by hash of the text, near-duplicates together, so that a text is on the same side whatever else there is.
+//! Parting examples: by hash of the text, near-duplicates together, so that a text is on the same
+//! side whatever else there is.
 
 use crate::data::{Example, hex};
 use crate::near;
@@ -27,16 +28,27 @@ pub struct Shares {
 /// The part of each example. `shares` gives those of a source.
 #[must_use]
 pub fn parts(examples: &[Example], shares: impl Fn(&str) -> Shares) -> Vec<Part> {
-    let texts: Vec<&str> = examples.iter().map(|example| example.text.as_str()).collect();
-    // A group's text that stands for it is the least by hash: it does not depend on the order of files.
-    let hashes: Vec<String> = texts.iter().map(|text| hex(&Sha256::digest(text.as_bytes()))).collect();
+    let texts: Vec<&str> = examples
+        .iter()
+        .map(|example| example.text.as_str())
+        .collect();
+    // A group's text that stands for it is the least by hash: it does not depend on the order of
+    // files.
+    let hashes: Vec<String> = texts
+        .iter()
+        .map(|text| hex(&Sha256::digest(text.as_bytes())))
+        .collect();
     let groups = near::groups(&texts);
     let mut least: Vec<&str> = vec!["~"; texts.len()];
     for (group, hash) in groups.iter().zip(&hashes) {
         least[*group] = least[*group].min(hash);
     }
     let part = |(example, group): (&Example, &usize)| {
-        let place = least[*group].get(..8).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0) % 100;
+        let place = least[*group]
+            .get(..8)
+            .and_then(|digits| u64::from_str_radix(digits, 16).ok())
+            .unwrap_or(0)
+            % 100;
         let Shares { test, tune } = shares(&example.source);
         match place {
             place if place < test => Part::Test,
@@ -53,7 +65,11 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn example(text: String) -> Example {
-        Example { text, label: 0, source: "s".into() }
+        Example {
+            text,
+            label: 0,
+            source: "s".into(),
+        }
     }
 
     fn near_pairs() -> Vec<Example> {
@@ -62,7 +78,9 @@ mod tests {
                 "Case {number}: a block of {metal} slides down the long smooth slope number {number} and then meets wall {number}"
             ))
         };
-        (0..200).flat_map(|number| [long(number, "copper"), long(number, "iron")]).collect()
+        (0..200)
+            .flat_map(|number| [long(number, "copper"), long(number, "iron")])
+            .collect()
     }
 
     #[test]
@@ -70,7 +88,11 @@ mod tests {
         let examples = near_pairs();
         let parts = parts(&examples, |_| Shares { test: 20, tune: 20 });
         assert!(parts.chunks_exact(2).all(|pair| pair[0] == pair[1]));
-        for (part, range) in [(Part::Test, 40..130), (Part::Tune, 40..130), (Part::Fit, 180..300)] {
+        for (part, range) in [
+            (Part::Test, 40..130),
+            (Part::Tune, 40..130),
+            (Part::Fit, 180..300),
+        ] {
             let count = parts.iter().filter(|found| **found == part).count();
             assert!(range.contains(&count), "{part:?}: {count}");
         }
@@ -82,7 +104,11 @@ mod tests {
         let shares = |_: &str| Shares { test: 20, tune: 20 };
         let of = |examples: &[Example]| -> BTreeMap<String, String> {
             let parts = parts(examples, shares);
-            examples.iter().zip(parts).map(|(example, part)| (example.text.clone(), format!("{part:?}"))).collect()
+            examples
+                .iter()
+                .zip(parts)
+                .map(|(example, part)| (example.text.clone(), format!("{part:?}")))
+                .collect()
         };
         let before = of(&examples);
         examples.reverse();

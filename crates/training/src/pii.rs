@@ -1,7 +1,8 @@
 //! Training of the token head that finds personal data.
 //!
-//! Most texts are made: sentences of ours with slots for names. A public set of sentences with marked spans and public texts without
-//! names stand beside them. Everything follows from the seed; nothing depends on the clock or on threads.
+//! Most texts are made: sentences of ours with slots for names. A public set of sentences with
+//! marked spans and public texts without names stand beside them. Everything follows from the seed;
+//! nothing depends on the clock or on threads.
 
 mod fill;
 mod fit;
@@ -52,7 +53,12 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { texts: 18_000, plain: 2_000, passes: 6, seed: 12 }
+        Self {
+            texts: 18_000,
+            plain: 2_000,
+            passes: 6,
+            seed: 12,
+        }
     }
 }
 
@@ -96,13 +102,22 @@ struct Page {
 ///
 /// # Errors
 /// Data are missing, or the encoder fails.
-pub fn train(data: &Path, encoder: &str, states: &dyn States, settings: Settings) -> Result<Trained, TrainError> {
+pub fn train(
+    data: &Path,
+    encoder: &str,
+    states: &dyn States,
+    settings: Settings,
+) -> Result<Trained, TrainError> {
     let values = Values::shipped();
     let lexicon = values.lexicon();
     let (marked, held_out) = sources::marked(data)?;
     let mut examples = text::generated(&values, settings.texts, &mut Random::new(settings.seed));
     examples.extend(marked);
-    examples.extend(sources::plain(data, settings.plain, &mut Random::new(settings.seed + 1))?);
+    examples.extend(sources::plain(
+        data,
+        settings.plain,
+        &mut Random::new(settings.seed + 1),
+    )?);
     let mut set = fit::Set::default();
     for example in examples {
         set.add(&page(example, &lexicon, states)?);
@@ -110,10 +125,20 @@ pub fn train(data: &Path, encoder: &str, states: &dyn States, settings: Settings
     let network = fit::fit(&set, settings.passes, &mut Random::new(settings.seed + 2));
     let weights = network.to_bytes(&lexicon)?;
     let (kept, _) = read(&weights, network.project.nrows())?;
-    let pages = |examples: Vec<Example>| examples.into_iter().map(|example| page(example, &lexicon, states)).collect();
+    let pages = |examples: Vec<Example>| {
+        examples
+            .into_iter()
+            .map(|example| page(example, &lexicon, states))
+            .collect()
+    };
     let tuning: Result<Vec<Page>, TrainError> = pages(text::tuning());
     let held_out: Result<Vec<Page>, TrainError> = pages(held_out);
-    let card = card(encoder, &kept, &weights, &[judge(&kept, &tuning?), judge(&kept, &held_out?)]);
+    let card = card(
+        encoder,
+        &kept,
+        &weights,
+        &[judge(&kept, &tuning?), judge(&kept, &held_out?)],
+    );
     Ok(Trained { weights, card })
 }
 
@@ -135,19 +160,37 @@ pub fn evaluate(
     states: &dyn States,
     texts: &[Marked],
 ) -> Result<BTreeMap<String, Figures>, TrainError> {
-    let kinds: BTreeSet<&str> = texts.iter().flat_map(|text| &text.spans).map(|span| span.2.as_str()).collect();
+    let kinds: BTreeSet<&str> = texts
+        .iter()
+        .flat_map(|text| &text.spans)
+        .map(|span| span.2.as_str())
+        .collect();
     let kinds: Vec<&str> = kinds.into_iter().collect();
     let place = |kind: &str| kinds.iter().position(|known| *known == kind);
     let mut judged = Vec::new();
     for Marked { text, spans } in texts {
         let (offsets, rows) = states.states(text).map_err(TrainError::Encoder)?;
-        let found = recognizers::merge(recognizers::find(text), head.tag(text, &offsets, rows.view()));
+        let found = recognizers::merge(
+            recognizers::find(text),
+            head.tag(text, &offsets, rows.view()),
+        );
         let found = found.iter().filter_map(|entity| {
             let (start, end, probability) = (entity.start, entity.end, entity.confidence);
-            Some(score::Candidate { kind: place(&entity.kind)?, start, end, probability })
+            Some(score::Candidate {
+                kind: place(&entity.kind)?,
+                start,
+                end,
+                probability,
+            })
         });
-        let gold = spans.iter().filter_map(|(start, end, kind)| Some((*start, *end, place(kind)?)));
-        judged.push(score::Judged { gold: gold.collect(), found: found.collect(), ignored: Vec::new() });
+        let gold = spans
+            .iter()
+            .filter_map(|(start, end, kind)| Some((*start, *end, place(kind)?)));
+        judged.push(score::Judged {
+            gold: gold.collect(),
+            found: found.collect(),
+            ignored: Vec::new(),
+        });
     }
     let threshold = head.card().threshold;
     Ok(kinds
@@ -162,16 +205,28 @@ fn page(example: Example, lexicon: &Lexicon, states: &dyn States) -> Result<Page
     let sheet = Sheet::new(&example.text, &offsets, lexicon);
     let words: Vec<usize> = sheet.words.iter().map(|word| word.token).collect();
     let states = rows.select(ndarray::Axis(0), &words);
-    Ok(Page { example, sheet, states })
+    Ok(Page {
+        example,
+        sheet,
+        states,
+    })
 }
 
 fn judge(network: &Network, pages: &[Page]) -> Vec<score::Judged> {
     let judged = |page: &Page| {
         // The states were picked by word already.
         let mut by_word = page.sheet.clone();
-        by_word.words.iter_mut().enumerate().for_each(|(at, word)| word.token = at);
+        by_word
+            .words
+            .iter_mut()
+            .enumerate()
+            .for_each(|(at, word)| word.token = at);
         let probabilities = network.probabilities(&by_word, page.states.view());
-        let spans = inference::token_head::decode::spans(&page.example.text, &page.sheet.words, probabilities.view());
+        let spans = inference::token_head::decode::spans(
+            &page.example.text,
+            &page.sheet.words,
+            probabilities.view(),
+        );
         score::Judged::new(&page.example, &spans)
     };
     pages.iter().map(judged).collect()
@@ -179,9 +234,15 @@ fn judge(network: &Network, pages: &[Page]) -> Vec<score::Judged> {
 
 fn card(encoder: &str, network: &Network, weights: &[u8], sets: &[Vec<score::Judged>; 2]) -> Card {
     let [tuning, held_out] = sets;
-    let points: Vec<f32> = (0..KINDS.len()).map(|kind| score::turning_point(kind, &[tuning, held_out])).collect();
+    let points: Vec<f32> = (0..KINDS.len())
+        .map(|kind| score::turning_point(kind, &[tuning, held_out]))
+        .collect();
     let named = |of: &dyn Fn(usize) -> Figures| {
-        KINDS.iter().enumerate().map(|(kind, name)| ((*name).to_owned(), of(kind))).collect::<BTreeMap<_, _>>()
+        KINDS
+            .iter()
+            .enumerate()
+            .map(|(kind, name)| ((*name).to_owned(), of(kind)))
+            .collect::<BTreeMap<_, _>>()
     };
     Card {
         name: "pii".into(),
@@ -189,10 +250,16 @@ fn card(encoder: &str, network: &Network, weights: &[u8], sets: &[Vec<score::Jud
         dimension: network.project.nrows(),
         kinds: KINDS.map(String::from).to_vec(),
         threshold: 0.9,
-        turning_points: KINDS.iter().map(|kind| (*kind).to_owned()).zip(points.iter().copied()).collect(),
+        turning_points: KINDS
+            .iter()
+            .map(|kind| (*kind).to_owned())
+            .zip(points.iter().copied())
+            .collect(),
         digest: digest(weights),
         data: DATA.map(String::from).to_vec(),
-        figures: named(&|kind| score::figures(tuning, kind, points.get(kind).copied().unwrap_or_default())),
+        figures: named(&|kind| {
+            score::figures(tuning, kind, points.get(kind).copied().unwrap_or_default())
+        }),
     }
 }
 

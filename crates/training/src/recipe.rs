@@ -28,7 +28,8 @@ pub struct Recipe {
     pub dresses: bool,
     /// What is given up for a threshold on the second label; without any it is one half.
     pub limits: Vec<Limit>,
-    /// Sources whose texts are left out in turn, to see how the head fares on what it knows nothing of.
+    /// Sources whose texts are left out in turn, to see how the head fares on what it knows nothing
+    /// of.
     pub leave_out: Vec<String>,
     weights: Vec<(&'static str, f32)>,
     shares: Vec<(&'static str, Shares)>,
@@ -55,12 +56,28 @@ pub struct Limit {
 /// Kinds of benign prompts that are easily taken for attacks.
 pub const TRIGGERS: &[&str] = &["notinject", "xstest_safe", "own_benign"];
 
-const LINEAR: Fit = Fit { hidden: 0, epochs: 60, rate: 3e-3, drop: 0.0, drop_input: 0.0, mix: false, seed: 7 };
-const DEEP: Fit = Fit { hidden: 128, epochs: 20, rate: 2e-3, drop: 0.3, mix: true, ..LINEAR };
+const LINEAR: Fit = Fit {
+    hidden: 0,
+    epochs: 60,
+    rate: 3e-3,
+    drop: 0.0,
+    drop_input: 0.0,
+    mix: false,
+    seed: 7,
+};
+const DEEP: Fit = Fit {
+    hidden: 128,
+    epochs: 20,
+    rate: 2e-3,
+    drop: 0.3,
+    mix: true,
+    ..LINEAR
+};
 const COMMON: Shares = Shares { test: 20, tune: 10 };
 
 impl Recipe {
-    /// The recipe of a task from the files in `data` and `corpus`; of an operator's own from the file or folder `data` alone.
+    /// The recipe of a task from the files in `data` and `corpus`; of an operator's own from the
+    /// file or folder `data` alone.
     ///
     /// # Errors
     /// A file is not there or has labels that the head does not know.
@@ -74,21 +91,40 @@ impl Recipe {
             Task::Own => Self::own(data)?,
         };
         recipe.examples = data::distinct(recipe.examples);
-        let enough = |label| recipe.examples.iter().filter(|example| example.label == label).count() >= 5;
-        let few = || DataError::TooFew { place: data.to_owned() };
-        if recipe.labels.len() < 2 || !(0..recipe.labels.len()).all(enough) { Err(few()) } else { Ok(recipe) }
+        let enough = |label| {
+            recipe
+                .examples
+                .iter()
+                .filter(|example| example.label == label)
+                .count()
+                >= 5
+        };
+        let few = || DataError::TooFew {
+            place: data.to_owned(),
+        };
+        if recipe.labels.len() < 2 || !(0..recipe.labels.len()).all(enough) {
+            Err(few())
+        } else {
+            Ok(recipe)
+        }
     }
 
     /// How much a text of a source counts.
     #[must_use]
     pub fn weight(&self, source: &str) -> f32 {
-        self.weights.iter().find(|(name, _)| *name == source).map_or(1.0, |(_, weight)| *weight)
+        self.weights
+            .iter()
+            .find(|(name, _)| *name == source)
+            .map_or(1.0, |(_, weight)| *weight)
     }
 
     /// How a source's texts are parted.
     #[must_use]
     pub fn shares(&self, source: &str) -> Shares {
-        self.shares.iter().find(|(name, _)| *name == source).map_or(COMMON, |(_, shares)| *shares)
+        self.shares
+            .iter()
+            .find(|(name, _)| *name == source)
+            .map_or(COMMON, |(_, shares)| *shares)
     }
 
     fn new(labels: Vec<String>, fit: Fit) -> Self {
@@ -107,14 +143,30 @@ impl Recipe {
     }
 
     fn for_task(task: Task, fit: Fit) -> Self {
-        Self::new(labels(task).iter().map(|label| (*label).to_owned()).collect(), fit)
+        Self::new(
+            labels(task)
+                .iter()
+                .map(|label| (*label).to_owned())
+                .collect(),
+            fit,
+        )
     }
 
     fn domain(data: &Path, corpus: &Path) -> Result<Self, DataError> {
-        let mut recipe = Self::for_task(Task::Domain, Fit { hidden: 256, ..DEEP });
+        let mut recipe = Self::for_task(
+            Task::Domain,
+            Fit {
+                hidden: 256,
+                ..DEEP
+            },
+        );
         recipe.weights = vec![("everyday", 4.0)];
         recipe.add(&data::read(&data.join("domain.jsonl.gz"))?, |row| {
-            let source = if row.part.as_deref() == Some("mmlu_pro") { "mmlu_pro" } else { "mmlu" };
+            let source = if row.part.as_deref() == Some("mmlu_pro") {
+                "mmlu_pro"
+            } else {
+                "mmlu"
+            };
             Some((row.label.clone(), source.to_owned()))
         })?;
         recipe.add(&data::read(&corpus.join("domain_everyday.jsonl"))?, |row| {
@@ -125,18 +177,49 @@ impl Recipe {
 
     fn jailbreak(data: &Path, corpus: &Path) -> Result<Self, DataError> {
         let mut recipe = Self::for_task(Task::Jailbreak, DEEP);
-        let hard = ["notinject", "xstest_safe", "xstest_unsafe", "alpaca_eval", "own_benign", "own_attacks"];
+        let hard = [
+            "notinject",
+            "xstest_safe",
+            "xstest_unsafe",
+            "alpaca_eval",
+            "own_benign",
+            "own_attacks",
+        ];
         recipe.weights = hard.map(|source| (source, 4.0)).to_vec();
-        recipe.shares = hard.map(|source| (source, Shares { test: 25, tune: 25 })).to_vec();
+        recipe.shares = hard
+            .map(|source| (source, Shares { test: 25, tune: 25 }))
+            .to_vec();
         recipe.over = Windows::Most;
-        recipe.limits =
-            vec![Limit { sources: &["alpaca_eval"], most: 0.022 }, Limit { sources: TRIGGERS, most: 0.075 }];
-        recipe.leave_out = ["s-labs", "neuralchemy", "own_attacks"].map(str::to_owned).to_vec();
-        let binary = |row: &Row| if row.label == "1" { "jailbreak" } else { "benign" }.to_owned();
+        recipe.limits = vec![
+            Limit {
+                sources: &["alpaca_eval"],
+                most: 0.022,
+            },
+            Limit {
+                sources: TRIGGERS,
+                most: 0.075,
+            },
+        ];
+        recipe.leave_out = ["s-labs", "neuralchemy", "own_attacks"]
+            .map(str::to_owned)
+            .to_vec();
+        let binary = |row: &Row| {
+            if row.label == "1" {
+                "jailbreak"
+            } else {
+                "benign"
+            }
+            .to_owned()
+        };
         let by_part = |row: &Row| Some((binary(row), row.part.clone()?));
         recipe.add(&data::read(&data.join("jailbreak.jsonl.gz"))?, by_part)?;
-        for (file, source) in [("jailbreak_benign.jsonl", "own_benign"), ("jailbreak_attacks.jsonl", "own_attacks")] {
-            recipe.add(&data::read(&corpus.join(file))?, |row| Some((binary(row), source.to_owned())))?;
+        for (file, source) in [
+            ("jailbreak_benign.jsonl", "own_benign"),
+            ("jailbreak_attacks.jsonl", "own_attacks"),
+        ] {
+            recipe.add(&data::read(&corpus.join(file))?, |row| {
+                Some((binary(row), source.to_owned()))
+            })?;
         }
         Ok(recipe)
     }
@@ -146,17 +229,24 @@ impl Recipe {
         let mut recipe = Self::for_task(task, LINEAR);
         recipe.dresses = true;
         recipe.shares = vec![("turns", Shares { test: 15, tune: 20 })];
-        recipe.add(&data::read(file)?, |row| Some((row.label.clone(), "turns".into())))?;
+        recipe.add(&data::read(file)?, |row| {
+            Some((row.label.clone(), "turns".into()))
+        })?;
         Ok(recipe)
     }
 
-    /// Few turns are written singly, so sentences composed of frames and subjects stand beside them. Figures are of the former.
+    /// Few turns are written singly, so sentences composed of frames and subjects stand beside
+    /// them. Figures are of the former.
     fn modality(corpus: &Path) -> Result<Self, DataError> {
         let mut recipe = Self::turns(Task::Modality, &corpus.join("modality.jsonl"))?;
         recipe.weights = vec![("composed", 0.5)];
-        recipe.shares.push(("composed", Shares { test: 0, tune: 0 }));
+        recipe
+            .shares
+            .push(("composed", Shares { test: 0, tune: 0 }));
         let composed = data::read(&corpus.join("modality_composed.jsonl"))?;
-        recipe.add(&composed, |row| Some((row.label.clone(), "composed".into())))?;
+        recipe.add(&composed, |row| {
+            Some((row.label.clone(), "composed".into()))
+        })?;
         Ok(recipe)
     }
 
@@ -166,19 +256,35 @@ impl Recipe {
         let labels: BTreeSet<String> = rows.map(|row| row.label.clone()).collect();
         let mut recipe = Self::new(labels.into_iter().collect(), LINEAR);
         recipe.shares = vec![("own", Shares { test: 20, tune: 20 })];
-        files.iter().try_for_each(|file| recipe.add(file, |row| Some((row.label.clone(), "own".into()))))?;
+        files
+            .iter()
+            .try_for_each(|file| recipe.add(file, |row| Some((row.label.clone(), "own".into()))))?;
         Ok(recipe)
     }
 
     /// Takes the rows of a file for which `take` gives a label and a source.
-    fn add(&mut self, file: &File, take: impl Fn(&Row) -> Option<(String, String)>) -> Result<(), DataError> {
+    fn add(
+        &mut self,
+        file: &File,
+        take: impl Fn(&Row) -> Option<(String, String)>,
+    ) -> Result<(), DataError> {
         let before = self.examples.len();
         for row in &file.rows {
-            let Some((label, source)) = take(row) else { continue };
-            let Some(label) = self.labels.iter().position(|known| *known == label) else {
-                return Err(DataError::Label { file: file.name.clone(), label, expected: self.labels.clone() });
+            let Some((label, source)) = take(row) else {
+                continue;
             };
-            self.examples.push(Example { text: row.text.clone(), label, source });
+            let Some(label) = self.labels.iter().position(|known| *known == label) else {
+                return Err(DataError::Label {
+                    file: file.name.clone(),
+                    label,
+                    expected: self.labels.clone(),
+                });
+            };
+            self.examples.push(Example {
+                text: row.text.clone(),
+                label,
+                source,
+            });
         }
         let (origin, license) = origin::of(&file.name);
         self.files.push(Source {
@@ -200,14 +306,29 @@ mod tests {
     fn own_labels_come_from_the_data() {
         let folder = tempfile::tempdir().unwrap();
         let line = |number: usize| {
-            let label = if usize::is_multiple_of(number, 2) { "sales" } else { "help" };
+            let label = if usize::is_multiple_of(number, 2) {
+                "sales"
+            } else {
+                "help"
+            };
             format!("{{\"text\":\"text {number}\",\"label\":\"{label}\"}}\n")
         };
-        std::fs::write(folder.path().join("a.jsonl"), (0..20).map(line).collect::<String>()).unwrap();
+        std::fs::write(
+            folder.path().join("a.jsonl"),
+            (0..20).map(line).collect::<String>(),
+        )
+        .unwrap();
         let recipe = Recipe::of(Task::Own, folder.path(), Path::new("")).unwrap();
-        assert_eq!((recipe.labels, recipe.examples.len()), (vec!["help".to_owned(), "sales".to_owned()], 20));
+        assert_eq!(
+            (recipe.labels, recipe.examples.len()),
+            (vec!["help".to_owned(), "sales".to_owned()], 20)
+        );
         assert_eq!(recipe.files[0].rows, 20);
-        std::fs::write(folder.path().join("a.jsonl"), (0..4).map(line).collect::<String>()).unwrap();
+        std::fs::write(
+            folder.path().join("a.jsonl"),
+            (0..4).map(line).collect::<String>(),
+        )
+        .unwrap();
         let error = Recipe::of(Task::Own, folder.path(), Path::new("")).unwrap_err();
         assert!(matches!(error, DataError::TooFew { .. }), "{error}");
     }
@@ -215,8 +336,14 @@ mod tests {
     #[test]
     fn refuses_labels_that_the_head_does_not_have() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("user_feedback.jsonl"), "{\"text\":\"x\",\"label\":\"SOUND\"}\n").unwrap();
-        let error = Recipe::of(Task::UserFeedback, Path::new(""), folder.path()).unwrap_err().to_string();
+        std::fs::write(
+            folder.path().join("user_feedback.jsonl"),
+            "{\"text\":\"x\",\"label\":\"SOUND\"}\n",
+        )
+        .unwrap();
+        let error = Recipe::of(Task::UserFeedback, Path::new(""), folder.path())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("SOUND"), "{error}");
     }
 
@@ -225,7 +352,11 @@ mod tests {
         let corpus = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/corpus"));
         for (task, least) in [(Task::UserFeedback, 900), (Task::Modality, 1000)] {
             let recipe = Recipe::of(task, Path::new(""), corpus).unwrap();
-            assert!(recipe.examples.len() >= least, "{task:?}: {}", recipe.examples.len());
+            assert!(
+                recipe.examples.len() >= least,
+                "{task:?}: {}",
+                recipe.examples.len()
+            );
         }
     }
 }

@@ -62,15 +62,35 @@ impl Report {
             "{:<22} {:>6} {:>7} {:>7} {:>7} {:>7} {:>7} {:>7}",
             "texts", "", "acc", "f1", "auroc", "ece", "recall", "fp"
         )?;
-        let optional = |figure: Option<f64>| figure.map_or_else(|| "-".to_owned(), |figure| format!("{figure:.3}"));
+        let optional = |figure: Option<f64>| {
+            figure.map_or_else(|| "-".to_owned(), |figure| format!("{figure:.3}"))
+        };
         for set in &self.figures {
-            let (auroc, recall, fp) = (optional(set.auroc), optional(set.recall), optional(set.false_positives));
-            let fixed = format!("{:>6} {:>7.3} {:>7.3}", set.texts, set.accuracy, set.macro_f1);
-            writeln!(log, "{:<22} {fixed} {auroc:>7} {:>7.3} {recall:>7} {fp:>7}", set.name, set.calibration_error)?;
+            let (auroc, recall, fp) = (
+                optional(set.auroc),
+                optional(set.recall),
+                optional(set.false_positives),
+            );
+            let fixed = format!(
+                "{:>6} {:>7.3} {:>7.3}",
+                set.texts, set.accuracy, set.macro_f1
+            );
+            writeln!(
+                log,
+                "{:<22} {fixed} {auroc:>7} {:>7.3} {recall:>7} {fp:>7}",
+                set.name, set.calibration_error
+            )?;
         }
-        let tables = self.figures.iter().filter(|set| matches!(set.name.as_str(), "test" | "evaluation"));
+        let tables = self
+            .figures
+            .iter()
+            .filter(|set| matches!(set.name.as_str(), "test" | "evaluation"));
         for set in tables {
-            writeln!(log, "{}: rows are classes, columns what they were taken for", set.name)?;
+            writeln!(
+                log,
+                "{}: rows are classes, columns what they were taken for",
+                set.name
+            )?;
             for (label, row) in self.card.labels.iter().zip(&set.confusion) {
                 let cells: String = row.iter().map(|count| format!("{count:>5}")).collect();
                 writeln!(log, "{label:>22}{cells}")?;

@@ -24,7 +24,8 @@ pub struct TrainOptions {
     pub task: Task,
     /// Name on the card; that of the task without it.
     pub name: Option<String>,
-    /// Folder of the data sets; for an operator's own head a file or folder of `{"text", "label"}` lines.
+    /// Folder of the data sets; for an operator's own head a file or folder of `{"text", "label"}`
+    /// lines.
     pub data: PathBuf,
     /// Folder of the texts that are written for this repository.
     pub corpus: PathBuf,
@@ -67,10 +68,19 @@ pub enum TrainError {
 ///
 /// # Errors
 /// Texts or models are not there or do not fit, or the head cannot be written.
-pub fn train(options: &TrainOptions, features: &mut dyn Features, log: &mut dyn Write) -> Result<Report, TrainError> {
+pub fn train(
+    options: &TrainOptions,
+    features: &mut dyn Features,
+    log: &mut dyn Write,
+) -> Result<Report, TrainError> {
     let recipe = Recipe::of(options.task, &options.data, &options.corpus)?;
     let parts = parts(&recipe.examples, |source| recipe.shares(source));
-    writeln!(log, "{}: {} texts", options.task.as_str(), recipe.examples.len())?;
+    writeln!(
+        log,
+        "{}: {} texts",
+        options.task.as_str(),
+        recipe.examples.len()
+    )?;
     let bench = Bench::new(recipe, parts, options.encoder_only, features)?;
     let head = bench.fit_and_calibrate(options, features.blocks(), log)?;
     let mut figures = bench.test_figures(&head.model);
@@ -80,7 +90,10 @@ pub fn train(options: &TrainOptions, features: &mut dyn Features, log: &mut dyn 
     if options.leave_one_out {
         figures.extend(bench.left_out(&head.model));
     }
-    let card = HeadCard { metrics: metrics(&figures), ..head.card };
+    let card = HeadCard {
+        metrics: metrics(&figures),
+        ..head.card
+    };
     if let Some(folder) = &options.out {
         write::files(folder, &head.weights, &write::card(&card)?)?;
     }
@@ -120,7 +133,11 @@ impl Bench {
         encoder_only: bool,
         features: &mut dyn Features,
     ) -> Result<Self, TrainError> {
-        let texts: Vec<String> = recipe.examples.iter().map(|example| example.text.clone()).collect();
+        let texts: Vec<String> = recipe
+            .examples
+            .iter()
+            .map(|example| example.text.clone())
+            .collect();
         let windows = features.read(&texts)?;
         let mut dressed = vec![Vec::new(); texts.len()];
         if recipe.dresses {
@@ -128,8 +145,18 @@ impl Bench {
             dressed = features.read(&others)?;
         }
         let blocks = features.blocks();
-        let width = blocks.iter().take(if encoder_only { 1 } else { blocks.len() }).map(|block| block.dimension).sum();
-        Ok(Self { recipe, parts, windows, dressed, width })
+        let width = blocks
+            .iter()
+            .take(if encoder_only { 1 } else { blocks.len() })
+            .map(|block| block.dimension)
+            .sum();
+        Ok(Self {
+            recipe,
+            parts,
+            windows,
+            dressed,
+            width,
+        })
     }
 
     fn fit_and_calibrate(
@@ -140,18 +167,42 @@ impl Bench {
     ) -> Result<Head, TrainError> {
         let first = self.fit(|_, part| part == Part::Fit);
         let tune = self.chosen(|_, part| part == Part::Tune);
-        let labels: Vec<usize> = tune.iter().map(|at| self.recipe.examples[*at].label).collect();
+        let labels: Vec<usize> = tune
+            .iter()
+            .map(|at| self.recipe.examples[*at].label)
+            .collect();
         let temperature = temperature(&labels, |temperature| {
-            tune.iter().map(|at| self.row(&first, temperature, &self.windows[*at])).collect()
+            tune.iter()
+                .map(|at| self.row(&first, temperature, &self.windows[*at]))
+                .collect()
         });
-        let thresholds = self.recipe.limits.iter().map(|limit| self.threshold(&first, temperature, limit));
+        let thresholds = self
+            .recipe
+            .limits
+            .iter()
+            .map(|limit| self.threshold(&first, temperature, limit));
         let threshold = thresholds.reduce(f32::max).unwrap_or(0.5);
-        writeln!(log, "temperature {temperature:.3}, threshold {threshold:.3}, by {} texts", tune.len())?;
+        writeln!(
+            log,
+            "temperature {temperature:.3}, threshold {threshold:.3}, by {} texts",
+            tune.len()
+        )?;
         let layers = self.fit(|_, part| part != Part::Test);
         let (weights, weights_sha256) = write::weights(&layers)?;
-        let activation = if layers.hidden.is_some() { Activation::Relu } else { Activation::None };
-        let name = options.name.clone().unwrap_or_else(|| options.task.as_str().to_owned());
-        let blocks = if options.encoder_only { blocks.into_iter().take(1).collect() } else { blocks };
+        let activation = if layers.hidden.is_some() {
+            Activation::Relu
+        } else {
+            Activation::None
+        };
+        let name = options
+            .name
+            .clone()
+            .unwrap_or_else(|| options.task.as_str().to_owned());
+        let blocks = if options.encoder_only {
+            blocks.into_iter().take(1).collect()
+        } else {
+            blocks
+        };
         let card = HeadCard {
             name,
             task: options.task.as_str().to_owned(),
@@ -167,13 +218,25 @@ impl Bench {
             weights_sha256,
         };
         // Figures are those of the weights as they are written, so they are read back.
-        let layers = SequenceHead::read(&weights, &write::card(&card)?)?.layers().clone();
-        Ok(Head { model: Model { layers, temperature, threshold }, card, weights })
+        let layers = SequenceHead::read(&weights, &write::card(&card)?)?
+            .layers()
+            .clone();
+        Ok(Head {
+            model: Model {
+                layers,
+                temperature,
+                threshold,
+            },
+            card,
+            weights,
+        })
     }
 
     fn chosen(&self, take: impl Fn(&Example, Part) -> bool) -> Vec<usize> {
         let all = self.recipe.examples.iter().zip(&self.parts).enumerate();
-        all.filter(|(_, (example, part))| take(example, **part)).map(|(at, _)| at).collect()
+        all.filter(|(_, (example, part))| take(example, **part))
+            .map(|(at, _)| at)
+            .collect()
     }
 
     fn fit(&self, take: impl Fn(&Example, Part) -> bool) -> Layers {
@@ -184,7 +247,8 @@ impl Bench {
             let dresses = [&self.windows[at], &self.dressed[at]];
             let count = dresses.iter().filter(|windows| !windows.is_empty()).count();
             for windows in dresses {
-                // Of an attack any window may be the harmless one, of a harmless text none may be an attack.
+                // Of an attack any window may be the harmless one, of a harmless text none may be
+                // an attack.
                 let each = self.recipe.over == Windows::Most && example.label == 0;
                 let share = if each { 1.0 } else { windows.len() as f32 };
                 for window in windows {
@@ -195,37 +259,63 @@ impl Bench {
             }
         }
         let (flat, labels, weights) = rows;
-        let features =
-            Array2::from_shape_fn((labels.len(), self.width), |(row, column)| flat[row * self.width + column]);
-        let mut rows = Rows { features, labels, weights, classes: self.recipe.labels.len() };
+        let features = Array2::from_shape_fn((labels.len(), self.width), |(row, column)| {
+            flat[row * self.width + column]
+        });
+        let mut rows = Rows {
+            features,
+            labels,
+            weights,
+            classes: self.recipe.labels.len(),
+        };
         rows.balance();
         optimise::fit(&rows, &self.recipe.fit)
     }
 
     /// Probabilities of a text; none for a blank one.
     fn row(&self, layers: &Layers, temperature: f32, windows: &[Window]) -> Vec<f32> {
-        let of = |window: &Window| softmax(layers.logits(&window.row[..self.width], &[]), temperature);
+        let of =
+            |window: &Window| softmax(layers.logits(&window.row[..self.width], &[]), temperature);
         match self.recipe.over {
-            Windows::Most => {
-                windows.iter().map(of).max_by(|left, right| left[1].total_cmp(&right[1])).unwrap_or_default()
-            }
+            Windows::Most => windows
+                .iter()
+                .map(of)
+                .max_by(|left, right| left[1].total_cmp(&right[1]))
+                .unwrap_or_default(),
             Windows::Mean => {
-                let rows: Vec<_> = windows.iter().map(|window| (of(window), window.tokens as f32)).collect();
-                inference::vector::weighted_mean(rows.iter().map(|(row, tokens)| (row.as_slice(), *tokens)))
+                let rows: Vec<_> = windows
+                    .iter()
+                    .map(|window| (of(window), window.tokens as f32))
+                    .collect();
+                inference::vector::weighted_mean(
+                    rows.iter().map(|(row, tokens)| (row.as_slice(), *tokens)),
+                )
             }
         }
     }
 
     fn scored(&self, layers: &Layers, temperature: f32, chosen: &[usize]) -> Scored {
         Scored {
-            rows: chosen.iter().map(|at| self.row(layers, temperature, &self.windows[*at])).collect(),
-            labels: chosen.iter().map(|at| self.recipe.examples[*at].label).collect(),
+            rows: chosen
+                .iter()
+                .map(|at| self.row(layers, temperature, &self.windows[*at]))
+                .collect(),
+            labels: chosen
+                .iter()
+                .map(|at| self.recipe.examples[*at].label)
+                .collect(),
         }
     }
 
     fn threshold(&self, layers: &Layers, temperature: f32, limit: &Limit) -> f32 {
-        let of = |example: &Example, part| part == Part::Tune && limit.sources.contains(&example.source.as_str());
-        threshold_for(&self.scored(layers, temperature, &self.chosen(of)), 1, limit.most)
+        let of = |example: &Example, part| {
+            part == Part::Tune && limit.sources.contains(&example.source.as_str())
+        };
+        threshold_for(
+            &self.scored(layers, temperature, &self.chosen(of)),
+            1,
+            limit.most,
+        )
     }
 
     fn test_figures(&self, model: &Model) -> Vec<Figures> {
@@ -235,14 +325,23 @@ impl Bench {
             Figures::of(name, &scored, self.recipe.labels.len(), model.threshold)
         };
         let mut figures = vec![of("test", &|_| true)];
-        let sources: BTreeSet<&str> = self.recipe.examples.iter().map(|example| example.source.as_str()).collect();
+        let sources: BTreeSet<&str> = self
+            .recipe
+            .examples
+            .iter()
+            .map(|example| example.source.as_str())
+            .collect();
         if sources.len() > 1 {
-            figures.extend(
-                sources.iter().map(|source| of(&format!("test_{source}"), &|example| example.source == *source)),
-            );
+            figures.extend(sources.iter().map(|source| {
+                of(&format!("test_{source}"), &|example| {
+                    example.source == *source
+                })
+            }));
         }
         if sources.contains("notinject") {
-            figures.push(of("test_trigger_words", &|example| TRIGGERS.contains(&example.source.as_str())));
+            figures.push(of("test_trigger_words", &|example| {
+                TRIGGERS.contains(&example.source.as_str())
+            }));
         }
         figures.retain(|set| set.texts > 0);
         figures
@@ -262,12 +361,24 @@ impl Bench {
                 label: row.label.clone(),
                 expected: self.recipe.labels.clone(),
             };
-            self.recipe.labels.iter().position(|label| *label == row.label).ok_or_else(unknown)
+            self.recipe
+                .labels
+                .iter()
+                .position(|label| *label == row.label)
+                .ok_or_else(unknown)
         };
         let labels = file.rows.iter().map(label).collect::<Result<_, _>>()?;
         let windows = features.read(&texts)?;
-        let rows = windows.iter().map(|windows| self.row(&model.layers, model.temperature, windows)).collect();
-        Ok(Figures::of("evaluation", &Scored { rows, labels }, self.recipe.labels.len(), model.threshold))
+        let rows = windows
+            .iter()
+            .map(|windows| self.row(&model.layers, model.temperature, windows))
+            .collect();
+        Ok(Figures::of(
+            "evaluation",
+            &Scored { rows, labels },
+            self.recipe.labels.len(),
+            model.threshold,
+        ))
     }
 
     /// Figures on each source by a head that was fitted without it, at the head's own threshold.
@@ -276,29 +387,44 @@ impl Bench {
             let layers = self.fit(|example, part| part != Part::Test && example.source != *source);
             let own = self.chosen(|example, _| example.source == *source);
             let has_benign = own.iter().any(|at| self.recipe.examples[*at].label == 0);
-            let hard = |example: &Example, part| part == Part::Test && TRIGGERS.contains(&example.source.as_str());
-            let others = if has_benign { Vec::new() } else { self.chosen(hard) };
+            let hard = |example: &Example, part| {
+                part == Part::Test && TRIGGERS.contains(&example.source.as_str())
+            };
+            let others = if has_benign {
+                Vec::new()
+            } else {
+                self.chosen(hard)
+            };
             let chosen: Vec<usize> = own.into_iter().chain(others).collect();
             let scored = self.scored(&layers, model.temperature, &chosen);
-            Figures::of(&format!("left_out_{source}"), &scored, self.recipe.labels.len(), model.threshold)
+            Figures::of(
+                &format!("left_out_{source}"),
+                &scored,
+                self.recipe.labels.len(),
+                model.threshold,
+            )
         };
         self.recipe.leave_out.iter().map(without).collect()
     }
 }
 
-/// The text in another dress: without capitals and closing mark if it has one of them, else with both. A head that goes by such
-/// marks instead of words is fooled by the next user.
+/// The text in another dress: without capitals and closing mark if it has one of them, else with
+/// both. A head that goes by such marks instead of words is fooled by the next user.
 fn dress(text: &str) -> String {
     let plain = text.trim_end_matches(['.', '?', '!']).to_lowercase();
     if plain != text {
         return plain;
     }
     let mut scalars = plain.chars();
-    let capital: String = scalars.next().into_iter().flat_map(char::to_uppercase).collect();
+    let capital: String = scalars
+        .next()
+        .into_iter()
+        .flat_map(char::to_uppercase)
+        .collect();
     let first = plain.split_whitespace().next().unwrap_or_default();
     const ASKING: [&str; 18] = [
-        "what", "who", "when", "where", "why", "how", "which", "whose", "is", "are", "do", "does", "did", "can", "was",
-        "were", "has", "will",
+        "what", "who", "when", "where", "why", "how", "which", "whose", "is", "are", "do", "does",
+        "did", "can", "was", "were", "has", "will",
     ];
     let mark = if ASKING.contains(&first) { "?" } else { "." };
     format!("{capital}{}{mark}", scalars.as_str())

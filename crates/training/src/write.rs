@@ -17,7 +17,11 @@ pub const CARD: &str = "card.json";
 /// # Errors
 /// A layer's numbers do not make up a matrix.
 pub fn weights(layers: &Layers) -> Result<(Vec<u8>, String), safetensors::SafeTensorError> {
-    let named = layers.hidden.iter().map(|layer| ("hidden", layer)).chain([("output", &layers.output)]);
+    let named = layers
+        .hidden
+        .iter()
+        .map(|layer| ("hidden", layer))
+        .chain([("output", &layers.output)]);
     let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = named
         .flat_map(|(name, Layer { weight, bias })| {
             let shape = vec![bias.len(), weight.len() / bias.len().max(1)];
@@ -29,7 +33,12 @@ pub fn weights(layers: &Layers) -> Result<(Vec<u8>, String), safetensors::SafeTe
         .collect();
     let views = tensors
         .iter()
-        .map(|(name, shape, data)| Ok((name.as_str(), TensorView::new(Dtype::F16, shape.clone(), data)?)))
+        .map(|(name, shape, data)| {
+            Ok((
+                name.as_str(),
+                TensorView::new(Dtype::F16, shape.clone(), data)?,
+            ))
+        })
         .collect::<Result<Vec<(&str, TensorView<'_>)>, safetensors::SafeTensorError>>()?;
     debug_assert!(views.iter().all(|(_, view)| view.data_len() > 0));
     let file = safetensors::serialize(views, None)?;
@@ -58,5 +67,8 @@ pub fn files(folder: &Path, weights: &[u8], card: &[u8]) -> std::io::Result<()> 
 }
 
 fn packed(numbers: &[f32]) -> Vec<u8> {
-    numbers.iter().flat_map(|number| f16::from_f32(*number).to_le_bytes()).collect()
+    numbers
+        .iter()
+        .flat_map(|number| f16::from_f32(*number).to_le_bytes())
+        .collect()
 }

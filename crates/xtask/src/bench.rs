@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: the load driver through a real Envoy, then the Criterion benches; both as they are shipped.
+//! `cargo xtask bench`: the load driver through a real Envoy, then the Criterion benches; both as
+//! they are shipped.
 
 use std::process::Command;
 
@@ -29,7 +30,15 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
 fn load(workspace: &Workspace, scenario: &[&str], args: &[String]) -> Result<()> {
     let tools = setup::run(workspace)?;
     // Chosen over the whole workspace, so that features are those of every other release build.
-    let build = ["build", "--release", "--workspace", "--bin", "merit", "--bin", "load"];
+    let build = [
+        "build",
+        "--release",
+        "--workspace",
+        "--bin",
+        "merit",
+        "--bin",
+        "load",
+    ];
     execute(&mut workspace.cargo(build))?;
     let mut driver = Command::new(workspace.built("release", "load")?);
     driver.args(scenario).args(args).envs(tools.variables());

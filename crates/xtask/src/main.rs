@@ -1,4 +1,5 @@
-//! Chores of the workspace: `cargo xtask <chore>`. Needs cargo, Python 3 and a C compiler; `setup` fetches the rest.
+//! Chores of the workspace: `cargo xtask <chore>`. Needs cargo, Python 3 and a C compiler; `setup`
+//! fetches the rest.
 #![expect(clippy::print_stdout, reason = "what the chores print is their result")]
 
 mod bench;

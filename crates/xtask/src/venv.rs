@@ -1,4 +1,5 @@
-//! A Python environment of the project's own: made once, and given exactly the packages that are asked for.
+//! A Python environment of the project's own: made once, and given exactly the packages that are
+//! asked for.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,7 +21,11 @@ pub(crate) fn install(venv: &Path, packages: &[(&str, &str)]) -> Result<()> {
     if output(Command::new(python(venv)).args(["-m", "pip", "--version"])).is_err() {
         make_venv(venv)?;
     }
-    println!("setup: installing {} into {}", missing.join(", "), venv.display());
+    println!(
+        "setup: installing {} into {}",
+        missing.join(", "),
+        venv.display()
+    );
     let mut pip = pip(venv);
     fetch(pip.arg("install").args(&missing))
 }
@@ -28,13 +33,20 @@ pub(crate) fn install(venv: &Path, packages: &[(&str, &str)]) -> Result<()> {
 /// A quiet pip that asks nothing.
 pub(crate) fn pip(venv: &Path) -> Command {
     let mut pip = Command::new(python(venv));
-    pip.args(["-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input"]);
+    pip.args([
+        "-m",
+        "pip",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-input",
+    ]);
     pip
 }
 
 /// Runs a pip that needs the package index.
 pub(crate) fn fetch(pip: &mut Command) -> Result<()> {
-    execute(pip).context("a Python package could not be fetched (the first setup needs the package index)")
+    execute(pip)
+        .context("a Python package could not be fetched (the first setup needs the package index)")
 }
 
 /// The environment's Python.
@@ -45,9 +57,14 @@ pub(crate) fn python(venv: &Path) -> PathBuf {
 /// `lib/python3.x/site-packages`, whatever `x` is.
 pub(crate) fn site_packages(venv: &Path) -> Result<PathBuf> {
     let lib = venv.join("lib");
-    let entries = std::fs::read_dir(&lib).with_context(|| format!("cannot read {}", lib.display()))?;
-    let mut sites = entries.flatten().map(|entry| entry.path().join("site-packages"));
-    sites.find(|site| site.is_dir()).with_context(|| format!("no site-packages in {}", lib.display()))
+    let entries =
+        std::fs::read_dir(&lib).with_context(|| format!("cannot read {}", lib.display()))?;
+    let mut sites = entries
+        .flatten()
+        .map(|entry| entry.path().join("site-packages"));
+    sites
+        .find(|site| site.is_dir())
+        .with_context(|| format!("no site-packages in {}", lib.display()))
 }
 
 fn make_venv(venv: &Path) -> Result<()> {
@@ -56,12 +73,17 @@ fn make_venv(venv: &Path) -> Result<()> {
         debian_package("python3-venv")?;
     }
     println!("setup: making the Python environment {}", venv.display());
-    execute(Command::new(&system).args(["-m", "venv", "--clear"]).arg(venv))
+    execute(
+        Command::new(&system)
+            .args(["-m", "venv", "--clear"])
+            .arg(venv),
+    )
 }
 
 fn system_python() -> Result<PathBuf> {
     let ask = "import sys; assert sys.version_info >= (3, 11); print(sys.executable)";
-    let found = output(Command::new("python3").args(["-c", ask])).context("Python 3.11 or newer is needed")?;
+    let found = output(Command::new("python3").args(["-c", ask]))
+        .context("Python 3.11 or newer is needed")?;
     Ok(PathBuf::from(found.trim()))
 }
 

@@ -18,14 +18,23 @@ pub(crate) struct Workspace {
 impl Workspace {
     /// Asks cargo about the workspace that this program was built from.
     pub(crate) fn open() -> Result<Self> {
-        // Said by the cargo that runs us; what was true at compile time serves when started without cargo.
-        let manifest = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        // Said by the cargo that runs us; what was true at compile time serves when started without
+        // cargo.
+        let manifest = std::env::var_os("CARGO_MANIFEST_DIR")
+            .unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
         let manifest = Path::new(&manifest);
-        let root = manifest.ancestors().nth(2).context("xtask lies two folders below the root")?;
+        let root = manifest
+            .ancestors()
+            .nth(2)
+            .context("xtask lies two folders below the root")?;
         let mut cargo = cargo(root);
         cargo.args(["metadata", "--no-deps", "--format-version", "1"]);
-        let metadata = serde_json::from_str(&output(&mut cargo)?).context("cannot read cargo's metadata")?;
-        Ok(Self { root: root.to_owned(), metadata })
+        let metadata =
+            serde_json::from_str(&output(&mut cargo)?).context("cannot read cargo's metadata")?;
+        Ok(Self {
+            root: root.to_owned(),
+            metadata,
+        })
     }
 
     /// What the chores fetch and build for themselves; ignored by git.
@@ -45,26 +54,47 @@ impl Workspace {
         command
     }
 
-    /// A program built by cargo, wherever the target folder is (`CARGO_TARGET_DIR`, `.cargo/config.toml`).
+    /// A program built by cargo, wherever the target folder is (`CARGO_TARGET_DIR`,
+    /// `.cargo/config.toml`).
     pub(crate) fn built(&self, profile: &str, program: &str) -> Result<PathBuf> {
-        let target = self.metadata.pointer("/target_directory").and_then(Value::as_str);
+        let target = self
+            .metadata
+            .pointer("/target_directory")
+            .and_then(Value::as_str);
         let target = target.context("cargo names no target folder")?;
         Ok(Path::new(target).join(profile).join(program))
     }
 
     /// The names of all integration tests of all members.
     pub(crate) fn test_targets(&self) -> Vec<&str> {
-        let lists = self.metadata.get("packages").and_then(Value::as_array).into_iter().flatten();
-        let targets = lists.filter_map(|package| package.get("targets")?.as_array()).flatten();
-        let tests = targets.filter(|target| target.pointer("/kind/0").and_then(Value::as_str) == Some("test"));
-        tests.filter_map(|target| target.get("name")?.as_str()).collect()
+        let lists = self
+            .metadata
+            .get("packages")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
+        let targets = lists
+            .filter_map(|package| package.get("targets")?.as_array())
+            .flatten();
+        let tests = targets
+            .filter(|target| target.pointer("/kind/0").and_then(Value::as_str) == Some("test"));
+        tests
+            .filter_map(|target| target.get("name")?.as_str())
+            .collect()
     }
 
     /// Every file of the checkout, tracked or not yet, that git does not ignore; relative, sorted.
     pub(crate) fn files(&self) -> Result<Vec<String>> {
         let mut git = Command::new("git");
         git.current_dir(&self.root);
-        git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"]);
+        git.args([
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+            "--deduplicate",
+        ]);
         let listed = output(&mut git)?;
         let mut files: Vec<String> = listed.split_terminator('\0').map(str::to_owned).collect();
         files.retain(|file| self.root.join(file).is_file());
@@ -74,7 +104,8 @@ impl Workspace {
 }
 
 fn cargo(root: &Path) -> Command {
-    // The cargo that runs us, so that a toolchain chosen on the command line (`cargo +x`) stays chosen.
+    // The cargo that runs us, so that a toolchain chosen on the command line (`cargo +x`) stays
+    // chosen.
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root);
     command
@@ -82,24 +113,38 @@ fn cargo(root: &Path) -> Command {
 
 /// Runs `command` with our own input and output; fails when it fails.
 pub(crate) fn execute(command: &mut Command) -> Result<()> {
-    let status = command.status().with_context(|| format!("cannot start {}", shown(command)))?;
+    let status = command
+        .status()
+        .with_context(|| format!("cannot start {}", shown(command)))?;
     ensure!(status.success(), "{} ended with {status}", shown(command));
     Ok(())
 }
 
 /// Runs `command` and returns what it printed; fails with its error output when it fails.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
-    let output = command.output().with_context(|| format!("cannot start {}", shown(command)))?;
+    let output = command
+        .output()
+        .with_context(|| format!("cannot start {}", shown(command)))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        bail!("{} ended with {}\n{}", shown(command), output.status, said.trim_end());
+        bail!(
+            "{} ended with {}\n{}",
+            shown(command),
+            output.status,
+            said.trim_end()
+        );
     }
-    String::from_utf8(output.stdout).with_context(|| format!("{} printed something else than UTF-8", shown(command)))
+    String::from_utf8(output.stdout)
+        .with_context(|| format!("{} printed something else than UTF-8", shown(command)))
 }
 
 fn shown(command: &Command) -> String {
-    let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
+    let program = Path::new(command.get_program())
+        .file_name()
+        .unwrap_or(command.get_program());
     let words = std::iter::once(program).chain(command.get_args());
-    let words: Vec<_> = words.map(|word| word.to_string_lossy().chars().take(80).collect::<String>()).collect();
+    let words: Vec<_> = words
+        .map(|word| word.to_string_lossy().chars().take(80).collect::<String>())
+        .collect();
     format!("`{}`", words.join(" "))
 }

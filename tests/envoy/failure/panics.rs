@@ -1,13 +1,13 @@
-//! An exchange that panics, in every phase. Merit's protocol layer is served from here, as the product has no way of
-//! panicking on request.
+//! An exchange that panics, in every phase. Merit's protocol layer is served from here, as the
+//! product has no way of panicking on request.
 
 use crate::stage::{Models, chat};
 use anyhow::{Result, ensure};
 use async_trait::async_trait;
 use bytes::Bytes;
 use extproc::{
-    BodyReply, BodyStep, Exchange, Exchanges, Fault, HeadStep, HeaderEdits, Immediate, Options, RequestHead,
-    ResponseHead, ResponseInterest,
+    BodyReply, BodyStep, Exchange, Exchanges, Fault, HeadStep, HeaderEdits, Immediate, Options,
+    RequestHead, ResponseHead, ResponseInterest,
 };
 use http::StatusCode;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -49,7 +49,10 @@ impl Exchange for FragileExchange {
 
     async fn request_body(&mut self, _body: Bytes) -> BodyStep {
         self.reach("body");
-        BodyStep::Forward(BodyReply { response: ResponseInterest::Body, ..BodyReply::default() })
+        BodyStep::Forward(BodyReply {
+            response: ResponseInterest::Body,
+            ..BodyReply::default()
+        })
     }
 
     async fn response_headers(&mut self, _head: ResponseHead) -> HeaderEdits {
@@ -74,7 +77,10 @@ async fn serve() -> Result<(SocketAddr, JoinSet<()>)> {
     let server = tonic::transport::Server::builder().add_service(service);
     let mut serving = JoinSet::new();
     serving.spawn(async move {
-        server.serve_with_incoming(TcpListenerStream::new(listener)).await.unwrap_or_default();
+        server
+            .serve_with_incoming(TcpListenerStream::new(listener))
+            .await
+            .unwrap_or_default();
     });
     Ok((address, serving))
 }
@@ -84,19 +90,36 @@ async fn a_panic_fails_its_own_request_only() -> Result<()> {
     let models = Models::start().await?;
     let (address, _serving) = serve().await?;
     let modes = ["FULL_DUPLEX_STREAMED", "BUFFERED", "BUFFERED_PARTIAL"];
-    let listeners = modes.map(|mode| Listener { response_body: "STREAMED", ..Listener::new(mode, mode) });
+    let listeners = modes.map(|mode| Listener {
+        response_body: "STREAMED",
+        ..Listener::new(mode, mode)
+    });
     let envoy = Envoy::start(&bootstrap(&listeners, &models.backends(address.into()))).await?;
     for mode in modes {
         for phase in ["headers", "body", "response", "never"] {
             let case = format!("{mode}-{phase}");
-            let call = Call::post(CHAT, chat("hello")).header("x-case", &case).header("x-panic", phase);
+            let call = Call::post(CHAT, chat("hello"))
+                .header("x-case", &case)
+                .header("x-panic", phase);
             let answer = client::call(envoy.listener(mode)?, call).await?;
             if phase == "never" {
-                ensure!(answer.status == 200, "{case}: {} {}", answer.status, answer.text());
-                ensure!(models.only(&case)?.body == chat("hello"), "{case}: another body");
+                ensure!(
+                    answer.status == 200,
+                    "{case}: {} {}",
+                    answer.status,
+                    answer.text()
+                );
+                ensure!(
+                    models.only(&case)?.body == chat("hello"),
+                    "{case}: another body"
+                );
                 continue;
             }
-            ensure!(answer.status.is_server_error(), "{case}: answered {}", answer.status);
+            ensure!(
+                answer.status.is_server_error(),
+                "{case}: answered {}",
+                answer.status
+            );
             if phase != "response" {
                 models.untouched_by(&case)?;
             }

@@ -7,17 +7,22 @@ use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Functions that Kubernetes adds to CEL and the interpreter lacks; a rule that calls one is left out. None of those that
-/// the objects here meet does.
+/// Functions that Kubernetes adds to CEL and the interpreter lacks; a rule that calls one is left
+/// out. None of those that the objects here meet does.
 const MISSING: [&str; 6] = ["isIP(", "isCIDR(", "ip(", "cidr(", "format.", "url("];
 
 /// The rules that an object breaks, those of its parts included.
 pub(crate) fn broken(schema: &Value, object: &Value, path: &str) -> Result<Vec<String>> {
     let mut faults = Vec::new();
-    for rule in schema["x-kubernetes-validations"].as_array().into_iter().flatten() {
+    for rule in schema["x-kubernetes-validations"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
         let text = rule["rule"].as_str().context("a rule without text")?;
         // Rules about a change say nothing of a first version.
-        let is_left_out = text.contains("oldSelf") || MISSING.iter().any(|function| text.contains(function));
+        let is_left_out =
+            text.contains("oldSelf") || MISSING.iter().any(|function| text.contains(function));
         if !is_left_out && !holds(text, object).with_context(|| format!("{path}: {text}"))? {
             let message = rule["message"].as_str().unwrap_or(text);
             faults.push(format!("{path}: {message}"));
@@ -26,7 +31,9 @@ pub(crate) fn broken(schema: &Value, object: &Value, path: &str) -> Result<Vec<S
     match object {
         Value::Object(fields) => {
             for (name, field) in fields {
-                let declared = schema["properties"].get(name).unwrap_or(&schema["additionalProperties"]);
+                let declared = schema["properties"]
+                    .get(name)
+                    .unwrap_or(&schema["additionalProperties"]);
                 faults.extend(broken(declared, field, &format!("{path}/{name}"))?);
             }
         }
@@ -45,13 +52,17 @@ fn holds(rule: &str, object: &Value) -> Result<bool> {
     let mut context = Context::default();
     let value = value(object)?;
     context.add_variable_from_value("self", value);
-    match program.execute(&context).map_err(|error| anyhow!("{error}"))? {
+    match program
+        .execute(&context)
+        .map_err(|error| anyhow!("{error}"))?
+    {
         Cel::Bool(holds) => Ok(holds),
         other => Err(anyhow!("not a truth value: {other:?}")),
     }
 }
 
-/// As the API server sees a value: whole numbers are integers, and keys that are words of CEL have another name too.
+/// As the API server sees a value: whole numbers are integers, and keys that are words of CEL have
+/// another name too.
 fn value(value: &Value) -> Result<Cel> {
     Ok(match value {
         Value::Null => Cel::Null,
@@ -61,7 +72,9 @@ fn value(value: &Value) -> Result<Cel> {
             None => Cel::Float(number.as_f64().context("a number")?),
         },
         Value::String(text) => Cel::String(Arc::new(text.clone())),
-        Value::Array(items) => Cel::List(Arc::new(items.iter().map(self::value).collect::<Result<_>>()?)),
+        Value::Array(items) => Cel::List(Arc::new(
+            items.iter().map(self::value).collect::<Result<_>>()?,
+        )),
         Value::Object(fields) => {
             let mut map = HashMap::new();
             for (name, field) in fields {
@@ -90,7 +103,13 @@ mod tests {
             }}},
         });
         let check = |object: Value| broken(&schema, &object, "").unwrap();
-        assert_eq!(check(json!({"list": [{"port": 1}, {}]})), Vec::<String>::new());
-        assert_eq!(check(json!({"list": [{"port": 0}, {}, {}]})), [": too many", "/list/0: no port"]);
+        assert_eq!(
+            check(json!({"list": [{"port": 1}, {}]})),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            check(json!({"list": [{"port": 0}, {}, {}]})),
+            [": too many", "/list/0: no port"]
+        );
     }
 }

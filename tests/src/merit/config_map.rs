@@ -21,7 +21,10 @@ impl ConfigMap {
     /// Mounts a document.
     pub(super) fn mount(folder: &Path, document: &str) -> Result<Self> {
         fs::create_dir(folder)?;
-        let mounted = Self { folder: folder.to_owned(), count: AtomicUsize::new(0) };
+        let mounted = Self {
+            folder: folder.to_owned(),
+            count: AtomicUsize::new(0),
+        };
         mounted.swap(document)?;
         symlink("..data/config.yaml", folder.join("config.yaml"))?;
         Ok(mounted)
@@ -30,7 +33,10 @@ impl ConfigMap {
     /// Another document, in the kubelet's steps: write, link, rename, remove the old.
     pub(super) fn swap(&self, document: &str) -> Result<()> {
         let at = |name: &str| self.folder.join(name);
-        let name = format!("..2026_11_26_10_00_00.{}", self.count.fetch_add(1, Ordering::Relaxed));
+        let name = format!(
+            "..2026_11_26_10_00_00.{}",
+            self.count.fetch_add(1, Ordering::Relaxed)
+        );
         fs::create_dir(at(&name))?;
         fs::write(at(&name).join("config.yaml"), document)?;
         let before = fs::read_link(at("..data")).ok();

@@ -1,5 +1,5 @@
-//! What a backend answers, in the shape of the path it was asked on. Ids and times are fixed, so that two answers to one
-//! request are equal byte for byte.
+//! What a backend answers, in the shape of the path it was asked on. Ids and times are fixed, so
+//! that two answers to one request are equal byte for byte.
 
 use super::Seen;
 use serde_json::{Value, json};
@@ -36,7 +36,8 @@ impl Asked {
             _ => Wire::Chat,
         };
         let count = super::script(seen, "x-script-pieces").unwrap_or(4);
-        let margin = super::scripted(seen, "x-script-margin").and_then(|margin| margin.parse().ok());
+        let margin =
+            super::scripted(seen, "x-script-margin").and_then(|margin| margin.parse().ok());
         Self {
             wire,
             stream: body["stream"] == true,
@@ -44,7 +45,9 @@ impl Asked {
             model: body["model"].as_str().unwrap_or_default().to_owned(),
             tool: wanted_tool(&body),
             margin: margin.filter(|_| body["logprobs"] == true),
-            pieces: (1..=count).map(|piece| format!("{piece} from {backend}. ")).collect(),
+            pieces: (1..=count)
+                .map(|piece| format!("{piece} from {backend}. "))
+                .collect(),
         }
     }
 
@@ -72,7 +75,9 @@ impl Asked {
             Wire::Messages => {
                 json!({"type": "error", "error": {"type": "api_error", "message": "scripted"}, "request_id": "req_1"})
             }
-            _ => json!({"error": {"message": "scripted", "type": "server_error", "param": null, "code": "scripted"}}),
+            _ => {
+                json!({"error": {"message": "scripted", "type": "server_error", "param": null, "code": "scripted"}})
+            }
         }
     }
 
@@ -82,7 +87,9 @@ impl Asked {
 
     fn chat(&self) -> Value {
         let message = match &self.tool {
-            Some(tool) => json!({"role": "assistant", "content": null, "tool_calls": [tool_call(tool)]}),
+            Some(tool) => {
+                json!({"role": "assistant", "content": null, "tool_calls": [tool_call(tool)]})
+            }
             None => json!({"role": "assistant", "content": self.text()}),
         };
         json!({
@@ -93,7 +100,9 @@ impl Asked {
     }
 
     fn logprobs(&self) -> Value {
-        let Some(margin) = self.margin else { return Value::Null };
+        let Some(margin) = self.margin else {
+            return Value::Null;
+        };
         let token = |piece: &String| {
             json!({"token": piece, "logprob": -0.1, "bytes": null, "top_logprobs": [
                 {"token": piece, "logprob": -0.1, "bytes": null},
@@ -125,7 +134,11 @@ impl Asked {
                 call["index"] = json!(0);
                 events.push(self.chat_chunk(&json!({"tool_calls": [call]}), None));
             }
-            None => events.extend(self.pieces.iter().map(|piece| self.chat_chunk(&json!({"content": piece}), None))),
+            None => events.extend(
+                self.pieces
+                    .iter()
+                    .map(|piece| self.chat_chunk(&json!({"content": piece}), None)),
+            ),
         }
         events.push(self.chat_chunk(&json!({}), Some(self.finish_reason())));
         if self.wants_usage {
@@ -139,19 +152,29 @@ impl Asked {
     }
 
     fn finish_reason(&self) -> &'static str {
-        if self.tool.is_some() { "tool_calls" } else { "stop" }
+        if self.tool.is_some() {
+            "tool_calls"
+        } else {
+            "stop"
+        }
     }
 
     fn output_items(&self) -> Value {
         match &self.tool {
-            Some(tool) => json!([{"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": tool,
-                "arguments": ARGUMENTS, "status": "completed"}]),
+            Some(tool) => {
+                json!([{"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": tool,
+                "arguments": ARGUMENTS, "status": "completed"}])
+            }
             None => json!([self.output_message("completed", &self.text())]),
         }
     }
 
     fn output_message(&self, status: &str, text: &str) -> Value {
-        let content = if status == "completed" { json!([text_part(text)]) } else { json!([]) };
+        let content = if status == "completed" {
+            json!([text_part(text)])
+        } else {
+            json!([])
+        };
         json!({"type": "message", "id": "msg_1", "role": "assistant", "status": status, "content": content})
     }
 
@@ -173,10 +196,14 @@ impl Asked {
         let mut list = vec![json!({"type": "response.created", "response": start})];
         if self.tool.is_some() {
             let item = self.output_items()[0].clone();
-            list.push(json!({"type": "response.output_item.added", "output_index": 0, "item": item}));
+            list.push(
+                json!({"type": "response.output_item.added", "output_index": 0, "item": item}),
+            );
             list.push(json!({"type": "response.function_call_arguments.done", "item_id": "fc_1", "output_index": 0,
                 "arguments": ARGUMENTS}));
-            list.push(json!({"type": "response.output_item.done", "output_index": 0, "item": item}));
+            list.push(
+                json!({"type": "response.output_item.done", "output_index": 0, "item": item}),
+            );
         } else {
             list.extend(self.response_text_events());
         }
@@ -189,7 +216,8 @@ impl Asked {
 
     fn response_text_events(&self) -> Vec<Value> {
         let part = |kind: &str, rest: Value| {
-            let mut event = json!({"type": kind, "item_id": "msg_1", "output_index": 0, "content_index": 0});
+            let mut event =
+                json!({"type": kind, "item_id": "msg_1", "output_index": 0, "content_index": 0});
             if let (Some(event), Value::Object(rest)) = (event.as_object_mut(), rest) {
                 event.extend(rest);
             }
@@ -198,19 +226,35 @@ impl Asked {
         let text = self.text();
         let mut list = vec![
             json!({"type": "response.output_item.added", "output_index": 0, "item": self.output_message("in_progress", "")}),
-            part("response.content_part.added", json!({"part": text_part("")})),
+            part(
+                "response.content_part.added",
+                json!({"part": text_part("")}),
+            ),
         ];
         let deltas = self.pieces.iter();
-        list.extend(deltas.map(|piece| part("response.output_text.delta", json!({"delta": piece, "logprobs": []}))));
-        list.push(part("response.output_text.done", json!({"text": text, "logprobs": []})));
-        list.push(part("response.content_part.done", json!({"part": text_part(&text)})));
+        list.extend(deltas.map(|piece| {
+            part(
+                "response.output_text.delta",
+                json!({"delta": piece, "logprobs": []}),
+            )
+        }));
+        list.push(part(
+            "response.output_text.done",
+            json!({"text": text, "logprobs": []}),
+        ));
+        list.push(part(
+            "response.content_part.done",
+            json!({"part": text_part(&text)}),
+        ));
         list.push(json!({"type": "response.output_item.done", "output_index": 0, "item": self.output_message("completed", &text)}));
         list
     }
 
     fn content_blocks(&self) -> Value {
         match &self.tool {
-            Some(tool) => json!([{"type": "tool_use", "id": "toolu_1", "name": tool, "input": {"city": "Rome"}}]),
+            Some(tool) => {
+                json!([{"type": "tool_use", "id": "toolu_1", "name": tool, "input": {"city": "Rome"}}])
+            }
             None => json!([{"type": "text", "text": self.text()}]),
         }
     }
@@ -232,7 +276,10 @@ impl Asked {
             ),
             None => (
                 json!({"type": "text", "text": ""}),
-                self.pieces.iter().map(|piece| json!({"type": "text_delta", "text": piece})).collect(),
+                self.pieces
+                    .iter()
+                    .map(|piece| json!({"type": "text_delta", "text": piece}))
+                    .collect(),
             ),
         };
         let mut list = vec![
@@ -241,7 +288,9 @@ impl Asked {
             json!({"type": "ping"}),
         ];
         let deltas = deltas.into_iter();
-        list.extend(deltas.map(|delta| json!({"type": "content_block_delta", "index": 0, "delta": delta})));
+        list.extend(
+            deltas.map(|delta| json!({"type": "content_block_delta", "index": 0, "delta": delta})),
+        );
         list.push(json!({"type": "content_block_stop", "index": 0}));
         list.push(json!({"type": "message_delta", "delta": {"stop_reason": self.stop_reason(), "stop_sequence": null},
             "usage": {"output_tokens": self.pieces.len()}}));
@@ -250,22 +299,32 @@ impl Asked {
     }
 
     fn stop_reason(&self) -> &'static str {
-        if self.tool.is_some() { "tool_use" } else { "end_turn" }
+        if self.tool.is_some() {
+            "tool_use"
+        } else {
+            "end_turn"
+        }
     }
 }
 
 /// The first function offered, unless the conversation already holds a result.
 fn wanted_tool(body: &Value) -> Option<String> {
     let tool = body["tools"].get(0)?;
-    let answered = ["messages", "input"].iter().any(|list| has_result(&body[*list]));
-    let name = tool["function"]["name"].as_str().or_else(|| tool["name"].as_str())?;
+    let answered = ["messages", "input"]
+        .iter()
+        .any(|list| has_result(&body[*list]));
+    let name = tool["function"]["name"]
+        .as_str()
+        .or_else(|| tool["name"].as_str())?;
     (!answered).then(|| name.to_owned())
 }
 
 fn has_result(list: &Value) -> bool {
     let last = list.as_array().and_then(|list| list.last());
     last.is_some_and(|last| {
-        last["role"] == "tool" || last["type"] == "function_call_output" || last["content"][0]["type"] == "tool_result"
+        last["role"] == "tool"
+            || last["type"] == "function_call_output"
+            || last["content"][0]["type"] == "tool_result"
     })
 }
 
@@ -282,5 +341,8 @@ fn data(event: &Value) -> String {
 }
 
 fn named(event: &Value) -> String {
-    format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap_or_default())
+    format!(
+        "event: {}\ndata: {event}\n\n",
+        event["type"].as_str().unwrap_or_default()
+    )
 }

@@ -28,9 +28,19 @@ pub(crate) struct Asking {
 impl Asking {
     pub(crate) fn open() -> Result<Self> {
         // Without a cache, for sets share texts.
-        let cache = Bounds { entries: 0, bytes: 0 };
-        let alone = Engine::start(&EngineSettings { lanes: 1, cache, ..EngineSettings::default() })?;
-        Ok(Self { models: Models::open(0)?, alone })
+        let cache = Bounds {
+            entries: 0,
+            bytes: 0,
+        };
+        let alone = Engine::start(&EngineSettings {
+            lanes: 1,
+            cache,
+            ..EngineSettings::default()
+        })?;
+        Ok(Self {
+            models: Models::open(0)?,
+            alone,
+        })
     }
 
     /// What is answered of each text, in order.
@@ -40,13 +50,17 @@ impl Asking {
             let mut answers = Vec::new();
             loop {
                 let at = next.fetch_add(1, Ordering::Relaxed);
-                let Some(text) = texts.get(at) else { return Ok(answers) };
+                let Some(text) = texts.get(at) else {
+                    return Ok(answers);
+                };
                 answers.push((at, one(&self.models.engine, text, what)?));
             }
         };
         let mut answers = thread::scope(|scope| {
             let askers: Vec<_> = (0..ASKERS).map(|_| scope.spawn(ask)).collect();
-            let answers = askers.into_iter().map(|asker| asker.join().map_err(|_| anyhow!("an asker panicked"))?);
+            let answers = askers
+                .into_iter()
+                .map(|asker| asker.join().map_err(|_| anyhow!("an asker panicked"))?);
             answers.collect::<Result<Vec<_>>>()
         })?
         .concat();
@@ -54,12 +68,20 @@ impl Asking {
         Ok(answers.into_iter().map(|(_, answer)| answer).collect())
     }
 
-    /// A row of probabilities for each text: its own, or that of the window with the most of the second label.
-    pub(crate) fn probabilities(&self, texts: &[String], by: &Classifier, over: Over) -> Result<Vec<Vec<f32>>> {
+    /// A row of probabilities for each text: its own, or that of the window with the most of the
+    /// second label.
+    pub(crate) fn probabilities(
+        &self,
+        texts: &[String],
+        by: &Classifier,
+        over: Over,
+    ) -> Result<Vec<Vec<f32>>> {
         let answers = self.answers(texts, &What::Labels(by.clone(), over))?;
         let row = |answer: Answer| match answer {
             Answer::Labels(rows) => {
-                let most = rows.into_iter().max_by(|left, right| left[1].total_cmp(&right[1]));
+                let most = rows
+                    .into_iter()
+                    .max_by(|left, right| left[1].total_cmp(&right[1]));
                 Ok(most.map(|row| row.to_vec()).unwrap_or_default())
             }
             _ => bail!("the answer is no row of probabilities"),
@@ -67,7 +89,8 @@ impl Asking {
         answers.into_iter().map(row).collect()
     }
 
-    /// Milliseconds that half of the texts take no longer than, one after the other on one lane, nothing known before.
+    /// Milliseconds that half of the texts take no longer than, one after the other on one lane,
+    /// nothing known before.
     pub(crate) fn pace(&self, texts: &[String], what: &What) -> Result<f64> {
         // Evenly over the set, for sets are ordered by source.
         let step = texts.len().div_ceil(TIMED).max(1);

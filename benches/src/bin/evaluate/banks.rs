@@ -32,7 +32,10 @@ struct Vectors<'a> {
 }
 
 pub(crate) fn run(asking: &Asking, sets: &Sets, report: &mut Report) -> Result<()> {
-    let vectors = Vectors { asking, by: asking.models.encoder()? };
+    let vectors = Vectors {
+        asking,
+        by: asking.models.encoder()?,
+    };
     intents(&vectors, sets, report)?;
     knowledge_bases(&vectors, sets, report)?;
     complexity(&vectors, report)
@@ -54,11 +57,21 @@ impl Vectors<'_> {
             text: text.as_str().into(),
             vector: Arc::clone(vector),
         };
-        Bank::build(examples.into_iter().map(example), Clustering::default(), &self.by.scale)
+        Bank::build(
+            examples.into_iter().map(example),
+            Clustering::default(),
+            &self.by.scale,
+        )
     }
 
     fn scores<'b>(&self, query: &[f32], banks: impl IntoIterator<Item = &'b Bank>) -> Vec<f64> {
-        banks.into_iter().map(|bank| bank.score(query, Weighting::default(), &self.by.scale).score).collect()
+        banks
+            .into_iter()
+            .map(|bank| {
+                bank.score(query, Weighting::default(), &self.by.scale)
+                    .score
+            })
+            .collect()
     }
 }
 
@@ -77,7 +90,8 @@ impl Takes {
             let over = scores.iter().filter(|score| **score >= threshold).count();
             match own {
                 Some(own) => {
-                    let taken = usize::from(scores.get(own).is_some_and(|score| *score >= threshold));
+                    let taken =
+                        usize::from(scores.get(own).is_some_and(|score| *score >= threshold));
                     self.own[at] += taken;
                     self.others[at] += over - taken;
                 }
@@ -89,8 +103,16 @@ impl Takes {
 
 impl Takes {
     fn table(&self, (inside, outside): (usize, usize), banks: usize, right: usize) -> Table {
-        let head = ["threshold", "own intent taken", "other intents taken, each", "text of no intent taken by any"];
-        let mut table = Table::new("embedding, 150 intents (CLINC150) by banks of 6 examples", &head);
+        let head = [
+            "threshold",
+            "own intent taken",
+            "other intents taken, each",
+            "text of no intent taken by any",
+        ];
+        let mut table = Table::new(
+            "embedding, 150 intents (CLINC150) by banks of 6 examples",
+            &head,
+        );
         let share = |part: usize, whole: usize| part as f64 / whole.max(1) as f64;
         for (at, threshold) in THRESHOLDS.into_iter().enumerate() {
             let others = share(self.others[at], inside * banks.saturating_sub(1)) * 100.0;
@@ -110,9 +132,14 @@ impl Takes {
 }
 
 fn intents(vectors: &Vectors<'_>, sets: &Sets, report: &mut Report) -> Result<()> {
-    let Some(folder) = sets.data() else { return Ok(()) };
+    let Some(folder) = sets.data() else {
+        return Ok(());
+    };
     let rows = data::read(&folder.join("intents_clinc150.json.gz"))?.rows;
-    let part = |name: &'static str| rows.iter().filter(move |row| row.part.as_deref() == Some(name));
+    let part = |name: &'static str| {
+        rows.iter()
+            .filter(move |row| row.part.as_deref() == Some(name))
+    };
     let mut examples: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for row in part("train") {
         let own = examples.entry(&row.label).or_default();
@@ -125,7 +152,10 @@ fn intents(vectors: &Vectors<'_>, sets: &Sets, report: &mut Report) -> Result<()
         names.push(*name);
         banks.push(vectors.bank(texts.iter().zip(&vectors.of(texts)?)));
     }
-    let tests: Vec<_> = part("test").step_by(STEP).chain(part("oos_test").step_by(STEP)).collect();
+    let tests: Vec<_> = part("test")
+        .step_by(STEP)
+        .chain(part("oos_test").step_by(STEP))
+        .collect();
     let queries = vectors.of(&tests.iter().map(|row| row.text.clone()).collect::<Vec<_>>())?;
     let (mut takes, mut inside, mut right) = (Takes::default(), 0, 0);
     for (row, query) in tests.iter().zip(&queries) {
@@ -141,30 +171,68 @@ fn intents(vectors: &Vectors<'_>, sets: &Sets, report: &mut Report) -> Result<()
 }
 
 fn knowledge_bases(vectors: &Vectors<'_>, sets: &Sets, report: &mut Report) -> Result<()> {
-    let head = ["knowledge base", "texts", "n", "accuracy", "macro-F1", "right at 0.55 or more"];
+    let head = [
+        "knowledge base",
+        "texts",
+        "n",
+        "accuracy",
+        "macro-F1",
+        "right at 0.55 or more",
+    ];
     let mut table = Table::new("kb, the best label of the built-in knowledge bases", &head);
-    let mut add = |name: &str, texts: &str, rows: Vec<Vec<f64>>, right: Vec<usize>, classes: usize| {
-        let sure = rows.iter().zip(&right).filter(|(row, right)| best(row) == Some(**right) && row[**right] >= 0.55);
-        let sure = sure.count() as f64 / right.len().max(1) as f64;
-        let rows = rows.into_iter().map(|row| row.into_iter().map(|score| score as f32).collect());
-        let scored = Scored { rows: rows.collect(), labels: right };
-        let figures = [percent(scored.accuracy()), figure(scored.macro_f1(classes)), percent(sure)];
-        let cells = [name.to_owned(), texts.to_owned(), scored.labels.len().to_string()];
-        table.row(cells.into_iter().chain(figures).collect());
-    };
+    let mut add =
+        |name: &str, texts: &str, rows: Vec<Vec<f64>>, right: Vec<usize>, classes: usize| {
+            let sure = rows
+                .iter()
+                .zip(&right)
+                .filter(|(row, right)| best(row) == Some(**right) && row[**right] >= 0.55);
+            let sure = sure.count() as f64 / right.len().max(1) as f64;
+            let rows = rows
+                .into_iter()
+                .map(|row| row.into_iter().map(|score| score as f32).collect());
+            let scored = Scored {
+                rows: rows.collect(),
+                labels: right,
+            };
+            let figures = [
+                percent(scored.accuracy()),
+                figure(scored.macro_f1(classes)),
+                percent(sure),
+            ];
+            let cells = [
+                name.to_owned(),
+                texts.to_owned(),
+                scored.labels.len().to_string(),
+            ];
+            table.row(cells.into_iter().chain(figures).collect());
+        };
     let set = everyday(sets)?;
     let mmlu = manifest("knowledge_bases/mmlu")?;
     let mut banks = Vec::new();
     for name in labels(Task::Domain) {
-        let texts = &mmlu.labels.get(*name).with_context(|| format!("no label {name}"))?.exemplars;
+        let texts = &mmlu
+            .labels
+            .get(*name)
+            .with_context(|| format!("no label {name}"))?
+            .exemplars;
         banks.push(vectors.bank(texts.iter().zip(&vectors.of(texts)?)));
     }
-    let rows = vectors.of(&set.texts)?.iter().map(|query| vectors.scores(query, &banks)).collect();
+    let rows = vectors
+        .of(&set.texts)?
+        .iter()
+        .map(|query| vectors.scores(query, &banks))
+        .collect();
     add("mmlu", "everyday questions", rows, set.labels, banks.len());
     for name in ["mmlu", "privacy"] {
         let base = manifest(&format!("knowledge_bases/{name}"))?;
         let (rows, right) = left_out(vectors, &base)?;
-        add(name, "its own, each left out in turn", rows, right, base.labels.len());
+        add(
+            name,
+            "its own, each left out in turn",
+            rows,
+            right,
+            base.labels.len(),
+        );
     }
     report.add(table);
     Ok(())
@@ -176,13 +244,24 @@ fn left_out(vectors: &Vectors<'_>, base: &Manifest) -> Result<(Vec<Vec<f64>>, Ve
     for label in base.labels.values() {
         all.push((&label.exemplars, vectors.of(&label.exemplars)?));
     }
-    let whole: Vec<Bank> = all.iter().map(|(texts, own)| vectors.bank(texts.iter().zip(own))).collect();
+    let whole: Vec<Bank> = all
+        .iter()
+        .map(|(texts, own)| vectors.bank(texts.iter().zip(own)))
+        .collect();
     let (mut rows, mut right) = (Vec::new(), Vec::new());
     for (class, (texts, own)) in all.iter().enumerate() {
         for (at, query) in own.iter().enumerate() {
-            let rest = texts.iter().zip(own).enumerate().filter(|(other, _)| *other != at).map(|(_, pair)| pair);
+            let rest = texts
+                .iter()
+                .zip(own)
+                .enumerate()
+                .filter(|(other, _)| *other != at)
+                .map(|(_, pair)| pair);
             let without = vectors.bank(rest);
-            let banks = whole.iter().enumerate().map(|(other, bank)| if other == class { &without } else { bank });
+            let banks = whole
+                .iter()
+                .enumerate()
+                .map(|(other, bank)| if other == class { &without } else { bank });
             rows.push(vectors.scores(query, banks));
             right.push(class);
         }
@@ -199,7 +278,10 @@ fn complexity(vectors: &Vectors<'_>, report: &mut Report) -> Result<()> {
     }
     let rows: Vec<Row> = lines(&corpus().join("complexity.jsonl"))?;
     let half = |odd: bool, label: &str| -> Vec<String> {
-        let own = rows.iter().enumerate().filter(|(at, row)| (at % 2 == 1) == odd && row.label == label);
+        let own = rows
+            .iter()
+            .enumerate()
+            .filter(|(at, row)| (at % 2 == 1) == odd && row.label == label);
         own.map(|(_, row)| row.text.clone()).collect()
     };
     let mut banks = Vec::new();
@@ -217,8 +299,15 @@ fn complexity(vectors: &Vectors<'_>, report: &mut Report) -> Result<()> {
         }
     }
     let head = ["texts", "n", "accuracy", "macro-F1", "AUROC"];
-    let mut table = Table::new("complexity, hard or easy by two banks of half the texts", &head);
-    let figures = [percent(scored.accuracy()), figure(scored.macro_f1(2)), figure(scored.auroc(1))];
+    let mut table = Table::new(
+        "complexity, hard or easy by two banks of half the texts",
+        &head,
+    );
+    let figures = [
+        percent(scored.accuracy()),
+        figure(scored.macro_f1(2)),
+        figure(scored.auroc(1)),
+    ];
     let cells = ["the other half".to_owned(), scored.labels.len().to_string()];
     table.row(cells.into_iter().chain(figures).collect());
     report.add(table);
@@ -233,7 +322,9 @@ fn manifest(folder: &str) -> Result<Manifest> {
 /// The place of the highest score, of equals the first.
 fn best(scores: &[f64]) -> Option<usize> {
     let scores = scores.iter().enumerate();
-    scores.reduce(|held, next| if next.1 > held.1 { next } else { held }).map(|(at, _)| at)
+    scores
+        .reduce(|held, next| if next.1 > held.1 { next } else { held })
+        .map(|(at, _)| at)
 }
 
 #[cfg(test)]
@@ -246,7 +337,14 @@ mod tests {
         takes.count(&[0.75, 0.6, 0.4], Some(0));
         takes.count(&[0.75, 0.6, 0.85], Some(1));
         takes.count(&[0.75, 0.6, 0.1], None);
-        assert_eq!(takes, Takes { own: [2, 1, 0], others: [3, 2, 1], outside: [1, 1, 0] });
+        assert_eq!(
+            takes,
+            Takes {
+                own: [2, 1, 0],
+                others: [3, 2, 1],
+                outside: [1, 1, 0]
+            }
+        );
         assert_eq!(best(&[0.1, 0.5, 0.5]), Some(1));
         assert_eq!(best(&[]), None);
     }

@@ -12,7 +12,14 @@ use std::fs::File;
 use std::path::Path;
 
 /// Kinds with a form that can be verified.
-const STRUCTURED: [&str; 6] = ["EMAIL_ADDRESS", "CREDIT_CARD", "IBAN_CODE", "IP_ADDRESS", "US_SSN", "PHONE_NUMBER"];
+const STRUCTURED: [&str; 6] = [
+    "EMAIL_ADDRESS",
+    "CREDIT_CARD",
+    "IBAN_CODE",
+    "IP_ADDRESS",
+    "US_SSN",
+    "PHONE_NUMBER",
+];
 /// Kinds that only language tells.
 const NAMES: [&str; 3] = ["PERSON", "GPE", "ORGANIZATION"];
 const OTHERS: [&str; 1] = ["STREET_ADDRESS"];
@@ -40,7 +47,12 @@ struct Span {
 
 pub(crate) fn run(asking: &Asking, sets: &Sets, report: &mut Report) -> Result<()> {
     let own = lines(&evaluation().join("pii_sentences.jsonl"))?;
-    report.add(measure(asking, "pii, 200 sentences written for this", &own, true)?);
+    report.add(measure(
+        asking,
+        "pii, 200 sentences written for this",
+        &own,
+        true,
+    )?);
     if let Some(data) = sets.data() {
         let synthetic = unpack(&data.join("pii_presidio_synth_v2.json.gz"))?;
         let title = "pii, structured kinds in 1,500 made-up sentences (presidio-research)";
@@ -53,31 +65,69 @@ pub(crate) fn run(asking: &Asking, sets: &Sets, report: &mut Report) -> Result<(
 
 fn measure(asking: &Asking, title: &str, sentences: &[Sentence], all: bool) -> Result<Table> {
     let what = What::Entities(asking.models.library.tagger(&Wanted::default())?);
-    let texts: Vec<String> = sentences.iter().map(|sentence| sentence.text.clone()).collect();
+    let texts: Vec<String> = sentences
+        .iter()
+        .map(|sentence| sentence.text.clone())
+        .collect();
     let mut found = Vec::new();
     for answer in asking.answers(&texts, &what)? {
-        let Answer::Entities(entities) = answer else { bail!("the answer is no list of entities") };
-        found.push(entities.into_iter().filter(|entity| entity.confidence >= THRESHOLD).collect::<Vec<_>>());
+        let Answer::Entities(entities) = answer else {
+            bail!("the answer is no list of entities")
+        };
+        found.push(
+            entities
+                .into_iter()
+                .filter(|entity| entity.confidence >= THRESHOLD)
+                .collect::<Vec<_>>(),
+        );
     }
-    let head = ["kind", "spans", "precision", "recall", "F1", "overlap: precision", "recall", "F1", "goal"];
+    let head = [
+        "kind",
+        "spans",
+        "precision",
+        "recall",
+        "F1",
+        "overlap: precision",
+        "recall",
+        "F1",
+        "goal",
+    ];
     let mut table = Table::new(title, &head);
-    let groups: &[&[&str]] = if all { &[&STRUCTURED, &NAMES, &OTHERS] } else { &[&STRUCTURED] };
+    let groups: &[&[&str]] = if all {
+        &[&STRUCTURED, &NAMES, &OTHERS]
+    } else {
+        &[&STRUCTURED]
+    };
     for kinds in groups {
         for kind in *kinds {
             table.row(Tally::of(sentences, &found, &[kind]).row(kind, String::new()));
         }
     }
     let structured = Tally::of(sentences, &found, &STRUCTURED);
-    let goal = if all { at_least(structured.precision().min(structured.recall()), 0.98) } else { String::new() };
+    let goal = if all {
+        at_least(structured.precision().min(structured.recall()), 0.98)
+    } else {
+        String::new()
+    };
     table.row(structured.row("all structured", goal));
     if all {
         let names = Tally::of(sentences, &found, &NAMES);
         table.row(names.row("person, place, organisation", at_least(names.f1(), 0.75)));
-        let clean = sentences.iter().zip(&found).filter(|(sentence, _)| sentence.spans.is_empty());
-        let (count, wrong) = clean.fold((0, 0), |sum, (_, found)| (sum.0 + 1, sum.1 + usize::from(!found.is_empty())));
-        table.note(format!("In {wrong} of {count} sentences without personal data something is found."));
+        let clean = sentences
+            .iter()
+            .zip(&found)
+            .filter(|(sentence, _)| sentence.spans.is_empty());
+        let (count, wrong) = clean.fold((0, 0), |sum, (_, found)| {
+            (sum.0 + 1, sum.1 + usize::from(!found.is_empty()))
+        });
+        table.note(format!(
+            "In {wrong} of {count} sentences without personal data something is found."
+        ));
     }
-    table.note(format!("Counted from a confidence of {THRESHOLD}; p50 {:.1} ms.", asking.pace(&texts, &what)?));
+    table.note(format!(
+        "Counted from a confidence of {THRESHOLD}; p50 {:.1} ms.",
+        asking.pace(&texts, &what)?
+    ));
     Ok(table)
 }
 
@@ -88,7 +138,8 @@ struct Tally {
     found: usize,
     /// Found with the very bounds.
     exact: usize,
-    /// Of those there, those that some found one touches; of those found, those that touch one that is there.
+    /// Of those there, those that some found one touches; of those found, those that touch one that
+    /// is there.
     touched: usize,
     touching: usize,
 }
@@ -97,18 +148,32 @@ impl Tally {
     fn of(sentences: &[Sentence], found: &[Vec<Entity>], kinds: &[&str]) -> Self {
         let mut tally = Self::default();
         for (sentence, found) in sentences.iter().zip(found) {
-            let there: Vec<&Span> = sentence.spans.iter().filter(|span| kinds.contains(&span.label.as_str())).collect();
-            let found: Vec<&Entity> = found.iter().filter(|entity| kinds.contains(&&*entity.kind)).collect();
+            let there: Vec<&Span> = sentence
+                .spans
+                .iter()
+                .filter(|span| kinds.contains(&span.label.as_str()))
+                .collect();
+            let found: Vec<&Entity> = found
+                .iter()
+                .filter(|entity| kinds.contains(&&*entity.kind))
+                .collect();
             let same = |span: &Span, entity: &Entity| span.label == *entity.kind;
-            let touch = |span: &Span, entity: &Entity| span.start < entity.end && entity.start < span.end;
+            let touch =
+                |span: &Span, entity: &Entity| span.start < entity.end && entity.start < span.end;
             tally.there += there.len();
             tally.found += found.len();
             for span in &there {
                 let alike = || found.iter().filter(|entity| same(span, entity));
-                tally.exact += usize::from(alike().any(|entity| (entity.start, entity.end) == (span.start, span.end)));
+                tally.exact += usize::from(
+                    alike().any(|entity| (entity.start, entity.end) == (span.start, span.end)),
+                );
                 tally.touched += usize::from(alike().any(|entity| touch(span, entity)));
             }
-            let touches = |entity: &&&Entity| there.iter().any(|span| same(span, entity) && touch(span, entity));
+            let touches = |entity: &&&Entity| {
+                there
+                    .iter()
+                    .any(|span| same(span, entity) && touch(span, entity))
+            };
             tally.touching += found.iter().filter(touches).count();
         }
         tally
@@ -127,9 +192,21 @@ impl Tally {
     }
 
     fn row(&self, name: &str, goal: String) -> Vec<String> {
-        let (precision, recall) = (share(self.touching, self.found), share(self.touched, self.there));
-        let figures = [self.precision(), self.recall(), self.f1(), precision, recall, harmonic(precision, recall)];
-        let cells = [name.to_owned(), self.there.to_string()].into_iter().chain(figures.map(figure));
+        let (precision, recall) = (
+            share(self.touching, self.found),
+            share(self.touched, self.there),
+        );
+        let figures = [
+            self.precision(),
+            self.recall(),
+            self.f1(),
+            precision,
+            recall,
+            harmonic(precision, recall),
+        ];
+        let cells = [name.to_owned(), self.there.to_string()]
+            .into_iter()
+            .chain(figures.map(figure));
         cells.chain([goal]).collect()
     }
 }
@@ -139,12 +216,18 @@ fn share(part: usize, whole: usize) -> f64 {
 }
 
 fn harmonic(left: f64, right: f64) -> f64 {
-    if left + right > 0.0 { 2.0 * left * right / (left + right) } else { 0.0 }
+    if left + right > 0.0 {
+        2.0 * left * right / (left + right)
+    } else {
+        0.0
+    }
 }
 
 fn unpack(file: &Path) -> Result<Vec<Sentence>> {
     let packed = File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
-    Ok(serde_json::from_str(&std::io::read_to_string(GzDecoder::new(packed))?)?)
+    Ok(serde_json::from_str(&std::io::read_to_string(
+        GzDecoder::new(packed),
+    )?)?)
 }
 
 #[cfg(test)]
@@ -152,26 +235,62 @@ mod tests {
     use super::*;
 
     fn entity(kind: &str, start: usize, end: usize) -> Entity {
-        Entity { kind: kind.into(), confidence: 1.0, start, end }
+        Entity {
+            kind: kind.into(),
+            confidence: 1.0,
+            start,
+            end,
+        }
     }
 
     fn sentence(spans: &[(&str, usize, usize)]) -> Sentence {
-        let span =
-            |(label, start, end): &(&str, usize, usize)| Span { start: *start, end: *end, label: (*label).into() };
-        Sentence { text: String::new(), spans: spans.iter().map(span).collect() }
+        let span = |(label, start, end): &(&str, usize, usize)| Span {
+            start: *start,
+            end: *end,
+            label: (*label).into(),
+        };
+        Sentence {
+            text: String::new(),
+            spans: spans.iter().map(span).collect(),
+        }
     }
 
     #[test]
     fn counts_bounds_and_touches() {
-        let sentences = [sentence(&[("PERSON", 0, 4), ("PERSON", 10, 14), ("GPE", 20, 25)]), sentence(&[])];
+        let sentences = [
+            sentence(&[("PERSON", 0, 4), ("PERSON", 10, 14), ("GPE", 20, 25)]),
+            sentence(&[]),
+        ];
         let found = [
-            vec![entity("PERSON", 0, 4), entity("PERSON", 9, 12), entity("PERSON", 20, 25)],
+            vec![
+                entity("PERSON", 0, 4),
+                entity("PERSON", 9, 12),
+                entity("PERSON", 20, 25),
+            ],
             vec![entity("GPE", 0, 1)],
         ];
         let people = Tally::of(&sentences, &found, &["PERSON"]);
-        assert_eq!(people, Tally { there: 2, found: 3, exact: 1, touched: 2, touching: 2 });
+        assert_eq!(
+            people,
+            Tally {
+                there: 2,
+                found: 3,
+                exact: 1,
+                touched: 2,
+                touching: 2
+            }
+        );
         let places = Tally::of(&sentences, &found, &["GPE"]);
-        assert_eq!(places, Tally { there: 1, found: 1, exact: 0, touched: 0, touching: 0 });
+        assert_eq!(
+            places,
+            Tally {
+                there: 1,
+                found: 1,
+                exact: 0,
+                touched: 0,
+                touching: 0
+            }
+        );
         assert!((people.f1() - 0.4).abs() < 1e-9);
         assert_eq!(Tally::default().f1().to_bits(), 0.0_f64.to_bits());
     }

@@ -1,7 +1,9 @@
-//! `evaluate`: what the learned signals are worth on texts that nothing was fitted on or chosen by, and how long they take.
+//! `evaluate`: what the learned signals are worth on texts that nothing was fitted on or chosen by,
+//! and how long they take.
 //!
-//! Every figure comes through the library and the engine that serve requests. What is weak is printed as plainly as what is
-//! strong. The same models and texts give the same figures; only times differ.
+//! Every figure comes through the library and the engine that serve requests. What is weak is
+//! printed as plainly as what is strong. The same models and texts give the same figures; only
+//! times differ.
 
 mod asking;
 mod banks;
@@ -26,7 +28,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Debug, Parser)]
 #[command(name = "evaluate")]
 struct Arguments {
-    /// Folder of the data sets that heads were fitted on, for their held-out parts; without it only the sets of the repository
+    /// Folder of the data sets that heads were fitted on, for their held-out parts; without it only
+    /// the sets of the repository
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// File whose part between the marks becomes the tables
@@ -51,7 +54,8 @@ fn main() -> Result<()> {
     banks::run(&asking, &sets, &mut report)?;
     let text = report.render();
     if let Some(file) = &arguments.readme {
-        let old = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let old =
+            fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         fs::write(file, report::between_marks(&old, &text)?)?;
     }
     Ok(writeln!(std::io::stdout().lock(), "{text}")?)

@@ -19,8 +19,13 @@ use training::{TrainOptions, train};
 const SAMPLE: usize = 500;
 
 pub(crate) fn run(asking: &Asking, sets: &Sets, report: &mut Report) -> Result<()> {
-    let mut table = Table::new("precision of the encoder, by domain accuracy", &["texts", "n", "int8", "fp32", "loss"]);
-    let Some(small) = shipped(asking, Task::Domain)? else { return Ok(()) };
+    let mut table = Table::new(
+        "precision of the encoder, by domain accuracy",
+        &["texts", "n", "int8", "fp32", "loss"],
+    );
+    let Some(small) = shipped(asking, Task::Domain)? else {
+        return Ok(());
+    };
     let full = Models::on(Arc::clone(&asking.models.runtime), 0, Precision::Fp32)?;
     let large = full.library.classifier(Task::Domain, &Wanted::default())?;
     let mut named = vec![("everyday questions".to_owned(), everyday(sets)?)];
@@ -29,10 +34,18 @@ pub(crate) fn run(asking: &Asking, sets: &Sets, report: &mut Report) -> Result<(
     named.push(("mmlu_pro, held out".to_owned(), pro));
     for (name, set) in named.into_iter().filter(|(_, set)| !set.texts.is_empty()) {
         let [int8, fp32] = [&small, &large].map(|by| -> Result<f64> {
-            Ok(set.scored(asking.probabilities(&set.texts, by, Over::Sample)?).accuracy())
+            Ok(set
+                .scored(asking.probabilities(&set.texts, by, Over::Sample)?)
+                .accuracy())
         });
         let (int8, fp32) = (int8?, fp32?);
-        table.row(vec![name, set.texts.len().to_string(), percent(int8), percent(fp32), percent(fp32 - int8)]);
+        table.row(vec![
+            name,
+            set.texts.len().to_string(),
+            percent(int8),
+            percent(fp32),
+            percent(fp32 - int8),
+        ]);
     }
     report.add(table);
     Ok(())
@@ -40,10 +53,16 @@ pub(crate) fn run(asking: &Asking, sets: &Sets, report: &mut Report) -> Result<(
 
 /// Fits the domain head without static embeddings, for figures only.
 pub(crate) fn encoder_alone(asking: &Asking, sets: &Sets, report: &mut Report) -> Result<()> {
-    let (Some(data), Some(head)) = (sets.data(), heads::shipped(Task::Domain)) else { return Ok(()) };
+    let (Some(data), Some(head)) = (sets.data(), heads::shipped(Task::Domain)) else {
+        return Ok(());
+    };
     let statics: Vec<Block> = head.card().features.iter().skip(1).cloned().collect();
     let embedder = asking.models.encoder()?;
-    let mut features = ByEngine { engine: &asking.models.engine, embedder, statics };
+    let mut features = ByEngine {
+        engine: &asking.models.engine,
+        embedder,
+        statics,
+    };
     let options = TrainOptions {
         task: Task::Domain,
         name: None,
@@ -56,12 +75,33 @@ pub(crate) fn encoder_alone(asking: &Asking, sets: &Sets, report: &mut Report) -
         command: String::new(),
     };
     let fitted = train(&options, &mut features, &mut std::io::sink())?;
-    let head = ["texts", "n", "accuracy", "macro-F1", "calibration error", "goal, accuracy"];
+    let head = [
+        "texts",
+        "n",
+        "accuracy",
+        "macro-F1",
+        "calibration error",
+        "goal, accuracy",
+    ];
     let mut table = Table::new("domain, fitted again on the encoder alone", &head);
     for set in fitted.figures {
-        let goal = if set.name == "test_mmlu_pro" { at_least(set.accuracy, 0.78) } else { String::new() };
-        let figures = [percent(set.accuracy), figure(set.macro_f1), figure(set.calibration_error), goal];
-        table.row([set.name, set.texts.to_string()].into_iter().chain(figures).collect());
+        let goal = if set.name == "test_mmlu_pro" {
+            at_least(set.accuracy, 0.78)
+        } else {
+            String::new()
+        };
+        let figures = [
+            percent(set.accuracy),
+            figure(set.macro_f1),
+            figure(set.calibration_error),
+            goal,
+        ];
+        table.row(
+            [set.name, set.texts.to_string()]
+                .into_iter()
+                .chain(figures)
+                .collect(),
+        );
     }
     report.add(table);
     Ok(())

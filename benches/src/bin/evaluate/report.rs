@@ -30,13 +30,22 @@ impl Report {
 
     /// All of it as Markdown.
     pub(crate) fn render(&self) -> String {
-        self.tables.iter().map(Table::render).collect::<Vec<_>>().join("\n")
+        self.tables
+            .iter()
+            .map(Table::render)
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 }
 
 impl Table {
     pub(crate) fn new(title: &str, head: &[&'static str]) -> Self {
-        Self { title: title.to_owned(), head: head.to_vec(), rows: Vec::new(), notes: Vec::new() }
+        Self {
+            title: title.to_owned(),
+            head: head.to_vec(),
+            rows: Vec::new(),
+            notes: Vec::new(),
+        }
     }
 
     /// A row; cells that are not given stay empty.
@@ -53,7 +62,13 @@ impl Table {
         let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
         let mut text = format!("**{}**\n\n", self.title);
         if !self.rows.is_empty() {
-            text.push_str(&line(&self.head.iter().map(|&cell| cell.to_owned()).collect::<Vec<_>>()));
+            text.push_str(&line(
+                &self
+                    .head
+                    .iter()
+                    .map(|&cell| cell.to_owned())
+                    .collect::<Vec<_>>(),
+            ));
             text.push_str(&format!("|{}\n", "---|".repeat(self.head.len())));
             text.extend(self.rows.iter().map(|row| line(row)));
         }
@@ -77,18 +92,28 @@ pub(crate) fn figure(value: f64) -> String {
 
 /// What was aimed at, and whether it was reached.
 pub(crate) fn at_least(value: f64, goal: f64) -> String {
-    format!("≥ {goal} {}", if value >= goal { "reached" } else { "MISSED" })
+    format!(
+        "≥ {goal} {}",
+        if value >= goal { "reached" } else { "MISSED" }
+    )
 }
 
 /// A bound, and whether it was kept.
 pub(crate) fn at_most(value: f64, bound: f64) -> String {
-    format!("≤ {bound} {}", if value <= bound { "kept" } else { "MISSED" })
+    format!(
+        "≤ {bound} {}",
+        if value <= bound { "kept" } else { "MISSED" }
+    )
 }
 
 /// `text` with `new` between the marks.
 pub(crate) fn between_marks(text: &str, new: &str) -> Result<String> {
-    let (before, rest) = text.split_once(BEGIN).with_context(|| format!("no `{BEGIN}`"))?;
-    let (_, after) = rest.split_once(END).with_context(|| format!("no `{END}` after `{BEGIN}`"))?;
+    let (before, rest) = text
+        .split_once(BEGIN)
+        .with_context(|| format!("no `{BEGIN}`"))?;
+    let (_, after) = rest
+        .split_once(END)
+        .with_context(|| format!("no `{END}` after `{BEGIN}`"))?;
     Ok(format!("{before}{BEGIN}\n\n{}\n\n{END}{after}", new.trim()))
 }
 

@@ -1,4 +1,5 @@
-//! Where texts come from: the sets of the repository, and the held-out parts of the data that heads were fitted on.
+//! Where texts come from: the sets of the repository, and the held-out parts of the data that heads
+//! were fitted on.
 
 use ::tests::envoy::root;
 use anyhow::{Context as _, Result};
@@ -27,8 +28,14 @@ pub(crate) struct Set {
 
 impl Sets {
     pub(crate) fn new(data: Option<PathBuf>) -> Self {
-        let parts = |folder: PathBuf| Some(folder.join("train")).filter(|train| train.is_dir()).unwrap_or(folder);
-        Self { data: data.map(parts) }
+        let parts = |folder: PathBuf| {
+            Some(folder.join("train"))
+                .filter(|train| train.is_dir())
+                .unwrap_or(folder)
+        };
+        Self {
+            data: data.map(parts),
+        }
     }
 
     /// The folder of the data sets, if one was named.
@@ -46,16 +53,20 @@ impl Sets {
         let mut set = Set::default();
         for row in lines::<Row>(&evaluation().join(file))? {
             let place = labels(task).iter().position(|label| *label == row.label);
-            set.labels.push(place.with_context(|| format!("{file}: label `{}`", row.label))?);
+            set.labels
+                .push(place.with_context(|| format!("{file}: label `{}`", row.label))?);
             set.texts.push(row.text);
         }
         Ok(set)
     }
 
-    /// The texts of a task's data that its head was not fitted on, by source; none without the data.
+    /// The texts of a task's data that its head was not fitted on, by source; none without the
+    /// data.
     pub(crate) fn held_out(&self, task: Task) -> Result<BTreeMap<String, Set>> {
         let mut sets: BTreeMap<String, Set> = BTreeMap::new();
-        let Some(data) = &self.data else { return Ok(sets) };
+        let Some(data) = &self.data else {
+            return Ok(sets);
+        };
         let recipe = Recipe::of(task, data, &corpus())?;
         let parts = parts(&recipe.examples, |source| recipe.shares(source));
         for (example, part) in recipe.examples.into_iter().zip(parts) {
@@ -68,11 +79,16 @@ impl Sets {
         Ok(sets)
     }
 
-    /// Those texts of a set that are not nearly equal to any that the task's head was fitted on; `None` without the data.
+    /// Those texts of a set that are not nearly equal to any that the task's head was fitted on;
+    /// `None` without the data.
     pub(crate) fn apart(&self, set: &Set, task: Task) -> Result<Option<Set>> {
-        let Some(data) = &self.data else { return Ok(None) };
+        let Some(data) = &self.data else {
+            return Ok(None);
+        };
         let examples = Recipe::of(task, data, &corpus())?.examples;
-        Ok(Some(set.without(examples.iter().map(|example| example.text.as_str()))))
+        Ok(Some(set.without(
+            examples.iter().map(|example| example.text.as_str()),
+        )))
     }
 }
 
@@ -84,7 +100,13 @@ impl Set {
         texts.extend(self.texts.iter().map(String::as_str));
         // A text's group is named by the first of its texts.
         let groups = near::groups(&texts).split_off(known);
-        let kept = || groups.iter().enumerate().filter(|(_, group)| **group >= known).map(|(at, _)| at);
+        let kept = || {
+            groups
+                .iter()
+                .enumerate()
+                .filter(|(_, group)| **group >= known)
+                .map(|(at, _)| at)
+        };
         Self {
             texts: kept().map(|at| self.texts[at].clone()).collect(),
             labels: kept().map(|at| self.labels[at]).collect(),
@@ -93,11 +115,17 @@ impl Set {
 
     /// Figures of these texts.
     pub(crate) fn scored(&self, rows: Vec<Vec<f32>>) -> Scored {
-        Scored { rows, labels: self.labels.clone() }
+        Scored {
+            rows,
+            labels: self.labels.clone(),
+        }
     }
 
     /// The texts of these sources as one set.
-    pub(crate) fn of<'a>(sets: &'a BTreeMap<String, Self>, sources: impl IntoIterator<Item = &'a str>) -> Self {
+    pub(crate) fn of<'a>(
+        sets: &'a BTreeMap<String, Self>,
+        sources: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
         let mut all = Self::default();
         for set in sources.into_iter().filter_map(|source| sets.get(source)) {
             all.texts.extend(set.texts.iter().cloned());
@@ -110,14 +138,20 @@ impl Set {
     pub(crate) fn sample(&self, count: usize) -> Self {
         let step = self.texts.len().div_ceil(count).max(1);
         let texts = self.texts.iter().step_by(step).cloned().collect();
-        Self { texts, labels: self.labels.iter().step_by(step).copied().collect() }
+        Self {
+            texts,
+            labels: self.labels.iter().step_by(step).copied().collect(),
+        }
     }
 }
 
 /// The rows of a file of JSON lines.
 pub(crate) fn lines<T: for<'a> Deserialize<'a>>(file: &Path) -> Result<Vec<T>> {
-    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let row = |(number, line)| serde_json::from_str(line).with_context(|| format!("{}, line {number}", file.display()));
+    let text =
+        fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let row = |(number, line)| {
+        serde_json::from_str(line).with_context(|| format!("{}, line {number}", file.display()))
+    };
     (1..).zip(text.lines()).map(row).collect()
 }
 
@@ -145,24 +179,43 @@ mod tests {
             ("modality_turns.jsonl", Task::Modality, 120),
         ] {
             let set = sets.evaluation(file, task).unwrap();
-            assert_eq!((set.texts.len(), set.labels.len()), (count, count), "{file}");
+            assert_eq!(
+                (set.texts.len(), set.labels.len()),
+                (count, count),
+                "{file}"
+            );
         }
-        assert!(sets.evaluation("domain_everyday.jsonl", Task::Modality).is_err());
+        assert!(
+            sets.evaluation("domain_everyday.jsonl", Task::Modality)
+                .is_err()
+        );
         assert!(sets.held_out(Task::Domain).unwrap().is_empty());
     }
 
     #[test]
     fn near_texts_are_left_out() {
-        let texts = ["why can you not divide a number by zero", "how tall is the tallest tree of all"];
-        let set = Set { texts: texts.map(str::to_owned).to_vec(), labels: vec![4, 7] };
-        let known = ["Why can you not divide any number by zero?", "Why can you not divide a number by zero?"];
+        let texts = [
+            "why can you not divide a number by zero",
+            "how tall is the tallest tree of all",
+        ];
+        let set = Set {
+            texts: texts.map(str::to_owned).to_vec(),
+            labels: vec![4, 7],
+        };
+        let known = [
+            "Why can you not divide any number by zero?",
+            "Why can you not divide a number by zero?",
+        ];
         assert_eq!(set.without(known.into_iter()).labels, [7]);
         assert_eq!(set.without(std::iter::empty()), set);
     }
 
     #[test]
     fn samples_are_even() {
-        let set = Set { texts: (0..10).map(|at| at.to_string()).collect(), labels: (0..10).collect() };
+        let set = Set {
+            texts: (0..10).map(|at| at.to_string()).collect(),
+            labels: (0..10).collect(),
+        };
         assert_eq!(set.sample(4).labels, [0, 3, 6, 9]);
         assert_eq!(set.sample(100), set);
     }

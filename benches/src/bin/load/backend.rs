@@ -1,4 +1,5 @@
-//! A model backend that costs next to nothing: it reads the request and answers with the same few bytes.
+//! A model backend that costs next to nothing: it reads the request and answers with the same few
+//! bytes.
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -26,7 +27,10 @@ impl Backend {
         let address = listener.local_addr()?;
         let mut accepting = JoinSet::new();
         accepting.spawn(accept(listener));
-        Ok(Self { address, _accepting: accepting })
+        Ok(Self {
+            address,
+            _accepting: accepting,
+        })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -47,7 +51,8 @@ async fn accept(listener: TcpListener) {
 async fn serve(stream: TcpStream) {
     // Envoy cuts connections as it likes; whoever waits for an answer will say so.
     stream.set_nodelay(true).ok();
-    let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer));
+    let connection =
+        http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer));
     connection.await.unwrap_or_default();
 }
 

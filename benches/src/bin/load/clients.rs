@@ -23,7 +23,10 @@ pub(crate) struct Bodies {
 impl Bodies {
     /// In this order, and again from the first.
     pub(crate) fn new(all: impl IntoIterator<Item = Bytes>) -> Self {
-        Self { all: all.into_iter().collect(), taken: Arc::default() }
+        Self {
+            all: all.into_iter().collect(),
+            taken: Arc::default(),
+        }
     }
 
     /// Whether no body was sent twice.
@@ -57,12 +60,21 @@ impl Waits {
     /// The wait that this share of requests does not exceed.
     pub(crate) fn quantile(&self, share: f64) -> Duration {
         let at = (self.all.len() as f64 * share) as usize;
-        self.all.get(at).or(self.all.last()).copied().unwrap_or_default()
+        self.all
+            .get(at)
+            .or(self.all.last())
+            .copied()
+            .unwrap_or_default()
     }
 }
 
 /// Asks the same on `connections` connections for `time`.
-pub(crate) async fn ask(address: SocketAddr, connections: usize, body: &Bytes, time: Duration) -> Result<Waits> {
+pub(crate) async fn ask(
+    address: SocketAddr,
+    connections: usize,
+    body: &Bytes,
+    time: Duration,
+) -> Result<Waits> {
     ask_each(address, connections, &Bodies::new([body.clone()]), time).await
 }
 
@@ -78,7 +90,10 @@ pub(crate) async fn ask_each(
     for _ in 0..connections {
         clients.spawn(ask_alone(address, bodies.clone(), stop));
     }
-    let mut waits = Waits { all: Vec::new(), degraded: 0 };
+    let mut waits = Waits {
+        all: Vec::new(),
+        degraded: 0,
+    };
     while let Some(client) = clients.join_next().await {
         let mut own = client??;
         waits.all.append(&mut own.all);
@@ -94,7 +109,10 @@ async fn ask_alone(address: SocketAddr, bodies: Bodies, stop: Instant) -> Result
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let mut driver = JoinSet::new();
     driver.spawn(async move { connection.await.unwrap_or_default() });
-    let mut waits = Waits { all: Vec::with_capacity(1 << 14), degraded: 0 };
+    let mut waits = Waits {
+        all: Vec::with_capacity(1 << 14),
+        degraded: 0,
+    };
     while Instant::now() < stop {
         let start = Instant::now();
         waits.degraded += usize::from(ask_once(&mut sender, bodies.next()).await?);
@@ -105,14 +123,21 @@ async fn ask_alone(address: SocketAddr, bodies: Bodies, stop: Instant) -> Result
 
 /// Whether the answer says that some signal did not do its whole work.
 async fn ask_once(sender: &mut SendRequest<Full<Bytes>>, body: Bytes) -> Result<bool> {
-    let request =
-        http::Request::post("/v1/chat/completions").header("host", "models").header("content-type", "application/json");
-    let request = mix::CALLER.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    let request = http::Request::post("/v1/chat/completions")
+        .header("host", "models")
+        .header("content-type", "application/json");
+    let request = mix::CALLER.iter().fold(request, |request, (name, value)| {
+        request.header(*name, *value)
+    });
     sender.ready().await?;
     let response = sender.send_request(request.body(Full::new(body))?).await?;
     let status = response.status();
     let degraded = response.headers().contains_key("x-merit-degraded");
     let answer = response.into_body().collect().await?.to_bytes();
-    ensure!(status.is_success(), "answered {status}: {}", String::from_utf8_lossy(&answer));
+    ensure!(
+        status.is_success(),
+        "answered {status}: {}",
+        String::from_utf8_lossy(&answer)
+    );
     Ok(degraded)
 }

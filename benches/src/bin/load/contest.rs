@@ -9,8 +9,8 @@ use std::time::Duration;
 
 /// Body sizes, and how much more processor time than nothing a request may take, microseconds.
 const SIZES: [(usize, f64); 2] = [(1 << 10, 60.0), (16 << 10, 250.0)];
-/// How much longer than with a server that does nothing the median request of 1 KB may take. One of 16 KB may take more:
-/// its budget of processor time alone is more than the rest of its way.
+/// How much longer than with a server that does nothing the median request of 1 KB may take. One of
+/// 16 KB may take more: its budget of processor time alone is more than the rest of its way.
 const WAIT_BUDGET: f64 = 1.5;
 
 /// How many rounds of each case, and how long each.
@@ -33,14 +33,23 @@ struct Rounds(Vec<Round>);
 
 impl Rounds {
     fn medians(&self) -> Vec<f64> {
-        self.0.iter().map(|round| micros(round.waits.quantile(0.5))).collect()
+        self.0
+            .iter()
+            .map(|round| micros(round.waits.quantile(0.5)))
+            .collect()
     }
 
     fn worst(&self) -> f64 {
-        median(self.0.iter().map(|round| micros(round.waits.quantile(0.99))).collect())
+        median(
+            self.0
+                .iter()
+                .map(|round| micros(round.waits.quantile(0.99)))
+                .collect(),
+        )
     }
 
-    /// Processor time of a request over all rounds, microseconds: the kernel's clock is too coarse for one.
+    /// Processor time of a request over all rounds, microseconds: the kernel's clock is too coarse
+    /// for one.
     fn per_request(&self, of: impl Fn(&Round) -> Duration) -> f64 {
         let requests: usize = self.0.iter().map(|round| round.waits.count()).sum();
         micros(self.0.iter().map(of).sum()) / requests.max(1) as f64
@@ -59,11 +68,19 @@ pub(crate) async fn run(plan: Plan, connections: &[usize]) -> Result<()> {
             }
         }
     }
-    table::resident("resident memory after that load", stage.merit.process().resident_bytes()?)
+    table::resident(
+        "resident memory after that load",
+        stage.merit.process().resident_bytes()?,
+    )
 }
 
 /// Rounds that take turns; who begins changes too, and each way is warmed up first.
-async fn measure(lanes: &[Lane<'_>; 2], connections: usize, size: usize, plan: Plan) -> Result<[Rounds; 2]> {
+async fn measure(
+    lanes: &[Lane<'_>; 2],
+    connections: usize,
+    size: usize,
+    plan: Plan,
+) -> Result<[Rounds; 2]> {
     let body = mix::body(size);
     let mut both = [Rounds::default(), Rounds::default()];
     for lane in lanes {
@@ -85,11 +102,19 @@ async fn measure(lanes: &[Lane<'_>; 2], connections: usize, size: usize, plan: P
     Ok(both)
 }
 
-fn report(mode: &str, size: usize, connections: usize, [noop, merit]: &[Rounds; 2], budget: f64) -> Result<()> {
+fn report(
+    mode: &str,
+    size: usize,
+    connections: usize,
+    [noop, merit]: &[Rounds; 2],
+    budget: f64,
+) -> Result<()> {
     let ratios = noop.medians().into_iter().zip(merit.medians());
     let ratio = median(ratios.map(|(noop, merit)| merit / noop).collect());
-    let [noop_server, merit_server] = [noop, merit].map(|rounds| rounds.per_request(|round| round.server));
-    let [noop_envoy, merit_envoy] = [noop, merit].map(|rounds| rounds.per_request(|round| round.envoy));
+    let [noop_server, merit_server] =
+        [noop, merit].map(|rounds| rounds.per_request(|round| round.server));
+    let [noop_envoy, merit_envoy] =
+        [noop, merit].map(|rounds| rounds.per_request(|round| round.envoy));
     table::waits_row(&table::WaitsRow {
         mode,
         size,

@@ -1,4 +1,5 @@
-//! Five learned signals through Envoy: what they cost beside the encoder alone, who waits, and what is kept of a history.
+//! Five learned signals through Envoy: what they cost beside the encoder alone, who waits, and what
+//! is kept of a history.
 
 mod bare;
 
@@ -47,18 +48,31 @@ impl Scene {
         let backend = Backend::start().await?;
         let merit = Merit::start(DOCUMENT).await?;
         let envoy = envoy("route.yaml", merit.port(), &backend).await?;
-        Ok(Self { clients: envoy.listener("clients")?, merit, _envoy: envoy, _backend: backend })
+        Ok(Self {
+            clients: envoy.listener("clients")?,
+            merit,
+            _envoy: envoy,
+            _backend: backend,
+        })
     }
 }
 
 pub(crate) async fn run(plan: Plan) -> Result<()> {
     mix::read(DOCUMENT)?;
-    // A window of 254 tokens takes tens of milliseconds: rounds are longer than where nothing is read.
-    let plan = Plan { time: plan.time * 6, ..plan };
+    // A window of 254 tokens takes tens of milliseconds: rounds are longer than where nothing is
+    // read.
+    let plan = Plan {
+        time: plan.time * 6,
+        ..plan
+    };
     let bare = Bare::open(Models::open(0)?)?;
     start().await?;
     let scene = Scene::start().await?;
-    table::memory("resident memory when ready", scene.merit.process().resident_bytes()?, 250.0)?;
+    table::memory(
+        "resident memory when ready",
+        scene.merit.process().resident_bytes()?,
+        250.0,
+    )?;
     head(plan, bare.lanes())?;
     for (tokens, rate) in LENGTHS {
         throughput(&scene, &bare, (tokens, rate), plan).await?;
@@ -66,7 +80,11 @@ pub(crate) async fn run(plan: Plan) -> Result<()> {
     table::line("")?;
     heuristics(&scene, plan).await?;
     agent(&scene, &bare).await?;
-    table::memory("resident memory after that load", scene.merit.process().resident_bytes()?, 250.0)
+    table::memory(
+        "resident memory after that load",
+        scene.merit.process().resident_bytes()?,
+        250.0,
+    )
 }
 
 /// From the start of the process until it is ready, models and examples read.
@@ -78,7 +96,11 @@ async fn start() -> Result<()> {
         times.push(begin.elapsed().as_secs_f64());
     }
     let ready = Duration::from_secs_f64(median(times));
-    table::time("ready after the start, models read, median of 5", ready, Duration::from_secs(2))
+    table::time(
+        "ready after the start, models read, median of 5",
+        ready,
+        Duration::from_secs(2),
+    )
 }
 
 fn head(plan: Plan, lanes: usize) -> Result<()> {
@@ -95,11 +117,18 @@ fn head(plan: Plan, lanes: usize) -> Result<()> {
 }
 
 /// Rounds that take turns; one row.
-async fn throughput(scene: &Scene, bare: &Bare, (tokens, rate): (usize, f64), plan: Plan) -> Result<()> {
+async fn throughput(
+    scene: &Scene,
+    bare: &Bare,
+    (tokens, rate): (usize, f64),
+    plan: Plan,
+) -> Result<()> {
     let count = (rate * plan.time.as_secs_f64()) as u64;
     let texts = |round: usize| {
         let first = (tokens as u64) << 32 | (round as u64) << 24;
-        (first..first + count).map(move |number| prompts::text(number, tokens)).collect::<Vec<_>>()
+        (first..first + count)
+            .map(move |number| prompts::text(number, tokens))
+            .collect::<Vec<_>>()
     };
     let (mut alone, mut through, mut waits) = (Vec::new(), Vec::new(), Vec::new());
     let (mut windows, mut runs, mut requests) = (0.0, 0.0, 0);
@@ -124,7 +153,13 @@ async fn throughput(scene: &Scene, bare: &Bare, (tokens, rate): (usize, f64), pl
         through.push(waited.count() as f64 / took);
         waits.push(waited);
     }
-    let ratio = median(through.iter().zip(&alone).map(|(merit, alone)| merit / alone).collect());
+    let ratio = median(
+        through
+            .iter()
+            .zip(&alone)
+            .map(|(merit, alone)| merit / alone)
+            .collect(),
+    );
     let through = median(through);
     let [p50, p99] = [0.5, 0.99].map(|share| middle(&waits, share));
     let degraded: usize = waits.iter().map(Waits::degraded).sum();
@@ -151,10 +186,13 @@ async fn heuristics(scene: &Scene, plan: Plan) -> Result<()> {
         calm.push(ask(scene.clients, 1, &quick, plan.time).await?);
         if round == 0 {
             let runs = scene.merit.metric(RUNS).await? - before;
-            table::line(&format!("a request that a keyword decides needs the encoder: {runs} runs"))?;
+            table::line(&format!(
+                "a request that a keyword decides needs the encoder: {runs} runs"
+            ))?;
         }
         let first = (1 << 48) | (round as u64) << 24;
-        let long = Bodies::new((first..first + 4096).map(|number| body(&prompts::text(number, 500))));
+        let long =
+            Bodies::new((first..first + 4096).map(|number| body(&prompts::text(number, 500))));
         let saturating = ask_each(scene.clients, CONNECTIONS, &long, plan.time);
         let (quick, _) = tokio::try_join!(ask(scene.clients, 1, &quick, plan.time), saturating)?;
         busy.push(quick);
@@ -162,7 +200,11 @@ async fn heuristics(scene: &Scene, plan: Plan) -> Result<()> {
     for (name, share) in [("p50", 0.5), ("p99", 0.99)] {
         let [calm, busy] = [&calm, &busy].map(|waits| middle(waits, share) * 1e3);
         let ratio = busy / calm;
-        let verdict = if name == "p99" { format!(" (≤ 3 {})", kept(ratio <= 3.0)) } else { String::new() };
+        let verdict = if name == "p99" {
+            format!(" (≤ 3 {})", kept(ratio <= 3.0))
+        } else {
+            String::new()
+        };
         table::line(&format!(
             "heuristics only, {name}: {calm:.2} ms unloaded, {busy:.2} ms while the encoder is saturated, ratio {ratio:.1}{verdict}"
         ))?;
@@ -177,8 +219,13 @@ async fn agent(scene: &Scene, bare: &Bare) -> Result<()> {
     for turn in 1..=TURNS {
         let request = prompts::agent(1 << 40, turn);
         let messages = request["messages"].as_array().context("no messages")?;
-        // With their history, the safety rules of the policy read all that is said but results of tools.
-        for message in messages.iter().skip(known).filter(|message| message["role"] != "tool") {
+        // With their history, the safety rules of the policy read all that is said but results of
+        // tools.
+        for message in messages
+            .iter()
+            .skip(known)
+            .filter(|message| message["role"] != "tool")
+        {
             fresh += bare.windows(message["content"].as_str().unwrap_or_default())?;
         }
         known = messages.len();
@@ -187,11 +234,19 @@ async fn agent(scene: &Scene, bare: &Bare) -> Result<()> {
         let begin = Instant::now();
         let answer = call(scene.clients, Call::json(CHAT, &request)).await?;
         waits.push(begin.elapsed().as_secs_f64() * 1e3);
-        ensure!(answer.status.is_success(), "turn {turn} answered {}: {}", answer.status, answer.text());
+        ensure!(
+            answer.status.is_success(),
+            "turn {turn} answered {}: {}",
+            answer.status,
+            answer.text()
+        );
         runs.push(scene.merit.metric(RUNS).await? - before);
     }
     let all: f64 = runs.iter().sum();
-    let (first, last) = (waits.first().context("no turn")?, waits.last().context("no turn")?);
+    let (first, last) = (
+        waits.first().context("no turn")?,
+        waits.last().context("no turn")?,
+    );
     table::line(&format!(
         "agent of {TURNS} turns: {all} runs for {fresh} new windows ({repeated} without a cache), {} at the last turn; \
          first turn {first:.1} ms, last {last:.1} ms",
@@ -201,7 +256,12 @@ async fn agent(scene: &Scene, bare: &Bare) -> Result<()> {
 
 /// The middle over the rounds, in seconds.
 fn middle(rounds: &[Waits], share: f64) -> f64 {
-    median(rounds.iter().map(|round| round.quantile(share).as_secs_f64()).collect())
+    median(
+        rounds
+            .iter()
+            .map(|round| round.quantile(share).as_secs_f64())
+            .collect(),
+    )
 }
 
 fn body(text: &str) -> Bytes {

@@ -1,7 +1,8 @@
 //! `load`: Merit under load, through a real Envoy, against an ext_proc server that does nothing.
 //!
-//! Both servers run as processes of their own behind the same bootstrap, in short rounds that take turns, so that a noisy
-//! machine disturbs both alike. What is printed is a comparison within this run, with the budgets beside it.
+//! Both servers run as processes of their own behind the same bootstrap, in short rounds that take
+//! turns, so that a noisy machine disturbs both alike. What is printed is a comparison within this
+//! run, with the budgets beside it.
 
 mod backend;
 mod clients;
@@ -56,14 +57,21 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     match &arguments.noop {
         Some(file) => tokio::runtime::Runtime::new()?.block_on(stage::be_noop(file)),
-        // Clients and backend share one thread, so that they take no more of the machine than they must.
-        None => tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(measure(&arguments)),
+        // Clients and backend share one thread, so that they take no more of the machine than they
+        // must.
+        None => tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?
+            .block_on(measure(&arguments)),
     }
 }
 
 async fn measure(arguments: &Arguments) -> Result<()> {
     table::title()?;
-    let rounds = contest::Plan { rounds: arguments.rounds, time: Duration::from_millis(arguments.millis) };
+    let rounds = contest::Plan {
+        rounds: arguments.rounds,
+        time: Duration::from_millis(arguments.millis),
+    };
     if arguments.share {
         return share::run().await;
     }

@@ -19,6 +19,10 @@ pub(crate) async fn run() -> Result<()> {
     }
     table::line("")?;
     let ready = Duration::from_secs_f64(median(times));
-    table::time("ready after the start, median of 9", ready, Duration::from_secs(1))?;
+    table::time(
+        "ready after the start, median of 9",
+        ready,
+        Duration::from_secs(1),
+    )?;
     table::resident("resident memory when ready", resident)
 }

@@ -21,6 +21,10 @@ pub(crate) async fn run() -> Result<()> {
         times.push(start.elapsed().as_secs_f64());
     }
     let time = Duration::from_secs_f64(median(times));
-    table::time("reload of 2,000 lines, median of 15", time, Duration::from_millis(100))?;
+    table::time(
+        "reload of 2,000 lines, median of 15",
+        time,
+        Duration::from_millis(100),
+    )?;
     table::growth(before, merit.process().resident_bytes()?)
 }

@@ -18,8 +18,13 @@ const TRAFFIC: &str = include_str!("../../../data/traffic.jsonl");
 
 pub(crate) async fn run() -> Result<()> {
     let requests = requests()?;
-    table::line(&format!("\n{} requests of benches/data/traffic.jsonl, each sent once.\n", requests.len()))?;
-    table::line("| policy | requests that the encoder read for | share | runs a request | degraded |")?;
+    table::line(&format!(
+        "\n{} requests of benches/data/traffic.jsonl, each sent once.\n",
+        requests.len()
+    ))?;
+    table::line(
+        "| policy | requests that the encoder read for | share | runs a request | degraded |",
+    )?;
     table::line("|---|---|---|---|---|")?;
     for folder in policies()? {
         of_policy(&folder, &requests).await?;
@@ -36,7 +41,8 @@ async fn of_policy(folder: &Path, requests: &[Value]) -> Result<()> {
     let (begin, mut before) = (merit.metric(RUNS).await?, 0.0);
     let (mut read, mut degraded) = (0, 0);
     for request in requests {
-        // Where the policy's models have no route of this Envoy's the answer is an error; it was decided all the same.
+        // Where the policy's models have no route of this Envoy's the answer is an error; it was
+        // decided all the same.
         let answer = call(clients, Call::json(CHAT, request)).await?;
         degraded += usize::from(!answer.header("x-merit-degraded").is_empty());
         let now = merit.metric(RUNS).await? - begin;
@@ -46,7 +52,10 @@ async fn of_policy(folder: &Path, requests: &[Value]) -> Result<()> {
     let count = requests.len().max(1) as f64;
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     let share = read as f64 * 100.0 / count;
-    table::line(&format!("| {name} | {read} | {share:.0} % | {:.2} | {degraded} |", before / count))
+    table::line(&format!(
+        "| {name} | {read} | {share:.0} % | {:.2} | {degraded} |",
+        before / count
+    ))
 }
 
 /// The folders of all examples, by name.
@@ -61,16 +70,26 @@ fn policies() -> Result<Vec<PathBuf>> {
 /// A line is what a user says, or a whole list of messages, perhaps with tools.
 fn requests() -> Result<Vec<Value>> {
     let lines = (1..).zip(TRAFFIC.lines());
-    lines.map(|(number, line)| request(line).with_context(|| format!("traffic.jsonl, line {number}"))).collect()
+    lines
+        .map(|(number, line)| {
+            request(line).with_context(|| format!("traffic.jsonl, line {number}"))
+        })
+        .collect()
 }
 
 fn request(line: &str) -> Result<Value> {
     let mut request: Value = serde_json::from_str(line)?;
     let fields = request.as_object_mut().context("not an object")?;
     if let Some(text) = fields.remove("text") {
-        fields.insert("messages".to_owned(), json!([{"role": "user", "content": text}]));
+        fields.insert(
+            "messages".to_owned(),
+            json!([{"role": "user", "content": text}]),
+        );
     }
-    fields.get("messages").and_then(Value::as_array).context("neither text nor messages")?;
+    fields
+        .get("messages")
+        .and_then(Value::as_array)
+        .context("neither text nor messages")?;
     fields.insert("model".to_owned(), "auto".into());
     Ok(request)
 }
@@ -85,7 +104,13 @@ mod tests {
         assert!(requests.len() >= 120, "{}", requests.len());
         let turns = |request: &Value| request["messages"].as_array().map_or(0, Vec::len);
         assert!(requests.iter().filter(|request| turns(request) > 1).count() >= 20);
-        assert!(requests.iter().filter(|request| request["tools"].is_array()).count() >= 10);
+        assert!(
+            requests
+                .iter()
+                .filter(|request| request["tools"].is_array())
+                .count()
+                >= 10
+        );
         Ok(())
     }
 }

@@ -46,7 +46,10 @@ pub(crate) async fn run() -> Result<()> {
         anyhow::Ok(answered)
     };
     let ((open, resident), answered) = tokio::try_join!(resident, finished)?;
-    ensure!(answered == STREAMS, "only {answered} of {STREAMS} were answered");
+    ensure!(
+        answered == STREAMS,
+        "only {answered} of {STREAMS} were answered"
+    );
     table::line(&format!(
         "slow streams: {open} open at once, all {answered} answered in {:.1} s",
         start.elapsed().as_secs_f64()
@@ -69,7 +72,9 @@ async fn connect(listener: SocketAddr) -> Result<JoinSet<Result<()>>> {
 async fn ask_slowly(mut client: Client, at: usize) -> Result<()> {
     let body = mix::body(1 << 10);
     let (mut sender, call) = Call::open(CHAT);
-    let call = mix::CALLER.iter().fold(call, |call, (name, value)| call.header(name, value));
+    let call = mix::CALLER
+        .iter()
+        .fold(call, |call, (name, value)| call.header(name, value));
     // Not all in step: real clients are not.
     let offset = PAUSE * u32::try_from(at)? / u32::try_from(STREAMS_EACH)?;
     let send = async move {
@@ -82,6 +87,11 @@ async fn ask_slowly(mut client: Client, at: usize) -> Result<()> {
         anyhow::Ok(())
     };
     let (answer, ()) = tokio::try_join!(client.call(call), send)?;
-    ensure!(answer.status.is_success(), "answered {}: {}", answer.status, answer.text());
+    ensure!(
+        answer.status.is_success(),
+        "answered {}: {}",
+        answer.status,
+        answer.text()
+    );
     Ok(())
 }

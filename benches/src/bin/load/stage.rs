@@ -16,7 +16,8 @@ use tests::process::{Process, until};
 use tests::standin::{Behaviour, StandIn};
 
 /// The bootstraps that are compared, and what their mode is called.
-pub(crate) const MODES: [(&str, &str); 2] = [("route.yaml", "full duplex"), ("buffered.yaml", "BUFFERED")];
+pub(crate) const MODES: [(&str, &str); 2] =
+    [("route.yaml", "full duplex"), ("buffered.yaml", "BUFFERED")];
 
 /// Serves until it is ended, having written its address to `file`.
 pub(crate) async fn be_noop(file: &Path) -> Result<()> {
@@ -43,11 +44,21 @@ impl Noop {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("--noop").arg(&file);
         let mut process = Process::start("noop", &mut command, folder.path())?;
-        let address = until("the address of the server that does nothing", LIMIT, async || {
-            process.check_running()?;
-            Ok(fs::read_to_string(&file).ok().and_then(|text| text.parse().ok()))
-        });
-        Ok(Self { address: address.await?, process, _folder: folder })
+        let address = until(
+            "the address of the server that does nothing",
+            LIMIT,
+            async || {
+                process.check_running()?;
+                Ok(fs::read_to_string(&file)
+                    .ok()
+                    .and_then(|text| text.parse().ok()))
+            },
+        );
+        Ok(Self {
+            address: address.await?,
+            process,
+            _folder: folder,
+        })
     }
 }
 
@@ -80,18 +91,32 @@ impl Stage {
                 envoy(bootstrap, merit.port(), &backend).await?,
             ]);
         }
-        Ok(Self { merit, noop, lanes, _backend: backend })
+        Ok(Self {
+            merit,
+            noop,
+            lanes,
+            _backend: backend,
+        })
     }
 
     /// The ways through a mode: first that of the server that does nothing, then Merit's.
     pub(crate) fn lanes(&self, mode: usize) -> Result<[Lane<'_>; 2]> {
         let [noop, merit] = self.lanes.get(mode).context("no such mode")?;
-        let lane = |server, envoy: &'_ Envoy| envoy.listener("clients").map(|clients| (server, clients));
+        let lane =
+            |server, envoy: &'_ Envoy| envoy.listener("clients").map(|clients| (server, clients));
         let (noop_server, noop_clients) = lane(&self.noop.process, noop)?;
         let (merit_server, merit_clients) = lane(self.merit.process(), merit)?;
         Ok([
-            Lane { server: noop_server, envoy: noop.process(), clients: noop_clients },
-            Lane { server: merit_server, envoy: merit.process(), clients: merit_clients },
+            Lane {
+                server: noop_server,
+                envoy: noop.process(),
+                clients: noop_clients,
+            },
+            Lane {
+                server: merit_server,
+                envoy: merit.process(),
+                clients: merit_clients,
+            },
         ])
     }
 }

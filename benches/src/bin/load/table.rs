@@ -22,12 +22,17 @@ pub(crate) struct WaitsRow<'a> {
 /// Says on what is measured.
 pub(crate) fn title() -> Result<()> {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
+    let model = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .unwrap_or_default();
     let cores = std::thread::available_parallelism()?;
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').next().unwrap_or_default();
     let model = model.trim_start_matches([' ', '\t', ':']);
-    line(&format!("{cores} cores of {model}, load average {load} at the start"))
+    line(&format!(
+        "{cores} cores of {model}, load average {load} at the start"
+    ))
 }
 
 /// The head of the table of waits.
@@ -36,7 +41,9 @@ pub(crate) fn waits_head(rounds: usize, time: Duration) -> Result<()> {
         "\nThrough Envoy, Merit against a server that does nothing: {rounds} rounds of {} ms each, taking turns.",
         time.as_millis()
     ))?;
-    line("p50: of the best round; p50 ratio: median over the rounds; CPU: mean over all requests. Microseconds.\n")?;
+    line(
+        "p50: of the best round; p50 ratio: median over the rounds; CPU: mean over all requests. Microseconds.\n",
+    )?;
     line(
         "| mode | body | conns | p50 | p50 Merit | ratio | ≤ 1.5 | p99 | p99 Merit | CPU | CPU Merit | added | budget | Envoy CPU | with Merit |",
     )?;
@@ -74,19 +81,27 @@ pub(crate) fn resident(what: &str, bytes: u64) -> Result<()> {
 /// Resident memory with its budget in megabytes.
 pub(crate) fn memory(what: &str, bytes: u64, budget: f64) -> Result<()> {
     let megabytes = bytes as f64 / 1e6;
-    line(&format!("{what}: {megabytes:.1} MB (≤ {budget:.0} MB {})", kept(megabytes <= budget)))
+    line(&format!(
+        "{what}: {megabytes:.1} MB (≤ {budget:.0} MB {})",
+        kept(megabytes <= budget)
+    ))
 }
 
 /// Memory before and after reloads of a long document, whose budget is that of the suite.
 pub(crate) fn growth(before: u64, after: u64) -> Result<()> {
     let [before, after] = [before, after].map(|bytes| bytes as f64 / 1e6);
-    line(&format!("resident memory with that document: {before:.1} MB at first, {after:.1} MB after these reloads"))
+    line(&format!(
+        "resident memory with that document: {before:.1} MB at first, {after:.1} MB after these reloads"
+    ))
 }
 
 /// Memory of open streams, for which there is no budget.
 pub(crate) fn streams(bytes: u64, idle: u64, streams: usize) -> Result<()> {
     let each = bytes.saturating_sub(idle) / streams as u64 / 1000;
-    line(&format!("resident memory with them open: {:.1} MB, {each} KB a stream", bytes as f64 / 1e6))
+    line(&format!(
+        "resident memory with them open: {:.1} MB, {each} KB a stream",
+        bytes as f64 / 1e6
+    ))
 }
 
 /// A time with its budget.

@@ -5,15 +5,28 @@ use std::hint::black_box;
 use std::io::Write;
 use std::time::Instant;
 
-/// Passes `ids` sessions through a table of `capacity`, reporting ten times, then times looking up what is there.
+/// Passes `ids` sessions through a table of `capacity`, reporting ten times, then times looking up
+/// what is there.
 pub(crate) fn run(out: &mut impl Write, ids: u64, capacity: u32) -> anyhow::Result<()> {
     let sessions = Sessions::default();
     sessions.limit(capacity);
-    writeln!(out, "capacity {capacity}; resident before {} MiB", resident()?)?;
+    writeln!(
+        out,
+        "capacity {capacity}; resident before {} MiB",
+        resident()?
+    )?;
     let started = Instant::now();
     for id in 0..ids {
-        let ticket = Ticket { key: key(id), thread: id as u32, billed: 1 };
-        sessions.sent(&Told::first(ticket), if id % 3 == 0 { "large" } else { "small" }, id);
+        let ticket = Ticket {
+            key: key(id),
+            thread: id as u32,
+            billed: 1,
+        };
+        sessions.sent(
+            &Told::first(ticket),
+            if id % 3 == 0 { "large" } else { "small" },
+            id,
+        );
         if (id + 1) % (ids / 10).max(1) == 0 {
             let (entries, forgotten) = (sessions.len(), sessions.forgotten());
             writeln!(
@@ -35,7 +48,10 @@ pub(crate) fn run(out: &mut impl Write, ids: u64, capacity: u32) -> anyhow::Resu
         found += u64::from(black_box(sessions.look(key(id), id as u32)).is_some());
     }
     let each = started.elapsed().as_nanos() as f64 / rounds as f64;
-    writeln!(out, "looking one up: {each:.0} ns ({found} of {rounds} found)")?;
+    writeln!(
+        out,
+        "looking one up: {each:.0} ns ({found} of {rounds} found)"
+    )?;
     Ok(())
 }
 
@@ -46,13 +62,19 @@ fn key(id: u64) -> SessionKey {
         let number = (number ^ (number >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         number ^ (number >> 31)
     };
-    SessionKey(u128::from(mix(id.wrapping_add(1))) << 64 | u128::from(mix(id.wrapping_add(0x9E37_79B9_7F4A_7C15))))
+    SessionKey(
+        u128::from(mix(id.wrapping_add(1))) << 64
+            | u128::from(mix(id.wrapping_add(0x9E37_79B9_7F4A_7C15))),
+    )
 }
 
 /// Resident memory of this process, MiB.
 fn resident() -> anyhow::Result<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .unwrap_or_default();
     let kilobytes: u64 = line.split_whitespace().next().unwrap_or("0").parse()?;
     Ok(kilobytes / 1024)
 }

@@ -1,7 +1,8 @@
-//! Session policies side by side on a simulator with stated assumptions: `cargo xtask bench sessions`.
+//! Session policies side by side on a simulator with stated assumptions: `cargo xtask bench
+//! sessions`.
 //!
-//! Each cell of a grid of assumptions plays the same sessions, by seed, under every policy, so differences are paired; the
-//! intervals are 95 % over sessions.
+//! Each cell of a grid of assumptions plays the same sessions, by seed, under every policy, so
+//! differences are paired; the intervals are 95 % over sessions.
 
 mod churn;
 mod policies;
@@ -81,11 +82,19 @@ fn play(requests: &[Request], name: &str, rules: Rules, world: &Assumptions) -> 
         turns.resize(turns.len().max(request.turn + 1), (0.0, 0.0));
         // A provider refuses state that another one sealed: what was asked stays undone.
         let refused = switched && request.sealed && same_thread;
-        let solved = if refused { 0.0 } else { solves(model, request.difficulty) };
+        let solved = if refused {
+            0.0
+        } else {
+            solves(model, request.difficulty)
+        };
         turns[request.turn].0 += solved;
         turns[request.turn].1 += 1.0;
     }
-    score.quality = turns.iter().map(|(solved, steps)| solved / steps).sum::<f64>() / turns.len() as f64;
+    score.quality = turns
+        .iter()
+        .map(|(solved, steps)| solved / steps)
+        .sum::<f64>()
+        / turns.len() as f64;
     score
 }
 
@@ -127,8 +136,16 @@ fn grid() -> Vec<Assumptions> {
 fn run(cells: &[Assumptions], arguments: &Arguments, name: &str, rules: Rules) -> Vec<Vec<Score>> {
     let sessions = |(number, world): (usize, &Assumptions)| {
         let play_one = |index: u64| {
-            let seed = arguments.seed.wrapping_mul(1_000_003).wrapping_add(number as u64 * 100_003 + index);
-            play(&session(&mut Rng::with_seed(seed), world), name, rules, world)
+            let seed = arguments
+                .seed
+                .wrapping_mul(1_000_003)
+                .wrapping_add(number as u64 * 100_003 + index);
+            play(
+                &session(&mut Rng::with_seed(seed), world),
+                name,
+                rules,
+                world,
+            )
         };
         (0..arguments.sessions).map(play_one).collect()
     };
@@ -148,8 +165,15 @@ fn main() -> anyhow::Result<()> {
         results.push((name.to_owned(), run(&cells, &arguments, name, rules)));
     }
     for budget in &arguments.budgets {
-        let rules = Rules { budget: budget / 100.0, lead: arguments.lead, ..rules };
-        results.push((format!("merit {budget}%"), run(&cells, &arguments, "merit", rules)));
+        let rules = Rules {
+            budget: budget / 100.0,
+            lead: arguments.lead,
+            ..rules
+        };
+        results.push((
+            format!("merit {budget}%"),
+            run(&cells, &arguments, "merit", rules),
+        ));
     }
     writeln!(
         out,
@@ -175,22 +199,39 @@ fn main() -> anyhow::Result<()> {
     for base in &NAMES[..NAMES.len() - 1] {
         against(&mut out, &cells, &results, base)?;
     }
-    if arguments.cells { print_cells(&mut out, &cells, &results) } else { Ok(()) }
+    if arguments.cells {
+        print_cells(&mut out, &cells, &results)
+    } else {
+        Ok(())
+    }
 }
 
 type Results = [(String, Vec<Vec<Score>>)];
 
 fn of<'a>(results: &'a Results, name: &str) -> &'a [Vec<Score>] {
-    results.iter().find(|(other, _)| other == name).map_or(&[], |(_, scores)| scores)
+    results
+        .iter()
+        .find(|(other, _)| other == name)
+        .map_or(&[], |(_, scores)| scores)
 }
 
 /// Differences of the same sessions: other minus one.
 fn paired(one: &[Score], other: &[Score], read: impl Fn(&Score) -> f64 + Copy) -> (f64, f64) {
-    interval(one.iter().zip(other).map(move |(one, other)| read(other) - read(one)))
+    interval(
+        one.iter()
+            .zip(other)
+            .map(move |(one, other)| read(other) - read(one)),
+    )
 }
 
-/// Merit against one policy: over all sessions, and in how many cells it is dearer or worse beyond the interval.
-fn against(out: &mut impl std::io::Write, cells: &[Assumptions], results: &Results, base: &str) -> anyhow::Result<()> {
+/// Merit against one policy: over all sessions, and in how many cells it is dearer or worse beyond
+/// the interval.
+fn against(
+    out: &mut impl std::io::Write,
+    cells: &[Assumptions],
+    results: &Results,
+    base: &str,
+) -> anyhow::Result<()> {
     writeln!(out, "\nagainst {base}")?;
     let ones = of(results, base);
     for (name, others) in results.iter().filter(|(name, _)| name.starts_with("merit")) {
@@ -219,7 +260,11 @@ fn against(out: &mut impl std::io::Write, cells: &[Assumptions], results: &Resul
 }
 
 /// Every cell: each policy, and its difference from the formula.
-fn print_cells(out: &mut impl std::io::Write, cells: &[Assumptions], results: &Results) -> anyhow::Result<()> {
+fn print_cells(
+    out: &mut impl std::io::Write,
+    cells: &[Assumptions],
+    results: &Results,
+) -> anyhow::Result<()> {
     let formula = of(results, "formula");
     for ((number, world), base) in cells.iter().enumerate().zip(formula) {
         writeln!(out, "{world:?}")?;

@@ -1,4 +1,5 @@
-//! The policies side by side. Merit's and the reference's are the router's own functions, not copies.
+//! The policies side by side. Merit's and the reference's are the router's own functions, not
+//! copies.
 
 use crate::world::{Assumptions, Caches, MODELS, Request, prices};
 use router::card::{Card, Tokens};
@@ -17,22 +18,40 @@ pub(crate) trait Policy {
 }
 
 /// All of them, by name.
-pub(crate) const NAMES: [&str; 5] = ["per-turn", "always-stay", "formula", "formula-chat", "merit"];
+pub(crate) const NAMES: [&str; 5] = [
+    "per-turn",
+    "always-stay",
+    "formula",
+    "formula-chat",
+    "merit",
+];
 
 /// A policy for one session.
 pub(crate) fn policy(name: &str, rules: Rules, world: &Assumptions) -> Box<dyn Policy> {
     match name {
         "per-turn" => Box::new(PerTurn),
         "always-stay" => Box::new(AlwaysStay(None)),
-        "formula" => Box::new(Formula { knows_history: true, ..Formula::default() }),
+        "formula" => Box::new(Formula {
+            knows_history: true,
+            ..Formula::default()
+        }),
         "formula-chat" => Box::new(Formula::default()),
-        _ => Box::new(Merit::new(Rules { cache_lifetime: Duration::from_secs_f64(world.lifetime), ..rules })),
+        _ => Box::new(Merit::new(Rules {
+            cache_lifetime: Duration::from_secs_f64(world.lifetime),
+            ..rules
+        })),
     }
 }
 
 /// The selector's choice.
 fn best(scores: &[f64; MODELS.len()]) -> usize {
-    (0..MODELS.len()).fold(0, |best, model| if scores[model] > scores[best] { model } else { best })
+    (0..MODELS.len()).fold(0, |best, model| {
+        if scores[model] > scores[best] {
+            model
+        } else {
+            best
+        }
+    })
 }
 
 /// Whatever the selector says, at every request.
@@ -56,8 +75,9 @@ impl Policy for AlwaysStay {
     }
 }
 
-/// The reference's protection with its defaults. It knows of no helpers, compactions or sealed state. With `knows_history` it
-/// gets everything that it can use; without, what the reference really has for chat requests: no history, and no warmth.
+/// The reference's protection with its defaults. It knows of no helpers, compactions or sealed
+/// state. With `knows_history` it gets everything that it can use; without, what the reference
+/// really has for chat requests: no history, and no warmth.
 #[derive(Default)]
 struct Formula {
     knows_history: bool,
@@ -69,8 +89,12 @@ struct Formula {
 
 impl Policy for Formula {
     fn choose(&mut self, request: &Request, caches: &Caches, world: &Assumptions) -> usize {
-        let cards: Vec<Card> =
-            (0..MODELS.len()).map(|model| Card { prices: Some(prices(model, world)), ..Card::default() }).collect();
+        let cards: Vec<Card> = (0..MODELS.len())
+            .map(|model| Card {
+                prices: Some(prices(model, world)),
+                ..Card::default()
+            })
+            .collect();
         let pressures = protection::pressures(&cards.iter().collect::<Vec<_>>());
         let contenders: Vec<Contender> = (0..MODELS.len())
             .map(|model| Contender {
@@ -80,7 +104,9 @@ impl Policy for Formula {
             })
             .collect();
         let known = self.knows_history;
-        let warmth = self.current.map(|model| caches.cached(model, request, world) as f64 / request.prompt as f64);
+        let warmth = self
+            .current
+            .map(|model| caches.cached(model, request, world) as f64 / request.prompt as f64);
         let standing = Standing {
             turns: self.turns,
             switches: self.switches,
@@ -127,20 +153,36 @@ struct Merit {
 
 impl Merit {
     fn new(rules: Rules) -> Self {
-        Self { rules, thread: None, last: None, requests: 0, turns: 0, bill: 0.0, overhead: 0 }
+        Self {
+            rules,
+            thread: None,
+            last: None,
+            requests: 0,
+            turns: 0,
+            bill: 0.0,
+            overhead: 0,
+        }
     }
 }
 
 impl Policy for Merit {
     fn choose(&mut self, request: &Request, _caches: &Caches, world: &Assumptions) -> usize {
         let proposed = best(&request.scores);
-        let turn = Turn { phase: request.phase, sealed: request.sealed, same_turn: false, explicit: true };
+        let turn = Turn {
+            phase: request.phase,
+            sealed: request.sealed,
+            same_turn: false,
+            explicit: true,
+        };
         if request.phase == Phase::Helper {
             return proposed;
         }
         let thread = self.thread.filter(|thread| thread.0 == request.thread);
         let locked = stay::lock(&turn).is_some();
-        let Some(current) = thread.map(|thread| thread.1).or(self.last.filter(|_| locked)) else {
+        let Some(current) = thread
+            .map(|thread| thread.1)
+            .or(self.last.filter(|_| locked))
+        else {
             return proposed;
         };
         if locked || proposed == current {
@@ -156,9 +198,17 @@ impl Policy for Merit {
             overhead: self.overhead,
         };
         let choices: Vec<Choice> = (0..MODELS.len())
-            .map(|model| Choice { prices: Some(prices(model, world)), score: Some(request.scores[model]) })
+            .map(|model| Choice {
+                prices: Some(prices(model, world)),
+                score: Some(request.scores[model]),
+            })
             .collect();
-        let (taken, reason) = stay::choose(&past, &turn, (&choices[current], &choices, proposed), &self.rules);
+        let (taken, reason) = stay::choose(
+            &past,
+            &turn,
+            (&choices[current], &choices, proposed),
+            &self.rules,
+        );
         let Some(taken) = taken else { return current };
         if reason == stay::Reason::Idle {
             *self = Self::new(self.rules);
@@ -172,7 +222,12 @@ impl Policy for Merit {
         if request.phase == Phase::Helper {
             return;
         }
-        self.thread = Some((request.thread, model, request.at, tokens.prompt + tokens.completion));
+        self.thread = Some((
+            request.thread,
+            model,
+            request.at,
+            tokens.prompt + tokens.completion,
+        ));
         self.last = Some(model);
         self.requests += 1;
         self.turns += u64::from(request.phase == Phase::UserTurn);

@@ -1,4 +1,5 @@
-//! The simulated world: sessions of coding agents, models with prices, provider caches, and what an answer is worth.
+//! The simulated world: sessions of coding agents, models with prices, provider caches, and what an
+//! answer is worth.
 //!
 //! Every assumption is a field of [`Assumptions`] or a constant here, and the report prints them.
 
@@ -6,14 +7,18 @@ use fastrand::Rng;
 use router::card::{Prices, Tokens};
 use router::session::Phase;
 
-/// Models: name, prompt price per million tokens, completion price, ability. A task of difficulty d is solved with probability
-/// 1 / (1 + exp(-STEEPNESS * (ability - d))).
-pub(crate) const MODELS: [(&str, f64, f64, f64); 3] =
-    [("small", 0.15, 0.60, 0.45), ("medium", 0.80, 4.00, 0.65), ("large", 3.00, 15.00, 0.85)];
+/// Models: name, prompt price per million tokens, completion price, ability. A task of difficulty d
+/// is solved with probability 1 / (1 + exp(-STEEPNESS * (ability - d))).
+pub(crate) const MODELS: [(&str, f64, f64, f64); 3] = [
+    ("small", 0.15, 0.60, 0.45),
+    ("medium", 0.80, 4.00, 0.65),
+    ("large", 3.00, 15.00, 0.85),
+];
 const STEEPNESS: f64 = 10.0;
 /// What the selector takes off for price: this times the price relative to the dearest model's.
 const PRICE_WEIGHT: f64 = 0.25;
-/// Tokens: of a tool's result, of a step's answer, of a turn's last answer, of the user's words, of a summary.
+/// Tokens: of a tool's result, of a step's answer, of a turn's last answer, of the user's words, of
+/// a summary.
 const TOOL_RESULT: f64 = 1_500.0;
 const STEP_ANSWER: f64 = 250.0;
 const LAST_ANSWER: f64 = 700.0;
@@ -30,7 +35,10 @@ const HELPERS: f64 = 0.5;
 /// Prints what is assumed in every cell.
 pub(crate) fn assumptions(out: &mut impl std::io::Write) -> std::io::Result<()> {
     for (name, prompt, completion, ability) in MODELS {
-        writeln!(out, "model {name}: prompt {prompt}, completion {completion} per million tokens; ability {ability}")?;
+        writeln!(
+            out,
+            "model {name}: prompt {prompt}, completion {completion} per million tokens; ability {ability}"
+        )?;
     }
     writeln!(
         out,
@@ -93,7 +101,12 @@ pub(crate) fn solves(model: usize, difficulty: f64) -> f64 {
 /// A model's prices.
 pub(crate) fn prices(model: usize, world: &Assumptions) -> Prices {
     let (_, prompt, completion, _) = MODELS[model];
-    Prices { prompt, cached: prompt * world.cached, cache_write: prompt, completion }
+    Prices {
+        prompt,
+        cached: prompt * world.cached,
+        cache_write: prompt,
+        completion,
+    }
 }
 
 fn normal(rng: &mut Rng) -> f64 {
@@ -158,7 +171,11 @@ impl Writer<'_> {
         for step in 0..steps {
             let last = step + 1 == steps;
             let answer = if last { LAST_ANSWER } else { STEP_ANSWER } * (0.5 + rng.f64());
-            let phase = if step == 0 { Phase::UserTurn } else { Phase::ToolLoop };
+            let phase = if step == 0 {
+                Phase::UserTurn
+            } else {
+                Phase::ToolLoop
+            };
             self.request(phase, turn, (difficulty, scores(felt)), answer);
             if !last {
                 self.history += TOOL_RESULT * (0.2 + 1.6 * rng.f64());
@@ -167,7 +184,13 @@ impl Writer<'_> {
         }
     }
 
-    fn request(&mut self, phase: Phase, turn: usize, (difficulty, scores): (f64, [f64; MODELS.len()]), answer: f64) {
+    fn request(
+        &mut self,
+        phase: Phase,
+        turn: usize,
+        (difficulty, scores): (f64, [f64; MODELS.len()]),
+        answer: f64,
+    ) {
         self.requests.push(Request {
             at: self.at,
             phase,
@@ -227,15 +250,29 @@ impl Caches {
     pub(crate) fn cached(&self, model: usize, request: &Request, world: &Assumptions) -> u64 {
         let (tokens, at) = self.0[model];
         let alive = tokens > 0 && request.at - at <= world.lifetime;
-        if alive && request.phase != Phase::Helper { tokens.min(request.shared) } else { 0 }
+        if alive && request.phase != Phase::Helper {
+            tokens.min(request.shared)
+        } else {
+            0
+        }
     }
 
     /// Answers a request; gives what it used.
-    pub(crate) fn answer(&mut self, model: usize, request: &Request, world: &Assumptions) -> Tokens {
+    pub(crate) fn answer(
+        &mut self,
+        model: usize,
+        request: &Request,
+        world: &Assumptions,
+    ) -> Tokens {
         let cached = self.cached(model, request, world);
         if request.phase != Phase::Helper {
             self.0[model] = (request.prompt + request.completion, request.at);
         }
-        Tokens { prompt: request.prompt, cached, written: 0, completion: request.completion }
+        Tokens {
+            prompt: request.prompt,
+            cached,
+            written: 0,
+            completion: request.completion,
+        }
     }
 }

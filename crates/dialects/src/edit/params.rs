@@ -10,7 +10,8 @@ use crate::request::Request;
 pub struct RequestParams {
     /// Removed, whatever their value.
     pub blocked: Vec<String>,
-    /// The most that the output limit may be (`max_tokens`; `max_output_tokens` of the Responses wire), tokens.
+    /// The most that the output limit may be (`max_tokens`; `max_output_tokens` of the Responses
+    /// wire), tokens.
     pub max_tokens: Option<u64>,
     /// The most that `n` may be.
     pub max_n: Option<u64>,
@@ -20,8 +21,9 @@ pub struct RequestParams {
     pub also_known: Vec<String>,
 }
 
-/// The parameters of each wire that `strip_unknown` keeps. Of chat they are the 19 that the reference keeps, which takes
-/// `stream_options`, `max_completion_tokens` and `chat_template_kwargs` away.
+/// The parameters of each wire that `strip_unknown` keeps. Of chat they are the 19 that the
+/// reference keeps, which takes `stream_options`, `max_completion_tokens` and
+/// `chat_template_kwargs` away.
 #[must_use]
 pub fn known_params(dialect: Dialect) -> &'static [&'static str] {
     match dialect {
@@ -100,18 +102,30 @@ pub(super) fn limit(edits: &mut Edits, request: &Request, params: &RequestParams
             edits.remove(blocked);
         }
     }
-    let output_limit = if request.dialect() == Dialect::OpenAiResponses { "max_output_tokens" } else { "max_tokens" };
+    let output_limit = if request.dialect() == Dialect::OpenAiResponses {
+        "max_output_tokens"
+    } else {
+        "max_tokens"
+    };
     cap(edits, request, output_limit, params.max_tokens);
     cap(edits, request, "n", params.max_n);
     if params.strip_unknown {
         let known = known_params(request.dialect());
-        let is_unknown = |name: &&str| !known.contains(name) && !params.also_known.iter().any(|also| also == name);
-        let unknown: Vec<String> = edits.names(request).into_iter().filter(is_unknown).map(str::to_owned).collect();
+        let is_unknown = |name: &&str| {
+            !known.contains(name) && !params.also_known.iter().any(|also| also == name)
+        };
+        let unknown: Vec<String> = edits
+            .names(request)
+            .into_iter()
+            .filter(is_unknown)
+            .map(str::to_owned)
+            .collect();
         unknown.iter().for_each(|name| edits.remove(name));
     }
 }
 
-/// Caps a number. One that is no integer is removed, what is no number stays for the backend to refuse.
+/// Caps a number. One that is no integer is removed, what is no number stays for the backend to
+/// refuse.
 fn cap(edits: &mut Edits, request: &Request, name: &str, limit: Option<u64>) {
     let (Some(limit), Some(raw)) = (limit, edits.current(request, name)) else {
         return;

@@ -22,14 +22,25 @@ pub(crate) struct Object<'t> {
 impl<'t> Object<'t> {
     /// The whole body.
     pub(crate) fn of(request: &'t Request) -> Self {
-        Self { text: request.text(), members: Cow::Borrowed(request.members()) }
+        Self {
+            text: request.text(),
+            members: Cow::Borrowed(request.members()),
+        }
     }
 
     /// A valid JSON object's text.
     pub(crate) fn read(text: &'t str) -> Self {
         let mut members = Vec::new();
-        json::members(text, |name, raw| members.push(Member { name: name.as_ref().into(), value: span(text, raw) }));
-        Self { text, members: Cow::Owned(members) }
+        json::members(text, |name, raw| {
+            members.push(Member {
+                name: name.as_ref().into(),
+                value: span(text, raw),
+            })
+        });
+        Self {
+            text,
+            members: Cow::Owned(members),
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -38,20 +49,32 @@ impl<'t> Object<'t> {
 
     /// A member's raw value; of duplicates the last.
     pub(crate) fn get(&self, name: &str) -> Option<&'t str> {
-        let member = self.members.iter().rev().find(|member| member.name.as_ref() == name)?;
+        let member = self
+            .members
+            .iter()
+            .rev()
+            .find(|member| member.name.as_ref() == name)?;
         self.text.get(member.value.clone())
     }
 
     /// The text after the changes, each of which names another member.
     pub(crate) fn splice(&self, changes: &[(String, Change)]) -> String {
-        let mut copy = Copy { text: self.text, copied: 0, out: String::with_capacity(self.text.len() + 128) };
+        let mut copy = Copy {
+            text: self.text,
+            copied: 0,
+            out: String::with_capacity(self.text.len() + 128),
+        };
         let open = self.text.find('{').map_or(0, |at| at + 1);
         let mut previous_end = open;
         let mut kept = false;
         for member in self.members.iter() {
-            let change = changes.iter().find(|(name, _)| *name == *member.name).map(|(_, change)| change);
+            let change = changes
+                .iter()
+                .find(|(name, _)| *name == *member.name)
+                .map(|(_, change)| change);
             if change == Some(&Change::Remove) {
-                // A removed member takes the comma before it along; before the first kept one there is none to take.
+                // A removed member takes the comma before it along; before the first kept one there
+                // is none to take.
                 if kept {
                     copy.up_to(previous_end);
                     copy.skip_to(member.value.end);
@@ -105,7 +128,8 @@ struct Copy<'t> {
 
 impl Copy<'_> {
     fn up_to(&mut self, end: usize) {
-        self.out.push_str(self.text.get(self.copied..end).unwrap_or_default());
+        self.out
+            .push_str(self.text.get(self.copied..end).unwrap_or_default());
         self.copied = self.copied.max(end);
     }
 
@@ -114,6 +138,10 @@ impl Copy<'_> {
     }
 
     fn skip_or_copy_to(&mut self, end: usize, copy: bool) {
-        if copy { self.up_to(end) } else { self.skip_to(end) }
+        if copy {
+            self.up_to(end)
+        } else {
+            self.skip_to(end)
+        }
     }
 }

@@ -39,7 +39,9 @@ fn in_messages(messages: &str, mode: PromptMode, text: &str) -> String {
     let mut first = None;
     json::elements(messages, |message| first = first.or(Some(message)));
     let (at, replacement) = match first {
-        Some(message) if is_system(message) => (span(messages, message), with_content(message, mode, text)),
+        Some(message) if is_system(message) => {
+            (span(messages, message), with_content(message, mode, text))
+        }
         Some(message) => {
             let start = span(messages, message).start;
             (start..start, format!("{},", system_message(text)))
@@ -53,7 +55,11 @@ fn in_messages(messages: &str, mode: PromptMode, text: &str) -> String {
 }
 
 fn is_system(message: &str) -> bool {
-    Object::read(message).get("role").and_then(json::string).as_deref() == Some("system")
+    Object::read(message)
+        .get("role")
+        .and_then(json::string)
+        .as_deref()
+        == Some("system")
 }
 
 fn system_message(text: &str) -> String {
@@ -63,8 +69,16 @@ fn system_message(text: &str) -> String {
 /// The system message with its content rewritten to one string; its other members stay.
 fn with_content(message: &str, mode: PromptMode, text: &str) -> String {
     let object = Object::read(message);
-    let old = object.get("content").filter(|_| mode == PromptMode::Insert).map(text_of).unwrap_or_default();
-    let content = if old.is_empty() { text.to_owned() } else { format!("{text}\n\n{old}") };
+    let old = object
+        .get("content")
+        .filter(|_| mode == PromptMode::Insert)
+        .map(text_of)
+        .unwrap_or_default();
+    let content = if old.is_empty() {
+        text.to_owned()
+    } else {
+        format!("{text}\n\n{old}")
+    };
     object.splice(&[("content".to_owned(), Change::Set(json::quote(&content)))])
 }
 
@@ -80,11 +94,16 @@ fn text_of(content: &str) -> String {
     texts.join("\n")
 }
 
-/// A string is prolonged; a list of blocks gets one more in front, so that the others keep their cache marks.
+/// A string is prolonged; a list of blocks gets one more in front, so that the others keep their
+/// cache marks.
 fn in_system(system: &str, text: &str) -> String {
     match Kind::of(system) {
         Kind::Array => {
-            let comma = if json::is_empty_array(system) { "" } else { "," };
+            let comma = if json::is_empty_array(system) {
+                ""
+            } else {
+                ","
+            };
             let block = format!(r#"{{"type":"text","text":{}}}{comma}"#, json::quote(text));
             replace(system, 1..1, &block)
         }

@@ -7,7 +7,12 @@ use super::*;
 use crate::wrappers::Wrappers;
 
 fn parse(dialect: Dialect, body: &str) -> Request {
-    Request::parse(dialect, Bytes::copy_from_slice(body.as_bytes()), &Wrappers::default()).unwrap()
+    Request::parse(
+        dialect,
+        Bytes::copy_from_slice(body.as_bytes()),
+        &Wrappers::default(),
+    )
+    .unwrap()
 }
 
 /// Edits `body` and compares the text that comes out.
@@ -15,7 +20,10 @@ fn check(dialect: Dialect, body: &str, edit: impl FnOnce(&mut Edits, &Request), 
     let request = parse(dialect, body);
     let mut edits = Edits::new();
     edit(&mut edits, &request);
-    assert_eq!(std::str::from_utf8(&edits.apply(&request)).unwrap(), expected);
+    assert_eq!(
+        std::str::from_utf8(&edits.apply(&request)).unwrap(),
+        expected
+    );
 }
 
 fn check_chat(body: &str, edit: impl FnOnce(&mut Edits, &Request), expected: &str) {
@@ -31,9 +39,21 @@ fn members_are_set_appended_and_removed() {
         |edits, _| edits.set_model("a\"b"),
         "{ \"messages\" : [ ] ,\n\t\"model\":\"a\\\"b\" , \"n\" : 1.0 }",
     );
-    check_chat(BODY, |edits, _| edits.remove("n"), "{ \"messages\" : [ ] ,\n\t\"model\":\"auto\" }");
-    check_chat(BODY, |edits, _| edits.remove("model"), "{ \"messages\" : [ ] , \"n\" : 1.0 }");
-    check_chat(BODY, |edits, _| edits.remove("messages"), "{\n\t\"model\":\"auto\" , \"n\" : 1.0 }");
+    check_chat(
+        BODY,
+        |edits, _| edits.remove("n"),
+        "{ \"messages\" : [ ] ,\n\t\"model\":\"auto\" }",
+    );
+    check_chat(
+        BODY,
+        |edits, _| edits.remove("model"),
+        "{ \"messages\" : [ ] , \"n\" : 1.0 }",
+    );
+    check_chat(
+        BODY,
+        |edits, _| edits.remove("messages"),
+        "{\n\t\"model\":\"auto\" , \"n\" : 1.0 }",
+    );
     check_chat(BODY, |edits, _| edits.remove("absent"), BODY);
     check_chat(
         BODY,
@@ -61,19 +81,31 @@ fn members_are_set_appended_and_removed() {
 #[test]
 fn a_member_that_stands_twice_is_edited_twice() {
     let body = r#"{"model":"m","n":1,"messages":[],"n":2}"#;
-    check_chat(body, |edits, _| edits.set("n", "9"), r#"{"model":"m","n":9,"messages":[],"n":9}"#);
-    check_chat(body, |edits, _| edits.remove("n"), r#"{"model":"m","messages":[]}"#);
+    check_chat(
+        body,
+        |edits, _| edits.set("n", "9"),
+        r#"{"model":"m","n":9,"messages":[],"n":9}"#,
+    );
+    check_chat(
+        body,
+        |edits, _| edits.remove("n"),
+        r#"{"model":"m","messages":[]}"#,
+    );
 }
 
 #[test]
 fn without_edits_the_body_is_the_original() {
     let request = parse(Dialect::OpenAiChat, BODY);
-    assert_eq!(Edits::new().apply(&request).as_ptr(), request.body().as_ptr());
+    assert_eq!(
+        Edits::new().apply(&request).as_ptr(),
+        request.body().as_ptr()
+    );
 }
 
 #[test]
 fn nested_members_leave_their_neighbours() {
-    let body = r#"{"model":"m","messages":[],"chat_template_kwargs":{ "a" : 1, "thinking":false }}"#;
+    let body =
+        r#"{"model":"m","messages":[],"chat_template_kwargs":{ "a" : 1, "thinking":false }}"#;
     check_chat(
         body,
         |edits, request| edits.set_in(request, "chat_template_kwargs", "thinking", "true"),
@@ -107,25 +139,45 @@ fn nested_members_leave_their_neighbours() {
 fn streams_report_usage() {
     let usage = |edits: &mut Edits, request: &Request| edits.ensure_stream_usage(request);
     let cases = [
-        (r#"{"stream":true,"#, r#""x":1}"#, r#""x":1,"stream_options":{"include_usage":true}}"#),
-        (r#"{"stream":true,"#, r#""stream_options":null}"#, r#""stream_options":{"include_usage":true}}"#),
+        (
+            r#"{"stream":true,"#,
+            r#""x":1}"#,
+            r#""x":1,"stream_options":{"include_usage":true}}"#,
+        ),
+        (
+            r#"{"stream":true,"#,
+            r#""stream_options":null}"#,
+            r#""stream_options":{"include_usage":true}}"#,
+        ),
         (
             r#"{"stream":true,"#,
             r#""stream_options":{"include_usage":false}}"#,
             r#""stream_options":{"include_usage":true}}"#,
         ),
-        (r#"{"stream":true,"#, r#""stream_options":{"a":1}}"#, r#""stream_options":{"a":1,"include_usage":true}}"#),
+        (
+            r#"{"stream":true,"#,
+            r#""stream_options":{"a":1}}"#,
+            r#""stream_options":{"a":1,"include_usage":true}}"#,
+        ),
         (
             r#"{"stream":true,"#,
             r#""stream_options":{"include_usage": true}}"#,
             r#""stream_options":{"include_usage": true}}"#,
         ),
-        (r#"{"stream":true,"#, r#""stream_options":7}"#, r#""stream_options":7}"#),
+        (
+            r#"{"stream":true,"#,
+            r#""stream_options":7}"#,
+            r#""stream_options":7}"#,
+        ),
         (r#"{"stream":false,"#, r#""x":1}"#, r#""x":1}"#),
     ];
     for (start, rest, expected) in cases {
         let start = format!(r#"{start}"model":"m","messages":[],"#);
-        check_chat(&format!("{start}{rest}"), usage, &format!("{start}{expected}"));
+        check_chat(
+            &format!("{start}{rest}"),
+            usage,
+            &format!("{start}{expected}"),
+        );
     }
     let body = r#"{"model":"m","messages":[],"stream":true}"#;
     check(Dialect::AnthropicMessages, body, usage, body);
@@ -177,8 +229,16 @@ fn system_prompts() {
         (AnthropicMessages, Replace, r#""messages":[],"system":[{"type":"text","text":"old"}]"#.to_owned(), r#""messages":[],"system":"P""#.to_owned()),
     ];
     for (dialect, mode, before, after) in cases {
-        let (before, after) = (format!(r#"{{"model":"m",{before}}}"#), format!(r#"{{"model":"m",{after}}}"#));
-        check(dialect, &before, |edits, request| edits.insert_system_prompt(request, mode, "P"), &after);
+        let (before, after) = (
+            format!(r#"{{"model":"m",{before}}}"#),
+            format!(r#"{{"model":"m",{after}}}"#),
+        );
+        check(
+            dialect,
+            &before,
+            |edits, request| edits.insert_system_prompt(request, mode, "P"),
+            &after,
+        );
     }
 }
 
@@ -192,11 +252,17 @@ fn request_params() {
     };
     let limit = |edits: &mut Edits, request: &Request| edits.limit_params(request, &limits);
     let cases = [
-        (r#","logit_bias":{},"max_tokens":5000,"n":3"#, r#","max_tokens":100,"n":1"#),
+        (
+            r#","logit_bias":{},"max_tokens":5000,"n":3"#,
+            r#","max_tokens":100,"n":1"#,
+        ),
         (r#","max_tokens":50,"n":1"#, r#","max_tokens":50,"n":1"#),
         (r#","max_tokens":10.5"#, ""),
         (r#","max_tokens":"many""#, r#","max_tokens":"many""#),
-        (r#","max_completion_tokens":5000"#, r#","max_completion_tokens":5000"#),
+        (
+            r#","max_completion_tokens":5000"#,
+            r#","max_completion_tokens":5000"#,
+        ),
     ];
     let with = |rest: &str| format!(r#"{{"model":"m","messages":[]{rest}}}"#);
     for (before, after) in cases {
@@ -209,8 +275,11 @@ fn request_params() {
         r#"{"model":"m","max_output_tokens":100}"#,
     );
 
-    let strip =
-        RequestParams { strip_unknown: true, also_known: vec!["thinking".to_owned()], ..RequestParams::default() };
+    let strip = RequestParams {
+        strip_unknown: true,
+        also_known: vec!["thinking".to_owned()],
+        ..RequestParams::default()
+    };
     check_chat(
         &with(r#","stream":true,"max_completion_tokens":5,"thinking":{},"seed":1,"foo":2"#),
         |edits, request| {
@@ -233,11 +302,14 @@ fn json_text() -> impl Strategy<Value = String> {
     ];
     let space = "[ \n\t\r]{0,2}";
     scalar.prop_recursive(3, 16, 4, move |inner| {
-        let element = (space, inner, space).prop_map(|(before, value, after)| format!("{before}{value}{after}"));
-        let member = ("[a-c]", element.clone()).prop_map(|(name, value)| format!(" \"{name}\" :{value}"));
+        let element = (space, inner, space)
+            .prop_map(|(before, value, after)| format!("{before}{value}{after}"));
+        let member =
+            ("[a-c]", element.clone()).prop_map(|(name, value)| format!(" \"{name}\" :{value}"));
         prop_oneof![
             prop::collection::vec(element, 0..4).prop_map(|items| format!("[{}]", items.join(","))),
-            prop::collection::vec(member, 0..4).prop_map(|members| format!("{{{}}}", members.join(","))),
+            prop::collection::vec(member, 0..4)
+                .prop_map(|members| format!("{{{}}}", members.join(","))),
         ]
     })
 }

@@ -3,12 +3,22 @@
 use super::*;
 use crate::usage::{BodyKind, UsageReader};
 
-const ANSWER: FastResponse<'_> =
-    FastResponse { message: "Not  here,\nsorry.", model: "auto", unix_nanos: 1_790_000_000_000_000_007 };
+const ANSWER: FastResponse<'_> = FastResponse {
+    message: "Not  here,\nsorry.",
+    model: "auto",
+    unix_nanos: 1_790_000_000_000_000_007,
+};
 
 fn render(dialect: Dialect, stream: bool) -> String {
     let (content_type, body) = ANSWER.render(dialect, stream);
-    assert_eq!(content_type, if stream { "text/event-stream" } else { "application/json" });
+    assert_eq!(
+        content_type,
+        if stream {
+            "text/event-stream"
+        } else {
+            "application/json"
+        }
+    );
     String::from_utf8(body.to_vec()).unwrap()
 }
 
@@ -38,8 +48,15 @@ fn chat_streams_word_by_word() {
         String::new(),
     ];
     assert_eq!(render(Dialect::OpenAiChat, true), expected.join("\n\n"));
-    let (_, blank) = FastResponse { message: "  ", ..ANSWER }.render(Dialect::OpenAiChat, true);
-    assert!(String::from_utf8_lossy(&blank).contains(r#""content":"  ""#), "a blank message is sent as it is");
+    let (_, blank) = FastResponse {
+        message: "  ",
+        ..ANSWER
+    }
+    .render(Dialect::OpenAiChat, true);
+    assert!(
+        String::from_utf8_lossy(&blank).contains(r#""content":"  ""#),
+        "a blank message is sent as it is"
+    );
 }
 
 #[test]
@@ -51,7 +68,10 @@ fn anthropic() {
     );
     assert_eq!(render(Dialect::AnthropicMessages, false), expected);
     let stream = render(Dialect::AnthropicMessages, true);
-    let names: Vec<&str> = stream.lines().filter_map(|line| line.strip_prefix("event: ")).collect();
+    let names: Vec<&str> = stream
+        .lines()
+        .filter_map(|line| line.strip_prefix("event: "))
+        .collect();
     let expected = [
         "message_start",
         "content_block_start",
@@ -71,7 +91,12 @@ fn responses_are_numbered() {
         .filter_map(|line| line.strip_prefix("data: "))
         .map(|data| serde_json::from_str(data).unwrap())
         .collect();
-    assert!(events.iter().enumerate().all(|(number, event)| event["sequence_number"] == number));
+    assert!(
+        events
+            .iter()
+            .enumerate()
+            .all(|(number, event)| event["sequence_number"] == number)
+    );
     let whole: Value = serde_json::from_str(&render(Dialect::OpenAiResponses, false)).unwrap();
     assert_eq!(events.last().unwrap()["response"], whole);
     assert_eq!(whole["output"][0]["content"][0]["text"], ANSWER.message);
@@ -79,13 +104,24 @@ fn responses_are_numbered() {
 
 #[test]
 fn our_own_reader_takes_them_for_complete_answers() {
-    for dialect in [Dialect::OpenAiChat, Dialect::OpenAiResponses, Dialect::AnthropicMessages] {
+    for dialect in [
+        Dialect::OpenAiChat,
+        Dialect::OpenAiResponses,
+        Dialect::AnthropicMessages,
+    ] {
         for (stream, kind) in [(false, BodyKind::Json), (true, BodyKind::EventStream)] {
             let mut reader = UsageReader::new(dialect, kind);
             reader.push(render(dialect, stream).as_bytes());
             let outcome = reader.finish();
-            assert!(outcome.complete && outcome.content_started && outcome.error.is_none(), "{dialect} {stream}");
-            assert!(outcome.usage.is_none_or(|usage| usage.prompt + usage.completion == 0));
+            assert!(
+                outcome.complete && outcome.content_started && outcome.error.is_none(),
+                "{dialect} {stream}"
+            );
+            assert!(
+                outcome
+                    .usage
+                    .is_none_or(|usage| usage.prompt + usage.completion == 0)
+            );
         }
     }
 }

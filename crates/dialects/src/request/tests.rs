@@ -4,7 +4,12 @@ use super::*;
 use crate::prompt::{Conversation, TokenFacts};
 
 pub(crate) fn parse(dialect: Dialect, body: &str) -> Request {
-    Request::parse(dialect, Bytes::copy_from_slice(body.as_bytes()), &Wrappers::default()).unwrap()
+    Request::parse(
+        dialect,
+        Bytes::copy_from_slice(body.as_bytes()),
+        &Wrappers::default(),
+    )
+    .unwrap()
 }
 
 fn chat(body: &str) -> Prompt {
@@ -14,16 +19,32 @@ fn chat(body: &str) -> Prompt {
 
 fn anthropic(body: &str) -> Prompt {
     let with_model = body.replacen('{', r#"{"model":"auto","#, 1);
-    parse(Dialect::AnthropicMessages, &with_model).prompt().clone()
+    parse(Dialect::AnthropicMessages, &with_model)
+        .prompt()
+        .clone()
 }
 
 fn responses(body: &str) -> Prompt {
     let with_model = body.replacen('{', r#"{"model":"auto","#, 1);
-    parse(Dialect::OpenAiResponses, &with_model).prompt().clone()
+    parse(Dialect::OpenAiResponses, &with_model)
+        .prompt()
+        .clone()
 }
 
-fn facts(text_bytes: u64, structured_bytes: u64, images: u64, framing: u64, output_reserve: u64) -> TokenFacts {
-    TokenFacts { text_bytes, structured_bytes, images, framing, output_reserve }
+fn facts(
+    text_bytes: u64,
+    structured_bytes: u64,
+    images: u64,
+    framing: u64,
+    output_reserve: u64,
+) -> TokenFacts {
+    TokenFacts {
+        text_bytes,
+        structured_bytes,
+        images,
+        framing,
+        output_reserve,
+    }
 }
 
 /// Example D of section 2: a tool round.
@@ -37,7 +58,11 @@ pub(crate) const TOOL_ROUND: &str = concat!(
 /// The worked examples of section 2: request, facts on the wire, total on the wire.
 pub(crate) fn worked_examples() -> Vec<(&'static str, TokenFacts, u64)> {
     vec![
-        (r#"{"messages":[{"role":"user","content":"Hello world"}]}"#, facts(15, 0, 0, 4, 0), 8),
+        (
+            r#"{"messages":[{"role":"user","content":"Hello world"}]}"#,
+            facts(15, 0, 0, 4, 0),
+            8,
+        ),
         (
             r#"{"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"Sum 2 and 3"},{"role":"assistant","content":"5"},{"role":"user","content":"Why?"}],"max_tokens":64}"#,
             facts(48, 0, 0, 16, 64),
@@ -77,19 +102,50 @@ fn the_rows_of_the_token_table() {
     let cases = [
         (message(r#""role":1"#), facts(0, 1, 0, 4, 0)),
         (r#"{"messages":["ab",7]}"#.to_owned(), facts(0, 5, 0, 8, 0)),
-        (message(r#""role":"Tool","content":"ab""#), facts(4, 4, 0, 12, 0)),
-        (message(r#""role":"function""#), facts(8, 0, 0, 12, 0)),
-        (message(r#""role":"tool","content":[{"type":"image"},{"type":"text","text":"a"}]"#), facts(4, 26, 1, 12, 0)),
-        (message(r#""role":"user","content":["ab",{"text":"a"}]"#), facts(4, 16, 0, 4, 0)),
-        (message(r#""role":"user","content":[{"type":" TEXT ","text":"a"},{"type":"text"}]"#), facts(5, 15, 0, 4, 0)),
-        (message(r#""role":"user","content":{"type":"output_text","text":"a"}"#), facts(5, 0, 0, 4, 0)),
-        (message(r#""role":"assistant","tool_calls":[{"id":"x"}]"#), facts(9, 10, 0, 12, 0)),
-        (message(r#""role":"assistant","tool_calls":{}"#), facts(9, 2, 0, 4, 0)),
-        (message(r#""role":"assistant","function_call":{"name":"f","arguments":"{}"}"#), facts(10, 4, 0, 12, 0)),
-        (r#"{"messages":[],"functions":[{ }, 1],"tools":{"a":1}}"#.to_owned(), facts(0, 11, 0, 16, 0)),
-        (r#"{"messages":[],"max_tokens":-1}"#.to_owned(), facts(0, 2, 0, 0, 0)),
         (
-            r#"{"messages":[],"temperature":1,"metadata":{"a":"b"},"stop":["x"],"user":"u"}"#.to_owned(),
+            message(r#""role":"Tool","content":"ab""#),
+            facts(4, 4, 0, 12, 0),
+        ),
+        (message(r#""role":"function""#), facts(8, 0, 0, 12, 0)),
+        (
+            message(r#""role":"tool","content":[{"type":"image"},{"type":"text","text":"a"}]"#),
+            facts(4, 26, 1, 12, 0),
+        ),
+        (
+            message(r#""role":"user","content":["ab",{"text":"a"}]"#),
+            facts(4, 16, 0, 4, 0),
+        ),
+        (
+            message(r#""role":"user","content":[{"type":" TEXT ","text":"a"},{"type":"text"}]"#),
+            facts(5, 15, 0, 4, 0),
+        ),
+        (
+            message(r#""role":"user","content":{"type":"output_text","text":"a"}"#),
+            facts(5, 0, 0, 4, 0),
+        ),
+        (
+            message(r#""role":"assistant","tool_calls":[{"id":"x"}]"#),
+            facts(9, 10, 0, 12, 0),
+        ),
+        (
+            message(r#""role":"assistant","tool_calls":{}"#),
+            facts(9, 2, 0, 4, 0),
+        ),
+        (
+            message(r#""role":"assistant","function_call":{"name":"f","arguments":"{}"}"#),
+            facts(10, 4, 0, 12, 0),
+        ),
+        (
+            r#"{"messages":[],"functions":[{ }, 1],"tools":{"a":1}}"#.to_owned(),
+            facts(0, 11, 0, 16, 0),
+        ),
+        (
+            r#"{"messages":[],"max_tokens":-1}"#.to_owned(),
+            facts(0, 2, 0, 0, 0),
+        ),
+        (
+            r#"{"messages":[],"temperature":1,"metadata":{"a":"b"},"stop":["x"],"user":"u"}"#
+                .to_owned(),
             facts(0, 0, 0, 0, 0),
         ),
     ];
@@ -101,11 +157,15 @@ fn the_rows_of_the_token_table() {
 #[test]
 fn texts_by_role() {
     let message = |role: &str, content: &str| format!(r#"{{"role":"{role}","content":{content}}}"#);
-    let prompt = |messages: &[String]| chat(&format!(r#"{{"messages":[{}]}}"#, messages.join(","))).texts;
+    let prompt =
+        |messages: &[String]| chat(&format!(r#"{{"messages":[{}]}}"#, messages.join(","))).texts;
     let texts = prompt(&[
         message("developer", r#""dev""#),
         message("user", r#""first""#),
-        message("assistant", r#"[{"type":"text","text":"a "},{"type":"output_text","text":"no"},{"text":"b"}]"#),
+        message(
+            "assistant",
+            r#"[{"type":"text","text":"a "},{"type":"output_text","text":"no"},{"text":"b"}]"#,
+        ),
         message("tool", r#""result""#),
         message("user", r#""second""#),
         message("user", r#"[{"type":"image_url","image_url":{"url":"x"}}]"#),
@@ -121,17 +181,28 @@ fn texts_by_role() {
 
     let promoted = prompt(&[message("system", r#""a""#), message("assistant", r#""b""#)]);
     assert_eq!(
-        (promoted.evaluation.as_str(), promoted.current.as_str(), promoted.context.as_str()),
+        (
+            promoted.evaluation.as_str(),
+            promoted.current.as_str(),
+            promoted.context.as_str()
+        ),
         ("a b", "", "a b")
     );
     let blank = prompt(&[message("user", r#""x""#), message("user", r#""  ""#)]);
-    assert_eq!((blank.evaluation.as_str(), blank.prior_user.len()), ("  ", 1), "whitespace counts on the wire");
+    assert_eq!(
+        (blank.evaluation.as_str(), blank.prior_user.len()),
+        ("  ", 1),
+        "whitespace counts on the wire"
+    );
     let odd = prompt(&[message(
         "user",
         r#"[{"type":"text","text":12},{"type":"text","text":{"a":1}},{"type":"Text","text":"no"}]"#,
     )]);
     assert_eq!(odd.evaluation, r#"12 {"a":1}"#);
-    assert_eq!(prompt(&[message("user", r#"{"type":"text","text":"lone"}"#)]).evaluation, "");
+    assert_eq!(
+        prompt(&[message("user", r#"{"type":"text","text":"lone"}"#)]).evaluation,
+        ""
+    );
 }
 
 #[test]
@@ -148,8 +219,9 @@ fn conversation_counters() {
     };
     assert_eq!(round, expected);
 
-    let longer =
-        |message: &str| chat(&TOOL_ROUND.replacen("],\"tools\"", &format!(",{message}],\"tools\""), 1)).conversation;
+    let longer = |message: &str| {
+        chat(&TOOL_ROUND.replacen("],\"tools\"", &format!(",{message}],\"tools\""), 1)).conversation
+    };
     let with_user = longer(r#"{"role":"user","content":"and?"}"#);
     assert!(with_user.last_user_follows_tool && !with_user.last_is_tool_result);
     let with_assistant = longer(r#"{"role":"assistant","content":"sunny"}"#);
@@ -158,21 +230,33 @@ fn conversation_counters() {
     let counted = chat(
         r#"{"messages":[{"role":"developer"},{"role":"developer"},{"role":"function"},{"role":"USER"},{"role":"user","content":[{"type":"image_url"},{"type":"input_image"},{"type":"image"}]}],"tools":[1],"functions":[2,3]}"#,
     );
-    let expected = Conversation { user: 1, developer: true, tool_definitions: 3, images: 2, ..Default::default() };
+    let expected = Conversation {
+        user: 1,
+        developer: true,
+        tool_definitions: 3,
+        images: 2,
+        ..Default::default()
+    };
     assert_eq!(counted.conversation, expected);
 }
 
 #[test]
 fn the_first_acceptable_image_counts() {
-    let image =
-        |url: &str| format!(r#"{{"role":"user","content":[{{"type":"image_url","image_url":{{"url":"{url}"}}}}]}}"#);
+    let image = |url: &str| {
+        format!(
+            r#"{{"role":"user","content":[{{"type":"image_url","image_url":{{"url":"{url}"}}}}]}}"#
+        )
+    };
     let body = format!(
         r#"{{"messages":[{},{},{}]}}"#,
         image("https://x/y.png"),
         image("DATA:image/PNG;base64,AA"),
         image("data:image/png;base64,BB")
     );
-    assert_eq!(chat(&body).image.as_deref(), Some("DATA:image/PNG;base64,AA"));
+    assert_eq!(
+        chat(&body).image.as_deref(),
+        Some("DATA:image/PNG;base64,AA")
+    );
 }
 
 const BAD_CHAT: &[(&[u8], &str)] = &[
@@ -181,13 +265,28 @@ const BAD_CHAT: &[(&[u8], &str)] = &[
     (b"[]", "malformed JSON body"),
     (b"null", "malformed JSON body"),
     (br#"{"model":"m","messages":[]} x"#, "malformed JSON body"),
-    (b"{\"model\":\"\xff\",\"messages\":[]}", "malformed JSON body"),
+    (
+        b"{\"model\":\"\xff\",\"messages\":[]}",
+        "malformed JSON body",
+    ),
     (br#"{"model":"m"}"#, "messages field is required"),
     (br#"{"messages":{}}"#, "messages field must be an array"),
-    (br#"{"model":"m","messages":null}"#, "messages field must be an array"),
-    (br#"{"messages":[]}"#, "invalid request body: missing required field: model"),
-    (br#"{"model":1,"messages":[]}"#, "invalid request body: field model must be string, got number"),
-    (br#"{"model":null,"messages":[]}"#, "invalid request body: field model must be string, got null"),
+    (
+        br#"{"model":"m","messages":null}"#,
+        "messages field must be an array",
+    ),
+    (
+        br#"{"messages":[]}"#,
+        "invalid request body: missing required field: model",
+    ),
+    (
+        br#"{"model":1,"messages":[]}"#,
+        "invalid request body: field model must be string, got number",
+    ),
+    (
+        br#"{"model":null,"messages":[]}"#,
+        "invalid request body: field model must be string, got null",
+    ),
     (
         br#"{"model":"m","messages":[],"stream":"yes"}"#,
         "invalid request body: field stream must be boolean, got string",
@@ -200,8 +299,14 @@ const BAD_CHAT: &[(&[u8], &str)] = &[
         br#"{"model":"m","messages":[],"metadata":{"a":[]}}"#,
         "invalid request body: field metadata.a must be string, got array",
     ),
-    (br#"{"model":"m","messages":[],"model":"n"}"#, "invalid request body: duplicate field: model"),
-    (br#"{"model":"m","messages":[],"mess\u0061ges":[]}"#, "invalid request body: duplicate field: messages"),
+    (
+        br#"{"model":"m","messages":[],"model":"n"}"#,
+        "invalid request body: duplicate field: model",
+    ),
+    (
+        br#"{"model":"m","messages":[],"mess\u0061ges":[]}"#,
+        "invalid request body: duplicate field: messages",
+    ),
 ];
 
 const BAD_MESSAGES: &[(&[u8], &str)] = &[
@@ -212,32 +317,73 @@ const BAD_MESSAGES: &[(&[u8], &str)] = &[
 ];
 
 const BAD_RESPONSES: &[(&[u8], &str)] = &[
-    (br#"{"model":"m","input":1}"#, "input field must be a string or an array"),
-    (br#"{"model":"m","input":"a","input":"b"}"#, "invalid request body: duplicate field: input"),
-    (br#"{"input":"a"}"#, "invalid request body: missing required field: model"),
+    (
+        br#"{"model":"m","input":1}"#,
+        "input field must be a string or an array",
+    ),
+    (
+        br#"{"model":"m","input":"a","input":"b"}"#,
+        "invalid request body: duplicate field: input",
+    ),
+    (
+        br#"{"input":"a"}"#,
+        "invalid request body: missing required field: model",
+    ),
 ];
 
 #[test]
 fn bad_bodies_get_the_reference_s_texts() {
     let check = |dialect: Dialect, body: &[u8], expected: &str| {
-        let refused = Request::parse(dialect, Bytes::copy_from_slice(body), &Wrappers::default()).unwrap_err();
-        assert_eq!((refused.status, refused.message.as_str()), (400, expected), "{}", String::from_utf8_lossy(body));
+        let refused = Request::parse(dialect, Bytes::copy_from_slice(body), &Wrappers::default())
+            .unwrap_err();
+        assert_eq!(
+            (refused.status, refused.message.as_str()),
+            (400, expected),
+            "{}",
+            String::from_utf8_lossy(body)
+        );
     };
-    BAD_CHAT.iter().for_each(|(body, expected)| check(Dialect::OpenAiChat, body, expected));
-    BAD_MESSAGES.iter().for_each(|(body, expected)| check(Dialect::AnthropicMessages, body, expected));
-    BAD_RESPONSES.iter().for_each(|(body, expected)| check(Dialect::OpenAiResponses, body, expected));
-    let deep = format!(r#"{{"model":"m","messages":{}{}}}"#, "[".repeat(200), "]".repeat(200));
-    check(Dialect::OpenAiChat, deep.as_bytes(), "invalid request body: nested deeper than 128 levels");
+    BAD_CHAT
+        .iter()
+        .for_each(|(body, expected)| check(Dialect::OpenAiChat, body, expected));
+    BAD_MESSAGES
+        .iter()
+        .for_each(|(body, expected)| check(Dialect::AnthropicMessages, body, expected));
+    BAD_RESPONSES
+        .iter()
+        .for_each(|(body, expected)| check(Dialect::OpenAiResponses, body, expected));
+    let deep = format!(
+        r#"{{"model":"m","messages":{}{}}}"#,
+        "[".repeat(200),
+        "]".repeat(200)
+    );
+    check(
+        Dialect::OpenAiChat,
+        deep.as_bytes(),
+        "invalid request body: nested deeper than 128 levels",
+    );
 }
 
 #[test]
 fn what_looks_odd_but_is_legal_passes() {
-    let nested = format!(r#"{{"messages":[],"x":{}{}}}"#, "[".repeat(127), "]".repeat(127));
+    let nested = format!(
+        r#"{{"messages":[],"x":{}{}}}"#,
+        "[".repeat(127),
+        "]".repeat(127)
+    );
     assert!(chat(&nested).no_messages);
     assert!(!chat(r#"{"messages":[],"stream":null}"#).stream);
-    assert_eq!(parse(Dialect::OpenAiChat, r#"{"model":"","messages":[]}"#).prompt().model, "");
+    assert_eq!(
+        parse(Dialect::OpenAiChat, r#"{"model":"","messages":[]}"#)
+            .prompt()
+            .model,
+        ""
+    );
     let surrogate = chat(r#"{"messages":[{"\ud800":1,"role":"user","content":"a\udfffb"}]}"#);
-    assert_eq!(surrogate.texts.current, "a\u{FFFD}b", "an unusual key hides nothing");
+    assert_eq!(
+        surrogate.texts.current, "a\u{FFFD}b",
+        "an unusual key hides nothing"
+    );
     let stored = responses(r#"{"previous_response_id":"resp_1"}"#);
     assert!(stored.no_messages);
 }
@@ -250,12 +396,17 @@ fn wrapped_user_texts_are_passed_over_but_counted() {
     assert_eq!(prompt.texts.prior_user.len(), 0);
     assert_eq!(prompt.texts.passed_over.len(), 2);
     assert_eq!(prompt.conversation.user, 3);
-    let unwrapped =
-        Request::parse(Dialect::OpenAiChat, body.replacen('{', r#"{"model":"auto","#, 1).into(), &Wrappers::none())
-            .unwrap();
+    let unwrapped = Request::parse(
+        Dialect::OpenAiChat,
+        body.replacen('{', r#"{"model":"auto","#, 1).into(),
+        &Wrappers::none(),
+    )
+    .unwrap();
     assert_eq!(prompt.tokens, unwrapped.prompt().tokens);
     assert_eq!(unwrapped.prompt().texts.prior_user.len(), 2);
-    let assistant = chat(r#"{"messages":[{"role":"assistant","content":"<system-reminder>x</system-reminder>"}]}"#);
+    let assistant = chat(
+        r#"{"messages":[{"role":"assistant","content":"<system-reminder>x</system-reminder>"}]}"#,
+    );
     assert_eq!(assistant.texts.non_user.len(), 1, "only users are wrapped");
 }
 
@@ -279,11 +430,21 @@ fn anthropic_messages() {
         ..Default::default()
     };
     assert_eq!(prompt.conversation, expected);
-    // text: system 6+9, user 4+8, assistant 9, calls 2·(2+8+1), user 4, results 2+2; structure: thinking 34, inputs 7+2,
-    // results 4+26, tool 12, tool_choice 15; framing: 4 messages, 2 calls, 2 results, 1 tool.
+    // text: system 6+9, user 4+8, assistant 9, calls 2·(2+8+1), user 4, results 2+2; structure:
+    // thinking 34, inputs 7+2, results 4+26, tool 12, tool_choice 15; framing: 4 messages, 2 calls,
+    // 2 results, 1 tool.
     let thinking = r#"{"type":"thinking","thinking":"x"}"#.len() as u64;
     let structured = thinking + 7 + 2 + 4 + 26 + 12 + 15;
-    assert_eq!(prompt.tokens, facts(15 + 12 + 9 + 22 + 4 + 4, structured, 1, 16 + 16 + 16 + 8, 32));
+    assert_eq!(
+        prompt.tokens,
+        facts(
+            15 + 12 + 9 + 22 + 4 + 4,
+            structured,
+            1,
+            16 + 16 + 16 + 8,
+            32
+        )
+    );
     assert_eq!(prompt.texts.current, "Weather?");
     assert_eq!(prompt.texts.non_user, ["Be brief."]);
     assert!(!prompt.texts.assistant_replied);
@@ -296,7 +457,10 @@ fn anthropic_images_and_empty_system() {
         r#"{"system":"","messages":[{"role":"user","content":[{"type":"image","source":{"type":"base64","media_type":"image/png","data":"AA"}}]}]}"#,
     );
     assert_eq!(prompt.image.as_deref(), Some("data:image/png;base64,AA"));
-    assert_eq!((prompt.conversation.system, prompt.conversation.images), (1, 1));
+    assert_eq!(
+        (prompt.conversation.system, prompt.conversation.images),
+        (1, 1)
+    );
     assert_eq!(prompt.tokens, facts(6 + 4, 0, 1, 8, 0));
     let follow_up = anthropic(
         r#"{"messages":[{"role":"user","content":[{"type":"tool_result","tool_use_id":"t","content":"x"}]},{"role":"user","content":"go on"}]}"#,
@@ -350,8 +514,10 @@ fn responses_items_of_every_sort() {
 
 #[test]
 fn members_are_found_as_they_were_written() {
-    let request =
-        parse(Dialect::OpenAiChat, "{ \"model\" : \"auto\",\n \"messages\":[ ], \"user\":\"\\u0061\", \"n\" : 1.50 }");
+    let request = parse(
+        Dialect::OpenAiChat,
+        "{ \"model\" : \"auto\",\n \"messages\":[ ], \"user\":\"\\u0061\", \"n\" : 1.50 }",
+    );
     assert_eq!(request.member("n"), Some("1.50"));
     assert_eq!(request.member("messages"), Some("[ ]"));
     assert_eq!(request.text_member("user").as_deref(), Some("a"));
@@ -372,8 +538,12 @@ fn tool_results_are_kept_apart() {
         {{"role":"function","content":{parts}}},{{"role":"tool","content":""}},{{"role":"tool","content":null}}]}}"#
     );
     check(chat(&chat_body), &["21C, \"sunny\"", "one two"]);
-    let eval = crate::EvalRequest::parse(chat_body.as_bytes(), false, &Wrappers::default()).unwrap();
-    assert_eq!(eval.prompt.texts.tool_results, ["21C, \"sunny\"", "one two"]);
+    let eval =
+        crate::EvalRequest::parse(chat_body.as_bytes(), false, &Wrappers::default()).unwrap();
+    assert_eq!(
+        eval.prompt.texts.tool_results,
+        ["21C, \"sunny\"", "one two"]
+    );
     let anthropic_body = r#"{"messages":[{"role":"user","content":[{"type":"text","text":"Hi"},
         {"type":"tool_result","tool_use_id":"a","content":"plain"},
         {"type":"tool_result","tool_use_id":"b","content":[{"type":"text","text":"part"},{"type":"image","source":{}}]}]}]}"#;
@@ -397,7 +567,8 @@ fn what_ties_a_request_to_earlier_ones() {
     assert_eq!(found.previous_response.as_deref(), Some("resp_1"));
     assert_eq!(found.cache_key.as_deref(), Some("k"));
     assert!(found.sealed_state && found.tool_loop && !found.opens_with_system);
-    let chat = chat(r#"{"messages":[{"role":"assistant","content":"hi"},{"role":"user","content":"a"}]}"#);
+    let chat =
+        chat(r#"{"messages":[{"role":"assistant","content":"hi"},{"role":"user","content":"a"}]}"#);
     assert_eq!(chat.continuity, crate::Continuity::default());
     assert_eq!((chat.system(), chat.first_user()), ("", "a"));
 }
@@ -408,10 +579,20 @@ fn sealed_state() {
         let body = format!(
             r#"{{"messages":[{{"role":"user","content":"a"}},{{"role":"assistant","content":[{block}]}},{{"role":"user","content":"b"}}]}}"#
         );
-        assert_eq!(anthropic(&body).continuity.sealed_state, expected, "{block}");
+        assert_eq!(
+            anthropic(&body).continuity.sealed_state,
+            expected,
+            "{block}"
+        );
     };
-    check(r#"{"type":"thinking","thinking":"…","signature":"EqQB"}"#, true);
-    check(r#"{"type":"thinking","thinking":"…","signature":""}"#, false);
+    check(
+        r#"{"type":"thinking","thinking":"…","signature":"EqQB"}"#,
+        true,
+    );
+    check(
+        r#"{"type":"thinking","thinking":"…","signature":""}"#,
+        false,
+    );
     check(r#"{"type":"thinking","thinking":"…"}"#, false);
     check(r#"{"type":"redacted_thinking","data":"x"}"#, true);
     check(r#"{"type":"text","text":"thinking"}"#, false);
@@ -430,7 +611,10 @@ fn tool_loops() {
     check(&format!("{tool},{}", says("system")), true);
     check(&format!("{tool},{},{}", says("system"), says("user")), true);
     check(&format!("{tool},{},{}", says("user"), says("user")), false);
-    check(&format!("{tool},{},{}", says("assistant"), says("user")), false);
+    check(
+        &format!("{tool},{},{}", says("assistant"), says("user")),
+        false,
+    );
     check(&says("assistant"), false);
 }
 
@@ -440,7 +624,10 @@ fn the_last_user_text_may_be_a_wrapper() {
         r#"{"messages":[{"role":"system","content":"s"},{"role":"user","content":"a"},
             {"role":"user","content":"<context.compaction.request>now"}]}"#,
     );
-    assert_eq!((wrapped.last_user(), wrapped.first_user()), ("<context.compaction.request>now", "a"));
+    assert_eq!(
+        (wrapped.last_user(), wrapped.first_user()),
+        ("<context.compaction.request>now", "a")
+    );
     assert_eq!(wrapped.system(), "s");
     let asked = chat(
         r#"{"messages":[{"role":"user","content":"<environment_context>x</environment_context>"},

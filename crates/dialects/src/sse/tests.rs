@@ -8,7 +8,10 @@ fn read<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<(String, String)>
     let mut reader = SseReader::new();
     let mut events = Vec::new();
     let mut sink = |event: Event<'_>| {
-        events.push((event.name.to_owned(), String::from_utf8_lossy(event.data).into_owned()));
+        events.push((
+            event.name.to_owned(),
+            String::from_utf8_lossy(event.data).into_owned(),
+        ));
     };
     for chunk in chunks {
         reader.push(chunk, &mut sink);
@@ -24,7 +27,10 @@ fn lines_and_fields() {
         ("data:a\n\ndata:  b\n\n", &[("", "a"), ("", " b")]),
         ("data: a\r\n\r\ndata: b\r\n\r\n", &[("", "a"), ("", "b")]),
         ("data: a\r\rdata: b\r\r", &[("", "a"), ("", "b")]),
-        (": comment\n\nevent: x\ndata: a\ndata: b\n\n", &[("x", "a\nb")]),
+        (
+            ": comment\n\nevent: x\ndata: a\ndata: b\n\n",
+            &[("x", "a\nb")],
+        ),
         ("event: x\n\ndata: a\n\n", &[("", "a")]),
         ("id: 1\nretry: 5\ndata\n\n", &[("", "")]),
         ("\u{FEFF}data: a\n\n", &[("", "a")]),
@@ -34,10 +40,16 @@ fn lines_and_fields() {
         ("\n\n\n", &[]),
     ];
     for (stream, expected) in cases {
-        let expected: Vec<(String, String)> =
-            expected.iter().map(|(name, data)| ((*name).into(), (*data).into())).collect();
+        let expected: Vec<(String, String)> = expected
+            .iter()
+            .map(|(name, data)| ((*name).into(), (*data).into()))
+            .collect();
         assert_eq!(read([stream.as_bytes()]), expected, "{stream:?}");
-        assert_eq!(read(stream.as_bytes().chunks(1)), expected, "{stream:?} byte by byte");
+        assert_eq!(
+            read(stream.as_bytes().chunks(1)),
+            expected,
+            "{stream:?} byte by byte"
+        );
     }
 }
 
@@ -60,7 +72,13 @@ fn what_is_written_is_read_back() {
     let mut out = String::new();
     write(&mut out, Some("ping"), "{}");
     write(&mut out, None, "[DONE]");
-    assert_eq!(read([out.as_bytes()]), [("ping".to_owned(), "{}".to_owned()), (String::new(), "[DONE]".to_owned())]);
+    assert_eq!(
+        read([out.as_bytes()]),
+        [
+            ("ping".to_owned(), "{}".to_owned()),
+            (String::new(), "[DONE]".to_owned())
+        ]
+    );
 }
 
 proptest! {

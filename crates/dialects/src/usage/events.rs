@@ -9,7 +9,8 @@ use super::{Outcome, ResponseError, Usage};
 use crate::endpoint::Dialect;
 use crate::sse::Event;
 
-/// Folds events or a body into an [`Outcome`]. What cannot be read is skipped: it is the client's to complain about.
+/// Folds events or a body into an [`Outcome`]. What cannot be read is skipped: it is the client's
+/// to complain about.
 #[derive(Debug)]
 pub(super) struct Fold {
     dialect: Dialect,
@@ -20,7 +21,11 @@ pub(super) struct Fold {
 
 impl Fold {
     pub(super) fn new(dialect: Dialect) -> Self {
-        Self { dialect, outcome: Outcome::default(), anthropic: AnthropicUsage::default() }
+        Self {
+            dialect,
+            outcome: Outcome::default(),
+            anthropic: AnthropicUsage::default(),
+        }
     }
 
     pub(super) fn event(&mut self, event: Event<'_>) {
@@ -84,7 +89,9 @@ impl Fold {
             self.response(response);
         }
         match kind.as_ref() {
-            "response.completed" | "response.incomplete" | "response.failed" => self.outcome.complete = true,
+            "response.completed" | "response.incomplete" | "response.failed" => {
+                self.outcome.complete = true
+            }
             "error" => self.outcome.error = std::str::from_utf8(data).ok().map(read_error),
             _ => {}
         }
@@ -101,8 +108,14 @@ impl Fold {
         if let Some(error) = response.error {
             self.outcome.error = Some(read_error(error.get()));
         }
-        let reason = response.incomplete_details.as_ref().and_then(|details| details.reason.clone());
-        let ended = response.status.clone().filter(|status| !matches!(status.as_ref(), "in_progress" | "queued"));
+        let reason = response
+            .incomplete_details
+            .as_ref()
+            .and_then(|details| details.reason.clone());
+        let ended = response
+            .status
+            .clone()
+            .filter(|status| !matches!(status.as_ref(), "in_progress" | "queued"));
         self.finish_reason(reason.or(ended));
     }
 
@@ -142,12 +155,18 @@ impl Fold {
         let all = &mut self.anthropic;
         all.input_tokens = newer.input_tokens.or(all.input_tokens);
         all.output_tokens = newer.output_tokens.or(all.output_tokens);
-        all.cache_read_input_tokens = newer.cache_read_input_tokens.or(all.cache_read_input_tokens);
-        all.cache_creation_input_tokens = newer.cache_creation_input_tokens.or(all.cache_creation_input_tokens);
+        all.cache_read_input_tokens = newer
+            .cache_read_input_tokens
+            .or(all.cache_read_input_tokens);
+        all.cache_creation_input_tokens = newer
+            .cache_creation_input_tokens
+            .or(all.cache_creation_input_tokens);
         let (cached, cache_write) = (all.cache_read_input_tokens, all.cache_creation_input_tokens);
         let fresh = all.input_tokens.unwrap_or_default();
         self.outcome.usage = Some(Usage {
-            prompt: fresh.saturating_add(cached.unwrap_or_default()).saturating_add(cache_write.unwrap_or_default()),
+            prompt: fresh
+                .saturating_add(cached.unwrap_or_default())
+                .saturating_add(cache_write.unwrap_or_default()),
             completion: all.output_tokens.unwrap_or_default(),
             cached,
             cache_write,
@@ -156,7 +175,9 @@ impl Fold {
     }
 
     fn model(&mut self, model: Option<Cow<'_, str>>) {
-        if let Some(model) = model.filter(|model| !model.is_empty() && self.outcome.model.as_deref() != Some(model)) {
+        if let Some(model) =
+            model.filter(|model| !model.is_empty() && self.outcome.model.as_deref() != Some(model))
+        {
             self.outcome.model = Some(model.into_owned());
         }
     }
@@ -175,16 +196,25 @@ fn holds_something(raw: Option<&RawValue>) -> bool {
 
 fn read_error(raw: &str) -> ResponseError {
     if let Some(message) = crate::json::string(raw) {
-        return ResponseError { code: String::new(), message: message.into_owned() };
+        return ResponseError {
+            code: String::new(),
+            message: message.into_owned(),
+        };
     }
     let Ok(error) = serde_json::from_str::<ErrorBody<'_>>(raw) else {
         return ResponseError::default();
     };
-    let code = error.code.map(RawValue::get).and_then(|code| match crate::json::string(code) {
-        Some(code) => Some(code.into_owned()),
-        None => (code != "null").then(|| code.to_owned()),
-    });
-    let kind = error.kind.filter(|kind| kind != "error").map(Cow::into_owned);
+    let code = error
+        .code
+        .map(RawValue::get)
+        .and_then(|code| match crate::json::string(code) {
+            Some(code) => Some(code.into_owned()),
+            None => (code != "null").then(|| code.to_owned()),
+        });
+    let kind = error
+        .kind
+        .filter(|kind| kind != "error")
+        .map(Cow::into_owned);
     ResponseError {
         code: code.or(kind).unwrap_or_default(),
         message: error.message.map(Cow::into_owned).unwrap_or_default(),
@@ -242,9 +272,16 @@ struct ChatDelta<'a> {
 
 impl ChatDelta<'_> {
     fn holds_something(&self) -> bool {
-        [self.content, self.reasoning_content, self.reasoning, self.refusal, self.tool_calls, self.function_call]
-            .into_iter()
-            .any(holds_something)
+        [
+            self.content,
+            self.reasoning_content,
+            self.reasoning,
+            self.refusal,
+            self.tool_calls,
+            self.function_call,
+        ]
+        .into_iter()
+        .any(holds_something)
     }
 }
 
@@ -266,7 +303,10 @@ impl From<ChatUsage> for Usage {
             completion: usage.completion_tokens,
             cached: prompt.cached_tokens,
             cache_write: prompt.cache_write_tokens,
-            reasoning: usage.completion_tokens_details.unwrap_or_default().reasoning_tokens,
+            reasoning: usage
+                .completion_tokens_details
+                .unwrap_or_default()
+                .reasoning_tokens,
         }
     }
 }
@@ -327,7 +367,10 @@ impl From<ResponseUsage> for Usage {
             completion: usage.output_tokens,
             cached: input.cached_tokens,
             cache_write: input.cache_write_tokens,
-            reasoning: usage.output_tokens_details.unwrap_or_default().reasoning_tokens,
+            reasoning: usage
+                .output_tokens_details
+                .unwrap_or_default()
+                .reasoning_tokens,
         }
     }
 }

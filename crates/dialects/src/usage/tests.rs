@@ -27,7 +27,11 @@ const RESPONSES: &str = concat!(
     "event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"model\":\"gpt\",\"status\":\"completed\",\"usage\":{\"input_tokens\":4,\"output_tokens\":2,\"input_tokens_details\":{\"cached_tokens\":1},\"output_tokens_details\":{\"reasoning_tokens\":0}}}}\n\n",
 );
 
-fn read<'a>(dialect: Dialect, kind: BodyKind, chunks: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
+fn read<'a>(
+    dialect: Dialect,
+    kind: BodyKind,
+    chunks: impl IntoIterator<Item = &'a [u8]>,
+) -> Outcome {
     let mut reader = UsageReader::new(dialect, kind);
     for chunk in chunks {
         reader.push(chunk);
@@ -56,7 +60,13 @@ fn outcome(usage: Usage, model: &str, finish_reason: &str) -> Outcome {
 
 fn usage(prompt: u64, completion: u64, details: [Option<u64>; 3]) -> Usage {
     let [cached, cache_write, reasoning] = details;
-    Usage { prompt, completion, cached, cache_write, reasoning }
+    Usage {
+        prompt,
+        completion,
+        cached,
+        cache_write,
+        reasoning,
+    }
 }
 
 #[test]
@@ -72,20 +82,41 @@ fn streams() {
 #[test]
 fn bodies() {
     let chat = r#"{"model":"qwen","choices":[{"message":{"content":"Hi"},"finish_reason":"length"}],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}"#;
-    assert_eq!(body(Dialect::OpenAiChat, chat), outcome(usage(1, 2, [None; 3]), "qwen", "length"));
+    assert_eq!(
+        body(Dialect::OpenAiChat, chat),
+        outcome(usage(1, 2, [None; 3]), "qwen", "length")
+    );
     let anthropic = r#"{"type":"message","model":"claude","content":[{"type":"text","text":"Hi"}],"stop_reason":"tool_use","usage":{"input_tokens":1,"output_tokens":2}}"#;
-    assert_eq!(body(Dialect::AnthropicMessages, anthropic), outcome(usage(1, 2, [None; 3]), "claude", "tool_use"));
+    assert_eq!(
+        body(Dialect::AnthropicMessages, anthropic),
+        outcome(usage(1, 2, [None; 3]), "claude", "tool_use")
+    );
     let response = r#"{"object":"response","model":"gpt","status":"incomplete","error":null,"incomplete_details":{"reason":"max_output_tokens"},"output":[{}],"usage":{"input_tokens":1,"output_tokens":2}}"#;
-    assert_eq!(body(Dialect::OpenAiResponses, response), outcome(usage(1, 2, [None; 3]), "gpt", "max_output_tokens"));
+    assert_eq!(
+        body(Dialect::OpenAiResponses, response),
+        outcome(usage(1, 2, [None; 3]), "gpt", "max_output_tokens")
+    );
     assert_eq!(body(Dialect::OpenAiChat, "<html>"), Outcome::default());
 }
 
 #[test]
 fn errors_are_found_wherever_they_stand() {
     let cases = [
-        (Dialect::OpenAiChat, "data: {\"error\":{\"message\":\"m\",\"type\":\"t\",\"code\":\"c\"}}\n\n", "c"),
-        (Dialect::OpenAiChat, "data: {\"error\":{\"message\":\"m\",\"type\":\"t\",\"code\":500}}\n\n", "500"),
-        (Dialect::OpenAiChat, "event: error\ndata: {\"message\":\"m\",\"type\":\"t\"}\n\n", "t"),
+        (
+            Dialect::OpenAiChat,
+            "data: {\"error\":{\"message\":\"m\",\"type\":\"t\",\"code\":\"c\"}}\n\n",
+            "c",
+        ),
+        (
+            Dialect::OpenAiChat,
+            "data: {\"error\":{\"message\":\"m\",\"type\":\"t\",\"code\":500}}\n\n",
+            "500",
+        ),
+        (
+            Dialect::OpenAiChat,
+            "event: error\ndata: {\"message\":\"m\",\"type\":\"t\"}\n\n",
+            "t",
+        ),
         (Dialect::OpenAiChat, "data: {\"error\":\"m\"}\n\n", ""),
         (
             Dialect::AnthropicMessages,
@@ -104,11 +135,20 @@ fn errors_are_found_wherever_they_stand() {
         ),
     ];
     for (dialect, text, code) in cases {
-        let expected = ResponseError { code: code.to_owned(), message: "m".to_owned() };
+        let expected = ResponseError {
+            code: code.to_owned(),
+            message: "m".to_owned(),
+        };
         assert_eq!(stream(dialect, text).error, Some(expected), "{text}");
     }
-    let json = body(Dialect::AnthropicMessages, r#"{"type":"error","error":{"type":"api_error","message":"m"}}"#);
-    assert_eq!(json.error.map(|error| error.code).as_deref(), Some("api_error"));
+    let json = body(
+        Dialect::AnthropicMessages,
+        r#"{"type":"error","error":{"type":"api_error","message":"m"}}"#,
+    );
+    assert_eq!(
+        json.error.map(|error| error.code).as_deref(),
+        Some("api_error")
+    );
     assert!(!json.complete);
 }
 
@@ -118,8 +158,11 @@ fn a_stream_that_is_cut_off_is_not_complete() {
     let cut = stream(Dialect::OpenAiChat, cut);
     assert!(!cut.complete && cut.usage.is_some());
     assert!(
-        !stream(Dialect::OpenAiChat, "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n")
-            .content_started
+        !stream(
+            Dialect::OpenAiChat,
+            "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n"
+        )
+        .content_started
     );
 }
 
@@ -132,15 +175,32 @@ fn content_is_seen_as_soon_as_it_comes() {
         reader.push(event.as_bytes());
         started.push(reader.content_started());
     }
-    assert_eq!(started, [false, true, true, true, true], "an empty first delta is no content");
+    assert_eq!(
+        started,
+        [false, true, true, true, true],
+        "an empty first delta is no content"
+    );
 }
 
 #[test]
 fn a_body_beyond_the_bound_is_let_go() {
     let chunk = vec![b' '; BODY_LIMIT / 2 + 1];
-    let outcome = read(Dialect::OpenAiChat, BodyKind::Json, [chunk.as_slice(), &chunk, b"{}"]);
-    assert_eq!(outcome, Outcome { truncated: true, ..Outcome::default() });
-    assert_eq!(BodyKind::of("Text/Event-Stream; charset=utf-8"), BodyKind::EventStream);
+    let outcome = read(
+        Dialect::OpenAiChat,
+        BodyKind::Json,
+        [chunk.as_slice(), &chunk, b"{}"],
+    );
+    assert_eq!(
+        outcome,
+        Outcome {
+            truncated: true,
+            ..Outcome::default()
+        }
+    );
+    assert_eq!(
+        BodyKind::of("Text/Event-Stream; charset=utf-8"),
+        BodyKind::EventStream
+    );
     assert_eq!(BodyKind::of("application/json"), BodyKind::Json);
 }
 

@@ -32,13 +32,22 @@ pub(super) async fn run(client: Client, request: FakeRequest) -> Result<Forwarde
     Ok(state)
 }
 
-pub(super) async fn abandon(client: Client, request: FakeRequest, pieces: usize) -> Result<(), Outcome> {
+pub(super) async fn abandon(
+    client: Client,
+    request: FakeRequest,
+    pieces: usize,
+) -> Result<(), Outcome> {
     let mut wire = Wire::open(client, &request).await?;
     wire.send_headers(Side::Request, &request.headers, false);
     if request.mode != BodyMode::FullDuplex && !request.observe {
         match wire.next().await? {
             Reply::Headers(Side::Request, _) => {}
-            reply => return Err(broken(format!("the reply to request headers is {}", reply.name()))),
+            reply => {
+                return Err(broken(format!(
+                    "the reply to request headers is {}",
+                    reply.name()
+                )));
+            }
         }
     }
     for piece in split(&request.body, request.piece).into_iter().take(pieces) {
@@ -49,7 +58,10 @@ pub(super) async fn abandon(client: Client, request: FakeRequest, pieces: usize)
     match wire.next().await {
         Err(Outcome::Failed(status)) if status.code() == Code::Cancelled => Ok(()),
         Err(outcome) => Err(outcome),
-        Ok(reply) => Err(broken(format!("an abandoned request is answered by {}", reply.name()))),
+        Ok(reply) => Err(broken(format!(
+            "an abandoned request is answered by {}",
+            reply.name()
+        ))),
     }
 }
 
@@ -61,7 +73,11 @@ fn observe(wire: &mut Wire, request: &FakeRequest) {
         send_pieces(wire, Side::Request, &pieces(request), request.trailers);
     }
     if let Some(response) = &request.response {
-        wire.send_headers(Side::Response, &response.headers, response.chunks.is_empty() && !response.trailers);
+        wire.send_headers(
+            Side::Response,
+            &response.headers,
+            response.chunks.is_empty() && !response.trailers,
+        );
         send_pieces(wire, Side::Response, &response.chunks, response.trailers);
     }
 }

@@ -14,14 +14,22 @@ pub(super) async fn run(
 ) -> Result<(), Outcome> {
     let bodyless = shown.chunks.is_empty() && !shown.trailers;
     wire.send_headers(Side::Response, &shown.headers, bodyless);
-    let mut seen = FakeResponse { chunks: Vec::new(), ..shown.clone() };
+    let mut seen = FakeResponse {
+        chunks: Vec::new(),
+        ..shown.clone()
+    };
     match wire.next().await? {
         Reply::Headers(Side::Response, edits) => apply(&mut seen.headers, &edits.mutation)?,
         Reply::End => {
             state.ended_early = true;
             return Ok(());
         }
-        reply => return Err(broken(format!("the reply to response headers is {}", reply.name()))),
+        reply => {
+            return Err(broken(format!(
+                "the reply to response headers is {}",
+                reply.name()
+            )));
+        }
     }
     let joined = [shown.chunks.concat().into()];
     match mode {
@@ -37,20 +45,38 @@ pub(super) async fn run(
     Ok(())
 }
 
-async fn one_by_one(wire: &mut Wire, chunks: &[Bytes], trailers: bool) -> Result<Vec<Bytes>, Outcome> {
+async fn one_by_one(
+    wire: &mut Wire,
+    chunks: &[Bytes],
+    trailers: bool,
+) -> Result<Vec<Bytes>, Outcome> {
     let mut seen = Vec::new();
     for (index, chunk) in chunks.iter().enumerate() {
-        wire.send_body(Side::Response, chunk.clone(), !trailers && index + 1 == chunks.len());
+        wire.send_body(
+            Side::Response,
+            chunk.clone(),
+            !trailers && index + 1 == chunks.len(),
+        );
         match wire.next().await? {
             Reply::Body(Side::Response, _, new) => seen.push(new.unwrap_or_else(|| chunk.clone())),
-            reply => return Err(broken(format!("the reply to a response body is {}", reply.name()))),
+            reply => {
+                return Err(broken(format!(
+                    "the reply to a response body is {}",
+                    reply.name()
+                )));
+            }
         }
     }
     if trailers {
         wire.send_trailers(Side::Response);
         match wire.next().await? {
             Reply::Trailers(Side::Response) => {}
-            reply => return Err(broken(format!("the reply to response trailers is {}", reply.name()))),
+            reply => {
+                return Err(broken(format!(
+                    "the reply to response trailers is {}",
+                    reply.name()
+                )));
+            }
         }
     }
     Ok(seen)
@@ -71,7 +97,10 @@ async fn full_duplex(wire: &mut Wire, shown: &FakeResponse) -> Result<Vec<Bytes>
             }
             Reply::Trailers(Side::Response) if shown.trailers => break,
             reply => {
-                return Err(broken(format!("among the pieces of a full-duplex response is {}", reply.name())));
+                return Err(broken(format!(
+                    "among the pieces of a full-duplex response is {}",
+                    reply.name()
+                )));
             }
         }
     }

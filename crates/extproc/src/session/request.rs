@@ -1,4 +1,5 @@
-//! The request's half of a session: collect the body if it is needed, decide, say so in the form of the mode.
+//! The request's half of a session: collect the body if it is needed, decide, say so in the form of
+//! the mode.
 
 use super::Session;
 use crate::body::{Collector, Lease, Limits};
@@ -63,14 +64,19 @@ where
             return self.respond(answer);
         }
         let bodyless = head.end_of_stream;
-        let announced = head.headers.get("content-length").and_then(|length| length.trim().parse().ok());
+        let announced = head
+            .headers
+            .get("content-length")
+            .and_then(|length| length.trim().parse().ok());
         let deadline = self.start_deadline();
         let Ok(step) = timeout_at(deadline, self.exchange().request_headers(head)).await else {
             return self.fault(Fault::DeadlineExceeded);
         };
         match step {
             HeadStep::Respond(answer) => self.respond(answer),
-            HeadStep::Forward(reply) if reply.body.is_none() || bodyless => self.forward_head(reply, bodyless),
+            HeadStep::Forward(reply) if reply.body.is_none() || bodyless => {
+                self.forward_head(reply, bodyless)
+            }
             HeadStep::NeedBody if bodyless => self.decide(Bytes::new(), Completion::Headers).await,
             HeadStep::Forward(reply) => self.collect(Some(reply), announced),
             HeadStep::NeedBody => self.collect(None, announced),
@@ -91,7 +97,8 @@ where
             return;
         }
         let may_be_cut = self.modes.request == BodyMode::BufferedPartial || !self.modes.declared;
-        // Without a declared mode an unmarked end is as likely to stand for trailers, so only the length counts.
+        // Without a declared mode an unmarked end is as likely to stand for trailers, so only the
+        // length counts.
         let end = piece.end || !self.modes.declared;
         if may_be_cut && collecting.collector.is_cut(end) {
             return self.fault(Fault::TruncatedBody);
@@ -119,7 +126,11 @@ where
         }
         let head = reply::headers(Side::Request, reply.headers, reply.clear_route_cache);
         self.outbox.push(reply::with_metadata(head, reply.metadata));
-        self.request = if bodyless { Request::Decided } else { Request::Passing };
+        self.request = if bodyless {
+            Request::Decided
+        } else {
+            Request::Passing
+        };
         self.interest = reply.response;
         self.close_early();
     }
@@ -130,18 +141,25 @@ where
             return self.fault(Fault::UnsupportedBodyMode);
         }
         let options = &self.admission.options;
-        let limits = Limits { own: options.body_limit, total: options.buffered_total };
+        let limits = Limits {
+            own: options.body_limit,
+            total: options.buffered_total,
+        };
         match Collector::begin(Lease::empty(&self.shared.budget), limits, announced) {
-            Ok(collector) => self.request = Request::Collecting(Box::new(Collecting { collector, made })),
+            Ok(collector) => {
+                self.request = Request::Collecting(Box::new(Collecting { collector, made }))
+            }
             Err(fault) => return self.fault(fault),
         }
         if self.modes.whole() {
-            self.outbox.push(reply::headers(Side::Request, Vec::new(), false));
+            self.outbox
+                .push(reply::headers(Side::Request, Vec::new(), false));
         }
     }
 
     async fn complete(&mut self, completion: Completion) {
-        let Request::Collecting(collecting) = std::mem::replace(&mut self.request, Request::Start) else {
+        let Request::Collecting(collecting) = std::mem::replace(&mut self.request, Request::Start)
+        else {
             return;
         };
         let Collecting { collector, made } = *collecting;
@@ -155,7 +173,8 @@ where
 
     async fn decide(&mut self, body: Bytes, completion: Completion) {
         let deadline = self.start_deadline();
-        let Ok(step) = timeout_at(deadline, self.exchange().request_body(body.clone())).await else {
+        let Ok(step) = timeout_at(deadline, self.exchange().request_body(body.clone())).await
+        else {
             return self.fault(Fault::DeadlineExceeded);
         };
         let step = match step {
@@ -170,7 +189,8 @@ where
         }
     }
 
-    /// A decision that takes its time. The client may leave meanwhile: the stream, and with it this wait, is then dropped.
+    /// A decision that takes its time. The client may leave meanwhile: the stream, and with it this
+    /// wait, is then dropped.
     async fn wait(&mut self, longest: Duration) -> Waited {
         let stop = self.shared.stop.clone();
         tokio::select! {
@@ -190,23 +210,38 @@ where
             self.forward_streamed(reply, body, new, completion);
         } else if completion == Completion::Body {
             let whole = reply::whole_body(reply.headers, new, reply.clear_route_cache);
-            self.outbox.push(reply::with_metadata(whole, reply.metadata));
+            self.outbox
+                .push(reply::with_metadata(whole, reply.metadata));
         } else if new.is_some() || !reply.headers.is_empty() || reply.clear_route_cache {
             // Trailers without any body: their reply carries neither headers nor a body.
             return self.fault(Fault::UnsupportedBodyMode);
         } else {
-            self.outbox.push(reply::with_metadata(reply::trailers(Side::Request), reply.metadata));
+            self.outbox.push(reply::with_metadata(
+                reply::trailers(Side::Request),
+                reply.metadata,
+            ));
         }
         self.request = Request::Decided;
         self.interest = interest;
         self.close_early();
     }
 
-    /// Full duplex: the headers that waited, then the body in pieces, then the trailers' turn. Envoy takes the old
-    /// `content-length` away, unless told to keep it; an old length would cut a new body, so it goes here in any case.
-    fn forward_streamed(&mut self, reply: BodyReply, body: Bytes, new: Option<Bytes>, completion: Completion) {
+    /// Full duplex: the headers that waited, then the body in pieces, then the trailers' turn.
+    /// Envoy takes the old `content-length` away, unless told to keep it; an old length would cut a
+    /// new body, so it goes here in any case.
+    fn forward_streamed(
+        &mut self,
+        reply: BodyReply,
+        body: Bytes,
+        new: Option<Bytes>,
+        completion: Completion,
+    ) {
         let head = reply::headers(Side::Request, reply.headers, reply.clear_route_cache);
-        let head = if new.is_some() { reply::without_length(head) } else { head };
+        let head = if new.is_some() {
+            reply::without_length(head)
+        } else {
+            head
+        };
         self.outbox.push(reply::with_metadata(head, reply.metadata));
         let body = new.unwrap_or(body);
         let trailers = completion == Completion::Trailers;
@@ -220,7 +255,8 @@ where
 
     fn pass_piece(&mut self, piece: Piece) {
         if self.modes.request == BodyMode::FullDuplex {
-            self.outbox.push_pieces(Side::Request, piece.bytes.into(), piece.end);
+            self.outbox
+                .push_pieces(Side::Request, piece.bytes.into(), piece.end);
         } else {
             self.outbox.push(reply::body_as_it_is(Side::Request));
         }

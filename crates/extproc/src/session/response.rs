@@ -24,11 +24,13 @@ where
             let deadline = Instant::now() + self.admission.options.deadline(self.modes.response);
             match timeout_at(deadline, self.exchange().response_headers(head)).await {
                 Ok(made) => edits = made,
-                // The response is there: that it goes on without our edits is better than that it is lost.
+                // The response is there: that it goes on without our edits is better than that it
+                // is lost.
                 Err(_) => self.shared.counters.response_deadlines.add(),
             }
         }
-        self.outbox.push(reply::headers(Side::Response, edits, false));
+        self.outbox
+            .push(reply::headers(Side::Response, edits, false));
         if end {
             self.tell_chunk(&Bytes::new(), true);
         }
@@ -51,8 +53,8 @@ where
         self.outbox.push(reply::trailers(Side::Response));
     }
 
-    /// A response before our decision is not that of an upstream: another filter answered, or Envoy itself did. The
-    /// request is over then, and its response none of ours.
+    /// A response before our decision is not that of an upstream: another filter answered, or Envoy
+    /// itself did. The request is over then, and its response none of ours.
     fn begin_response(&mut self) {
         if matches!(self.request, Request::Start | Request::Collecting(_)) {
             self.request = Request::Passing;

@@ -1,11 +1,13 @@
-//! Sessions over frames in memory, on a paused clock: what is replied, and what the exchange is told.
+//! Sessions over frames in memory, on a paused clock: what is replied, and what the exchange is
+//! told.
 
 use super::*;
 use crate::script::{Act, Script, answer, route};
 use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
 use envoy_types::pb::envoy::service::ext_proc::v3::{
-    CommonResponse, HttpBody, HttpHeaders, HttpTrailers, ProtocolConfiguration, body_mutation::Mutation,
-    processing_request::Request as Wire, processing_response::Response, streamed_immediate_response,
+    CommonResponse, HttpBody, HttpHeaders, HttpTrailers, ProtocolConfiguration,
+    body_mutation::Mutation, processing_request::Request as Wire, processing_response::Response,
+    streamed_immediate_response,
 };
 use std::time::Duration;
 
@@ -39,10 +41,17 @@ struct Case {
 
 impl Case {
     fn new(script: Script) -> Self {
-        Self { script, options: Options::default(), tail: Tail::Close, observe: false, overloaded: false }
+        Self {
+            script,
+            options: Options::default(),
+            tail: Tail::Close,
+            observe: false,
+            overloaded: false,
+        }
     }
 
-    /// Runs `frames` (see [`frame`]) in the given modes (`None`: not declared); gives the replies as text.
+    /// Runs `frames` (see [`frame`]) in the given modes (`None`: not declared); gives the replies
+    /// as text.
     async fn run(&self, modes: Option<(i32, i32)>, frames: &[&str]) -> Vec<String> {
         let mut messages = frames.iter().map(|it| frame(it)).collect::<Vec<_>>();
         if let (Some(first), Some((request, response))) = (messages.first_mut(), modes) {
@@ -52,7 +61,9 @@ impl Case {
                 send_body_without_waiting_for_header_response: false,
             });
         }
-        messages.iter_mut().for_each(|it| it.observability_mode = self.observe);
+        messages
+            .iter_mut()
+            .for_each(|it| it.observability_mode = self.observe);
         let tail = match self.tail.clone() {
             Tail::Close => stream::empty().boxed(),
             Tail::Open => stream::pending().boxed(),
@@ -65,7 +76,10 @@ impl Case {
             attempt: false,
             token: None,
         };
-        replies(frames, self.shared(), admission).map(|reply| describe(&reply)).collect().await
+        replies(frames, self.shared(), admission)
+            .map(|reply| describe(&reply))
+            .collect()
+            .await
     }
 
     fn shared(&self) -> Arc<Shared> {
@@ -83,8 +97,9 @@ impl Case {
     }
 }
 
-/// `H` request headers, `h` the same with the end, `B TEXT` a piece of request body, `b TEXT` the last one, `T` request
-/// trailers; `rH rh rB rb rT` the same of the response; `-` a message without a phase. Headers take a `content-length`.
+/// `H` request headers, `h` the same with the end, `B TEXT` a piece of request body, `b TEXT` the
+/// last one, `T` request trailers; `rH rh rB rb rT` the same of the response; `-` a message without
+/// a phase. Headers take a `content-length`.
 fn frame(script: &str) -> ProcessingRequest {
     let (kind, text) = script.split_once(' ').unwrap_or((script, ""));
     let head = |end: bool| {
@@ -97,9 +112,17 @@ fn frame(script: &str) -> ProcessingRequest {
         if !text.is_empty() {
             headers.push(pair("content-length", text));
         }
-        HttpHeaders { headers: Some(HeaderMap { headers }), end_of_stream: end, ..HttpHeaders::default() }
+        HttpHeaders {
+            headers: Some(HeaderMap { headers }),
+            end_of_stream: end,
+            ..HttpHeaders::default()
+        }
     };
-    let body = |end: bool| HttpBody { body: text.as_bytes().to_vec(), end_of_stream: end, ..HttpBody::default() };
+    let body = |end: bool| HttpBody {
+        body: text.as_bytes().to_vec(),
+        end_of_stream: end,
+        ..HttpBody::default()
+    };
     let request = match kind {
         "H" | "h" => Some(Wire::RequestHeaders(head(kind == "h"))),
         "B" | "b" => Some(Wire::RequestBody(body(kind == "b"))),
@@ -109,7 +132,10 @@ fn frame(script: &str) -> ProcessingRequest {
         "rT" => Some(Wire::ResponseTrailers(HttpTrailers::default())),
         _ => None,
     };
-    ProcessingRequest { request, ..ProcessingRequest::default() }
+    ProcessingRequest {
+        request,
+        ..ProcessingRequest::default()
+    }
 }
 
 /// A reply in the notation of [`frame`], with what it changes.
@@ -118,7 +144,11 @@ fn describe(reply: &Result<ProcessingResponse, Status>) -> String {
         Ok(reply) => reply,
         Err(status) => return format!("{:?}: {}", status.code(), status.message()),
     };
-    let metadata = if reply.dynamic_metadata.is_some() { " meta" } else { "" };
+    let metadata = if reply.dynamic_metadata.is_some() {
+        " meta"
+    } else {
+        ""
+    };
     let text = match reply.response.as_ref().unwrap() {
         Response::RequestHeaders(it) => format!("H{}", changes(it.response.as_ref())),
         Response::ResponseHeaders(it) => format!("rH{}", changes(it.response.as_ref())),
@@ -127,12 +157,19 @@ fn describe(reply: &Result<ProcessingResponse, Status>) -> String {
         Response::RequestTrailers(_) => "T".to_owned(),
         Response::ResponseTrailers(_) => "rT".to_owned(),
         Response::ImmediateResponse(it) => {
-            format!("immediate {} {}", it.status.unwrap().code, String::from_utf8_lossy(&it.body))
+            format!(
+                "immediate {} {}",
+                it.status.unwrap().code,
+                String::from_utf8_lossy(&it.body)
+            )
         }
         Response::StreamedImmediateResponse(it) => match it.response.as_ref().unwrap() {
             streamed_immediate_response::Response::BodyResponse(piece) => {
                 let end = if piece.end_of_stream { " end" } else { "" };
-                format!("immediate piece {}{end}", String::from_utf8_lossy(&piece.body))
+                format!(
+                    "immediate piece {}{end}",
+                    String::from_utf8_lossy(&piece.body)
+                )
             }
             _ => "immediate headers".to_owned(),
         },
@@ -144,8 +181,16 @@ fn changes(common: Option<&CommonResponse>) -> String {
     let common = common.unwrap();
     let mut text = String::new();
     let mutation = common.header_mutation.clone().unwrap_or_default();
-    for header in mutation.set_headers.iter().filter_map(|it| it.header.as_ref()) {
-        text += &format!(" {}={}", header.key, String::from_utf8_lossy(&header.raw_value));
+    for header in mutation
+        .set_headers
+        .iter()
+        .filter_map(|it| it.header.as_ref())
+    {
+        text += &format!(
+            " {}={}",
+            header.key,
+            String::from_utf8_lossy(&header.raw_value)
+        );
     }
     for name in &mutation.remove_headers {
         text += &format!(" -{name}");
@@ -153,7 +198,11 @@ fn changes(common: Option<&CommonResponse>) -> String {
     if common.clear_route_cache {
         text += " clear";
     }
-    match common.body_mutation.as_ref().and_then(|it| it.mutation.as_ref()) {
+    match common
+        .body_mutation
+        .as_ref()
+        .and_then(|it| it.mutation.as_ref())
+    {
         None => {}
         Some(Mutation::Body(body)) => text += &format!(" \"{}\"", String::from_utf8_lossy(body)),
         Some(Mutation::ClearBody(_)) => text += " cleared",
@@ -176,31 +225,69 @@ fn watch(interest: ResponseInterest) -> Act {
 #[tokio::test(start_paused = true)]
 async fn a_response_that_is_not_the_upstreams_passes() {
     // another filter answered before us; Envoy answered (413, for one) while we waited for the body
-    for (frames, expected) in [(&["rH", "rb x"] as &[&str], &["rH", "rB"] as &[&str]), (&["H", "rh"], &["H", "rH"])] {
+    for (frames, expected) in [
+        (&["rH", "rb x"] as &[&str], &["rH", "rB"] as &[&str]),
+        (&["H", "rh"], &["H", "rH"]),
+    ] {
         let case = Case::new(Script::on_body(watch(ResponseInterest::Body)));
         assert_eq!(case.run(Some((BUFFERED, STREAMED)), frames).await, expected);
-        assert!(!case.script.log().iter().any(|it| it.starts_with("response") || it.starts_with("chunk")));
+        assert!(
+            !case
+                .script
+                .log()
+                .iter()
+                .any(|it| it.starts_with("response") || it.starts_with("chunk"))
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn early_close_where_nothing_more_is_wanted() {
     let ends = |modes, interest, options: Options| async move {
-        let case = Case { options, tail: Tail::Open, ..Case::new(Script::on_body(watch(interest))) };
+        let case = Case {
+            options,
+            tail: Tail::Open,
+            ..Case::new(Script::on_body(watch(interest)))
+        };
         let run = case.run(modes, &["H 2", "b ab"]);
-        tokio::time::timeout(Duration::from_secs(600), run).await.is_ok()
+        tokio::time::timeout(Duration::from_secs(600), run)
+            .await
+            .is_ok()
     };
-    let streamed = || Options { early_close_streamed: true, ..Options::default() };
+    let streamed = || Options {
+        early_close_streamed: true,
+        ..Options::default()
+    };
     let nothing = ResponseInterest::Nothing;
     assert!(ends(Some((BUFFERED, NONE)), nothing, Options::default()).await);
     assert!(ends(Some((BUFFERED, STREAMED)), nothing, Options::default()).await);
     assert!(ends(Some((DUPLEX, NONE)), nothing, streamed()).await);
-    assert!(!ends(Some((BUFFERED, NONE)), ResponseInterest::Headers, Options::default()).await);
+    assert!(
+        !ends(
+            Some((BUFFERED, NONE)),
+            ResponseInterest::Headers,
+            Options::default()
+        )
+        .await
+    );
     assert!(!ends(Some((BUFFERED, DUPLEX)), nothing, Options::default()).await);
     assert!(!ends(Some((DUPLEX, NONE)), nothing, Options::default()).await);
     assert!(!ends(None, nothing, Options::default()).await);
-    assert!(!ends(Some((BUFFERED, NONE)), nothing, Options { early_close: false, ..Options::default() }).await);
-    let gateway = Options { peer: Peer::Agentgateway, ..streamed() };
+    assert!(
+        !ends(
+            Some((BUFFERED, NONE)),
+            nothing,
+            Options {
+                early_close: false,
+                ..Options::default()
+            }
+        )
+        .await
+    );
+    let gateway = Options {
+        peer: Peer::Agentgateway,
+        ..streamed()
+    };
     assert!(!ends(Some((BUFFERED, NONE)), nothing, gateway.clone()).await);
     assert!(!ends(Some((DUPLEX, NONE)), nothing, gateway).await);
 }
@@ -208,18 +295,37 @@ async fn early_close_where_nothing_more_is_wanted() {
 #[tokio::test(start_paused = true)]
 async fn answers_of_our_own() {
     let respond = |body| Act::Respond(body);
-    let streamed = Options { streamed_immediate: true, ..Options::default() };
+    let streamed = Options {
+        streamed_immediate: true,
+        ..Options::default()
+    };
     let joined = ["immediate 403 ab"];
-    let pieces = ["immediate headers", "immediate piece a", "immediate piece b end"];
-    let cases: &[(i32, &Options, &[&str])] =
-        &[(DUPLEX, &Options::default(), &joined), (DUPLEX, &streamed, &pieces), (NONE, &streamed, &joined)];
+    let pieces = [
+        "immediate headers",
+        "immediate piece a",
+        "immediate piece b end",
+    ];
+    let cases: &[(i32, &Options, &[&str])] = &[
+        (DUPLEX, &Options::default(), &joined),
+        (DUPLEX, &streamed, &pieces),
+        (NONE, &streamed, &joined),
+    ];
     for (mode, options, expected) in cases {
         let script = Script::new(respond(answer(403, ["a", "b"])), Act::Panic);
-        let case = Case { options: (*options).clone(), ..Case::new(script) };
-        assert_eq!(case.run(Some((*mode, NONE)), &["H"]).await, *expected, "{mode}");
+        let case = Case {
+            options: (*options).clone(),
+            ..Case::new(script)
+        };
+        assert_eq!(
+            case.run(Some((*mode, NONE)), &["H"]).await,
+            *expected,
+            "{mode}"
+        );
     }
     let case = Case::new(Script::on_body(respond(answer(429, ["slow down"]))));
-    let tail = case.run(Some((BUFFERED, STREAMED)), &["H 2", "b ab", "rH"]).await;
+    let tail = case
+        .run(Some((BUFFERED, STREAMED)), &["H 2", "b ab", "rH"])
+        .await;
     assert_eq!(tail, ["H", "immediate 429 slow down"]);
     case.told(&["open", "head /v1/x", "body 2", "closed"]);
 }
@@ -227,19 +333,49 @@ async fn answers_of_our_own() {
 #[tokio::test(start_paused = true)]
 async fn deadlines() {
     for (modes, script, frames, millis) in [
-        ((DUPLEX, NONE), Script::new(Act::Hang, Act::Hang), &["H"] as &[&str], 2_000),
-        ((DUPLEX, NONE), Script::on_body(Act::Hang), &["H", "b ab"], 2_000),
-        ((BUFFERED, NONE), Script::on_body(Act::Hang), &["H", "b ab"], 150),
+        (
+            (DUPLEX, NONE),
+            Script::new(Act::Hang, Act::Hang),
+            &["H"] as &[&str],
+            2_000,
+        ),
+        (
+            (DUPLEX, NONE),
+            Script::on_body(Act::Hang),
+            &["H", "b ab"],
+            2_000,
+        ),
+        (
+            (BUFFERED, NONE),
+            Script::on_body(Act::Hang),
+            &["H", "b ab"],
+            150,
+        ),
         ((NONE, NONE), Script::new(Act::Hang, Act::Hang), &["H"], 150),
         // the client stopped in mid-body
-        ((DUPLEX, NONE), Script::on_body(forward(None)), &["H", "B ab"], 60_000),
+        (
+            (DUPLEX, NONE),
+            Script::on_body(forward(None)),
+            &["H", "B ab"],
+            60_000,
+        ),
     ] {
-        let case = Case { tail: Tail::Open, ..Case::new(script) };
+        let case = Case {
+            tail: Tail::Open,
+            ..Case::new(script)
+        };
         let begin = Instant::now();
         let replies = case.run(Some(modes), frames).await;
-        assert_eq!(replies.last().map(String::as_str), Some("immediate 504 deadline_exceeded"), "{frames:?}");
+        assert_eq!(
+            replies.last().map(String::as_str),
+            Some("immediate 504 deadline_exceeded"),
+            "{frames:?}"
+        );
         let waited = begin.elapsed().as_millis();
-        assert!((millis..millis + 5).contains(&waited), "{waited} ms in {modes:?}");
+        assert!(
+            (millis..millis + 5).contains(&waited),
+            "{waited} ms in {modes:?}"
+        );
     }
 }
 
@@ -254,23 +390,52 @@ async fn a_response_deadline_costs_only_our_edits() {
 
 #[tokio::test(start_paused = true)]
 async fn limits() {
-    let small = Options { body_limit: 4, ..Options::default() };
-    let tight = Options { buffered_total: 3, ..Options::default() };
+    let small = Options {
+        body_limit: 4,
+        ..Options::default()
+    };
+    let tight = Options {
+        buffered_total: 3,
+        ..Options::default()
+    };
     let large = "immediate 413 body_too_large";
     let cases: &[(&Options, i32, &[&str], &[&str])] = &[
         (&small, DUPLEX, &["H", "B abc", "b de"], &[large]),
         (&small, DUPLEX, &["H 5"], &[large]),
         (&small, BUFFERED, &["H 5"], &[large]),
         (&small, BUFFERED, &["H", "b abcde"], &["H", large]),
-        (&small, DUPLEX, &["H", "b abcd"], &["H x-model=b clear", "B piece \"abcd\" end"]),
-        (&tight, DUPLEX, &["H", "b abcd"], &["immediate 503 overloaded"]),
+        (
+            &small,
+            DUPLEX,
+            &["H", "b abcd"],
+            &["H x-model=b clear", "B piece \"abcd\" end"],
+        ),
+        (
+            &tight,
+            DUPLEX,
+            &["H", "b abcd"],
+            &["immediate 503 overloaded"],
+        ),
     ];
     for (options, mode, frames, expected) in cases {
-        let case = Case { options: (*options).clone(), ..Case::new(Script::on_body(forward(None))) };
-        assert_eq!(case.run(Some((*mode, NONE)), frames).await, *expected, "{frames:?}");
+        let case = Case {
+            options: (*options).clone(),
+            ..Case::new(Script::on_body(forward(None)))
+        };
+        assert_eq!(
+            case.run(Some((*mode, NONE)), frames).await,
+            *expected,
+            "{frames:?}"
+        );
     }
-    let case = Case { overloaded: true, ..Case::new(Script::on_body(forward(None))) };
-    assert_eq!(case.run(Some((DUPLEX, NONE)), &["H"]).await, ["immediate 503 overloaded"]);
+    let case = Case {
+        overloaded: true,
+        ..Case::new(Script::on_body(forward(None)))
+    };
+    assert_eq!(
+        case.run(Some((DUPLEX, NONE)), &["H"]).await,
+        ["immediate 503 overloaded"]
+    );
     case.told(&["open", "refuse /v1/x", "fault overloaded", "closed"]);
 }
 
@@ -280,9 +445,21 @@ async fn panics_end_the_stream_with_a_status() {
     let mut late = Script::on_body(watch(ResponseInterest::Headers));
     late.response = Act::Panic;
     for (script, frames, expected) in [
-        (Script::new(Act::Panic, Act::Panic), &["H"] as &[&str], &[panicked] as &[&str]),
-        (Script::on_body(Act::Panic), &["H", "b ab"], &["H", panicked]),
-        (late, &["H", "b ab", "rH"], &["H", "B x-model=b clear", panicked]),
+        (
+            Script::new(Act::Panic, Act::Panic),
+            &["H"] as &[&str],
+            &[panicked] as &[&str],
+        ),
+        (
+            Script::on_body(Act::Panic),
+            &["H", "b ab"],
+            &["H", panicked],
+        ),
+        (
+            late,
+            &["H", "b ab", "rH"],
+            &["H", "B x-model=b clear", panicked],
+        ),
     ] {
         let case = Case::new(script);
         assert_eq!(case.run(Some((BUFFERED, NONE)), frames).await, expected);
@@ -302,9 +479,21 @@ async fn a_stream_never_ends_ok_before_its_reply() {
     for (tail, frames, expected) in [
         (Tail::Close, &["H", "B ab"] as &[&str], gone),
         (Tail::Broken(reset()), &["H", "B ab"], gone),
-        (Tail::Broken(Status::internal("bad wire type")), &["H", "B ab"], undecodable),
-        (Tail::Broken(too_long), &["H"], "immediate 413 body_too_large"),
-        (Tail::Close, &["-"], "InvalidArgument: a message came that carries no phase"),
+        (
+            Tail::Broken(Status::internal("bad wire type")),
+            &["H", "B ab"],
+            undecodable,
+        ),
+        (
+            Tail::Broken(too_long),
+            &["H"],
+            "immediate 413 body_too_large",
+        ),
+        (
+            Tail::Close,
+            &["-"],
+            "InvalidArgument: a message came that carries no phase",
+        ),
         (
             Tail::Close,
             &["b"],
@@ -316,12 +505,22 @@ async fn a_stream_never_ends_ok_before_its_reply() {
             "FailedPrecondition: request headers came where the protocol expects request body or request trailers",
         ),
     ] {
-        let case = Case { tail, ..Case::new(Script::on_body(forward(None))) };
-        assert_eq!(case.run(Some((DUPLEX, NONE)), frames).await, [expected], "{frames:?}");
+        let case = Case {
+            tail,
+            ..Case::new(Script::on_body(forward(None)))
+        };
+        assert_eq!(
+            case.run(Some((DUPLEX, NONE)), frames).await,
+            [expected],
+            "{frames:?}"
+        );
     }
     // after the decision the same ends are normal
     for tail in [Tail::Close, Tail::Broken(reset())] {
-        let case = Case { tail, ..Case::new(Script::on_body(forward(None))) };
+        let case = Case {
+            tail,
+            ..Case::new(Script::on_body(forward(None)))
+        };
         let replies = case.run(Some((DUPLEX, NONE)), &["H", "b ab"]).await;
         assert_eq!(replies, ["H x-model=b clear", "B piece \"ab\" end"]);
     }
@@ -330,26 +529,54 @@ async fn a_stream_never_ends_ok_before_its_reply() {
 #[tokio::test(start_paused = true)]
 async fn an_observer_is_told_everything_and_says_nothing() {
     let interest = watch(ResponseInterest::Body);
-    let case = Case { observe: true, ..Case::new(Script::on_body(interest)) };
+    let case = Case {
+        observe: true,
+        ..Case::new(Script::on_body(interest))
+    };
     let frames = ["H", "B ab", "b c", "rH", "rB x", "rb y"];
     assert_eq!(case.run(None, &frames).await, [""; 0]);
-    case.told(&["open", "head /v1/x", "body 3", "response 200", "chunk 1", "chunk 1 end", "closed"]);
+    case.told(&[
+        "open",
+        "head /v1/x",
+        "body 3",
+        "response 200",
+        "chunk 1",
+        "chunk 1 end",
+        "closed",
+    ]);
     // an answer that nobody takes: the frames go on
-    let case = Case { observe: true, ..Case::new(Script::new(Act::Respond(answer(403, ["no"])), Act::Panic)) };
+    let case = Case {
+        observe: true,
+        ..Case::new(Script::new(Act::Respond(answer(403, ["no"])), Act::Panic))
+    };
     assert_eq!(case.run(None, &frames).await, [""; 0]);
     case.told(&["open", "head /v1/x", "closed"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn stopping_ends_waiting_streams() {
-    let case = Case { tail: Tail::Open, ..Case::new(Script::on_body(forward(None))) };
+    let case = Case {
+        tail: Tail::Open,
+        ..Case::new(Script::on_body(forward(None)))
+    };
     let shared = case.shared();
     let frames = stream::iter([Ok(frame("H"))]).chain(stream::pending());
-    let admission = Admission { options: Arc::default(), overloaded: false, attempt: false, token: None };
+    let admission = Admission {
+        options: Arc::default(),
+        overloaded: false,
+        attempt: false,
+        token: None,
+    };
     let mut replies = std::pin::pin!(replies(frames, Arc::clone(&shared), admission));
-    assert!(describe(&replies.next().await.unwrap()) == "H", "headers are answered first");
+    assert!(
+        describe(&replies.next().await.unwrap()) == "H",
+        "headers are answered first"
+    );
     shared.stop.cancel();
-    assert_eq!(describe(&replies.next().await.unwrap()), "Unavailable: the server is shutting down");
+    assert_eq!(
+        describe(&replies.next().await.unwrap()),
+        "Unavailable: the server is shutting down"
+    );
     assert!(replies.next().await.is_none());
 }
 
@@ -359,7 +586,12 @@ async fn a_dropped_stream_gives_everything_back() {
     let shared = case.shared();
     {
         let frames = stream::iter([Ok(frame("H")), Ok(frame("b ab"))]).chain(stream::pending());
-        let admission = Admission { options: Arc::default(), overloaded: false, attempt: false, token: None };
+        let admission = Admission {
+            options: Arc::default(),
+            overloaded: false,
+            attempt: false,
+            token: None,
+        };
         let mut replies = std::pin::pin!(replies(frames, Arc::clone(&shared), admission));
         assert!(replies.next().await.is_some());
         assert!(replies.next().now_or_never().is_none(), "it is deciding");
@@ -374,21 +606,41 @@ async fn a_dropped_stream_gives_everything_back() {
 async fn a_decision_may_take_its_time_when_it_says_so() {
     let seconds = Duration::from_secs;
     let case = |later: (Duration, Act)| {
-        let script = Script { later, ..Script::on_body(Act::Wait(seconds(60))) };
-        Case { tail: Tail::Open, ..Case::new(script) }
+        let script = Script {
+            later,
+            ..Script::on_body(Act::Wait(seconds(60)))
+        };
+        Case {
+            tail: Tail::Open,
+            ..Case::new(script)
+        }
     };
     let answered = case((seconds(30), Act::Respond(answer(200, ["at last"]))));
-    assert_eq!(answered.run(Some((DUPLEX, NONE)), &["H", "b ab"]).await, ["immediate 200 at last"]);
+    assert_eq!(
+        answered.run(Some((DUPLEX, NONE)), &["H", "b ab"]).await,
+        ["immediate 200 at last"]
+    );
     answered.told(&["open", "head /v1/x", "body 2", "later", "closed"]);
     let late = case((seconds(61), Act::Hang));
-    assert_eq!(late.run(Some((DUPLEX, NONE)), &["H", "b ab"]).await, ["immediate 504 deadline_exceeded"]);
+    assert_eq!(
+        late.run(Some((DUPLEX, NONE)), &["H", "b ab"]).await,
+        ["immediate 504 deadline_exceeded"]
+    );
     let stopped = case((seconds(30), Act::Hang));
     let shared = stopped.shared();
     let frames = stream::iter([Ok(frame("H")), Ok(frame("b ab"))]).chain(stream::pending());
-    let admission = Admission { options: Arc::default(), overloaded: false, attempt: false, token: None };
+    let admission = Admission {
+        options: Arc::default(),
+        overloaded: false,
+        attempt: false,
+        token: None,
+    };
     let mut replies = std::pin::pin!(replies(frames, Arc::clone(&shared), admission));
     assert!(replies.next().await.is_some());
     assert!(replies.next().now_or_never().is_none(), "it is deciding");
     shared.stop.cancel();
-    assert_eq!(describe(&replies.next().await.unwrap()), "Unavailable: the server is shutting down");
+    assert_eq!(
+        describe(&replies.next().await.unwrap()),
+        "Unavailable: the server is shutting down"
+    );
 }

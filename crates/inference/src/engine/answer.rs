@@ -23,7 +23,10 @@ impl Row<'_> {
 
 /// The mean by tokens, unit length.
 pub(super) fn vector(rows: &[Row<'_>], width: usize) -> Arc<[f32]> {
-    let mut mean = weighted_mean(rows.iter().map(|row| (&*row.read.known.pooled, row.weight())));
+    let mut mean = weighted_mean(
+        rows.iter()
+            .map(|row| (&*row.read.known.pooled, row.weight())),
+    );
     mean.resize(width, 0.0);
     normalise(&mut mean);
     mean.into()
@@ -43,14 +46,27 @@ pub(super) fn labels(by: &ClassifierModel, over: Over, rows: &[Row<'_>]) -> Vec<
 }
 
 /// What the tagger found in all windows, and what rules found in the whole text.
-pub(super) fn entities(by: &TaggerModel, text: &str, verified: &[Entity], rows: &[Row<'_>]) -> Vec<Entity> {
+pub(super) fn entities(
+    by: &TaggerModel,
+    text: &str,
+    verified: &[Entity],
+    rows: &[Row<'_>],
+) -> Vec<Entity> {
     let scalars = spans::Scalars::new(text);
     let mut found = Vec::new();
     for row in rows {
         let begin = scalars.at(row.window.text.start);
-        let moved = |entity: &Entity| Entity { start: entity.start + begin, end: entity.end + begin, ..entity.clone() };
+        let moved = |entity: &Entity| Entity {
+            start: entity.start + begin,
+            end: entity.end + begin,
+            ..entity.clone()
+        };
         found.extend(row.unit.entities(row.read, by).iter().map(moved));
     }
     let found = spans::union(found);
-    if by.recognizers { recognizers::merge(verified.to_vec(), found) } else { found }
+    if by.recognizers {
+        recognizers::merge(verified.to_vec(), found)
+    } else {
+        found
+    }
 }

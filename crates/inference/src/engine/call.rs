@@ -40,7 +40,11 @@ struct TextOf {
 /// A question, as the engine sees it.
 enum Asked {
     Refused(Failure),
-    Of { text: usize, wanted: Wanted, priority: Priority },
+    Of {
+        text: usize,
+        wanted: Wanted,
+        priority: Priority,
+    },
 }
 
 enum Wanted {
@@ -107,7 +111,11 @@ impl Call {
                 wanted: Wanted::Features,
                 priority: Priority::Ordinary,
             });
-            call.texts.push(TextOf { text: text.as_str().into(), model: Arc::clone(model), recognize: false });
+            call.texts.push(TextOf {
+                text: text.as_str().into(),
+                model: Arc::clone(model),
+                recognize: false,
+            });
         }
         call
     }
@@ -125,19 +133,33 @@ impl Call {
         }
     }
 
-    fn take<'a>(&mut self, question: &'a Question, known: &mut HashMap<(&'a str, *const Model), usize>) -> Asked {
+    fn take<'a>(
+        &mut self,
+        question: &'a Question,
+        known: &mut HashMap<(&'a str, *const Model), usize>,
+    ) -> Asked {
         let (wanted, model) = match wanted(&question.what) {
             Ok(found) => found,
             Err(failure) => return Asked::Refused(failure),
         };
-        let text = *known.entry((&*question.text, Arc::as_ptr(&model))).or_insert_with(|| {
-            self.texts.push(TextOf { text: Arc::clone(&question.text), model, recognize: false });
-            self.texts.len() - 1
-        });
+        let text = *known
+            .entry((&*question.text, Arc::as_ptr(&model)))
+            .or_insert_with(|| {
+                self.texts.push(TextOf {
+                    text: Arc::clone(&question.text),
+                    model,
+                    recognize: false,
+                });
+                self.texts.len() - 1
+            });
         if let (Wanted::Entities(tagger), Some(of)) = (&wanted, self.texts.get_mut(text)) {
             of.recognize |= tagger.recognizers;
         }
-        Asked::Of { text, wanted, priority: question.priority }
+        Asked::Of {
+            text,
+            wanted,
+            priority: question.priority,
+        }
     }
 
     /// Bytes of all texts.
@@ -147,7 +169,8 @@ impl Call {
 
     /// Whether nobody waits any more.
     pub(super) fn is_dead(&self, now: Instant) -> bool {
-        self.withdrawn.load(Ordering::Relaxed) || self.deadline.is_some_and(|deadline| deadline <= now)
+        self.withdrawn.load(Ordering::Relaxed)
+            || self.deadline.is_some_and(|deadline| deadline <= now)
     }
 
     pub(super) fn withdraw(&self) {
@@ -162,11 +185,20 @@ impl Call {
     pub(super) fn prepare(&self, memory: &Memory) -> &Prepared {
         self.prepared.get_or_init(|| {
             let plans = self.texts.iter().map(|of| of.plan(memory)).collect();
-            let mut prepared = Prepared { plans, units: Vec::new(), todo: Vec::new(), for_safety: 0 };
+            let mut prepared = Prepared {
+                plans,
+                units: Vec::new(),
+                todo: Vec::new(),
+                for_safety: 0,
+            };
             let mut known = HashMap::new();
             // Those for safety come first, so that what they share with others is read early too.
             for turn in [Priority::Safety, Priority::Ordinary] {
-                for asked in self.asked.iter().filter(|asked| asked.priority() == Some(turn)) {
+                for asked in self
+                    .asked
+                    .iter()
+                    .filter(|asked| asked.priority() == Some(turn))
+                {
                     prepared.add(&self.texts, asked, &mut known);
                 }
             }
@@ -175,7 +207,8 @@ impl Call {
         })
     }
 
-    /// Says which part is turned away and how many units will be read. Answers at once if there are none.
+    /// Says which part is turned away and how many units will be read. Answers at once if there are
+    /// none.
     pub(super) fn expect(&self, shed: Option<Shed>, units: usize) {
         if let Some(shed) = shed {
             self.shed.get_or_init(|| shed);
@@ -226,23 +259,38 @@ impl Call {
         };
         let missing = || self.missing(asked);
         let prepared = self.prepared.get().ok_or_else(missing)?;
-        let plan = prepared.plans.get(text).ok_or_else(missing)?.as_ref().map_err(Clone::clone)?;
+        let plan = prepared
+            .plans
+            .get(text)
+            .ok_or_else(missing)?
+            .as_ref()
+            .map_err(Clone::clone)?;
         let of = self.texts.get(text).ok_or_else(missing)?;
         let rows = prepared.rows(plan, wanted, &missing)?;
         let answer = match wanted {
             Wanted::Vector => Answer::Vector(answer::vector(&rows, of.model.width)),
             Wanted::Labels(by, over) => Answer::Labels(answer::labels(by, *over, &rows)),
-            Wanted::Entities(by) => Answer::Entities(answer::entities(by, &of.text, &plan.verified, &rows)),
+            Wanted::Entities(by) => {
+                Answer::Entities(answer::entities(by, &of.text, &plan.verified, &rows))
+            }
             Wanted::Features => Answer::Labels(Vec::new()),
         };
-        Ok(Reply { answer, truncated: plan.segmentation.truncated })
+        Ok(Reply {
+            answer,
+            truncated: plan.segmentation.truncated,
+        })
     }
 
     fn missing(&self, asked: &Asked) -> Failure {
         match (self.shed.get(), asked) {
-            (Some(Shed::All), _) | (Some(Shed::Ordinary), Asked::Of { priority: Priority::Ordinary, .. }) => {
-                Failure::Shed
-            }
+            (Some(Shed::All), _)
+            | (
+                Some(Shed::Ordinary),
+                Asked::Of {
+                    priority: Priority::Ordinary,
+                    ..
+                },
+            ) => Failure::Shed,
             _ => Failure::TimedOut,
         }
     }
@@ -266,15 +314,31 @@ impl Call {
 
 impl Prepared {
     fn add(&mut self, texts: &[TextOf], asked: &Asked, known: &mut HashMap<Key, usize>) {
-        let Asked::Of { text, wanted, priority } = asked else { return };
-        let (Some(Ok(plan)), Some(of)) = (self.plans.get_mut(*text), texts.get(*text)) else { return };
+        let Asked::Of {
+            text,
+            wanted,
+            priority,
+        } = asked
+        else {
+            return;
+        };
+        let (Some(Ok(plan)), Some(of)) = (self.plans.get_mut(*text), texts.get(*text)) else {
+            return;
+        };
         for window in wanted.windows(&plan.segmentation) {
-            let Some(&key) = plan.keys.get(window) else { continue };
+            let Some(&key) = plan.keys.get(window) else {
+                continue;
+            };
             let at = *known.entry(key).or_insert(self.units.len());
             if at == self.units.len() {
                 let window = Arc::clone(&plan.segmentation.windows[window]);
                 let (model, text) = (Arc::clone(&of.model), Arc::clone(&of.text));
-                self.units.push(Unit::new(key, model, (text, window), *priority == Priority::Safety));
+                self.units.push(Unit::new(
+                    key,
+                    model,
+                    (text, window),
+                    *priority == Priority::Safety,
+                ));
             }
             plan.units[window] = Some(at);
             match wanted {
@@ -305,12 +369,25 @@ impl Prepared {
         missing: &dyn Fn() -> Failure,
     ) -> Result<Vec<Row<'a>>, Failure> {
         let row = |at: usize| {
-            let unit =
-                plan.units.get(at).copied().flatten().and_then(|unit| self.units.get(unit)).ok_or_else(missing)?;
+            let unit = plan
+                .units
+                .get(at)
+                .copied()
+                .flatten()
+                .and_then(|unit| self.units.get(unit))
+                .ok_or_else(missing)?;
             let read = unit.read().ok_or_else(missing)?.map_err(Clone::clone)?;
-            Ok(Row { unit, read, window: &plan.segmentation.windows[at] })
+            Ok(Row {
+                unit,
+                read,
+                window: &plan.segmentation.windows[at],
+            })
         };
-        wanted.windows(&plan.segmentation).into_iter().map(row).collect()
+        wanted
+            .windows(&plan.segmentation)
+            .into_iter()
+            .map(row)
+            .collect()
     }
 }
 
@@ -325,12 +402,25 @@ impl Asked {
 
 impl TextOf {
     fn plan(&self, memory: &Memory) -> Result<Plan, Failure> {
-        let segmentation = self.model.segmenter.segment(&self.text).map_err(|error| failed(&error))?;
+        let segmentation = self
+            .model
+            .segmenter
+            .segment(&self.text)
+            .map_err(|error| failed(&error))?;
         let units = vec![None; segmentation.windows.len()];
         let key = |window: &Arc<Window>| memory.key(&self.model, &self.text, window);
         let keys = segmentation.windows.iter().map(key).collect();
-        let verified = if self.recognize { recognizers::find(&self.text) } else { Vec::new() };
-        Ok(Plan { segmentation, keys, units, verified })
+        let verified = if self.recognize {
+            recognizers::find(&self.text)
+        } else {
+            Vec::new()
+        };
+        Ok(Plan {
+            segmentation,
+            keys,
+            units,
+            verified,
+        })
     }
 }
 
@@ -365,5 +455,7 @@ fn wanted(what: &What) -> Result<(Wanted, Arc<Model>), Failure> {
 
 fn behind<T: Send + Sync + 'static>(backing: Option<&Backing>) -> Result<Arc<T>, Failure> {
     let backing = backing.ok_or(Failure::Unready)?;
-    Arc::clone(backing).downcast().map_err(|_| Failure::Failed("the handle is of another engine".into()))
+    Arc::clone(backing)
+        .downcast()
+        .map_err(|_| Failure::Failed("the handle is of another engine".into()))
 }

@@ -52,7 +52,10 @@ impl Counters {
         self.runs.fetch_add(1, Ordering::Relaxed);
         self.tokens.fetch_add(tokens as u64, Ordering::Relaxed);
         self.failures.fetch_add(u64::from(!well), Ordering::Relaxed);
-        self.nanoseconds.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.nanoseconds.fetch_add(
+            u64::try_from(took.as_nanos()).unwrap_or(u64::MAX),
+            Ordering::Relaxed,
+        );
         let bucket = BOUNDS.partition_point(|bound| Duration::from_millis(*bound) < took);
         self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
     }

@@ -1,4 +1,5 @@
-//! Who is read next: calls take turns window by window, so that a long prompt does not hold up short ones; safety first.
+//! Who is read next: calls take turns window by window, so that a long prompt does not hold up
+//! short ones; safety first.
 
 use super::call::{Call, Shed};
 use super::counters::Counters;
@@ -46,7 +47,12 @@ struct Turn {
 
 impl Queue {
     pub(super) fn new(calls: usize, lanes: usize) -> Self {
-        Self { state: Mutex::default(), ready: Condvar::new(), calls: calls.max(1), lanes: lanes.max(1) }
+        Self {
+            state: Mutex::default(),
+            ready: Condvar::new(),
+            calls: calls.max(1),
+            lanes: lanes.max(1),
+        }
     }
 
     /// Puts a call in line whose texts are still to be cut. `false` if the line is full.
@@ -63,13 +69,30 @@ impl Queue {
 
     /// Takes a prepared call in, whole or in part, or turns it away.
     pub(super) fn admit(&self, call: &Arc<Call>, counters: &Counters) {
-        let Some(prepared) = call.prepared() else { return call.expect(Some(Shed::All), 0) };
+        let Some(prepared) = call.prepared() else {
+            return call.expect(Some(Shed::All), 0);
+        };
         let (for_safety, all) = (prepared.for_safety, prepared.todo.len());
-        let total: Duration = prepared.todo.iter().filter_map(|unit| prepared.units.get(*unit)).map(Unit::cost).sum();
+        let total: Duration = prepared
+            .todo
+            .iter()
+            .filter_map(|unit| prepared.units.get(*unit))
+            .map(Unit::cost)
+            .sum();
         let each = total / u32::try_from(all.max(1)).unwrap_or(u32::MAX);
-        let mut turn = Turn { call: Arc::clone(call), next: 0, end: all, for_safety, each };
+        let mut turn = Turn {
+            call: Arc::clone(call),
+            next: 0,
+            end: all,
+            for_safety,
+            each,
+        };
         let mut state = self.state();
-        let shed = if state.closed { Some(Shed::All) } else { self.judge(&state, &turn) };
+        let shed = if state.closed {
+            Some(Shed::All)
+        } else {
+            self.judge(&state, &turn)
+        };
         turn.end = match shed {
             None => all,
             Some(Shed::Ordinary) => for_safety,
@@ -86,19 +109,25 @@ impl Queue {
         if units == 0 {
             return call.expect(shed, 0);
         }
-        if units > 1 { self.ready.notify_all() } else { self.ready.notify_one() }
+        if units > 1 {
+            self.ready.notify_all()
+        } else {
+            self.ready.notify_one()
+        }
     }
 
     fn judge(&self, state: &State, turn: &Turn) -> Option<Shed> {
         let deadline = turn.call.deadline?;
         let left = deadline.saturating_duration_since(Instant::now());
         let safety_fits = turn.for_safety == 0
-            || (state.safety.len() < 2 * self.calls && self.wait(&state.safety, turn.for_safety, turn.each) <= left);
+            || (state.safety.len() < 2 * self.calls
+                && self.wait(&state.safety, turn.for_safety, turn.each) <= left);
         if !safety_fits {
             return Some(Shed::All);
         }
         let units = turn.end;
-        let wait = self.wait(&state.safety, usize::MAX, Duration::ZERO) + self.wait(&state.ordinary, units, turn.each);
+        let wait = self.wait(&state.safety, usize::MAX, Duration::ZERO)
+            + self.wait(&state.ordinary, units, turn.each);
         let fits = units == turn.for_safety || (state.ordinary.len() < self.calls && wait <= left);
         (!fits).then_some(Shed::Ordinary)
     }
@@ -107,8 +136,15 @@ impl Queue {
     fn wait(&self, line: &VecDeque<Turn>, windows: usize, each: Duration) -> Duration {
         let turns = |windows: usize| u32::try_from(windows).unwrap_or(u32::MAX);
         let lanes = turns(self.lanes);
-        let others: Duration = line.iter().map(|turn| turn.each * turns((turn.end - turn.next).min(windows))).sum();
-        let own = if each.is_zero() { Duration::ZERO } else { each * turns(windows).div_ceil(lanes) };
+        let others: Duration = line
+            .iter()
+            .map(|turn| turn.each * turns((turn.end - turn.next).min(windows)))
+            .sum();
+        let own = if each.is_zero() {
+            Duration::ZERO
+        } else {
+            each * turns(windows).div_ceil(lanes)
+        };
         others / lanes + own
     }
 
@@ -122,7 +158,10 @@ impl Queue {
             if let Some(work) = state.take(Instant::now()) {
                 return Some(work);
             }
-            state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self
+                .ready
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -135,11 +174,15 @@ impl Queue {
         let mut state = self.state();
         state.closed = true;
         let rest: Vec<_> = state.fresh.drain(..).collect();
-        let turns = std::mem::take(&mut state.safety).into_iter().chain(std::mem::take(&mut state.ordinary));
+        let turns = std::mem::take(&mut state.safety)
+            .into_iter()
+            .chain(std::mem::take(&mut state.ordinary));
         let turns: Vec<_> = turns.map(|turn| turn.call).collect();
         drop(state);
         self.ready.notify_all();
-        rest.iter().chain(&turns).for_each(|call| call.expect(Some(Shed::All), 0));
+        rest.iter()
+            .chain(&turns)
+            .for_each(|call| call.expect(Some(Shed::All), 0));
     }
 
     /// Calls that wait.
@@ -158,7 +201,11 @@ impl State {
     }
 
     fn put(&mut self, turn: Turn) {
-        let line = if turn.next < turn.for_safety { &mut self.safety } else { &mut self.ordinary };
+        let line = if turn.next < turn.for_safety {
+            &mut self.safety
+        } else {
+            &mut self.ordinary
+        };
         line.push_back(turn);
     }
 
@@ -168,11 +215,17 @@ impl State {
                 return Some(Work::Prepare(call));
             }
         }
-        while let Some(mut turn) = self.safety.pop_front().or_else(|| self.ordinary.pop_front()) {
+        while let Some(mut turn) = self
+            .safety
+            .pop_front()
+            .or_else(|| self.ordinary.pop_front())
+        {
             if turn.call.is_dead(now) {
                 continue;
             }
-            let Some((unit, key)) = turn.unit() else { continue };
+            let Some((unit, key)) = turn.unit() else {
+                continue;
+            };
             let call = Arc::clone(&turn.call);
             turn.next += 1;
             if turn.next < turn.end {

@@ -27,11 +27,16 @@ impl Gate {
     }
 
     fn pass(&self) {
-        drop(self.changed.wait_while(self.open.lock().unwrap(), |open| !*open).unwrap());
+        drop(
+            self.changed
+                .wait_while(self.open.lock().unwrap(), |open| !*open)
+                .unwrap(),
+        );
     }
 }
 
-/// Two numbers: how many tokens, and the first token. Token rows say `B-NAME` (label 1) of every word `w7`.
+/// Two numbers: how many tokens, and the first token. Token rows say `B-NAME` (label 1) of every
+/// word `w7`.
 struct Plain {
     gate: Arc<Gate>,
     seen: Sender<u32>,
@@ -47,9 +52,19 @@ impl Session for Plain {
             99 => panic!("asked for it"),
             _ => {}
         }
-        let row = |at: usize, label: usize| if (window[at] == 7) == (label == 1) { 9.0 } else { 0.0 };
-        let states = want_states.then(|| Array2::from_shape_fn((window.len(), 2), |(at, label)| row(at, label)));
-        Ok(vec![Encoded { pooled: vec![window.len() as f32, window[0] as f32], states }])
+        let row = |at: usize, label: usize| {
+            if (window[at] == 7) == (label == 1) {
+                9.0
+            } else {
+                0.0
+            }
+        };
+        let states = want_states
+            .then(|| Array2::from_shape_fn((window.len(), 2), |(at, label)| row(at, label)));
+        Ok(vec![Encoded {
+            pooled: vec![window.len() as f32, window[0] as f32],
+            states,
+        }])
     }
 }
 
@@ -64,9 +79,18 @@ fn bed(lanes: usize, queued_calls: usize) -> Bed {
     let (sender, seen) = channel();
     let gate = Arc::new(Gate::default());
     gate.set(true);
-    let session = |_| Box::new(Plain { gate: Arc::clone(&gate), seen: sender.clone() }) as Box<dyn Session>;
+    let session = |_| {
+        Box::new(Plain {
+            gate: Arc::clone(&gate),
+            seen: sender.clone(),
+        }) as Box<dyn Session>
+    };
     let sessions = Sessions::new((0..lanes).map(session).collect());
-    let bounds = window::Bounds { size: 4, overlap: 1, windows: 8 };
+    let bounds = window::Bounds {
+        size: 4,
+        overlap: 1,
+        windows: 8,
+    };
     let model = Model {
         name: "plain".into(),
         digest: "plain".into(),
@@ -76,8 +100,17 @@ fn bed(lanes: usize, queued_calls: usize) -> Bed {
         sessions,
         pace: Pace::default(),
     };
-    let settings = EngineSettings { lanes, queued_calls, cache: Bounds::default() };
-    Bed { engine: Engine::start(&settings).unwrap(), model: Arc::new(model), gate, seen }
+    let settings = EngineSettings {
+        lanes,
+        queued_calls,
+        cache: Bounds::default(),
+    };
+    Bed {
+        engine: Engine::start(&settings).unwrap(),
+        model: Arc::new(model),
+        gate,
+        seen,
+    }
 }
 
 impl Bed {
@@ -97,17 +130,36 @@ impl Bed {
     }
 
     fn labels(&self, text: &str, over: Over) -> Question {
-        let backing: Backing = Arc::new(ClassifierModel { model: Arc::clone(&self.model), head: None });
+        let backing: Backing = Arc::new(ClassifierModel {
+            model: Arc::clone(&self.model),
+            head: None,
+        });
         let labels = ["many", "first"].map(Arc::from).into();
-        let by = Classifier { name: "own".into(), labels, threshold: None, cost: Cost::Model, backing: Some(backing) };
+        let by = Classifier {
+            name: "own".into(),
+            labels,
+            threshold: None,
+            cost: Cost::Model,
+            backing: Some(backing),
+        };
         Question::new(text.into(), What::Labels(by, over))
     }
 
     fn entities(&self, text: &str) -> Question {
         let by = TokensBy::Logits(["O", "B-NAME"].map(Arc::from).into());
-        let tagger = TaggerModel { model: Arc::clone(&self.model), digest: "names".into(), by, recognizers: false };
+        let tagger = TaggerModel {
+            model: Arc::clone(&self.model),
+            digest: "names".into(),
+            by,
+            recognizers: false,
+        };
         let backing: Backing = Arc::new(tagger);
-        let by = Tagger { name: "names".into(), kinds: Arc::default(), cost: Cost::Model, backing: Some(backing) };
+        let by = Tagger {
+            name: "names".into(),
+            kinds: Arc::default(),
+            cost: Cost::Model,
+            backing: Some(backing),
+        };
         Question::new(text.into(), What::Entities(by))
     }
 
@@ -126,11 +178,17 @@ fn later() -> Instant {
 
 /// Words `from..to`.
 fn text(from: usize, to: usize) -> String {
-    (from..to).map(|word| format!("w{word}")).collect::<Vec<_>>().join(" ")
+    (from..to)
+        .map(|word| format!("w{word}"))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn answers(outcomes: Vec<Outcome>) -> Vec<Answer> {
-    outcomes.into_iter().map(|outcome| outcome.unwrap().answer).collect()
+    outcomes
+        .into_iter()
+        .map(|outcome| outcome.unwrap().answer)
+        .collect()
 }
 
 #[test]
@@ -138,26 +196,48 @@ fn questions_share_runs() {
     let bed = bed(2, 8);
     let long = text(1, 11);
     let names = bed.entities(&long);
-    let questions = [bed.vector(&long), bed.labels(&long, Over::EachWindow), names, bed.labels(&long, Over::Sample)];
+    let questions = [
+        bed.vector(&long),
+        bed.labels(&long, Over::EachWindow),
+        names,
+        bed.labels(&long, Over::Sample),
+    ];
     let answers = answers(bed.ask(&questions));
     assert_eq!(bed.runs(), 3);
-    let Answer::Labels(rows) = &answers[1] else { panic!("{answers:?}") };
+    let Answer::Labels(rows) = &answers[1] else {
+        panic!("{answers:?}")
+    };
     assert_eq!(rows.len(), 3);
-    let Answer::Entities(found) = &answers[2] else { panic!("{answers:?}") };
+    let Answer::Entities(found) = &answers[2] else {
+        panic!("{answers:?}")
+    };
     // `w7` stands in two windows.
-    assert_eq!(found.iter().map(|entity| (entity.start, entity.end)).collect::<Vec<_>>(), [(18, 20)]);
-    let Answer::Labels(one) = &answers[3] else { panic!("{answers:?}") };
+    assert_eq!(
+        found
+            .iter()
+            .map(|entity| (entity.start, entity.end))
+            .collect::<Vec<_>>(),
+        [(18, 20)]
+    );
+    let Answer::Labels(one) = &answers[3] else {
+        panic!("{answers:?}")
+    };
     assert_eq!(one.len(), 1);
 }
 
 #[test]
 fn a_vector_is_the_mean_by_tokens() {
     let bed = bed(1, 8);
-    let Answer::Vector(vector) = &answers(bed.ask(&[bed.vector(&text(1, 7))]))[0] else { panic!("no vector") };
+    let Answer::Vector(vector) = &answers(bed.ask(&[bed.vector(&text(1, 7))]))[0] else {
+        panic!("no vector")
+    };
     // Windows w1..w4 and w4..w6: (4, 1) four times, (3, 4) three times.
     let (a, b) = (25.0 / 7.0, 16.0 / 7.0);
     let length = f32::hypot(a, b);
-    assert!((vector[0] - a / length).abs() < 1e-6 && (vector[1] - b / length).abs() < 1e-6, "{vector:?}");
+    assert!(
+        (vector[0] - a / length).abs() < 1e-6 && (vector[1] - b / length).abs() < 1e-6,
+        "{vector:?}"
+    );
 }
 
 #[test]
@@ -172,12 +252,31 @@ fn a_later_turn_costs_its_new_windows() {
 #[test]
 fn blank_and_long_texts() {
     let bed = bed(1, 8);
-    let outcomes = bed.ask(&[bed.vector("  "), bed.labels("", Over::EachWindow), bed.entities("")]);
-    let expected = [Answer::Vector([0.0, 0.0].into()), Answer::Labels(Vec::new()), Answer::Entities(Vec::new())];
+    let outcomes = bed.ask(&[
+        bed.vector("  "),
+        bed.labels("", Over::EachWindow),
+        bed.entities(""),
+    ]);
+    let expected = [
+        Answer::Vector([0.0, 0.0].into()),
+        Answer::Labels(Vec::new()),
+        Answer::Entities(Vec::new()),
+    ];
     assert_eq!(answers(outcomes), expected);
-    let replies: Vec<Reply> = bed.ask(&[bed.labels(&text(1, 60), Over::EachWindow)]).into_iter().flatten().collect();
-    let Answer::Labels(rows) = &replies[0].answer else { panic!("no labels") };
-    assert!(replies[0].truncated && rows.len() == 8, "{} {}", replies[0].truncated, rows.len());
+    let replies: Vec<Reply> = bed
+        .ask(&[bed.labels(&text(1, 60), Over::EachWindow)])
+        .into_iter()
+        .flatten()
+        .collect();
+    let Answer::Labels(rows) = &replies[0].answer else {
+        panic!("no labels")
+    };
+    assert!(
+        replies[0].truncated && rows.len() == 8,
+        "{} {}",
+        replies[0].truncated,
+        rows.len()
+    );
 }
 
 #[test]
@@ -197,7 +296,10 @@ fn equal_texts_of_two_calls_run_once() {
 fn answers_by_the_deadline() {
     let bed = bed(1, 8);
     bed.gate.set(false);
-    let outcomes = block_on(bed.engine.ask(&[bed.vector("w1")], Instant::now() + Duration::from_millis(20)));
+    let outcomes = block_on(bed.engine.ask(
+        &[bed.vector("w1")],
+        Instant::now() + Duration::from_millis(20),
+    ));
     assert_eq!(outcomes, [Err(Failure::TimedOut)]);
     assert_eq!(bed.engine.statistics().timed_out, 1);
     bed.gate.set(true);
@@ -209,7 +311,10 @@ fn what_is_read_by_the_deadline_is_answered() {
     bed.ask(&[bed.vector("w1")]);
     bed.gate.set(false);
     let questions = [bed.vector("w1"), bed.vector("w2")];
-    let outcomes = block_on(bed.engine.ask(&questions, Instant::now() + Duration::from_millis(20)));
+    let outcomes = block_on(
+        bed.engine
+            .ask(&questions, Instant::now() + Duration::from_millis(20)),
+    );
     assert!(outcomes[0].is_ok());
     assert_eq!(outcomes[1], Err(Failure::TimedOut));
     bed.gate.set(true);
@@ -294,7 +399,10 @@ fn short_texts_do_not_wait_for_long_ones() {
     assert!((&mut second).now_or_never().is_none());
     bed.gate.set(true);
     assert!(block_on(first)[0].is_ok() && block_on(second)[0].is_ok());
-    assert_eq!(bed.seen.try_iter().collect::<Vec<_>>(), [4, 50, 7, 10, 13, 16]);
+    assert_eq!(
+        bed.seen.try_iter().collect::<Vec<_>>(),
+        [4, 50, 7, 10, 13, 16]
+    );
 }
 
 #[test]
@@ -302,17 +410,32 @@ fn failures_stay_with_their_question() {
     let bed = bed(1, 8);
     let outcomes = bed.ask(&[bed.vector("w98"), bed.vector("w99"), bed.vector("w1")]);
     assert_eq!(outcomes[0], Err(Failure::Failed("no luck".into())));
-    assert_eq!(outcomes[1], Err(Failure::Failed("the model panicked".into())));
+    assert_eq!(
+        outcomes[1],
+        Err(Failure::Failed("the model panicked".into()))
+    );
     assert!(outcomes[2].is_ok());
-    let handle = Embedder { backing: None, ..bed.embedder() };
-    assert_eq!(bed.ask(&[Question::new("w1".into(), What::Vector(handle))]), [Err(Failure::Unready)]);
+    let handle = Embedder {
+        backing: None,
+        ..bed.embedder()
+    };
+    assert_eq!(
+        bed.ask(&[Question::new("w1".into(), What::Vector(handle))]),
+        [Err(Failure::Unready)]
+    );
 }
 
 #[test]
 fn features_are_of_every_window() {
     let bed = bed(2, 1);
-    let features = bed.engine.features(&bed.embedder(), &[text(1, 7), String::new(), text(1, 3)]).unwrap();
-    let tokens: Vec<Vec<usize>> = features.iter().map(|rows| rows.iter().map(|row| row.tokens).collect()).collect();
+    let features = bed
+        .engine
+        .features(&bed.embedder(), &[text(1, 7), String::new(), text(1, 3)])
+        .unwrap();
+    let tokens: Vec<Vec<usize>> = features
+        .iter()
+        .map(|rows| rows.iter().map(|row| row.tokens).collect())
+        .collect();
     assert_eq!(tokens, [vec![4, 3], vec![], vec![2]]);
     assert_eq!(*features[2][0].pooled, [2.0, 1.0]);
     let states = bed.engine.states(&bed.embedder(), &text(5, 11)).unwrap();

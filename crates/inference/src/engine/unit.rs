@@ -34,21 +34,38 @@ pub(super) struct Read {
 }
 
 impl Memory {
-    /// The key of a window: of its tokens, and of its text, as static embeddings have tokens of their own.
+    /// The key of a window: of its tokens, and of its text, as static embeddings have tokens of
+    /// their own.
     pub(super) fn key(&self, model: &Model, text: &str, window: &Window) -> Key {
         let ids: Vec<u8> = window.ids.iter().flat_map(|id| id.to_le_bytes()).collect();
         let text = text.get(window.text.clone()).unwrap_or_default();
-        self.secret.key(&[model.digest.as_bytes(), &ids, text.as_bytes()])
+        self.secret
+            .key(&[model.digest.as_bytes(), &ids, text.as_bytes()])
     }
 
     fn under(&self, window: Key, by: &TaggerModel) -> Key {
-        self.secret.key(&[&window.to_le_bytes(), by.digest.as_bytes()])
+        self.secret
+            .key(&[&window.to_le_bytes(), by.digest.as_bytes()])
     }
 }
 
 impl Unit {
-    pub(super) fn new(key: Key, model: Arc<Model>, (text, window): (Arc<str>, Arc<Window>), safety: bool) -> Self {
-        Self { key, model, text, window, statics: false, taggers: Vec::new(), safety, result: OnceLock::new() }
+    pub(super) fn new(
+        key: Key,
+        model: Arc<Model>,
+        (text, window): (Arc<str>, Arc<Window>),
+        safety: bool,
+    ) -> Self {
+        Self {
+            key,
+            model,
+            text,
+            window,
+            statics: false,
+            taggers: Vec::new(),
+            safety,
+            result: OnceLock::new(),
+        }
     }
 
     pub(super) fn want_statics(&mut self, wanted: bool) {
@@ -82,14 +99,21 @@ impl Unit {
 
     /// What a tagger found in the window.
     pub(super) fn entities<'a>(&self, read: &'a Read, by: &TaggerModel) -> &'a [Entity] {
-        self.place(by).and_then(|at| read.entities.get(at)).map_or(&[], |found| found)
+        self.place(by)
+            .and_then(|at| read.entities.get(at))
+            .map_or(&[], |found| found)
     }
 
     /// Answers from the cache. What is cheap to add is added: static embeddings need no run.
     pub(super) fn recall(&self, memory: &Memory) -> bool {
-        let entities = self.taggers.iter().map(|by| memory.cache.entities(memory.under(self.key, by)));
+        let entities = self
+            .taggers
+            .iter()
+            .map(|by| memory.cache.entities(memory.under(self.key, by)));
         let entities: Option<Vec<_>> = entities.collect();
-        let (Some(entities), Some(known)) = (entities, memory.cache.window(self.key)) else { return false };
+        let (Some(entities), Some(known)) = (entities, memory.cache.window(self.key)) else {
+            return false;
+        };
         let complete = self.complete(&known).is_ok();
         if complete {
             self.end(Ok(Read { known, entities }));
@@ -103,14 +127,22 @@ impl Unit {
         let encoded = self.model.run(&self.window, !self.taggers.is_empty());
         counters.ran(self.window.ids.len(), begin.elapsed(), encoded.is_ok());
         let encoded = encoded.map_err(|error| failed(&error))?;
-        let known = Arc::new(Known { pooled: encoded.pooled.into(), statics: OnceLock::new() });
+        let known = Arc::new(Known {
+            pooled: encoded.pooled.into(),
+            statics: OnceLock::new(),
+        });
         self.complete(&known)?;
         memory.cache.keep_window(self.key, Arc::clone(&known));
         let mut entities = Vec::with_capacity(self.taggers.len());
         for by in &self.taggers {
-            let states = encoded.states.as_ref().ok_or_else(|| failed(&"the graph gave no token states"))?;
+            let states = encoded
+                .states
+                .as_ref()
+                .ok_or_else(|| failed(&"the graph gave no token states"))?;
             let found: Arc<[Entity]> = by.tag(self.text(), &self.window, states.view()).into();
-            memory.cache.keep_entities(memory.under(self.key, by), Arc::clone(&found));
+            memory
+                .cache
+                .keep_entities(memory.under(self.key, by), Arc::clone(&found));
             entities.push(found);
         }
         Ok(Read { known, entities })
@@ -118,7 +150,10 @@ impl Unit {
 
     fn complete(&self, known: &Known) -> Result<(), Failure> {
         if self.statics && known.statics.get().is_none() {
-            let statics = self.model.statics(self.text()).map_err(|error| failed(&error))?;
+            let statics = self
+                .model
+                .statics(self.text())
+                .map_err(|error| failed(&error))?;
             known.statics.get_or_init(|| statics);
         }
         Ok(())
@@ -129,7 +164,9 @@ impl Unit {
     }
 
     fn place(&self, by: &TaggerModel) -> Option<usize> {
-        self.taggers.iter().position(|tagger| tagger.digest == by.digest)
+        self.taggers
+            .iter()
+            .position(|tagger| tagger.digest == by.digest)
     }
 }
 

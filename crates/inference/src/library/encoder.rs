@@ -19,16 +19,26 @@ pub(super) const STATICS: [&str; 2] = ["potion-base-8M", "wordllama-256"];
 /// The graph of an encoder's folder.
 pub(super) fn graph(folder: &Path, precision: Precision) -> PathBuf {
     let own = folder.join(format!("model.{}.onnx", precision.as_str()));
-    if own.is_file() { own } else { super::full::graph(folder) }
+    if own.is_file() {
+        own
+    } else {
+        super::full::graph(folder)
+    }
 }
 
 /// Opens an encoder: checks its files, runs it once.
-pub(super) fn open(folder: &Path, settings: &LibrarySettings, backend: &dyn Backend) -> Result<Found, LoadError> {
+pub(super) fn open(
+    folder: &Path,
+    settings: &LibrarySettings,
+    backend: &dyn Backend,
+) -> Result<Found, LoadError> {
     let graph = graph(folder, settings.precision);
     let folder = Folder::new(folder);
-    // The files are read and hashed by one thread, the static embeddings by others: start-up waits for the slowest only.
+    // The files are read and hashed by one thread, the static embeddings by others: start-up waits
+    // for the slowest only.
     std::thread::scope(|scope| {
-        let statics = STATICS.map(|name| scope.spawn(move || StaticEmbedding::open(&settings.models.join(name))));
+        let statics = STATICS
+            .map(|name| scope.spawn(move || StaticEmbedding::open(&settings.models.join(name))));
         let sessions = scope.spawn(|| backend.open(&graph, settings.sessions));
         let parts = parts(&folder, &graph);
         let lost = || folder.unusable(&"loading panicked");
@@ -36,9 +46,14 @@ pub(super) fn open(folder: &Path, settings: &LibrarySettings, backend: &dyn Back
         for table in statics {
             tables.push(Arc::new(table.join().map_err(|_| lost())??));
         }
-        let sessions = sessions.join().map_err(|_| lost())?.map_err(|error| folder.unusable(&error))?;
+        let sessions = sessions
+            .join()
+            .map_err(|_| lost())?
+            .map_err(|error| folder.unusable(&error))?;
         let (card, segmenter, mut identity) = parts?;
-        tables.iter().for_each(|table| identity.push_str(table.digest()));
+        tables
+            .iter()
+            .for_each(|table| identity.push_str(table.digest()));
         let map = CosineMap::new(&card.cosine_map);
         if map.is_none() && !card.cosine_map.is_empty() {
             return Err(folder.unusable(&"the cosine map of its card does not rise"));
@@ -54,22 +69,42 @@ pub(super) fn open(folder: &Path, settings: &LibrarySettings, backend: &dyn Back
         };
         let width = warm(&model, &folder)?;
         if card.dimension != 0 && width != card.dimension {
-            let problem = format_args!("the graph gives {width} dimensions, its card says {}", card.dimension);
+            let problem = format_args!(
+                "the graph gives {width} dimensions, its card says {}",
+                card.dimension
+            );
             return Err(folder.unusable(&problem));
         }
         let model = Arc::new(Model { width, ..model });
-        Ok(Found { model, scale: map.unwrap_or_default(), labels: Arc::default() })
+        Ok(Found {
+            model,
+            scale: map.unwrap_or_default(),
+            labels: Arc::default(),
+        })
     })
 }
 
-/// Runs the model twice, so that the first request meets warm memory and a known pace. Gives the width of its output.
+/// Runs the model twice, so that the first request meets warm memory and a known pace. Gives the
+/// width of its output.
 pub(super) fn warm(model: &Model, folder: &Folder) -> Result<usize, LoadError> {
     let sample = "Is it warm today? ".repeat(8);
-    let segmentation = model.segmenter.segment(&sample).map_err(|error| folder.unusable(&error))?;
-    let window = segmentation.windows.first().ok_or_else(|| folder.unusable(&"its tokenizer gives no tokens"))?;
-    let runs = (0..2).map(|_| model.run(window, false).map_err(|error| folder.unusable(&error)));
+    let segmentation = model
+        .segmenter
+        .segment(&sample)
+        .map_err(|error| folder.unusable(&error))?;
+    let window = segmentation
+        .windows
+        .first()
+        .ok_or_else(|| folder.unusable(&"its tokenizer gives no tokens"))?;
+    let runs = (0..2).map(|_| {
+        model
+            .run(window, false)
+            .map_err(|error| folder.unusable(&error))
+    });
     let last = runs.last().ok_or_else(|| folder.unusable(&"no run"))??;
-    Ok(last.states.map_or(last.pooled.len(), |states| states.ncols()))
+    Ok(last
+        .states
+        .map_or(last.pooled.len(), |states| states.ncols()))
 }
 
 /// Card, tokenizer and identity.
@@ -77,19 +112,22 @@ fn parts(folder: &Folder, graph: &Path) -> Result<(EncoderCard, Segmenter, Strin
     let (card, tokenizer, mut identity) = if folder.file("encoder.json").is_file() {
         let card: EncoderCard = folder.read("encoder.json")?;
         let (bytes, tokenizer) = folder.verified("tokenizer.json", &card.files)?;
-        let name = graph.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = graph
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
         let weights = folder.verified(&name, &card.files)?.1;
         (card, bytes, format!("{weights}{tokenizer}"))
     } else {
         let bytes = folder.bytes("tokenizer.json")?;
-        let weights =
-            std::fs::read(graph).map_err(|error| folder.unusable(&format_args!("{}: {error}", graph.display())))?;
+        let weights = std::fs::read(graph)
+            .map_err(|error| folder.unusable(&format_args!("{}: {error}", graph.display())))?;
         let identity = format!("{}{}", digest(&weights), digest(&bytes));
         (super::full::encoder_card(folder)?, bytes, identity)
     };
     identity.push_str(&card.prefix);
     let tokenizer = Tokenizer::from_bytes(&tokenizer).map_err(|error| folder.unusable(&error))?;
-    let segmenter =
-        Segmenter::new(tokenizer, &card.prefix, Bounds::default()).map_err(|error| folder.unusable(&error))?;
+    let segmenter = Segmenter::new(tokenizer, &card.prefix, Bounds::default())
+        .map_err(|error| folder.unusable(&error))?;
     Ok((card.clone(), segmenter.within(card.max_tokens), identity))
 }

@@ -40,7 +40,11 @@ const MOST: usize = 512;
 /// The graph of a folder.
 pub(super) fn graph(folder: &Path) -> PathBuf {
     let nested = folder.join("onnx").join("model.onnx");
-    if nested.is_file() { nested } else { folder.join("model.onnx") }
+    if nested.is_file() {
+        nested
+    } else {
+        folder.join("model.onnx")
+    }
 }
 
 /// Opens a full model: checks that its labels fit the graph, runs it once.
@@ -50,22 +54,31 @@ pub(super) fn open(
     kind: Kind,
     (backend, sessions): (&dyn Backend, usize),
 ) -> Result<Found, LoadError> {
-    let name = folder.file_name().map_or_else(|| folder.to_string_lossy(), |name| name.to_string_lossy());
+    let name = folder
+        .file_name()
+        .map_or_else(|| folder.to_string_lossy(), |name| name.to_string_lossy());
     let (graph, name) = (graph(folder), Arc::<str>::from(name));
     let folder = Folder::new(folder);
     let config: Config = folder.read("config.json")?;
     config.check(kind, &folder)?;
     let labels = labels::of(&folder, mapping, &config)?;
     let bytes = folder.bytes("tokenizer.json")?;
-    let weights =
-        std::fs::read(&graph).map_err(|error| folder.unusable(&format_args!("{}: {error}", graph.display())))?;
+    let weights = std::fs::read(&graph)
+        .map_err(|error| folder.unusable(&format_args!("{}: {error}", graph.display())))?;
     let identity = digest(format!("{}{}", digest(&weights), digest(&bytes)).as_bytes());
     drop(weights);
     let tokenizer = Tokenizer::from_bytes(&bytes).map_err(|error| folder.unusable(&error))?;
     let most = config.max_position_embeddings.unwrap_or(MOST).min(MOST);
-    let bounds = Bounds { size: most, ..Bounds::default() };
-    let segmenter = Segmenter::new(tokenizer, "", bounds).map_err(|error| folder.unusable(&error))?.within(most);
-    let sessions = backend.open(&graph, sessions).map_err(|error| folder.unusable(&error))?;
+    let bounds = Bounds {
+        size: most,
+        ..Bounds::default()
+    };
+    let segmenter = Segmenter::new(tokenizer, "", bounds)
+        .map_err(|error| folder.unusable(&error))?
+        .within(most);
+    let sessions = backend
+        .open(&graph, sessions)
+        .map_err(|error| folder.unusable(&error))?;
     let model = Model {
         name,
         digest: identity.into(),
@@ -77,10 +90,17 @@ pub(super) fn open(
     };
     let width = warm(&model, &folder)?;
     if width != labels.len() {
-        let problem = format_args!("it has {} labels, but the graph gives {width}", labels.len());
+        let problem = format_args!(
+            "it has {} labels, but the graph gives {width}",
+            labels.len()
+        );
         return Err(folder.unusable(&problem));
     }
-    Ok(Found { model: Arc::new(model), scale: Default::default(), labels })
+    Ok(Found {
+        model: Arc::new(model),
+        scale: Default::default(),
+        labels,
+    })
 }
 
 /// A card for a sentence encoder that has none.
@@ -88,7 +108,10 @@ pub(super) fn encoder_card(folder: &Folder) -> Result<EncoderCard, LoadError> {
     let config: Config = folder.read("config.json")?;
     let path = folder.file("");
     Ok(EncoderCard {
-        name: path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+        name: path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default(),
         dimension: config.hidden_size,
         max_tokens: config.max_position_embeddings.unwrap_or(MOST).min(MOST),
         prefix: String::new(),
@@ -104,8 +127,14 @@ impl Config {
             Kind::Sequence => "SequenceClassification",
             Kind::Tokens => "TokenClassification",
         };
-        match self.architectures.iter().find(|name| !name.contains(expected)) {
-            Some(other) => Err(folder.unusable(&format_args!("it is a {other}, a model for{expected} is needed"))),
+        match self
+            .architectures
+            .iter()
+            .find(|name| !name.contains(expected))
+        {
+            Some(other) => Err(folder.unusable(&format_args!(
+                "it is a {other}, a model for{expected} is needed"
+            ))),
             None => Ok(()),
         }
     }

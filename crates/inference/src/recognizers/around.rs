@@ -40,7 +40,10 @@ impl Around {
         let before = padded(&text.lower(from, start));
         let line_end = text.run(end, AFTER, |scalar| scalar != '\n');
         let after = padded(&text.lower(end, line_end));
-        Self { before: hits(&before), after: hits(&after).into_iter().map(|(about, _)| about).collect() }
+        Self {
+            before: hits(&before),
+            after: hits(&after).into_iter().map(|(about, _)| about).collect(),
+        }
     }
 
     /// Whether a word before the number says `about`.
@@ -53,21 +56,29 @@ impl Around {
         self.leads(about) || self.after.contains(&about)
     }
 
-    /// Whether the last word before that says anything about the number says `about`, counting only it and `rivals`.
+    /// Whether the last word before that says anything about the number says `about`, counting only
+    /// it and `rivals`.
     pub(super) fn nearest(&self, about: About, rivals: &[About]) -> bool {
-        let mut relevant = self.before.iter().filter(|(said, _)| *said == about || rivals.contains(said));
-        relevant.by_ref().max_by_key(|(_, at)| *at).is_some_and(|(said, _)| *said == about)
+        let mut relevant = self
+            .before
+            .iter()
+            .filter(|(said, _)| *said == about || rivals.contains(said));
+        relevant
+            .by_ref()
+            .max_by_key(|(_, at)| *at)
+            .is_some_and(|(said, _)| *said == about)
     }
 }
 
-/// Punctuation between words becomes a blank, save what marks them (`:`, `.`, `#`, `=`, `'`), which keeps a blank after it.
+/// Punctuation between words becomes a blank, save what marks them (`:`, `.`, `#`, `=`, `'`), which
+/// keeps a blank after it.
 fn padded(words: &str) -> String {
     let mut padded = String::with_capacity(words.len() + 8);
     padded.push(' ');
     for scalar in words.chars() {
         match scalar {
-            '(' | ')' | ',' | ';' | '"' | '\n' | '\t' | '[' | ']' | '{' | '}' | '*' | '<' | '>' | '/' | '!' | '?'
-            | '|' => padded.push(' '),
+            '(' | ')' | ',' | ';' | '"' | '\n' | '\t' | '[' | ']' | '{' | '}' | '*' | '<' | '>'
+            | '/' | '!' | '?' | '|' => padded.push(' '),
             '_' | '-' => padded.push_str(if scalar == '_' { " " } else { "-" }),
             _ => padded.push(scalar),
         }
@@ -77,16 +88,23 @@ fn padded(words: &str) -> String {
 }
 
 fn hits(words: &str) -> Vec<(About, usize)> {
-    let Some((finder, kinds)) = finder() else { return Vec::new() };
+    let Some((finder, kinds)) = finder() else {
+        return Vec::new();
+    };
     let found = finder.find_overlapping_iter(words);
-    found.filter_map(|hit| Some((*kinds.get(hit.pattern().as_usize())?, hit.end()))).collect()
+    found
+        .filter_map(|hit| Some((*kinds.get(hit.pattern().as_usize())?, hit.end())))
+        .collect()
 }
 
 fn finder() -> Option<&'static (AhoCorasick, Vec<About>)> {
     static FINDER: OnceLock<Option<(AhoCorasick, Vec<About>)>> = OnceLock::new();
     let build = || {
         let words = WORDS.iter().flat_map(|(_, words)| words.iter());
-        let kinds = WORDS.iter().flat_map(|(about, words)| words.iter().map(|_| *about)).collect();
+        let kinds = WORDS
+            .iter()
+            .flat_map(|(about, words)| words.iter().map(|_| *about))
+            .collect();
         Some((AhoCorasickBuilder::new().build(words).ok()?, kinds))
     };
     FINDER.get_or_init(build).as_ref()

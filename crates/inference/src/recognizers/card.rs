@@ -7,7 +7,9 @@ use super::text::{Text, is_dash};
 
 /// The card whose number begins at `at`.
 pub(super) fn at(text: &Text, at: usize) -> Option<Found> {
-    if !starts(text, at, |scalar| is_dash(scalar) || matches!(scalar, '.' | ',' | '+')) {
+    if !starts(text, at, |scalar| {
+        is_dash(scalar) || matches!(scalar, '.' | ',' | '+')
+    }) {
         return None;
     }
     let groups = Groups::read(text, at, 6);
@@ -19,25 +21,38 @@ pub(super) fn at(text: &Text, at: usize) -> Option<Found> {
         return None;
     }
     let sure = known == Issuer::Usual && usual;
-    (sure || Around::new(text, at, end).says(About::Card)).then(|| Found::new("CREDIT_CARD", at, end, 1.0))
+    (sure || Around::new(text, at, end).says(About::Card))
+        .then(|| Found::new("CREDIT_CARD", at, end, 1.0))
 }
 
 /// How many groups make up a card, and whether they are grouped as printed.
 fn grouping(groups: &Groups) -> Option<(usize, bool)> {
-    const PRINTED: [&[usize]; 7] =
-        [&[4, 4, 4, 4, 3], &[4, 4, 4, 4], &[4, 6, 5], &[4, 6, 4], &[6, 13], &[8, 8], &[4, 4, 4, 3]];
+    const PRINTED: [&[usize]; 7] = [
+        &[4, 4, 4, 4, 3],
+        &[4, 4, 4, 4],
+        &[4, 6, 5],
+        &[4, 6, 4],
+        &[6, 13],
+        &[8, 8],
+        &[4, 4, 4, 3],
+    ];
     let lengths = groups.lengths(6);
     if let Some(whole) = lengths.first().filter(|length| **length >= 12) {
         return (*whole <= 19).then_some((1, true));
     }
-    let printed = PRINTED
-        .iter()
-        .find(|printed| lengths.starts_with(printed) && groups.uniform(printed.len()).is_some_and(|by| by != '/'));
+    let printed = PRINTED.iter().find(|printed| {
+        lengths.starts_with(printed) && groups.uniform(printed.len()).is_some_and(|by| by != '/')
+    });
     if let Some(printed) = printed {
         return Some((printed.len(), printed.len() > 2));
     }
-    let total = (2..=lengths.len()).find(|count| (13..=19).contains(&lengths.iter().take(*count).sum::<usize>()))?;
-    lengths.iter().take(total).all(|length| *length >= 3).then_some((total, false))
+    let total = (2..=lengths.len())
+        .find(|count| (13..=19).contains(&lengths.iter().take(*count).sum::<usize>()))?;
+    lengths
+        .iter()
+        .take(total)
+        .all(|length| *length >= 3)
+        .then_some((total, false))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +79,11 @@ fn issuer(digits: &[u8]) -> Option<Issuer> {
         _ => false,
     };
     let wide = matches!(prefix(2), 50 | 56..=69 | 81) && matches!(length, 12..=19);
-    if usual { Some(Issuer::Usual) } else { wide.then_some(Issuer::Wide) }
+    if usual {
+        Some(Issuer::Usual)
+    } else {
+        wide.then_some(Issuer::Wide)
+    }
 }
 
 /// The Luhn checksum (ISO/IEC 7812-1).

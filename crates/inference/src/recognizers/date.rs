@@ -7,9 +7,10 @@ use super::text::{Text, is_dash};
 
 /// Beginnings of the names of months in six languages, lower case.
 const MONTHS: [&str; 40] = [
-    "jan", "feb", "fév", "mar", "mär", "apr", "avr", "abr", "may", "mai", "may", "mag", "maggio", "mayo", "jun", "jui",
-    "giu", "jul", "lug", "aug", "aoû", "ago", "sep", "set", "oct", "okt", "ott", "oct", "out", "nov", "dec", "dez",
-    "déc", "dic", "gen", "ene", "fev", "märz", "mars", "marzo",
+    "jan", "feb", "fév", "mar", "mär", "apr", "avr", "abr", "may", "mai", "may", "mag", "maggio",
+    "mayo", "jun", "jui", "giu", "jul", "lug", "aug", "aoû", "ago", "sep", "set", "oct", "okt",
+    "ott", "oct", "out", "nov", "dec", "dez", "déc", "dic", "gen", "ene", "fev", "märz", "mars",
+    "marzo",
 ];
 
 /// The date that begins with the number at `at`.
@@ -19,8 +20,12 @@ pub(super) fn at_number(text: &Text, at: usize) -> Option<Found> {
         return None;
     }
     let groups = Groups::read(text, at, 3);
-    let part =
-        |index: usize| groups.spans.get(index).map(|&(start, end)| value(&super::number::digits(text, start, end)));
+    let part = |index: usize| {
+        groups
+            .spans
+            .get(index)
+            .map(|&(start, end)| value(&super::number::digits(text, start, end)))
+    };
     let day = |number: Option<u64>| number.is_some_and(|number| (1..=31).contains(&number));
     let year = |number: Option<u64>| number.is_some_and(|number| (1900..=2100).contains(&number));
     let numeric = match groups.lengths(3).as_slice() {
@@ -43,15 +48,24 @@ pub(super) fn at_month(text: &Text, at: usize) -> Option<Found> {
     let end = month(text, at)?;
     let day = skip(text, end);
     let day_end = text.run(day, 3, |scalar| scalar.is_ascii_digit());
-    let year = skip(text, text.run(day_end, 2, |scalar| scalar.is_ascii_lowercase()));
+    let year = skip(
+        text,
+        text.run(day_end, 2, |scalar| scalar.is_ascii_lowercase()),
+    );
     let year_end = text.run(year, 5, |scalar| scalar.is_ascii_digit());
-    let fits = (1..=2).contains(&(day_end - day)) && year_end - year == 4 && text.ends_word(year_end);
+    let fits =
+        (1..=2).contains(&(day_end - day)) && year_end - year == 4 && text.ends_word(year_end);
     fits.then(|| judged(text, at, year_end))
 }
 
 /// The date of a day that ends at `from`, a month by name and a year.
 fn named(text: &Text, start: usize, from: usize) -> Option<Found> {
-    let mut at = skip(text, text.run(from, 2, |scalar| scalar.is_ascii_lowercase() || scalar == 'º'));
+    let mut at = skip(
+        text,
+        text.run(from, 2, |scalar| {
+            scalar.is_ascii_lowercase() || scalar == 'º'
+        }),
+    );
     if text.lower(at, at + 3) == "de " {
         at += 3;
     }
@@ -67,7 +81,8 @@ fn named(text: &Text, start: usize, from: usize) -> Option<Found> {
 fn month(text: &Text, at: usize) -> Option<usize> {
     let end = text.run(at, 11, char::is_alphabetic);
     let name = text.lower(at, end);
-    let known = (3..=10).contains(&(end - at)) && MONTHS.iter().any(|month| name.starts_with(month));
+    let known =
+        (3..=10).contains(&(end - at)) && MONTHS.iter().any(|month| name.starts_with(month));
     known.then_some(end)
 }
 

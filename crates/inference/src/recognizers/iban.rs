@@ -100,11 +100,12 @@ pub(super) fn at(text: &Text, at: usize) -> Option<Found> {
     let country: String = text.slice(at, at + 2).to_ascii_uppercase();
     let &(_, length) = LENGTHS.iter().find(|(code, _)| *code == country)?;
     let (symbols, end) = read(text, at, length)?;
-    (text.ends_word(end) && mod97(&symbols) == Some(1)).then(|| Found::new("IBAN_CODE", at, end, 1.0))
+    (text.ends_word(end) && mod97(&symbols) == Some(1))
+        .then(|| Found::new("IBAN_CODE", at, end, 1.0))
 }
 
-/// `length` letters and digits from `at` with single blanks or dashes between, in upper case, and their end. The third and fourth
-/// are digits.
+/// `length` letters and digits from `at` with single blanks or dashes between, in upper case, and
+/// their end. The third and fourth are digits.
 fn read(text: &Text, at: usize, length: usize) -> Option<(String, usize)> {
     let mut symbols = String::with_capacity(length);
     let mut end = at;
@@ -127,8 +128,10 @@ fn read(text: &Text, at: usize, length: usize) -> Option<(String, usize)> {
 /// Remainder of the number that the rearranged symbols stand for.
 pub(super) fn mod97(symbols: &str) -> Option<u32> {
     let (head, tail) = symbols.split_at_checked(4)?;
-    tail.chars().chain(head.chars()).try_fold(0, |rest, symbol| {
-        let number = symbol.to_digit(36)?;
-        Some((rest * if number > 9 { 100 } else { 10 } + number) % 97)
-    })
+    tail.chars()
+        .chain(head.chars())
+        .try_fold(0, |rest, symbol| {
+            let number = symbol.to_digit(36)?;
+            Some((rest * if number > 9 { 100 } else { 10 } + number) % 97)
+        })
 }

@@ -17,7 +17,10 @@ const GROUP: usize = 20;
 impl Groups {
     /// At most `bound` groups from `at`, which holds a digit.
     pub(super) fn read(text: &Text, at: usize, bound: usize) -> Self {
-        let mut groups = Self { spans: Vec::new(), separators: Vec::new() };
+        let mut groups = Self {
+            spans: Vec::new(),
+            separators: Vec::new(),
+        };
         let mut start = at;
         while groups.spans.len() < bound {
             let end = text.run(start, GROUP, |scalar| scalar.is_ascii_digit());
@@ -25,27 +28,41 @@ impl Groups {
                 break;
             }
             groups.spans.push((start, end));
-            let Some(separator) = text.get(end).and_then(separator) else { break };
-            if !text.get(end + 1).is_some_and(|scalar| scalar.is_ascii_digit()) {
+            let Some(separator) = text.get(end).and_then(separator) else {
+                break;
+            };
+            if !text
+                .get(end + 1)
+                .is_some_and(|scalar| scalar.is_ascii_digit())
+            {
                 break;
             }
             groups.separators.push(separator);
             start = end + 1;
         }
-        groups.separators.truncate(groups.spans.len().saturating_sub(1));
+        groups
+            .separators
+            .truncate(groups.spans.len().saturating_sub(1));
         groups
     }
 
     /// Lengths of the first `count` groups.
     pub(super) fn lengths(&self, count: usize) -> Vec<usize> {
-        self.spans.iter().take(count).map(|(start, end)| end - start).collect()
+        self.spans
+            .iter()
+            .take(count)
+            .map(|(start, end)| end - start)
+            .collect()
     }
 
     /// The separator that stands between all of the first `count` groups; `None` where they differ.
     pub(super) fn uniform(&self, count: usize) -> Option<char> {
         let first = *self.separators.first()?;
         let between = self.separators.get(..count.checked_sub(1)?)?;
-        between.iter().all(|separator| *separator == first).then_some(first)
+        between
+            .iter()
+            .all(|separator| *separator == first)
+            .then_some(first)
     }
 
     /// End of group `index`.
@@ -55,25 +72,37 @@ impl Groups {
 
     /// Digits of the first `count` groups.
     pub(super) fn digits(&self, text: &Text, count: usize) -> Vec<u8> {
-        self.spans.iter().take(count).flat_map(|&(start, end)| digits(text, start, end)).collect()
+        self.spans
+            .iter()
+            .take(count)
+            .flat_map(|&(start, end)| digits(text, start, end))
+            .collect()
     }
 }
 
 /// Digits among scalars `start..end`, as numbers.
 pub(super) fn digits(text: &Text, start: usize, end: usize) -> Vec<u8> {
-    (start..end).filter_map(|at| text.get(at)?.to_digit(10)).filter_map(|digit| u8::try_from(digit).ok()).collect()
+    (start..end)
+        .filter_map(|at| text.get(at)?.to_digit(10))
+        .filter_map(|digit| u8::try_from(digit).ok())
+        .collect()
 }
 
 /// Digits as one number.
 pub(super) fn value(digits: &[u8]) -> u64 {
-    digits.iter().fold(0, |value, digit| value.saturating_mul(10).saturating_add(u64::from(*digit)))
+    digits.iter().fold(0, |value, digit| {
+        value.saturating_mul(10).saturating_add(u64::from(*digit))
+    })
 }
 
-/// Whether nothing at `end` continues a number: no word, and no separator with a digit after it where `joined` says it joins.
+/// Whether nothing at `end` continues a number: no word, and no separator with a digit after it
+/// where `joined` says it joins.
 pub(super) fn stops(text: &Text, end: usize, joined: impl Fn(char) -> bool) -> bool {
     match text.get(end) {
         Some(scalar) if is_word(scalar) => false,
-        Some(scalar) if joined(scalar) => !text.get(end + 1).is_some_and(|next| next.is_ascii_digit()),
+        Some(scalar) if joined(scalar) => {
+            !text.get(end + 1).is_some_and(|next| next.is_ascii_digit())
+        }
         _ => true,
     }
 }
@@ -82,7 +111,9 @@ pub(super) fn stops(text: &Text, end: usize, joined: impl Fn(char) -> bool) -> b
 pub(super) fn starts(text: &Text, start: usize, joined: impl Fn(char) -> bool) -> bool {
     match text.before(start) {
         Some(scalar) if is_word(scalar) => false,
-        Some(scalar) if joined(scalar) => !text.before(start - 1).is_some_and(|digit| digit.is_ascii_digit()),
+        Some(scalar) if joined(scalar) => !text
+            .before(start - 1)
+            .is_some_and(|digit| digit.is_ascii_digit()),
         _ => true,
     }
 }

@@ -5,8 +5,8 @@ use super::around::{About, Around};
 use super::number::{Groups, digits, starts, stops, value};
 use super::text::{Text, is_dash};
 
-/// The number that begins at `at`: three, two and four digits of an area that is issued. Without dashes only where social security is
-/// spoken of.
+/// The number that begins at `at`: three, two and four digits of an area that is issued. Without
+/// dashes only where social security is spoken of.
 pub(super) fn at(text: &Text, at: usize) -> Option<Found> {
     let joined = |scalar| is_dash(scalar) || matches!(scalar, '.' | '/' | '+' | ',');
     if !starts(text, at, joined) {

@@ -16,10 +16,17 @@ fn check_from(threshold: f32, text: &str, expected: &[(&str, &str)]) {
     let found: Vec<(String, String)> = found
         .iter()
         .filter(|entity| entity.confidence >= threshold)
-        .map(|entity| (entity.kind.to_string(), scalars[entity.start..entity.end].iter().collect()))
+        .map(|entity| {
+            (
+                entity.kind.to_string(),
+                scalars[entity.start..entity.end].iter().collect(),
+            )
+        })
         .collect();
-    let expected: Vec<(String, String)> =
-        expected.iter().map(|(kind, span)| ((*kind).into(), (*span).into())).collect();
+    let expected: Vec<(String, String)> = expected
+        .iter()
+        .map(|(kind, span)| ((*kind).into(), (*span).into()))
+        .collect();
     assert_eq!(found, expected, "{text}");
 }
 
@@ -42,8 +49,14 @@ fn finds_emails() {
     check_all(
         "EMAIL_ADDRESS",
         &[
-            ("write to jane.doe@example.com please", "jane.doe@example.com"),
-            ("<o'brien+news@mail.example.co.uk>", "o'brien+news@mail.example.co.uk"),
+            (
+                "write to jane.doe@example.com please",
+                "jane.doe@example.com",
+            ),
+            (
+                "<o'brien+news@mail.example.co.uk>",
+                "o'brien+news@mail.example.co.uk",
+            ),
             ("Mail: a_b%c@x-y.org.", "a_b%c@x-y.org"),
             ("mailto:kim@test.io?subject=hi", "kim@test.io"),
             ("jörg@müller.de, sonst niemand", "jörg@müller.de"),
@@ -85,7 +98,10 @@ fn finds_cards() {
             ("diners 30569309025904", "30569309025904"),
             ("2223000048400011", "2223000048400011"),
             ("card 41111111 11111111", "41111111 11111111"),
-            ("4111\u{a0}1111\u{a0}1111\u{a0}1111", "4111\u{a0}1111\u{a0}1111\u{a0}1111"),
+            (
+                "4111\u{a0}1111\u{a0}1111\u{a0}1111",
+                "4111\u{a0}1111\u{a0}1111\u{a0}1111",
+            ),
             ("maestro card 6759649826438453", "6759649826438453"),
         ],
     );
@@ -104,9 +120,12 @@ fn finds_cards() {
 
 #[test]
 fn knows_luhn() {
-    for (number, valid) in
-        [("79927398713", true), ("79927398710", false), ("4532015112830366", true), ("4532015112830367", false)]
-    {
+    for (number, valid) in [
+        ("79927398713", true),
+        ("79927398710", false),
+        ("4532015112830366", true),
+        ("4532015112830367", false),
+    ] {
         let digits: Vec<u8> = number.bytes().map(|byte| byte - b'0').collect();
         assert_eq!(card::luhn(&digits), valid, "{number}");
     }
@@ -118,17 +137,29 @@ fn finds_ibans() {
         "IBAN_CODE",
         &[
             ("DE89370400440532013000", "DE89370400440532013000"),
-            ("IBAN DE89 3704 0044 0532 0130 00, danke", "DE89 3704 0044 0532 0130 00"),
+            (
+                "IBAN DE89 3704 0044 0532 0130 00, danke",
+                "DE89 3704 0044 0532 0130 00",
+            ),
             ("IBAN:gb82west12345698765432", "gb82west12345698765432"),
-            ("FR14 2004 1010 0505 0001 3M02 606", "FR14 2004 1010 0505 0001 3M02 606"),
+            (
+                "FR14 2004 1010 0505 0001 3M02 606",
+                "FR14 2004 1010 0505 0001 3M02 606",
+            ),
             ("ES9121000418450200051332", "ES9121000418450200051332"),
             ("IT60X0542811101000000123456", "IT60X0542811101000000123456"),
-            ("PT50 0002 0123 1234 5678 9015 4", "PT50 0002 0123 1234 5678 9015 4"),
+            (
+                "PT50 0002 0123 1234 5678 9015 4",
+                "PT50 0002 0123 1234 5678 9015 4",
+            ),
             ("NL91ABNA0417164300", "NL91ABNA0417164300"),
             ("CH93-0076-2011-6238-5295-7", "CH93-0076-2011-6238-5295-7"),
             ("BE68 5390 0754 7034", "BE68 5390 0754 7034"),
             ("NO9386011117947", "NO9386011117947"),
-            ("BR15 0000 0000 0000 1093 2840 814 P2", "BR15 0000 0000 0000 1093 2840 814 P2"),
+            (
+                "BR15 0000 0000 0000 1093 2840 814 P2",
+                "BR15 0000 0000 0000 1093 2840 814 P2",
+            ),
         ],
     );
     check_none(&[
@@ -165,7 +196,10 @@ fn finds_addresses() {
             ("dns 8.8.8.8.", "8.8.8.8"),
             ("host 4.2.1.3 is down", "4.2.1.3"),
             ("2001:db8::1", "2001:db8::1"),
-            ("[2001:0db8:85a3:0000:0000:8a2e:0370:7334]:443", "2001:0db8:85a3:0000:0000:8a2e:0370:7334"),
+            (
+                "[2001:0db8:85a3:0000:0000:8a2e:0370:7334]:443",
+                "2001:0db8:85a3:0000:0000:8a2e:0370:7334",
+            ),
             ("fe80::1ff:fe23:4567:890a%eth0", "fe80::1ff:fe23:4567:890a"),
             ("see ::ffff:192.0.2.128", "::ffff:192.0.2.128"),
         ],
@@ -276,7 +310,10 @@ fn finds_telephone_numbers() {
 fn finds_what_a_word_tells() {
     check_all(
         "US_DRIVER_LICENSE",
-        &[("driver's license D1234567", "D1234567"), ("Drivers License number: S530-4209-0001", "S530-4209-0001")],
+        &[
+            ("driver's license D1234567", "D1234567"),
+            ("Drivers License number: S530-4209-0001", "S530-4209-0001"),
+        ],
     );
     check_none(&["license key D1234567", "D1234567", "invoice D1234567"]);
     check_all(
@@ -335,11 +372,26 @@ fn finds_several_in_one_text() {
 
 #[test]
 fn merges_with_what_a_head_found() {
-    let entity = |kind: &str, start, end, confidence| Entity { kind: kind.into(), confidence, start, end };
-    let rules = vec![entity("EMAIL_ADDRESS", 10, 20, 0.99), entity("DATE_TIME", 30, 40, 0.5)];
-    let head = vec![entity("PERSON", 8, 14, 0.95), entity("GPE", 0, 5, 0.95), entity("STREET_ADDRESS", 35, 50, 0.92)];
-    let expected =
-        [entity("GPE", 0, 5, 0.95), entity("EMAIL_ADDRESS", 10, 20, 0.99), entity("STREET_ADDRESS", 35, 50, 0.92)];
+    let entity = |kind: &str, start, end, confidence| Entity {
+        kind: kind.into(),
+        confidence,
+        start,
+        end,
+    };
+    let rules = vec![
+        entity("EMAIL_ADDRESS", 10, 20, 0.99),
+        entity("DATE_TIME", 30, 40, 0.5),
+    ];
+    let head = vec![
+        entity("PERSON", 8, 14, 0.95),
+        entity("GPE", 0, 5, 0.95),
+        entity("STREET_ADDRESS", 35, 50, 0.92),
+    ];
+    let expected = [
+        entity("GPE", 0, 5, 0.95),
+        entity("EMAIL_ADDRESS", 10, 20, 0.99),
+        entity("STREET_ADDRESS", 35, 50, 0.92),
+    ];
     assert_eq!(merge(rules, head), expected);
 }
 
@@ -380,7 +432,10 @@ fn costs_grow_with_length_only() {
             text.reads.get()
         };
         let (short, long) = (reads(4_000), reads(40_000));
-        assert!(long < 11 * short + 20_000, "{pattern}: {short} reads became {long}");
+        assert!(
+            long < 11 * short + 20_000,
+            "{pattern}: {short} reads became {long}"
+        );
         assert!(long < 700 * 40_000, "{pattern}: {long} reads");
     }
 }

@@ -1,4 +1,5 @@
-//! Spans from the classes of words: the likeliest sequence in which an inside follows a begin or an inside of its type.
+//! Spans from the classes of words: the likeliest sequence in which an inside follows a begin or an
+//! inside of its type.
 
 use super::KINDS;
 use super::sheet::Word;
@@ -47,7 +48,9 @@ fn span(
     run: std::ops::Range<usize>,
 ) -> Option<Span> {
     let sign = |at: usize, signs: &str| {
-        let word = words.get(at).and_then(|word| text.get(word.start..word.end));
+        let word = words
+            .get(at)
+            .and_then(|word| text.get(word.start..word.end));
         word.is_some_and(|word| word.chars().all(|scalar| signs.contains(scalar)))
     };
     let (mut from, mut to) = (run.start, run.end);
@@ -63,15 +66,35 @@ fn span(
     };
     let probability = ((from..to).map(belongs).sum::<f32>() / (to - from).max(1) as f32).exp();
     let (first, last) = (words.get(from)?, words.get(to.checked_sub(1)?)?);
-    (from < to).then_some(Span { kind, start: first.start, end: last.end, probability })
+    (from < to).then_some(Span {
+        kind,
+        start: first.start,
+        end: last.end,
+        probability,
+    })
 }
 
 /// The likeliest allowed sequence of classes (Viterbi; all allowed steps cost the same).
 fn likeliest(probabilities: ArrayView2<'_, f32>) -> Vec<usize> {
     let classes = 1 + 2 * KINDS.len();
-    let log = |at: usize, class: usize| probabilities.get((at, class)).copied().unwrap_or_default().max(1e-9).ln();
+    let log = |at: usize, class: usize| {
+        probabilities
+            .get((at, class))
+            .copied()
+            .unwrap_or_default()
+            .max(1e-9)
+            .ln()
+    };
     let inside = |class: usize| class > 0 && class.is_multiple_of(2);
-    let mut scores: Vec<f32> = (0..classes).map(|class| if inside(class) { f32::MIN } else { log(0, class) }).collect();
+    let mut scores: Vec<f32> = (0..classes)
+        .map(|class| {
+            if inside(class) {
+                f32::MIN
+            } else {
+                log(0, class)
+            }
+        })
+        .collect();
     let mut from: Vec<Vec<usize>> = Vec::with_capacity(probabilities.nrows());
     for at in 1..probabilities.nrows() {
         let best = argmax(&scores);
@@ -81,7 +104,11 @@ fn likeliest(probabilities: ArrayView2<'_, f32>) -> Vec<usize> {
             false => best,
         };
         let back: Vec<usize> = (0..classes).map(before).collect();
-        scores = back.iter().enumerate().map(|(class, back)| scores[*back] + log(at, class)).collect();
+        scores = back
+            .iter()
+            .enumerate()
+            .map(|(class, back)| scores[*back] + log(at, class))
+            .collect();
         from.push(back);
     }
     let mut classes: Vec<usize> = vec![argmax(&scores); usize::from(probabilities.nrows() > 0)];
@@ -93,5 +120,10 @@ fn likeliest(probabilities: ArrayView2<'_, f32>) -> Vec<usize> {
 }
 
 fn argmax(scores: &[f32]) -> usize {
-    scores.iter().enumerate().rev().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(at, _)| at)
+    scores
+        .iter()
+        .enumerate()
+        .rev()
+        .max_by(|a, b| a.1.total_cmp(b.1))
+        .map_or(0, |(at, _)| at)
 }

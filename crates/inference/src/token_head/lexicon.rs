@@ -1,4 +1,5 @@
-//! Lists of names as Bloom filters: a kilobyte holds some eight hundred names, and one in sixty other words seems to be listed.
+//! Lists of names as Bloom filters: a kilobyte holds some eight hundred names, and one in sixty
+//! other words seems to be listed.
 
 use super::sheet::Word;
 
@@ -24,14 +25,24 @@ impl Lexicon {
     /// Filters of lists of names in lower case.
     #[must_use]
     pub fn new(lists: &[Vec<String>; LISTS]) -> Self {
-        Self { filters: std::array::from_fn(|list| lists.get(list).map(|names| filter(names)).unwrap_or_default()) }
+        Self {
+            filters: std::array::from_fn(|list| {
+                lists
+                    .get(list)
+                    .map(|names| filter(names))
+                    .unwrap_or_default()
+            }),
+        }
     }
 
     /// Whether list `list` seems to hold `name`, which is in lower case.
     #[must_use]
     pub fn holds(&self, list: usize, name: &str) -> bool {
-        let Some(filter) = self.filters.get(list).filter(|filter| !filter.is_empty()) else { return false };
-        places(name, filter.len()).all(|(byte, bit)| filter.get(byte).is_some_and(|bits| bits & bit != 0))
+        let Some(filter) = self.filters.get(list).filter(|filter| !filter.is_empty()) else {
+            return false;
+        };
+        places(name, filter.len())
+            .all(|(byte, bit)| filter.get(byte).is_some_and(|bits| bits & bit != 0))
     }
 
     /// A bit for each list that holds a word, or up to three words in a row.
@@ -41,12 +52,21 @@ impl Lexicon {
         for (at, word) in words.iter().enumerate() {
             for count in 1..=LONGEST.min(words.len() - at) {
                 let end = words.get(at + count - 1).map_or(word.end, |last| last.end);
-                let Some(name) = text.get(word.start..end).filter(|name| name.starts_with(char::is_alphabetic)) else {
+                let Some(name) = text
+                    .get(word.start..end)
+                    .filter(|name| name.starts_with(char::is_alphabetic))
+                else {
                     break;
                 };
                 let name = name.to_lowercase();
-                let held = (0..LISTS).filter(|list| self.holds(*list, &name)).fold(0, |held, list| held | 1 << list);
-                marks.iter_mut().skip(at).take(count).for_each(|marks| *marks |= held);
+                let held = (0..LISTS)
+                    .filter(|list| self.holds(*list, &name))
+                    .fold(0, |held, list| held | 1 << list);
+                marks
+                    .iter_mut()
+                    .skip(at)
+                    .take(count)
+                    .for_each(|marks| *marks |= held);
             }
         }
         marks
@@ -66,9 +86,9 @@ fn filter(names: &[String]) -> Vec<u8> {
 
 /// Byte and bit of each hash of a name.
 fn places(name: &str, bytes: usize) -> impl Iterator<Item = (usize, u8)> {
-    let hash = name
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    });
     let (first, second) = (hash ^ hash >> 29, hash.rotate_right(17) | 1);
     let bits = (bytes * 8) as u64;
     (0..HASHES).map(move |index| {

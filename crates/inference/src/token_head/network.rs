@@ -1,4 +1,5 @@
-//! The classifier's numbers: a projection of states, one hidden layer, and how they are kept in a file.
+//! The classifier's numbers: a projection of states, one hidden layer, and how they are kept in a
+//! file.
 //!
 //! Weights are kept as bytes with one scale a column.
 
@@ -43,8 +44,11 @@ impl Network {
     /// Probabilities of the classes for each word; `states` has a row for each token.
     #[must_use]
     pub fn probabilities(&self, sheet: &Sheet, states: ArrayView2<'_, f32>) -> Array2<f32> {
-        let rows: Vec<usize> =
-            sheet.words.iter().map(|word| word.token.min(states.nrows().saturating_sub(1))).collect();
+        let rows: Vec<usize> = sheet
+            .words
+            .iter()
+            .map(|word| word.token.min(states.nrows().saturating_sub(1)))
+            .collect();
         let projected = states.select(Axis(0), &rows).dot(&self.project);
         let mut hidden = self.hidden_input(sheet, &projected);
         hidden.mapv_inplace(|value| value.max(0.0));
@@ -61,7 +65,8 @@ impl Network {
     /// What reaches the hidden units, from projected states of the words.
     fn hidden_input(&self, sheet: &Sheet, projected: &Array2<f32>) -> Array2<f32> {
         let width = NEAR * projected.ncols();
-        let mut hidden = beside(projected).dot(&self.hidden.slice_axis(Axis(0), Slice::from(..width)));
+        let mut hidden =
+            beside(projected).dot(&self.hidden.slice_axis(Axis(0), Slice::from(..width)));
         for (at, mut row) in hidden.rows_mut().into_iter().enumerate() {
             row += &self.hidden_bias;
             for column in sheet.active(at) {
@@ -77,20 +82,45 @@ impl Network {
     /// None that a network with weights could cause.
     pub fn to_bytes(&self, lexicon: &Lexicon) -> Result<Vec<u8>, WeightsError> {
         let mut kept: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
-        for (name, weights) in [("project", &self.project), ("hidden", &self.hidden), ("output", &self.output)] {
+        for (name, weights) in [
+            ("project", &self.project),
+            ("hidden", &self.hidden),
+            ("output", &self.output),
+        ] {
             let (bytes, scales) = packed(weights);
             kept.push((name.into(), Dtype::I8, weights.shape().to_vec(), bytes));
-            kept.push((format!("{name}.scale"), Dtype::F32, vec![weights.ncols()], numbers(scales.iter())));
+            kept.push((
+                format!("{name}.scale"),
+                Dtype::F32,
+                vec![weights.ncols()],
+                numbers(scales.iter()),
+            ));
         }
-        for (name, bias) in [("hidden.bias", &self.hidden_bias), ("output.bias", &self.output_bias)] {
-            kept.push((name.into(), Dtype::F32, vec![bias.len()], numbers(bias.iter())));
+        for (name, bias) in [
+            ("hidden.bias", &self.hidden_bias),
+            ("output.bias", &self.output_bias),
+        ] {
+            kept.push((
+                name.into(),
+                Dtype::F32,
+                vec![bias.len()],
+                numbers(bias.iter()),
+            ));
         }
         for (name, filter) in NAMES.iter().zip(&lexicon.filters) {
-            kept.push((format!("lexicon.{name}"), Dtype::U8, vec![filter.len()], filter.clone()));
+            kept.push((
+                format!("lexicon.{name}"),
+                Dtype::U8,
+                vec![filter.len()],
+                filter.clone(),
+            ));
         }
-        let views = kept
-            .iter()
-            .map(|(name, dtype, shape, bytes)| Ok((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes)?)));
+        let views = kept.iter().map(|(name, dtype, shape, bytes)| {
+            Ok((
+                name.as_str(),
+                TensorView::new(*dtype, shape.clone(), bytes)?,
+            ))
+        });
         let views: Vec<_> = views.collect::<Result<_, SafeTensorError>>()?;
         Ok(safetensors::serialize(views, None)?)
     }
@@ -104,7 +134,8 @@ pub fn beside(rows: &Array2<f32>) -> Array2<f32> {
     for (at, mut row) in wide.rows_mut().into_iter().enumerate() {
         for near in 0..NEAR {
             if let Some(beside) = (at + near).checked_sub(1).filter(|beside| *beside < count) {
-                row.slice_axis_mut(Axis(0), Slice::from(near * width..(near + 1) * width)).assign(&rows.row(beside));
+                row.slice_axis_mut(Axis(0), Slice::from(near * width..(near + 1) * width))
+                    .assign(&rows.row(beside));
             }
         }
     }
@@ -129,9 +160,18 @@ pub fn read(bytes: &[u8], dimension: usize) -> Result<(Network, Lexicon), Weight
     };
     let fits = [
         ("project", network.project.nrows() == dimension),
-        ("hidden", network.hidden.nrows() == NEAR * network.project.ncols() + COLUMNS),
-        ("hidden.bias", network.hidden_bias.len() == network.hidden.ncols()),
-        ("output", network.output.dim() == (network.hidden.ncols(), CLASSES)),
+        (
+            "hidden",
+            network.hidden.nrows() == NEAR * network.project.ncols() + COLUMNS,
+        ),
+        (
+            "hidden.bias",
+            network.hidden_bias.len() == network.hidden.ncols(),
+        ),
+        (
+            "output",
+            network.output.dim() == (network.hidden.ncols(), CLASSES),
+        ),
         ("output.bias", network.output_bias.len() == CLASSES),
     ];
     if let Some((name, _)) = fits.iter().find(|(_, fits)| !fits) {
@@ -150,8 +190,12 @@ pub fn read(bytes: &[u8], dimension: usize) -> Result<(Network, Lexicon), Weight
 
 /// Weights as bytes, and the scale of each column.
 fn packed(weights: &Array2<f32>) -> (Vec<u8>, Array1<f32>) {
-    let top = |column: ndarray::ArrayView1<'_, f32>| column.fold(0.0_f32, |top, weight| top.max(weight.abs()));
-    let scales = weights.map_axis(Axis(0), |column| (top(column) / 127.0).max(f32::MIN_POSITIVE));
+    let top = |column: ndarray::ArrayView1<'_, f32>| {
+        column.fold(0.0_f32, |top, weight| top.max(weight.abs()))
+    };
+    let scales = weights.map_axis(Axis(0), |column| {
+        (top(column) / 127.0).max(f32::MIN_POSITIVE)
+    });
     let bytes = weights.indexed_iter().map(|((_, column), weight)| {
         let scaled = (weight / scales[column]).round().clamp(-127.0, 127.0) as i8;
         scaled.cast_unsigned()
@@ -163,10 +207,20 @@ fn unpacked(file: &SafeTensors<'_>, name: &str) -> Result<Array2<f32>, WeightsEr
     let wrong = || WeightsError::Shape(name.to_owned());
     let tensor = file.tensor(name)?;
     let scales = vector(file, &format!("{name}.scale"))?;
-    let (Dtype::I8, &[rows, columns]) = (tensor.dtype(), tensor.shape()) else { return Err(wrong()) };
-    let weights = tensor.data().iter().map(|byte| f32::from(byte.cast_signed())).collect();
+    let (Dtype::I8, &[rows, columns]) = (tensor.dtype(), tensor.shape()) else {
+        return Err(wrong());
+    };
+    let weights = tensor
+        .data()
+        .iter()
+        .map(|byte| f32::from(byte.cast_signed()))
+        .collect();
     let weights = Array2::from_shape_vec((rows, columns), weights).map_err(|_| wrong())?;
-    if columns == scales.len() { Ok(weights * &scales) } else { Err(wrong()) }
+    if columns == scales.len() {
+        Ok(weights * &scales)
+    } else {
+        Err(wrong())
+    }
 }
 
 fn vector(file: &SafeTensors<'_>, name: &str) -> Result<Array1<f32>, WeightsError> {
@@ -175,7 +229,10 @@ fn vector(file: &SafeTensors<'_>, name: &str) -> Result<Array1<f32>, WeightsErro
         return Err(WeightsError::Shape(name.to_owned()));
     }
     let (numbers, _) = tensor.data().as_chunks::<4>();
-    Ok(numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
+    Ok(numbers
+        .iter()
+        .map(|bytes| f32::from_le_bytes(*bytes))
+        .collect())
 }
 
 fn numbers<'a>(values: impl Iterator<Item = &'a f32>) -> Vec<u8> {

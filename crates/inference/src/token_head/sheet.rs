@@ -1,4 +1,5 @@
-//! What the surface of a text says of its words: case, digits, punctuation, neighbours, lists of names.
+//! What the surface of a text says of its words: case, digits, punctuation, neighbours, lists of
+//! names.
 
 use super::lexicon::{LISTS, Lexicon};
 
@@ -45,7 +46,9 @@ impl Sheet {
         let mut marks: Vec<u64> = Vec::with_capacity(words.len());
         for (word, listed) in words.iter().zip(&listed) {
             let gap = text.get(end..word.start).unwrap_or_default();
-            let spelt = text.get(word.start..word.end).map_or(0, |word| surface(word, gap, marks.is_empty()));
+            let spelt = text
+                .get(word.start..word.end)
+                .map_or(0, |word| surface(word, gap, marks.is_empty()));
             marks.push(spelt | u64::from(*listed) << 30);
             end = word.end;
         }
@@ -55,22 +58,35 @@ impl Sheet {
 
     /// Columns that are one for word `at`; the others are zero.
     pub fn active(&self, at: usize) -> impl Iterator<Item = usize> + '_ {
-        let near =
-            (0..=2 * REACH).filter_map(move |step| Some((step, *self.marks.get((at + step).checked_sub(REACH)?)?)));
+        let near = (0..=2 * REACH).filter_map(move |step| {
+            Some((step, *self.marks.get((at + step).checked_sub(REACH)?)?))
+        });
         let shared = near.flat_map(|(step, marks)| {
-            (0..SHARED).filter(move |bit| marks >> bit & 1 == 1).map(move |bit| step * SHARED + bit)
+            (0..SHARED)
+                .filter(move |bit| marks >> bit & 1 == 1)
+                .map(move |bit| step * SHARED + bit)
         });
         let own = self.marks.get(at).copied().unwrap_or_default() >> SHARED;
-        shared.chain((0..OWN).filter(move |bit| own >> bit & 1 == 1).map(|bit| SHARED * (2 * REACH + 1) + bit))
+        shared.chain(
+            (0..OWN)
+                .filter(move |bit| own >> bit & 1 == 1)
+                .map(|bit| SHARED * (2 * REACH + 1) + bit),
+        )
     }
 }
 
-/// Words from tokens: pieces of one run of letters and digits belong together; scripts without blanks keep their tokens.
+/// Words from tokens: pieces of one run of letters and digits belong together; scripts without
+/// blanks keep their tokens.
 fn words(text: &str, offsets: &[(usize, usize)]) -> Vec<Word> {
     let mut words: Vec<Word> = Vec::with_capacity(offsets.len());
     for (token, &(start, end)) in offsets.iter().enumerate() {
-        let Some(piece) = text.get(start..end).filter(|piece| !piece.is_empty()) else { continue };
-        let goes_on = piece.chars().next().is_some_and(|first| first.is_alphanumeric() && !is_dense(first));
+        let Some(piece) = text.get(start..end).filter(|piece| !piece.is_empty()) else {
+            continue;
+        };
+        let goes_on = piece
+            .chars()
+            .next()
+            .is_some_and(|first| first.is_alphanumeric() && !is_dense(first));
         match words.last_mut().filter(|word| word.end == start && goes_on) {
             Some(word) if ends_alphanumeric(text, word) => word.end = end,
             _ => words.push(Word { start, end, token }),
@@ -80,7 +96,9 @@ fn words(text: &str, offsets: &[(usize, usize)]) -> Vec<Word> {
 }
 
 fn ends_alphanumeric(text: &str, word: &Word) -> bool {
-    let last = text.get(word.start..word.end).and_then(|word| word.chars().next_back());
+    let last = text
+        .get(word.start..word.end)
+        .and_then(|word| word.chars().next_back());
     last.is_some_and(|last| last.is_alphanumeric() && !is_dense(last))
 }
 
@@ -90,10 +108,16 @@ fn is_dense(scalar: char) -> bool {
 
 /// Marks of one word after `gap`, what stands between it and the word before.
 fn surface(word: &str, gap: &str, first: bool) -> u64 {
-    let letters: Vec<char> = word.chars().filter(|scalar| scalar.is_alphabetic()).collect();
+    let letters: Vec<char> = word
+        .chars()
+        .filter(|scalar| scalar.is_alphabetic())
+        .collect();
     let length = word.chars().count();
     let digits = word.chars().filter(char::is_ascii_digit).count();
-    let upper = letters.iter().filter(|scalar| scalar.is_uppercase()).count();
+    let upper = letters
+        .iter()
+        .filter(|scalar| scalar.is_uppercase())
+        .count();
     let capital = letters.first().is_some_and(|scalar| scalar.is_uppercase());
     let all = upper == letters.len() && upper > 0;
     let number = digits == length;
@@ -131,7 +155,10 @@ fn surface(word: &str, gap: &str, first: bool) -> u64 {
         STREETS.contains(&lower.as_str()) || STREET_ENDS.iter().any(|end| lower.ends_with(end)),
         FIRMS.contains(&lower.as_str()),
     ];
-    marks.iter().enumerate().fold(0, |bits, (bit, set)| bits | u64::from(*set) << bit)
+    marks
+        .iter()
+        .enumerate()
+        .fold(0, |bits, (bit, set)| bits | u64::from(*set) << bit)
 }
 
 /// Marks that need the whole text: a sentence begins here; how much of it is in lower case.
@@ -144,7 +171,8 @@ fn own_marks(marks: &mut [u64]) {
         | u64::from(2 * lower < letters) << 3;
     let mut before = 0;
     for marks in marks {
-        let begins = *marks & (1 << 22 | 1 << 23) != 0 || before & BREAK & !(1 << 22 | 1 << 23) != 0;
+        let begins =
+            *marks & (1 << 22 | 1 << 23) != 0 || before & BREAK & !(1 << 22 | 1 << 23) != 0;
         before = *marks;
         *marks |= (text_wide | u64::from(begins)) << SHARED;
     }

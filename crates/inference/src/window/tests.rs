@@ -5,7 +5,9 @@ use proptest::prelude::*;
 
 /// A tokenizer of the words `w0` to `w199`; all others are unknown.
 pub(crate) fn words() -> Tokenizer {
-    let words: Vec<String> = (0..200).map(|word| format!(r#""w{word}": {word}"#)).collect();
+    let words: Vec<String> = (0..200)
+        .map(|word| format!(r#""w{word}": {word}"#))
+        .collect();
     let json = format!(
         r#"{{"version": "1.0", "truncation": {{"max_length": 3, "strategy": "LongestFirst", "stride": 0, "direction": "Right"}},
         "padding": null, "added_tokens": [], "normalizer": null, "pre_tokenizer": {{"type": "WhitespaceSplit"}},
@@ -17,18 +19,37 @@ pub(crate) fn words() -> Tokenizer {
 }
 
 fn segmenter(size: usize, overlap: usize, windows: usize) -> Segmenter {
-    Segmenter::new(words(), "", Bounds { size, overlap, windows }).unwrap()
+    Segmenter::new(
+        words(),
+        "",
+        Bounds {
+            size,
+            overlap,
+            windows,
+        },
+    )
+    .unwrap()
 }
 
 fn numbered(count: usize) -> String {
-    (0..count).map(|word| format!("w{}", word % 200)).collect::<Vec<_>>().join(" ")
+    (0..count)
+        .map(|word| format!("w{}", word % 200))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[track_caller]
 fn check(count: usize, expected: &[(u32, usize)], truncated: bool) {
     let segmentation = segmenter(4, 1, 4).segment(&numbered(count)).unwrap();
-    let windows: Vec<_> = segmentation.windows.iter().map(|window| (window.ids[0], window.tokens())).collect();
-    assert_eq!((windows.as_slice(), segmentation.truncated), (expected, truncated));
+    let windows: Vec<_> = segmentation
+        .windows
+        .iter()
+        .map(|window| (window.ids[0], window.tokens()))
+        .collect();
+    assert_eq!(
+        (windows.as_slice(), segmentation.truncated),
+        (expected, truncated)
+    );
 }
 
 #[test]
@@ -56,7 +77,12 @@ fn the_middle_of_a_long_text_is_left_out() {
 
 #[test]
 fn a_text_that_grows_keeps_its_windows() {
-    let of = |count: usize| segmenter(50, 10, 6).segment(&numbered(count)).unwrap().windows;
+    let of = |count: usize| {
+        segmenter(50, 10, 6)
+            .segment(&numbered(count))
+            .unwrap()
+            .windows
+    };
     assert_eq!(of(180)[..4], of(200)[..4]);
     // Also at the tail, as long as the text stays within a step of the grid.
     let (short, long) = (of(20_000), of(20_040));
@@ -65,7 +91,12 @@ fn a_text_that_grows_keeps_its_windows() {
 
 #[test]
 fn samples_three_windows() {
-    let sample = |count: usize| segmenter(4, 1, 8).segment(&numbered(count)).unwrap().sample();
+    let sample = |count: usize| {
+        segmenter(4, 1, 8)
+            .segment(&numbered(count))
+            .unwrap()
+            .sample()
+    };
     assert_eq!(sample(0), [0usize; 0]);
     assert_eq!(sample(10), [0, 1, 2]);
     assert_eq!(sample(13), [0, 2, 3]);
@@ -83,7 +114,13 @@ fn no_space_to_cut_at() {
 fn fits_a_model_that_takes_less() {
     let small = segmenter(254, 32, 64).within(10);
     let windows = small.segment(&numbered(12)).unwrap().windows;
-    assert_eq!(windows.iter().map(|window| window.tokens()).collect::<Vec<_>>(), [10, 7]);
+    assert_eq!(
+        windows
+            .iter()
+            .map(|window| window.tokens())
+            .collect::<Vec<_>>(),
+        [10, 7]
+    );
 }
 
 proptest! {

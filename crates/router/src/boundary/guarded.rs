@@ -6,8 +6,8 @@ use inference::ask::{Ask, Failure, Outcome, Question, What};
 use inference::handle::Cost;
 use std::time::Instant;
 
-/// Asks within the boundaries that hold: a question over the network whose service is not allowed fails as
-/// [`Failure::Forbidden`], all others are passed on.
+/// Asks within the boundaries that hold: a question over the network whose service is not allowed
+/// fails as [`Failure::Forbidden`], all others are passed on.
 pub struct Guarded<'a> {
     models: &'a dyn Ask,
     verdict: &'a Verdict,
@@ -29,21 +29,35 @@ impl<'a> Guarded<'a> {
     }
 
     async fn ask_some(&self, questions: &[Question], deadline: Instant) -> Vec<Outcome> {
-        let sent: Vec<Question> = questions.iter().filter(|question| self.may_ask(question)).cloned().collect();
-        let answers = if sent.is_empty() { Vec::new() } else { self.models.ask(&sent, deadline).await };
+        let sent: Vec<Question> = questions
+            .iter()
+            .filter(|question| self.may_ask(question))
+            .cloned()
+            .collect();
+        let answers = if sent.is_empty() {
+            Vec::new()
+        } else {
+            self.models.ask(&sent, deadline).await
+        };
         let mut answers = answers.into_iter();
         let answer = |question: &Question| {
             if !self.may_ask(question) {
                 return Err(Failure::Forbidden);
             }
-            answers.next().unwrap_or_else(|| Err(Failure::Failed("an answer is missing".into())))
+            answers
+                .next()
+                .unwrap_or_else(|| Err(Failure::Failed("an answer is missing".into())))
         };
         questions.iter().map(answer).collect()
     }
 }
 
 impl Ask for Guarded<'_> {
-    fn ask<'a>(&'a self, questions: &'a [Question], deadline: Instant) -> BoxFuture<'a, Vec<Outcome>> {
+    fn ask<'a>(
+        &'a self,
+        questions: &'a [Question],
+        deadline: Instant,
+    ) -> BoxFuture<'a, Vec<Outcome>> {
         if self.verdict.is_free() || questions.iter().all(|question| self.may_ask(question)) {
             return self.models.ask(questions, deadline);
         }

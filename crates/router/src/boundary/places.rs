@@ -1,4 +1,5 @@
-//! Whom a boundary allows: models with their adapters, and services that signals ask over the network.
+//! Whom a boundary allows: models with their adapters, and services that signals ask over the
+//! network.
 
 use crate::config::Document;
 use crate::config::decisions::Allowed;
@@ -29,17 +30,27 @@ impl Places {
             places.note(&model.name, listed(&model.name) || here(&model.location));
         }
         // A card without a provider runs nowhere that is known.
-        for card in document.model_cards().filter(|card| document.provider_model(&card.name).is_none()) {
+        for card in document
+            .model_cards()
+            .filter(|card| document.provider_model(&card.name).is_none())
+        {
             places.note(&card.name, listed(&card.name));
         }
         for card in document.model_cards() {
             let base = places.allow(card.name.trim());
-            card.loras.iter().for_each(|adapter| places.note(&adapter.name, base));
+            card.loras
+                .iter()
+                .for_each(|adapter| places.note(&adapter.name, base));
         }
         let catalog = &document.global.model_catalog;
         let semantic = catalog.embeddings.semantic.as_ref();
-        places.encoder = semantic.and_then(|semantic| semantic.endpoint.as_ref()).is_some_and(|it| here(&it.location));
-        let external = catalog.external.iter().filter(|model| here(&model.location));
+        places.encoder = semantic
+            .and_then(|semantic| semantic.endpoint.as_ref())
+            .is_some_and(|it| here(&it.location));
+        let external = catalog
+            .external
+            .iter()
+            .filter(|model| here(&model.location));
         places.external = external.map(|model| model.name.as_str().into()).collect();
         places
     }
@@ -71,7 +82,11 @@ impl Places {
 
     /// A name that is allowed in one place and denied in another is denied.
     fn note(&mut self, name: &str, allowed: bool) {
-        let side = if allowed { &mut self.allowed } else { &mut self.denied };
+        let side = if allowed {
+            &mut self.allowed
+        } else {
+            &mut self.denied
+        };
         side.insert(name.trim().into());
     }
 }

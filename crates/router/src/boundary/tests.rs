@@ -1,5 +1,5 @@
-//! No path leaves the allowed set: random policies and requests against an evaluator that shares no code with the router; and
-//! the cases by name.
+//! No path leaves the allowed set: random policies and requests against an evaluator that shares no
+//! code with the router; and the cases by name.
 
 mod cases;
 mod naive;

@@ -8,7 +8,8 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Algorithm {
-    /// Which algorithm; empty means `static`. `weighted` is Merit's own: candidates by their `weight`.
+    /// Which algorithm; empty means `static`. `weighted` is Merit's own: candidates by their
+    /// `weight`.
     #[serde(rename = "type")]
     #[schemars(extend("enum" = ["static", "weighted", "router_dc", "latency_aware", "multi_factor", "hybrid", "automix", "prompt", "knn", "kmeans", "svm", "mlp", "confidence", "ratings", "remom", "fusion", "workflows"]))]
     pub kind: String,
@@ -27,7 +28,8 @@ pub struct Algorithm {
     pub workflows: Option<Workflows>,
     /// Parameters of `router_dc`.
     pub router_dc: Option<RouterDc>,
-    /// Parameters of `automix`. Only `cost_quality_tradeoff` is read here; the rest is read from `global.router.model_selection.automix`.
+    /// Parameters of `automix`. Only `cost_quality_tradeoff` is read here; the rest is read from
+    /// `global.router.model_selection.automix`.
     pub automix: Option<Automix>,
     /// Parameters of `hybrid`.
     pub hybrid: Option<Hybrid>,
@@ -52,7 +54,10 @@ impl Algorithm {
     /// The algorithm runs several models instead of choosing one.
     #[must_use]
     pub fn is_looper(&self) -> bool {
-        matches!(self.name(), "confidence" | "ratings" | "remom" | "fusion" | "workflows")
+        matches!(
+            self.name(),
+            "confidence" | "ratings" | "remom" | "fusion" | "workflows"
+        )
     }
 
     /// Names of the parameter blocks that are written.
@@ -81,13 +86,14 @@ impl Algorithm {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Confidence {
-    /// How confidence is measured; empty means `avg_logprob`. `automix_entailment` is not run: the first candidate serves the
-    /// request and the reply says so.
+    /// How confidence is measured; empty means `avg_logprob`. `automix_entailment` is not run: the
+    /// first candidate serves the request and the reply says so.
     #[schemars(extend("enum" = ["avg_logprob", "margin", "hybrid", "self_verify", "automix_entailment"]))]
     pub confidence_method: String,
-    /// Confidence that accepts an answer, 0 to 1. 0 means the method's default: 2/3 (a mean log probability of -1) for
-    /// `avg_logprob`, 0.5 for `margin` and `hybrid`, 0.7 for `self_verify`. A number below 0 is a mean log probability where
-    /// `avg_logprob` is measured, else the default.
+    /// Confidence that accepts an answer, 0 to 1. 0 means the method's default: 2/3 (a mean log
+    /// probability of -1) for `avg_logprob`, 0.5 for `margin` and `hybrid`, 0.7 for `self_verify`.
+    /// A number below 0 is a mean log probability where `avg_logprob` is measured, else the
+    /// default.
     pub threshold: f64,
     /// Weights of `hybrid`.
     pub hybrid_weights: Option<HybridWeights>,

@@ -58,7 +58,8 @@ pub struct EmbeddingConfig {
     /// Known; Merit runs ONNX, or `openai_compatible`.
     #[schemars(extend("enum" = ["candle", "onnx", "openvino", "openai_compatible"]))]
     pub backend: String,
-    /// Which encoder; omitted means `mmbert`. Merit's own stands in for the reference's where their folders are not installed.
+    /// Which encoder; omitted means `mmbert`. Merit's own stands in for the reference's where their
+    /// folders are not installed.
     #[schemars(extend("enum" = ["qwen3", "gemma", "mmbert", "multimodal", "bert", "remote"]))]
     pub model_type: String,
     /// Compute example embeddings at start.
@@ -111,7 +112,8 @@ pub struct EmbeddingEndpoint {
     pub max_retries: u32,
     /// Dimensions.
     pub dimensions: u32,
-    /// Merit's own: where the service runs, for `routing.boundaries`; without it no boundary that holds lets a text be sent there.
+    /// Merit's own: where the service runs, for `routing.boundaries`; without it no boundary that
+    /// holds lets a text be sent there.
     pub location: String,
 }
 
@@ -163,7 +165,8 @@ pub struct ExternalModel {
     pub max_tokens: u32,
     /// Sampling temperature.
     pub temperature: f64,
-    /// Merit's own: where the service runs, for `routing.boundaries`; without it no boundary that holds lets a text be sent there.
+    /// Merit's own: where the service runs, for `routing.boundaries`; without it no boundary that
+    /// holds lets a text be sent there.
     pub location: String,
 }
 
@@ -210,7 +213,8 @@ pub struct KnowledgeBase {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct KbSource {
-    /// Folder. `knowledge_bases/privacy` and `knowledge_bases/mmlu` are built in where they are not on disk.
+    /// Folder. `knowledge_bases/privacy` and `knowledge_bases/mmlu` are built in where they are not
+    /// on disk.
     pub path: String,
     /// File of labels in it; omitted means `labels.json`.
     pub manifest: String,

@@ -1,4 +1,5 @@
-//! Connections to databases, as the stores and services write them. One type per database: each place reads its own keys.
+//! Connections to databases, as the stores and services write them. One type per database: each
+//! place reads its own keys.
 
 use schemars::JsonSchema;
 use serde::Deserialize;

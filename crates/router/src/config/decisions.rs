@@ -44,7 +44,8 @@ pub struct Decision {
     pub annotations: BTreeMap<String, Value>,
 }
 
-/// A tree of operators over leaves. An operator node has `operator` and `conditions`, a leaf has `type` and `name`.
+/// A tree of operators over leaves. An operator node has `operator` and `conditions`, a leaf has
+/// `type` and `name`.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RuleNode {
@@ -214,9 +215,10 @@ pub struct IterationOutput {
     pub value: String,
 }
 
-/// A limit that holds on every path: where `when` holds, only the allowed models may be used, and only services at an allowed
-/// location may be asked about the text. What is not known of a signal counts as holding. The boundaries of the document's own
-/// `routing` bind all recipes and all concrete model names, those of a recipe bind that recipe.
+/// A limit that holds on every path: where `when` holds, only the allowed models may be used, and
+/// only services at an allowed location may be asked about the text. What is not known of a signal
+/// counts as holding. The boundaries of the document's own `routing` bind all recipes and all
+/// concrete model names, those of a recipe bind that recipe.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Boundary {
@@ -224,7 +226,8 @@ pub struct Boundary {
     pub name: String,
     /// Free text.
     pub description: String,
-    /// When it holds; omitted means always. It reads signals as decisions do; signals that fail open are refused here.
+    /// When it holds; omitted means always. It reads signals as decisions do; signals that fail
+    /// open are refused here.
     pub when: Option<RuleNode>,
     /// What may be used then.
     pub allow: Allowed,

@@ -1,7 +1,8 @@
 //! `${NAME}` and `${NAME:-default}` inside scalars.
 //!
-//! Only names of upper-case letters, digits and underscores are environment variables. Everything else in `${…}` is
-//! text: documents hold templates like `${user_content}`, which are filled in per request. `$${` writes `${` itself.
+//! Only names of upper-case letters, digits and underscores are environment variables. Everything
+//! else in `${…}` is text: documents hold templates like `${user_content}`, which are filled in per
+//! request. `$${` writes `${` itself.
 
 use std::borrow::Cow;
 
@@ -18,9 +19,16 @@ pub(super) struct Substituted<'a> {
     pub(super) suspicious: Option<String>,
 }
 
-/// Replaces variables by their values. An empty variable counts as unset where a default is given, as in a shell.
-pub(super) fn substitute<'a>(text: &'a str, env: &dyn Fn(&str) -> Option<String>) -> Substituted<'a> {
-    let mut done = Substituted { text: Cow::Borrowed(text), ..Substituted::default() };
+/// Replaces variables by their values. An empty variable counts as unset where a default is given,
+/// as in a shell.
+pub(super) fn substitute<'a>(
+    text: &'a str,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Substituted<'a> {
+    let mut done = Substituted {
+        text: Cow::Borrowed(text),
+        ..Substituted::default()
+    };
     if !text.contains("${") {
         return done;
     }
@@ -63,12 +71,17 @@ fn variable(text: &str) -> Option<(&str, Option<&str>, &str)> {
     };
     let first = name.chars().next()?;
     let is_name = !first.is_ascii_digit()
-        && name.chars().all(|letter| letter.is_ascii_uppercase() || letter.is_ascii_digit() || letter == '_');
+        && name
+            .chars()
+            .all(|letter| letter.is_ascii_uppercase() || letter.is_ascii_digit() || letter == '_');
     is_name.then_some((name, default, tail))
 }
 
 fn suspicious(after: &str) -> Option<String> {
     let (inside, _) = after.split_once('}')?;
-    let starts_upper = inside.chars().next().is_some_and(|first| first.is_ascii_uppercase());
+    let starts_upper = inside
+        .chars()
+        .next()
+        .is_some_and(|first| first.is_ascii_uppercase());
     starts_upper.then(|| format!("${{{inside}}}"))
 }

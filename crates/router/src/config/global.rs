@@ -40,9 +40,11 @@ pub struct GlobalRouter {
     pub config_source: String,
     /// Known, without effect: a recipe's own `strategy` counts.
     pub strategy: String,
-    /// A name that asks for routing, beside `vllm-sr/auto` and `auto`, where `auto_model_names` is omitted.
+    /// A name that asks for routing, beside `vllm-sr/auto` and `auto`, where `auto_model_names` is
+    /// omitted.
     pub auto_model_name: String,
-    /// All names that ask for routing by the default recipe. Written, even empty, it is the exact list.
+    /// All names that ask for routing by the default recipe. Written, even empty, it is the exact
+    /// list.
     pub auto_model_names: Option<Vec<String>>,
     /// List configured models in `GET /v1/models`.
     pub include_config_models_in_list: bool,
@@ -183,7 +185,8 @@ pub struct LearningStore {
     /// `memory` (the default) or `redis`.
     #[schemars(extend("enum" = ["memory", "redis"]))]
     pub backend: String,
-    /// How long conversations and requests that can be judged are remembered; 0 and omitted mean a day.
+    /// How long conversations and requests that can be judged are remembered; 0 and omitted mean a
+    /// day.
     pub ttl_seconds: u64,
     /// Time limit of a look into a shared store while a request waits; 0 and omitted mean 20.
     pub timeout_ms: u64,

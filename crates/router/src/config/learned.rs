@@ -16,10 +16,12 @@ pub struct EmbeddingRule {
     pub threshold: f32,
     /// Example texts.
     pub candidates: Vec<String>,
-    /// How example similarities become one score: `max` (the default; the best, tempered by its neighbours), `any` (the same) or `mean`.
+    /// How example similarities become one score: `max` (the default; the best, tempered by its
+    /// neighbours), `any` (the same) or `mean`.
     #[schemars(extend("enum" = ["max", "any", "mean"]))]
     pub aggregation_method: String,
-    /// What the query is computed from: `text` (the default). `image` and `audio` are known and never run.
+    /// What the query is computed from: `text` (the default). `image` and `audio` are known and
+    /// never run.
     #[schemars(extend("enum" = ["text", "image", "audio"]))]
     pub query_modality: String,
 }
@@ -32,7 +34,8 @@ pub struct DomainRule {
     pub name: String,
     /// Free text.
     pub description: String,
-    /// Labels of the topic model that count as this domain; omitted means the label of the same name.
+    /// Labels of the topic model that count as this domain; omitted means the label of the same
+    /// name.
     pub mmlu_categories: Vec<String>,
     /// Scores that `static` selection reads, if a decision has the domain's name.
     pub model_scores: Vec<ModelScore>,
@@ -96,13 +99,15 @@ pub struct ComplexityRule {
     pub name: String,
     /// Free text.
     pub description: String,
-    /// Margin between the hard and the easy score that makes a turn hard (or easy, below its negative).
+    /// Margin between the hard and the easy score that makes a turn hard (or easy, below its
+    /// negative).
     pub threshold: f32,
     /// Examples of hard requests.
     pub hard: ComplexityExamples,
     /// Examples of easy requests.
     pub easy: ComplexityExamples,
-    /// Rule tree over other signals that must hold for the grade to count. A node without operator is an AND here.
+    /// Rule tree over other signals that must hold for the grade to count. A node without operator
+    /// is an AND here.
     pub composer: Option<RuleNode>,
 }
 
@@ -124,7 +129,8 @@ pub struct JailbreakRule {
     pub name: String,
     /// Free text.
     pub description: String,
-    /// Empty or `classifier` (the model), `contrastive` (the pattern lists). `hybrid` is known and means the model.
+    /// Empty or `classifier` (the model), `contrastive` (the pattern lists). `hybrid` is known and
+    /// means the model.
     #[schemars(extend("enum" = ["classifier", "contrastive", "hybrid"]))]
     pub method: String,
     /// Least risk; omitted means the module's threshold (`contrastive`: 0.1).

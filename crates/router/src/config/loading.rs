@@ -11,7 +11,8 @@ use std::sync::Arc;
 /// A document as read, before anything is said of its sense.
 #[derive(Debug)]
 pub struct Loaded {
-    /// The typed document without its faulty parts; `None` after a syntax error. Serve it only if there is no error.
+    /// The typed document without its faulty parts; `None` after a syntax error. Serve it only if
+    /// there is no error.
     pub document: Option<Document>,
     /// The same as JSON, variables replaced; `null` after a syntax error.
     pub value: Value,
@@ -53,7 +54,11 @@ impl Checked {
     /// Nothing forbids serving the document.
     #[must_use]
     pub fn is_servable(&self) -> bool {
-        self.document.is_some() && self.problems.iter().all(|problem| problem.severity < Severity::Error)
+        self.document.is_some()
+            && self
+                .problems
+                .iter()
+                .all(|problem| problem.severity < Severity::Error)
     }
 }
 
@@ -68,10 +73,15 @@ pub fn check(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Checked {
         problems.extend(loaded.placed(missing.into_iter().map(Problem::from).collect()));
     }
     problems.sort_by(|a, b| (a.line, a.column, &a.path).cmp(&(b.line, b.column, &b.path)));
-    Checked { document: loaded.document.map(super::without_unusable), value: loaded.value, problems }
+    Checked {
+        document: loaded.document.map(super::without_unusable),
+        value: loaded.value,
+        problems,
+    }
 }
 
-/// Reads a document strictly: unknown keys, wrong types and unset variables are errors, each with its place.
+/// Reads a document strictly: unknown keys, wrong types and unset variables are errors, each with
+/// its place.
 #[must_use]
 pub fn load(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
     let (tree, problems) = tree::parse(text);
@@ -86,5 +96,10 @@ pub fn load(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
             None
         }
     };
-    Loaded { document, value: if tree.is_some() { value } else { Value::Null }, problems, tree }
+    Loaded {
+        document,
+        value: if tree.is_some() { value } else { Value::Null },
+        problems,
+        tree,
+    }
 }

@@ -1,4 +1,5 @@
-//! Questions that routing asks of a document: which recipe a name means, which model, at what price.
+//! Questions that routing asks of a document: which recipe a name means, which model, at what
+//! price.
 
 use super::integrations::Looper;
 use super::providers::{ModelCard, Pricing, ProviderModel};
@@ -24,7 +25,11 @@ impl Document {
     /// The policy of a recipe; `default` is the top-level one unless a recipe bears that name.
     #[must_use]
     pub fn recipe(&self, name: &str) -> Option<&Routing> {
-        let named = self.recipes.iter().find(|recipe| recipe.name == name).map(|recipe| &recipe.routing);
+        let named = self
+            .recipes
+            .iter()
+            .find(|recipe| recipe.name == name)
+            .map(|recipe| &recipe.routing);
         named.or_else(|| (name == DEFAULT_RECIPE).then_some(&self.routing))
     }
 
@@ -39,7 +44,8 @@ impl Document {
         std::iter::once(top).chain(named)
     }
 
-    /// Names that ask for the default recipe: the written list, even an empty one, else the built-in names.
+    /// Names that ask for the default recipe: the written list, even an empty one, else the
+    /// built-in names.
     #[must_use]
     pub fn auto_model_names(&self) -> Vec<String> {
         let router = &self.global.router;
@@ -50,20 +56,40 @@ impl Document {
         distinct(names)
     }
 
-    /// Names that ask for a multi-model run, with its algorithm. Recognised whether listed anywhere or not.
+    /// Names that ask for a multi-model run, with its algorithm. Recognised whether listed anywhere
+    /// or not.
     #[must_use]
     pub fn looper_names(&self) -> Vec<(String, &'static str)> {
         let looper = self.global.integrations.looper.as_ref();
-        let configured =
-            |names: fn(&Looper) -> Option<&Vec<String>>| looper.and_then(names).filter(|names| !names.is_empty());
+        let configured = |names: fn(&Looper) -> Option<&Vec<String>>| {
+            looper.and_then(names).filter(|names| !names.is_empty())
+        };
         let kinds = [
-            ("vllm-sr/remom", "remom", configured(|looper| Some(&looper.remom.as_ref()?.model_names))),
-            ("vllm-sr/fusion", "fusion", configured(|looper| Some(&looper.fusion.as_ref()?.model_names))),
-            ("vllm-sr/flow", "workflows", configured(|looper| Some(&looper.flow.as_ref()?.model_names))),
+            (
+                "vllm-sr/remom",
+                "remom",
+                configured(|looper| Some(&looper.remom.as_ref()?.model_names)),
+            ),
+            (
+                "vllm-sr/fusion",
+                "fusion",
+                configured(|looper| Some(&looper.fusion.as_ref()?.model_names)),
+            ),
+            (
+                "vllm-sr/flow",
+                "workflows",
+                configured(|looper| Some(&looper.flow.as_ref()?.model_names)),
+            ),
         ];
         let named = |(built_in, kind, names): (&str, &'static str, Option<&Vec<String>>)| {
-            let names = names.map_or_else(|| vec![built_in], |names| names.iter().map(String::as_str).collect());
-            distinct(names).into_iter().map(move |name| (name, kind)).collect::<Vec<_>>()
+            let names = names.map_or_else(
+                || vec![built_in],
+                |names| names.iter().map(String::as_str).collect(),
+            );
+            distinct(names)
+                .into_iter()
+                .map(move |name| (name, kind))
+                .collect::<Vec<_>>()
         };
         kinds.into_iter().flat_map(named).collect()
     }
@@ -75,17 +101,30 @@ impl Document {
         if self.auto_model_names().iter().any(|name| name == model) {
             return Resolution::Auto;
         }
-        if let Some((_, kind)) = self.looper_names().into_iter().find(|(name, _)| name == model) {
+        if let Some((_, kind)) = self
+            .looper_names()
+            .into_iter()
+            .find(|(name, _)| name == model)
+        {
             return Resolution::Looper(kind);
         }
-        let entrypoint =
-            self.entrypoints.iter().find(|entrypoint| entrypoint.model_names.iter().any(|name| name.trim() == model));
-        entrypoint.map_or(Resolution::Passthrough, |entrypoint| Resolution::Recipe(entrypoint.recipe.clone()))
+        let entrypoint = self.entrypoints.iter().find(|entrypoint| {
+            entrypoint
+                .model_names
+                .iter()
+                .any(|name| name.trim() == model)
+        });
+        entrypoint.map_or(Resolution::Passthrough, |entrypoint| {
+            Resolution::Recipe(entrypoint.recipe.clone())
+        })
     }
 
     /// Model cards of all recipes, the default one's first.
     pub fn model_cards(&self) -> impl Iterator<Item = &ModelCard> {
-        let named = self.recipes.iter().flat_map(|recipe| &recipe.routing.model_cards);
+        let named = self
+            .recipes
+            .iter()
+            .flat_map(|recipe| &recipe.routing.model_cards);
         self.routing.model_cards.iter().chain(named)
     }
 
@@ -98,13 +137,17 @@ impl Document {
     /// The model whose adapter has this name.
     #[must_use]
     pub fn lora_base(&self, lora: &str) -> Option<&ModelCard> {
-        self.model_cards().find(|card| card.loras.iter().any(|adapter| adapter.name == lora))
+        self.model_cards()
+            .find(|card| card.loras.iter().any(|adapter| adapter.name == lora))
     }
 
     /// Endpoints, ids and prices of a model.
     #[must_use]
     pub fn provider_model(&self, name: &str) -> Option<&ProviderModel> {
-        self.providers.models.iter().find(|model| model.name == name)
+        self.providers
+            .models
+            .iter()
+            .find(|model| model.name == name)
     }
 
     /// Prices of a model, or of the model that an adapter belongs to.
@@ -124,7 +167,11 @@ impl Document {
 
 fn distinct(names: Vec<&str>) -> Vec<String> {
     let mut kept: Vec<String> = Vec::new();
-    for name in names.into_iter().map(str::trim).filter(|name| !name.is_empty()) {
+    for name in names
+        .into_iter()
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+    {
         if kept.iter().all(|other| other != name) {
             kept.push(name.to_owned());
         }

@@ -105,7 +105,8 @@ pub struct ClassifierModule {
     pub positive_labels: Vec<String>,
     /// Label below the threshold, for the classification API.
     pub fallback_category: String,
-    /// What it means for rules on jailbreaks and personal data that a text was not read to its end: `allow` (no match) or `block`; omitted means `block`.
+    /// What it means for rules on jailbreaks and personal data that a text was not read to its end:
+    /// `allow` (no match) or `block`; omitted means `block`.
     #[schemars(extend("enum" = ["allow", "block"]))]
     pub on_error: String,
 }

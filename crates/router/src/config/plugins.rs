@@ -9,7 +9,12 @@ use serde::Deserialize;
 
 /// A plugin: its type and that type's configuration.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(tag = "type", content = "configuration", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(
+    tag = "type",
+    content = "configuration",
+    rename_all = "snake_case",
+    deny_unknown_fields
+)]
 pub enum Plugin {
     /// Answer at once, without a model.
     FastResponse(FastResponse),
@@ -19,8 +24,13 @@ pub enum Plugin {
     HeaderMutation(HeaderMutation),
     /// Limit or delete parameters.
     RequestParams(RequestParams),
-    /// Answer from earlier answers. Also written `semantic-cache`, `semantic_cache`, `response-cache`.
-    #[serde(alias = "semantic-cache", alias = "semantic_cache", alias = "response-cache")]
+    /// Answer from earlier answers. Also written `semantic-cache`, `semantic_cache`,
+    /// `response-cache`.
+    #[serde(
+        alias = "semantic-cache",
+        alias = "semantic_cache",
+        alias = "response-cache"
+    )]
     ResponseCache(ResponseCachePlugin),
     /// Shorten tool outputs and history.
     ContextCompression(ContextCompression),

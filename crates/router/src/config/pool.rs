@@ -1,4 +1,5 @@
-//! `global.server.pool` and `global.server.looper`: where the state of models' pools comes from, what runs may spend.
+//! `global.server.pool` and `global.server.looper`: where the state of models' pools comes from,
+//! what runs may spend.
 
 use super::databases::RedisStore;
 use schemars::JsonSchema;
@@ -58,9 +59,10 @@ pub struct ScrapeTarget {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Fallback {
-    /// Name the next candidate that may and can serve a request in the header `x-merit-fallback-model`, in the order of the
-    /// decision's `modelRefs`. The gateway tries it where the chosen one fails, if it has a route for the two
-    /// (`envoy/fallback.yaml`). Requests that name their model themselves, and those of the Responses API, name none.
+    /// Name the next candidate that may and can serve a request in the header
+    /// `x-merit-fallback-model`, in the order of the decision's `modelRefs`. The gateway tries it
+    /// where the chosen one fails, if it has a route for the two (`envoy/fallback.yaml`). Requests
+    /// that name their model themselves, and those of the Responses API, name none.
     pub enabled: bool,
 }
 
@@ -82,6 +84,12 @@ pub struct LooperLimits {
 
 impl Default for LooperLimits {
     fn default() -> Self {
-        Self { max_calls: 8, max_completion_tokens: 65_536, max_seconds: 300, max_bytes: 64 << 20, max_runs: 256 }
+        Self {
+            max_calls: 8,
+            max_completion_tokens: 65_536,
+            max_seconds: 300,
+            max_bytes: 64 << 20,
+            max_runs: 256,
+        }
     }
 }

@@ -26,7 +26,8 @@ impl fmt::Display for Severity {
 /// A problem and its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Path, for example `routing.decisions[3].rules.conditions[0].name`; empty for the document itself.
+    /// Path, for example `routing.decisions[3].rules.conditions[0].name`; empty for the document
+    /// itself.
     pub path: String,
     /// Line from 1; 0 if unknown.
     pub line: u32,
@@ -42,7 +43,13 @@ impl Problem {
     /// A problem whose place in the text is found later, by its path.
     #[must_use]
     pub fn new(severity: Severity, path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { path: path.into(), line: 0, column: 0, severity, message: message.into() }
+        Self {
+            path: path.into(),
+            line: 0,
+            column: 0,
+            severity,
+            message: message.into(),
+        }
     }
 }
 
@@ -62,13 +69,21 @@ impl fmt::Display for Problem {
 /// The nearest of `known` to `word`, if it is near enough to be what was meant.
 pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let fold = |text: &str| -> String {
-        text.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+        text.chars()
+            .filter(|letter| letter.is_alphanumeric())
+            .flat_map(char::to_lowercase)
+            .collect()
     };
     let folded = fold(word);
     let bound = (word.chars().count() / 3).max(1);
     known
         .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&folded, &fold(candidate)), candidate))
+        .map(|candidate| {
+            (
+                strsim::damerau_levenshtein(&folded, &fold(candidate)),
+                candidate,
+            )
+        })
         .filter(|(distance, _)| *distance <= bound)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)

@@ -46,7 +46,8 @@ pub struct ProviderModel {
     pub name: String,
     /// Model id in the body sent upstream; empty means the name.
     pub provider_model_id: String,
-    /// API that the model's backend speaks: `openai` or `anthropic`; omitted means the one that the client speaks.
+    /// API that the model's backend speaks: `openai` or `anthropic`; omitted means the one that the
+    /// client speaks.
     #[schemars(extend("enum" = ["openai", "anthropic"]))]
     pub api_format: String,
     /// A family of `providers.defaults.reasoning_families`.
@@ -59,7 +60,8 @@ pub struct ProviderModel {
     pub reliability: Option<Reliability>,
     /// Endpoints and their credentials.
     pub backend_refs: Vec<BackendRef>,
-    /// Merit's own: where the model runs, as a word of the operator's choice (`on-premises`, `eu`, `cloud`), for `routing.boundaries`.
+    /// Merit's own: where the model runs, as a word of the operator's choice (`on-premises`, `eu`,
+    /// `cloud`), for `routing.boundaries`.
     pub location: String,
 }
 
@@ -149,13 +151,15 @@ pub struct ModelCard {
     pub name: String,
     /// Size, for example `8B`.
     pub param_size: String,
-    /// Context window, tokens; 0 means unknown. Requests that do not fit, the answer's reserve included, do not go there.
+    /// Context window, tokens; 0 means unknown. Requests that do not fit, the answer's reserve
+    /// included, do not go there.
     pub context_window_size: u64,
     /// What it is good at; read by selection algorithms.
     pub description: String,
-    /// Abilities, for example `chat`, `tools`, `vision`. Three are enforced as soon as some card of the document names one: requests
-    /// that define tools do not go to a card that lists abilities without `tools` (or `tool_use`, `tool_calling`, `function_calling`,
-    /// `functions`), requests with images not without `vision` (or `image_input`, `multimodal`), and requests that ask for
+    /// Abilities, for example `chat`, `tools`, `vision`. Three are enforced as soon as some card of
+    /// the document names one: requests that define tools do not go to a card that lists abilities
+    /// without `tools` (or `tool_use`, `tool_calling`, `function_calling`, `functions`), requests
+    /// with images not without `vision` (or `image_input`, `multimodal`), and requests that ask for
     /// reasoning effort prefer `reasoning` (or `thinking`). A card that lists none may serve all.
     pub capabilities: Vec<String>,
     /// Adapters.
@@ -181,7 +185,8 @@ pub struct Lora {
     pub description: String,
 }
 
-/// Power and time per token of a pool at `b` requests in flight: `P(b) = c + a·ln b` watts, `TPOT(b) = j + i·b` milliseconds.
+/// Power and time per token of a pool at `b` requests in flight: `P(b) = c + a·ln b` watts,
+/// `TPOT(b) = j + i·b` milliseconds.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EnergyCurve {

@@ -1,4 +1,5 @@
-//! What a request can reach: recipes that a model name asks for, their decisions, and the signals these use.
+//! What a request can reach: recipes that a model name asks for, their decisions, and the signals
+//! these use.
 
 use super::decisions::RuleNode;
 use super::{DEFAULT_RECIPE, Document, Routing};
@@ -16,7 +17,11 @@ pub enum Reach {
 
 impl From<bool> for Reach {
     fn from(reachable: bool) -> Self {
-        if reachable { Self::Reachable } else { Self::Unreachable }
+        if reachable {
+            Self::Reachable
+        } else {
+            Self::Unreachable
+        }
     }
 }
 
@@ -29,7 +34,8 @@ pub(super) fn is_live(document: &Document, recipe: &str) -> bool {
         .any(|entrypoint| entrypoint.recipe == recipe && !entrypoint.model_names.is_empty())
 }
 
-/// Signals that a recipe uses, as `kind` and name: the leaves of its decisions, and what these depend on.
+/// Signals that a recipe uses, as `kind` and name: the leaves of its decisions, and what these
+/// depend on.
 #[derive(Debug, Default)]
 pub(super) struct Used {
     names: BTreeSet<(Kind, String)>,
@@ -38,8 +44,14 @@ pub(super) struct Used {
 impl Used {
     /// The transitive closure over projections and composers.
     pub(super) fn of(routing: &Routing) -> Self {
-        let decisions = routing.decisions.iter().filter_map(|decision| decision.rules.as_ref());
-        let boundaries = routing.boundaries.iter().filter_map(|boundary| boundary.when.as_ref());
+        let decisions = routing
+            .decisions
+            .iter()
+            .filter_map(|decision| decision.rules.as_ref());
+        let boundaries = routing
+            .boundaries
+            .iter()
+            .filter_map(|boundary| boundary.when.as_ref());
         Self::by(routing, decisions.chain(boundaries))
     }
 
@@ -47,7 +59,9 @@ impl Used {
     pub(super) fn by<'a>(routing: &Routing, trees: impl IntoIterator<Item = &'a RuleNode>) -> Self {
         let mut used = Self::default();
         let mut leaves = Vec::new();
-        trees.into_iter().for_each(|rules| gather(rules, &mut leaves));
+        trees
+            .into_iter()
+            .for_each(|rules| gather(rules, &mut leaves));
         while let Some((kind, name)) = leaves.pop() {
             if !used.names.insert((kind, name.clone())) {
                 continue;
@@ -68,7 +82,9 @@ impl Used {
 
     /// This rule is used.
     pub(super) fn rule(&self, kind: Kind, name: &str) -> bool {
-        self.names.iter().any(|(used, full)| *used == kind && (full == name || base(full) == name))
+        self.names
+            .iter()
+            .any(|(used, full)| *used == kind && (full == name || base(full) == name))
     }
 }
 
@@ -79,7 +95,9 @@ pub(super) fn base(name: &str) -> &str {
 
 fn gather(node: &RuleNode, leaves: &mut Vec<(Kind, String)>) {
     leaves.extend(Kind::parse(&node.kind).map(|kind| (kind, node.name.clone())));
-    node.conditions.iter().for_each(|child| gather(child, leaves));
+    node.conditions
+        .iter()
+        .for_each(|child| gather(child, leaves));
 }
 
 /// Inputs of the score behind a mapping output, through inputs that are projections themselves.
@@ -88,7 +106,10 @@ fn projection_inputs(routing: &Routing, output: &str) -> Vec<(Kind, String)> {
     if projections.scores.is_empty() || projections.mappings.is_empty() {
         return Vec::new();
     }
-    let sources = projections.mappings.iter().filter(|mapping| mapping.outputs.iter().any(|own| own.name == output));
+    let sources = projections
+        .mappings
+        .iter()
+        .filter(|mapping| mapping.outputs.iter().any(|own| own.name == output));
     let mut pending: Vec<&str> = sources.map(|mapping| mapping.source.as_str()).collect();
     let mut seen = BTreeSet::new();
     let mut leaves = Vec::new();
@@ -96,9 +117,16 @@ fn projection_inputs(routing: &Routing, output: &str) -> Vec<(Kind, String)> {
         if !seen.insert(name) {
             continue;
         }
-        for input in projections.scores.iter().filter(|score| score.name == name).flat_map(|score| &score.inputs) {
+        for input in projections
+            .scores
+            .iter()
+            .filter(|score| score.name == name)
+            .flat_map(|score| &score.inputs)
+        {
             match Kind::parse(&input.kind) {
-                Some(Kind::Projection) if input.value_source.trim().eq_ignore_ascii_case("confidence") => {
+                Some(Kind::Projection)
+                    if input.value_source.trim().eq_ignore_ascii_case("confidence") =>
+                {
                     leaves.push((Kind::Projection, input.name.clone()));
                 }
                 Some(Kind::Projection) => pending.push(&input.name),
@@ -112,7 +140,13 @@ fn projection_inputs(routing: &Routing, output: &str) -> Vec<(Kind, String)> {
 
 fn composer_leaves(routing: &Routing, name: &str) -> Vec<(Kind, String)> {
     let mut leaves = Vec::new();
-    let rules = routing.signals.complexity.iter().filter(|rule| rule.name == base(name));
-    rules.filter_map(|rule| rule.composer.as_ref()).for_each(|composer| gather(composer, &mut leaves));
+    let rules = routing
+        .signals
+        .complexity
+        .iter()
+        .filter(|rule| rule.name == base(name));
+    rules
+        .filter_map(|rule| rule.composer.as_ref())
+        .for_each(|composer| gather(composer, &mut leaves));
     leaves
 }

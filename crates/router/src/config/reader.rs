@@ -1,4 +1,5 @@
-//! The walk of a located tree along the schema: every fault of form at once, and each scalar as its place wants it.
+//! The walk of a located tree along the schema: every fault of form at once, and each scalar as its
+//! place wants it.
 
 use super::environment::substitute;
 use super::problem::{Problem, Severity, suggestion};
@@ -14,7 +15,11 @@ pub(super) fn read(
     problems: Vec<Problem>,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> (Option<Value>, Vec<Problem>) {
-    let mut reader = Reader { env, problems, path: String::new() };
+    let mut reader = Reader {
+        env,
+        problems,
+        path: String::new(),
+    };
     let value = tree.and_then(|root| reader.value(root, &SCHEMA));
     (value, reader.problems)
 }
@@ -36,11 +41,20 @@ impl Reader<'_> {
         match (&node.kind, wanted) {
             (NodeKind::Scalar { text, plain }, _) => self.scalar(node.mark, (text, *plain), schema),
             (_, "") => Some(self.free(node)),
-            (NodeKind::List(items), "array") => Some(self.list(items, schema.get("items").unwrap_or(&Value::Null))),
+            (NodeKind::List(items), "array") => {
+                Some(self.list(items, schema.get("items").unwrap_or(&Value::Null)))
+            }
             (NodeKind::Map(entries), "object") => Some(Value::Object(self.object(entries, schema))),
             (kind, wanted) => {
-                let found = if matches!(kind, NodeKind::List(_)) { "a list" } else { "a mapping" };
-                self.error(node.mark, format!("expected {}, found {found}", words(wanted)));
+                let found = if matches!(kind, NodeKind::List(_)) {
+                    "a list"
+                } else {
+                    "a mapping"
+                };
+                self.error(
+                    node.mark,
+                    format!("expected {}, found {found}", words(wanted)),
+                );
                 None
             }
         }
@@ -52,7 +66,8 @@ impl Reader<'_> {
             let length = self.path.len();
             self.path.push_str(&format!("[{index}]"));
             let before = self.problems.len();
-            // A faulty item keeps its place, so that paths into the typed document stay those of the text.
+            // A faulty item keeps its place, so that paths into the typed document stay those of
+            // the text.
             match self.value(item, schema) {
                 Some(value) => values.push(value),
                 None => values.extend(self.blank(item.mark, schema, before)),
@@ -76,13 +91,17 @@ impl Reader<'_> {
 
     fn object(&mut self, entries: &[Entry], schema: &'static Value) -> Map<String, Value> {
         let properties = schema.get("properties").and_then(Value::as_object);
-        let others = schema.get("additionalProperties").filter(|others| !others.is_boolean());
+        let others = schema
+            .get("additionalProperties")
+            .filter(|others| !others.is_boolean());
         let free = properties.is_none() && others.is_none();
         let mut object = Map::new();
         for entry in entries {
             let length = self.path.len();
             push_key(&mut self.path, &entry.key);
-            let known = properties.and_then(|known| known.get(&entry.key)).or(others);
+            let known = properties
+                .and_then(|known| known.get(&entry.key))
+                .or(others);
             let value = match known {
                 Some(schema) => self.value(&entry.value, schema),
                 None if free => Some(self.free(&entry.value)),
@@ -98,8 +117,14 @@ impl Reader<'_> {
     }
 
     fn unknown(&mut self, entry: &Entry, properties: Option<&Map<String, Value>>, top: bool) {
-        let known = properties.into_iter().flat_map(|known| known.keys().map(String::as_str));
-        let mut message = format!("unknown key `{}`{}", entry.key, suggestion(&entry.key, known));
+        let known = properties
+            .into_iter()
+            .flat_map(|known| known.keys().map(String::as_str));
+        let mut message = format!(
+            "unknown key `{}`{}",
+            entry.key,
+            suggestion(&entry.key, known)
+        );
         if top && LEGACY.contains(&entry.key.as_str()) {
             message = format!(
                 "`{}` belongs to a layout before v0.3; convert the document with the reference's `vllm-sr config migrate`",
@@ -117,7 +142,10 @@ impl Reader<'_> {
                 return None;
             };
             let text = self.text(node.mark, text, *plain)?.0;
-            let known: Vec<&str> = branches.iter().filter_map(|branch| branch.get("const")?.as_str()).collect();
+            let known: Vec<&str> = branches
+                .iter()
+                .filter_map(|branch| branch.get("const")?.as_str())
+                .collect();
             if known.contains(&text.as_str()) {
                 return Some(Value::from(text));
             }
@@ -131,9 +159,16 @@ impl Reader<'_> {
         self.tagged(node.mark, entries, branches)
     }
 
-    fn tagged(&mut self, mark: Mark, entries: &[Entry], branches: &'static [Value]) -> Option<Value> {
+    fn tagged(
+        &mut self,
+        mark: Mark,
+        entries: &[Entry],
+        branches: &'static [Value],
+    ) -> Option<Value> {
         let tag = entries.iter().find(|entry| entry.key == "type");
-        let Some((Entry { value, .. }, NodeKind::Scalar { text, .. })) = tag.map(|tag| (tag, &tag.value.kind)) else {
+        let Some((Entry { value, .. }, NodeKind::Scalar { text, .. })) =
+            tag.map(|tag| (tag, &tag.value.kind))
+        else {
             self.error(mark, "`type` is missing");
             return None;
         };
@@ -141,12 +176,17 @@ impl Reader<'_> {
             let known: Vec<&str> = branches.iter().flat_map(tags).collect();
             let length = self.path.len();
             self.path.push_str(".type");
-            self.error(value.mark, format!("unknown type `{text}`{}", suggestion(text, known)));
+            self.error(
+                value.mark,
+                format!("unknown type `{text}`{}", suggestion(text, known)),
+            );
             self.path.truncate(length);
             return None;
         };
         let mut object = self.object(entries, branch);
-        object.entry("configuration").or_insert_with(|| Value::Object(Map::new()));
+        object
+            .entry("configuration")
+            .or_insert_with(|| Value::Object(Map::new()));
         Some(Value::Object(object))
     }
 
@@ -161,7 +201,9 @@ impl Reader<'_> {
                 Value::Array(values)
             }
             NodeKind::Map(entries) => {
-                let pairs = entries.iter().map(|entry| (entry.key.clone(), self.free(&entry.value)));
+                let pairs = entries
+                    .iter()
+                    .map(|entry| (entry.key.clone(), self.free(&entry.value)));
                 Value::Object(pairs.collect())
             }
         }
@@ -182,7 +224,14 @@ impl Reader<'_> {
         };
         if value.is_none() {
             let quoted = if loose { "" } else { " in quotes" };
-            self.error(mark, format!("expected {}, found `{}`{quoted}", words(wanted(schema)), shorten(&text)));
+            self.error(
+                mark,
+                format!(
+                    "expected {}, found `{}`{quoted}",
+                    words(wanted(schema)),
+                    shorten(&text)
+                ),
+            );
         }
         value
     }
@@ -194,7 +243,14 @@ impl Reader<'_> {
         };
         if !text.is_empty() {
             let known = known.iter().filter_map(Value::as_str);
-            self.error(mark, format!("`{}` is not known here{}", shorten(&text), suggestion(&text, known)));
+            self.error(
+                mark,
+                format!(
+                    "`{}` is not known here{}",
+                    shorten(&text),
+                    suggestion(&text, known)
+                ),
+            );
         }
         None
     }
@@ -202,7 +258,10 @@ impl Reader<'_> {
     fn integer(&mut self, mark: Mark, text: &str, schema: &Value) -> Option<Value> {
         let bound = |key: &str| schema.get(key).and_then(Value::as_f64);
         let Some(value) = scalar::integer(text) else {
-            self.error(mark, format!("expected a whole number, found `{}`", shorten(text)));
+            self.error(
+                mark,
+                format!("expected a whole number, found `{}`", shorten(text)),
+            );
             return None;
         };
         let low = bound("minimum").is_some_and(|minimum| (value as f64) < minimum);
@@ -212,7 +271,9 @@ impl Reader<'_> {
             self.error(mark, format!("{text} is out of range"));
         }
         if scalar::is_old_octal(text) {
-            let message = format!("`{text}` reads as octal, that is {value}; write {value} or drop the leading zero");
+            let message = format!(
+                "`{text}` reads as octal, that is {value}; write {value} or drop the leading zero"
+            );
             self.push(mark, Severity::Warning, message);
         }
         number.map(Value::Number)
@@ -222,15 +283,19 @@ impl Reader<'_> {
     fn text(&mut self, mark: Mark, text: &str, plain: bool) -> Option<(String, bool)> {
         let done = substitute(text, self.env);
         for name in &done.missing {
-            let message =
-                format!("the environment variable `{name}` is not set; set it, or write `${{{name}:-default}}`");
+            let message = format!(
+                "the environment variable `{name}` is not set; set it, or write `${{{name}:-default}}`"
+            );
             self.push(mark, Severity::Error, message);
         }
         if let Some(kept) = &done.suspicious {
-            let message = format!("`{kept}` is kept as text: names of environment variables are upper case");
+            let message =
+                format!("`{kept}` is kept as text: names of environment variables are upper case");
             self.push(mark, Severity::Note, message);
         }
-        done.missing.is_empty().then(|| (done.text.into_owned(), plain || done.replaced))
+        done.missing
+            .is_empty()
+            .then(|| (done.text.into_owned(), plain || done.replaced))
     }
 
     fn error(&mut self, mark: Mark, message: impl Into<String>) {
@@ -273,9 +338,11 @@ const LEGACY: [&str; 17] = [
 fn wanted(schema: &Value) -> &str {
     match schema.get("type") {
         Some(Value::String(name)) => name,
-        Some(Value::Array(names)) => {
-            names.iter().filter_map(Value::as_str).find(|name| *name != "null").unwrap_or_default()
-        }
+        Some(Value::Array(names)) => names
+            .iter()
+            .filter_map(Value::as_str)
+            .find(|name| *name != "null")
+            .unwrap_or_default(),
         _ => "",
     }
 }

@@ -20,14 +20,15 @@ const SECRET_KEYS: [&str; 9] = [
     "token",
 ];
 
-/// The document without its secrets: what the schema marks `writeOnly`, keys named like secrets, and user information in
-/// URLs. Empty secrets stay empty, so that one sees whether any is set.
+/// The document without its secrets: what the schema marks `writeOnly`, keys named like secrets,
+/// and user information in URLs. Empty secrets stay empty, so that one sees whether any is set.
 #[must_use]
 pub fn redact(value: &Value) -> Value {
     visible(value, &SCHEMA)
 }
 
-/// SHA-256 of the document with sorted keys and no white space, in hexadecimal: the same for documents that say the same.
+/// SHA-256 of the document with sorted keys and no white space, in hexadecimal: the same for
+/// documents that say the same.
 #[must_use]
 pub fn hash(value: &Value) -> String {
     let mut text = String::new();
@@ -44,10 +45,20 @@ fn visible(value: &Value, schema: &'static Value) -> Value {
     let schema = resolve(schema);
     match value {
         Value::Object(fields) => {
-            let tag = fields.get("type").and_then(Value::as_str).unwrap_or_default();
+            let tag = fields
+                .get("type")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
             let branches = schema.get("oneOf").and_then(Value::as_array);
-            let schema = branches.and_then(|branches| branch(branches, tag)).unwrap_or(schema);
-            Value::Object(fields.iter().map(|(key, value)| (key.clone(), field(key, value, schema))).collect())
+            let schema = branches
+                .and_then(|branches| branch(branches, tag))
+                .unwrap_or(schema);
+            Value::Object(
+                fields
+                    .iter()
+                    .map(|(key, value)| (key.clone(), field(key, value, schema)))
+                    .collect(),
+            )
         }
         Value::Array(items) => {
             let schema = schema.get("items").unwrap_or(&Value::Null);
@@ -59,8 +70,12 @@ fn visible(value: &Value, schema: &'static Value) -> Value {
 }
 
 fn field(key: &str, value: &Value, schema: &'static Value) -> Value {
-    let known = schema.get("properties").and_then(|properties| properties.get(key));
-    let known = known.or_else(|| schema.get("additionalProperties")).unwrap_or(&Value::Null);
+    let known = schema
+        .get("properties")
+        .and_then(|properties| properties.get(key));
+    let known = known
+        .or_else(|| schema.get("additionalProperties"))
+        .unwrap_or(&Value::Null);
     let marked = known.get("writeOnly") == Some(&Value::Bool(true));
     let named = SECRET_KEYS.contains(&key.to_lowercase().as_str());
     match marked || named {
@@ -74,7 +89,10 @@ fn hidden(value: &Value) -> Value {
         Value::String(text) if text.is_empty() => Value::from(""),
         Value::Null | Value::Bool(_) => value.clone(),
         Value::Object(fields) => {
-            let fields: Map<_, _> = fields.iter().map(|(key, value)| (key.clone(), hidden(value))).collect();
+            let fields: Map<_, _> = fields
+                .iter()
+                .map(|(key, value)| (key.clone(), hidden(value)))
+                .collect();
             Value::Object(fields)
         }
         Value::Array(items) => Value::Array(items.iter().map(hidden).collect()),

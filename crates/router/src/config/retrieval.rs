@@ -72,7 +72,8 @@ pub struct RagBackend {
     pub server_name: String,
     /// Tool, for `mcp`.
     pub tool_name: String,
-    /// Arguments of the tool, for `mcp`; `${user_content}` and `${top_k}` are filled in per request.
+    /// Arguments of the tool, for `mcp`; `${user_content}` and `${top_k}` are filled in per
+    /// request.
     pub tool_arguments: BTreeMap<String, Value>,
     /// Vector store, for `openai` and `vectorstore`.
     pub vector_store_id: String,

@@ -1,4 +1,5 @@
-//! What a plain scalar means, by YAML 1.1 as the reference reads it, where the schema wants more than text.
+//! What a plain scalar means, by YAML 1.1 as the reference reads it, where the schema wants more
+//! than text.
 
 use serde_json::{Number, Value};
 
@@ -10,8 +11,12 @@ pub(super) fn is_null(text: &str, plain: bool) -> bool {
 /// `true`, `yes`, `on` and their opposites, in the three usual spellings.
 pub(super) fn boolean(text: &str) -> Option<bool> {
     match text {
-        "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" | "y" | "Y" => Some(true),
-        "false" | "False" | "FALSE" | "no" | "No" | "NO" | "off" | "Off" | "OFF" | "n" | "N" => Some(false),
+        "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" | "y" | "Y" => {
+            Some(true)
+        }
+        "false" | "False" | "FALSE" | "no" | "No" | "NO" | "off" | "Off" | "OFF" | "n" | "N" => {
+            Some(false)
+        }
         _ => None,
     }
 }
@@ -33,7 +38,9 @@ pub(super) fn integer(text: &str) -> Option<i128> {
         _ if is_old_octal(&digits) => (8, digits.as_str()),
         _ => (10, digits.as_str()),
     };
-    i128::from_str_radix(digits, radix).ok().map(|value| sign * value)
+    i128::from_str_radix(digits, radix)
+        .ok()
+        .map(|value| sign * value)
 }
 
 /// `010` is 8 in YAML 1.1 and 10 in YAML 1.2.
@@ -46,8 +53,9 @@ pub(super) fn number(text: &str) -> Option<f64> {
     if let Some(value) = integer(text) {
         return Some(value as f64);
     }
-    let shaped =
-        text.chars().all(|letter| letter.is_ascii_digit() || matches!(letter, '+' | '-' | '.' | 'e' | 'E' | '_'));
+    let shaped = text.chars().all(|letter| {
+        letter.is_ascii_digit() || matches!(letter, '+' | '-' | '.' | 'e' | 'E' | '_')
+    });
     if !shaped || !text.contains(|letter: char| letter.is_ascii_digit()) {
         return None;
     }
@@ -58,7 +66,10 @@ pub(super) fn number(text: &str) -> Option<f64> {
 /// A JSON number that keeps integers integers.
 pub(super) fn json_number(text: &str) -> Option<Number> {
     if let Some(value) = integer(text) {
-        return i64::try_from(value).map(Number::from).or_else(|_| u64::try_from(value).map(Number::from)).ok();
+        return i64::try_from(value)
+            .map(Number::from)
+            .or_else(|_| u64::try_from(value).map(Number::from))
+            .ok();
     }
     number(text).and_then(Number::from_f64)
 }
@@ -71,5 +82,8 @@ pub(super) fn free(text: &str, plain: bool) -> Value {
     if !plain {
         return Value::from(text);
     }
-    boolean(text).map(Value::from).or_else(|| json_number(text).map(Value::Number)).unwrap_or_else(|| Value::from(text))
+    boolean(text)
+        .map(Value::from)
+        .or_else(|| json_number(text).map(Value::Number))
+        .unwrap_or_else(|| Value::from(text))
 }

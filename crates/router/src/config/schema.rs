@@ -1,4 +1,5 @@
-//! The JSON Schema of the document, generated from its types: for editors, and for the reader to walk by.
+//! The JSON Schema of the document, generated from its types: for editors, and for the reader to
+//! walk by.
 
 use super::Document;
 use schemars::generate::SchemaSettings;
@@ -28,9 +29,14 @@ pub(super) fn resolve(schema: &'static Value) -> &'static Value {
     for _ in 0..8 {
         if let Some(name) = schema.get("$ref").and_then(Value::as_str) {
             let name = name.strip_prefix("#/$defs/").unwrap_or(name);
-            schema = SCHEMA.get("$defs").and_then(|defs| defs.get(name)).unwrap_or(&Value::Null);
+            schema = SCHEMA
+                .get("$defs")
+                .and_then(|defs| defs.get(name))
+                .unwrap_or(&Value::Null);
         } else if let Some(inner) = schema.get("anyOf").and_then(Value::as_array) {
-            let written = inner.iter().find(|branch| branch.get("type") != Some(&Value::from("null")));
+            let written = inner
+                .iter()
+                .find(|branch| branch.get("type") != Some(&Value::from("null")));
             schema = written.unwrap_or(&Value::Null);
         } else {
             break;
@@ -51,23 +57,35 @@ pub(super) fn tags(branch: &Value) -> Vec<&str> {
     };
     match (tag.get("const"), tag.get("enum")) {
         (Some(name), _) => name.as_str().into_iter().collect(),
-        (None, Some(names)) => names.as_array().into_iter().flatten().filter_map(Value::as_str).collect(),
+        (None, Some(names)) => names
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect(),
         _ => Vec::new(),
     }
 }
 
 fn build() -> Value {
     let settings = SchemaSettings::draft2020_12().for_deserialize();
-    let mut schema = settings.into_generator().into_root_schema_for::<Document>().to_value();
+    let mut schema = settings
+        .into_generator()
+        .into_root_schema_for::<Document>()
+        .to_value();
     if let Some(root) = schema.as_object_mut() {
-        root.insert("title".to_owned(), Value::from("Merit routing document v0.3"));
+        root.insert(
+            "title".to_owned(),
+            Value::from("Merit routing document v0.3"),
+        );
     }
     tidy(&mut schema);
     admit_plugin_spellings(&mut schema);
     schema
 }
 
-/// Drops what is noise in an editor: empty defaults and names of Rust number types; their ranges stay.
+/// Drops what is noise in an editor: empty defaults and names of Rust number types; their ranges
+/// stay.
 fn tidy(schema: &mut Value) {
     match schema {
         Value::Object(object) => {
@@ -95,7 +113,10 @@ fn bound_number(object: &mut Map<String, Value>) {
         return;
     };
     let maximum = (format == "uint32").then_some(u32::MAX);
-    if matches!(format, "float" | "double" | "uint16" | "uint32" | "uint64" | "int64" | "uint") {
+    if matches!(
+        format,
+        "float" | "double" | "uint16" | "uint32" | "uint64" | "int64" | "uint"
+    ) {
         object.remove("format");
         object.extend(maximum.map(|bound| ("maximum".to_owned(), Value::from(bound))));
     }
@@ -103,7 +124,9 @@ fn bound_number(object: &mut Map<String, Value>) {
 
 /// Plugins have old spellings, and need no `configuration` when all of it is at its default.
 fn admit_plugin_spellings(schema: &mut Value) {
-    let branches = schema.pointer_mut("/$defs/Plugin/oneOf").and_then(Value::as_array_mut);
+    let branches = schema
+        .pointer_mut("/$defs/Plugin/oneOf")
+        .and_then(Value::as_array_mut);
     for branch in branches.into_iter().flatten() {
         if tags(branch) == ["response_cache"]
             && let Some(tag) = branch.pointer_mut("/properties/type")

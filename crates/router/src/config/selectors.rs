@@ -1,4 +1,5 @@
-//! Parameters of the algorithms that choose one candidate, local to a decision or in `global.router.model_selection`.
+//! Parameters of the algorithms that choose one candidate, local to a decision or in
+//! `global.router.model_selection`.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -19,7 +20,8 @@ pub struct RouterDc {
     pub use_model_contrastive: bool,
     /// Fail without model descriptions.
     pub require_descriptions: bool,
-    /// Read capabilities beside descriptions. Omitted in a decision, this turns them off; omitted for the process, on.
+    /// Read capabilities beside descriptions. Omitted in a decision, this turns them off; omitted
+    /// for the process, on.
     pub use_capabilities: Option<bool>,
 }
 

@@ -8,20 +8,22 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Server {
-    /// `auto` (the default) reads of responses what the gateway shows anyway; `route` reads nothing, so that no stream is
-    /// held while a model answers; `observe` waits for the response headers also under BUFFERED, and asks chat
-    /// streams for their usage.
+    /// `auto` (the default) reads of responses what the gateway shows anyway; `route` reads
+    /// nothing, so that no stream is held while a model answers; `observe` waits for the response
+    /// headers also under BUFFERED, and asks chat streams for their usage.
     #[schemars(extend("enum" = ["auto", "route", "observe"]))]
     pub profile: String,
     /// The external-processing listener.
     pub extproc: ExtProc,
-    /// Request headers that state who calls. Listed only where a proxy in front removes the clients' own copies.
+    /// Request headers that state who calls. Listed only where a proxy in front removes the
+    /// clients' own copies.
     pub trusted_identity_headers: Vec<String>,
     /// User ids that may ask for debug headers.
     pub debug_principals: Vec<String>,
     /// Request headers that carry the chosen model to Envoy's routes.
     pub routing_headers: Vec<String>,
-    /// Regular expressions; a user message or block that matches one as a whole is a client's wrapper and passed over.
+    /// Regular expressions; a user message or block that matches one as a whole is a client's
+    /// wrapper and passed over.
     pub wrapper_patterns: Vec<String>,
     /// How the models of learned signals run.
     pub inference: Inference,
@@ -31,8 +33,9 @@ pub struct Server {
     pub looper: LooperLimits,
     /// What happens where a model fails.
     pub fallback: Fallback,
-    /// Environment variable with the secret that signs turn states and the credentials of calls back through the gateway. All
-    /// replicas must have the same. Without it each process makes its own, so that a turn state is void at another replica.
+    /// Environment variable with the secret that signs turn states and the credentials of calls
+    /// back through the gateway. All replicas must have the same. Without it each process makes its
+    /// own, so that a turn state is void at another replica.
     pub secret_env: String,
 }
 
@@ -94,8 +97,8 @@ impl Default for ExtProc {
     }
 }
 
-/// How the models of learned signals run. No model is loaded for a document that reaches no learned signal. All but `preload`
-/// is read at start only.
+/// How the models of learned signals run. No model is loaded for a document that reaches no learned
+/// signal. All but `preload` is read at start only.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Inference {
@@ -106,7 +109,8 @@ pub struct Inference {
     pub precision: String,
     /// Threads that run graphs, one window each; 0 for as many as there are cores.
     pub lanes: u32,
-    /// Requests that may wait for models; further ones are shed. Questions of safety signals have as many places again.
+    /// Requests that may wait for models; further ones are shed. Questions of safety signals have
+    /// as many places again.
     pub queue: u32,
     /// Windows whose results are kept, at most.
     pub cache_entries: u32,
@@ -114,8 +118,8 @@ pub struct Inference {
     pub cache_bytes: u64,
     /// Folder where vectors of example texts are kept between starts; empty keeps none.
     pub prototype_cache: String,
-    /// Load every classifier of the classification API at start, whatever the decisions reach. Without it the API answers
-    /// for those that some decision reaches.
+    /// Load every classifier of the classification API at start, whatever the decisions reach.
+    /// Without it the API answers for those that some decision reaches.
     pub preload: bool,
     /// Calls to one external model at a time; further ones wait.
     pub remote_concurrency: u32,
@@ -156,14 +160,17 @@ pub enum ExecutionProvider {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Evaluation {
-    /// `lazy` stops when nothing more can change the result; `full` evaluates every signal. The decision is the same.
+    /// `lazy` stops when nothing more can change the result; `full` evaluates every signal. The
+    /// decision is the same.
     #[schemars(extend("enum" = ["lazy", "full"]))]
     pub mode: String,
 }
 
 impl Default for Evaluation {
     fn default() -> Self {
-        Self { mode: "lazy".to_owned() }
+        Self {
+            mode: "lazy".to_owned(),
+        }
     }
 }
 

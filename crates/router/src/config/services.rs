@@ -202,7 +202,8 @@ pub struct Authz {
     pub providers: Vec<AuthzProvider>,
 }
 
-/// Headers that state who calls. They count only if `global.server.trusted_identity_headers` lists them.
+/// Headers that state who calls. They count only if `global.server.trusted_identity_headers` lists
+/// them.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuthzIdentity {

@@ -8,42 +8,48 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sessions {
-    /// `apply` (the default) stays with a session's model where switching would break or cost too much, `observe` only reports
-    /// what it would do, `off` does neither.
+    /// `apply` (the default) stays with a session's model where switching would break or cost too
+    /// much, `observe` only reports what it would do, `off` does neither.
     #[schemars(extend("enum" = ["apply", "observe", "off"]))]
     pub mode: String,
-    /// What may be stayed with: `candidates` (the default), models that the winning decision lists too; `any`, every model
-    /// that boundaries and abilities allow.
+    /// What may be stayed with: `candidates` (the default), models that the winning decision lists
+    /// too; `any`, every model that boundaries and abilities allow.
     #[schemars(extend("enum" = ["candidates", "any"]))]
     pub hold: String,
-    /// Request headers that name a session, the first that is there. Without one the body's own marks are read.
+    /// Request headers that name a session, the first that is there. Without one the body's own
+    /// marks are read.
     pub identity_headers: Vec<String>,
     /// Pause after which a session starts anew, seconds.
     pub idle_timeout_seconds: u64,
     /// Sessions that are remembered, at most; the longest unused are forgotten first.
     pub capacity: u32,
-    /// What switches may cost, percent of the session's bill so far: prefix tokens at the price above the cached one. A switch
-    /// that would exceed it waits. Without prices, or with 0 seen of the bill so far, see `pricing` of the models: no prices at
-    /// all means that only tool loops, provider state and compactions stay; prices mean that the bill grows by the tokens that
+    /// What switches may cost, percent of the session's bill so far: prefix tokens at the price
+    /// above the cached one. A switch that would exceed it waits. Without prices, or with 0 seen of
+    /// the bill so far, see `pricing` of the models: no prices at all means that only tool loops,
+    /// provider state and compactions stay; prices mean that the bill grows by the tokens that
     /// models report, or, where their answers are not seen, by a low estimate at the cached price.
     pub switch_budget_percent: f64,
-    /// Advantage that a switch to save money needs beyond its cost, as a share of what staying costs.
+    /// Advantage that a switch to save money needs beyond its cost, as a share of what staying
+    /// costs.
     pub switch_margin: f64,
-    /// Lead that a switch to a dearer model needs in the algorithm's scores, as a share of the distance between its best and
-    /// its worst candidate. Algorithms without scores need none.
+    /// Lead that a switch to a dearer model needs in the algorithm's scores, as a share of the
+    /// distance between its best and its worst candidate. Algorithms without scores need none.
     pub switch_lead: f64,
-    /// Share of the way back that a session must be able to afford when it leaves its model for a cheaper one.
+    /// Share of the way back that a session must be able to afford when it leaves its model for a
+    /// cheaper one.
     pub switch_reserve: f64,
     /// How long providers keep a prompt's prefix in their caches, seconds.
     pub cache_lifetime_seconds: u64,
-    /// Where requests that an agent asks beside the conversation go (titles, topics): `select` (the default), where the
-    /// algorithm sends them; `cheapest`, to the cheapest candidate. Either way they move no session.
+    /// Where requests that an agent asks beside the conversation go (titles, topics): `select` (the
+    /// default), where the algorithm sends them; `cheapest`, to the cheapest candidate. Either way
+    /// they move no session.
     #[schemars(extend("enum" = ["select", "cheapest"]))]
     pub helpers: String,
-    /// Regular expressions of such requests' system prompts; they also have neither tools nor answers.
+    /// Regular expressions of such requests' system prompts; they also have neither tools nor
+    /// answers.
     pub helper_patterns: Vec<String>,
-    /// Regular expressions of the last user text of requests that shorten a conversation. They stay with its model, which has
-    /// the text in its cache.
+    /// Regular expressions of the last user text of requests that shorten a conversation. They stay
+    /// with its model, which has the text in its cache.
     pub compaction_patterns: Vec<String>,
     /// How long a turn state (`x-codex-turn-state`) is honoured, seconds.
     pub turn_state_seconds: u64,

@@ -1,8 +1,8 @@
 //! `routing.signals`: one list per signal family.
 
 use super::learned::{
-    ClassifierRule, ComplexityRule, DomainRule, EmbeddingRule, JailbreakRule, KbRule, LabelRule, PiiRule,
-    PreferenceRule, ReaskRule,
+    ClassifierRule, ComplexityRule, DomainRule, EmbeddingRule, JailbreakRule, KbRule, LabelRule,
+    PiiRule, PreferenceRule, ReaskRule,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -19,7 +19,8 @@ pub struct Signals {
     pub domains: Vec<DomainRule>,
     /// Does the turn need facts? Names: `needs_fact_check`, `no_fact_check_needed`.
     pub fact_check: Vec<LabelRule>,
-    /// What the turn says of the last answer. Names: `satisfied`, `need_clarification`, `wrong_answer`, `want_different`.
+    /// What the turn says of the last answer. Names: `satisfied`, `need_clarification`,
+    /// `wrong_answer`, `want_different`.
     pub user_feedbacks: Vec<LabelRule>,
     /// Repeated questions.
     pub reasks: Vec<ReaskRule>,
@@ -230,10 +231,12 @@ pub struct ConversationFeature {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConversationSource {
-    /// `message`, `tool_definition`, `assistant_tool_call`, `assistant_tool_cycle`, `active_tool_loop`, `image_content`.
+    /// `message`, `tool_definition`, `assistant_tool_call`, `assistant_tool_cycle`,
+    /// `active_tool_loop`, `image_content`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Role of `message`: `user`, `assistant`, `system`, `tool`, `developer`, `non_user`; omitted means all.
+    /// Role of `message`: `user`, `assistant`, `system`, `tool`, `developer`, `non_user`; omitted
+    /// means all.
     pub role: String,
 }
 

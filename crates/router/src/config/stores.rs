@@ -1,6 +1,8 @@
 //! `global.stores`: databases behind caches, memory and documents.
 
-use super::databases::{LlamaStack, MilvusStore, PostgresStore, QdrantStore, RedisCache, ValkeyStore};
+use super::databases::{
+    LlamaStack, MilvusStore, PostgresStore, QdrantStore, RedisCache, ValkeyStore,
+};
 use super::milvus::Milvus;
 use schemars::JsonSchema;
 use serde::Deserialize;

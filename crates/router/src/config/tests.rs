@@ -19,14 +19,15 @@ fn environment(name: &str) -> Option<String> {
     }
 }
 
-/// A document with one model and `rest` below it; `rest` begins on line 8 with sections of `routing`.
+/// A document with one model and `rest` below it; `rest` begins on line 8 with sections of
+/// `routing`.
 fn policy(rest: &str) -> String {
     let head = "version: v0.3\nproviders:\n  defaults: {default_model: small}\n  models:\n    - {name: small, location: here}\nrouting:\n  modelCards: [{name: small}]\n";
     format!("{head}{rest}")
 }
 
-/// Each expectation is `line severity words`: a problem of that line and severity holds the words, and there are no
-/// other errors or warnings. Notes may go unmentioned.
+/// Each expectation is `line severity words`: a problem of that line and severity holds the words,
+/// and there are no other errors or warnings. Notes may go unmentioned.
 fn expect(yaml: &str, found: &[Problem], expected: &[&str]) {
     let shown: Vec<String> = found.iter().map(ToString::to_string).collect();
     let mut open: Vec<&Problem> = found.iter().collect();
@@ -35,7 +36,9 @@ fn expect(yaml: &str, found: &[Problem], expected: &[&str]) {
         let number: u32 = words.next().unwrap().parse().unwrap();
         let (severity, message) = (words.next().unwrap(), words.next().unwrap_or(""));
         let hit = open.iter().position(|problem| {
-            problem.line == number && problem.severity.to_string() == severity && problem.to_string().contains(message)
+            problem.line == number
+                && problem.severity.to_string() == severity
+                && problem.to_string().contains(message)
         });
         let Some(hit) = hit else {
             panic!("expected `{line}` in {shown:#?}\nof\n{yaml}");

@@ -1,6 +1,7 @@
 //! YAML as one located tree: every key and value with its line and column.
 //!
-//! Anchors, aliases and merge keys are resolved here; duplicate keys, deep nesting and exploding aliases are refused.
+//! Anchors, aliases and merge keys are resolved here; duplicate keys, deep nesting and exploding
+//! aliases are refused.
 
 use super::problem::{Problem, Severity};
 use granit_parser::{Event, Options, Parser, ScalarStyle, Span, Tag};
@@ -31,7 +32,8 @@ pub(super) struct Node {
 /// What a value is.
 #[derive(Debug)]
 pub(super) enum NodeKind {
-    /// Text; `plain` if it stands without quotes, so that it may mean a number, a boolean or nothing.
+    /// Text; `plain` if it stands without quotes, so that it may mean a number, a boolean or
+    /// nothing.
     Scalar { text: String, plain: bool },
     /// A list.
     List(Vec<Arc<Node>>),
@@ -47,7 +49,8 @@ pub(super) struct Entry {
     pub(super) value: Arc<Node>,
 }
 
-/// Parses one document. The tree is `None` after a syntax error; other problems leave a usable tree.
+/// Parses one document. The tree is `None` after a syntax error; other problems leave a usable
+/// tree.
 pub(super) fn parse(text: &str) -> (Option<Arc<Node>>, Vec<Problem>) {
     let mut options = Options::default();
     options.set_emit_comments(false);
@@ -57,7 +60,10 @@ pub(super) fn parse(text: &str) -> (Option<Arc<Node>>, Vec<Problem>) {
             Ok((event, span)) => composer.event(event, span),
             Err(error) => {
                 let marker = error.marker();
-                Err(problem(mark_at(marker.line(), marker.col()), format!("not YAML: {}", error.info())))
+                Err(problem(
+                    mark_at(marker.line(), marker.col()),
+                    format!("not YAML: {}", error.info()),
+                ))
             }
         };
         if let Err(problem) = outcome {
@@ -66,7 +72,9 @@ pub(super) fn parse(text: &str) -> (Option<Arc<Node>>, Vec<Problem>) {
         }
     }
     if composer.root.is_none() {
-        composer.problems.push(problem(mark_at(1, 0), "the document is empty"));
+        composer
+            .problems
+            .push(problem(mark_at(1, 0), "the document is empty"));
     }
     (composer.root, composer.problems)
 }
@@ -77,10 +85,13 @@ pub(super) fn locate(root: &Node, path: &str) -> Mark {
     let mut node = root;
     for step in steps(path) {
         let next = match (&node.kind, &step) {
-            (NodeKind::Map(entries), Step::Key(key)) => {
-                entries.iter().find(|entry| entry.key == *key).map(|entry| (entry.mark, &entry.value))
+            (NodeKind::Map(entries), Step::Key(key)) => entries
+                .iter()
+                .find(|entry| entry.key == *key)
+                .map(|entry| (entry.mark, &entry.value)),
+            (NodeKind::List(items), Step::Index(index)) => {
+                items.get(*index).map(|item| (item.mark, item))
             }
-            (NodeKind::List(items), Step::Index(index)) => items.get(*index).map(|item| (item.mark, item)),
             _ => None,
         };
         let Some((place, child)) = next else { break };
@@ -93,7 +104,9 @@ pub(super) fn locate(root: &Node, path: &str) -> Mark {
 /// Appends `.key`, or `["key"]` where the key would not read as one word.
 pub(super) fn push_key(path: &mut String, key: &str) {
     let word = !key.is_empty()
-        && key.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '_' | '-' | '/' | '<'));
+        && key
+            .chars()
+            .all(|letter| letter.is_alphanumeric() || matches!(letter, '_' | '-' | '/' | '<'));
     if !word {
         path.push_str(&format!("[{}]", serde_json::Value::from(key)));
         return;
@@ -116,15 +129,21 @@ fn steps(path: &str) -> Vec<Step> {
         if first == '.' {
             rest = rest.strip_prefix('.').unwrap_or_default();
         } else if let Some(bracket) = rest.strip_prefix('[') {
-            let mut quoted = serde_json::Deserializer::from_str(bracket).into_iter::<serde_json::Value>();
-            let Some(Ok(inside)) = quoted.next() else { break };
+            let mut quoted =
+                serde_json::Deserializer::from_str(bracket).into_iter::<serde_json::Value>();
+            let Some(Ok(inside)) = quoted.next() else {
+                break;
+            };
             let after = bracket.get(quoted.byte_offset()..).unwrap_or_default();
             rest = after.strip_prefix(']').unwrap_or(after);
             steps.push(match inside {
                 serde_json::Value::String(key) => Step::Key(key),
-                other => {
-                    Step::Index(other.as_u64().and_then(|index| usize::try_from(index).ok()).unwrap_or(usize::MAX))
-                }
+                other => Step::Index(
+                    other
+                        .as_u64()
+                        .and_then(|index| usize::try_from(index).ok())
+                        .unwrap_or(usize::MAX),
+                ),
             });
         } else {
             let end = rest.find(['.', '[']).unwrap_or(rest.len());
@@ -154,7 +173,11 @@ struct Frame {
 
 enum Content {
     List(Vec<Arc<Node>>),
-    Map { entries: Vec<Entry>, known: HashMap<String, Mark>, key: Option<(String, Mark, bool)> },
+    Map {
+        entries: Vec<Entry>,
+        known: HashMap<String, Mark>,
+        key: Option<(String, Mark, bool)>,
+    },
 }
 
 impl Composer {
@@ -164,23 +187,39 @@ impl Composer {
             Event::DocumentStart(..) => {
                 self.documents += 1;
                 if self.documents > 1 {
-                    return Err(problem(mark, "a second YAML document begins here; one file holds one document"));
+                    return Err(problem(
+                        mark,
+                        "a second YAML document begins here; one file holds one document",
+                    ));
                 }
             }
             Event::Scalar(text, style, anchor, tag) => {
-                let plain = matches!(style, ScalarStyle::Plain) && !is_text_tag(tag.as_deref(), mark)?;
+                let plain =
+                    matches!(style, ScalarStyle::Plain) && !is_text_tag(tag.as_deref(), mark)?;
                 let text = text.into_owned();
                 self.finish(mark, anchor, NodeKind::Scalar { text, plain })?;
             }
-            Event::SequenceStart(_, anchor, _) => self.open(mark, anchor, Content::List(Vec::new()))?,
+            Event::SequenceStart(_, anchor, _) => {
+                self.open(mark, anchor, Content::List(Vec::new()))?
+            }
             Event::MappingStart(_, anchor, _) => {
                 let (entries, known, key) = (Vec::new(), HashMap::new(), None);
-                self.open(mark, anchor, Content::Map { entries, known, key })?;
+                self.open(
+                    mark,
+                    anchor,
+                    Content::Map {
+                        entries,
+                        known,
+                        key,
+                    },
+                )?;
             }
             Event::SequenceEnd | Event::MappingEnd => self.close()?,
             Event::Alias(id) => {
                 let node = self.anchors.get(&id).cloned();
-                let node = node.ok_or_else(|| problem(mark, "this alias refers to the value that it is part of"))?;
+                let node = node.ok_or_else(|| {
+                    problem(mark, "this alias refers to the value that it is part of")
+                })?;
                 self.attach(node, mark)?;
             }
             _ => {}
@@ -189,15 +228,25 @@ impl Composer {
     }
 
     fn open(&mut self, mark: Mark, anchor: usize, content: Content) -> Result<(), Problem> {
-        if let Some(Frame { content: Content::Map { key: None, .. }, .. }) = self.stack.last() {
+        if let Some(Frame {
+            content: Content::Map { key: None, .. },
+            ..
+        }) = self.stack.last()
+        {
             return Err(problem(mark, "a list or mapping cannot be a key"));
         }
-        self.stack.push(Frame { mark, anchor, content });
+        self.stack.push(Frame {
+            mark,
+            anchor,
+            content,
+        });
         self.bound_depth(mark, 0)
     }
 
     fn close(&mut self) -> Result<(), Problem> {
-        let Some(frame) = self.stack.pop() else { return Ok(()) };
+        let Some(frame) = self.stack.pop() else {
+            return Ok(());
+        };
         let kind = match frame.content {
             Content::List(items) => NodeKind::List(items),
             Content::Map { entries, .. } => NodeKind::Map(merge(entries, &mut self.problems)),
@@ -213,7 +262,12 @@ impl Composer {
         };
         let nodes = 1 + children.iter().map(|child| child.nodes).sum::<usize>();
         let depth = 1 + children.iter().map(|child| child.depth).max().unwrap_or(0);
-        let node = Arc::new(Node { mark, kind, nodes, depth });
+        let node = Arc::new(Node {
+            mark,
+            kind,
+            nodes,
+            depth,
+        });
         if anchor != 0 {
             self.anchors.insert(anchor, Arc::clone(&node));
         }
@@ -225,7 +279,10 @@ impl Composer {
         self.bound_depth(mark, node.depth)?;
         self.nodes = self.nodes.max(node.nodes);
         if self.nodes > MAX_NODES {
-            return Err(problem(mark, format!("more than {MAX_NODES} values, aliases expanded")));
+            return Err(problem(
+                mark,
+                format!("more than {MAX_NODES} values, aliases expanded"),
+            ));
         }
         let path = self.path();
         let Some(frame) = self.stack.last_mut() else {
@@ -234,8 +291,16 @@ impl Composer {
         };
         match &mut frame.content {
             Content::List(items) => items.push(node),
-            Content::Map { entries, known, key } => match (key.take(), &node.kind) {
-                (Some((name, place, true)), _) => entries.push(Entry { key: name, mark: place, value: node }),
+            Content::Map {
+                entries,
+                known,
+                key,
+            } => match (key.take(), &node.kind) {
+                (Some((name, place, true)), _) => entries.push(Entry {
+                    key: name,
+                    mark: place,
+                    value: node,
+                }),
                 (Some(_), _) => {}
                 (None, NodeKind::Scalar { text, .. }) => {
                     let first = known.insert(text.clone(), mark);
@@ -253,7 +318,10 @@ impl Composer {
 
     fn bound_depth(&self, mark: Mark, below: usize) -> Result<(), Problem> {
         if self.stack.len() + below > MAX_DEPTH {
-            return Err(problem(mark, format!("nested deeper than {MAX_DEPTH} levels")));
+            return Err(problem(
+                mark,
+                format!("nested deeper than {MAX_DEPTH} levels"),
+            ));
         }
         Ok(())
     }
@@ -264,7 +332,10 @@ impl Composer {
         for frame in self.stack.iter().take(inner) {
             match &frame.content {
                 Content::List(items) => path.push_str(&format!("[{}]", items.len())),
-                Content::Map { key: Some((key, ..)), .. } => push_key(&mut path, key),
+                Content::Map {
+                    key: Some((key, ..)),
+                    ..
+                } => push_key(&mut path, key),
                 Content::Map { .. } => {}
             }
         }
@@ -277,7 +348,8 @@ fn merge(entries: Vec<Entry>, problems: &mut Vec<Problem>) -> Vec<Entry> {
     if entries.iter().all(|entry| entry.key != "<<") {
         return entries;
     }
-    let (merges, mut merged): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| entry.key == "<<");
+    let (merges, mut merged): (Vec<_>, Vec<_>) =
+        entries.into_iter().partition(|entry| entry.key == "<<");
     for entry in merges {
         let sources = match &entry.value.kind {
             NodeKind::List(items) => items.clone(),
@@ -285,7 +357,10 @@ fn merge(entries: Vec<Entry>, problems: &mut Vec<Problem>) -> Vec<Entry> {
         };
         for source in sources {
             let NodeKind::Map(inherited) = &source.kind else {
-                problems.push(problem(source.mark, "`<<` takes a mapping or a list of mappings"));
+                problems.push(problem(
+                    source.mark,
+                    "`<<` takes a mapping or a list of mappings",
+                ));
                 continue;
             };
             for inherited in inherited {
@@ -304,19 +379,32 @@ fn is_text_tag(tag: Option<&Tag>, mark: Mark) -> Result<bool, Problem> {
         Some(tag) => match tag.core_suffix() {
             Some("str") => Ok(true),
             Some("int" | "float" | "bool" | "null") => Ok(false),
-            _ => Err(problem(mark, "tags are not used here; write the plain value")),
+            _ => Err(problem(
+                mark,
+                "tags are not used here; write the plain value",
+            )),
         },
     }
 }
 
 fn duplicate(mut path: String, key: &str, first: Mark, mark: Mark) -> Problem {
     push_key(&mut path, key);
-    let message = format!("the key `{key}` is written twice, first on line {}", first.line);
-    Problem { path, ..problem(mark, message) }
+    let message = format!(
+        "the key `{key}` is written twice, first on line {}",
+        first.line
+    );
+    Problem {
+        path,
+        ..problem(mark, message)
+    }
 }
 
 fn problem(mark: Mark, message: impl Into<String>) -> Problem {
-    Problem { line: mark.line, column: mark.column, ..Problem::new(Severity::Error, "", message) }
+    Problem {
+        line: mark.line,
+        column: mark.column,
+        ..Problem::new(Severity::Error, "", message)
+    }
 }
 
 fn mark_at(line: usize, column: usize) -> Mark {

@@ -1,4 +1,5 @@
-//! What a document asks for that Merit knows and does not do yet. Served documents may hold it where no request gets.
+//! What a document asks for that Merit knows and does not do yet. Served documents may hold it
+//! where no request gets.
 
 use super::Document;
 use super::algorithms::Algorithm;
@@ -10,7 +11,12 @@ use crate::report::Kind;
 use crate::selection::METHODS;
 
 /// Plugins that act.
-const PLUGINS: [&str; 4] = ["fast_response", "system_prompt", "header_mutation", "request_params"];
+const PLUGINS: [&str; 4] = [
+    "fast_response",
+    "system_prompt",
+    "header_mutation",
+    "request_params",
+];
 
 /// A feature that is known and not implemented.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,10 +32,17 @@ pub struct Unimplemented {
 impl From<Unimplemented> for Problem {
     fn from(missing: Unimplemented) -> Self {
         let (severity, consequence) = match missing.reach {
-            Reach::Reachable => (Severity::Error, "a request can reach it, so this document is not served"),
+            Reach::Reachable => (
+                Severity::Error,
+                "a request can reach it, so this document is not served",
+            ),
             Reach::Unreachable => (Severity::Note, "no decision depends on it"),
         };
-        Self::new(severity, missing.path, format!("{} is not implemented yet; {consequence}", missing.feature))
+        Self::new(
+            severity,
+            missing.path,
+            format!("{} is not implemented yet; {consequence}", missing.feature),
+        )
     }
 }
 
@@ -56,7 +69,11 @@ struct List {
 
 impl List {
     fn add(&mut self, path: impl Into<String>, feature: impl Into<String>, reach: Reach) {
-        self.found.push(Unimplemented { path: path.into(), feature: feature.into(), reach });
+        self.found.push(Unimplemented {
+            path: path.into(),
+            feature: feature.into(),
+            reach,
+        });
     }
 
     fn decision(&mut self, decision: &Decision, path: &str, live: bool) {
@@ -66,100 +83,200 @@ impl List {
             // A single candidate is taken without asking the algorithm.
             let asked = decision.model_refs.len() > 1;
             let feature = format!("the algorithm `{}`", algorithm.name());
-            self.add(format!("{path}.algorithm"), feature, Reach::from(live && asked));
+            self.add(
+                format!("{path}.algorithm"),
+                feature,
+                Reach::from(live && asked),
+            );
         }
         for (index, plugin) in decision.plugins.iter().enumerate() {
             if !PLUGINS.contains(&plugin.name()) {
                 let reach = Reach::from(live && plugin.is_enabled());
-                self.add(format!("{path}.plugins[{index}]"), format!("the plugin `{}`", plugin.name()), reach);
+                self.add(
+                    format!("{path}.plugins[{index}]"),
+                    format!("the plugin `{}`", plugin.name()),
+                    reach,
+                );
             }
         }
         if decision.output_contract_spec.is_some() {
-            let looper = decision.algorithm.as_ref().is_some_and(super::algorithms::Algorithm::is_looper);
-            self.add(format!("{path}.output_contract_spec"), "the output contract", Reach::from(live && looper));
+            let looper = decision
+                .algorithm
+                .as_ref()
+                .is_some_and(super::algorithms::Algorithm::is_looper);
+            self.add(
+                format!("{path}.output_contract_spec"),
+                "the output contract",
+                Reach::from(live && looper),
+            );
         }
         if !decision.emits.is_empty() {
-            self.add(format!("{path}.emits"), "retention of cache entries", Reach::Unreachable);
+            self.add(
+                format!("{path}.emits"),
+                "retention of cache entries",
+                Reach::Unreachable,
+            );
         }
     }
 
     fn router(&mut self, document: &Document) {
         let router = &document.global.router;
-        let live = document.policies().any(|(name, _, _)| is_live(document, name));
+        let live = document
+            .policies()
+            .any(|(name, _, _)| is_live(document, name));
         if router.config_source == "kubernetes" {
-            self.add("global.router.config_source", "reading policies from Kubernetes", Reach::Reachable);
+            self.add(
+                "global.router.config_source",
+                "reading policies from Kubernetes",
+                Reach::Reachable,
+            );
         }
         let modules = &document.global.model_catalog.modules;
-        if modules.prompt_compression.as_ref().is_some_and(|module| module.enabled) {
+        if modules
+            .prompt_compression
+            .as_ref()
+            .is_some_and(|module| module.enabled)
+        {
             let path = "global.model_catalog.modules.prompt_compression";
             self.add(path, "shortening prompts before signals", live.into());
         }
-        if document.global.energy.as_ref().is_some_and(|energy| energy.enabled) {
+        if document
+            .global
+            .energy
+            .as_ref()
+            .is_some_and(|energy| energy.enabled)
+        {
             self.add("global.energy", "the energy ledger", Reach::Unreachable);
         }
     }
 
     fn services(&mut self, document: &Document) {
         let services = &document.global.services;
-        let live = document.policies().any(|(name, _, _)| is_live(document, name));
+        let live = document
+            .policies()
+            .any(|(name, _, _)| is_live(document, name));
         if services.api.is_some() {
-            self.add("global.services.api", "the classification API", Reach::Unreachable);
+            self.add(
+                "global.services.api",
+                "the classification API",
+                Reach::Unreachable,
+            );
         }
-        if services.response_api.as_ref().is_some_and(|api| api.enabled.unwrap_or(true)) {
+        if services
+            .response_api
+            .as_ref()
+            .is_some_and(|api| api.enabled.unwrap_or(true))
+        {
             self.add(
                 "global.services.response_api",
                 "keeping responses for `previous_response_id`",
                 Reach::Unreachable,
             );
         }
-        let metrics = services.observability.as_ref().and_then(|observability| observability.metrics.as_ref());
-        if metrics.and_then(|metrics| metrics.windowed_metrics.as_ref()).is_some_and(|windows| windows.enabled) {
+        let metrics = services
+            .observability
+            .as_ref()
+            .and_then(|observability| observability.metrics.as_ref());
+        if metrics
+            .and_then(|metrics| metrics.windowed_metrics.as_ref())
+            .is_some_and(|windows| windows.enabled)
+        {
             let path = "global.services.observability.metrics.windowed_metrics";
             self.add(path, "metrics over time windows", Reach::Unreachable);
         }
         if !services.authz.providers.is_empty() {
-            self.add("global.services.authz.providers", "credentials of the callers", live.into());
+            self.add(
+                "global.services.authz.providers",
+                "credentials of the callers",
+                live.into(),
+            );
         }
-        if services.ratelimit.as_ref().is_some_and(|limit| !limit.providers.is_empty()) {
+        if services
+            .ratelimit
+            .as_ref()
+            .is_some_and(|limit| !limit.providers.is_empty())
+        {
             self.add("global.services.ratelimit", "rate limiting", live.into());
         }
         if services.management_api.is_some() {
             let feature = "the management API's own address and roles (`--admin` sets the address)";
-            self.add("global.services.management_api", feature, Reach::Unreachable);
+            self.add(
+                "global.services.management_api",
+                feature,
+                Reach::Unreachable,
+            );
         }
         if services.startup_status.is_some() {
-            self.add("global.services.startup_status", "keeping start-up progress", Reach::Unreachable);
+            self.add(
+                "global.services.startup_status",
+                "keeping start-up progress",
+                Reach::Unreachable,
+            );
         }
-        if services.router_replay.as_ref().is_some_and(|replay| replay.enabled) {
+        if services
+            .router_replay
+            .as_ref()
+            .is_some_and(|replay| replay.enabled)
+        {
             let reach = uses_plugin(document, "router_replay");
-            self.add("global.services.router_replay", "records of requests", reach);
+            self.add(
+                "global.services.router_replay",
+                "records of requests",
+                reach,
+            );
         }
     }
 
     fn stores(&mut self, document: &Document) {
         let stores = &document.global.stores;
-        if stores.response_cache.as_ref().is_some_and(|store| store.enabled) {
+        if stores
+            .response_cache
+            .as_ref()
+            .is_some_and(|store| store.enabled)
+        {
             let reach = uses_plugin(document, "response_cache");
-            self.add("global.stores.response_cache", "the store of answers", reach);
+            self.add(
+                "global.stores.response_cache",
+                "the store of answers",
+                reach,
+            );
         }
         if stores.memory.as_ref().is_some_and(|store| store.enabled) {
-            let live = document.policies().any(|(name, _, _)| is_live(document, name));
-            self.add("global.stores.memory", "memory of earlier conversations", live.into());
+            let live = document
+                .policies()
+                .any(|(name, _, _)| is_live(document, name));
+            self.add(
+                "global.stores.memory",
+                "memory of earlier conversations",
+                live.into(),
+            );
         }
-        if stores.vector_store.as_ref().is_some_and(|store| store.enabled) {
+        if stores
+            .vector_store
+            .as_ref()
+            .is_some_and(|store| store.enabled)
+        {
             let reach = uses_plugin(document, "rag");
-            self.add("global.stores.vector_store", "the store of documents", reach);
+            self.add(
+                "global.stores.vector_store",
+                "the store of documents",
+                reach,
+            );
         }
         let integrations = &document.global.integrations;
-        if integrations.tools.as_ref().is_some_and(|tools| tools.enabled) {
+        if integrations
+            .tools
+            .as_ref()
+            .is_some_and(|tools| tools.enabled)
+        {
             let reach = uses_plugin(document, "tools").max(uses_plugin(document, "tool_selection"));
             self.add("global.integrations.tools", "the database of tools", reach);
         }
     }
 }
 
-/// All that choose are built but `prompt`. Of those of several models `confidence` is run; for the others the first candidate
-/// stands in, which validation warns of.
+/// All that choose are built but `prompt`. Of those of several models `confidence` is run; for the
+/// others the first candidate stands in, which validation warns of.
 fn is_built(algorithm: &Algorithm) -> bool {
     let name = algorithm.name();
     algorithm.is_looper() || (METHODS.contains(&name) && name != "prompt")
@@ -167,13 +284,20 @@ fn is_built(algorithm: &Algorithm) -> bool {
 
 fn uses_plugin(document: &Document, name: &str) -> Reach {
     any_live(document, |decision| {
-        decision.plugins.iter().filter(|plugin| plugin.is_enabled()).any(|plugin: &Plugin| plugin.name() == name)
+        decision
+            .plugins
+            .iter()
+            .filter(|plugin| plugin.is_enabled())
+            .any(|plugin: &Plugin| plugin.name() == name)
     })
 }
 
 fn any_live(document: &Document, holds: impl Fn(&Decision) -> bool) -> Reach {
-    let mut live = document.policies().filter(|(name, _, _)| is_live(document, name));
-    live.any(|(_, _, routing)| routing.decisions.iter().any(&holds)).into()
+    let mut live = document
+        .policies()
+        .filter(|(name, _, _)| is_live(document, name));
+    live.any(|(_, _, routing)| routing.decisions.iter().any(&holds))
+        .into()
 }
 
 /// Key of a family under `signals`.

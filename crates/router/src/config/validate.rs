@@ -1,4 +1,5 @@
-//! What a well-formed document gets wrong: references, ranges, contradictions, and meanings that nobody intends.
+//! What a well-formed document gets wrong: references, ranges, contradictions, and meanings that
+//! nobody intends.
 
 mod actions;
 mod boundaries;
@@ -28,7 +29,12 @@ pub fn validate(document: &Document) -> Vec<Problem> {
     learning::check(document, &mut findings);
     selection::process(document, &mut findings);
     for (_, path, routing) in document.policies() {
-        let scope = Scope { document, routing, path, used: Used::of(routing) };
+        let scope = Scope {
+            document,
+            routing,
+            path,
+            used: Used::of(routing),
+        };
         heuristics::check(&scope, &mut findings);
         learned::check(&scope, &mut findings);
         projections::check(&scope, &mut findings);
@@ -40,11 +46,14 @@ pub fn validate(document: &Document) -> Vec<Problem> {
     findings.problems
 }
 
-/// The document with rules made inert that cannot work and that no decision uses; the rest is untouched, so paths hold.
-/// Such rules are warnings of [`validate`]. They report no match.
+/// The document with rules made inert that cannot work and that no decision uses; the rest is
+/// untouched, so paths hold. Such rules are warnings of [`validate`]. They report no match.
 #[must_use]
 pub fn without_unusable(mut document: Document) -> Document {
-    let named = document.recipes.iter_mut().map(|recipe| &mut recipe.routing);
+    let named = document
+        .recipes
+        .iter_mut()
+        .map(|recipe| &mut recipe.routing);
     for routing in std::iter::once(&mut document.routing).chain(named) {
         for rule in &mut routing.signals.keywords {
             if !heuristics::is_known_method(&rule.method) {
@@ -79,15 +88,18 @@ struct Findings {
 
 impl Findings {
     fn error(&mut self, path: impl Into<String>, message: impl Into<String>) {
-        self.problems.push(Problem::new(Severity::Error, path, message));
+        self.problems
+            .push(Problem::new(Severity::Error, path, message));
     }
 
     fn warn(&mut self, path: impl Into<String>, message: impl Into<String>) {
-        self.problems.push(Problem::new(Severity::Warning, path, message));
+        self.problems
+            .push(Problem::new(Severity::Warning, path, message));
     }
 
     fn note(&mut self, path: impl Into<String>, message: impl Into<String>) {
-        self.problems.push(Problem::new(Severity::Note, path, message));
+        self.problems
+            .push(Problem::new(Severity::Note, path, message));
     }
 
     /// Names of a list must be there and differ. `path` is the list's.
@@ -97,7 +109,10 @@ impl Findings {
             if name.trim().is_empty() {
                 self.error(format!("{path}[{index}]"), "`name` is missing");
             } else if let Some(other) = first.insert(name, index) {
-                self.error(format!("{path}[{index}].name"), format!("`{name}` is already the name of {path}[{other}]"));
+                self.error(
+                    format!("{path}[{index}].name"),
+                    format!("`{name}` is already the name of {path}[{other}]"),
+                );
                 first.insert(name, other);
             }
         }
@@ -125,7 +140,11 @@ fn declared(routing: &Routing, kind: Kind) -> Vec<&str> {
         Kind::Structure => names!(signals.structure),
         Kind::Complexity => names!(signals.complexity),
         Kind::Modality => names!(signals.modality),
-        Kind::Authz => signals.role_bindings.iter().map(|binding| binding.role.as_str()).collect(),
+        Kind::Authz => signals
+            .role_bindings
+            .iter()
+            .map(|binding| binding.role.as_str())
+            .collect(),
         Kind::Jailbreak => names!(signals.jailbreak),
         Kind::Pii => names!(signals.pii),
         Kind::Kb => names!(signals.kb),
@@ -134,7 +153,11 @@ fn declared(routing: &Routing, kind: Kind) -> Vec<&str> {
         Kind::Metadata => names!(signals.metadata),
         Kind::Classifier => names!(signals.classifiers),
         Kind::Projection => {
-            let outputs = routing.projections.mappings.iter().flat_map(|mapping| &mapping.outputs);
+            let outputs = routing
+                .projections
+                .mappings
+                .iter()
+                .flat_map(|mapping| &mapping.outputs);
             outputs.map(|output| output.name.as_str()).collect()
         }
     }
@@ -144,34 +167,54 @@ fn declared(routing: &Routing, kind: Kind) -> Vec<&str> {
 fn unknown_signal(routing: &Routing, kind: Kind, name: &str) -> Option<String> {
     let known = declared(routing, kind);
     let (bare, level) = match kind {
-        Kind::Complexity => (base(name), name.strip_prefix(base(name)).unwrap_or_default()),
+        Kind::Complexity => (
+            base(name),
+            name.strip_prefix(base(name)).unwrap_or_default(),
+        ),
         _ => (name, ""),
     };
     if kind == Kind::Complexity && !matches!(level, ":hard" | ":medium" | ":easy") {
         let bare = if known.contains(&name) { name } else { bare };
-        return Some(format!("a complexity signal has a level: write `{bare}:hard`, `{bare}:medium` or `{bare}:easy`"));
+        return Some(format!(
+            "a complexity signal has a level: write `{bare}:hard`, `{bare}:medium` or `{bare}:easy`"
+        ));
     }
     let built_in = kind == Kind::Domain && labels(Task::Domain).contains(&bare);
     if known.contains(&bare) || built_in {
         return None;
     }
     if kind == Kind::Authz
-        && let Some(binding) = routing.signals.role_bindings.iter().find(|binding| binding.name == name)
+        && let Some(binding) = routing
+            .signals
+            .role_bindings
+            .iter()
+            .find(|binding| binding.name == name)
     {
-        return Some(format!("`{name}` is the name of a binding; a rule names the role, here `{}`", binding.role));
+        return Some(format!(
+            "`{name}` is the name of a binding; a rule names the role, here `{}`",
+            binding.role
+        ));
     }
     let hint = super::problem::suggestion(bare, known);
-    Some(format!("no {} signal is called `{bare}`{hint}", kind.as_str()))
+    Some(format!(
+        "no {} signal is called `{bare}`{hint}",
+        kind.as_str()
+    ))
 }
 
 /// Lists rules that no decision uses. They cost time where another rule of the family is used.
 fn unused(scope: &Scope<'_>, findings: &mut Findings) {
     let mut names = Vec::new();
     for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Authz) {
-        let unused = declared(scope.routing, kind).into_iter().filter(|name| !scope.used.rule(kind, name));
+        let unused = declared(scope.routing, kind)
+            .into_iter()
+            .filter(|name| !scope.used.rule(kind, name));
         names.extend(unused.map(|name| format!("{}:{name}", kind.as_str())));
     }
     if !names.is_empty() {
-        findings.note(scope.at("signals"), format!("used by no decision: {}", names.join(", ")));
+        findings.note(
+            scope.at("signals"),
+            format!("used by no decision: {}", names.join(", ")),
+        );
     }
 }

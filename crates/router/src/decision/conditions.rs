@@ -1,7 +1,9 @@
-//! Rule trees of which it is asked whether they hold for certain: conditions that must not be missed.
+//! Rule trees of which it is asked whether they hold for certain: conditions that must not be
+//! missed.
 //!
-//! A decision reads what is not known as not matched. A condition keeps it apart, in Kleene's logic: a tree over an unknown fact
-//! is unknown unless the other facts settle it, and NOT of what is unknown is unknown too. Whoever asks takes the safe side.
+//! A decision reads what is not known as not matched. A condition keeps it apart, in Kleene's
+//! logic: a tree over an unknown fact is unknown unless the other facts settle it, and NOT of what
+//! is unknown is unknown too. Whoever asks takes the safe side.
 
 use super::rule::{self, Op, Rules};
 use crate::config::decisions::RuleNode;
@@ -19,7 +21,8 @@ pub struct Conditions {
 }
 
 impl Conditions {
-    /// Compiles a tree and gives its index; every name that a leaf speaks of is interned. `path` is the tree's.
+    /// Compiles a tree and gives its index; every name that a leaf speaks of is interned. `path` is
+    /// the tree's.
     ///
     /// # Errors
     /// The tree is nested too deeply.
@@ -33,7 +36,10 @@ impl Conditions {
         let root = match tree.filter(|tree| !rule::is_blank(tree)) {
             Some(tree) => {
                 let compiled = self.rules.compile(tree, keys, declared);
-                Some(compiled.map_err(|deep| Problem { path: path.to_owned(), message: deep.to_string() })?)
+                Some(compiled.map_err(|deep| Problem {
+                    path: path.to_owned(),
+                    message: deep.to_string(),
+                })?)
             }
             None => None,
         };
@@ -66,15 +72,22 @@ impl Conditions {
 
 impl Rules {
     fn certainly(&self, at: usize, outlook: &Outlook<'_>) -> Option<bool> {
-        let mut children = self.children(at).map(|child| self.certainly(child, outlook));
+        let mut children = self
+            .children(at)
+            .map(|child| self.certainly(child, outlook));
         match self.op(at) {
             Op::Leaf(leaf) => self.leaf_certainly(leaf, outlook),
-            Op::And => {
-                children.try_fold(Some(true), |all, child| settle(all, child, false)).unwrap_or_else(|done| done)
-            }
-            Op::Or => children.try_fold(Some(false), |any, child| settle(any, child, true)).unwrap_or_else(|done| done),
+            Op::And => children
+                .try_fold(Some(true), |all, child| settle(all, child, false))
+                .unwrap_or_else(|done| done),
+            Op::Or => children
+                .try_fold(Some(false), |any, child| settle(any, child, true))
+                .unwrap_or_else(|done| done),
             // More or fewer children than one mean nothing.
-            Op::Not => self.only_child(at).and_then(|child| self.certainly(child, outlook)).map(|holds| !holds),
+            Op::Not => self
+                .only_child(at)
+                .and_then(|child| self.certainly(child, outlook))
+                .map(|holds| !holds),
         }
     }
 
@@ -84,13 +97,19 @@ impl Rules {
         }
         match self.op(at) {
             Op::Leaf(leaf) => self.need_leaf(leaf, needs),
-            _ => self.children(at).for_each(|child| self.need_certainty(child, outlook, needs)),
+            _ => self
+                .children(at)
+                .for_each(|child| self.need_certainty(child, outlook, needs)),
         }
     }
 }
 
 /// One more child of AND (which `false` settles) or of OR (which `true` does).
-fn settle(so_far: Option<bool>, child: Option<bool>, settling: bool) -> Result<Option<bool>, Option<bool>> {
+fn settle(
+    so_far: Option<bool>,
+    child: Option<bool>,
+    settling: bool,
+) -> Result<Option<bool>, Option<bool>> {
     match child {
         Some(holds) if holds == settling => Err(child),
         Some(_) => Ok(so_far),
@@ -106,11 +125,19 @@ mod tests {
 
     fn leaf(rule: &str) -> RuleNode {
         let (kind, name) = rule.split_once(':').unwrap();
-        RuleNode { kind: kind.into(), name: name.into(), ..RuleNode::default() }
+        RuleNode {
+            kind: kind.into(),
+            name: name.into(),
+            ..RuleNode::default()
+        }
     }
 
     fn node(operator: &str, rules: &[RuleNode]) -> RuleNode {
-        RuleNode { operator: operator.into(), conditions: rules.to_vec(), ..RuleNode::default() }
+        RuleNode {
+            operator: operator.into(),
+            conditions: rules.to_vec(),
+            ..RuleNode::default()
+        }
     }
 
     /// `keyword:yes` matched, `keyword:no` did not, nothing is known of the family `pii`.
@@ -118,8 +145,13 @@ mod tests {
     fn check(tree: &RuleNode, expected: Option<bool>) {
         let mut keys = Keys::default();
         let mut conditions = Conditions::default();
-        let index = conditions.add("when", Some(tree), &mut keys, &Declared::default()).unwrap();
-        let (yes, unknown) = (keys.intern(Kind::Keyword, "yes"), keys.intern(Kind::Pii, "unknown"));
+        let index = conditions
+            .add("when", Some(tree), &mut keys, &Declared::default())
+            .unwrap();
+        let (yes, unknown) = (
+            keys.intern(Kind::Keyword, "yes"),
+            keys.intern(Kind::Pii, "unknown"),
+        );
         let number = keys.intern(Kind::Embedding, "number");
         let mut report = SignalReport::new(&keys);
         report.emit(yes);
@@ -129,7 +161,10 @@ mod tests {
         assert_eq!(conditions.holds(index, &outlook), expected, "{tree:?}");
         let mut needs = Needs::new(&keys);
         conditions.need(index, &outlook, &mut needs);
-        assert_eq!(needs.has(unknown), expected.is_none() && format!("{tree:?}").contains("unknown"));
+        assert_eq!(
+            needs.has(unknown),
+            expected.is_none() && format!("{tree:?}").contains("unknown")
+        );
     }
 
     #[test]
@@ -137,13 +172,19 @@ mod tests {
         let (yes, no, unknown) = (leaf("keyword:yes"), leaf("keyword:no"), leaf("pii:unknown"));
         for (leaf, expected) in [(&yes, Some(true)), (&no, Some(false)), (&unknown, None)] {
             check(leaf, expected);
-            check(&node("NOT", std::slice::from_ref(leaf)), expected.map(|holds| !holds));
+            check(
+                &node("NOT", std::slice::from_ref(leaf)),
+                expected.map(|holds| !holds),
+            );
             check(&node("AND", &[yes.clone(), leaf.clone()]), expected);
             check(&node("AND", &[leaf.clone(), no.clone()]), Some(false));
             check(&node("OR", &[leaf.clone(), no.clone()]), expected);
             check(&node("OR", &[yes.clone(), leaf.clone()]), Some(true));
         }
-        let inner = node("AND", &[yes.clone(), node("NOT", std::slice::from_ref(&unknown))]);
+        let inner = node(
+            "AND",
+            &[yes.clone(), node("NOT", std::slice::from_ref(&unknown))],
+        );
         check(&node("NOT", &[inner]), None);
         check(&node("NOT", &[node("AND", &[no, unknown])]), Some(true));
         check(&RuleNode::default(), Some(true));
@@ -152,7 +193,10 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_unknown() {
         let above = |rule: &str, bound| RuleNode {
-            predicate: Some(NumericPredicate { gte: Some(bound), ..NumericPredicate::default() }),
+            predicate: Some(NumericPredicate {
+                gte: Some(bound),
+                ..NumericPredicate::default()
+            }),
             ..leaf(rule)
         };
         check(&above("embedding:number", 0.5), Some(true));
@@ -160,6 +204,9 @@ mod tests {
         check(&above("embedding:missing", 0.6), None);
         check(&node("NOT", &[above("embedding:missing", 0.6)]), None);
         check(&leaf("astrology:aries"), None);
-        check(&node("NOT", &[leaf("keyword:yes"), leaf("keyword:no")]), None);
+        check(
+            &node("NOT", &[leaf("keyword:yes"), leaf("keyword:no")]),
+            None,
+        );
     }
 }

@@ -16,7 +16,11 @@ impl Strategy {
     /// Reads a recipe's `strategy`; anything but `confidence` means priority.
     #[must_use]
     pub fn parse(text: &str) -> Self {
-        if text == "confidence" { Self::Confidence } else { Self::Priority }
+        if text == "confidence" {
+            Self::Confidence
+        } else {
+            Self::Priority
+        }
     }
 
     /// The order among matches without tiers.
@@ -47,7 +51,8 @@ pub(super) struct Rank<'a> {
     pub(super) name: &'a str,
 }
 
-/// The best match so far under both orders: only after the last match is it known whether tiers count.
+/// The best match so far under both orders: only after the last match is it known whether tiers
+/// count.
 #[derive(Debug)]
 pub(super) struct Ranking<'a> {
     strategy: Strategy,
@@ -58,7 +63,12 @@ pub(super) struct Ranking<'a> {
 
 impl<'a> Ranking<'a> {
     pub(super) fn new(strategy: Strategy) -> Self {
-        Self { strategy, tiered: false, by_tier: None, by_strategy: None }
+        Self {
+            strategy,
+            tiered: false,
+            by_tier: None,
+            by_strategy: None,
+        }
     }
 
     pub(super) fn offer(&mut self, rank: Rank<'a>) {
@@ -68,21 +78,34 @@ impl<'a> Ranking<'a> {
     }
 
     pub(super) fn winner(self) -> Option<Decided> {
-        let winner = if self.tiered { self.by_tier } else { self.by_strategy };
-        winner.map(|rank| Decided { index: rank.index, confidence: rank.confidence })
+        let winner = if self.tiered {
+            self.by_tier
+        } else {
+            self.by_strategy
+        };
+        winner.map(|rank| Decided {
+            index: rank.index,
+            confidence: rank.confidence,
+        })
     }
 }
 
-fn keep_first<'a>(best: &mut Option<Rank<'a>>, rank: Rank<'a>, order: impl Fn(&Rank<'_>, &Rank<'_>) -> Ordering) {
+fn keep_first<'a>(
+    best: &mut Option<Rank<'a>>,
+    rank: Rank<'a>,
+    order: impl Fn(&Rank<'_>, &Rank<'_>) -> Ordering,
+) {
     if best.as_ref().is_none_or(|best| order(&rank, best).is_lt()) {
         *best = Some(rank);
     }
 }
 
-/// Untiered matches are tier 0 and so beat every tier: the reference's rule, kept because documents rely on tiers only
-/// among tiered decisions.
+/// Untiered matches are tier 0 and so beat every tier: the reference's rule, kept because documents
+/// rely on tiers only among tiered decisions.
 pub(super) fn tier_order(left: &Rank<'_>, right: &Rank<'_>) -> Ordering {
-    left.tier.cmp(&right.tier).then_with(|| confidence_order(left, right))
+    left.tier
+        .cmp(&right.tier)
+        .then_with(|| confidence_order(left, right))
 }
 
 fn confidence_order(left: &Rank<'_>, right: &Rank<'_>) -> Ordering {

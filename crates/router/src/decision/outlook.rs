@@ -1,8 +1,10 @@
-//! Decisions over facts that are not all final: which may still win, and which open facts that depends on.
+//! Decisions over facts that are not all final: which may still win, and which open facts that
+//! depends on.
 //!
-//! Trees are read in Kleene's logic with bounds on their confidence. A decision may win if no other that holds for certain
-//! precedes it whatever the open numbers turn out to be. The outcome (winner, confidence, category) is a function of the
-//! facts that the possible winners and the tiers need; where none of those is open it is settled.
+//! Trees are read in Kleene's logic with bounds on their confidence. A decision may win if no other
+//! that holds for certain precedes it whatever the open numbers turn out to be. The outcome
+//! (winner, confidence, category) is a function of the facts that the possible winners and the
+//! tiers need; where none of those is open it is settled.
 
 use super::engine::{self, Rank};
 use super::rule::{Op, Rules};
@@ -20,7 +22,13 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    const NO: Self = Self { holds: Some(false), confidence: Span { low: 0.0, high: 0.0 } };
+    const NO: Self = Self {
+        holds: Some(false),
+        confidence: Span {
+            low: 0.0,
+            high: 0.0,
+        },
+    };
 
     fn new(holds: Option<bool>, confidence: Span) -> Self {
         Self { holds, confidence }
@@ -44,8 +52,8 @@ impl Verdict {
 }
 
 impl Decisions {
-    /// Adds the open facts on which winner, confidence and category among the `eligible` decisions still depend: none if
-    /// they are settled.
+    /// Adds the open facts on which winner, confidence and category among the `eligible` decisions
+    /// still depend: none if they are settled.
     pub fn need(&self, outlook: &Outlook<'_>, eligible: impl Fn(usize) -> bool, needs: &mut Needs) {
         let verdict = |(index, decision): (usize, &Compiled)| match decision.root {
             _ if !eligible(index) => Verdict::NO,
@@ -53,14 +61,21 @@ impl Decisions {
             Some(root) => self.rules.foresee(root, outlook),
         };
         let verdicts: Vec<Verdict> = self.decisions.iter().enumerate().map(verdict).collect();
-        let contest = Contest { decisions: self, verdicts: &verdicts };
-        let (tiers_perhaps, tiers_certain) =
-            (contest.has_tier(Verdict::is_possible), contest.has_tier(Verdict::is_certain));
+        let contest = Contest {
+            decisions: self,
+            verdicts: &verdicts,
+        };
+        let (tiers_perhaps, tiers_certain) = (
+            contest.has_tier(Verdict::is_possible),
+            contest.has_tier(Verdict::is_certain),
+        );
         let by_tier = tiers_perhaps.then(|| contest.champion(engine::tier_order, i64::MAX));
         let by_strategy = (!tiers_certain).then(|| contest.champion(self.strategy.order(), 0));
         let wins = |index: usize| {
-            by_tier.is_some_and(|champion| contest.may_win(index, champion, engine::tier_order, i64::MAX))
-                || by_strategy.is_some_and(|champion| contest.may_win(index, champion, self.strategy.order(), 0))
+            by_tier.is_some_and(|champion| {
+                contest.may_win(index, champion, engine::tier_order, i64::MAX)
+            }) || by_strategy
+                .is_some_and(|champion| contest.may_win(index, champion, self.strategy.order(), 0))
         };
         let mut candidates = 0_usize;
         let mut certain = false;
@@ -74,7 +89,12 @@ impl Decisions {
         // One possible winner that holds wins under either order.
         let settled = candidates <= 1 && certain;
         if tiers_perhaps && !tiers_certain && !settled {
-            for decision in self.decisions.iter().zip(&verdicts).filter(|(_, verdict)| verdict.holds.is_none()) {
+            for decision in self
+                .decisions
+                .iter()
+                .zip(&verdicts)
+                .filter(|(_, verdict)| verdict.holds.is_none())
+            {
                 if let Some(root) = decision.0.root.filter(|_| decision.0.tier > 0) {
                     self.rules.need_match(root, outlook, needs);
                 }
@@ -101,25 +121,38 @@ impl<'a> Contest<'a> {
     }
 
     fn rank(&self, index: usize, confidence: f64) -> Rank<'a> {
-        let Compiled { name, priority, tier, .. } = &self.decisions.decisions[index];
-        Rank { index, confidence, priority: *priority, tier: *tier, name }
+        let Compiled {
+            name,
+            priority,
+            tier,
+            ..
+        } = &self.decisions.decisions[index];
+        Rank {
+            index,
+            confidence,
+            priority: *priority,
+            tier: *tier,
+            name,
+        }
     }
 
-    /// The first of those that hold for certain, each at its least confidence: whatever one of them precedes for certain,
-    /// this one does too. Only up to tier `most`.
+    /// The first of those that hold for certain, each at its least confidence: whatever one of them
+    /// precedes for certain, this one does too. Only up to tier `most`.
     fn champion(&self, order: Order, most: i64) -> Option<Rank<'a>> {
         let certain = (0..self.verdicts.len()).filter(|&index| self.verdicts[index].is_certain());
         let ranks = certain.map(|index| self.rank(index, self.verdicts[index].confidence.low));
         ranks.filter(|rank| rank.tier <= most).min_by(order)
     }
 
-    /// Not even its greatest confidence would put it behind the champion. Without tiers only those of none compete.
+    /// Not even its greatest confidence would put it behind the champion. Without tiers only those
+    /// of none compete.
     fn may_win(&self, index: usize, champion: Option<Rank<'_>>, order: Order, most: i64) -> bool {
         let verdict = self.verdicts[index];
         let rank = self.rank(index, verdict.confidence.high);
         verdict.is_possible()
             && rank.tier <= most
-            && champion.is_none_or(|champion| champion.index == index || order(&champion, &rank).is_gt())
+            && champion
+                .is_none_or(|champion| champion.index == index || order(&champion, &rank).is_gt())
     }
 }
 
@@ -133,7 +166,10 @@ impl Rules {
             }
             Op::And => self.foresee_all(at, outlook),
             Op::Or => self.foresee_any(at, outlook),
-            Op::Not => match self.only_child(at).map(|child| self.foresee(child, outlook).holds) {
+            Op::Not => match self
+                .only_child(at)
+                .map(|child| self.foresee(child, outlook).holds)
+            {
                 Some(holds) => Verdict::new(holds.map(|holds| !holds), Span::of(1.0)),
                 None => Verdict::NO,
             },
@@ -156,7 +192,8 @@ impl Rules {
         Verdict::new(holds, Span::new(sum.low / divisor, sum.high / divisor))
     }
 
-    /// At least the best of those that hold, or the worst of all that may; at most the best of all that may.
+    /// At least the best of those that hold, or the worst of all that may; at most the best of all
+    /// that may.
     fn foresee_any(&self, at: usize, outlook: &Outlook<'_>) -> Verdict {
         let (mut best_certain, mut span): (Option<f64>, Option<Span>) = (None, None);
         for verdict in self.children(at).map(|child| self.foresee(child, outlook)) {
@@ -182,15 +219,20 @@ impl Rules {
         }
         match self.op(at) {
             Op::Leaf(leaf) => self.need_leaf(leaf, needs),
-            _ => self.children(at).for_each(|child| self.need_match(child, outlook, needs)),
+            _ => self
+                .children(at)
+                .for_each(|child| self.need_match(child, outlook, needs)),
         }
     }
 
-    /// Adds what decides whether a tree holds and how sure it is, and its category where `category` asks for it.
+    /// Adds what decides whether a tree holds and how sure it is, and its category where `category`
+    /// asks for it.
     fn need_outcome(&self, at: usize, outlook: &Outlook<'_>, category: bool, needs: &mut Needs) {
         let verdict = self.foresee(at, outlook);
         let category = category && self.has_category(at);
-        if verdict.is_settled() && (!category || !verdict.is_possible() || self.is_path_settled(at, outlook)) {
+        if verdict.is_settled()
+            && (!category || !verdict.is_possible() || self.is_path_settled(at, outlook))
+        {
             return;
         }
         match self.op(at) {
@@ -211,23 +253,31 @@ impl Rules {
         }
     }
 
-    /// No other child of an OR that holds for certain is at least as sure. Of equals the first is best, which only the
-    /// category shows.
+    /// No other child of an OR that holds for certain is at least as sure. Of equals the first is
+    /// best, which only the category shows.
     fn may_be_best(&self, at: usize, child: usize, outlook: &Outlook<'_>, category: bool) -> bool {
         let high = self.foresee(child, outlook).confidence.high;
-        !self.children(at).filter(|&other| other != child).any(|other| {
-            let verdict = self.foresee(other, outlook);
-            verdict.is_certain() && reaches(verdict.confidence.low, high, category && other > child)
-        })
+        !self
+            .children(at)
+            .filter(|&other| other != child)
+            .any(|other| {
+                let verdict = self.foresee(other, outlook);
+                verdict.is_certain()
+                    && reaches(verdict.confidence.low, high, category && other > child)
+            })
     }
 
     /// The leaves that a tree that holds owes its confidence to are known.
     fn is_path_settled(&self, at: usize, outlook: &Outlook<'_>) -> bool {
         match self.op(at) {
             Op::Leaf(_) | Op::Not => true,
-            Op::And => self.children(at).all(|child| self.is_path_settled(child, outlook)),
+            Op::And => self
+                .children(at)
+                .all(|child| self.is_path_settled(child, outlook)),
             Op::Or => {
-                let best = self.children(at).find(|&child| self.is_best(at, child, outlook));
+                let best = self
+                    .children(at)
+                    .find(|&child| self.is_best(at, child, outlook));
                 best.is_some_and(|best| self.is_path_settled(best, outlook))
             }
         }
@@ -238,7 +288,8 @@ impl Rules {
         let Verdict { holds, confidence } = self.foresee(child, outlook);
         let beats = |other: usize| {
             let verdict = self.foresee(other, outlook);
-            !verdict.is_possible() || reaches(confidence.low, verdict.confidence.high, other < child)
+            !verdict.is_possible()
+                || reaches(confidence.low, verdict.confidence.high, other < child)
         };
         holds == Some(true) && self.children(at).filter(|&other| other != child).all(beats)
     }
@@ -246,5 +297,9 @@ impl Rules {
 
 /// At least as much, or more where only that counts.
 fn reaches(number: f64, other: f64, strictly: bool) -> bool {
-    if strictly { number > other } else { number >= other }
+    if strictly {
+        number > other
+    } else {
+        number >= other
+    }
 }

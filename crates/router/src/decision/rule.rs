@@ -1,6 +1,7 @@
 //! Rule trees of a whole recipe in flat arrays, and their evaluation.
 //!
-//! Nodes lie in pre-order and know where their subtree ends, so children are found by skipping and nothing is boxed.
+//! Nodes lie in pre-order and know where their subtree ends, so children are found by skipping and
+//! nothing is boxed.
 
 use crate::config::decisions::RuleNode;
 use crate::config::signals::NumericPredicate;
@@ -80,12 +81,20 @@ pub(super) struct Written {
 
 /// A node without operator, conditions and type is the same as no rules at all.
 pub(super) fn is_blank(tree: &RuleNode) -> bool {
-    tree.kind.is_empty() && tree.conditions.is_empty() && tree.operator.trim().is_empty() && tree.name.is_empty()
+    tree.kind.is_empty()
+        && tree.conditions.is_empty()
+        && tree.operator.trim().is_empty()
+        && tree.name.is_empty()
 }
 
 impl Rules {
     /// Appends a tree and returns its root.
-    pub(super) fn compile(&mut self, tree: &RuleNode, keys: &mut Keys, declared: &Declared) -> Result<usize, TooDeep> {
+    pub(super) fn compile(
+        &mut self,
+        tree: &RuleNode,
+        keys: &mut Keys,
+        declared: &Declared,
+    ) -> Result<usize, TooDeep> {
         let root = self.nodes.len();
         self.append(tree, keys, declared, MAX_DEPTH)?;
         Ok(root)
@@ -101,9 +110,15 @@ impl Rules {
                     sum += self.evaluate(child, report)?;
                     count += 1;
                 }
-                Some(if count == 0 { 0.0 } else { sum / f64::from(count) })
+                Some(if count == 0 {
+                    0.0
+                } else {
+                    sum / f64::from(count)
+                })
             }
-            Op::Or => self.best_child(at, report).map(|(_, confidence)| confidence),
+            Op::Or => self
+                .best_child(at, report)
+                .map(|(_, confidence)| confidence),
             Op::Not => match self.only_child(at) {
                 Some(child) if self.evaluate(child, report).is_none() => Some(1.0),
                 _ => None,
@@ -112,7 +127,12 @@ impl Rules {
     }
 
     /// Calls `found` with the leaves that make a matched node match.
-    pub(super) fn visit_matched<'a>(&'a self, at: usize, report: &SignalReport, found: &mut dyn FnMut(&'a str)) {
+    pub(super) fn visit_matched<'a>(
+        &'a self,
+        at: usize,
+        report: &SignalReport,
+        found: &mut dyn FnMut(&'a str),
+    ) {
         match self.nodes[at].op {
             Op::Leaf(leaf) => found(&self.written[leaf].rule),
             Op::And => {
@@ -131,10 +151,14 @@ impl Rules {
 
     /// Families and names of a subtree's leaves, depth first.
     pub(super) fn leaves(&self, at: usize) -> impl Iterator<Item = (Kind, &str)> {
-        self.nodes[at..self.nodes[at].end].iter().filter_map(|node| match node.op {
-            Op::Leaf(leaf) => self.written[leaf].family.map(|kind| (kind, &*self.written[leaf].name)),
-            _ => None,
-        })
+        self.nodes[at..self.nodes[at].end]
+            .iter()
+            .filter_map(|node| match node.op {
+                Op::Leaf(leaf) => self.written[leaf]
+                    .family
+                    .map(|kind| (kind, &*self.written[leaf].name)),
+                _ => None,
+            })
     }
 
     /// What a node does.
@@ -151,7 +175,9 @@ impl Rules {
     pub(super) fn children(&self, at: usize) -> impl Iterator<Item = usize> {
         let end = self.nodes[at].end;
         let first = Some(at + 1).filter(|&child| child < end);
-        std::iter::successors(first, move |&child| Some(self.nodes[child].end).filter(|&next| next < end))
+        std::iter::successors(first, move |&child| {
+            Some(self.nodes[child].end).filter(|&next| next < end)
+        })
     }
 
     /// The only child of a node that has exactly one.
@@ -177,12 +203,17 @@ impl Rules {
     fn read(&self, leaf: usize, report: &SignalReport) -> Option<f64> {
         let leaf = &self.leaves[leaf];
         let found = match &leaf.test {
-            Test::Emitted => report.is_matched(leaf.key).then(|| stored(report, leaf.key)),
+            Test::Emitted => report
+                .is_matched(leaf.key)
+                .then(|| stored(report, leaf.key)),
             Test::Domain(categories) => std::iter::once(&leaf.key)
                 .chain(&self.categories[categories.clone()])
                 .any(|&key| report.is_matched(key))
                 .then(|| stored(report, leaf.key)),
-            Test::Number(predicate) => match report.value(leaf.number).or_else(|| report.confidence(leaf.number)) {
+            Test::Number(predicate) => match report
+                .value(leaf.number)
+                .or_else(|| report.confidence(leaf.number))
+            {
                 // A number that is there settles the leaf, whatever failed beside it.
                 Some(number) => return self.predicates[*predicate].holds(number).then_some(1.0),
                 None => None,
@@ -195,7 +226,11 @@ impl Rules {
     /// Whether a leaf holds (`None` if that is open), and bounds of its confidence where it does.
     pub(super) fn foresee_leaf(&self, leaf: usize, outlook: &Outlook<'_>) -> (Option<bool>, Span) {
         let leaf = &self.leaves[leaf];
-        let failed = if leaf.match_on_error { outlook.failed(leaf.key) } else { Some(false) };
+        let failed = if leaf.match_on_error {
+            outlook.failed(leaf.key)
+        } else {
+            Some(false)
+        };
         let matched = |key: &Key| outlook.fact(*key).matched;
         let found = match &leaf.test {
             Test::Never => return (Some(false), Span::of(1.0)),
@@ -217,7 +252,8 @@ impl Rules {
         }
     }
 
-    /// Whether a leaf holds, where that does not depend on what is unknown: a number that is missing, a type without meaning.
+    /// Whether a leaf holds, where that does not depend on what is unknown: a number that is
+    /// missing, a type without meaning.
     pub(super) fn leaf_certainly(&self, leaf: usize, outlook: &Outlook<'_>) -> Option<bool> {
         let leaf = &self.leaves[leaf];
         let matched = |key: &Key| outlook.fact(*key).matched;
@@ -240,14 +276,16 @@ impl Rules {
 
     /// The keys that the leaves of a subtree test; a domain's categories stand behind its own key.
     pub(super) fn tested(&self, at: usize) -> impl Iterator<Item = Key> {
-        self.nodes[at..self.nodes[at].end].iter().filter_map(|node| match node.op {
-            Op::Leaf(leaf) => match &self.leaves[leaf].test {
-                Test::Never => None,
-                Test::Emitted | Test::Domain(_) => Some(self.leaves[leaf].key),
-                Test::Number(_) => Some(self.leaves[leaf].number),
-            },
-            _ => None,
-        })
+        self.nodes[at..self.nodes[at].end]
+            .iter()
+            .filter_map(|node| match node.op {
+                Op::Leaf(leaf) => match &self.leaves[leaf].test {
+                    Test::Never => None,
+                    Test::Emitted | Test::Domain(_) => Some(self.leaves[leaf].key),
+                    Test::Number(_) => Some(self.leaves[leaf].number),
+                },
+                _ => None,
+            })
     }
 
     /// Adds all that a leaf reads.
@@ -259,7 +297,9 @@ impl Rules {
             Test::Emitted => needs.key(leaf.key),
             Test::Domain(categories) => {
                 needs.key(leaf.key);
-                self.categories[categories.clone()].iter().for_each(|&key| needs.key(key));
+                self.categories[categories.clone()]
+                    .iter()
+                    .for_each(|&key| needs.key(key));
             }
             Test::Number(_) => needs.key(leaf.number),
         }
@@ -275,11 +315,21 @@ impl Rules {
             .any(|node| matches!(node.op, Op::Leaf(leaf) if category(&self.written[leaf].rule).is_some()))
     }
 
-    fn append(&mut self, tree: &RuleNode, keys: &mut Keys, declared: &Declared, levels: usize) -> Result<(), TooDeep> {
+    fn append(
+        &mut self,
+        tree: &RuleNode,
+        keys: &mut Keys,
+        declared: &Declared,
+        levels: usize,
+    ) -> Result<(), TooDeep> {
         let levels = levels.checked_sub(1).ok_or(TooDeep)?;
         let at = self.nodes.len();
         let is_leaf = !tree.kind.is_empty();
-        let op = if is_leaf { Op::Leaf(self.append_leaf(tree, keys, declared)) } else { operator(&tree.operator) };
+        let op = if is_leaf {
+            Op::Leaf(self.append_leaf(tree, keys, declared))
+        } else {
+            operator(&tree.operator)
+        };
         self.nodes.push(Node { op, end: at + 1 });
         if !is_leaf {
             for child in &tree.conditions {
@@ -292,7 +342,11 @@ impl Rules {
 
     fn append_leaf(&mut self, tree: &RuleNode, keys: &mut Keys, declared: &Declared) -> usize {
         let family = Kind::parse(&tree.kind);
-        let suffix = if tree.label.is_empty() { String::new() } else { format!(":{}", tree.label) };
+        let suffix = if tree.label.is_empty() {
+            String::new()
+        } else {
+            format!(":{}", tree.label)
+        };
         // A leaf of unknown type needs some key; `Test::Never` does not read it.
         let kind = family.unwrap_or(Kind::Projection);
         let key = keys.intern(kind, &tree.name);
@@ -306,7 +360,11 @@ impl Rules {
             (Some(Kind::Domain), None) => {
                 let first = self.categories.len();
                 let categories = declared.categories(&tree.name);
-                self.categories.extend(categories.iter().map(|category| keys.intern(Kind::Domain, category)));
+                self.categories.extend(
+                    categories
+                        .iter()
+                        .map(|category| keys.intern(Kind::Domain, category)),
+                );
                 Test::Domain(first..self.categories.len())
             }
             (Some(_), None) => Test::Emitted,
@@ -346,9 +404,19 @@ impl NumericPredicate {
     /// Whether a fact's number holds: its value, else its confidence, else what its failure says.
     fn foresee(&self, fact: &Fact, failed: Option<bool>) -> Option<bool> {
         let no_value = fact.value.missing;
-        let stands_in = fact.confidence.span.filter(|_| no_value).map(|span| self.over(span));
+        let stands_in = fact
+            .confidence
+            .span
+            .filter(|_| no_value)
+            .map(|span| self.over(span));
         let rescued = (no_value && fact.confidence.missing).then_some(failed);
-        let mut answers = [fact.value.span.map(|span| self.over(span)), stands_in, rescued].into_iter().flatten();
+        let mut answers = [
+            fact.value.span.map(|span| self.over(span)),
+            stands_in,
+            rescued,
+        ]
+        .into_iter()
+        .flatten();
         let first = answers.next()?;
         first.filter(|_| answers.all(|other| other == first))
     }
@@ -359,8 +427,12 @@ impl NumericPredicate {
         }
         let Self { gt, gte, lt, lte } = *self;
         span.meets(
-            |number| gt.is_none_or(|bound| number > bound) && gte.is_none_or(|bound| number >= bound),
-            |number| lt.is_none_or(|bound| number < bound) && lte.is_none_or(|bound| number <= bound),
+            |number| {
+                gt.is_none_or(|bound| number > bound) && gte.is_none_or(|bound| number >= bound)
+            },
+            |number| {
+                lt.is_none_or(|bound| number < bound) && lte.is_none_or(|bound| number <= bound)
+            },
         )
     }
 }

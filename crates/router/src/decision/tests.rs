@@ -21,15 +21,31 @@ fn leaf(rule: &str) -> RuleNode {
 }
 
 fn gte(rule: &str, bound: f64) -> RuleNode {
-    RuleNode { predicate: Some(NumericPredicate { gte: Some(bound), ..NumericPredicate::default() }), ..leaf(rule) }
+    RuleNode {
+        predicate: Some(NumericPredicate {
+            gte: Some(bound),
+            ..NumericPredicate::default()
+        }),
+        ..leaf(rule)
+    }
 }
 
 fn node<const N: usize>(operator: &str, conditions: [RuleNode; N]) -> RuleNode {
-    RuleNode { operator: operator.into(), conditions: conditions.into(), ..RuleNode::default() }
+    RuleNode {
+        operator: operator.into(),
+        conditions: conditions.into(),
+        ..RuleNode::default()
+    }
 }
 
 fn decision(name: &str, priority: i64, tier: i64, rules: Option<RuleNode>) -> Decision {
-    Decision { name: name.into(), priority, tier, rules, ..Decision::default() }
+    Decision {
+        name: name.into(),
+        priority,
+        tier,
+        rules,
+        ..Decision::default()
+    }
 }
 
 /// What was found about one `type:name[:label]`.
@@ -43,7 +59,12 @@ struct Fact {
 }
 
 fn found(key: &str, confidence: Option<f64>) -> Fact {
-    Fact { key: key.into(), matched: true, confidence, ..Fact::default() }
+    Fact {
+        key: key.into(),
+        matched: true,
+        confidence,
+        ..Fact::default()
+    }
 }
 
 fn report(keys: &mut Keys, facts: &[Fact]) -> SignalReport {
@@ -89,11 +110,18 @@ fn build(decisions: &[Decision], strategy: Strategy, facts: &[Fact]) -> (Decisio
 /// Confidence and matched rules of a tree; `None` where it does not hold.
 #[track_caller]
 fn check(rules: RuleNode, facts: &[Fact], expected: Option<(f64, &[&str])>) {
-    let (decisions, report) = build(&[decision("d", 0, 0, Some(rules))], Strategy::Priority, facts);
+    let (decisions, report) = build(
+        &[decision("d", 0, 0, Some(rules))],
+        Strategy::Priority,
+        facts,
+    );
     let found = decisions.decide(&report).map(|won| won.confidence);
     assert_eq!(found.is_some(), expected.is_some());
     if let (Some(found), Some((confidence, rules))) = (found, expected) {
-        assert!((found - confidence).abs() < 1e-12, "{found} is not {confidence}");
+        assert!(
+            (found - confidence).abs() < 1e-12,
+            "{found} is not {confidence}"
+        );
         assert_eq!(decisions.matched_rules(0, &report), rules);
     }
 }
@@ -103,7 +131,10 @@ fn worked_tree() -> RuleNode {
         "OR",
         [
             node("AND", [leaf("embedding:code"), leaf("keyword:lang")]),
-            node("AND", [leaf("domain:cs"), node("NOT", [leaf("kb:private")])]),
+            node(
+                "AND",
+                [leaf("domain:cs"), node("NOT", [leaf("kb:private")])],
+            ),
             leaf("projection:hard"),
         ],
     )
@@ -120,78 +151,197 @@ fn worked_facts() -> Vec<Fact> {
 
 #[test]
 fn worked_tree_takes_the_best_child_only() {
-    check(worked_tree(), &worked_facts(), Some((0.86, &["embedding:code", "keyword:lang"])));
-    let (decisions, report) = build(&[decision("d", 0, 0, Some(worked_tree()))], Strategy::Priority, &worked_facts());
+    check(
+        worked_tree(),
+        &worked_facts(),
+        Some((0.86, &["embedding:code", "keyword:lang"])),
+    );
+    let (decisions, report) = build(
+        &[decision("d", 0, 0, Some(worked_tree()))],
+        Strategy::Priority,
+        &worked_facts(),
+    );
     assert_eq!(decisions.category(0, &report), None);
     let facts = &worked_facts()[1..];
-    let (decisions, report) = build(&[decision("d", 0, 0, Some(worked_tree()))], Strategy::Priority, facts);
+    let (decisions, report) = build(
+        &[decision("d", 0, 0, Some(worked_tree()))],
+        Strategy::Priority,
+        facts,
+    );
     assert_eq!(decisions.category(0, &report), Some("cs"));
 }
 
 #[test]
 fn operators() {
-    let facts = [found("keyword:a", Some(0.6)), found("keyword:b", None), found("keyword:c", Some(0.2))];
+    let facts = [
+        found("keyword:a", Some(0.6)),
+        found("keyword:b", None),
+        found("keyword:c", Some(0.2)),
+    ];
     let nested = node("AND", [leaf("keyword:b"), leaf("keyword:c")]);
-    check(node("AND", [leaf("keyword:a"), nested]), &facts, Some((0.6, &["keyword:a", "keyword:b", "keyword:c"])));
-    let guarded = node("AND", [leaf("embedding:e"), node("NOT", [leaf("jailbreak:j")])]);
-    check(guarded.clone(), &[found("embedding:e", Some(0.62))], Some((0.81, &["embedding:e"])));
-    check(guarded, &[found("embedding:e", Some(0.62)), found("jailbreak:j", None)], None);
+    check(
+        node("AND", [leaf("keyword:a"), nested]),
+        &facts,
+        Some((0.6, &["keyword:a", "keyword:b", "keyword:c"])),
+    );
+    let guarded = node(
+        "AND",
+        [leaf("embedding:e"), node("NOT", [leaf("jailbreak:j")])],
+    );
+    check(
+        guarded.clone(),
+        &[found("embedding:e", Some(0.62))],
+        Some((0.81, &["embedding:e"])),
+    );
+    check(
+        guarded,
+        &[found("embedding:e", Some(0.62)), found("jailbreak:j", None)],
+        None,
+    );
     check(node("AND", []), &[], Some((0.0, &[])));
-    check(node("AND", [leaf("keyword:b"), node("AND", [])]), &facts, Some((0.5, &["keyword:b"])));
+    check(
+        node("AND", [leaf("keyword:b"), node("AND", [])]),
+        &facts,
+        Some((0.5, &["keyword:b"])),
+    );
     check(node("OR", []), &[], None);
     check(node("NOT", []), &[], None);
-    check(node("NOT", [leaf("keyword:x"), leaf("keyword:y")]), &[], None);
-    check(node("XOR", [leaf("keyword:x"), leaf("keyword:c")]), &facts, Some((0.2, &["keyword:c"])));
-    check(node("", [leaf("keyword:c"), leaf("keyword:b")]), &facts, Some((1.0, &["keyword:b"])));
+    check(
+        node("NOT", [leaf("keyword:x"), leaf("keyword:y")]),
+        &[],
+        None,
+    );
+    check(
+        node("XOR", [leaf("keyword:x"), leaf("keyword:c")]),
+        &facts,
+        Some((0.2, &["keyword:c"])),
+    );
+    check(
+        node("", [leaf("keyword:c"), leaf("keyword:b")]),
+        &facts,
+        Some((1.0, &["keyword:b"])),
+    );
     // Of equals the first.
     let tied = [found("keyword:x", Some(0.5)), found("keyword:y", Some(0.5))];
-    check(node("OR", [leaf("keyword:y"), leaf("keyword:x")]), &tied, Some((0.5, &["keyword:y"])));
+    check(
+        node("OR", [leaf("keyword:y"), leaf("keyword:x")]),
+        &tied,
+        Some((0.5, &["keyword:y"])),
+    );
 }
 
 #[test]
 fn leaves() {
     // Type in any case, name as written; the rule's text is as written.
-    check(leaf(" Keyword:a"), &[found("keyword:a", None)], Some((1.0, &[" Keyword:a"])));
+    check(
+        leaf(" Keyword:a"),
+        &[found("keyword:a", None)],
+        Some((1.0, &[" Keyword:a"])),
+    );
     check(leaf("keyword:A"), &[found("keyword:a", None)], None);
     // A stored 0 stays 0, an absent confidence counts 1.
-    check(leaf("preference:p"), &[found("preference:p", Some(0.0))], Some((0.0, &["preference:p"])));
+    check(
+        leaf("preference:p"),
+        &[found("preference:p", Some(0.0))],
+        Some((0.0, &["preference:p"])),
+    );
     // Unknown types never match, so their negation does.
     check(leaf("astrology:aries"), &[], None);
-    check(node("NOT", [leaf("astrology:aries")]), &[], Some((1.0, &[])));
+    check(
+        node("NOT", [leaf("astrology:aries")]),
+        &[],
+        Some((1.0, &[])),
+    );
     // A classifier never matches without a predicate.
-    check(leaf("classifier:c:yes"), &[found("classifier:c:yes", Some(0.9)), found("classifier:c", None)], None);
+    check(
+        leaf("classifier:c:yes"),
+        &[
+            found("classifier:c:yes", Some(0.9)),
+            found("classifier:c", None),
+        ],
+        None,
+    );
     // A metadata rule does.
-    check(leaf("metadata:m"), &[found("metadata:m", Some(1.0))], Some((1.0, &["metadata:m"])));
+    check(
+        leaf("metadata:m"),
+        &[found("metadata:m", Some(1.0))],
+        Some((1.0, &["metadata:m"])),
+    );
 }
 
 #[test]
 fn a_domain_leaf_also_matches_its_categories_at_full_confidence() {
-    check(leaf("domain:cs"), &[found("domain:cs", Some(0.6))], Some((0.6, &["domain:cs"])));
-    check(leaf("domain:cs"), &[found("domain:computer science", Some(0.6))], Some((1.0, &["domain:cs"])));
-    check(leaf("domain:cs"), &[found("domain:Computer Science", Some(0.6))], None);
-    check(leaf("domain:law"), &[found("domain:law", Some(0.3))], Some((0.3, &["domain:law"])));
+    check(
+        leaf("domain:cs"),
+        &[found("domain:cs", Some(0.6))],
+        Some((0.6, &["domain:cs"])),
+    );
+    check(
+        leaf("domain:cs"),
+        &[found("domain:computer science", Some(0.6))],
+        Some((1.0, &["domain:cs"])),
+    );
+    check(
+        leaf("domain:cs"),
+        &[found("domain:Computer Science", Some(0.6))],
+        None,
+    );
+    check(
+        leaf("domain:law"),
+        &[found("domain:law", Some(0.3))],
+        Some((0.3, &["domain:law"])),
+    );
 }
 
 #[test]
 fn predicates_read_numbers_without_a_match() {
-    let number = |key: &str, value, confidence| Fact { key: key.into(), value, confidence, ..Fact::default() };
+    let number = |key: &str, value, confidence| Fact {
+        key: key.into(),
+        value,
+        confidence,
+        ..Fact::default()
+    };
     let code = [number("embedding:code", Some(0.45), None)];
-    check(gte("embedding:code", 0.4), &code, Some((1.0, &["embedding:code"])));
+    check(
+        gte("embedding:code", 0.4),
+        &code,
+        Some((1.0, &["embedding:code"])),
+    );
     check(leaf("embedding:code"), &code, None);
     let label = [number("classifier:c:yes", Some(0.9), None)];
-    check(gte("classifier:c:yes", 0.5), &label, Some((1.0, &["classifier:c:yes"])));
+    check(
+        gte("classifier:c:yes", 0.5),
+        &label,
+        Some((1.0, &["classifier:c:yes"])),
+    );
     check(gte("classifier:c:no", 0.0), &label, None);
     // The value comes first, then the confidence, then nothing.
-    check(gte("embedding:e", 0.5), &[number("embedding:e", Some(0.4), Some(0.9))], None);
-    check(gte("projection:p", 0.5), &[number("projection:p", None, Some(0.5))], Some((1.0, &["projection:p"])));
+    check(
+        gte("embedding:e", 0.5),
+        &[number("embedding:e", Some(0.4), Some(0.9))],
+        None,
+    );
+    check(
+        gte("projection:p", 0.5),
+        &[number("projection:p", None, Some(0.5))],
+        Some((1.0, &["projection:p"])),
+    );
     check(gte("keyword:k", 0.0), &[found("keyword:k", None)], None);
     for odd in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-        check(gte("embedding:e", -1.0), &[number("embedding:e", Some(odd), Some(0.9))], None);
+        check(
+            gte("embedding:e", -1.0),
+            &[number("embedding:e", Some(odd), Some(0.9))],
+            None,
+        );
     }
     // Bounds are strict where they say so.
     for (value, holds) in [(1.0, false), (1.5, true), (2.0, false)] {
         let rule = RuleNode {
-            predicate: Some(NumericPredicate { gt: Some(1.0), lt: Some(2.0), ..NumericPredicate::default() }),
+            predicate: Some(NumericPredicate {
+                gt: Some(1.0),
+                lt: Some(2.0),
+                ..NumericPredicate::default()
+            }),
             ..leaf("structure:s")
         };
         let facts = [number("structure:s", Some(value), None)];
@@ -201,15 +351,42 @@ fn predicates_read_numbers_without_a_match() {
 
 #[test]
 fn a_recorded_error_matches_where_the_rule_asks_for_it() {
-    let on_error = |rule: RuleNode, policy: &str| RuleNode { on_error: policy.into(), ..rule };
-    let failed = Fact { key: "classifier:c".into(), failed: true, ..Fact::default() };
+    let on_error = |rule: RuleNode, policy: &str| RuleNode {
+        on_error: policy.into(),
+        ..rule
+    };
+    let failed = Fact {
+        key: "classifier:c".into(),
+        failed: true,
+        ..Fact::default()
+    };
     let expected: Option<(f64, &[&str])> = Some((1.0, &["classifier:c:yes"]));
-    check(on_error(gte("classifier:c:yes", 0.5), "match"), std::slice::from_ref(&failed), expected);
-    check(on_error(gte("classifier:c:yes", 0.5), "no_match"), std::slice::from_ref(&failed), None);
-    check(on_error(leaf("classifier:c:yes"), "match"), std::slice::from_ref(&failed), None);
+    check(
+        on_error(gte("classifier:c:yes", 0.5), "match"),
+        std::slice::from_ref(&failed),
+        expected,
+    );
+    check(
+        on_error(gte("classifier:c:yes", 0.5), "no_match"),
+        std::slice::from_ref(&failed),
+        None,
+    );
+    check(
+        on_error(leaf("classifier:c:yes"), "match"),
+        std::slice::from_ref(&failed),
+        None,
+    );
     check(on_error(gte("classifier:c:yes", 0.5), "match"), &[], None);
-    let low = Fact { key: "classifier:c:yes".into(), value: Some(0.1), ..Fact::default() };
-    check(on_error(gte("classifier:c:yes", 0.5), "match"), &[failed, low], None);
+    let low = Fact {
+        key: "classifier:c:yes".into(),
+        value: Some(0.1),
+        ..Fact::default()
+    };
+    check(
+        on_error(gte("classifier:c:yes", 0.5), "match"),
+        &[failed, low],
+        None,
+    );
 }
 
 #[test]
@@ -218,12 +395,19 @@ fn winners() {
     fn check(strategy: &str, decisions: &[(&str, i64, i64, Option<f64>)], expected: &str) {
         let facts: Vec<Fact> = decisions
             .iter()
-            .filter_map(|(name, .., confidence)| Some(found(&format!("keyword:{name}"), Some((*confidence)?))))
+            .filter_map(|(name, .., confidence)| {
+                Some(found(&format!("keyword:{name}"), Some((*confidence)?)))
+            })
             .collect();
         let decisions: Vec<Decision> = decisions
             .iter()
             .map(|(name, priority, tier, confidence)| {
-                decision(name, *priority, *tier, confidence.map(|_| leaf(&format!("keyword:{name}"))))
+                decision(
+                    name,
+                    *priority,
+                    *tier,
+                    confidence.map(|_| leaf(&format!("keyword:{name}"))),
+                )
             })
             .collect();
         let (decisions, report) = build(&decisions, Strategy::parse(strategy), &facts);
@@ -236,15 +420,43 @@ fn winners() {
     check("", &pair, "A");
     check("anything", &pair, "A");
     check("confidence", &pair, "B");
-    let tiers = [("A", 0, 2, Some(1.0)), ("B", 0, 1, Some(0.4)), ("F", 0, 0, None)];
+    let tiers = [
+        ("A", 0, 2, Some(1.0)),
+        ("B", 0, 1, Some(0.4)),
+        ("F", 0, 0, None),
+    ];
     check("confidence", &tiers, "F");
     check("priority", &tiers[..2], "B");
-    check("priority", &[("A", 9, 1, Some(0.4)), ("B", 1, 1, Some(0.5))], "B");
-    check("priority", &[("F", 0, 0, None), ("A", 0, 0, Some(0.1))], "A");
-    check("priority", &[("F", 0, 0, None), ("A", 0, 0, Some(0.0))], "A");
-    check("priority", &[("B", 0, 0, Some(0.5)), ("A", 0, 0, Some(0.5))], "A");
-    check("priority", &[("F", 5, 0, None), ("A", 0, 0, Some(1.0))], "F");
-    check("priority", &[("A", 0, -1, Some(0.1)), ("B", 5, 0, Some(0.9))], "B");
+    check(
+        "priority",
+        &[("A", 9, 1, Some(0.4)), ("B", 1, 1, Some(0.5))],
+        "B",
+    );
+    check(
+        "priority",
+        &[("F", 0, 0, None), ("A", 0, 0, Some(0.1))],
+        "A",
+    );
+    check(
+        "priority",
+        &[("F", 0, 0, None), ("A", 0, 0, Some(0.0))],
+        "A",
+    );
+    check(
+        "priority",
+        &[("B", 0, 0, Some(0.5)), ("A", 0, 0, Some(0.5))],
+        "A",
+    );
+    check(
+        "priority",
+        &[("F", 5, 0, None), ("A", 0, 0, Some(1.0))],
+        "F",
+    );
+    check(
+        "priority",
+        &[("A", 0, -1, Some(0.1)), ("B", 5, 0, Some(0.9))],
+        "B",
+    );
 }
 
 #[test]
@@ -254,17 +466,32 @@ fn a_tier_counts_only_if_its_decision_matched() {
         decision("low", 1, 0, Some(leaf("keyword:low"))),
         decision("high", 2, 0, Some(leaf("keyword:high"))),
     ];
-    let facts = [found("keyword:low", Some(0.9)), found("keyword:high", Some(0.1))];
+    let facts = [
+        found("keyword:low", Some(0.9)),
+        found("keyword:high", Some(0.1)),
+    ];
     let (decisions, report) = build(&decisions, Strategy::Priority, &facts);
     assert_eq!(decisions.decide(&report).unwrap().index, 2);
-    assert_eq!(decisions.decide_among(&report, |index| index != 2).unwrap().index, 1);
+    assert_eq!(
+        decisions
+            .decide_among(&report, |index| index != 2)
+            .unwrap()
+            .index,
+        1
+    );
     assert_eq!(decisions.decide_among(&report, |index| index == 0), None);
 }
 
 #[test]
 fn traces_show_what_was_evaluated() {
-    let tree =
-        node("AND", [leaf("keyword:lang"), node("NOT", [leaf("embedding:code")]), leaf("keyword:never_reached")]);
+    let tree = node(
+        "AND",
+        [
+            leaf("keyword:lang"),
+            node("NOT", [leaf("embedding:code")]),
+            leaf("keyword:never_reached"),
+        ],
+    );
     let decisions = [
         decision("guarded", 0, 0, Some(tree)),
         decision("negated", 0, 0, Some(node("NOT", [leaf("embedding:code")]))),
@@ -283,16 +510,30 @@ fn builds_report_every_problem() {
     for _ in 0..64 {
         deep = node("NOT", [deep]);
     }
-    let decisions = [decision("twice", 0, 0, None), decision("twice", 0, 0, Some(deep))];
+    let decisions = [
+        decision("twice", 0, 0, None),
+        decision("twice", 0, 0, Some(deep)),
+    ];
     let mut keys = Keys::default();
-    let problems = Decisions::build(&decisions, Strategy::Priority, &mut keys, &declared()).unwrap_err();
-    let paths: Vec<&str> = problems.iter().map(|problem| problem.path.as_str()).collect();
-    assert_eq!(paths, ["routing.decisions[1].name", "routing.decisions[1].rules"]);
+    let problems =
+        Decisions::build(&decisions, Strategy::Priority, &mut keys, &declared()).unwrap_err();
+    let paths: Vec<&str> = problems
+        .iter()
+        .map(|problem| problem.path.as_str())
+        .collect();
+    assert_eq!(
+        paths,
+        ["routing.decisions[1].name", "routing.decisions[1].rules"]
+    );
 }
 
 #[test]
 fn leaves_are_listed_depth_first() {
-    let (decisions, _) = build(&[decision("d", 0, 0, Some(worked_tree()))], Strategy::Priority, &[]);
+    let (decisions, _) = build(
+        &[decision("d", 0, 0, Some(worked_tree()))],
+        Strategy::Priority,
+        &[],
+    );
     let leaves: Vec<&str> = decisions.leaves(0).map(|(_, name)| name).collect();
     assert_eq!(leaves, ["code", "lang", "cs", "private", "hard"]);
     assert_eq!(decisions.leaves(0).next(), Some((Kind::Embedding, "code")));
@@ -309,37 +550,58 @@ mod naive {
     }
 
     fn no() -> Verdict {
-        Verdict { matched: false, confidence: 0.0, rules: Vec::new() }
+        Verdict {
+            matched: false,
+            confidence: 0.0,
+            rules: Vec::new(),
+        }
     }
 
     pub(super) fn evaluate(tree: Option<&RuleNode>, facts: &[Fact]) -> Verdict {
         match tree {
-            None => Verdict { matched: true, ..no() },
+            None => Verdict {
+                matched: true,
+                ..no()
+            },
             Some(tree) if tree.kind.is_empty() => operator(tree, facts),
             Some(tree) => leaf(tree, facts),
         }
     }
 
     fn operator(tree: &RuleNode, facts: &[Fact]) -> Verdict {
-        let mut children: Vec<Verdict> = tree.conditions.iter().map(|child| evaluate(Some(child), facts)).collect();
+        let mut children: Vec<Verdict> = tree
+            .conditions
+            .iter()
+            .map(|child| evaluate(Some(child), facts))
+            .collect();
         match tree.operator.as_str() {
             "AND" if children.iter().all(|child| child.matched) => Verdict {
                 matched: true,
                 confidence: match children.len() {
                     0 => 0.0,
-                    count => children.iter().map(|child| child.confidence).sum::<f64>() / count as f64,
+                    count => {
+                        children.iter().map(|child| child.confidence).sum::<f64>() / count as f64
+                    }
                 },
                 rules: children.into_iter().flat_map(|child| child.rules).collect(),
             },
             "AND" => no(),
-            "NOT" if children.len() == 1 && !children[0].matched => {
-                Verdict { matched: true, confidence: 1.0, rules: Vec::new() }
-            }
+            "NOT" if children.len() == 1 && !children[0].matched => Verdict {
+                matched: true,
+                confidence: 1.0,
+                rules: Vec::new(),
+            },
             "NOT" => no(),
             _ => {
                 children.retain(|child| child.matched);
-                let best = children.iter().map(|child| child.confidence).fold(f64::MIN, f64::max);
-                children.into_iter().find(|child| child.confidence == best).unwrap_or_else(no)
+                let best = children
+                    .iter()
+                    .map(|child| child.confidence)
+                    .fold(f64::MIN, f64::max);
+                children
+                    .into_iter()
+                    .find(|child| child.confidence == best)
+                    .unwrap_or_else(no)
             }
         }
     }
@@ -347,14 +609,24 @@ mod naive {
     fn leaf(tree: &RuleNode, facts: &[Fact]) -> Verdict {
         let kind = tree.kind.trim().to_lowercase();
         let own = format!("{kind}:{}", tree.name);
-        let fact = |key: &str| facts.iter().find(|fact| fact.key == key).cloned().unwrap_or_default();
+        let fact = |key: &str| {
+            facts
+                .iter()
+                .find(|fact| fact.key == key)
+                .cloned()
+                .unwrap_or_default()
+        };
         let mut rule = format!("{}:{}", tree.kind, tree.name);
         let mut labelled = own.clone();
         if !tree.label.is_empty() {
             rule = format!("{rule}:{}", tree.label);
             labelled = format!("{own}:{}", tree.label);
         }
-        let yes = |confidence| Verdict { matched: true, confidence, rules: vec![rule.clone()] };
+        let yes = |confidence| Verdict {
+            matched: true,
+            confidence,
+            rules: vec![rule.clone()],
+        };
         let failed = fact(&own).failed && tree.on_error == "match";
         if kind == "bogus" {
             return no();
@@ -372,7 +644,12 @@ mod naive {
         }
         let mut names = vec![own.clone()];
         if kind == "domain" {
-            names.extend(declared().categories(&tree.name).iter().map(|name| format!("domain:{name}")));
+            names.extend(
+                declared()
+                    .categories(&tree.name)
+                    .iter()
+                    .map(|name| format!("domain:{name}")),
+            );
         }
         if names.iter().any(|name| fact(name).matched) {
             return yes(fact(&own).confidence.unwrap_or(1.0));
@@ -394,7 +671,14 @@ fn tree() -> impl Generator<Value = RuleNode> {
     let bounds = || prop::option::of((0_i32..=4).prop_map(|quarter| f64::from(quarter) / 4.0));
     let predicate = (bounds(), bounds(), bounds(), bounds());
     let leaf = (
-        prop::sample::select(vec!["keyword", " Domain", "domain", "embedding", "classifier", "bogus"]),
+        prop::sample::select(vec![
+            "keyword",
+            " Domain",
+            "domain",
+            "embedding",
+            "classifier",
+            "bogus",
+        ]),
         prop::sample::select(vec!["a", "b", "c", "cs"]),
         prop::sample::select(vec!["", "", "x"]),
         prop::option::of(predicate),
@@ -403,7 +687,11 @@ fn tree() -> impl Generator<Value = RuleNode> {
     let leaf = leaf.prop_map(|(kind, name, label, predicate, on_error)| RuleNode {
         kind: kind.into(),
         name: name.into(),
-        label: if kind == "classifier" { label.into() } else { String::new() },
+        label: if kind == "classifier" {
+            label.into()
+        } else {
+            String::new()
+        },
         predicate: predicate.map(|(gt, gte, lt, lte)| NumericPredicate { gt, gte, lt, lte }),
         on_error: on_error.into(),
         ..RuleNode::default()
@@ -418,7 +706,8 @@ fn tree() -> impl Generator<Value = RuleNode> {
     })
 }
 
-/// A tree that is no leaf is never blank here: without operator and children it would be no rules at all.
+/// A tree that is no leaf is never blank here: without operator and children it would be no rules
+/// at all.
 fn rules() -> impl Generator<Value = Option<RuleNode>> {
     prop::option::weighted(0.9, tree()).prop_map(|tree| tree.filter(|tree| !rule::is_blank(tree)))
 }
@@ -426,9 +715,16 @@ fn rules() -> impl Generator<Value = Option<RuleNode>> {
 fn facts() -> impl Generator<Value = Vec<Fact>> {
     let names: Vec<String> = ["keyword", "domain", "embedding", "classifier"]
         .iter()
-        .flat_map(|kind| ["a", "b", "c", "d", "cs", "a:x", "b:x"].map(|name| format!("{kind}:{name}")))
+        .flat_map(|kind| {
+            ["a", "b", "c", "d", "cs", "a:x", "b:x"].map(|name| format!("{kind}:{name}"))
+        })
         .collect();
-    let fact = (any::<bool>(), prop::option::of(finite()), prop::option::of(number()), any::<bool>());
+    let fact = (
+        any::<bool>(),
+        prop::option::of(finite()),
+        prop::option::of(number()),
+        any::<bool>(),
+    );
     prop::collection::vec(fact, names.len()).prop_map(move |facts| {
         let facts = names.iter().zip(facts);
         facts
@@ -453,17 +749,29 @@ fn contest() -> impl Generator<Value = Vec<Decision>> {
     prop::collection::vec(one, 1..6).prop_map(|decisions| {
         let decisions = decisions.into_iter().enumerate();
         decisions
-            .map(|(index, (priority, tier, rules))| decision(&format!("d{}", 9 - index), priority, tier, rules))
+            .map(|(index, (priority, tier, rules))| {
+                decision(&format!("d{}", 9 - index), priority, tier, rules)
+            })
             .collect()
     })
 }
 
 /// Sorts all matches as the semantics say and takes the first.
-fn naive_winner(decisions: &[Decision], by_confidence: bool, facts: &[Fact]) -> Option<(usize, f64)> {
+fn naive_winner(
+    decisions: &[Decision],
+    by_confidence: bool,
+    facts: &[Fact],
+) -> Option<(usize, f64)> {
     let mut matched: Vec<(usize, &Decision, f64)> = decisions
         .iter()
         .enumerate()
-        .map(|(index, decision)| (index, decision, naive::evaluate(decision.rules.as_ref(), facts)))
+        .map(|(index, decision)| {
+            (
+                index,
+                decision,
+                naive::evaluate(decision.rules.as_ref(), facts),
+            )
+        })
         .filter(|(.., verdict)| verdict.matched)
         .map(|(index, decision, verdict)| (index, decision, verdict.confidence))
         .collect();
@@ -479,7 +787,9 @@ fn naive_winner(decisions: &[Decision], by_confidence: bool, facts: &[Fact]) -> 
             (false, false) => priority.then(confidence).then(name),
         }
     });
-    matched.first().map(|(index, _, confidence)| (*index, *confidence))
+    matched
+        .first()
+        .map(|(index, _, confidence)| (*index, *confidence))
 }
 
 proptest! {
@@ -504,7 +814,8 @@ proptest! {
         prop_assert_eq!(won, naive_winner(&decisions, by_confidence, &facts));
     }
 
-    /// Facts that are not needed do not change winner, confidence and category, however they turn out.
+    /// Facts that are not needed do not change winner, confidence and category, however they turn
+    /// out.
     #[test]
     fn the_outcome_is_a_function_of_what_it_needs(
         decisions in contest(),

@@ -78,7 +78,10 @@ impl Rules {
             }
             Op::And => self.trace_and(at, report),
             Op::Or => TraceNode {
-                children: self.children(at).map(|child| self.trace(child, report)).collect(),
+                children: self
+                    .children(at)
+                    .map(|child| self.trace(child, report))
+                    .collect(),
                 ..TraceNode::verdict("OR", self.evaluate(at, report))
             },
             Op::Not => match self.only_child(at).map(|child| self.trace(child, report)) {
@@ -103,13 +106,21 @@ impl Rules {
                 break;
             }
         }
-        TraceNode { children, ..TraceNode::verdict("AND", self.evaluate(at, report)) }
+        TraceNode {
+            children,
+            ..TraceNode::verdict("AND", self.evaluate(at, report))
+        }
     }
 }
 
 impl TraceNode<'_> {
     fn new(node_type: &'static str, matched: bool, confidence: f64) -> Self {
-        Self { node_type, matched, confidence, ..Self::default() }
+        Self {
+            node_type,
+            matched,
+            confidence,
+            ..Self::default()
+        }
     }
 
     fn verdict(node_type: &'static str, confidence: Option<f64>) -> Self {

@@ -50,7 +50,9 @@ impl Usage {
     /// Adds another call's.
     pub fn add(&mut self, other: Self) {
         self.prompt_tokens = self.prompt_tokens.saturating_add(other.prompt_tokens);
-        self.completion_tokens = self.completion_tokens.saturating_add(other.completion_tokens);
+        self.completion_tokens = self
+            .completion_tokens
+            .saturating_add(other.completion_tokens);
         self.total_tokens = self.total_tokens.saturating_add(other.total_tokens);
     }
 }
@@ -123,9 +125,16 @@ impl Answer {
         let token = |token: WireToken| Token {
             text: token.token,
             logprob: token.logprob,
-            top: token.top_logprobs.into_iter().map(|other| other.logprob).collect(),
+            top: token
+                .top_logprobs
+                .into_iter()
+                .map(|other| other.logprob)
+                .collect(),
         };
-        let tokens = choice.logprobs.and_then(|logprobs| logprobs.content).unwrap_or_default();
+        let tokens = choice
+            .logprobs
+            .and_then(|logprobs| logprobs.content)
+            .unwrap_or_default();
         let text = |value: Option<Value>| value.and_then(|value| value.as_str().map(str::to_owned));
         Some(Self {
             raw,
@@ -146,7 +155,9 @@ impl Answer {
 
     /// Arguments of its tool calls.
     pub(super) fn arguments(&self) -> impl Iterator<Item = &str> {
-        self.tool_calls.iter().filter_map(|call| call.pointer("/function/arguments")?.as_str())
+        self.tool_calls
+            .iter()
+            .filter_map(|call| call.pointer("/function/arguments")?.as_str())
     }
 }
 
@@ -155,7 +166,10 @@ impl Answer {
 pub fn error_message(body: &[u8]) -> Option<String> {
     let value: Value = serde_json::from_slice(body).ok()?;
     let error = value.get("error").unwrap_or(&value);
-    let message = error.get("message").and_then(Value::as_str).or_else(|| error.as_str())?;
+    let message = error
+        .get("message")
+        .and_then(Value::as_str)
+        .or_else(|| error.as_str())?;
     Some(message.to_owned())
 }
 
@@ -170,29 +184,71 @@ mod tests {
             "top_logprobs": [{"token": "hi", "logprob": -0.1}, {"token": "ho", "logprob": -2.1}]}], "refusal": null}}],
             "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}}"#;
         let answer = Answer::read(body.into()).unwrap();
-        assert_eq!((answer.text.as_str(), answer.finish.as_str(), answer.usage.total_tokens), ("hi", "length", 4));
-        assert_eq!(answer.tokens, [Token { text: "hi".into(), logprob: -0.1, top: vec![-0.1, -2.1] }]);
+        assert_eq!(
+            (
+                answer.text.as_str(),
+                answer.finish.as_str(),
+                answer.usage.total_tokens
+            ),
+            ("hi", "length", 4)
+        );
+        assert_eq!(
+            answer.tokens,
+            [Token {
+                text: "hi".into(),
+                logprob: -0.1,
+                top: vec![-0.1, -2.1]
+            }]
+        );
         let calls = r#"{"choices": [{"message": {"content": null, "tool_calls": [{"id": "c", "type": "function",
             "function": {"name": "f", "arguments": "{}"}}]}, "logprobs": null}], "usage": null}"#;
         let answer = Answer::read(calls.into()).unwrap();
-        assert_eq!((answer.text.as_str(), answer.tool_calls.len(), answer.is_empty()), ("", 1, false));
+        assert_eq!(
+            (
+                answer.text.as_str(),
+                answer.tool_calls.len(),
+                answer.is_empty()
+            ),
+            ("", 1, false)
+        );
         assert_eq!(answer.arguments().collect::<Vec<_>>(), ["{}"]);
     }
 
     #[test]
     fn what_is_no_answer() {
-        for body in ["", "{}", "[]", r#"{"choices": []}"#, r#"{"choices": [{"text": "old"}]}"#, "data: {}"] {
-            assert_eq!(Answer::read(Bytes::copy_from_slice(body.as_bytes())), None, "{body}");
+        for body in [
+            "",
+            "{}",
+            "[]",
+            r#"{"choices": []}"#,
+            r#"{"choices": [{"text": "old"}]}"#,
+            "data: {}",
+        ] {
+            assert_eq!(
+                Answer::read(Bytes::copy_from_slice(body.as_bytes())),
+                None,
+                "{body}"
+            );
         }
     }
 
     #[test]
     fn errors_of_all_shapes() {
         let check = |body: &str, expected: Option<&str>| {
-            assert_eq!(error_message(body.as_bytes()).as_deref(), expected, "{body}");
+            assert_eq!(
+                error_message(body.as_bytes()).as_deref(),
+                expected,
+                "{body}"
+            );
         };
-        check(r#"{"error": {"message": "too long", "type": "t"}}"#, Some("too long"));
-        check(r#"{"type": "error", "error": {"type": "t", "message": "no"}}"#, Some("no"));
+        check(
+            r#"{"error": {"message": "too long", "type": "t"}}"#,
+            Some("too long"),
+        );
+        check(
+            r#"{"type": "error", "error": {"type": "t", "message": "no"}}"#,
+            Some("no"),
+        );
         check(r#"{"error": "flat"}"#, Some("flat"));
         check(r#"{"message": "bare"}"#, Some("bare"));
         check("upstream connect error", None);

@@ -55,8 +55,9 @@ pub struct Budget {
 pub struct Allowance {
     /// Completion tokens at most.
     pub tokens: u64,
-    /// A model that was given no limit must be told this one, as its context window would let it say more. Servers refuse a
-    /// limit beyond the window, so that none is told where the window ends the answer anyway, or is not known.
+    /// A model that was given no limit must be told this one, as its context window would let it
+    /// say more. Servers refuse a limit beyond the window, so that none is told where the window
+    /// ends the answer anyway, or is not known.
     pub imposed: bool,
     /// Bytes at most.
     pub bytes: u64,
@@ -80,7 +81,12 @@ impl Budget {
     /// Nothing is spent yet.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits, calls: 0, bytes: 0, usage: Usage::default() }
+        Self {
+            limits,
+            calls: 0,
+            bytes: 0,
+            usage: Usage::default(),
+        }
     }
 
     /// Begins a call to a model with this room for an answer in its context window, if known.
@@ -88,7 +94,10 @@ impl Budget {
     /// # Errors
     /// Something is spent.
     pub fn begin(&mut self, room: Option<u64>, now: Instant) -> Result<Allowance, Exhausted> {
-        let tokens = self.limits.tokens.saturating_sub(self.usage.completion_tokens);
+        let tokens = self
+            .limits
+            .tokens
+            .saturating_sub(self.usage.completion_tokens);
         let bytes = self.limits.bytes.saturating_sub(self.bytes);
         if now >= self.limits.until {
             return Err(Exhausted::Time);
@@ -105,8 +114,14 @@ impl Budget {
         self.calls += 1;
         let imposed = room.is_some_and(|room| tokens < room);
         // The prompt may be longer than was estimated.
-        let tokens = room.filter(|_| imposed).map_or(tokens, |room| tokens.min(room - room / 4));
-        Ok(Allowance { tokens, imposed, bytes: bytes.min(self.limits.bytes_per_call) })
+        let tokens = room
+            .filter(|_| imposed)
+            .map_or(tokens, |room| tokens.min(room - room / 4));
+        Ok(Allowance {
+            tokens,
+            imposed,
+            bytes: bytes.min(self.limits.bytes_per_call),
+        })
     }
 
     /// An answer came.

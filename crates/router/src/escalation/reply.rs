@@ -1,4 +1,5 @@
-//! The client's answer after a run: one chat completion, or the same as a stream of events that is ready before it begins.
+//! The client's answer after a run: one chat completion, or the same as a stream of events that is
+//! ready before it begins.
 
 use super::answer::{Answer, Usage};
 use serde_json::{Map, Value, json};
@@ -22,7 +23,8 @@ pub struct Reply<'a> {
 }
 
 impl Reply<'_> {
-    /// One chat completion. An answer that calls tools keeps its own body, with another id, model and usage.
+    /// One chat completion. An answer that calls tools keeps its own body, with another id, model
+    /// and usage.
     #[must_use]
     pub fn whole(&self) -> String {
         let raw: Value = serde_json::from_slice(&self.answer.raw).unwrap_or_default();
@@ -33,7 +35,8 @@ impl Reply<'_> {
             return Value::Object(body).to_string();
         }
         let mut message = json!({"role": "assistant", "content": self.answer.text});
-        if let (Some(reasoning), Some(message)) = (&self.answer.reasoning, message.as_object_mut()) {
+        if let (Some(reasoning), Some(message)) = (&self.answer.reasoning, message.as_object_mut())
+        {
             message.insert("reasoning_content".to_owned(), json!(reasoning));
         }
         let mut choice = json!({"index": 0, "message": message, "finish_reason": self.finish()});
@@ -52,8 +55,12 @@ impl Reply<'_> {
     pub fn events(&self, with_usage: bool) -> Vec<String> {
         let mut events = vec![self.chunk(json!({"role": "assistant", "content": ""}), None)];
         let reasoning = self.answer.reasoning.as_deref().unwrap_or_default();
-        events.extend(pieces(reasoning).map(|piece| self.chunk(json!({"reasoning_content": piece}), None)));
-        events.extend(pieces(&self.answer.text).map(|piece| self.chunk(json!({"content": piece}), None)));
+        events.extend(
+            pieces(reasoning).map(|piece| self.chunk(json!({"reasoning_content": piece}), None)),
+        );
+        events.extend(
+            pieces(&self.answer.text).map(|piece| self.chunk(json!({"content": piece}), None)),
+        );
         for (index, call) in self.answer.tool_calls.iter().enumerate() {
             let mut call = call.clone();
             if let Some(call) = call.as_object_mut() {
@@ -86,7 +93,11 @@ impl Reply<'_> {
     }
 
     fn usage(&self) -> Value {
-        let Usage { prompt_tokens, completion_tokens, total_tokens } = self.usage;
+        let Usage {
+            prompt_tokens,
+            completion_tokens,
+            total_tokens,
+        } = self.usage;
         json!({"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens, "total_tokens": total_tokens})
     }
 
@@ -98,12 +109,17 @@ impl Reply<'_> {
             ("created", json!(created)),
             ("model", json!(self.model)),
         ];
-        head.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        head.into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
     }
 
     fn chunk(&self, delta: Value, finish: Option<&str>) -> String {
         let mut body = self.head("chat.completion.chunk");
-        body.insert("choices".to_owned(), json!([{"index": 0, "delta": delta, "finish_reason": finish}]));
+        body.insert(
+            "choices".to_owned(),
+            json!([{"index": 0, "delta": delta, "finish_reason": finish}]),
+        );
         event(&Value::Object(body))
     }
 }
@@ -128,17 +144,33 @@ mod tests {
     use super::*;
 
     fn reply<'a>(answer: &'a Answer, logprobs: bool) -> Reply<'a> {
-        let usage = Usage { prompt_tokens: 22, completion_tokens: 8, total_tokens: 30 };
-        Reply { model: "large", answer, usage, logprobs, unix_nanos: 1_700_000_000_000_000_001 }
+        let usage = Usage {
+            prompt_tokens: 22,
+            completion_tokens: 8,
+            total_tokens: 30,
+        };
+        Reply {
+            model: "large",
+            answer,
+            usage,
+            logprobs,
+            unix_nanos: 1_700_000_000_000_000_001,
+        }
     }
 
     fn said(text: &str, finish: &str) -> Answer {
         let raw = r#"{"id": "up", "model": "m-70b", "choices": [{"logprobs": {"content": []}}], "service_tier": "x"}"#;
-        Answer { raw: raw.into(), text: text.into(), finish: finish.into(), ..Answer::default() }
+        Answer {
+            raw: raw.into(),
+            text: text.into(),
+            finish: finish.into(),
+            ..Answer::default()
+        }
     }
 
     fn delta(event: &str) -> Value {
-        let data: Value = serde_json::from_str(event.trim().strip_prefix("data: ").unwrap()).unwrap();
+        let data: Value =
+            serde_json::from_str(event.trim().strip_prefix("data: ").unwrap()).unwrap();
         data["choices"][0].clone()
     }
 
@@ -157,11 +189,19 @@ mod tests {
 
     #[test]
     fn a_tool_call_keeps_its_body() {
-        let call = json!({"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}});
-        let answer = Answer { tool_calls: vec![call.clone()], ..said("", "tool_calls") };
+        let call =
+            json!({"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+        let answer = Answer {
+            tool_calls: vec![call.clone()],
+            ..said("", "tool_calls")
+        };
         let got: Value = serde_json::from_str(&reply(&answer, false).whole()).unwrap();
         assert_eq!(
-            (&got["model"], &got["service_tier"], &got["usage"]["total_tokens"]),
+            (
+                &got["model"],
+                &got["service_tier"],
+                &got["usage"]["total_tokens"]
+            ),
             (&json!("large"), &json!("x"), &json!(30))
         );
         assert_eq!(got["choices"][0]["logprobs"], json!({"content": []}));
@@ -172,14 +212,28 @@ mod tests {
 
     #[test]
     fn a_stream_holds_the_same_text() {
-        for text in ["", "hi", &"ab".repeat(50), &"é".repeat(60), &"🦀".repeat(30), &"x".repeat(49)] {
+        for text in [
+            "",
+            "hi",
+            &"ab".repeat(50),
+            &"é".repeat(60),
+            &"🦀".repeat(30),
+            &"x".repeat(49),
+        ] {
             let answer = said(text, "stop");
             let events = reply(&answer, false).events(false);
             assert_eq!(delta(&events[0])["delta"]["role"], "assistant");
             assert_eq!(events.last().unwrap(), "data: [DONE]\n\n");
             let body = &events[1..events.len() - 2];
-            let parts: Vec<String> =
-                body.iter().map(|event| delta(event)["delta"]["content"].as_str().unwrap().to_owned()).collect();
+            let parts: Vec<String> = body
+                .iter()
+                .map(|event| {
+                    delta(event)["delta"]["content"]
+                        .as_str()
+                        .unwrap()
+                        .to_owned()
+                })
+                .collect();
             assert_eq!(parts.concat(), text);
             assert!(parts.iter().all(|part| part.len() <= PIECE));
             assert_eq!(delta(&events[events.len() - 2])["finish_reason"], "stop");
@@ -190,8 +244,12 @@ mod tests {
     fn usage_only_when_asked() {
         let answer = said("hi", "stop");
         let with = reply(&answer, false).events(true);
-        let usage: Value = serde_json::from_str(with[3].trim().strip_prefix("data: ").unwrap()).unwrap();
-        assert_eq!((&usage["choices"], &usage["usage"]["prompt_tokens"]), (&json!([]), &json!(22)));
+        let usage: Value =
+            serde_json::from_str(with[3].trim().strip_prefix("data: ").unwrap()).unwrap();
+        assert_eq!(
+            (&usage["choices"], &usage["usage"]["prompt_tokens"]),
+            (&json!([]), &json!(22))
+        );
         assert_eq!(with.len(), reply(&answer, false).events(false).len() + 1);
     }
 }

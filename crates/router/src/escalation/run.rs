@@ -1,12 +1,14 @@
-//! One run of a cascade, as a machine without I/O: it says which call comes next, and takes what the call came to.
+//! One run of a cascade, as a machine without I/O: it says which call comes next, and takes what
+//! the call came to.
 //!
 //! ```text
 //! next() → ask a candidate → take() → judged: accepted? done : next candidate
 //!                                   ↘ to be graded: next() → grade → take() ↗
 //! ```
 //!
-//! The answer is the first accepted one, else the last that could be judged, else the last that could not. Nothing that was
-//! obtained is thrown away while there is nothing better, and the reply says when it had to be taken.
+//! The answer is the first accepted one, else the last that could be judged, else the last that
+//! could not. Nothing that was obtained is thrown away while there is nothing better, and the reply
+//! says when it had to be taken.
 
 use super::Cascade;
 use super::answer::{Answer, Usage};
@@ -102,22 +104,38 @@ impl Fault {
     #[must_use]
     pub fn told(&self, model: &str) -> (u16, String) {
         match self {
-            Self::Unreachable => (502, "the models of this decision cannot be reached".to_owned()),
+            Self::Unreachable => (
+                502,
+                "the models of this decision cannot be reached".to_owned(),
+            ),
             Self::TimedOut => (504, format!("model \"{model}\" did not answer in time")),
             // What is no error is none that a client could be told.
             Self::Status { status, message } => {
                 let answered = || format!("model \"{model}\" answered with status {status}");
-                (if *status < 400 { 502 } else { *status }, message.clone().unwrap_or_else(answered))
+                (
+                    if *status < 400 { 502 } else { *status },
+                    message.clone().unwrap_or_else(answered),
+                )
             }
-            Self::TooLarge => (502, format!("the answer of model \"{model}\" is larger than allowed")),
+            Self::TooLarge => (
+                502,
+                format!("the answer of model \"{model}\" is larger than allowed"),
+            ),
             Self::Malformed => (502, format!("model \"{model}\" gave no usable answer")),
-            Self::Unjudged => {
-                (502, format!("the answer of model \"{model}\" cannot be judged: it has no probabilities"))
-            }
+            Self::Unjudged => (
+                502,
+                format!(
+                    "the answer of model \"{model}\" cannot be judged: it has no probabilities"
+                ),
+            ),
             Self::Exhausted(Exhausted::Time) => (504, "no model answered in time".to_owned()),
-            Self::Exhausted(what) => {
-                (503, format!("the budget of this request is spent ({}) and no model has answered", what.as_str()))
-            }
+            Self::Exhausted(what) => (
+                503,
+                format!(
+                    "the budget of this request is spent ({}) and no model has answered",
+                    what.as_str()
+                ),
+            ),
         }
     }
 
@@ -180,7 +198,8 @@ pub struct Finished {
 }
 
 impl Run {
-    /// A run among the candidates that may be asked. `prompt` is the estimate of the prompt's tokens.
+    /// A run among the candidates that may be asked. `prompt` is the estimate of the prompt's
+    /// tokens.
     #[must_use]
     pub fn new(cascade: &Arc<Cascade>, allowed: &[usize], limits: Limits, prompt: u64) -> Self {
         Self {
@@ -200,7 +219,8 @@ impl Run {
         }
     }
 
-    /// Tries a call so many times more where it fails for a passing reason. Attempts count as calls.
+    /// Tries a call so many times more where it fails for a passing reason. Attempts count as
+    /// calls.
     #[must_use]
     pub fn with_retries(mut self, retries: u32) -> Self {
         self.retries = retries;
@@ -217,7 +237,11 @@ impl Run {
             (None, Some((candidate, _))) => (*candidate, false),
             (None, None) => (self.queue.pop_front()?, false),
         };
-        let window = self.cascade.members.get(candidate).and_then(|member| member.window);
+        let window = self
+            .cascade
+            .members
+            .get(candidate)
+            .and_then(|member| member.window);
         let room = window.map(|window| window.saturating_sub(self.prompt));
         let allowance = match self.budget.begin(room, now) {
             Ok(allowance) => allowance,
@@ -228,21 +252,40 @@ impl Run {
         };
         if !again {
             self.iterations += 1;
-            self.doing = Some(Doing { candidate, retries: self.retries, again: false });
+            self.doing = Some(Doing {
+                candidate,
+                retries: self.retries,
+                again: false,
+            });
         }
         let grade = self.graded.as_ref().map(|(_, answer)| answer.text.clone());
-        Some(Call { candidate, grade, iteration: self.iterations, again, allowance })
+        Some(Call {
+            candidate,
+            grade,
+            iteration: self.iterations,
+            again,
+            allowance,
+        })
     }
 
     /// What the call came to, and the bytes that came.
     pub fn take(&mut self, came: Result<Answer, Fault>, bytes: u64) {
-        let Some(doing) = self.doing.take() else { return };
-        self.budget.spend(came.as_ref().map(|answer| answer.usage).unwrap_or_default(), bytes);
+        let Some(doing) = self.doing.take() else {
+            return;
+        };
+        self.budget.spend(
+            came.as_ref().map(|answer| answer.usage).unwrap_or_default(),
+            bytes,
+        );
         if let Err(fault) = &came
             && fault.is_passing()
             && doing.retries > 0
         {
-            self.doing = Some(Doing { retries: doing.retries - 1, again: true, ..doing });
+            self.doing = Some(Doing {
+                retries: doing.retries - 1,
+                again: true,
+                ..doing
+            });
             return;
         }
         match self.graded.take() {
@@ -252,7 +295,9 @@ impl Run {
             }
             None => match came {
                 Ok(answer) if answer.is_empty() => self.failed(doing.candidate, Fault::Malformed),
-                Ok(answer) if !self.cascade.method.needs_logprobs() => self.graded = Some((doing.candidate, answer)),
+                Ok(answer) if !self.cascade.method.needs_logprobs() => {
+                    self.graded = Some((doing.candidate, answer))
+                }
                 Ok(answer) => {
                     let confidence = self.cascade.method.confidence(&answer, self.cascade.filter);
                     self.judge(doing.candidate, answer, confidence);
@@ -266,18 +311,30 @@ impl Run {
     #[must_use]
     pub fn finish(mut self) -> Finished {
         let verdict = self.verdict;
-        let judged = self.judged.take().map(|found| (found, verdict.unwrap_or(Verdict::BelowThreshold)));
+        let judged = self
+            .judged
+            .take()
+            .map(|found| (found, verdict.unwrap_or(Verdict::BelowThreshold)));
         let unjudged = || {
             let verdict = verdict.unwrap_or(Verdict::Unjudged);
             self.unjudged.take().map(|found| (found, verdict))
         };
         let strict = self.cascade.strict && self.fault.is_some();
-        let found = if strict { None } else { judged.or_else(unjudged) };
+        let found = if strict {
+            None
+        } else {
+            judged.or_else(unjudged)
+        };
         let outcome = match found {
             Some(((candidate, answer), verdict)) => Ok((candidate, answer, verdict)),
             None => Err(self.fault.unwrap_or((None, Fault::Unreachable))),
         };
-        Finished { outcome, usage: self.budget.usage(), iterations: self.iterations, used: self.used }
+        Finished {
+            outcome,
+            usage: self.budget.usage(),
+            iterations: self.iterations,
+            used: self.used,
+        }
     }
 
     /// Until when it may last.

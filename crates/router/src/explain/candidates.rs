@@ -1,4 +1,5 @@
-//! What eval adds to the reference's answer: which boundaries hold, and which candidates may serve the request.
+//! What eval adds to the reference's answer: which boundaries hold, and which candidates may serve
+//! the request.
 
 use crate::boundary::{Boundaries, Verdict};
 use crate::capability::shown;
@@ -24,7 +25,10 @@ impl BoundaryLine {
     /// A line per boundary of a recipe, in order.
     #[must_use]
     pub fn list(boundaries: &Boundaries, verdict: &Verdict) -> Vec<Self> {
-        let line = |name: &Arc<str>| Self { name: name.to_string(), holds: verdict.names().any(|held| held == name) };
+        let line = |name: &Arc<str>| Self {
+            name: name.to_string(),
+            holds: verdict.names().any(|held| held == name),
+        };
         boundaries.names().map(line).collect()
     }
 }
@@ -42,7 +46,8 @@ pub struct CandidateLine {
     /// Its score, on the algorithm's own scale, where that can be said beforehand.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,
-    /// What the request is predicted to cost there: length, money, joules, with intervals and their sources.
+    /// What the request is predicted to cost there: length, money, joules, with intervals and their
+    /// sources.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forecast: Option<String>,
 }
@@ -56,14 +61,22 @@ impl CandidateLine {
             let model = shown(candidates, index);
             let kept = eligible.kept().contains(&index);
             // Of two candidates of one name the first one dropped comes first.
-            let at = dropped.iter().position(|dropped| !kept && dropped.model == model);
+            let at = dropped
+                .iter()
+                .position(|dropped| !kept && dropped.model == model);
             let by = at.map(|at| dropped.remove(at).by.to_string());
-            Self { model: model.to_string(), eligible: kept, dropped_by: by, ..Self::default() }
+            Self {
+                model: model.to_string(),
+                eligible: kept,
+                dropped_by: by,
+                ..Self::default()
+            }
         };
         (0..candidates.len()).map(line).collect()
     }
 
-    /// Adds what is known beforehand of a request of so many tokens: the algorithm's scores, and forecasts.
+    /// Adds what is known beforehand of a request of so many tokens: the algorithm's scores, and
+    /// forecasts.
     pub fn foresee(lines: &mut [Self], route: &Route, eligible: &Eligible, tokens: Tokens) {
         let candidates = &route.candidates;
         for (index, score) in candidates.preview(eligible.kept()).scores {
@@ -71,7 +84,10 @@ impl CandidateLine {
                 line.score = Some(score).filter(|score| score.is_finite());
             }
         }
-        let forecasts = route.forecaster.forecasts(candidates.candidates(), eligible.kept(), tokens);
+        let forecasts =
+            route
+                .forecaster
+                .forecasts(candidates.candidates(), eligible.kept(), tokens);
         for (&index, forecast) in eligible.kept().iter().zip(forecasts) {
             if let Some(line) = lines.get_mut(index) {
                 line.forecast = Some(forecast.to_string());
@@ -96,7 +112,11 @@ impl Refused {
     #[must_use]
     pub fn by(barrier: &Barrier) -> Self {
         let refusal = Generation::refusal(barrier);
-        Self { status: refusal.status, by: barrier.to_string(), message: refusal.message }
+        Self {
+            status: refusal.status,
+            by: barrier.to_string(),
+            message: refusal.message,
+        }
     }
 }
 
@@ -109,7 +129,8 @@ pub struct Eligibility {
     /// Models that these allow; `None` where none holds, so that all are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allowed_models: Option<BTreeSet<String>>,
-    /// The winning decision's candidates, where some may not serve the request or a trace is asked for.
+    /// The winning decision's candidates, where some may not serve the request or a trace is asked
+    /// for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub candidates: Vec<CandidateLine>,
     /// No model gets the request.

@@ -13,7 +13,8 @@ pub struct ErrorBody<'a> {
 /// What went wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ErrorDetail<'a> {
-    /// For programs: `INVALID_INPUT`, `INVALID_ROUTING_MODEL`, `CLASSIFICATION_ERROR`, `UNAUTHORIZED`, `FORBIDDEN`.
+    /// For programs: `INVALID_INPUT`, `INVALID_ROUTING_MODEL`, `CLASSIFICATION_ERROR`,
+    /// `UNAUTHORIZED`, `FORBIDDEN`.
     pub code: &'a str,
     /// For people.
     pub message: Cow<'a, str>,
@@ -26,7 +27,18 @@ pub struct ErrorDetail<'a> {
 
 impl<'a> ErrorBody<'a> {
     /// An error of `code` at `timestamp` (RFC 3339, UTC).
-    pub fn new(code: &'a str, message: impl Into<Cow<'a, str>>, timestamp: impl Into<Cow<'a, str>>) -> Self {
-        Self { error: ErrorDetail { code, message: message.into(), timestamp: timestamp.into(), request_id: None } }
+    pub fn new(
+        code: &'a str,
+        message: impl Into<Cow<'a, str>>,
+        timestamp: impl Into<Cow<'a, str>>,
+    ) -> Self {
+        Self {
+            error: ErrorDetail {
+                code,
+                message: message.into(),
+                timestamp: timestamp.into(),
+                request_id: None,
+            },
+        }
     }
 }

@@ -36,19 +36,26 @@ impl<'a> SignalGroups<'a> {
         groups
     }
 
-    /// Declared names that did not match. The reference never lists knowledge bases, conversation and event rules here,
-    /// and lists every complexity rule, because what matches is `rule:level`.
+    /// Declared names that did not match. The reference never lists knowledge bases, conversation
+    /// and event rules here, and lists every complexity rule, because what matches is `rule:level`.
     #[must_use]
     pub fn unmatched(declared: &'a Declared, matched: &Self) -> Self {
         let mut groups = Self::default();
-        let listed = Kind::ALL.into_iter().filter(|kind| !matches!(kind, Kind::Kb | Kind::Conversation | Kind::Event));
+        let listed = Kind::ALL
+            .into_iter()
+            .filter(|kind| !matches!(kind, Kind::Kb | Kind::Conversation | Kind::Event));
         for kind in listed {
             let found = matched.names(kind);
             let missing = |name: &&str| match kind {
                 Kind::Classifier => !found.iter().any(|label| is_label_of(label, name)),
                 _ => !found.contains(name),
             };
-            groups.names[kind as usize] = declared.names(kind).iter().map(String::as_str).filter(missing).collect();
+            groups.names[kind as usize] = declared
+                .names(kind)
+                .iter()
+                .map(String::as_str)
+                .filter(missing)
+                .collect();
         }
         groups
     }
@@ -73,5 +80,7 @@ impl Serialize for SignalGroups<'_> {
 
 /// `found` is `rule:label` of this rule.
 fn is_label_of(found: &str, rule: &str) -> bool {
-    found.strip_prefix(rule).is_some_and(|rest| rest.starts_with(':'))
+    found
+        .strip_prefix(rule)
+        .is_some_and(|rest| rest.starts_with(':'))
 }

@@ -13,8 +13,8 @@ const MAX_REASON: usize = 1_024;
 pub struct Algorithm<'a> {
     /// `algorithm.type`; empty if the decision has none.
     pub kind: &'a str,
-    /// The model that writes the final answer of a multi-model algorithm: `fusion.model`, `workflows.final.model` or
-    /// `remom.synthesis_model`; empty if not set.
+    /// The model that writes the final answer of a multi-model algorithm: `fusion.model`,
+    /// `workflows.final.model` or `remom.synthesis_model`; empty if not set.
     pub final_model: &'a str,
     /// Router learning is enabled, and its adaptation or protection applies to the decision.
     pub learns: bool,
@@ -24,11 +24,16 @@ impl<'a> Algorithm<'a> {
     /// The algorithm as eval names it: `static` where none is configured.
     #[must_use]
     pub fn reported(&self) -> &'a str {
-        if self.kind.is_empty() { "static" } else { self.kind }
+        if self.kind.is_empty() {
+            "static"
+        } else {
+            self.kind
+        }
     }
 }
 
-/// The model of the winning decision, as far as it can be said beforehand. Empty fields are left out.
+/// The model of the winning decision, as far as it can be said beforehand. Empty fields are left
+/// out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Preview<'a> {
     /// Adapter or model.
@@ -61,7 +66,10 @@ impl<'a> Preview<'a> {
             let reason = "configured final-output model for the multi-model algorithm";
             return row("planned_final", final_model, kind, reason);
         }
-        if matches!(kind, "confidence" | "fusion" | "ratings" | "remom" | "workflows") {
+        if matches!(
+            kind,
+            "confidence" | "fusion" | "ratings" | "remom" | "workflows"
+        ) {
             let reason = "final model is produced only when the multi-model algorithm executes";
             return row("execution_required", "", kind, reason);
         }
@@ -81,12 +89,19 @@ impl<'a> Preview<'a> {
     #[must_use]
     pub fn named(model: &'a str) -> Self {
         let reason = "the client names the model".into();
-        Self { selected_model: model, selection_status: "selected", selection_method: "", selection_reason: reason }
+        Self {
+            selected_model: model,
+            selection_status: "selected",
+            selection_method: "",
+            selection_reason: reason,
+        }
     }
 
     fn dry_run(candidates: &'a Candidates, eligible: &[usize]) -> Self {
         let selection = candidates.preview(eligible);
-        let chosen: Option<&ModelRef> = selection.candidate.and_then(|index| candidates.model_refs().get(index));
+        let chosen: Option<&ModelRef> = selection
+            .candidate
+            .and_then(|index| candidates.model_refs().get(index));
         let Some(chosen) = chosen else {
             return Self {
                 selection_status: "unavailable",
@@ -96,7 +111,11 @@ impl<'a> Preview<'a> {
         };
         Self {
             selected_model: upstream_name(chosen),
-            selection_status: if selection.fallback.is_some() { "fallback" } else { "selected" },
+            selection_status: if selection.fallback.is_some() {
+                "fallback"
+            } else {
+                "selected"
+            },
             selection_method: selection.method,
             selection_reason: match selection.fallback {
                 Some(fallback) => said(fallback).into(),

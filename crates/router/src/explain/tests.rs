@@ -15,7 +15,11 @@ fn refs(names: &[&str]) -> Vec<Candidate> {
         .iter()
         .map(|name| {
             let (model, lora) = name.split_once('+').unwrap_or((name, ""));
-            Candidate::unknown(ModelRef { model: model.into(), lora_name: lora.into(), ..ModelRef::default() })
+            Candidate::unknown(ModelRef {
+                model: model.into(),
+                lora_name: lora.into(),
+                ..ModelRef::default()
+            })
         })
         .collect()
 }
@@ -26,7 +30,11 @@ fn statically(decision: &str, names: &[&str], algorithm: &str) -> Candidates {
 }
 
 fn node<const N: usize>(operator: &str, conditions: [RuleNode; N]) -> RuleNode {
-    RuleNode { operator: operator.into(), conditions: conditions.into(), ..RuleNode::default() }
+    RuleNode {
+        operator: operator.into(),
+        conditions: conditions.into(),
+        ..RuleNode::default()
+    }
 }
 
 fn decisions(keys: &mut Keys, declared: &Declared) -> Decisions {
@@ -35,14 +43,27 @@ fn decisions(keys: &mut Keys, declared: &Declared) -> Decisions {
         [
             leaf("Keyword", "code", ""),
             leaf("complexity", "depth:hard", ""),
-            node("OR", [leaf("classifier", "tone", "angry"), leaf("domain", "cs", "")]),
+            node(
+                "OR",
+                [
+                    leaf("classifier", "tone", "angry"),
+                    leaf("domain", "cs", ""),
+                ],
+            ),
             node("NOT", [leaf("keyword", " code ", "")]),
             node("NOT", [leaf("authz", "staff", "")]),
         ],
     );
     let decisions = [
-        Decision { name: "deep".into(), rules: Some(tree), ..Decision::default() },
-        Decision { name: "rest".into(), ..Decision::default() },
+        Decision {
+            name: "deep".into(),
+            rules: Some(tree),
+            ..Decision::default()
+        },
+        Decision {
+            name: "rest".into(),
+            ..Decision::default()
+        },
     ];
     Decisions::build(&decisions, Strategy::Priority, keys, declared).unwrap()
 }
@@ -56,7 +77,12 @@ struct Recipe {
 }
 
 fn leaf(kind: &str, name: &str, label: &str) -> RuleNode {
-    RuleNode { kind: kind.into(), name: name.into(), label: label.into(), ..RuleNode::default() }
+    RuleNode {
+        kind: kind.into(),
+        name: name.into(),
+        label: label.into(),
+        ..RuleNode::default()
+    }
 }
 
 fn recipe() -> Recipe {
@@ -99,14 +125,23 @@ fn recipe() -> Recipe {
     report.families[Kind::Keyword as usize].elapsed = Duration::from_micros(1_500);
     report.families[Kind::Event as usize].ran = true;
     report.families[Kind::Event as usize].confidence = 0.5;
-    Recipe { keys, declared, decisions, report }
+    Recipe {
+        keys,
+        declared,
+        decisions,
+        report,
+    }
 }
 
 /// Three candidates, all of which may serve the request.
 const EVERYONE: [usize; 3] = [0, 1, 2];
 
-static NOTHING: Eligibility =
-    Eligibility { boundaries: Vec::new(), allowed_models: None, candidates: Vec::new(), refused: None };
+static NOTHING: Eligibility = Eligibility {
+    boundaries: Vec::new(),
+    allowed_models: None,
+    candidates: Vec::new(),
+    refused: None,
+};
 
 fn everyone(candidates: &Candidates) -> Vec<usize> {
     (0..candidates.candidates().len()).collect()
@@ -138,7 +173,12 @@ fn an_answer_with_everything() {
         winner: Some(Winner {
             index: recipe.decisions.decide(&recipe.report).unwrap().index,
             algorithm: Algorithm::default(),
-            plugins: &["semantic-cache", "system_prompt", "semantic_cache", "response-cache"],
+            plugins: &[
+                "semantic-cache",
+                "system_prompt",
+                "semantic_cache",
+                "response-cache",
+            ],
             candidates: &candidates,
             eligible: &EVERYONE,
         }),
@@ -151,7 +191,12 @@ fn an_answer_with_everything() {
 fn an_answer_without_a_decision_has_all_metrics_and_no_selection() {
     let recipe = recipe();
     let answer = serde_json::to_value(EvalAnswer::new(&view(&recipe))).unwrap();
-    let fields: Vec<&str> = answer.as_object().unwrap().keys().map(String::as_str).collect();
+    let fields: Vec<&str> = answer
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
     let expected = [
         "original_text",
         "recipe",
@@ -166,7 +211,10 @@ fn an_answer_without_a_decision_has_all_metrics_and_no_selection() {
     assert_eq!(answer["decision_result"]["algorithm"], "");
     assert_eq!(answer["decision_result"]["used_signals"], json!({}));
     assert_eq!(answer["metrics"].as_object().unwrap().len(), 20);
-    assert_eq!(answer["metrics"]["keyword"], json!({"execution_time_ms": 1.5, "confidence": 1.0}));
+    assert_eq!(
+        answer["metrics"]["keyword"],
+        json!({"execution_time_ms": 1.5, "confidence": 1.0})
+    );
     assert_eq!(answer["metrics"]["event"]["confidence"], 0.5);
     assert_eq!(answer["metrics"]["context"]["confidence"], 0.0);
     assert_eq!(answer["metrics"].get("projection"), None);
@@ -216,16 +264,28 @@ fn an_empty_report_leaves_the_optional_fields_out() {
 /// Status, model, method and reason of a preview; absent fields are empty here.
 #[track_caller]
 fn check(algorithm: Algorithm<'_>, candidates: &Candidates, expected: [&str; 4]) {
-    let preview = serde_json::to_value(Preview::new(&algorithm, candidates, &everyone(candidates))).unwrap();
-    let fields = ["selection_status", "selected_model", "selection_method", "selection_reason"];
+    let preview =
+        serde_json::to_value(Preview::new(&algorithm, candidates, &everyone(candidates))).unwrap();
+    let fields = [
+        "selection_status",
+        "selected_model",
+        "selection_method",
+        "selection_reason",
+    ];
     for (field, expected) in fields.into_iter().zip(expected) {
-        let found = preview.get(field).and_then(Value::as_str).unwrap_or_default();
+        let found = preview
+            .get(field)
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         assert_eq!(found, expected, "{field}");
     }
 }
 
 fn of(kind: &str) -> Algorithm<'_> {
-    Algorithm { kind, ..Algorithm::default() }
+    Algorithm {
+        kind,
+        ..Algorithm::default()
+    }
 }
 
 fn two(kind: &str) -> Candidates {
@@ -234,13 +294,22 @@ fn two(kind: &str) -> Candidates {
 
 #[test]
 fn previews_of_one_choice() {
-    let chosen = ["selected", "a", "static", "Static selection for category 'math'"];
+    let chosen = [
+        "selected",
+        "a",
+        "static",
+        "Static selection for category 'math'",
+    ];
     check(of(""), &two(""), chosen);
     check(of("astrology"), &two("astrology"), chosen);
     // A canned reply does not show in the preview.
     check(of(""), &two("").with_fast_response(), chosen);
     let one = ["selected", "lora", "single", "single declared candidate"];
-    check(of("static"), &statically("math", &["b+lora"], "static"), one);
+    check(
+        of("static"),
+        &statically("math", &["b+lora"], "static"),
+        one,
+    );
     let of_factors = |names| Candidates::new("d", refs(names), "multi_factor", None);
     check(of("multi_factor"), &of_factors(&["b+lora"]), one);
     let fallback = ["fallback", "a", "multi_factor", "selector is unavailable"];
@@ -257,20 +326,47 @@ fn previews_of_what_only_execution_can_tell() {
     let routed = ["execution_required", "", "router_dc", state];
     check(of("router_dc"), &two("router_dc"), routed);
     // The method is looked at before the number of candidates.
-    check(of("router_dc"), &Candidates::new("d", refs(&["only"]), "router_dc", None), routed);
+    check(
+        of("router_dc"),
+        &Candidates::new("d", refs(&["only"]), "router_dc", None),
+        routed,
+    );
     let multi = "final model is produced only when the multi-model algorithm executes";
     for kind in ["confidence", "fusion", "ratings", "remom", "workflows"] {
-        check(of(kind), &two(kind), ["execution_required", "", kind, multi]);
+        check(
+            of(kind),
+            &two(kind),
+            ["execution_required", "", kind, multi],
+        );
     }
-    let planned = |kind| Algorithm { final_model: " judge ", ..of(kind) };
+    let planned = |kind| Algorithm {
+        final_model: " judge ",
+        ..of(kind)
+    };
     let final_model = "configured final-output model for the multi-model algorithm";
     for kind in ["fusion", "remom", "workflows"] {
-        check(planned(kind), &two(kind), ["planned_final", "judge", kind, final_model]);
+        check(
+            planned(kind),
+            &two(kind),
+            ["planned_final", "judge", kind, final_model],
+        );
     }
-    check(planned("ratings"), &two("ratings"), ["execution_required", "", "ratings", multi]);
-    let learning = Algorithm { learns: true, ..Algorithm::default() };
-    let adapts = "Router Learning can adapt or protect the base selector only during request execution";
-    check(learning, &two(""), ["execution_required", "", "static", adapts]);
+    check(
+        planned("ratings"),
+        &two("ratings"),
+        ["execution_required", "", "ratings", multi],
+    );
+    let learning = Algorithm {
+        learns: true,
+        ..Algorithm::default()
+    };
+    let adapts =
+        "Router Learning can adapt or protect the base selector only during request execution";
+    check(
+        learning,
+        &two(""),
+        ["execution_required", "", "static", adapts],
+    );
 }
 
 #[test]
@@ -284,10 +380,17 @@ fn long_reasons_are_cut_between_characters() {
 
 #[test]
 fn errors() {
-    let mut body = ErrorBody::new("INVALID_INPUT", "text cannot be empty", "2026-08-22T10:00:00Z");
-    let expected =
-        r#"{"error":{"code":"INVALID_INPUT","message":"text cannot be empty","timestamp":"2026-08-22T10:00:00Z"}}"#;
+    let mut body = ErrorBody::new(
+        "INVALID_INPUT",
+        "text cannot be empty",
+        "2026-08-22T10:00:00Z",
+    );
+    let expected = r#"{"error":{"code":"INVALID_INPUT","message":"text cannot be empty","timestamp":"2026-08-22T10:00:00Z"}}"#;
     assert_eq!(serde_json::to_string(&body).unwrap(), expected);
     body.error.request_id = Some("r1");
-    assert!(serde_json::to_string(&body).unwrap().ends_with(r#","request_id":"r1"}}"#));
+    assert!(
+        serde_json::to_string(&body)
+            .unwrap()
+            .ends_with(r#","request_id":"r1"}}"#)
+    );
 }

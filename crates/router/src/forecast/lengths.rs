@@ -5,8 +5,14 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What is assumed before answers were seen: tokens of a chat answer, and the interval of nine in ten.
-const ASSUMED: Length = Length { expected: 400.0, low: 20.0, high: 2_000.0, samples: 0 };
+/// What is assumed before answers were seen: tokens of a chat answer, and the interval of nine in
+/// ten.
+const ASSUMED: Length = Length {
+    expected: 400.0,
+    low: 20.0,
+    high: 2_000.0,
+    samples: 0,
+};
 /// Answers after which what was seen counts.
 const WARM: u64 = 5;
 /// The least weight of the newest answer: the mean follows about the last fifty.
@@ -31,9 +37,18 @@ pub struct Length {
 
 impl fmt::Display for Length {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { expected, low, high, samples } = self;
+        let Self {
+            expected,
+            low,
+            high,
+            samples,
+        } = self;
         write!(f, "{expected:.0} tokens ({low:.0} to {high:.0}; ")?;
-        if *samples == 0 { f.write_str("assumed)") } else { write!(f, "{samples} answers)") }
+        if *samples == 0 {
+            f.write_str("assumed)")
+        } else {
+            write!(f, "{samples} answers)")
+        }
     }
 }
 
@@ -47,7 +62,8 @@ pub struct Lengths {
 }
 
 impl Lengths {
-    /// The answers that a decision had from a model, none at first. Who holds them may read them without a lookup.
+    /// The answers that a decision had from a model, none at first. Who holds them may read them
+    /// without a lookup.
     pub(super) fn of(&self, decision: &str, model: &str) -> Arc<Answers> {
         let mut pairs = self.pairs.lock().unwrap_or_else(PoisonError::into_inner);
         if pairs.values().map(HashMap::len).sum::<usize>() >= PAIRS_MAX {
@@ -56,15 +72,30 @@ impl Lengths {
                 !models.is_empty()
             });
         }
-        Arc::clone(pairs.entry(decision.into()).or_default().entry(model.into()).or_default())
+        Arc::clone(
+            pairs
+                .entry(decision.into())
+                .or_default()
+                .entry(model.into())
+                .or_default(),
+        )
     }
 
     /// An answer came whole. Only pairs that a document names are kept.
     pub(crate) fn served(&self, dispatch: &Dispatch, served: &Served) {
         let tokens = served.tokens.map_or(0, |tokens| tokens.completion);
-        let Some(decision) = dispatch.decision.as_deref().filter(|_| tokens > 0 && !served.failed()) else { return };
+        let Some(decision) = dispatch
+            .decision
+            .as_deref()
+            .filter(|_| tokens > 0 && !served.failed())
+        else {
+            return;
+        };
         let pairs = self.pairs.lock().unwrap_or_else(PoisonError::into_inner);
-        let answers = pairs.get(decision).and_then(|models| models.get(&*dispatch.model)).cloned();
+        let answers = pairs
+            .get(decision)
+            .and_then(|models| models.get(&*dispatch.model))
+            .cloned();
         drop(pairs);
         if let Some(answers) = answers {
             answers.learn(tokens);
@@ -103,7 +134,12 @@ impl Answers {
     pub(super) fn length(&self, known: u64) -> Length {
         if known > 0 {
             let known = known as f64;
-            return Length { expected: known, low: known, high: known, samples: 0 };
+            return Length {
+                expected: known,
+                low: known,
+                high: known,
+                samples: 0,
+            };
         }
         let moments = *self.moments.lock().unwrap_or_else(PoisonError::into_inner);
         if moments.samples < WARM {
@@ -140,8 +176,15 @@ mod tests {
     }
 
     fn served(status: u16, completion: u64) -> Served {
-        let tokens = Some(Tokens { completion, ..Tokens::default() });
-        Served { status, tokens, ..Served::default() }
+        let tokens = Some(Tokens {
+            completion,
+            ..Tokens::default()
+        });
+        Served {
+            status,
+            tokens,
+            ..Served::default()
+        }
     }
 
     #[test]
@@ -152,7 +195,10 @@ mod tests {
         answers.learn(100);
         let length = answers.length(0);
         assert_eq!((length.expected, length.samples), (100.0, 5));
-        assert!((length.high - length.low) < 1e-9, "equal answers leave no spread: {length:?}");
+        assert!(
+            (length.high - length.low) < 1e-9,
+            "equal answers leave no spread: {length:?}"
+        );
         assert_eq!(answers.length(7).expected, 7.0);
     }
 
@@ -178,7 +224,10 @@ mod tests {
             lengths.served(&dispatch("d", "other"), &served(200, 9_000));
             lengths.served(&dispatch("d", "m"), &served(200, 50));
         }
-        assert_eq!((answers.length(0).expected, answers.length(0).samples), (50.0, 10));
+        assert_eq!(
+            (answers.length(0).expected, answers.length(0).samples),
+            (50.0, 10)
+        );
         assert_eq!(lengths.of("d", "other").length(0), ASSUMED);
     }
 
@@ -188,7 +237,13 @@ mod tests {
         let kept = lengths.of("d", "kept");
         (0..5).for_each(|_| kept.learn(10));
         (0..3 * PAIRS_MAX).for_each(|number| drop(lengths.of("d", &number.to_string())));
-        let pairs: usize = lengths.pairs.lock().unwrap().values().map(HashMap::len).sum();
+        let pairs: usize = lengths
+            .pairs
+            .lock()
+            .unwrap()
+            .values()
+            .map(HashMap::len)
+            .sum();
         assert!(pairs <= PAIRS_MAX, "{pairs}");
         assert_eq!(lengths.of("d", "kept").length(0).samples, 5);
     }

@@ -1,12 +1,14 @@
-//! `routing_sampling`: choice among models by what outcomes have said of them, as the reference does.
+//! `routing_sampling`: choice among models by what outcomes have said of them, as the reference
+//! does.
 //!
 //! ```yaml
 //! global: {router: {learning: {enabled: true, adaptation: {candidate_set: decision, strategy: routing_sampling}}}}
 //! ```
 //!
-//! Pure: a model's quality is a beta distribution over its good and underpowered outcomes, its mean or a draw from it is the
-//! prediction, and price, failures, latency and cache hits move it a little. The base model keeps the request unless another leads
-//! by a margin. While drawing is allowed, a model of which nothing is known goes first, whatever its score: as in the reference,
+//! Pure: a model's quality is a beta distribution over its good and underpowered outcomes, its mean
+//! or a draw from it is the prediction, and price, failures, latency and cache hits move it a
+//! little. The base model keeps the request unless another leads by a margin. While drawing is
+//! allowed, a model of which nothing is known goes first, whatever its score: as in the reference,
 //! a new model is tried once at once.
 
 use super::beta::Sampler;
@@ -119,12 +121,18 @@ pub struct Choice {
 pub fn quality(arm: &Arm<'_>) -> (f64, f64) {
     let counts = arm.row.unwrap_or_default().counts;
     let unjudged = counts.good + counts.under == 0;
-    let seed = arm.quality.filter(|&quality| quality > 0.0 && unjudged).map_or(SEED, |quality| quality.min(1.0));
-    (SEED_WEIGHT * seed + counts.good as f64 + 1.0, SEED_WEIGHT * (1.0 - seed) + counts.under as f64 + 1.0)
+    let seed = arm
+        .quality
+        .filter(|&quality| quality > 0.0 && unjudged)
+        .map_or(SEED, |quality| quality.min(1.0));
+    (
+        SEED_WEIGHT * seed + counts.good as f64 + 1.0,
+        SEED_WEIGHT * (1.0 - seed) + counts.under as f64 + 1.0,
+    )
 }
 
-/// Chooses among `arms`; `base` is the index of the algorithm's choice, if it is among them. With a sampler, qualities are drawn;
-/// without one they are means. `None` if there is no arm.
+/// Chooses among `arms`; `base` is the index of the algorithm's choice, if it is among them. With a
+/// sampler, qualities are drawn; without one they are means. `None` if there is no arm.
 #[must_use]
 pub fn choose(
     arms: &[Arm<'_>],
@@ -136,12 +144,23 @@ pub fn choose(
     let costs = costs(arms, set);
     let scores = scores(arms, base, &costs, sampler);
     let mut order: Vec<usize> = (0..arms.len()).collect();
-    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then_with(|| arms[a].name.cmp(arms[b].name)));
+    order.sort_by(|&a, &b| {
+        scores[b]
+            .total_cmp(&scores[a])
+            .then_with(|| arms[a].name.cmp(arms[b].name))
+    });
     let &top = order.first()?;
-    let leads = |base: usize| scores[top] >= scores[base] + set.margin() + (costs[top] - costs[base]).max(0.0);
-    let winner = base.filter(|&base| base != top && !leads(base)).unwrap_or(top);
+    let leads = |base: usize| {
+        scores[top] >= scores[base] + set.margin() + (costs[top] - costs[base]).max(0.0)
+    };
+    let winner = base
+        .filter(|&base| base != top && !leads(base))
+        .unwrap_or(top);
     // In the order of scores: the most promising of those of which nothing is known.
-    let unknown = order.iter().copied().find(|&index| sampled && arms[index].row.is_none_or(|row| row.is_blank()));
+    let unknown = order
+        .iter()
+        .copied()
+        .find(|&index| sampled && arms[index].row.is_none_or(|row| row.is_blank()));
     let winner = unknown.unwrap_or(winner);
     let reason = match () {
         () if base == Some(winner) => Reason::BaseBest,
@@ -150,23 +169,39 @@ pub fn choose(
         () => Reason::PosteriorWin,
     };
     let (alpha, beta) = quality(&arms[winner]);
-    Some(Choice { winner, reason, mean: alpha / (alpha + beta), scores })
+    Some(Choice {
+        winner,
+        reason,
+        mean: alpha / (alpha + beta),
+        scores,
+    })
 }
 
 /// What each arm's price and input cost take off its score.
 fn costs(arms: &[Arm<'_>], set: CandidateSet) -> Vec<f64> {
     let dearest = arms.iter().map(|arm| arm.price).fold(0.0, f64::max);
     let cost = |arm: &Arm<'_>| {
-        let price = if dearest > 0.0 { (arm.price / dearest).clamp(0.0, 1.0) } else { 0.0 };
+        let price = if dearest > 0.0 {
+            (arm.price / dearest).clamp(0.0, 1.0)
+        } else {
+            0.0
+        };
         set.cost_factor() * price + 0.03 * arm.row.unwrap_or_default().input_cost.clamp(0.0, 1.0)
     };
     arms.iter().map(cost).collect()
 }
 
-fn scores(arms: &[Arm<'_>], base: Option<usize>, costs: &[f64], mut sampler: Option<&mut Sampler>) -> Vec<f64> {
+fn scores(
+    arms: &[Arm<'_>],
+    base: Option<usize>,
+    costs: &[f64],
+    mut sampler: Option<&mut Sampler>,
+) -> Vec<f64> {
     let score = |(index, (arm, cost)): (usize, (&Arm<'_>, &f64))| {
         let (alpha, beta) = quality(arm);
-        let predicted = sampler.as_mut().map_or(alpha / (alpha + beta), |sampler| sampler.beta(alpha, beta));
+        let predicted = sampler
+            .as_mut()
+            .map_or(alpha / (alpha + beta), |sampler| sampler.beta(alpha, beta));
         let row = arm.row.unwrap_or_default();
         let total = (row.counts.sum() + 1) as f64;
         let bonus = if base == Some(index) { BASE } else { 0.0 };
@@ -187,11 +222,24 @@ mod tests {
     use super::*;
 
     fn arm(name: &str, quality: f64, price: f64) -> Arm<'_> {
-        Arm { name, price, quality: (quality > 0.0).then_some(quality), row: None }
+        Arm {
+            name,
+            price,
+            quality: (quality > 0.0).then_some(quality),
+            row: None,
+        }
     }
 
     fn judged(good: u64, under: u64, over: u64, failed: u64) -> Option<Row> {
-        Some(Row { counts: Counts { good, under, over, failed }, ..Row::default() })
+        Some(Row {
+            counts: Counts {
+                good,
+                under,
+                over,
+                failed,
+            },
+            ..Row::default()
+        })
     }
 
     fn near(found: f64, expected: f64) {
@@ -211,8 +259,16 @@ mod tests {
     #[test]
     fn each_term_alone() {
         let check = |row: Row, expected: f64| {
-            let arms = [Arm { row: Some(row), ..arm("a", 0.9, 0.0) }];
-            near(choose(&arms, None, CandidateSet::Decision, None).unwrap().scores[0], expected);
+            let arms = [Arm {
+                row: Some(row),
+                ..arm("a", 0.9, 0.0)
+            }];
+            near(
+                choose(&arms, None, CandidateSet::Decision, None)
+                    .unwrap()
+                    .scores[0],
+                expected,
+            );
         };
         let blank = Row::default();
         check(blank, 0.70);
@@ -220,21 +276,62 @@ mod tests {
         check(judged(8, 2, 0, 0).unwrap(), 10.0 / 14.0);
         check(judged(0, 0, 3, 0).unwrap(), 0.70 - 0.03 * 3.0 / 4.0);
         check(judged(0, 0, 0, 3).unwrap(), 0.70 - 0.10 * 3.0 / 4.0);
-        check(Row { input_cost: 0.5, ..blank }, 0.70 - 0.015);
-        check(Row { input_cost: 9.0, ..blank }, 0.70 - 0.03);
-        check(Row { latency: 0.5, ..blank }, 0.70 - 0.01);
-        check(Row { latency: 30.0, ..blank }, 0.70 - 0.02);
-        check(Row { cache: 0.5, ..blank }, 0.70 + 0.01);
+        check(
+            Row {
+                input_cost: 0.5,
+                ..blank
+            },
+            0.70 - 0.015,
+        );
+        check(
+            Row {
+                input_cost: 9.0,
+                ..blank
+            },
+            0.70 - 0.03,
+        );
+        check(
+            Row {
+                latency: 0.5,
+                ..blank
+            },
+            0.70 - 0.01,
+        );
+        check(
+            Row {
+                latency: 30.0,
+                ..blank
+            },
+            0.70 - 0.02,
+        );
+        check(
+            Row {
+                cache: 0.5,
+                ..blank
+            },
+            0.70 + 0.01,
+        );
     }
 
-    /// Who wins between the base `a` (mean .5) and `b` with these outcomes, both free of charge unless `price` says otherwise.
+    /// Who wins between the base `a` (mean .5) and `b` with these outcomes, both free of charge
+    /// unless `price` says otherwise.
     fn check_margin(set: CandidateSet, good: u64, under: u64, price: f64, expected: &str) {
         let arms = [
-            Arm { row: judged(9, 9, 0, 0), ..arm("a", 0.0, 0.0) },
-            Arm { row: judged(good, under, 0, 0), ..arm("b", 0.0, price) },
+            Arm {
+                row: judged(9, 9, 0, 0),
+                ..arm("a", 0.0, 0.0)
+            },
+            Arm {
+                row: judged(good, under, 0, 0),
+                ..arm("b", 0.0, price)
+            },
         ];
         let choice = choose(&arms, Some(0), set, None).unwrap();
-        assert_eq!(arms[choice.winner].name, expected, "{set:?} {good} {under} {price} {:?}", choice.scores);
+        assert_eq!(
+            arms[choice.winner].name, expected,
+            "{set:?} {good} {under} {price} {:?}",
+            choice.scores
+        );
     }
 
     #[test]
@@ -245,7 +342,8 @@ mod tests {
         check_margin(Tier, 12, 9, 0.0, "b");
         check_margin(Global, 12, 9, 0.0, "a");
         check_margin(Global, 30, 9, 0.0, "b");
-        // A dearer model pays its price twice: in its score and as a margin. .576 - .04 beats .501 but not .501 + .04.
+        // A dearer model pays its price twice: in its score and as a margin. .576 - .04 beats .501
+        // but not .501 + .04.
         check_margin(Decision, 13, 9, 5.0, "a");
         check_margin(Decision, 16, 9, 5.0, "b");
     }
@@ -261,29 +359,70 @@ mod tests {
     #[test]
     fn equal_scores_go_by_name() {
         let arms = [arm("b", 0.5, 0.0), arm("a", 0.5, 0.0)];
-        assert_eq!(choose(&arms, None, CandidateSet::Decision, None).unwrap().winner, 1);
+        assert_eq!(
+            choose(&arms, None, CandidateSet::Decision, None)
+                .unwrap()
+                .winner,
+            1
+        );
     }
 
     #[test]
     fn what_is_unknown_is_tried_first_while_sampling() {
-        let known = Arm { row: judged(900, 1, 0, 0), ..arm("a", 0.9, 0.0) };
+        let known = Arm {
+            row: judged(900, 1, 0, 0),
+            ..arm("a", 0.9, 0.0)
+        };
         let arms = [known, arm("b", 0.1, 12.0)];
-        let choice = choose(&arms, Some(0), CandidateSet::Global, Some(&mut Sampler::seeded(1))).unwrap();
+        let choice = choose(
+            &arms,
+            Some(0),
+            CandidateSet::Global,
+            Some(&mut Sampler::seeded(1)),
+        )
+        .unwrap();
         assert_eq!((choice.winner, choice.reason), (1, Reason::ColdStart));
-        let served = Row { latency: 0.4, ..Row::default() };
-        let arms = [known, Arm { row: Some(served), ..arm("b", 0.1, 12.0) }];
-        let choice = choose(&arms, Some(0), CandidateSet::Global, Some(&mut Sampler::seeded(1))).unwrap();
+        let served = Row {
+            latency: 0.4,
+            ..Row::default()
+        };
+        let arms = [
+            known,
+            Arm {
+                row: Some(served),
+                ..arm("b", 0.1, 12.0)
+            },
+        ];
+        let choice = choose(
+            &arms,
+            Some(0),
+            CandidateSet::Global,
+            Some(&mut Sampler::seeded(1)),
+        )
+        .unwrap();
         assert_eq!((choice.winner, choice.reason), (0, Reason::BaseBest));
     }
 
     #[test]
     fn draws_follow_the_evidence() {
         let arms = [
-            Arm { row: judged(20, 20, 0, 0), ..arm("a", 0.0, 0.0) },
-            Arm { row: judged(30, 10, 0, 0), ..arm("b", 0.0, 0.0) },
+            Arm {
+                row: judged(20, 20, 0, 0),
+                ..arm("a", 0.0, 0.0)
+            },
+            Arm {
+                row: judged(30, 10, 0, 0),
+                ..arm("b", 0.0, 0.0)
+            },
         ];
         let wins = |seed| {
-            let choice = choose(&arms, Some(0), CandidateSet::Decision, Some(&mut Sampler::seeded(seed))).unwrap();
+            let choice = choose(
+                &arms,
+                Some(0),
+                CandidateSet::Decision,
+                Some(&mut Sampler::seeded(seed)),
+            )
+            .unwrap();
             u32::from(choice.reason == Reason::SampledWin)
         };
         let wins: u32 = (0..400).map(wins).sum();

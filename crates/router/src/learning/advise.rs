@@ -28,7 +28,8 @@ pub struct Asked<'a> {
     pub candidates: &'a Candidates,
     /// Indices of those that may serve the request.
     pub eligible: &'a [usize],
-    /// Whether a model, candidate or not, may serve the request: boundaries, abilities, wire, backend.
+    /// Whether a model, candidate or not, may serve the request: boundaries, abilities, wire,
+    /// backend.
     pub allows: &'a (dyn Fn(&str) -> bool + Sync),
     /// The authenticated caller; empty if there is none.
     pub caller: &'a str,
@@ -57,10 +58,17 @@ impl Experience {
         (selection, lesson)
     }
 
-    /// The selection as learning would have it, and what it did. A decision without candidates and one that answers by itself
-    /// are left alone. The winner is always allowed.
-    pub fn advise(&self, asked: &Asked<'_>, selection: Selection, sampler: &mut Sampler) -> (Selection, Lesson) {
-        let chosen = selection.candidate.and_then(|index| asked.candidates.model_refs().get(index));
+    /// The selection as learning would have it, and what it did. A decision without candidates and
+    /// one that answers by itself are left alone. The winner is always allowed.
+    pub fn advise(
+        &self,
+        asked: &Asked<'_>,
+        selection: Selection,
+        sampler: &mut Sampler,
+    ) -> (Selection, Lesson) {
+        let chosen = selection
+            .candidate
+            .and_then(|index| asked.candidates.model_refs().get(index));
         let (Some(base), false) = (chosen, selection.method == "fast_response") else {
             return (selection, Lesson::default());
         };
@@ -68,7 +76,11 @@ impl Experience {
         let key = asked.key();
         let record = key.and_then(|key| self.conversations().get(key, asked.policy.ttl, asked.now));
         let standing = standing(asked.standing, record.as_ref());
-        let field = Field { asked, base, selection: &selection };
+        let field = Field {
+            asked,
+            base,
+            selection: &selection,
+        };
         let sampling = asked.policy.adaptation == Mode::Apply
             && (key.is_none()
                 || asked.policy.protection != Mode::Apply
@@ -76,23 +88,44 @@ impl Experience {
         let mut notes = Vec::with_capacity(2);
         let proposal = self.adapt(&field, sampling.then_some(sampler), &mut notes);
         let current = record.as_ref().map(|record| &record.model);
-        let change = self.protect(&field, (proposal.as_ref(), current), (&standing, key.is_some()), &mut notes);
+        let change = self.protect(
+            &field,
+            (proposal.as_ref(), current),
+            (&standing, key.is_some()),
+            &mut notes,
+        );
         let change = change.unwrap_or_else(|| proposal.as_ref().map(Proposal::as_change));
         let request_id = asked.sent.headers.value("x-request-id");
         let request = request_id.and_then(|id| RequestKey::of(id, asked.caller));
         let place = field.place(change.as_ref().map_or(base, |change| &*change.model));
-        let trail = Trail { place, prices: None, conversation: key, request };
+        let trail = Trail {
+            place,
+            prices: None,
+            conversation: key,
+            request,
+        };
         let lesson = Lesson {
             notes,
             trail: Some(Arc::new(trail)),
             request_id: request.and(request_id).map(Arc::from),
             degraded: None,
         };
-        (change.map_or_else(|| selection.clone(), |change| asked.changed(&selection, &change)), lesson)
+        (
+            change.map_or_else(
+                || selection.clone(),
+                |change| asked.changed(&selection, &change),
+            ),
+            lesson,
+        )
     }
 
     /// Adaptation: a model that outcomes prefer to the algorithm's choice.
-    fn adapt(&self, field: &Field<'_>, sampler: Option<&mut Sampler>, notes: &mut Vec<Note>) -> Option<Proposal> {
+    fn adapt(
+        &self,
+        field: &Field<'_>,
+        sampler: Option<&mut Sampler>,
+        notes: &mut Vec<Note>,
+    ) -> Option<Proposal> {
         let policy = field.asked.policy;
         let note = |action, reason| Note {
             part: "adaptation",
@@ -110,13 +143,20 @@ impl Experience {
             }
             Mode::Observe | Mode::Apply => {}
         }
-        let players: Vec<&Arc<Player>> =
-            policy.among.iter().filter(|player| (field.asked.allows)(&player.name)).collect();
+        let players: Vec<&Arc<Player>> = policy
+            .among
+            .iter()
+            .filter(|player| (field.asked.allows)(&player.name))
+            .collect();
         let choice = {
             let mut rows = self.rows();
             let arm = |player: &&'_ Arc<Player>| rows.find(&field.place(&player.name));
             let found: Vec<_> = players.iter().map(arm).collect();
-            let arms: Vec<Arm<'_>> = players.iter().zip(found).map(|(player, row)| player.arm(row)).collect();
+            let arms: Vec<Arm<'_>> = players
+                .iter()
+                .zip(found)
+                .map(|(player, row)| player.arm(row))
+                .collect();
             let base = arms.iter().position(|arm| arm.name == field.base);
             adaptation::choose(&arms, base, policy.set, sampler)
         };
@@ -124,24 +164,45 @@ impl Experience {
             notes.push(note("keep_base", "candidate_set_empty"));
             return None;
         };
-        let scores: Vec<_> =
-            players.iter().zip(&choice.scores).map(|(&player, &score)| (player.clone(), score)).collect();
-        let shown = scores.iter().map(|(player, score)| (player.name.clone(), *score)).collect();
-        let winner = players.get(choice.winner).filter(|player| *player.name != *field.base);
+        let scores: Vec<_> = players
+            .iter()
+            .zip(&choice.scores)
+            .map(|(&player, &score)| (player.clone(), score))
+            .collect();
+        let shown = scores
+            .iter()
+            .map(|(player, score)| (player.name.clone(), *score))
+            .collect();
+        let winner = players
+            .get(choice.winner)
+            .filter(|player| *player.name != *field.base);
         let reason = choice.reason.as_str();
         let (action, shown_reason) = match (policy.adaptation, winner) {
             (Mode::Observe, _) => ("observe", "observe_only"),
             (_, None) => ("keep_base", reason),
             (_, Some(_)) => ("propose_switch", reason),
         };
-        notes.push(Note { scores: shown, ..note(action, shown_reason) });
+        notes.push(Note {
+            scores: shown,
+            ..note(action, shown_reason)
+        });
         let model = Arc::clone(winner.filter(|_| policy.adaptation == Mode::Apply)?);
-        let score = choice.scores.get(choice.winner).copied().unwrap_or_default();
-        Some(Proposal { model, score, mean: choice.mean, reason, scores })
+        let score = choice
+            .scores
+            .get(choice.winner)
+            .copied()
+            .unwrap_or_default();
+        Some(Proposal {
+            model,
+            score,
+            mean: choice.mean,
+            reason,
+            scores,
+        })
     }
 
-    /// Protection: the model that the conversation keeps or gets. The outer `None` leaves the proposal as it is; the inner one
-    /// goes back to the algorithm's choice.
+    /// Protection: the model that the conversation keeps or gets. The outer `None` leaves the
+    /// proposal as it is; the inner one goes back to the algorithm's choice.
     fn protect(
         &self,
         field: &Field<'_>,
@@ -186,32 +247,60 @@ impl Experience {
         };
         let verdict = protection::decide(&question);
         let lost = current.is_some() && current_index.is_none();
-        let reason = if lost { "current_model_not_allowed" } else { verdict.reason.as_str() };
+        let reason = if lost {
+            "current_model_not_allowed"
+        } else {
+            verdict.reason.as_str()
+        };
         let named = |(player, &score): (&Arc<Player>, &f64)| (player.name.clone(), score);
         let scores = players.iter().zip(&verdict.scores).map(named).collect();
         if policy.protection == Mode::Observe {
-            notes.push(Note { scores, ..note("observe", "observe_only") });
+            notes.push(Note {
+                scores,
+                ..note("observe", "observe_only")
+            });
             return None;
         }
-        notes.push(Note { scores, ..note(verdict.action.as_str(), reason) });
+        notes.push(Note {
+            scores,
+            ..note(verdict.action.as_str(), reason)
+        });
         let winner = players.get(verdict.winner)?;
         if verdict.winner == proposed {
             return None;
         }
-        let score = verdict.scores.get(verdict.winner).copied().or_else(|| contenders.get(verdict.winner)?.base);
+        let score = verdict
+            .scores
+            .get(verdict.winner)
+            .copied()
+            .or_else(|| contenders.get(verdict.winner)?.base);
         let (model, confidence) = (Arc::clone(&winner.name), verdict.confidence);
-        let change = Change { model, score: score.unwrap_or_default(), confidence, part: "protection", reason };
+        let change = Change {
+            model,
+            score: score.unwrap_or_default(),
+            confidence,
+            part: "protection",
+            reason,
+        };
         Some((*winner.name != *field.base).then_some(change))
     }
 
     /// The contenders with their scores and what outcomes say of them.
-    fn weigh(&self, field: &Field<'_>, players: &[Arc<Player>], proposal: Option<&Proposal>) -> Vec<Contender> {
+    fn weigh(
+        &self,
+        field: &Field<'_>,
+        players: &[Arc<Player>],
+        proposal: Option<&Proposal>,
+    ) -> Vec<Contender> {
         let mut rows = self.rows();
         let contender = |player: &Arc<Player>| Contender {
             base: field.score(player, proposal),
             pressure: player.pressure,
             quality_gap: 0.0,
-            counts: rows.find(&field.place(&player.name)).unwrap_or_default().counts,
+            counts: rows
+                .find(&field.place(&player.name))
+                .unwrap_or_default()
+                .counts,
         };
         players.iter().map(contender).collect()
     }
@@ -222,18 +311,27 @@ impl Asked<'_> {
     fn key(&self) -> Option<ConversationKey> {
         match self.policy.protection {
             Mode::Off | Mode::Bypass => None,
-            Mode::Observe | Mode::Apply => self.policy.key((self.recipe, self.caller), self.sent.headers),
+            Mode::Observe | Mode::Apply => self
+                .policy
+                .key((self.recipe, self.caller), self.sent.headers),
         }
     }
 
     /// The selection with another model: a candidate, or one from elsewhere.
     fn changed(&self, selection: &Selection, change: &Change) -> Selection {
         let refs = self.candidates.model_refs();
-        let named = |&index: &usize| refs.get(index).is_some_and(|candidate| *candidate.model.trim() == *change.model);
+        let named = |&index: &usize| {
+            refs.get(index)
+                .is_some_and(|candidate| *candidate.model.trim() == *change.model)
+        };
         let own = self.eligible.iter().copied().find(named);
         Selection {
             candidate: own.or(selection.candidate),
-            held: if own.is_some() { None } else { Some(Arc::clone(&change.model)) },
+            held: if own.is_some() {
+                None
+            } else {
+                Some(Arc::clone(&change.model))
+            },
             score: change.score,
             confidence: change.confidence,
             reason: format!("learning: {}={}", change.part, change.reason).into(),
@@ -242,18 +340,30 @@ impl Asked<'_> {
     }
 }
 
-/// What a body says of its conversation. As in the reference, chat and Messages requests show neither turns nor history when their
-/// model is chosen, so that the numbers are the same; a Responses request does.
+/// What a body says of its conversation. As in the reference, chat and Messages requests show
+/// neither turns nor history when their model is chosen, so that the numbers are the same; a
+/// Responses request does.
 #[must_use]
-pub fn standing_of(prompt: &Prompt, dialect: Dialect, context_tokens: u64, previous_response: bool) -> Standing {
+pub fn standing_of(
+    prompt: &Prompt,
+    dialect: Dialect,
+    context_tokens: u64,
+    previous_response: bool,
+) -> Standing {
     let facts = &prompt.conversation;
     let responses = dialect == Dialect::OpenAiResponses;
     let newest = prompt.texts.current.len() as u64 / 4;
     Standing {
         turns: if responses { facts.assistant } else { 0 },
-        history_tokens: if responses && facts.assistant > 0 { context_tokens.saturating_sub(newest) } else { 0 },
+        history_tokens: if responses && facts.assistant > 0 {
+            context_tokens.saturating_sub(newest)
+        } else {
+            0
+        },
         context_tokens,
-        tool_loop: facts.last_is_tool_result || facts.last_user_follows_tool || facts.tool_calls > facts.tool,
+        tool_loop: facts.last_is_tool_result
+            || facts.last_user_follows_tool
+            || facts.tool_calls > facts.tool,
         previous_response,
         ..Standing::default()
     }

@@ -1,7 +1,9 @@
-//! What is remembered of a conversation between its requests: model, turns, switches, warmth of the cache, time.
+//! What is remembered of a conversation between its requests: model, turns, switches, warmth of the
+//! cache, time.
 //!
-//! Bounded: the one that was longest unused leaves. Nothing of what clients call their conversations is kept, only a digest that
-//! holds the recipe and the authenticated caller as well, so that nobody reaches another's conversation by guessing its name.
+//! Bounded: the one that was longest unused leaves. Nothing of what clients call their
+//! conversations is kept, only a digest that holds the recipe and the authenticated caller as well,
+//! so that nobody reaches another's conversation by guessing its name.
 
 use super::protection::Scope;
 use lru::LruCache;
@@ -19,15 +21,27 @@ pub(super) const CONVERSATIONS: NonZeroUsize = NonZeroUsize::new(100_000).unwrap
 pub struct ConversationKey(pub u128);
 
 impl ConversationKey {
-    /// The key of a caller's conversation in a recipe. `None` if the client does not name what the scope needs.
+    /// The key of a caller's conversation in a recipe. `None` if the client does not name what the
+    /// scope needs.
     #[must_use]
-    pub fn of((recipe, caller): (&str, &str), scope: Scope, session: &str, conversation: &str) -> Option<Self> {
+    pub fn of(
+        (recipe, caller): (&str, &str),
+        scope: Scope,
+        session: &str,
+        conversation: &str,
+    ) -> Option<Self> {
         let (session, conversation) = (session.trim(), conversation.trim());
         match scope {
             _ if session.is_empty() => None,
             Scope::Session => Some(Self(digest(&["session", recipe, caller, session]))),
             Scope::Conversation if conversation.is_empty() => None,
-            Scope::Conversation => Some(Self(digest(&["conversation", recipe, caller, session, conversation]))),
+            Scope::Conversation => Some(Self(digest(&[
+                "conversation",
+                recipe,
+                caller,
+                session,
+                conversation,
+            ]))),
         }
     }
 }
@@ -40,7 +54,10 @@ pub(super) fn digest(parts: &[&str]) -> u128 {
         hash.update(part.as_bytes());
     }
     let whole = hash.finalize();
-    whole.iter().take(16).fold(0, |key, &byte| key << 8 | u128::from(byte))
+    whole
+        .iter()
+        .take(16)
+        .fold(0, |key, &byte| key << 8 | u128::from(byte))
 }
 
 /// What is remembered of a conversation.
@@ -74,7 +91,10 @@ pub(super) struct Conversations {
 
 impl Conversations {
     pub(super) fn new(most: NonZeroUsize) -> Self {
-        Self { kept: LruCache::new(most), changed: HashSet::new() }
+        Self {
+            kept: LruCache::new(most),
+            changed: HashSet::new(),
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -82,14 +102,22 @@ impl Conversations {
     }
 
     /// What is known, unless it is older than `ttl`.
-    pub(super) fn get(&mut self, key: ConversationKey, ttl: Duration, now: Instant) -> Option<Record> {
+    pub(super) fn get(
+        &mut self,
+        key: ConversationKey,
+        ttl: Duration,
+        now: Instant,
+    ) -> Option<Record> {
         let kept = self.kept.get(&key)?;
         let age = now.saturating_duration_since(kept.at);
         if age > ttl {
             self.drop(key);
             return None;
         }
-        Some(Record { age, ..kept.record.clone() })
+        Some(Record {
+            age,
+            ..kept.record.clone()
+        })
     }
 
     /// A request of the conversation goes to this model.
@@ -106,14 +134,24 @@ impl Conversations {
             kept.at = now;
             return;
         }
-        let record = Record { model: Arc::clone(model), turns: 1, switches: 0, warmth: None, age: Duration::ZERO };
+        let record = Record {
+            model: Arc::clone(model),
+            turns: 1,
+            switches: 0,
+            warmth: None,
+            age: Duration::ZERO,
+        };
         self.put(key, Kept { record, at: now });
     }
 
     /// An answer of this model told how much of the prompt its cache held.
     pub(super) fn warm(&mut self, key: ConversationKey, model: &str, warmth: f64) {
         // An answer of the model that was left says nothing of the new one's cache.
-        if let Some(kept) = self.kept.peek_mut(&key).filter(|kept| *kept.record.model == *model) {
+        if let Some(kept) = self
+            .kept
+            .peek_mut(&key)
+            .filter(|kept| *kept.record.model == *model)
+        {
             kept.record.warmth = Some(warmth.clamp(0.0, 1.0));
             self.changed.insert(key);
         }
@@ -121,7 +159,10 @@ impl Conversations {
 
     /// What another replica knows; the younger record wins.
     pub(super) fn adopt(&mut self, key: ConversationKey, record: Record, now: Instant) {
-        let known = self.kept.peek(&key).map(|kept| now.saturating_duration_since(kept.at));
+        let known = self
+            .kept
+            .peek(&key)
+            .map(|kept| now.saturating_duration_since(kept.at));
         if known.is_some_and(|age| age <= record.age) {
             return;
         }
@@ -136,7 +177,13 @@ impl Conversations {
         let kept = |key| {
             let kept = self.kept.peek(&key)?;
             let age = now.saturating_duration_since(kept.at);
-            Some((key, Record { age, ..kept.record.clone() }))
+            Some((
+                key,
+                Record {
+                    age,
+                    ..kept.record.clone()
+                },
+            ))
         };
         changed.into_iter().filter_map(kept).collect()
     }
@@ -195,7 +242,10 @@ mod tests {
         ];
         let different: HashSet<_> = keys.iter().flatten().collect();
         assert_eq!(different.len(), 6);
-        assert_eq!(of("r", "ada", Session, "s", "x"), of("r", "ada", Session, " s ", "y"));
+        assert_eq!(
+            of("r", "ada", Session, "s", "x"),
+            of("r", "ada", Session, " s ", "y")
+        );
     }
 
     #[test]
@@ -207,14 +257,25 @@ mod tests {
         all.warm(key(1), "small", 0.75);
         all.turn(key(1), &small, now);
         let found = all.get(key(1), DAY, now + Duration::from_secs(5)).unwrap();
-        let expected =
-            Record { model: small.clone(), turns: 2, switches: 0, warmth: Some(0.75), age: Duration::from_secs(5) };
+        let expected = Record {
+            model: small.clone(),
+            turns: 2,
+            switches: 0,
+            warmth: Some(0.75),
+            age: Duration::from_secs(5),
+        };
         assert_eq!(found, expected);
         all.turn(key(1), &large, now);
         all.warm(key(1), "small", 0.9);
         let found = all.get(key(1), DAY, now).unwrap();
-        assert_eq!((found.switches, found.warmth, &*found.model), (1, None, "large"));
-        assert_eq!(all.get(key(1), DAY, now + DAY + Duration::from_secs(1)), None);
+        assert_eq!(
+            (found.switches, found.warmth, &*found.model),
+            (1, None, "large")
+        );
+        assert_eq!(
+            all.get(key(1), DAY, now + DAY + Duration::from_secs(1)),
+            None
+        );
         assert_eq!((all.len(), all.pending()), (0, 0));
     }
 
@@ -227,7 +288,11 @@ mod tests {
             all.turn(key(0), &model, now);
             assert!(all.len() <= 50 && all.pending() <= 50);
         }
-        assert_eq!(all.get(key(0), DAY, now).unwrap().turns, 10_001, "what is used stays");
+        assert_eq!(
+            all.get(key(0), DAY, now).unwrap().turns,
+            10_001,
+            "what is used stays"
+        );
     }
 
     #[test]

@@ -37,13 +37,27 @@ pub(super) type Indices = (usize, usize, Option<usize>);
 
 impl Field<'_> {
     pub(super) fn place(&self, model: &str) -> Place {
-        let Asked { recipe, decision, tier, policy, .. } = *self.asked;
-        let model = policy.roster.get(model).map_or_else(|| model.into(), |player| Arc::clone(&player.name));
-        Place { recipe: Arc::clone(recipe), decision: Arc::clone(decision), tier, model }
+        let Asked {
+            recipe,
+            decision,
+            tier,
+            policy,
+            ..
+        } = *self.asked;
+        let model = policy
+            .roster
+            .get(model)
+            .map_or_else(|| model.into(), |player| Arc::clone(&player.name));
+        Place {
+            recipe: Arc::clone(recipe),
+            decision: Arc::clone(decision),
+            tier,
+            model,
+        }
     }
 
-    /// The models among which protection chooses: the candidates, or those of adaptation if it proposes one, and the
-    /// conversation's model, wherever it comes from.
+    /// The models among which protection chooses: the candidates, or those of adaptation if it
+    /// proposes one, and the conversation's model, wherever it comes from.
     pub(super) fn contenders(
         &self,
         proposal: Option<&Proposal>,
@@ -52,10 +66,16 @@ impl Field<'_> {
         let policy = self.asked.policy;
         let allowed = |player: &&Arc<Player>| (self.asked.allows)(&player.name);
         let mut players: Vec<Arc<Player>> = match proposal {
-            Some(proposal) => proposal.scores.iter().map(|(player, _)| Arc::clone(player)).collect(),
+            Some(proposal) => proposal
+                .scores
+                .iter()
+                .map(|(player, _)| Arc::clone(player))
+                .collect(),
             None => policy.own.iter().filter(allowed).cloned().collect(),
         };
-        if let Some(current) = current.and_then(|name| policy.roster.get(name)).filter(allowed)
+        if let Some(current) = current
+            .and_then(|name| policy.roster.get(name))
+            .filter(allowed)
             && !players.iter().any(|player| player.name == current.name)
         {
             players.push(Arc::clone(current));
@@ -69,29 +89,50 @@ impl Field<'_> {
 
     /// A model's score: adaptation's if it proposes a model, else the algorithm's.
     pub(super) fn score(&self, player: &Player, proposal: Option<&Proposal>) -> Option<f64> {
-        if let Some((_, score)) = proposal.and_then(|it| it.scores.iter().find(|(other, _)| other.name == player.name))
-        {
+        if let Some((_, score)) = proposal.and_then(|it| {
+            it.scores
+                .iter()
+                .find(|(other, _)| other.name == player.name)
+        }) {
             return Some(*score);
         }
         if *player.name == *self.base {
             return Some(self.selection.score);
         }
         let candidates = self.asked.candidates.model_refs();
-        let of =
-            |&&(index, _): &&(usize, f64)| candidates.get(index).is_some_and(|it| *it.model.trim() == *player.name);
-        self.selection.scores.iter().find(of).map(|&(_, score)| score)
+        let of = |&&(index, _): &&(usize, f64)| {
+            candidates
+                .get(index)
+                .is_some_and(|it| *it.model.trim() == *player.name)
+        };
+        self.selection
+            .scores
+            .iter()
+            .find(of)
+            .map(|&(_, score)| score)
     }
 }
 
 impl Proposal {
     pub(super) fn as_change(&self) -> Change {
         let model = Arc::clone(&self.model.name);
-        Change { model, score: self.score, confidence: self.mean, part: "adaptation", reason: self.reason }
+        Change {
+            model,
+            score: self.score,
+            confidence: self.mean,
+            part: "adaptation",
+            reason: self.reason,
+        }
     }
 }
 
 impl Player {
     pub(super) fn arm(&self, row: Option<Row>) -> Arm<'_> {
-        Arm { name: &self.name, price: self.price, quality: self.card.quality, row }
+        Arm {
+            name: &self.name,
+            price: self.price,
+            quality: self.card.quality,
+            row,
+        }
     }
 }

@@ -19,7 +19,9 @@ impl Headers for () {
 
 impl<const N: usize> Headers for [(&str, &str); N] {
     fn value(&self, name: &str) -> Option<&str> {
-        self.iter().find(|(other, _)| *other == name).map(|&(_, value)| value)
+        self.iter()
+            .find(|(other, _)| *other == name)
+            .map(|&(_, value)| value)
     }
 }
 
@@ -34,7 +36,10 @@ pub struct Sent<'a> {
 
 impl Sent<'_> {
     /// Nothing.
-    pub const NOTHING: Self = Self { headers: &(), previous_response: false };
+    pub const NOTHING: Self = Self {
+        headers: &(),
+        previous_response: false,
+    };
 }
 
 /// What a part of learning did.
@@ -75,6 +80,9 @@ impl Lesson {
         if *trail.place.model != *model {
             trail.place.model = model.into();
         }
-        trail.prices = policy.roster.get(model).and_then(|player| player.card.prices);
+        trail.prices = policy
+            .roster
+            .get(model)
+            .and_then(|player| player.card.prices);
     }
 }

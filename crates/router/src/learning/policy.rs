@@ -1,4 +1,5 @@
-//! What the document says of learning, for one decision: modes, models, weights; made once per generation.
+//! What the document says of learning, for one decision: modes, models, weights; made once per
+//! generation.
 //!
 //! ```yaml
 //! decisions:
@@ -51,7 +52,8 @@ impl Mode {
         }
     }
 
-    /// The mode of a part: `bypass` above wins, `observe` above caps, the part's own word counts otherwise.
+    /// The mode of a part: `bypass` above wins, `observe` above caps, the part's own word counts
+    /// otherwise.
     fn of(enabled: Option<bool>, whole: &str, own: &str) -> Self {
         match (whole, own) {
             _ if enabled == Some(false) => Self::Off,
@@ -83,20 +85,48 @@ impl Roster {
     /// The models of a document; none if it does not learn.
     #[must_use]
     pub fn of(document: &Document) -> Self {
-        if !document.global.router.learning.as_ref().is_some_and(|learning| learning.enabled) {
+        if !document
+            .global
+            .router
+            .learning
+            .as_ref()
+            .is_some_and(|learning| learning.enabled)
+        {
             return Self::default();
         }
-        let mut names: BTreeSet<&str> = document.providers.models.iter().map(|model| model.name.trim()).collect();
-        let decisions = document.policies().flat_map(|(_, _, routing)| &routing.decisions);
-        names.extend(decisions.flat_map(|decision| &decision.model_refs).map(|candidate| candidate.model.trim()));
+        let mut names: BTreeSet<&str> = document
+            .providers
+            .models
+            .iter()
+            .map(|model| model.name.trim())
+            .collect();
+        let decisions = document
+            .policies()
+            .flat_map(|(_, _, routing)| &routing.decisions);
+        names.extend(
+            decisions
+                .flat_map(|decision| &decision.model_refs)
+                .map(|candidate| candidate.model.trim()),
+        );
         names.extend(document.model_cards().map(|card| card.name.trim()));
         let cards: Vec<Card> = names.iter().map(|name| Card::of(name, document)).collect();
         let pressures = pressures(&cards.iter().collect::<Vec<_>>());
         let player = |(card, pressure): (Card, f64)| {
             let name: Arc<str> = Arc::clone(&card.name);
-            let price = card.prices.map_or(0.0, |prices| prices.prompt + prices.completion);
+            let price = card
+                .prices
+                .map_or(0.0, |prices| prices.prompt + prices.completion);
             let carded = document.model_card(&name).is_some();
-            (Arc::clone(&name), Arc::new(Player { name, card, price, pressure, carded }))
+            (
+                Arc::clone(&name),
+                Arc::new(Player {
+                    name,
+                    card,
+                    price,
+                    pressure,
+                    carded,
+                }),
+            )
         };
         Self(cards.into_iter().zip(pressures).map(player).collect())
     }
@@ -135,21 +165,50 @@ pub struct Policy {
 impl Policy {
     /// The policy of a decision; `None` if the document does not learn.
     #[must_use]
-    pub fn of(decision: &Decision, routing: &Routing, document: &Document, roster: &Arc<Roster>) -> Option<Self> {
-        let learning = document.global.router.learning.as_ref().filter(|learning| learning.enabled)?;
+    pub fn of(
+        decision: &Decision,
+        routing: &Routing,
+        document: &Document,
+        roster: &Arc<Roster>,
+    ) -> Option<Self> {
+        let learning = document
+            .global
+            .router
+            .learning
+            .as_ref()
+            .filter(|learning| learning.enabled)?;
         let own = decision.adaptations.clone().unwrap_or_default();
-        let (adaptation, protection) = (own.adaptation.unwrap_or_default(), own.protection.unwrap_or_default());
-        let set =
-            learning.adaptation.as_ref().and_then(|part| CandidateSet::parse(&part.candidate_set)).unwrap_or_default();
+        let (adaptation, protection) = (
+            own.adaptation.unwrap_or_default(),
+            own.protection.unwrap_or_default(),
+        );
+        let set = learning
+            .adaptation
+            .as_ref()
+            .and_then(|part| CandidateSet::parse(&part.candidate_set))
+            .unwrap_or_default();
         let general = learning.protection.clone().unwrap_or_default();
-        let headers = general.identity.clone().and_then(|identity| identity.headers).unwrap_or_default();
-        let names = |refs: &[ModelRef]| players(roster, refs.iter().map(|candidate| candidate.model.as_str()));
+        let headers = general
+            .identity
+            .clone()
+            .and_then(|identity| identity.headers)
+            .unwrap_or_default();
+        let names = |refs: &[ModelRef]| {
+            players(
+                roster,
+                refs.iter().map(|candidate| candidate.model.as_str()),
+            )
+        };
         let adapts = learning.adaptation.as_ref().and_then(|part| part.enabled);
         Some(Self {
             adaptation: Mode::of(adapts, &own.mode, &adaptation.mode),
             protection: Mode::of(general.enabled, &own.mode, &protection.mode),
             set,
-            scope: if general.scope.trim() == "session" { Scope::Session } else { Scope::Conversation },
+            scope: if general.scope.trim() == "session" {
+                Scope::Session
+            } else {
+                Scope::Conversation
+            },
             tuning: tuning(&general, &protection),
             ttl: ttl(learning),
             store_timeout: store_timeout(learning),
@@ -168,27 +227,54 @@ impl Policy {
     }
 
     /// The key of a request's conversation; `None` if its headers do not name one.
-    pub(super) fn key(&self, (recipe, caller): (&str, &str), headers: &dyn Headers) -> Option<ConversationKey> {
+    pub(super) fn key(
+        &self,
+        (recipe, caller): (&str, &str),
+        headers: &dyn Headers,
+    ) -> Option<ConversationKey> {
         let value = |name: &str| headers.value(name).unwrap_or_default();
-        ConversationKey::of((recipe, caller), self.scope, value(&self.session_header), value(&self.conversation_header))
+        ConversationKey::of(
+            (recipe, caller),
+            self.scope,
+            value(&self.session_header),
+            value(&self.conversation_header),
+        )
     }
 }
 
 /// How long a document's conversations and requests are remembered.
 #[must_use]
 pub fn ttl(learning: &Learning) -> Duration {
-    let seconds = learning.state_store.as_ref().map_or(0, |store| store.ttl_seconds);
-    if seconds == 0 { TTL } else { Duration::from_secs(seconds) }
+    let seconds = learning
+        .state_store
+        .as_ref()
+        .map_or(0, |store| store.ttl_seconds);
+    if seconds == 0 {
+        TTL
+    } else {
+        Duration::from_secs(seconds)
+    }
 }
 
 fn store_timeout(learning: &Learning) -> Duration {
-    let millis = learning.state_store.as_ref().map_or(0, |store| store.timeout_ms);
-    if millis == 0 { STORE_TIMEOUT } else { Duration::from_millis(millis) }
+    let millis = learning
+        .state_store
+        .as_ref()
+        .map_or(0, |store| store.timeout_ms);
+    if millis == 0 {
+        STORE_TIMEOUT
+    } else {
+        Duration::from_millis(millis)
+    }
 }
 
 fn header(written: &str, usual: &str) -> Box<str> {
     let written = written.trim();
-    if written.is_empty() { usual.into() } else { written.to_ascii_lowercase().into() }
+    if written.is_empty() {
+        usual.into()
+    } else {
+        written.to_ascii_lowercase().into()
+    }
 }
 
 fn tuning(general: &Protection, own: &ProtectionMode) -> Tuning {
@@ -196,13 +282,27 @@ fn tuning(general: &Protection, own: &ProtectionMode) -> Tuning {
     let written = general.tuning.clone().unwrap_or_default();
     // As in the reference, a number below 0 counts as omitted.
     let weight = |own: Option<f64>, general: Option<f64>, usual: f64| {
-        own.or(general).filter(|weight| weight.is_finite() && *weight >= 0.0).unwrap_or(usual)
+        own.or(general)
+            .filter(|weight| weight.is_finite() && *weight >= 0.0)
+            .unwrap_or(usual)
     };
     Tuning {
-        idle_timeout: written.idle_timeout_seconds.map_or(usual.idle_timeout, Duration::from_secs),
-        min_turns: written.min_turns_before_switch.map_or(usual.min_turns, u64::from),
-        switch_margin: weight(own.switch_margin, written.switch_margin, usual.switch_margin),
-        stability_weight: weight(own.stability_weight, written.stability_weight, usual.stability_weight),
+        idle_timeout: written
+            .idle_timeout_seconds
+            .map_or(usual.idle_timeout, Duration::from_secs),
+        min_turns: written
+            .min_turns_before_switch
+            .map_or(usual.min_turns, u64::from),
+        switch_margin: weight(
+            own.switch_margin,
+            written.switch_margin,
+            usual.switch_margin,
+        ),
+        stability_weight: weight(
+            own.stability_weight,
+            written.stability_weight,
+            usual.stability_weight,
+        ),
     }
 }
 
@@ -214,17 +314,32 @@ fn among(
     (document, roster): (&Document, &Roster),
 ) -> Vec<Arc<Player>> {
     let refs = |decision: &Decision| -> Vec<String> {
-        decision.model_refs.iter().map(|candidate| candidate.model.clone()).collect()
+        decision
+            .model_refs
+            .iter()
+            .map(|candidate| candidate.model.clone())
+            .collect()
     };
     let names: Vec<String> = match set {
-        CandidateSet::Tier if decision.tier > 0 => {
-            routing.decisions.iter().filter(|other| other.tier == decision.tier).flat_map(refs).collect()
-        }
+        CandidateSet::Tier if decision.tier > 0 => routing
+            .decisions
+            .iter()
+            .filter(|other| other.tier == decision.tier)
+            .flat_map(refs)
+            .collect(),
         CandidateSet::Global => {
-            let mut deployed: Vec<String> = document.providers.models.iter().map(|model| model.name.clone()).collect();
+            let mut deployed: Vec<String> = document
+                .providers
+                .models
+                .iter()
+                .map(|model| model.name.clone())
+                .collect();
             deployed.sort();
             let default = document.providers.defaults.default_model.clone();
-            std::iter::once(default).chain(routing.decisions.iter().flat_map(refs)).chain(deployed).collect()
+            std::iter::once(default)
+                .chain(routing.decisions.iter().flat_map(refs))
+                .chain(deployed)
+                .collect()
         }
         CandidateSet::Decision | CandidateSet::Tier => refs(decision),
     };
@@ -252,7 +367,11 @@ mod tests {
     #[test]
     fn modes() {
         let check = |enabled, whole, own, expected| {
-            assert_eq!(Mode::of(enabled, whole, own), expected, "{enabled:?} {whole} {own}");
+            assert_eq!(
+                Mode::of(enabled, whole, own),
+                expected,
+                "{enabled:?} {whole} {own}"
+            );
         };
         check(None, "", "", Mode::Apply);
         check(Some(true), "apply", "apply", Mode::Apply);
@@ -285,23 +404,42 @@ global: {router: {learning: {enabled: true, LEARNING}}}
 
     fn policies(learning: &str) -> Vec<Policy> {
         let checked = config::check(&DOCUMENT.replace("LEARNING", learning), &|_| None);
-        let document = checked.document.unwrap_or_else(|| panic!("{:?}", checked.problems));
+        let document = checked
+            .document
+            .unwrap_or_else(|| panic!("{:?}", checked.problems));
         let roster = Arc::new(Roster::of(&document));
         let routing = &document.routing;
-        routing.decisions.iter().filter_map(|decision| Policy::of(decision, routing, &document, &roster)).collect()
+        routing
+            .decisions
+            .iter()
+            .filter_map(|decision| Policy::of(decision, routing, &document, &roster))
+            .collect()
     }
 
     #[test]
     fn candidate_sets() {
         let check = |set: &str, expected: &str| {
             let policies = policies(&format!("adaptation: {{candidate_set: {set}}}"));
-            let names =
-                |policy: &Policy| policy.among.iter().map(|it| it.name.to_string()).collect::<Vec<_>>().join(" ");
-            assert_eq!(policies.iter().map(names).collect::<Vec<_>>().join(", "), expected, "{set}");
+            let names = |policy: &Policy| {
+                policy
+                    .among
+                    .iter()
+                    .map(|it| it.name.to_string())
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            };
+            assert_eq!(
+                policies.iter().map(names).collect::<Vec<_>>().join(", "),
+                expected,
+                "{set}"
+            );
         };
         check("decision", "alpha, zeta alpha, zeta");
         check("tier", "alpha zeta, alpha zeta, zeta");
-        check("global", "base alpha zeta, base alpha zeta, base alpha zeta");
+        check(
+            "global",
+            "base alpha zeta, base alpha zeta, base alpha zeta",
+        );
         let price = policies("adaptation: {candidate_set: global}")[0].among[0].price;
         assert!((price - 8.0).abs() < 1e-12);
     }
@@ -312,12 +450,32 @@ global: {router: {learning: {enabled: true, LEARNING}}}
                        switch_margin: 0.1, stability_weight: -1}, identity: {headers: {session: X-Mine}}}, \
                        state_store: {ttl_seconds: 60}";
         let found = policies(general);
-        let usual =
-            Tuning { idle_timeout: Duration::from_secs(9), min_turns: 4, switch_margin: 0.1, stability_weight: 1.0 };
+        let usual = Tuning {
+            idle_timeout: Duration::from_secs(9),
+            min_turns: 4,
+            switch_margin: 0.1,
+            stability_weight: 1.0,
+        };
         assert_eq!(found[0].tuning, usual);
-        assert_eq!(found[1].tuning, Tuning { switch_margin: 0.2, stability_weight: 3.0, ..usual });
-        assert_eq!((found[0].protection, found[1].protection), (Mode::Apply, Mode::Observe));
-        assert_eq!((found[0].scope, found[0].ttl), (Scope::Session, Duration::from_secs(60)));
-        assert!(found[0].key(("r", "ada"), &[("x-mine", "s")]).is_some() && found[0].key(("r", "ada"), &()).is_none());
+        assert_eq!(
+            found[1].tuning,
+            Tuning {
+                switch_margin: 0.2,
+                stability_weight: 3.0,
+                ..usual
+            }
+        );
+        assert_eq!(
+            (found[0].protection, found[1].protection),
+            (Mode::Apply, Mode::Observe)
+        );
+        assert_eq!(
+            (found[0].scope, found[0].ttl),
+            (Scope::Session, Duration::from_secs(60))
+        );
+        assert!(
+            found[0].key(("r", "ada"), &[("x-mine", "s")]).is_some()
+                && found[0].key(("r", "ada"), &()).is_none()
+        );
     }
 }

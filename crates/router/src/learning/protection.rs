@@ -1,4 +1,5 @@
-//! Staying with a conversation's model: what a switch would throw away against what it would gain, scored as the reference does.
+//! Staying with a conversation's model: what a switch would throw away against what it would gain,
+//! scored as the reference does.
 //!
 //! ```yaml
 //! global:
@@ -8,12 +9,13 @@
 //!       protection: {scope: conversation, tuning: {idle_timeout_seconds: 300, switch_margin: 0.05}}
 //! ```
 //!
-//! Pure: numbers in, a [`Verdict`] out; [`super::advise`] says what is known of a conversation. In order: a model that outcomes
-//! have shown to be weak or unreliable is left; under the scope `session` everything else stays until the session is idle; tool
-//! loops, responses that the provider keeps and young conversations stay; the rest is scored.
+//! Pure: numbers in, a [`Verdict`] out; [`super::advise`] says what is known of a conversation. In
+//! order: a model that outcomes have shown to be weak or unreliable is left; under the scope
+//! `session` everything else stays until the session is idle; tool loops, responses that the
+//! provider keeps and young conversations stay; the rest is scored.
 //!
-//! One step differs on purpose: outcomes never pull a conversation out of a tool loop or away from provider state. The next model
-//! could not read what the first one left there.
+//! One step differs on purpose: outcomes never pull a conversation out of a tool loop or away from
+//! provider state. The next model could not read what the first one left there.
 
 #[cfg(test)]
 mod tests;
@@ -60,7 +62,12 @@ pub struct Tuning {
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self { idle_timeout: Duration::from_secs(300), min_turns: 1, switch_margin: 0.05, stability_weight: 1.0 }
+        Self {
+            idle_timeout: Duration::from_secs(300),
+            min_turns: 1,
+            switch_margin: 0.05,
+            stability_weight: 1.0,
+        }
     }
 }
 
@@ -110,7 +117,10 @@ impl Standing {
     /// The pause was long enough to start anew.
     #[must_use]
     pub fn is_idle(&self, tuning: &Tuning) -> bool {
-        !tuning.idle_timeout.is_zero() && self.idle_for.is_some_and(|pause| pause >= tuning.idle_timeout)
+        !tuning.idle_timeout.is_zero()
+            && self
+                .idle_for
+                .is_some_and(|pause| pause >= tuning.idle_timeout)
     }
 
     /// How much of the request goes on with what went before, 0 to 1.
@@ -118,16 +128,22 @@ impl Standing {
     pub fn mass(&self) -> f64 {
         let history = self.history_tokens as f64;
         let reuse = (history / (self.context_tokens as f64).max(1.0)).min(1.0);
-        let reuse = if self.previous_response { reuse.max(0.15) } else { reuse };
+        let reuse = if self.previous_response {
+            reuse.max(0.15)
+        } else {
+            reuse
+        };
         let depth = (self.turns as f64 / MANY).min(1.0);
         (0.45 * reuse + 0.35 * (history / LONG).min(1.0) + 0.20 * depth).min(1.0)
     }
 
     fn known_warmth(&self) -> f64 {
-        self.warmth.map_or(UNKNOWN_WARMTH, |warmth| warmth.clamp(0.0, 1.0))
+        self.warmth
+            .map_or(UNKNOWN_WARMTH, |warmth| warmth.clamp(0.0, 1.0))
     }
 
-    /// What keeps the current model whatever the scores say. A pause ends no tool loop: its calls still wait.
+    /// What keeps the current model whatever the scores say. A pause ends no tool loop: its calls
+    /// still wait.
     #[must_use]
     pub fn lock(&self, tuning: &Tuning) -> Option<Reason> {
         if self.tool_loop {
@@ -268,9 +284,22 @@ pub struct Verdict {
 /// Decides by the whole flow.
 #[must_use]
 pub fn decide(question: &Question<'_>) -> Verdict {
-    let settled = |winner, action, reason| Verdict { winner, confidence: 1.0, action, reason, scores: Vec::new() };
-    let Some(current) = question.current.filter(|&index| index < question.contenders.len()) else {
-        return settled(question.proposal, Action::EstablishBaseline, Reason::NewConversation);
+    let settled = |winner, action, reason| Verdict {
+        winner,
+        confidence: 1.0,
+        action,
+        reason,
+        scores: Vec::new(),
+    };
+    let Some(current) = question
+        .current
+        .filter(|&index| index < question.contenders.len())
+    else {
+        return settled(
+            question.proposal,
+            Action::EstablishBaseline,
+            Reason::NewConversation,
+        );
     };
     let (standing, tuning) = (question.standing, question.tuning);
     let portable = !standing.tool_loop && !standing.previous_response;
@@ -289,40 +318,67 @@ pub fn decide(question: &Question<'_>) -> Verdict {
         true => (Action::HoldCurrent, Reason::StayIsBest),
         false => (Action::AllowSwitch, Reason::SwitchAllowed),
     };
-    Verdict { winner, confidence, action, reason, scores }
+    Verdict {
+        winner,
+        confidence,
+        action,
+        reason,
+        scores,
+    }
 }
 
 /// The model that takes over from a current one against which outcomes speak.
 fn rescuer(question: &Question<'_>, current: usize) -> Option<usize> {
-    let proposal = if question.proposal == current { question.base } else { question.proposal };
+    let proposal = if question.proposal == current {
+        question.base
+    } else {
+        question.proposal
+    };
     if proposal == current {
         return None;
     }
-    let (own, other) = (question.contenders.get(current)?, question.contenders.get(proposal)?);
+    let (own, other) = (
+        question.contenders.get(current)?,
+        question.contenders.get(proposal)?,
+    );
     let weak = own.counts.under >= ENOUGH && own.counts.under > own.counts.good;
     if !weak && own.counts.failed < ENOUGH {
         return None;
     }
-    let leads =
-        matches!((other.base, own.base), (Some(other), Some(own)) if other - own >= question.tuning.switch_margin);
+    let leads = matches!((other.base, own.base), (Some(other), Some(own)) if other - own >= question.tuning.switch_margin);
     (leads || other.counts.good > other.counts.under).then_some(proposal)
 }
 
 /// Scores of staying with `current` and of switching to each other contender, in their order.
 #[must_use]
-pub fn scores(contenders: &[Contender], current: usize, standing: &Standing, tuning: &Tuning) -> Vec<f64> {
-    let Some(own) = contenders.get(current) else { return Vec::new() };
+pub fn scores(
+    contenders: &[Contender],
+    current: usize,
+    standing: &Standing,
+    tuning: &Tuning,
+) -> Vec<f64> {
+    let Some(own) = contenders.get(current) else {
+        return Vec::new();
+    };
     let idle = standing.is_idle(tuning);
     let stable = tuning.stability_weight;
     let prefix = |pressure: f64| {
         let cost = 1.0 + (DEAREST - 1.0) * pressure;
         stable * PREFIX * standing.mass() * standing.known_warmth() * cost
     };
-    let tool_loop = if standing.tool_loop { stable * TOOL_LOOP } else { 0.0 };
+    let tool_loop = if standing.tool_loop {
+        stable * TOOL_LOOP
+    } else {
+        0.0
+    };
     let own_base = base(current, own);
     let score = |(index, contender): (usize, &Contender)| {
         if index == current {
-            let stay = if idle { 0.0 } else { STAY + prefix(own.pressure) };
+            let stay = if idle {
+                0.0
+            } else {
+                STAY + prefix(own.pressure)
+            };
             return own_base + stay + tool_loop;
         }
         let base = base(index, contender);
@@ -331,8 +387,15 @@ pub fn scores(contenders: &[Contender], current: usize, standing: &Standing, tun
             return gained;
         }
         let history = stable * HISTORY * (standing.switches as f64 / MANY).min(1.0);
-        let lost = stable * HANDOFF + prefix(own.pressure.max(contender.pressure)) + history + tuning.switch_margin;
-        let needless = if base <= own_base && contender.quality_gap <= 0.0 { STAY } else { 0.0 };
+        let lost = stable * HANDOFF
+            + prefix(own.pressure.max(contender.pressure))
+            + history
+            + tuning.switch_margin;
+        let needless = if base <= own_base && contender.quality_gap <= 0.0 {
+            STAY
+        } else {
+            0.0
+        };
         gained - lost - needless
     };
     contenders.iter().enumerate().map(score).collect()
@@ -343,30 +406,52 @@ fn base(index: usize, contender: &Contender) -> f64 {
     contender.base.unwrap_or(-0.001 * index as f64)
 }
 
-/// The first of the highest, and how far it leads. Without any usable score the current model stays.
+/// The first of the highest, and how far it leads. Without any usable score the current model
+/// stays.
 fn best(scores: &[f64], current: usize) -> (usize, f64) {
     let mut winner = None;
-    for (index, &score) in scores.iter().enumerate().filter(|(_, score)| score.is_finite()) {
+    for (index, &score) in scores
+        .iter()
+        .enumerate()
+        .filter(|(_, score)| score.is_finite())
+    {
         if winner.is_none_or(|(_, best)| score > best) {
             winner = Some((index, score));
         }
     }
-    let Some((winner, best)) = winner else { return (current, 0.0) };
-    let others = scores.iter().enumerate().filter(|&(index, score)| index != winner && score.is_finite());
-    let second = others.map(|(_, &score)| score).fold(f64::NEG_INFINITY, f64::max);
-    let confidence = if second.is_finite() { 0.5 + (best - second).clamp(0.0, 0.5) } else { 1.0 };
+    let Some((winner, best)) = winner else {
+        return (current, 0.0);
+    };
+    let others = scores
+        .iter()
+        .enumerate()
+        .filter(|&(index, score)| index != winner && score.is_finite());
+    let second = others
+        .map(|(_, &score)| score)
+        .fold(f64::NEG_INFINITY, f64::max);
+    let confidence = if second.is_finite() {
+        0.5 + (best - second).clamp(0.0, 0.5)
+    } else {
+        1.0
+    };
     (winner, confidence)
 }
 
-/// How expensive giving up each model's cache is, 0 to 1, measured against the dearest of all models of the document. A model
-/// without prices counts by its quality.
+/// How expensive giving up each model's cache is, 0 to 1, measured against the dearest of all
+/// models of the document. A model without prices counts by its quality.
 #[must_use]
 pub fn pressures(cards: &[&Card]) -> Vec<f64> {
-    let costs: Vec<f64> = cards.iter().map(|card| card.prices.as_ref().map_or(0.0, cache_cost)).collect();
+    let costs: Vec<f64> = cards
+        .iter()
+        .map(|card| card.prices.as_ref().map_or(0.0, cache_cost))
+        .collect();
     let dearest = costs.iter().copied().fold(0.0, f64::max);
     let pressure = |(cost, card): (f64, &&Card)| match cost > 0.0 && dearest > 0.0 {
         true => (cost / dearest).clamp(0.0, 1.0),
-        false => card.quality.filter(|&quality| quality > 0.0).map_or(0.5, |quality| quality.min(1.0)),
+        false => card
+            .quality
+            .filter(|&quality| quality > 0.0)
+            .map_or(0.5, |quality| quality.min(1.0)),
     };
     costs.iter().copied().zip(cards).map(pressure).collect()
 }

@@ -1,8 +1,9 @@
 //! Requests that can still be judged, and who may judge them.
 //!
-//! A request is known by its `x-request-id` together with its caller: an id of another caller's request finds nothing, so nobody
-//! learns which ids exist. Operators find the last request of an id. Each of a request's outcomes has a key, and the same key
-//! counts once. Bounded: the request that was longest untouched leaves.
+//! A request is known by its `x-request-id` together with its caller: an id of another caller's
+//! request finds nothing, so nobody learns which ids exist. Operators find the last request of an
+//! id. Each of a request's outcomes has a key, and the same key counts once. Bounded: the request
+//! that was longest untouched leaves.
 
 use super::conversations::digest;
 use super::rows::{Place, Verdict};
@@ -25,11 +26,16 @@ pub struct RequestKey {
 }
 
 impl RequestKey {
-    /// The key of a request id (visible ASCII, 128 bytes at most) and its caller; empty if nobody is authenticated.
+    /// The key of a request id (visible ASCII, 128 bytes at most) and its caller; empty if nobody
+    /// is authenticated.
     #[must_use]
     pub fn of(id: &str, caller: &str) -> Option<Self> {
-        let sane = !id.is_empty() && id.len() <= ID_MAX && id.bytes().all(|byte| byte.is_ascii_graphic());
-        sane.then(|| Self { own: digest(&["request", id, caller]), id: digest(&["id", id]) })
+        let sane =
+            !id.is_empty() && id.len() <= ID_MAX && id.bytes().all(|byte| byte.is_ascii_graphic());
+        sane.then(|| Self {
+            own: digest(&["request", id, caller]),
+            id: digest(&["id", id]),
+        })
     }
 }
 
@@ -62,7 +68,11 @@ pub struct Judgement<'a> {
 impl Judgement<'_> {
     /// How often it counts.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1 to 100")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped to 1 to 100"
+    )]
     pub fn times(&self) -> u64 {
         self.score.clamp(1.0, 100.0) as u64
     }
@@ -114,7 +124,10 @@ pub(super) struct Requests {
 
 impl Requests {
     pub(super) fn new(most: NonZeroUsize) -> Self {
-        Self { kept: LruCache::new(most), last: LruCache::new(most) }
+        Self {
+            kept: LruCache::new(most),
+            last: LruCache::new(most),
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -123,7 +136,14 @@ impl Requests {
 
     /// A request was sent. One that is sent again, to another model, is judged anew.
     pub(super) fn add(&mut self, key: RequestKey, place: Place, now: Instant) {
-        self.kept.put(key.own, Kept { place, at: now, outcomes: Vec::new() });
+        self.kept.put(
+            key.own,
+            Kept {
+                place,
+                at: now,
+                outcomes: Vec::new(),
+            },
+        );
         self.last.put(key.id, key.own);
     }
 
@@ -135,16 +155,24 @@ impl Requests {
     ) -> Result<Accepted, NotJudged> {
         let own = match judgement.judge {
             Judge::Caller(caller) => RequestKey::of(judgement.request, caller).map(|key| key.own),
-            Judge::Operator => RequestKey::of(judgement.request, "").and_then(|key| self.last.get(&key.id).copied()),
+            Judge::Operator => RequestKey::of(judgement.request, "")
+                .and_then(|key| self.last.get(&key.id).copied()),
         };
         let kept = own.and_then(|own| self.kept.get_mut(&own));
         let young = |kept: &&mut Kept| now.saturating_duration_since(kept.at) <= ttl;
         let kept = kept.filter(young).ok_or(NotJudged::Unknown)?;
-        if judgement.model.is_some_and(|model| *model != *kept.place.model) {
-            return Err(NotJudged::OtherModel { model: kept.place.model.to_string() });
+        if judgement
+            .model
+            .is_some_and(|model| *model != *kept.place.model)
+        {
+            return Err(NotJudged::OtherModel {
+                model: kept.place.model.to_string(),
+            });
         }
-        let key =
-            judgement.key.map_or_else(|| digest(&["verdict", judgement.verdict.as_str()]), |key| digest(&["key", key]));
+        let key = judgement.key.map_or_else(
+            || digest(&["verdict", judgement.verdict.as_str()]),
+            |key| digest(&["key", key]),
+        );
         match kept.outcomes.iter().find(|(other, _)| *other == key) {
             Some((_, verdict)) if *verdict == judgement.verdict => Ok(Accepted::Again),
             Some(_) => Err(NotJudged::KeyReused),
@@ -164,18 +192,31 @@ mod tests {
     const DAY: Duration = Duration::from_secs(86_400);
 
     fn place(model: &str) -> Place {
-        Place { recipe: "r".into(), decision: "d".into(), tier: 1, model: model.into() }
+        Place {
+            recipe: "r".into(),
+            decision: "d".into(),
+            tier: 1,
+            model: model.into(),
+        }
     }
 
     fn judgement<'a>(request: &'a str, judge: Judge<'a>) -> Judgement<'a> {
-        Judgement { request, judge, verdict: Verdict::Good, score: 0.0, model: None, key: None }
+        Judgement {
+            request,
+            judge,
+            verdict: Verdict::Good,
+            score: 0.0,
+            model: None,
+            key: None,
+        }
     }
 
     #[test]
     fn only_the_caller_or_an_operator() {
         let mut all = Requests::new(REQUESTS);
         let now = Instant::now();
-        let mut add = |id, caller, model| all.add(RequestKey::of(id, caller).unwrap(), place(model), now);
+        let mut add =
+            |id, caller, model| all.add(RequestKey::of(id, caller).unwrap(), place(model), now);
         add("id-1", "ada", "small");
         add("id-1", "bob", "large");
         add("id-2", "", "small");
@@ -206,8 +247,14 @@ mod tests {
         let now = Instant::now();
         all.add(RequestKey::of("id", "").unwrap(), place("small"), now);
         let mut check = |key: Option<&str>, verdict, expected: Result<bool, NotJudged>| {
-            let judgement = Judgement { key, verdict, ..judgement("id", Judge::Operator) };
-            let found = all.judge(&judgement, DAY, now).map(|accepted| accepted == Accepted::Again);
+            let judgement = Judgement {
+                key,
+                verdict,
+                ..judgement("id", Judge::Operator)
+            };
+            let found = all
+                .judge(&judgement, DAY, now)
+                .map(|accepted| accepted == Accepted::Again);
             assert_eq!(found, expected, "{key:?} {verdict:?}");
         };
         check(Some("a"), Verdict::Good, Ok(false));
@@ -228,17 +275,32 @@ mod tests {
         let mut all = Requests::new(REQUESTS);
         let now = Instant::now();
         all.add(RequestKey::of("id", "").unwrap(), place("small"), now);
-        let other = Judgement { model: Some("large"), ..judgement("id", Judge::Operator) };
-        assert_eq!(all.judge(&other, DAY, now), Err(NotJudged::OtherModel { model: "small".into() }));
+        let other = Judgement {
+            model: Some("large"),
+            ..judgement("id", Judge::Operator)
+        };
+        assert_eq!(
+            all.judge(&other, DAY, now),
+            Err(NotJudged::OtherModel {
+                model: "small".into()
+            })
+        );
         let late = now + DAY + Duration::from_secs(1);
-        assert_eq!(all.judge(&judgement("id", Judge::Operator), DAY, late), Err(NotJudged::Unknown));
+        assert_eq!(
+            all.judge(&judgement("id", Judge::Operator), DAY, late),
+            Err(NotJudged::Unknown)
+        );
     }
 
     #[test]
     fn bounded_under_churn() {
         let mut all = Requests::new(NonZeroUsize::new(20).unwrap());
         for index in 0..5_000 {
-            all.add(RequestKey::of(&format!("id-{index}"), "ada").unwrap(), place("m"), Instant::now());
+            all.add(
+                RequestKey::of(&format!("id-{index}"), "ada").unwrap(),
+                place("m"),
+                Instant::now(),
+            );
             assert!(all.len() <= 20 && all.last.len() <= 20);
         }
         let mut judge = |id| all.judge(&judgement(id, Judge::Caller("ada")), DAY, Instant::now());
@@ -248,8 +310,19 @@ mod tests {
 
     #[test]
     fn scores_weigh_by_their_integer_part() {
-        for (score, times) in [(0.0, 1), (0.9, 1), (1.9, 1), (2.0, 2), (3.7, 3), (1e9, 100), (-4.0, 1)] {
-            let judgement = Judgement { score, ..judgement("id", Judge::Operator) };
+        for (score, times) in [
+            (0.0, 1),
+            (0.9, 1),
+            (1.9, 1),
+            (2.0, 2),
+            (3.7, 3),
+            (1e9, 100),
+            (-4.0, 1),
+        ] {
+            let judgement = Judgement {
+                score,
+                ..judgement("id", Judge::Operator)
+            };
             assert_eq!(judgement.times(), times, "{score}");
         }
     }

@@ -1,4 +1,5 @@
-//! What is known of models from outcomes and answers: one row for a model in a decision, in its tier and everywhere.
+//! What is known of models from outcomes and answers: one row for a model in a decision, in its
+//! tier and everywhere.
 //!
 //! Keyed by recipe: recipes are isolated. Bounded: the row that was longest untouched leaves.
 
@@ -28,7 +29,10 @@ impl Counts {
     /// All outcomes.
     #[must_use]
     pub fn sum(&self) -> u64 {
-        self.good.saturating_add(self.under).saturating_add(self.over).saturating_add(self.failed)
+        self.good
+            .saturating_add(self.under)
+            .saturating_add(self.over)
+            .saturating_add(self.failed)
     }
 
     /// Both together.
@@ -94,7 +98,8 @@ impl Verdict {
     }
 }
 
-/// Where a row stands. An empty decision stands for all decisions of the tier; with tier 0 as well, for all of the recipe.
+/// Where a row stands. An empty decision stands for all decisions of the tier; with tier 0 as well,
+/// for all of the recipe.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Place {
     /// The recipe.
@@ -110,11 +115,19 @@ pub struct Place {
 impl Place {
     /// This place, its tier, everywhere; from the narrowest to the widest, none twice.
     fn widening(&self) -> impl Iterator<Item = Self> {
-        let tier = Self { decision: "".into(), ..self.clone() };
-        let everywhere = Self { tier: 0, ..tier.clone() };
+        let tier = Self {
+            decision: "".into(),
+            ..self.clone()
+        };
+        let everywhere = Self {
+            tier: 0,
+            ..tier.clone()
+        };
         let own = (!self.decision.is_empty()).then(|| self.clone());
         let tier = (self.tier != 0).then_some(tier);
-        own.into_iter().chain(tier).chain(std::iter::once(everywhere))
+        own.into_iter()
+            .chain(tier)
+            .chain(std::iter::once(everywhere))
     }
 }
 
@@ -141,7 +154,11 @@ impl Row {
     fn observe(&mut self, seen: &Observation) {
         let average = |kept: &mut f64, seen: Option<f64>| {
             if let Some(seen) = seen.filter(|seen| seen.is_finite() && *seen >= 0.0) {
-                *kept = if *kept <= 0.0 { seen } else { *kept * (1.0 - ALPHA) + seen * ALPHA };
+                *kept = if *kept <= 0.0 {
+                    seen
+                } else {
+                    *kept * (1.0 - ALPHA) + seen * ALPHA
+                };
             }
         };
         average(&mut self.input_cost, seen.input_cost);
@@ -197,7 +214,9 @@ impl Rows {
 
     /// The narrowest row that there is.
     pub(super) fn find(&mut self, place: &Place) -> Option<Row> {
-        place.widening().find_map(|place| Some(self.0.get(&place)?.row))
+        place
+            .widening()
+            .find_map(|place| Some(self.0.get(&place)?.row))
     }
 
     /// Counts outcomes; returns how many rows they changed.
@@ -231,7 +250,11 @@ impl Rows {
         let changed = self.0.iter_mut().filter(|(_, kept)| kept.changed);
         let take = |(place, kept): (&Place, &mut Kept)| {
             kept.changed = false;
-            Increment { place: place.clone(), counts: std::mem::take(&mut kept.fresh), row: kept.row }
+            Increment {
+                place: place.clone(),
+                counts: std::mem::take(&mut kept.fresh),
+                row: kept.row,
+            }
         };
         changed.map(take).collect()
     }
@@ -240,20 +263,30 @@ impl Rows {
     pub(super) fn put_back(&mut self, increments: &[Increment]) {
         for increment in increments {
             // A row that left meanwhile comes back: its outcomes count elsewhere.
-            let kept =
-                self.0.get_or_insert_mut(increment.place.clone(), || Kept { row: increment.row, ..Kept::default() });
+            let kept = self.0.get_or_insert_mut(increment.place.clone(), || Kept {
+                row: increment.row,
+                ..Kept::default()
+            });
             kept.fresh = kept.fresh.plus(increment.counts);
             kept.changed = true;
         }
     }
 
-    /// Takes over what all replicas together know. Outcomes that came here since the last telling stay.
+    /// Takes over what all replicas together know. Outcomes that came here since the last telling
+    /// stay.
     pub(super) fn adopt(&mut self, totals: Vec<(Place, Row)>) {
         for (place, total) in totals {
             let kept = self.0.get_or_insert_mut(place, Kept::default);
             let own = kept.row;
-            let averages = if own.latency > 0.0 || own.cache > 0.0 || own.input_cost > 0.0 { own } else { total };
-            kept.row = Row { counts: total.counts.plus(kept.fresh), ..averages };
+            let averages = if own.latency > 0.0 || own.cache > 0.0 || own.input_cost > 0.0 {
+                own
+            } else {
+                total
+            };
+            kept.row = Row {
+                counts: total.counts.plus(kept.fresh),
+                ..averages
+            };
         }
     }
 }
@@ -263,14 +296,24 @@ mod tests {
     use super::*;
 
     fn place(decision: &str, tier: i64, model: &str) -> Place {
-        Place { recipe: "r".into(), decision: decision.into(), tier, model: model.into() }
+        Place {
+            recipe: "r".into(),
+            decision: decision.into(),
+            tier,
+            model: model.into(),
+        }
     }
 
     fn rows() -> Rows {
         Rows::new(NonZeroUsize::new(100).unwrap())
     }
 
-    const GOOD: Counts = Counts { good: 1, under: 0, over: 0, failed: 0 };
+    const GOOD: Counts = Counts {
+        good: 1,
+        under: 0,
+        over: 0,
+        failed: 0,
+    };
 
     #[test]
     fn outcomes_are_found_from_the_narrowest_place_to_the_widest() {
@@ -285,7 +328,14 @@ mod tests {
         check(written.clone(), place("other", 9, "m"), true);
         check(written.clone(), place("other", 0, "m"), true);
         check(written.clone(), place("code", 4, "n"), false);
-        check(written.clone(), Place { recipe: "s".into(), ..written }, false);
+        check(
+            written.clone(),
+            Place {
+                recipe: "s".into(),
+                ..written
+            },
+            false,
+        );
         let mut rows = rows();
         assert_eq!(rows.judge(&place("code", 4, "m"), GOOD), 3);
         assert_eq!(rows.judge(&place("chat", 0, "m"), GOOD), 2);
@@ -301,10 +351,29 @@ mod tests {
         let mut rows = rows();
         let here = place("d", 0, "m");
         for latency in [1.0, 2.0, -5.0, f64::NAN] {
-            rows.observe(&here, &Observation { latency: Some(latency), ..Observation::default() });
+            rows.observe(
+                &here,
+                &Observation {
+                    latency: Some(latency),
+                    ..Observation::default()
+                },
+            );
         }
-        rows.observe(&here, &Observation { cache: Some(0.0), ..Observation::default() });
-        rows.observe(&here, &Observation { cache: Some(0.5), failed: true, ..Observation::default() });
+        rows.observe(
+            &here,
+            &Observation {
+                cache: Some(0.0),
+                ..Observation::default()
+            },
+        );
+        rows.observe(
+            &here,
+            &Observation {
+                cache: Some(0.5),
+                failed: true,
+                ..Observation::default()
+            },
+        );
         let row = rows.find(&here).unwrap();
         assert!((row.latency - 1.2).abs() < 1e-12 && (row.cache - 0.5).abs() < 1e-12);
         assert_eq!((row.input_cost, row.counts.failed), (0.0, 1));
@@ -317,7 +386,11 @@ mod tests {
             rows.judge(&place(&format!("d{index}"), index, "m"), GOOD);
             assert!(rows.len() <= 10);
         }
-        assert_eq!(rows.find(&place("x", 0, "m")).unwrap().counts.good, 1_000, "what is used stays");
+        assert_eq!(
+            rows.find(&place("x", 0, "m")).unwrap().counts.good,
+            1_000,
+            "what is used stays"
+        );
     }
 
     #[test]
@@ -326,13 +399,26 @@ mod tests {
         let here = place("", 0, "m");
         rows.judge(&here, GOOD);
         let told = rows.take_increments();
-        assert_eq!(told.iter().map(|it| it.counts.good).collect::<Vec<_>>(), [1]);
+        assert_eq!(
+            told.iter().map(|it| it.counts.good).collect::<Vec<_>>(),
+            [1]
+        );
         assert_eq!(rows.take_increments(), []);
         rows.judge(&here, GOOD);
-        rows.adopt(vec![(here.clone(), Row { counts: Counts { good: 41, ..GOOD }, ..Row::default() })]);
+        rows.adopt(vec![(
+            here.clone(),
+            Row {
+                counts: Counts { good: 41, ..GOOD },
+                ..Row::default()
+            },
+        )]);
         assert_eq!(rows.find(&here).unwrap().counts.good, 42);
         let lost = rows.take_increments();
         rows.put_back(&lost);
-        assert_eq!(rows.take_increments()[0].counts.good, 1, "what could not be told is told again");
+        assert_eq!(
+            rows.take_increments()[0].counts.good,
+            1,
+            "what could not be told is told again"
+        );
     }
 }

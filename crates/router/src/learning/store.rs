@@ -1,7 +1,8 @@
 //! The port to a store that replicas share. Without one, each process learns for itself.
 //!
-//! Counting and remembering never wait for it: what is new is told every now and then by [`Experience::exchange`], and only a
-//! conversation that is unknown here is looked up while a request waits, until its deadline.
+//! Counting and remembering never wait for it: what is new is told every now and then by
+//! [`Experience::exchange`], and only a conversation that is unknown here is looked up while a
+//! request waits, until its deadline.
 
 use super::Experience;
 use super::conversations::{ConversationKey, Record};
@@ -28,9 +29,13 @@ pub trait SharedStore: Debug + Send + Sync {
         deadline: Instant,
     ) -> Pending<'a, ()>;
 
-    /// Adds the counts of increments to the shared rows, keeps the last averages, and returns the shared rows. It adds all of
-    /// them or none.
-    fn exchange<'a>(&'a self, increments: &'a [Increment], deadline: Instant) -> Pending<'a, Vec<(Place, Row)>>;
+    /// Adds the counts of increments to the shared rows, keeps the last averages, and returns the
+    /// shared rows. It adds all of them or none.
+    fn exchange<'a>(
+        &'a self,
+        increments: &'a [Increment],
+        deadline: Instant,
+    ) -> Pending<'a, Vec<(Place, Row)>>;
 }
 
 /// Why a store did not answer.
@@ -56,13 +61,15 @@ impl StoreError {
 }
 
 impl Experience {
-    /// Tells the store what is new here, and takes over what it knows. Without a store it does nothing. What could not be told
-    /// is told the next time.
+    /// Tells the store what is new here, and takes over what it knows. Without a store it does
+    /// nothing. What could not be told is told the next time.
     ///
     /// # Errors
     /// If the store does not answer.
     pub async fn exchange(&self, ttl: Duration, deadline: Instant) -> Result<(), StoreError> {
-        let Some(store) = self.store() else { return Ok(()) };
+        let Some(store) = self.store() else {
+            return Ok(());
+        };
         let increments = self.rows().take_increments();
         match store.exchange(&increments, deadline).await {
             Ok(totals) => self.rows().adopt(totals),
@@ -72,9 +79,14 @@ impl Experience {
             }
         }
         let records = self.conversations().take_changed(Instant::now());
-        let saved = if records.is_empty() { Ok(()) } else { store.save(&records, ttl, deadline).await };
+        let saved = if records.is_empty() {
+            Ok(())
+        } else {
+            store.save(&records, ttl, deadline).await
+        };
         if saved.is_err() {
-            self.conversations().put_back(records.into_iter().map(|(key, _)| key));
+            self.conversations()
+                .put_back(records.into_iter().map(|(key, _)| key));
         }
         saved
     }
@@ -89,8 +101,14 @@ impl Experience {
         policy: &Policy,
         deadline: Instant,
     ) -> Result<(), StoreError> {
-        let Some(store) = self.store() else { return Ok(()) };
-        if self.conversations().get(key, policy.ttl, Instant::now()).is_some() {
+        let Some(store) = self.store() else {
+            return Ok(());
+        };
+        if self
+            .conversations()
+            .get(key, policy.ttl, Instant::now())
+            .is_some()
+        {
             return Ok(());
         }
         let deadline = deadline.min(Instant::now() + policy.store_timeout);

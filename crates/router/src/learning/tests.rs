@@ -1,4 +1,5 @@
-//! Requests through the whole run: outcomes change choices, conversations stay, and what is never allowed is never chosen.
+//! Requests through the whole run: outcomes change choices, conversations stay, and what is never
+//! allowed is never chosen.
 
 use super::advise::Asked;
 use super::beta::Sampler;
@@ -56,9 +57,13 @@ struct Turn<'a> {
 }
 
 fn document(decision: &str, learning: &str) -> Document {
-    let text = DOCUMENT.replace("DECISION", decision).replace("LEARNING", learning);
+    let text = DOCUMENT
+        .replace("DECISION", decision)
+        .replace("LEARNING", learning);
     let checked = config::check(&text, &|_| None);
-    checked.document.unwrap_or_else(|| panic!("{:?}", checked.problems))
+    checked
+        .document
+        .unwrap_or_else(|| panic!("{:?}", checked.problems))
 }
 
 impl World {
@@ -84,11 +89,16 @@ impl World {
 
     /// The algorithm takes the first eligible candidate.
     fn choose(&self, turn: Turn<'_>, seed: u64) -> (Selection, Lesson) {
-        let headers = [("x-session-id", turn.session), ("x-conversation-id", "c"), ("x-request-id", turn.id)];
+        let headers = [
+            ("x-session-id", turn.session),
+            ("x-conversation-id", "c"),
+            ("x-request-id", turn.id),
+        ];
         let names = ["a", "b", "bare"];
         let own = |name: &str| names.iter().position(|own| *own == name);
         let allows = |name: &str| {
-            own(name).is_none_or(|index| self.eligible.contains(&index)) && !self.forbidden.contains(&name)
+            own(name).is_none_or(|index| self.eligible.contains(&index))
+                && !self.forbidden.contains(&name)
         };
         let asked = Asked {
             policy: &self.policy,
@@ -99,17 +109,28 @@ impl World {
             eligible: &self.eligible,
             allows: &allows,
             caller: turn.caller,
-            sent: Sent { headers: &headers, previous_response: false },
+            sent: Sent {
+                headers: &headers,
+                previous_response: false,
+            },
             standing: turn.standing,
             now: self.now,
         };
-        let base = self.candidates.select(&crate::selection::Asked::default(), &self.eligible);
-        self.experience.advise(&asked, base, &mut Sampler::seeded(seed))
+        let base = self
+            .candidates
+            .select(&crate::selection::Asked::default(), &self.eligible);
+        self.experience
+            .advise(&asked, base, &mut Sampler::seeded(seed))
     }
 
     fn model(&self, selection: &Selection) -> String {
-        let candidate = selection.candidate.and_then(|index| self.candidates.model_refs().get(index));
-        selection.held.as_deref().map_or_else(|| candidate.unwrap().model.clone(), str::to_owned)
+        let candidate = selection
+            .candidate
+            .and_then(|index| self.candidates.model_refs().get(index));
+        selection
+            .held
+            .as_deref()
+            .map_or_else(|| candidate.unwrap().model.clone(), str::to_owned)
     }
 
     /// A request goes on; what is remembered of it is remembered.
@@ -117,25 +138,43 @@ impl World {
         let (selection, mut lesson) = self.choose(turn, 1);
         let model = self.model(&selection);
         lesson.settle(&model, &self.policy);
-        self.experience.sent(lesson.trail.as_ref().unwrap(), self.now);
+        self.experience
+            .sent(lesson.trail.as_ref().unwrap(), self.now);
         (model, lesson)
     }
 
     fn judge(&self, id: &str, judge: Judge<'_>, verdict: Verdict) -> Result<Judged, NotJudged> {
-        let judgement = Judgement { request: id, judge, verdict, score: 0.0, model: None, key: None };
+        let judgement = Judgement {
+            request: id,
+            judge,
+            verdict,
+            score: 0.0,
+            model: None,
+            key: None,
+        };
         self.experience.judge(&judgement, self.policy.ttl, self.now)
     }
 
     /// So many outcomes of a model in this decision.
     fn teach(&self, model: &str, verdict: Verdict, times: u64) {
-        let place =
-            Place { recipe: self.recipe.clone(), decision: self.decision.clone(), tier: 3, model: model.into() };
-        self.experience.rows().judge(&place, Counts::of(verdict, times));
+        let place = Place {
+            recipe: self.recipe.clone(),
+            decision: self.decision.clone(),
+            tier: 3,
+            model: model.into(),
+        };
+        self.experience
+            .rows()
+            .judge(&place, Counts::of(verdict, times));
     }
 }
 
 fn words(lesson: &Lesson) -> Vec<String> {
-    lesson.notes.iter().map(|note| format!("{} {} {}", note.part, note.action, note.reason)).collect()
+    lesson
+        .notes
+        .iter()
+        .map(|note| format!("{} {} {}", note.part, note.action, note.reason))
+        .collect()
 }
 
 #[test]
@@ -144,18 +183,54 @@ fn outcomes_change_the_choice() {
     world.teach("a", Verdict::Good, 60);
     world.teach("b", Verdict::Good, 20);
     world.teach("b", Verdict::Underpowered, 20);
-    let (first, lesson) = world.send(Turn { id: "r1", caller: "ada", ..Turn::default() });
-    assert_eq!((first.as_str(), lesson.request_id.as_deref()), ("a", Some("r1")));
-    assert_eq!(world.judge("r1", Judge::Caller("eve"), Verdict::Underpowered), Err(NotJudged::Unknown));
-    let counted = Judged { updated: 3, duplicate: false };
-    assert_eq!(world.judge("r1", Judge::Caller("ada"), Verdict::Underpowered), Ok(counted));
-    assert_eq!(world.judge("r1", Judge::Caller("ada"), Verdict::Underpowered).unwrap().updated, 0);
+    let (first, lesson) = world.send(Turn {
+        id: "r1",
+        caller: "ada",
+        ..Turn::default()
+    });
+    assert_eq!(
+        (first.as_str(), lesson.request_id.as_deref()),
+        ("a", Some("r1"))
+    );
+    assert_eq!(
+        world.judge("r1", Judge::Caller("eve"), Verdict::Underpowered),
+        Err(NotJudged::Unknown)
+    );
+    let counted = Judged {
+        updated: 3,
+        duplicate: false,
+    };
+    assert_eq!(
+        world.judge("r1", Judge::Caller("ada"), Verdict::Underpowered),
+        Ok(counted)
+    );
+    assert_eq!(
+        world
+            .judge("r1", Judge::Caller("ada"), Verdict::Underpowered)
+            .unwrap()
+            .updated,
+        0
+    );
     assert_eq!(words(&lesson), ["adaptation keep_base base_best"]);
-    assert_eq!(world.send(Turn::default()).0, "a", "one outcome is not enough");
+    assert_eq!(
+        world.send(Turn::default()).0,
+        "a",
+        "one outcome is not enough"
+    );
     for key in ["k1", "k2", "k2"] {
         let (judge, verdict) = (Judge::Operator, Verdict::Underpowered);
-        let judgement = Judgement { request: "r1", judge, verdict, score: 100.0, model: Some("a"), key: Some(key) };
-        world.experience.judge(&judgement, world.policy.ttl, world.now).unwrap();
+        let judgement = Judgement {
+            request: "r1",
+            judge,
+            verdict,
+            score: 100.0,
+            model: Some("a"),
+            key: Some(key),
+        };
+        world
+            .experience
+            .judge(&judgement, world.policy.ttl, world.now)
+            .unwrap();
     }
     for seed in 0..50 {
         let (selection, lesson) = world.choose(Turn::default(), seed);
@@ -163,14 +238,26 @@ fn outcomes_change_the_choice() {
         assert_eq!(words(&lesson), ["adaptation propose_switch sampled_win"]);
     }
     // Another decision of the tier has no row of its own and finds the tier's.
-    let other = Place { decision: "other".into(), recipe: "default".into(), tier: 3, model: "b".into() };
-    assert_eq!(world.experience.rows().find(&other).unwrap().counts.good, 20);
+    let other = Place {
+        decision: "other".into(),
+        recipe: "default".into(),
+        tier: 3,
+        model: "b".into(),
+    };
+    assert_eq!(
+        world.experience.rows().find(&other).unwrap().counts.good,
+        20
+    );
 }
 
 #[test]
 fn a_conversation_keeps_its_model() {
     let mut world = World::new("", "");
-    let turn = Turn { session: "s", caller: "ada", ..Turn::default() };
+    let turn = Turn {
+        session: "s",
+        caller: "ada",
+        ..Turn::default()
+    };
     world.teach("a", Verdict::Good, 60);
     world.teach("b", Verdict::Good, 20);
     world.teach("b", Verdict::Underpowered, 20);
@@ -178,16 +265,31 @@ fn a_conversation_keeps_its_model() {
     // Far better now, but its tool loop stays together, even after a pause.
     world.teach("a", Verdict::Underpowered, 300);
     world.teach("b", Verdict::Good, 300);
-    let tools = Turn { standing: Standing { tool_loop: true, ..Standing::default() }, ..turn };
+    let tools = Turn {
+        standing: Standing {
+            tool_loop: true,
+            ..Standing::default()
+        },
+        ..turn
+    };
     for pause in [1, 3_600] {
         world.now += Duration::from_secs(pause);
         let (model, lesson) = world.send(tools);
         let expected = "protection hold_current hard_lock=tool_loop";
-        assert_eq!((model.as_str(), words(&lesson).last().unwrap().as_str()), ("a", expected));
+        assert_eq!(
+            (model.as_str(), words(&lesson).last().unwrap().as_str()),
+            ("a", expected)
+        );
     }
     // Another caller's session of that name is another one.
-    let (model, lesson) = world.send(Turn { caller: "bob", ..turn });
-    assert_eq!((model.as_str(), words(&lesson)[1].as_str()), ("b", "protection establish_baseline new_conversation"));
+    let (model, lesson) = world.send(Turn {
+        caller: "bob",
+        ..turn
+    });
+    assert_eq!(
+        (model.as_str(), words(&lesson)[1].as_str()),
+        ("b", "protection establish_baseline new_conversation")
+    );
     // The next turn of the user is rescued.
     let (model, lesson) = world.send(turn);
     assert_eq!(
@@ -205,17 +307,29 @@ fn a_model_from_elsewhere_is_held_while_it_is_allowed() {
         world.teach(model, Verdict::Underpowered, 50);
     }
     world.teach("c", Verdict::Good, 50);
-    let turn = Turn { session: "s", ..Turn::default() };
+    let turn = Turn {
+        session: "s",
+        ..Turn::default()
+    };
     let (selection, _) = world.choose(turn, 1);
-    assert_eq!((selection.held.as_deref(), selection.candidate), (Some("c"), Some(0)));
+    assert_eq!(
+        (selection.held.as_deref(), selection.candidate),
+        (Some("c"), Some(0))
+    );
     assert_eq!(&*selection.reason, "learning: adaptation=sampled_win");
     assert_eq!(world.send(turn).0, "c");
-    let standing = Standing { tool_loop: true, ..Standing::default() };
+    let standing = Standing {
+        tool_loop: true,
+        ..Standing::default()
+    };
     assert_eq!(world.send(Turn { standing, ..turn }).0, "c");
     world.forbidden.push("c");
     let (model, lesson) = world.send(Turn { standing, ..turn });
     let expected = "protection establish_baseline current_model_not_allowed";
-    assert_eq!((model.as_str(), words(&lesson).last().unwrap().as_str()), ("a", expected));
+    assert_eq!(
+        (model.as_str(), words(&lesson).last().unwrap().as_str()),
+        ("a", expected)
+    );
 }
 
 #[test]
@@ -224,29 +338,67 @@ fn modes_and_missing_identity() {
         let world = World::new(decision, "");
         world.teach("a", Verdict::Underpowered, 50);
         world.teach("b", Verdict::Good, 50);
-        let (model, lesson) = world.send(Turn { session, ..Turn::default() });
+        let (model, lesson) = world.send(Turn {
+            session,
+            ..Turn::default()
+        });
         assert_eq!(
             (model.as_str(), words(&lesson)),
-            (expected.0, expected.1.iter().map(|it| (*it).to_owned()).collect())
+            (
+                expected.0,
+                expected.1.iter().map(|it| (*it).to_owned()).collect()
+            )
         );
     };
     let wins = "adaptation propose_switch sampled_win";
-    check("", "", ("b", &[wins, "protection allow_sampling missing_identity"]));
-    check("", "s", ("b", &[wins, "protection establish_baseline new_conversation"]));
-    let bypassed: &[&str] = &["adaptation bypass decision_bypass", "protection bypass decision_bypass"];
+    check(
+        "",
+        "",
+        ("b", &[wins, "protection allow_sampling missing_identity"]),
+    );
+    check(
+        "",
+        "s",
+        (
+            "b",
+            &[wins, "protection establish_baseline new_conversation"],
+        ),
+    );
+    let bypassed: &[&str] = &[
+        "adaptation bypass decision_bypass",
+        "protection bypass decision_bypass",
+    ];
     check("adaptations: {mode: bypass}", "s", ("a", bypassed));
-    let observed: &[&str] = &["adaptation observe observe_only", "protection observe observe_only"];
+    let observed: &[&str] = &[
+        "adaptation observe observe_only",
+        "protection observe observe_only",
+    ];
     check("adaptations: {mode: observe}", "s", ("a", observed));
-    let one: &[&str] = &["adaptation observe observe_only", "protection establish_baseline new_conversation"];
-    check("adaptations: {adaptation: {mode: observe}}", "s", ("a", one));
+    let one: &[&str] = &[
+        "adaptation observe observe_only",
+        "protection establish_baseline new_conversation",
+    ];
+    check(
+        "adaptations: {adaptation: {mode: observe}}",
+        "s",
+        ("a", one),
+    );
 }
 
 #[test]
 fn answers_teach_speed_cache_and_failures() {
     let world = World::new("", "");
-    let (_, mut lesson) = world.send(Turn { session: "s", ..Turn::default() });
+    let (_, mut lesson) = world.send(Turn {
+        session: "s",
+        ..Turn::default()
+    });
     let mut trail = lesson.trail.take().unwrap();
-    Arc::make_mut(&mut trail).prices = Some(Prices { prompt: 2.0, cached: 0.5, cache_write: 2.0, completion: 9.0 });
+    Arc::make_mut(&mut trail).prices = Some(Prices {
+        prompt: 2.0,
+        cached: 0.5,
+        cache_write: 2.0,
+        completion: 9.0,
+    });
     let dispatch = Dispatch {
         id: 1,
         at: world.now,
@@ -258,23 +410,69 @@ fn answers_teach_speed_cache_and_failures() {
         prompt_tokens: 0,
         learning: Some(trail.clone()),
     };
-    let tokens = Tokens { prompt: 1_000, cached: 400, written: 0, completion: 500 };
+    let tokens = Tokens {
+        prompt: 1_000,
+        cached: 400,
+        written: 0,
+        completion: 500,
+    };
     let total = Some(Duration::from_millis(700));
-    world.experience.served(&dispatch, &Served { status: 200, total, tokens: Some(tokens), ..Served::default() });
-    world.experience.served(&dispatch, &Served { status: 503, total, ..Served::default() });
-    world.experience.served(&dispatch, &Served { status: 400, ..Served::default() });
+    world.experience.served(
+        &dispatch,
+        &Served {
+            status: 200,
+            total,
+            tokens: Some(tokens),
+            ..Served::default()
+        },
+    );
+    world.experience.served(
+        &dispatch,
+        &Served {
+            status: 503,
+            total,
+            ..Served::default()
+        },
+    );
+    world.experience.served(
+        &dispatch,
+        &Served {
+            status: 400,
+            ..Served::default()
+        },
+    );
     let row = world.experience.rows().find(&trail.place).unwrap();
-    assert!((row.latency - 0.7).abs() < 1e-9 && (row.cache - 0.4).abs() < 1e-9, "{row:?}");
-    assert!((row.input_cost - (600.0 * 2.0 + 400.0 * 0.5) / 2_000.0).abs() < 1e-9, "{row:?}");
-    assert_eq!(row.counts, Counts { failed: 1, ..Counts::default() });
-    let record = world.experience.conversations().get(trail.conversation.unwrap(), world.policy.ttl, world.now);
+    assert!(
+        (row.latency - 0.7).abs() < 1e-9 && (row.cache - 0.4).abs() < 1e-9,
+        "{row:?}"
+    );
+    assert!(
+        (row.input_cost - (600.0 * 2.0 + 400.0 * 0.5) / 2_000.0).abs() < 1e-9,
+        "{row:?}"
+    );
+    assert_eq!(
+        row.counts,
+        Counts {
+            failed: 1,
+            ..Counts::default()
+        }
+    );
+    let record = world.experience.conversations().get(
+        trail.conversation.unwrap(),
+        world.policy.ttl,
+        world.now,
+    );
     assert_eq!(record.unwrap().warmth, Some(0.4));
 }
 
 #[test]
 fn a_decision_without_candidates_is_left_alone() {
     let world = World::new("", "");
-    let nothing = Selection { candidate: None, method: "default", ..world.candidates.select_any() };
+    let nothing = Selection {
+        candidate: None,
+        method: "default",
+        ..world.candidates.select_any()
+    };
     let (empty, lesson) = {
         let asked = Asked {
             policy: &world.policy,
@@ -289,7 +487,9 @@ fn a_decision_without_candidates_is_left_alone() {
             standing: Standing::default(),
             now: world.now,
         };
-        world.experience.advise(&asked, nothing.clone(), &mut Sampler::seeded(1))
+        world
+            .experience
+            .advise(&asked, nothing.clone(), &mut Sampler::seeded(1))
     };
     assert_eq!((empty, lesson), (nothing, Lesson::default()));
 }
@@ -305,13 +505,24 @@ struct Shelf {
 impl Shelf {
     fn up(&self) -> Result<(), StoreError> {
         let down = self.down.load(std::sync::atomic::Ordering::Relaxed);
-        if down { Err(StoreError::Unavailable) } else { Ok(()) }
+        if down {
+            Err(StoreError::Unavailable)
+        } else {
+            Ok(())
+        }
     }
 }
 
 impl SharedStore for Shelf {
-    fn load(&self, key: ConversationKey, _deadline: Instant) -> Pending<'_, Option<conversations::Record>> {
-        Box::pin(async move { self.up().map(|()| self.records.lock().unwrap().get(&key).cloned()) })
+    fn load(
+        &self,
+        key: ConversationKey,
+        _deadline: Instant,
+    ) -> Pending<'_, Option<conversations::Record>> {
+        Box::pin(async move {
+            self.up()
+                .map(|()| self.records.lock().unwrap().get(&key).cloned())
+        })
     }
 
     fn save<'a>(
@@ -320,7 +531,10 @@ impl SharedStore for Shelf {
         _ttl: Duration,
         _deadline: Instant,
     ) -> Pending<'a, ()> {
-        Box::pin(async move { self.up().map(|()| self.records.lock().unwrap().extend(records.iter().cloned())) })
+        Box::pin(async move {
+            self.up()
+                .map(|()| self.records.lock().unwrap().extend(records.iter().cloned()))
+        })
     }
 
     fn exchange<'a>(
@@ -333,43 +547,98 @@ impl SharedStore for Shelf {
             let mut rows = self.rows.lock().unwrap();
             for increment in increments {
                 let row = rows.entry(increment.place.clone()).or_default();
-                *row = rows::Row { counts: row.counts.plus(increment.counts), ..increment.row };
+                *row = rows::Row {
+                    counts: row.counts.plus(increment.counts),
+                    ..increment.row
+                };
             }
-            Ok(rows.iter().map(|(place, row)| (place.clone(), *row)).collect())
+            Ok(rows
+                .iter()
+                .map(|(place, row)| (place.clone(), *row))
+                .collect())
         })
     }
 }
 
 #[test]
 fn replicas_learn_together() {
-    let (one, two, shelf) = (World::new("", ""), World::new("", ""), Arc::new(Shelf::default()));
+    let (one, two, shelf) = (
+        World::new("", ""),
+        World::new("", ""),
+        Arc::new(Shelf::default()),
+    );
     for world in [&one, &two] {
         world.experience.share(Some(shelf.clone()));
     }
-    let exchange = |world: &World| world.experience.exchange(world.policy.ttl, world.now).now_or_never().unwrap();
+    let exchange = |world: &World| {
+        world
+            .experience
+            .exchange(world.policy.ttl, world.now)
+            .now_or_never()
+            .unwrap()
+    };
     let good = |world: &World| {
-        let place = Place { recipe: "default".into(), decision: "d".into(), tier: 3, model: "a".into() };
-        world.experience.rows().find(&place).map_or(0, |row| row.counts.good)
+        let place = Place {
+            recipe: "default".into(),
+            decision: "d".into(),
+            tier: 3,
+            model: "a".into(),
+        };
+        world
+            .experience
+            .rows()
+            .find(&place)
+            .map_or(0, |row| row.counts.good)
     };
     one.teach("a", Verdict::Good, 3);
     two.teach("a", Verdict::Good, 4);
-    assert_eq!((exchange(&one), exchange(&two), exchange(&one)), (Ok(()), Ok(()), Ok(())));
+    assert_eq!(
+        (exchange(&one), exchange(&two), exchange(&one)),
+        (Ok(()), Ok(()), Ok(()))
+    );
     assert_eq!((good(&one), good(&two)), (7, 7));
     shelf.down.store(true, std::sync::atomic::Ordering::Relaxed);
     two.teach("a", Verdict::Good, 1);
-    assert_eq!((exchange(&two), good(&two)), (Err(StoreError::Unavailable), 8));
-    shelf.down.store(false, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(
+        (exchange(&two), good(&two)),
+        (Err(StoreError::Unavailable), 8)
+    );
+    shelf
+        .down
+        .store(false, std::sync::atomic::Ordering::Relaxed);
     assert_eq!((exchange(&two), exchange(&one)), (Ok(()), Ok(())));
-    assert_eq!((good(&one), good(&two)), (8, 8), "what could not be told was told later, once");
+    assert_eq!(
+        (good(&one), good(&two)),
+        (8, 8),
+        "what could not be told was told later, once"
+    );
     // A conversation that began at one replica goes on at the other.
-    let (_, lesson) = one.send(Turn { session: "s", ..Turn::default() });
+    let (_, lesson) = one.send(Turn {
+        session: "s",
+        ..Turn::default()
+    });
     let key = lesson.trail.unwrap().conversation.unwrap();
     exchange(&one).unwrap();
-    let recalled = two.experience.recall(key, &two.policy, two.now).now_or_never().unwrap();
+    let recalled = two
+        .experience
+        .recall(key, &two.policy, two.now)
+        .now_or_never()
+        .unwrap();
     assert_eq!(recalled, Ok(()));
-    assert_eq!(two.experience.conversations().get(key, two.policy.ttl, two.now).unwrap().turns, 1);
+    assert_eq!(
+        two.experience
+            .conversations()
+            .get(key, two.policy.ttl, two.now)
+            .unwrap()
+            .turns,
+        1
+    );
     shelf.down.store(true, std::sync::atomic::Ordering::Relaxed);
-    let unknown = two.experience.recall(ConversationKey(1), &two.policy, two.now).now_or_never().unwrap();
+    let unknown = two
+        .experience
+        .recall(ConversationKey(1), &two.policy, two.now)
+        .now_or_never()
+        .unwrap();
     assert_eq!(unknown, Err(StoreError::Unavailable));
 }
 
@@ -380,17 +649,26 @@ fn memory_is_bounded() {
     world.experience = Experience::bounded(few(10), few(20), few(30));
     for index in 0..2_000 {
         let name = index.to_string();
-        world.send(Turn { session: &name, caller: "ada", id: &name, ..Turn::default() });
+        world.send(Turn {
+            session: &name,
+            caller: "ada",
+            id: &name,
+            ..Turn::default()
+        });
         world.teach(&name, Verdict::Good, 1);
         let size = world.experience.size();
-        assert!(size.rows <= 10 && size.conversations <= 20 && size.requests <= 30, "{size:?}");
+        assert!(
+            size.rows <= 10 && size.conversations <= 20 && size.requests <= 30,
+            "{size:?}"
+        );
     }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
-    /// Whatever was learnt and said, the winner may serve the request, and observing changes nothing.
+    /// Whatever was learnt and said, the winner may serve the request, and observing changes
+    /// nothing.
     #[test]
     fn the_winner_is_allowed_and_observing_changes_nothing(
         outcomes in proptest::collection::vec((0_usize..4, 0_usize..4, 1_u64..20), 0..12),

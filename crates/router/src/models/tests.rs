@@ -11,7 +11,10 @@ fn build(backend: BackendRef, api_format: &str) -> Arc<Model> {
         backend_refs: vec![backend],
         ..ProviderModel::default()
     };
-    let providers = Providers { models: vec![model], ..Providers::default() };
+    let providers = Providers {
+        models: vec![model],
+        ..Providers::default()
+    };
     let env = |name: &str| (name == "KEY").then(|| "s3cret".to_owned());
     let models = Models::build(&providers, &env, &mut Vec::new());
     models.get("m").unwrap().clone()
@@ -19,7 +22,10 @@ fn build(backend: BackendRef, api_format: &str) -> Arc<Model> {
 
 fn check(backend: BackendRef, api_format: &str, expected: &str) {
     let model = build(backend, api_format);
-    let mut lines = vec![format!("id {}", model.upstream_id), format!("{:?}", model.credential)];
+    let mut lines = vec![
+        format!("id {}", model.upstream_id),
+        format!("{:?}", model.credential),
+    ];
     lines.extend(model.headers.iter().map(|op| match op {
         HeaderOp::Set(name, value) => format!("{name}: {value}"),
         HeaderOp::Remove(name) => format!("-{name}"),
@@ -29,7 +35,14 @@ fn check(backend: BackendRef, api_format: &str, expected: &str) {
 
 #[test]
 fn a_local_backend_keeps_the_callers_credential() {
-    check(BackendRef { endpoint: "127.0.0.1:8000".into(), ..BackendRef::default() }, "", "id m-upstream\nCallers");
+    check(
+        BackendRef {
+            endpoint: "127.0.0.1:8000".into(),
+            ..BackendRef::default()
+        },
+        "",
+        "id m-upstream\nCallers",
+    );
 }
 
 #[test]
@@ -52,7 +65,10 @@ fn openai_with_key_and_path() {
 
 #[test]
 fn anthropic_uses_its_own_header() {
-    let backend = BackendRef { api_key: "k".into(), ..BackendRef::default() };
+    let backend = BackendRef {
+        api_key: "k".into(),
+        ..BackendRef::default()
+    };
     check(
         backend,
         "anthropic",
@@ -77,21 +93,42 @@ fn a_configured_header_and_prefix_win() {
 
 #[test]
 fn a_missing_variable_is_named() {
-    let backend = BackendRef { api_key_env: "NOT_SET".into(), ..BackendRef::default() };
-    check(backend, "", "id m-upstream\nMissing { variable: \"NOT_SET\" }");
+    let backend = BackendRef {
+        api_key_env: "NOT_SET".into(),
+        ..BackendRef::default()
+    };
+    check(
+        backend,
+        "",
+        "id m-upstream\nMissing { variable: \"NOT_SET\" }",
+    );
 }
 
 #[test]
 fn a_credential_among_extra_headers_is_one() {
-    let backend =
-        BackendRef { extra_headers: [("X-Api-Key".to_owned(), "k".to_owned())].into(), ..BackendRef::default() };
-    let removed = "-authorization\n-x-api-key\n-api-key\n-x-goog-api-key\n-proxy-authorization\n-cookie";
-    check(backend, "", &format!("id m-upstream\nOurs\n{removed}\nx-api-key: k"));
+    let backend = BackendRef {
+        extra_headers: [("X-Api-Key".to_owned(), "k".to_owned())].into(),
+        ..BackendRef::default()
+    };
+    let removed =
+        "-authorization\n-x-api-key\n-api-key\n-x-goog-api-key\n-proxy-authorization\n-cookie";
+    check(
+        backend,
+        "",
+        &format!("id m-upstream\nOurs\n{removed}\nx-api-key: k"),
+    );
 }
 
 #[test]
 fn a_mounted_secrets_line_feed_is_not_part_of_it() {
-    let backend = BackendRef { api_key: "k\n".into(), ..BackendRef::default() };
+    let backend = BackendRef {
+        api_key: "k\n".into(),
+        ..BackendRef::default()
+    };
     let model = build(backend, "");
-    assert!(model.headers.contains(&set("authorization", "Bearer k")), "{:?}", model.headers);
+    assert!(
+        model.headers.contains(&set("authorization", "Bearer k")),
+        "{:?}",
+        model.headers
+    );
 }

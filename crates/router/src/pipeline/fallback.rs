@@ -1,8 +1,10 @@
-//! Upstream failure: which other candidate the gateway may try, and what an attempt at it must look like.
+//! Upstream failure: which other candidate the gateway may try, and what an attempt at it must look
+//! like.
 //!
-//! The plan names one further candidate in a header. A route that knows both models tries the second where the first fails; a
-//! request without the header, because no other model is allowed or able, has no such route. When the gateway tries again it
-//! asks Merit once more, for that attempt alone: the body still names the first model, and the headers hold its credential.
+//! The plan names one further candidate in a header. A route that knows both models tries the
+//! second where the first fails; a request without the header, because no other model is allowed or
+//! able, has no such route. When the gateway tries again it asks Merit once more, for that attempt
+//! alone: the body still names the first model, and the headers hold its credential.
 
 use super::{Call, unavailable};
 use crate::generation::Generation;
@@ -19,7 +21,8 @@ pub const MODEL: &str = "x-merit-fallback-model";
 pub const RECIPE: &str = "x-merit-fallback-recipe";
 /// The decision that chose, for the attempt.
 pub const DECISION: &str = "x-merit-fallback-decision";
-/// The dispatch that failed, for the attempt: so that the first model's failure is known although another one answers.
+/// The dispatch that failed, for the attempt: so that the first model's failure is known although
+/// another one answers.
 pub const DISPATCH: &str = "x-merit-fallback-dispatch";
 /// The model that an attempt is made at, as the gateway says it.
 pub const ATTEMPT: &str = "x-merit-attempt-model";
@@ -54,53 +57,97 @@ impl Generation {
         forward.headers.extend(named);
     }
 
-    /// Headers that name the first other candidate that may and can serve the request; none where there is no such.
-    fn fallback(&self, recipe: &str, route: &Route, kept: &[usize], call: &Call<'_>) -> Vec<HeaderOp> {
-        // A Responses request may rest on what its provider keeps, and so may the next one; sealed state only its provider reads.
+    /// Headers that name the first other candidate that may and can serve the request; none where
+    /// there is no such.
+    fn fallback(
+        &self,
+        recipe: &str,
+        route: &Route,
+        kept: &[usize],
+        call: &Call<'_>,
+    ) -> Vec<HeaderOp> {
+        // A Responses request may rest on what its provider keeps, and so may the next one; sealed
+        // state only its provider reads.
         let bound = call.dialect == Dialect::OpenAiResponses || call.prompt.continuity.sealed_state;
         if !self.settings.fallback || bound {
             return Vec::new();
         }
-        let [chosen, others @ ..] = kept else { return Vec::new() };
-        let Some(from) = self.model_of(route, *chosen) else { return Vec::new() };
+        let [chosen, others @ ..] = kept else {
+            return Vec::new();
+        };
+        let Some(from) = self.model_of(route, *chosen) else {
+            return Vec::new();
+        };
         let (_, failed) = from;
         let fits = |index: &usize| {
             self.is_capable(route, *index, call)
-                && self.model_of(route, *index).is_some_and(|to| to.1.name != failed.name && keeps_path(failed, to.1))
+                && self
+                    .model_of(route, *index)
+                    .is_some_and(|to| to.1.name != failed.name && keeps_path(failed, to.1))
         };
-        let Some((name, _)) = others.iter().find(|index| fits(index)).and_then(|&index| self.model_of(route, index))
+        let Some((name, _)) = others
+            .iter()
+            .find(|index| fits(index))
+            .and_then(|&index| self.model_of(route, index))
         else {
             return Vec::new();
         };
         let pairs = [(MODEL, name), (RECIPE, recipe), (DECISION, &*route.name)];
-        pairs.map(|(header, value)| HeaderOp::Set(header.into(), value.into())).into()
+        pairs
+            .map(|(header, value)| HeaderOp::Set(header.into(), value.into()))
+            .into()
     }
 
     /// The edits that make of a request for one model the same request for another.
     ///
     /// # Errors
     /// The policy knows no such step (any more).
-    pub fn attempt(&self, attempt: Attempt<'_>, prompt: &Prompt, dialect: Dialect) -> Result<Forward, Refusal> {
+    pub fn attempt(
+        &self,
+        attempt: Attempt<'_>,
+        prompt: &Prompt,
+        dialect: Dialect,
+    ) -> Result<Forward, Refusal> {
         let unknown = || unavailable(attempt.to);
-        let (_, route) = self.route_named(attempt.recipe, attempt.decision).ok_or_else(unknown)?;
+        let (_, route) = self
+            .route_named(attempt.recipe, attempt.decision)
+            .ok_or_else(unknown)?;
         let find = |name: &str| {
-            let index = route.candidates.model_refs().iter().position(|it| upstream_name(it).trim() == name)?;
-            Some((route.candidates.model_refs().get(index)?, route.backends.get(index)?.as_deref()?))
+            let index = route
+                .candidates
+                .model_refs()
+                .iter()
+                .position(|it| upstream_name(it).trim() == name)?;
+            Some((
+                route.candidates.model_refs().get(index)?,
+                route.backends.get(index)?.as_deref()?,
+            ))
         };
         let (from_ref, from) = find(attempt.from).ok_or_else(unknown)?;
         let (to_ref, to) = find(attempt.to).ok_or_else(unknown)?;
         to.accepts(dialect, self.settings.fail_open)?;
         let chat = dialect == Dialect::OpenAiChat;
-        let kept = |op: &&HeaderOp| chat || !matches!(op, HeaderOp::Set(name, _) if &**name == ":path");
+        let kept =
+            |op: &&HeaderOp| chat || !matches!(op, HeaderOp::Set(name, _) if &**name == ":path");
         let mut headers: Vec<HeaderOp> = from.headers.iter().filter_map(withdrawn).collect();
-        headers.extend([MODEL, RECIPE, DECISION, DISPATCH, ATTEMPT].map(|name| HeaderOp::Remove(name.into())));
+        headers.extend(
+            [MODEL, RECIPE, DECISION, DISPATCH, ATTEMPT].map(|name| HeaderOp::Remove(name.into())),
+        );
         let routing = self.settings.routing_headers.iter();
         headers.extend(routing.map(|name| HeaderOp::Set(name.clone(), attempt.to.into())));
         headers.extend(to.headers.iter().filter(kept).cloned());
-        let upstream = if to_ref.lora_name.trim().is_empty() { to.upstream_id.clone() } else { attempt.to.into() };
+        let upstream = if to_ref.lora_name.trim().is_empty() {
+            to.upstream_id.clone()
+        } else {
+            attempt.to.into()
+        };
         let callers = prompt.reasoning_effort.as_deref();
         let edit = |model: &Model, model_ref: &crate::config::decisions::ModelRef| {
-            model.reasoning.edit(model_ref.use_reasoning.unwrap_or(false), &model_ref.reasoning_effort, callers)
+            model.reasoning.edit(
+                model_ref.use_reasoning.unwrap_or(false),
+                &model_ref.reasoning_effort,
+                callers,
+            )
         };
         let body = vec![
             BodyEdit::Model(upstream),
@@ -118,8 +165,12 @@ impl Generation {
 
 /// A path that was changed for one model cannot be taken back for the next.
 fn keeps_path(from: &Model, to: &Model) -> bool {
-    let sets =
-        |model: &Model| model.headers.iter().any(|op| matches!(op, HeaderOp::Set(name, _) if &**name == ":path"));
+    let sets = |model: &Model| {
+        model
+            .headers
+            .iter()
+            .any(|op| matches!(op, HeaderOp::Set(name, _) if &**name == ":path"))
+    };
     !sets(from) || sets(to)
 }
 

@@ -1,5 +1,5 @@
-//! Where a request's session comes in: before selection, which may read what is known of it; after it, to stay or to switch;
-//! and once the request goes on, to be noted.
+//! Where a request's session comes in: before selection, which may read what is known of it; after
+//! it, to stay or to switch; and once the request goes on, to be noted.
 
 use super::Call;
 use crate::capability::Demand;
@@ -32,7 +32,15 @@ impl Generation {
             recipe: &recipe.name,
             now: unix_now(),
         };
-        Some(Standing::find(&self.sessions, &self.lasting.sessions, asking, call.deadline).await)
+        Some(
+            Standing::find(
+                &self.sessions,
+                &self.lasting.sessions,
+                asking,
+                call.deadline,
+            )
+            .await,
+        )
     }
 
     /// The selection, or the session's own model.
@@ -43,44 +51,75 @@ impl Generation {
         (standing, call): (Option<&Standing>, &Call<'_>),
         facts: &mut Facts,
     ) -> Selection {
-        let Some(standing) = standing else { return selection };
+        let Some(standing) = standing else {
+            return selection;
+        };
         let candidates = route.candidates.candidates();
-        let kept: Vec<usize> = eligible.kept().iter().copied().filter(|&index| index < candidates.len()).collect();
+        let kept: Vec<usize> = eligible
+            .kept()
+            .iter()
+            .copied()
+            .filter(|&index| index < candidates.len())
+            .collect();
         let mut offers: Vec<Offer<'_>> = kept
             .iter()
             .filter_map(|&index| Some((index, candidates.get(index)?)))
             .map(|(index, it)| Offer {
                 model: upstream_name(&it.model_ref).trim(),
                 prices: it.card.prices,
-                score: selection.scores.iter().find(|(scored, _)| *scored == index).map(|(_, score)| *score),
+                score: selection
+                    .scores
+                    .iter()
+                    .find(|(scored, _)| *scored == index)
+                    .map(|(_, score)| *score),
             })
             .collect();
         // What learning chose may be no candidate.
         let learned = selection.held.clone();
         if let Some(learned) = &learned {
-            offers.push(Offer { model: learned, prices: Card::of(learned, &self.document).prices, score: None });
+            offers.push(Offer {
+                model: learned,
+                prices: Card::of(learned, &self.document).prices,
+                score: None,
+            });
         }
-        let chosen = selection.candidate.and_then(|chosen| candidates.get(chosen));
-        let name = learned.as_deref().or_else(|| Some(upstream_name(&chosen?.model_ref).trim()));
-        let Some(proposed) = offers.iter().position(|offer| Some(offer.model) == name) else { return selection };
-        let held = self.held((standing, call), (&offers, proposed, self.sessions.any), facts);
+        let chosen = selection
+            .candidate
+            .and_then(|chosen| candidates.get(chosen));
+        let name = learned
+            .as_deref()
+            .or_else(|| Some(upstream_name(&chosen?.model_ref).trim()));
+        let Some(proposed) = offers.iter().position(|offer| Some(offer.model) == name) else {
+            return selection;
+        };
+        let held = self.held(
+            (standing, call),
+            (&offers, proposed, self.sessions.any),
+            facts,
+        );
         match held {
             Held::Offer(index) if index == proposed => {}
-            Held::Offer(index) => (selection.candidate, selection.held) = (kept.get(index).copied(), None),
+            Held::Offer(index) => {
+                (selection.candidate, selection.held) = (kept.get(index).copied(), None)
+            }
             Held::Other => selection.held = standing.current().map(Arc::from),
         }
         selection
     }
 
-    /// The session's own model, where no decision says who should serve a request that may not switch. Where it may, nothing
-    /// speaks for another than the default model.
+    /// The session's own model, where no decision says who should serve a request that may not
+    /// switch. Where it may, nothing speaks for another than the default model.
     pub(super) fn stay_without_decision(
         &self,
         name: &str,
         (standing, call): (&Standing, &Call<'_>),
         facts: &mut Facts,
     ) -> Option<Arc<str>> {
-        let offers = [Offer { model: name, prices: Card::of(name, &self.document).prices, score: None }];
+        let offers = [Offer {
+            model: name,
+            prices: Card::of(name, &self.document).prices,
+            score: None,
+        }];
         let any = self.sessions.any || lock(&standing.turn).is_some();
         match self.held((standing, call), (&offers, 0, any), facts) {
             Held::Other => standing.current().map(Arc::from),
@@ -109,21 +148,40 @@ impl Generation {
             allows: &allows,
         };
         let (held, told) = hold(standing, &choosing);
-        facts.degraded.extend(told.degraded.map(|reason| Arc::from(format!("session={reason}"))));
+        facts.degraded.extend(
+            told.degraded
+                .map(|reason| Arc::from(format!("session={reason}"))),
+        );
         facts.session = Some(told);
         held
     }
 
     /// The request goes on: notes it, and gives the reply its turn state.
-    pub(super) fn noted(&self, mut plan: RoutePlan, standing: Option<&Standing>, call: &Call<'_>) -> RoutePlan {
+    pub(super) fn noted(
+        &self,
+        mut plan: RoutePlan,
+        standing: Option<&Standing>,
+        call: &Call<'_>,
+    ) -> RoutePlan {
         let facts = &mut plan.facts;
-        let (Outcome::Forward(forward), Some(standing)) = (&mut plan.outcome, standing) else { return plan };
-        if call.dialect == Dialect::OpenAiResponses && standing.turn_state.as_ref().is_some_and(is_ours) {
+        let (Outcome::Forward(forward), Some(standing)) = (&mut plan.outcome, standing) else {
+            return plan;
+        };
+        if call.dialect == Dialect::OpenAiResponses
+            && standing.turn_state.as_ref().is_some_and(is_ours)
+        {
             // It is ours and says nothing to a provider.
-            forward.headers.push(HeaderOp::Remove(turn_state::HEADER.into()));
+            forward
+                .headers
+                .push(HeaderOp::Remove(turn_state::HEADER.into()));
         }
-        facts.void_turn_state = standing.turn_state.as_ref().and_then(|state| state.as_ref().err().copied());
-        let (Some(told), Some(model)) = (&mut facts.session, &facts.model) else { return plan };
+        facts.void_turn_state = standing
+            .turn_state
+            .as_ref()
+            .and_then(|state| state.as_ref().err().copied());
+        let (Some(told), Some(model)) = (&mut facts.session, &facts.model) else {
+            return plan;
+        };
         let decision = facts.decision.as_deref().unwrap_or_default();
         told.turn_state = turn_state_for(standing, &self.sessions, call.dialect, (decision, model));
         told.chain = chain_for(standing, &self.sessions, call.dialect);
@@ -132,7 +190,8 @@ impl Generation {
     }
 }
 
-/// We made it once, whether it still holds or not: a provider's own looks different and goes on to it.
+/// We made it once, whether it still holds or not: a provider's own looks different and goes on to
+/// it.
 fn is_ours(state: &Result<TurnState, Void>) -> bool {
     !matches!(state, Err(Void::Malformed))
 }

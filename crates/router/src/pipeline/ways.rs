@@ -1,4 +1,5 @@
-//! Ways to a model: a candidate, the model that a conversation stays with, the default, the user's explicit choice.
+//! Ways to a model: a candidate, the model that a conversation stays with, the default, the user's
+//! explicit choice.
 
 use super::{Call, Routed, protocol, unavailable};
 use crate::capability::Demand;
@@ -21,26 +22,49 @@ impl Generation {
     ) -> Result<Forward, Refusal> {
         let candidate = &route.candidates.model_refs()[index];
         let lora = candidate.lora_name.trim();
-        let shown = if lora.is_empty() { candidate.model.trim() } else { lora };
+        let shown = if lora.is_empty() {
+            candidate.model.trim()
+        } else {
+            lora
+        };
         facts.model = Some(shown.into());
-        let backend = route.backends[index].as_deref().ok_or_else(|| unavailable(shown))?;
-        let upstream = if lora.is_empty() { backend.upstream_id.clone() } else { lora.into() };
+        let backend = route.backends[index]
+            .as_deref()
+            .ok_or_else(|| unavailable(shown))?;
+        let upstream = if lora.is_empty() {
+            backend.upstream_id.clone()
+        } else {
+            lora.into()
+        };
         let mut forward = self.to_model((backend, shown, upstream), facts, call)?;
         let on = candidate.use_reasoning.unwrap_or(false);
         let callers = call.prompt.reasoning_effort.as_deref();
-        forward.body.push(BodyEdit::Reasoning(backend.reasoning.edit(on, &candidate.reasoning_effort, callers)));
+        forward
+            .body
+            .push(BodyEdit::Reasoning(backend.reasoning.edit(
+                on,
+                &candidate.reasoning_effort,
+                callers,
+            )));
         facts.reasoning = Some(on);
         Ok(forward)
     }
 
-    /// A model that is none of the candidates, with which learning or the session stays. Nobody said how it should reason, so
-    /// it does not.
-    pub(super) fn to_held(&self, name: &str, facts: &mut Facts, call: &Call<'_>) -> Result<Forward, Refusal> {
+    /// A model that is none of the candidates, with which learning or the session stays. Nobody
+    /// said how it should reason, so it does not.
+    pub(super) fn to_held(
+        &self,
+        name: &str,
+        facts: &mut Facts,
+        call: &Call<'_>,
+    ) -> Result<Forward, Refusal> {
         facts.model = Some(name.into());
         let (model, upstream) = self.named(name).ok_or_else(|| unavailable(name))?;
         let mut forward = self.to_model((model, name, upstream), facts, call)?;
         let callers = call.prompt.reasoning_effort.as_deref();
-        forward.body.push(BodyEdit::Reasoning(model.reasoning.edit(false, "", callers)));
+        forward.body.push(BodyEdit::Reasoning(
+            model.reasoning.edit(false, "", callers),
+        ));
         facts.reasoning = Some(false);
         Ok(forward)
     }
@@ -55,7 +79,12 @@ impl Generation {
     }
 
     /// No decision: the default model, or the session's own where the request may not leave it.
-    pub(super) async fn without_decision(&self, recipe: &Recipe, mut facts: Facts, call: &Call<'_>) -> RoutePlan {
+    pub(super) async fn without_decision(
+        &self,
+        recipe: &Recipe,
+        mut facts: Facts,
+        call: &Call<'_>,
+    ) -> RoutePlan {
         let standing = self.standing(recipe, call).await;
         let (Some(standing), Some(name)) = (&standing, &self.settings.default_model) else {
             return self.to_default(facts, call);
@@ -84,10 +113,18 @@ impl Generation {
         RoutePlan { outcome, facts }
     }
 
-    pub(super) fn to_named_default(&self, facts: &mut Facts, call: &Call<'_>) -> Result<Forward, Refusal> {
+    pub(super) fn to_named_default(
+        &self,
+        facts: &mut Facts,
+        call: &Call<'_>,
+    ) -> Result<Forward, Refusal> {
         let Some(name) = &self.settings.default_model else {
-            let message = "unable to route request: no model selected and no default model configured";
-            return Err(Refusal { status: 400, message: message.to_owned() });
+            let message =
+                "unable to route request: no model selected and no default model configured";
+            return Err(Refusal {
+                status: 400,
+                message: message.to_owned(),
+            });
         };
         facts.model = Some(name.clone());
         let model = self.models.get(name).ok_or_else(|| unavailable(name))?;
@@ -98,13 +135,21 @@ impl Generation {
         self.to_model((model, name, model.upstream_id.clone()), facts, call)
     }
 
-    /// The user's explicit choice: no signals but those that boundaries need, no decisions, no plugins.
+    /// The user's explicit choice: no signals but those that boundaries need, no decisions, no
+    /// plugins.
     pub(super) async fn pass_through(&self, call: &Call<'_>) -> Routed<'_> {
         let name = call.prompt.model.trim();
-        let mut facts = Facts { protocol: Some(protocol(call.dialect)), ..Facts::default() };
+        let mut facts = Facts {
+            protocol: Some(protocol(call.dialect)),
+            ..Facts::default()
+        };
         let Some((model, upstream)) = self.named(name) else {
             let outcome = Outcome::Refuse(unavailable(&call.prompt.model));
-            return Routed { plan: RoutePlan { outcome, facts }, findings: None, bounding: None };
+            return Routed {
+                plan: RoutePlan { outcome, facts },
+                findings: None,
+                bounding: None,
+            };
         };
         let input = SignalInput::new(call.prompt, Some(call.identity));
         let bounding = match self.bounding(None, &input, &mut facts, call).await {
@@ -118,10 +163,15 @@ impl Generation {
             }
             Err(refusal) => Outcome::Refuse(refusal),
         };
-        Routed { plan: RoutePlan { outcome, facts }, findings: None, bounding }
+        Routed {
+            plan: RoutePlan { outcome, facts },
+            findings: None,
+            bounding,
+        }
     }
 
-    /// Every way to a model ends here, so that none leads past a boundary. `shown` is the name that routes go by.
+    /// Every way to a model ends here, so that none leads past a boundary. `shown` is the name that
+    /// routes go by.
     pub(super) fn to_model(
         &self,
         (model, shown, upstream): (&Model, &str, Arc<str>),
@@ -151,6 +201,9 @@ impl Generation {
     /// The headers that Envoy's routes go by.
     pub(super) fn routing_headers(&self, model: &Arc<str>) -> impl Iterator<Item = HeaderOp> {
         let model = Arc::clone(model);
-        self.settings.routing_headers.iter().map(move |name| HeaderOp::Set(name.clone(), model.clone()))
+        self.settings
+            .routing_headers
+            .iter()
+            .map(move |name| HeaderOp::Set(name.clone(), model.clone()))
     }
 }

@@ -1,6 +1,7 @@
 //! Edits of the JSON body as plain data, and their application to the original bytes.
 //!
-//! Order matters and is that of the reference: model, stream usage, reasoning, system prompt, request parameters.
+//! Order matters and is that of the reference: model, stream usage, reasoning, system prompt,
+//! request parameters.
 
 use bytes::Bytes;
 use dialects::{Dialect, Edits, Request};
@@ -32,7 +33,8 @@ pub enum BodyEdit {
     Params(Arc<RequestParams>),
 }
 
-/// How a model family is told to reason or not. The caller's own `reasoning_effort` is always removed first.
+/// How a model family is told to reason or not. The caller's own `reasoning_effort` is always
+/// removed first.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ReasoningEdit {
     /// Only the removal of the caller's effort (a model without family).
@@ -62,7 +64,8 @@ pub enum ReasoningEdit {
     },
 }
 
-/// The body with all edits made, or `None` when nothing changed. Untouched bytes are the original's.
+/// The body with all edits made, or `None` when nothing changed. Untouched bytes are the
+/// original's.
 #[must_use]
 pub fn apply(request: &Request, edits: &[BodyEdit]) -> Option<Bytes> {
     let mut draft = Edits::new();
@@ -73,7 +76,9 @@ pub fn apply(request: &Request, edits: &[BodyEdit]) -> Option<Bytes> {
             BodyEdit::StreamUsage => draft.ensure_stream_usage(request),
             BodyEdit::Reasoning(reasoning) => reason(&mut draft, request, reasoning),
             BodyEdit::WithdrawReasoning(reasoning) => withdraw(&mut draft, request, reasoning),
-            BodyEdit::SystemPrompt { mode, text } => draft.insert_system_prompt(request, *mode, text),
+            BodyEdit::SystemPrompt { mode, text } => {
+                draft.insert_system_prompt(request, *mode, text)
+            }
             BodyEdit::Params(limits) => draft.limit_params(request, &kept(limits, edits)),
         }
     }
@@ -82,7 +87,8 @@ pub fn apply(request: &Request, edits: &[BodyEdit]) -> Option<Bytes> {
 
 /// DeepSeek's switch was set by us and is no unknown parameter of the caller.
 fn kept<'a>(limits: &'a RequestParams, edits: &[BodyEdit]) -> Cow<'a, RequestParams> {
-    let thinks = |edit: &BodyEdit| matches!(edit, BodyEdit::Reasoning(ReasoningEdit::Thinking { .. }));
+    let thinks =
+        |edit: &BodyEdit| matches!(edit, BodyEdit::Reasoning(ReasoningEdit::Thinking { .. }));
     if !edits.iter().any(thinks) {
         return Cow::Borrowed(limits);
     }
@@ -99,11 +105,25 @@ fn reason(draft: &mut Edits, request: &Request, edit: &ReasoningEdit) {
         // Messages has its own `thinking` budget, which is the caller's to set.
         (Dialect::AnthropicMessages, _) | (_, ReasoningEdit::Forget) => {}
         // Responses keeps the effort in an object of its own.
-        (Dialect::OpenAiResponses, ReasoningEdit::TopLevel { value: Some(value), .. }) => {
+        (
+            Dialect::OpenAiResponses,
+            ReasoningEdit::TopLevel {
+                value: Some(value), ..
+            },
+        ) => {
             draft.set_in(request, "reasoning", "effort", value.to_string());
         }
-        (_, ReasoningEdit::Kwarg { param, value }) => draft.set_in(request, KWARGS, param, value.to_string()),
-        (_, ReasoningEdit::TopLevel { param, value, drop_kwarg }) => {
+        (_, ReasoningEdit::Kwarg { param, value }) => {
+            draft.set_in(request, KWARGS, param, value.to_string())
+        }
+        (
+            _,
+            ReasoningEdit::TopLevel {
+                param,
+                value,
+                drop_kwarg,
+            },
+        ) => {
             if *drop_kwarg {
                 draft.remove_in(request, KWARGS, param);
             }
@@ -125,12 +145,14 @@ fn reason(draft: &mut Edits, request: &Request, edit: &ReasoningEdit) {
 fn withdraw(draft: &mut Edits, request: &Request, edit: &ReasoningEdit) {
     match (request.dialect(), edit) {
         (Dialect::AnthropicMessages, _) | (_, ReasoningEdit::Forget) => {}
-        (Dialect::OpenAiResponses, ReasoningEdit::TopLevel { .. }) => draft.remove_in(request, "reasoning", "effort"),
+        (Dialect::OpenAiResponses, ReasoningEdit::TopLevel { .. }) => {
+            draft.remove_in(request, "reasoning", "effort")
+        }
         (_, ReasoningEdit::Kwarg { param, .. }) => draft.remove_in(request, KWARGS, param),
         (_, ReasoningEdit::TopLevel { param, .. }) => draft.remove(param),
-        (_, ReasoningEdit::Thinking { .. }) => {
-            ["thinking", "reasoning_effort"].iter().for_each(|name| draft.remove(name))
-        }
+        (_, ReasoningEdit::Thinking { .. }) => ["thinking", "reasoning_effort"]
+            .iter()
+            .for_each(|name| draft.remove(name)),
     }
 }
 

@@ -1,4 +1,5 @@
-//! The reply headers that tell a client what was decided: the reference's default and debug surface, schema "2".
+//! The reply headers that tell a client what was decided: the reference's default and debug
+//! surface, schema "2".
 
 use super::Facts;
 use crate::learning::lesson::{Lesson, Note};
@@ -9,8 +10,9 @@ use std::fmt::Write as _;
 /// The version of the header contract.
 pub const SCHEMA_VERSION: &str = "2";
 
-/// Header names that Merit speaks in: removed when a client sends them, as they would fool a route or pose as a verdict.
-/// The bootstraps in `envoy/` remove the same ones before the first route is chosen.
+/// Header names that Merit speaks in: removed when a client sends them, as they would fool a route
+/// or pose as a verdict. The bootstraps in `envoy/` remove the same ones before the first route is
+/// chosen.
 const OWNED: [&str; 19] = [
     "x-selected-model",
     "x-gateway-model-name",
@@ -83,15 +85,27 @@ impl Facts {
     /// Headers that every reply carries, whatever its status.
     #[must_use]
     pub fn always(path: ResponsePath) -> [ReplyHeader; 2] {
-        [("x-vsr-schema-version", SCHEMA_VERSION.to_owned()), ("x-vsr-response-path", path.as_str().to_owned())]
+        [
+            ("x-vsr-schema-version", SCHEMA_VERSION.to_owned()),
+            ("x-vsr-response-path", path.as_str().to_owned()),
+        ]
     }
 
-    /// The final routing facts (2xx only). A fixed answer names neither model, confidence nor algorithm.
+    /// The final routing facts (2xx only). A fixed answer names neither model, confidence nor
+    /// algorithm.
     #[must_use]
     pub fn routing(&self, path: ResponsePath) -> Vec<ReplyHeader> {
         let mut headers = Vec::with_capacity(6);
-        push(&mut headers, "x-vsr-selected-recipe", self.recipe.as_deref());
-        push(&mut headers, "x-vsr-selected-decision", self.decision.as_deref());
+        push(
+            &mut headers,
+            "x-vsr-selected-recipe",
+            self.recipe.as_deref(),
+        );
+        push(
+            &mut headers,
+            "x-vsr-selected-decision",
+            self.decision.as_deref(),
+        );
         if path != ResponsePath::FastResponse {
             if let (Some(_), Some(confidence)) = (&self.decision, self.confidence) {
                 headers.push(("x-vsr-selected-confidence", format!("{confidence:.4}")));
@@ -100,13 +114,20 @@ impl Facts {
             push(&mut headers, "x-vsr-selected-model", self.model.as_deref());
         }
         if let (ResponsePath::Upstream, Some(lesson)) = (path, &self.lesson) {
-            push(&mut headers, "x-merit-request-id", lesson.request_id.as_deref());
+            push(
+                &mut headers,
+                "x-merit-request-id",
+                lesson.request_id.as_deref(),
+            );
         }
         if !self.degraded.is_empty() {
             headers.push(("x-merit-degraded", self.degraded.join(",")));
         }
         if path == ResponsePath::Upstream {
-            let state = self.session.as_ref().and_then(|session| session.turn_state.as_deref());
+            let state = self
+                .session
+                .as_ref()
+                .and_then(|session| session.turn_state.as_deref());
             push(&mut headers, crate::session::turn_state::HEADER, state);
         }
         headers
@@ -118,16 +139,31 @@ impl Facts {
         let mut headers = Vec::with_capacity(10);
         push(&mut headers, "x-vsr-client-protocol", self.protocol);
         push(&mut headers, "x-vsr-upstream-protocol", self.protocol);
-        push(&mut headers, "x-vsr-selected-category", self.category.as_deref());
-        push(&mut headers, "x-vsr-selected-reasoning", self.reasoning.map(|on| if on { "on" } else { "off" }));
+        push(
+            &mut headers,
+            "x-vsr-selected-category",
+            self.category.as_deref(),
+        );
+        push(
+            &mut headers,
+            "x-vsr-selected-reasoning",
+            self.reasoning.map(|on| if on { "on" } else { "off" }),
+        );
         if let Some(lesson) = &self.lesson {
             headers.extend(learning(lesson));
         }
-        headers.push(("x-vsr-injected-system-prompt", self.injected_system_prompt.to_string()));
+        headers.push((
+            "x-vsr-injected-system-prompt",
+            self.injected_system_prompt.to_string(),
+        ));
         for kind in Kind::ALL {
             if let Some(name) = matched_header(kind) {
                 let names = self.matched_names(kind);
-                push(&mut headers, name, (!names.is_empty()).then_some(names.as_str()));
+                push(
+                    &mut headers,
+                    name,
+                    (!names.is_empty()).then_some(names.as_str()),
+                );
             }
         }
         push(&mut headers, "x-merit-boundaries", Some(&self.boundaries()));
@@ -145,13 +181,20 @@ impl Facts {
     /// Names of the boundaries that hold, comma-separated.
     #[must_use]
     pub fn boundaries(&self) -> String {
-        self.verdict.names().map(|name| &**name).collect::<Vec<_>>().join(",")
+        self.verdict
+            .names()
+            .map(|name| &**name)
+            .collect::<Vec<_>>()
+            .join(",")
     }
 
     /// Models that were not considered, `model=barrier`, comma-separated.
     #[must_use]
     pub fn dropped(&self) -> String {
-        let dropped = self.dropped.iter().map(|dropped| format!("{}={}", dropped.model, dropped.by));
+        let dropped = self
+            .dropped
+            .iter()
+            .map(|dropped| format!("{}={}", dropped.model, dropped.by));
         dropped.collect::<Vec<_>>().join(",")
     }
 
@@ -170,16 +213,25 @@ impl Facts {
 /// What learning did, each header a list by part.
 fn learning(lesson: &Lesson) -> impl Iterator<Item = ReplyHeader> {
     let list = |word: &dyn Fn(&Note) -> Option<&'static str>| {
-        let pairs = lesson.notes.iter().filter_map(|note| Some(format!("{}={}", note.part, word(note)?)));
+        let pairs = lesson
+            .notes
+            .iter()
+            .filter_map(|note| Some(format!("{}={}", note.part, word(note)?)));
         pairs.collect::<Vec<_>>().join(",")
     };
     let methods: Vec<&str> = lesson.notes.iter().map(|note| note.part).collect();
     let headers = [
         ("x-vsr-learning-methods", methods.join(",")),
         ("x-vsr-learning-actions", list(&|note| Some(note.action))),
-        ("x-vsr-learning-scopes", list(&|note| note.scope.map(Scope::as_str))),
+        (
+            "x-vsr-learning-scopes",
+            list(&|note| note.scope.map(Scope::as_str)),
+        ),
         ("x-vsr-learning-reasons", list(&|note| Some(note.reason))),
-        ("x-vsr-learning-modes", list(&|note| Some(note.mode.as_str()))),
+        (
+            "x-vsr-learning-modes",
+            list(&|note| Some(note.mode.as_str())),
+        ),
     ];
     headers.into_iter().filter(|(_, value)| !value.is_empty())
 }
@@ -240,7 +292,11 @@ mod tests {
     }
 
     fn check(headers: &[ReplyHeader], expected: &str) {
-        let text = headers.iter().map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>().join("\n");
+        let text = headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}"))
+            .collect::<Vec<_>>()
+            .join("\n");
         assert_eq!(text, expected);
     }
 
@@ -263,23 +319,46 @@ mod tests {
 
     #[test]
     fn passthrough_shows_the_model_alone() {
-        let facts = Facts { model: Some("gpt".into()), confidence: Some(0.0), ..Facts::default() };
-        check(&facts.routing(ResponsePath::Upstream), "x-vsr-selected-model: gpt");
+        let facts = Facts {
+            model: Some("gpt".into()),
+            confidence: Some(0.0),
+            ..Facts::default()
+        };
+        check(
+            &facts.routing(ResponsePath::Upstream),
+            "x-vsr-selected-model: gpt",
+        );
     }
 
     #[test]
     fn the_bootstraps_remove_what_is_owned() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../envoy");
-        for file in ["route.yaml", "observe.yaml", "buffered.yaml", "escalate.yaml", "fallback.yaml"] {
+        for file in [
+            "route.yaml",
+            "observe.yaml",
+            "buffered.yaml",
+            "escalate.yaml",
+            "fallback.yaml",
+        ] {
             let text = std::fs::read_to_string(folder.join(file)).unwrap();
             for name in OWNED {
-                assert!(text.contains(&format!("- remove: {name}\n")), "{file} does not remove {name}");
+                assert!(
+                    text.contains(&format!("- remove: {name}\n")),
+                    "{file} does not remove {name}"
+                );
             }
             for prefix in OWNED_PREFIXES {
-                assert!(text.contains(&format!("prefix: {prefix},")), "{file} does not remove {prefix}*");
+                assert!(
+                    text.contains(&format!("prefix: {prefix},")),
+                    "{file} does not remove {prefix}*"
+                );
             }
         }
-        assert!(is_owned("x-vsr-matched-pii") && !is_owned("x-vsr-debug") && !is_owned("x-vsr-cache-control"));
+        assert!(
+            is_owned("x-vsr-matched-pii")
+                && !is_owned("x-vsr-debug")
+                && !is_owned("x-vsr-cache-control")
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Answers at once, without a model. This is how a policy refuses: a decision on unsafe or unwanted requests carries it.
+//! Answers at once, without a model. This is how a policy refuses: a decision on unsafe or unwanted
+//! requests carries it.
 //!
 //! ```yaml
 //! plugins:
@@ -16,7 +17,9 @@ struct FastResponse {
 
 /// Always on: the type has no `enabled`.
 pub(super) fn build(config: &Config) -> Option<Box<dyn Plugin>> {
-    Some(Box::new(FastResponse { message: config.message.clone() }))
+    Some(Box::new(FastResponse {
+        message: config.message.clone(),
+    }))
 }
 
 impl Plugin for FastResponse {

@@ -19,9 +19,19 @@ struct HeaderMutation {
 /// `add`, then `update` (both set), then `delete`. Always on: the type has no `enabled`.
 pub(super) fn build(config: &Config) -> Option<Box<dyn Plugin>> {
     let sets = config.add.iter().chain(&config.update);
-    let sets = sets.map(|header| HeaderOp::Set(header.name.to_ascii_lowercase().into(), header.value.as_str().into()));
-    let removals = config.delete.iter().map(|name| HeaderOp::Remove(name.to_ascii_lowercase().into()));
-    Some(Box::new(HeaderMutation { edits: sets.chain(removals).collect() }))
+    let sets = sets.map(|header| {
+        HeaderOp::Set(
+            header.name.to_ascii_lowercase().into(),
+            header.value.as_str().into(),
+        )
+    });
+    let removals = config
+        .delete
+        .iter()
+        .map(|name| HeaderOp::Remove(name.to_ascii_lowercase().into()));
+    Some(Box::new(HeaderMutation {
+        edits: sets.chain(removals).collect(),
+    }))
 }
 
 impl Plugin for HeaderMutation {

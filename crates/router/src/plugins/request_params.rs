@@ -25,7 +25,9 @@ pub(super) fn build(config: &Config) -> Option<Box<dyn Plugin>> {
         strip_unknown: config.strip_unknown,
         also_known: Vec::new(),
     };
-    Some(Box::new(RequestParams { limits: Arc::new(limits) }))
+    Some(Box::new(RequestParams {
+        limits: Arc::new(limits),
+    }))
 }
 
 impl Plugin for RequestParams {

@@ -16,14 +16,21 @@ struct SystemPrompt {
     text: Arc<str>,
 }
 
-/// Nothing to do without text or when switched off. Any mode text but `insert` (or none) replaces, as the reference
-/// has it.
+/// Nothing to do without text or when switched off. Any mode text but `insert` (or none) replaces,
+/// as the reference has it.
 pub(super) fn build(config: &Config) -> Option<Box<dyn Plugin>> {
     if config.enabled == Some(false) || config.system_prompt.is_empty() {
         return None;
     }
-    let mode = if matches!(config.mode.as_str(), "" | "insert") { PromptMode::Insert } else { PromptMode::Replace };
-    Some(Box::new(SystemPrompt { mode, text: config.system_prompt.as_str().into() }))
+    let mode = if matches!(config.mode.as_str(), "" | "insert") {
+        PromptMode::Insert
+    } else {
+        PromptMode::Replace
+    };
+    Some(Box::new(SystemPrompt {
+        mode,
+        text: config.system_prompt.as_str().into(),
+    }))
 }
 
 impl Plugin for SystemPrompt {
@@ -32,7 +39,10 @@ impl Plugin for SystemPrompt {
     }
 
     fn on_request(&self, plan: &mut Forward) -> Flow {
-        plan.body.push(BodyEdit::SystemPrompt { mode: self.mode, text: self.text.clone() });
+        plan.body.push(BodyEdit::SystemPrompt {
+            mode: self.mode,
+            text: self.text.clone(),
+        });
         Flow::Continue
     }
 }

@@ -12,7 +12,8 @@ const BOUNDS: (f64, f64) = (0.1, 1e6);
 /// Fewer samples give their moving average at every percentile.
 const INTERPOLATED_FROM: usize = 3;
 
-/// Milliseconds. Who adds takes a lock and publishes all hundred percentiles; who reads loads one number and waits for nobody.
+/// Milliseconds. Who adds takes a lock and publishes all hundred percentiles; who reads loads one
+/// number and waits for nobody.
 #[derive(Debug)]
 pub(super) struct Latencies {
     samples: Mutex<Samples>,
@@ -44,21 +45,32 @@ impl Published {
     }
 
     pub(super) fn set(&self, value: Option<f64>) {
-        self.0.store(value.unwrap_or(f64::NAN).to_bits(), Ordering::Relaxed);
+        self.0
+            .store(value.unwrap_or(f64::NAN).to_bits(), Ordering::Relaxed);
     }
 }
 
 impl Default for Latencies {
     fn default() -> Self {
-        let percentiles = std::iter::repeat_with(Published::default).take(100).collect();
-        Self { samples: Mutex::default(), average: Published::default(), percentiles }
+        let percentiles = std::iter::repeat_with(Published::default)
+            .take(100)
+            .collect();
+        Self {
+            samples: Mutex::default(),
+            average: Published::default(),
+            percentiles,
+        }
     }
 }
 
 impl Latencies {
-    /// Adds samples; of all, the last `capacity` stay. What is not above 0 is no latency and is left out.
+    /// Adds samples; of all, the last `capacity` stay. What is not above 0 is no latency and is
+    /// left out.
     pub(super) fn add(&self, samples: impl IntoIterator<Item = f64>, capacity: usize) {
-        let mut new = samples.into_iter().filter(|sample| sample.is_finite() && *sample > 0.0).peekable();
+        let mut new = samples
+            .into_iter()
+            .filter(|sample| sample.is_finite() && *sample > 0.0)
+            .peekable();
         if new.peek().is_none() {
             return;
         }
@@ -76,7 +88,9 @@ impl Latencies {
 
     /// At a percentile of 1 to 100.
     pub(super) fn percentile(&self, percentile: u32) -> Option<f64> {
-        self.percentiles.get(usize::try_from(percentile).ok()?.checked_sub(1)?)?.get()
+        self.percentiles
+            .get(usize::try_from(percentile).ok()?.checked_sub(1)?)?
+            .get()
     }
 
     /// The moving average.
@@ -100,17 +114,25 @@ impl Latencies {
 impl Samples {
     fn add(&mut self, sample: f64, capacity: usize) {
         let sample = sample.clamp(BOUNDS.0, BOUNDS.1);
-        self.average = if self.recent.is_empty() { sample } else { WEIGHT * sample + (1.0 - WEIGHT) * self.average };
+        self.average = if self.recent.is_empty() {
+            sample
+        } else {
+            WEIGHT * sample + (1.0 - WEIGHT) * self.average
+        };
         while self.recent.len() >= capacity {
             self.drop_oldest();
         }
         self.recent.push_back(sample);
-        self.sorted.insert(self.sorted.partition_point(|other| *other < sample), sample);
+        self.sorted
+            .insert(self.sorted.partition_point(|other| *other < sample), sample);
     }
 
     fn drop_oldest(&mut self) {
-        let Some(oldest) = self.recent.pop_front() else { return };
-        self.sorted.remove(self.sorted.partition_point(|other| *other < oldest));
+        let Some(oldest) = self.recent.pop_front() else {
+            return;
+        };
+        self.sorted
+            .remove(self.sorted.partition_point(|other| *other < oldest));
     }
 
     fn moving_average(&self) -> Option<f64> {
@@ -124,9 +146,16 @@ impl Samples {
         }
         let last = self.sorted.len() - 1;
         let place = share * last as f64;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the last index")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between 0 and the last index"
+        )]
         let below = (place.floor() as usize).min(last);
-        let (low, high) = (*self.sorted.get(below)?, *self.sorted.get((below + 1).min(last))?);
+        let (low, high) = (
+            *self.sorted.get(below)?,
+            *self.sorted.get((below + 1).min(last))?,
+        );
         Some(low + (high - low) * (place - below as f64))
     }
 }
@@ -150,7 +179,10 @@ mod tests {
                 (Some(got), Some(expected)) => (got - expected).abs() < 1e-9,
                 (got, expected) => got == expected,
             };
-            assert!(same, "p{percentile} of {samples:?}: {got:?}, not {expected:?}");
+            assert!(
+                same,
+                "p{percentile} of {samples:?}: {got:?}, not {expected:?}"
+            );
         };
         check(&[], 50, None);
         check(&[40.0], 99, Some(40.0));
@@ -172,9 +204,16 @@ mod tests {
         latencies.add([4.0, 5.0], 3);
         assert_eq!((latencies.len(), latencies.percentile(1)), (3, Some(3.02)));
         latencies.add([6.0], 1);
-        assert_eq!(latencies.len(), 1, "a smaller window drops what is beyond it");
+        assert_eq!(
+            latencies.len(),
+            1,
+            "a smaller window drops what is beyond it"
+        );
         latencies.clear();
-        assert_eq!((latencies.percentile(50), latencies.average()), (None, None));
+        assert_eq!(
+            (latencies.percentile(50), latencies.average()),
+            (None, None)
+        );
     }
 
     proptest! {

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// After this time a request whose end nobody told no longer counts as in flight. An answer may be silent for as long in the
-/// bootstraps that are shipped.
+/// After this time a request whose end nobody told no longer counts as in flight. An answer may be
+/// silent for as long in the bootstraps that are shipped.
 pub const LEASE: Duration = Duration::from_secs(900);
 /// For this long an end is still taken as a sample.
 const KEPT: Duration = Duration::from_secs(3_600);
@@ -59,11 +59,16 @@ impl Drop for InFlight {
 pub(super) struct Noted(Option<Box<Served>>);
 
 impl Noted {
-    /// The end as it is told, with what was known before. What was seen of the body is better than what a log says.
+    /// The end as it is told, with what was known before. What was seen of the body is better than
+    /// what a log says.
     pub(super) fn merged(&self, end: &Served) -> Served {
         let Some(noted) = &self.0 else { return *end };
         Served {
-            status: if end.status == 0 { noted.status } else { end.status },
+            status: if end.status == 0 {
+                noted.status
+            } else {
+                end.status
+            },
             first_token: noted.first_token.or(end.first_token),
             total: end.total.or(noted.total),
             tokens: noted.tokens.or(end.tokens),
@@ -82,7 +87,12 @@ pub(super) struct Ended {
 
 impl Open {
     pub(super) fn insert(&self, dispatch: Dispatch, model: Arc<ModelPool>) {
-        let entry = Entry { in_flight: Some(InFlight::new(&model)), noted: Noted::default(), model, dispatch };
+        let entry = Entry {
+            in_flight: Some(InFlight::new(&model)),
+            noted: Noted::default(),
+            model,
+            dispatch,
+        };
         let mut entries = lock(&self.entries);
         if entries.by_id.len() >= OPEN_MAX {
             self.give_up(entries.by_id.pop_first());
@@ -97,16 +107,27 @@ impl Open {
     }
 
     pub(super) fn remove(&self, id: u64) -> Option<Ended> {
-        let Entry { dispatch, noted, in_flight, model } = lock(&self.entries).by_id.remove(&id)?;
+        let Entry {
+            dispatch,
+            noted,
+            in_flight,
+            model,
+        } = lock(&self.entries).by_id.remove(&id)?;
         drop(in_flight);
-        Some(Ended { dispatch, model, noted })
+        Some(Ended {
+            dispatch,
+            model,
+            noted,
+        })
     }
 
     /// Ends leases, and drops what is older still.
     pub(super) fn expire(&self, now: Instant) {
         let mut entries = lock(&self.entries);
         let Entries { by_id, leased_from } = &mut *entries;
-        let over = |entry: &Entry, limit: Duration| now.saturating_duration_since(entry.dispatch.at) >= limit;
+        let over = |entry: &Entry, limit: Duration| {
+            now.saturating_duration_since(entry.dispatch.at) >= limit
+        };
         for (id, entry) in by_id.range_mut(*leased_from..) {
             if !over(entry, LEASE) {
                 break;
@@ -116,7 +137,10 @@ impl Open {
             entry.model.rest.forget(*id);
             self.given_up.fetch_add(1, Ordering::Relaxed);
         }
-        while by_id.first_key_value().is_some_and(|(_, entry)| over(entry, KEPT)) {
+        while by_id
+            .first_key_value()
+            .is_some_and(|(_, entry)| over(entry, KEPT))
+        {
             by_id.pop_first();
         }
     }

@@ -4,7 +4,8 @@ use std::time::Instant;
 
 /// What was counted this long ago, seconds, weighs a third of what is counted now.
 const FADING: f64 = 60.0;
-/// With less than this left of a request nothing is known of errors any more: five minutes after a single one.
+/// With less than this left of a request nothing is known of errors any more: five minutes after a
+/// single one.
 const LEAST: f64 = 0.005;
 
 #[derive(Debug, Default)]
@@ -37,7 +38,9 @@ impl Rates {
     }
 
     fn fade(&mut self, now: Instant) {
-        let past = self.since.map_or(0.0, |since| now.saturating_duration_since(since).as_secs_f64());
+        let past = self.since.map_or(0.0, |since| {
+            now.saturating_duration_since(since).as_secs_f64()
+        });
         self.since = self.since.max(Some(now));
         let left = (-past / FADING).exp();
         for sum in [&mut self.requests, &mut self.errors, &mut self.tokens] {
@@ -59,11 +62,22 @@ mod tests {
         assert_eq!(rates.error_rate(at(0)), None);
         rates.add(at(0), true, 600);
         rates.add(at(0), false, 0);
-        assert_eq!(rates.error_rate(at(30)), Some(0.5), "a share does not change with time");
+        assert_eq!(
+            rates.error_rate(at(30)),
+            Some(0.5),
+            "a share does not change with time"
+        );
         assert!((rates.tokens_per_second(at(60)) - 10.0 * (-1.0_f64).exp()).abs() < 1e-9);
         rates.add(at(120), false, 0);
-        assert!(rates.error_rate(at(120)).unwrap() < 0.2, "old errors weigh less");
-        assert_eq!(rates.error_rate(at(1_000)), None, "nothing is known after long silence");
+        assert!(
+            rates.error_rate(at(120)).unwrap() < 0.2,
+            "old errors weigh less"
+        );
+        assert_eq!(
+            rates.error_rate(at(1_000)),
+            None,
+            "nothing is known after long silence"
+        );
     }
 
     #[test]

@@ -73,7 +73,14 @@ impl LatencyReading {
 
     fn single(value: f64) -> Self {
         let (average_ms, p50_ms, p95_ms, p99_ms) = (value, value, value, value);
-        Self { source: "replicas", samples: 1, average_ms, p50_ms, p95_ms, p99_ms }
+        Self {
+            source: "replicas",
+            samples: 1,
+            average_ms,
+            p50_ms,
+            p95_ms,
+            p99_ms,
+        }
     }
 }
 
@@ -81,10 +88,16 @@ impl Pool {
     /// Every model's state, by name.
     #[must_use]
     pub fn readings(&self, now: Instant) -> Vec<ModelReading> {
-        let mut models: Vec<_> =
-            lock(&self.rows).models.iter().map(|(name, model)| (name.clone(), Arc::clone(model))).collect();
+        let mut models: Vec<_> = lock(&self.rows)
+            .models
+            .iter()
+            .map(|(name, model)| (name.clone(), Arc::clone(model)))
+            .collect();
         models.sort_by(|one, other| one.0.cmp(&other.0));
-        models.into_iter().map(|(name, model)| model.reading(&name, now)).collect()
+        models
+            .into_iter()
+            .map(|(name, model)| model.reading(&name, now))
+            .collect()
     }
 }
 

@@ -41,12 +41,31 @@ impl Reported {
     pub(super) fn take(&self, report: &Report, until: Instant, samples: usize) {
         let mut last = lock(&self.last);
         let requests = report.running.unwrap_or(0.0) + report.waiting.unwrap_or(0.0);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count; the cast saturates")]
-        self.requests.store(requests.max(0.0) as u64, Ordering::Relaxed);
-        self.latency.ttft.add(report.ttft_ms.iter().copied(), samples);
-        self.latency.tpot.add(report.tpot_ms.iter().copied(), samples);
-        let Report { running, waiting, cache_usage, .. } = *report;
-        *last = Some(Last { until, running, waiting, cache_usage });
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a count; the cast saturates"
+        )]
+        self.requests
+            .store(requests.max(0.0) as u64, Ordering::Relaxed);
+        self.latency
+            .ttft
+            .add(report.ttft_ms.iter().copied(), samples);
+        self.latency
+            .tpot
+            .add(report.tpot_ms.iter().copied(), samples);
+        let Report {
+            running,
+            waiting,
+            cache_usage,
+            ..
+        } = *report;
+        *last = Some(Last {
+            until,
+            running,
+            waiting,
+            cache_usage,
+        });
     }
 
     pub(super) fn requests(&self) -> u64 {

@@ -21,8 +21,13 @@ pub(super) struct RestSettings {
 
 impl RestSettings {
     fn duration(&self, rests: u32) -> Duration {
-        let factor = 1_u32.checked_shl(rests.saturating_sub(1)).unwrap_or(u32::MAX);
-        self.first.checked_mul(factor).unwrap_or(self.longest).min(self.longest)
+        let factor = 1_u32
+            .checked_shl(rests.saturating_sub(1))
+            .unwrap_or(u32::MAX);
+        self.first
+            .checked_mul(factor)
+            .unwrap_or(self.longest)
+            .min(self.longest)
     }
 }
 
@@ -50,7 +55,8 @@ struct Resting {
 
 impl Resting {
     fn is_probed(&self, now: Instant) -> bool {
-        self.probe.is_some_and(|(_, at)| now.saturating_duration_since(at) < PROBE_LEASE)
+        self.probe
+            .is_some_and(|(_, at)| now.saturating_duration_since(at) < PROBE_LEASE)
     }
 }
 
@@ -72,7 +78,9 @@ impl Rest {
         if !self.active.load(Ordering::Relaxed) {
             return false;
         }
-        lock(&self.state).resting.is_some_and(|resting| now < resting.until || resting.is_probed(now))
+        lock(&self.state)
+            .resting
+            .is_some_and(|resting| now < resting.until || resting.is_probed(now))
     }
 
     /// A request goes to the model. The first after the rest is the probe.
@@ -89,31 +97,48 @@ impl Rest {
     }
 
     /// A request, sent at an instant, has ended.
-    pub(super) fn ended(&self, (id, sent): (u64, Instant), failed: bool, settings: RestSettings, now: Instant) {
+    pub(super) fn ended(
+        &self,
+        (id, sent): (u64, Instant),
+        failed: bool,
+        settings: RestSettings,
+        now: Instant,
+    ) {
         let mut state = lock(&self.state);
         match &mut state.resting {
             None if failed => {
                 state.errors = state.errors.saturating_add(1);
                 if settings.after > 0 && state.errors >= settings.after {
                     let until = now + settings.duration(1);
-                    state.resting = Some(Resting { began: now, until, rests: 1, probe: None });
+                    state.resting = Some(Resting {
+                        began: now,
+                        until,
+                        rests: 1,
+                        probe: None,
+                    });
                 }
             }
             None => state.errors = 0,
             Some(resting) => {
                 resting.probe = resting.probe.filter(|(probe, _)| *probe != id);
-                // What was sent before tells nothing of the model since: neither a long answer that ends well, nor one more
-                // error of the time that led to the rest.
+                // What was sent before tells nothing of the model since: neither a long answer that
+                // ends well, nor one more error of the time that led to the rest.
                 if !failed && sent >= resting.began {
                     *state = State::default();
                 } else if failed && sent >= resting.until {
                     let rests = resting.rests.saturating_add(1);
-                    *resting = Resting { began: now, until: now + settings.duration(rests), rests, probe: None };
+                    *resting = Resting {
+                        began: now,
+                        until: now + settings.duration(rests),
+                        rests,
+                        probe: None,
+                    };
                     state.errors = state.errors.saturating_add(1);
                 }
             }
         }
-        self.active.store(state.resting.is_some(), Ordering::Relaxed);
+        self.active
+            .store(state.resting.is_some(), Ordering::Relaxed);
     }
 
     /// Nothing will be known of this request: if it was the probe, another one may be.
@@ -135,7 +160,10 @@ impl Rest {
     pub(super) fn reading(&self, now: Instant) -> RestReading {
         let state = lock(&self.state);
         let Some(resting) = &state.resting else {
-            return RestReading { errors: state.errors, ..RestReading::default() };
+            return RestReading {
+                errors: state.errors,
+                ..RestReading::default()
+            };
         };
         RestReading {
             errors: state.errors,
@@ -150,8 +178,11 @@ impl Rest {
 mod tests {
     use super::*;
 
-    const SETTINGS: RestSettings =
-        RestSettings { after: 2, first: Duration::from_secs(5), longest: Duration::from_secs(12) };
+    const SETTINGS: RestSettings = RestSettings {
+        after: 2,
+        first: Duration::from_secs(5),
+        longest: Duration::from_secs(12),
+    };
 
     /// A rest that began at second 0 of the returned clock.
     fn rested() -> (Rest, impl Fn(u64) -> Instant) {
@@ -175,7 +206,10 @@ mod tests {
             rest.ended((id as u64, at(0)), failed, SETTINGS, at(0));
         }
         assert!(!rest.is_resting(at(0)));
-        let never = RestSettings { after: 0, ..SETTINGS };
+        let never = RestSettings {
+            after: 0,
+            ..SETTINGS
+        };
         (0..9).for_each(|id| rest.ended((id, at(0)), true, never, at(0)));
         assert!(!rest.is_resting(at(0)));
     }
@@ -224,10 +258,19 @@ mod tests {
         let rest = Rest::default();
         (0..2).for_each(|id| rest.ended((id, at(1)), true, SETTINGS, at(2)));
         rest.ended((2, at(1)), false, SETTINGS, at(3));
-        assert!(rest.is_resting(at(3)), "a long answer that began before the rest ends well");
+        assert!(
+            rest.is_resting(at(3)),
+            "a long answer that began before the rest ends well"
+        );
         rest.ended((3, at(3)), true, SETTINGS, at(4));
-        assert!(!rest.is_resting(at(7)), "an error during the rest does not lengthen it");
+        assert!(
+            !rest.is_resting(at(7)),
+            "an error during the rest does not lengthen it"
+        );
         rest.ended((4, at(3)), false, SETTINGS, at(5));
-        assert!(!rest.is_resting(at(5)), "sent during the rest, as nobody else could serve it, and served");
+        assert!(
+            !rest.is_resting(at(5)),
+            "sent during the rest, as nobody else could serve it, and served"
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! What replicas tell each other of their pools. The way of it, a database say, is not this module's business: it hands out
-//! this replica's own share and takes in those of the others.
+//! What replicas tell each other of their pools. The way of it, a database say, is not this
+//! module's business: it hands out this replica's own share and takes in those of the others.
 
 use super::latency::Published;
 use super::{Pool, lock};
@@ -95,14 +95,18 @@ impl Pool {
         let shares = rows.models.iter().map(|(name, model)| Share {
             model: name.to_string(),
             in_flight: model.in_flight.load(Ordering::Relaxed),
-            ttft_ms: model.seen.ttft.average().or_else(|| model.first_byte.average()),
+            ttft_ms: model
+                .seen
+                .ttft
+                .average()
+                .or_else(|| model.first_byte.average()),
             tpot_ms: model.seen.tpot.average(),
         });
         shares.collect()
     }
 
-    /// Takes in the shares of all other replicas, in place of those before. They count until `until`; models that this
-    /// replica does not know are left out.
+    /// Takes in the shares of all other replicas, in place of those before. They count until
+    /// `until`; models that this replica does not know are left out.
     pub fn import(&self, others: impl IntoIterator<Item = Share>, until: Instant) {
         let mut sums: HashMap<String, Sum> = HashMap::new();
         for share in others {
@@ -111,10 +115,16 @@ impl Pool {
             sum.ttft.add(share.ttft_ms);
             sum.tpot.add(share.tpot_ms);
         }
-        let models: Vec<_> = lock(&self.rows).models.iter().map(|(name, it)| (name.clone(), Arc::clone(it))).collect();
+        let models: Vec<_> = lock(&self.rows)
+            .models
+            .iter()
+            .map(|(name, it)| (name.clone(), Arc::clone(it)))
+            .collect();
         let none = Sum::default();
         for (name, model) in models {
-            model.elsewhere.set(sums.get(&*name).unwrap_or(&none), Some(until));
+            model
+                .elsewhere
+                .set(sums.get(&*name).unwrap_or(&none), Some(until));
         }
     }
 }

@@ -40,21 +40,42 @@ pub(super) fn build(
     let mut built = Vec::new();
     for (index, mapping) in mappings.iter().enumerate() {
         let mut problem = |field: &str, message: String| {
-            problems.push(Problem { path: format!("routing.projections.mappings[{index}]{field}"), message });
+            problems.push(Problem {
+                path: format!("routing.projections.mappings[{index}]{field}"),
+                message,
+            });
         };
         for (output_index, output) in mapping.outputs.iter().enumerate() {
-            if [output.gt, output.gte, output.lt, output.lte].iter().all(Option::is_none) {
+            if [output.gt, output.gte, output.lt, output.lte]
+                .iter()
+                .all(Option::is_none)
+            {
                 problem(
                     &format!(".outputs[{output_index}]"),
-                    format!("output \"{}\" needs at least one of gt, gte, lt, lte", output.name),
+                    format!(
+                        "output \"{}\" needs at least one of gt, gte, lt, lte",
+                        output.name
+                    ),
                 );
             }
         }
-        if !matches!(mapping.method.as_str(), "" | "threshold_bands" | "multi_emit") {
-            problem(".method", format!("unknown method \"{}\"; use threshold_bands or multi_emit", mapping.method));
+        if !matches!(
+            mapping.method.as_str(),
+            "" | "threshold_bands" | "multi_emit"
+        ) {
+            problem(
+                ".method",
+                format!(
+                    "unknown method \"{}\"; use threshold_bands or multi_emit",
+                    mapping.method
+                ),
+            );
         }
         let Some(source) = scores.iter().position(|score| score.name == mapping.source) else {
-            problem(".source", format!("no score is named \"{}\"", mapping.source));
+            problem(
+                ".source",
+                format!("no score is named \"{}\"", mapping.source),
+            );
             continue;
         };
         built.push(Mapping {
@@ -63,7 +84,11 @@ pub(super) fn build(
             name: mapping.name.as_str().into(),
             multi: mapping.method == "multi_emit",
             slope: slope(mapping.calibration.as_ref()),
-            outputs: mapping.outputs.iter().map(|output| Output::new(output, keys)).collect(),
+            outputs: mapping
+                .outputs
+                .iter()
+                .map(|output| Output::new(output, keys))
+                .collect(),
         });
     }
     built
@@ -125,7 +150,10 @@ impl Output {
     }
 
     pub(super) fn distance(&self, score: f64) -> f64 {
-        self.bounds().map(|bound| (score - bound).abs()).reduce(f64::min).unwrap_or(1.0)
+        self.bounds()
+            .map(|bound| (score - bound).abs())
+            .reduce(f64::min)
+            .unwrap_or(1.0)
     }
 
     pub(super) fn bounds(&self) -> impl Iterator<Item = f64> {
@@ -134,5 +162,8 @@ impl Output {
 }
 
 fn slope(calibration: Option<&config::Calibration>) -> f64 {
-    calibration.map(|calibration| calibration.slope).filter(|&slope| slope > 0.0).unwrap_or(DEFAULT_SLOPE)
+    calibration
+        .map(|calibration| calibration.slope)
+        .filter(|&slope| slope > 0.0)
+        .unwrap_or(DEFAULT_SLOPE)
 }

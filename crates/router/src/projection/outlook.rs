@@ -1,4 +1,5 @@
-//! Scores and mappings over facts that are not all final: intervals, bands that hold for certain, never or perhaps.
+//! Scores and mappings over facts that are not all final: intervals, bands that hold for certain,
+//! never or perhaps.
 
 use super::Projections;
 use super::mapping::Mapping;
@@ -15,7 +16,10 @@ pub struct Foreseen(Vec<(usize, Span)>);
 
 impl Foreseen {
     fn get(&self, index: usize) -> Span {
-        self.0.iter().find(|(other, _)| *other == index).map_or(Span::of(0.0), |(_, span)| *span)
+        self.0
+            .iter()
+            .find(|(other, _)| *other == index)
+            .map_or(Span::of(0.0), |(_, span)| *span)
     }
 }
 
@@ -33,12 +37,13 @@ impl Projections {
         foreseen
     }
 
-    /// Adds the open inputs of every score that something needed depends on. A score comes after those it reads, so going
-    /// backwards meets each once.
+    /// Adds the open inputs of every score that something needed depends on. A score comes after
+    /// those it reads, so going backwards meets each once.
     pub fn need(&self, foreseen: &Foreseen, outlook: &Outlook<'_>, needs: &mut Needs) {
         let mut scores: Vec<usize> = Vec::new();
         for (score, mappings) in self.scores.iter().rev() {
-            let needed = scores.contains(&score.index) || mappings.iter().any(|mapping| mapping.is_needed(needs));
+            let needed = scores.contains(&score.index)
+                || mappings.iter().any(|mapping| mapping.is_needed(needs));
             if !needed || foreseen.get(score.index).is_exact() {
                 continue;
             }
@@ -46,7 +51,10 @@ impl Projections {
             for source in score.weighted().map(|(_, source)| source).filter(open) {
                 match source {
                     Source::Score(index) => scores.push(*index),
-                    Source::Raw(key) | Source::Confidence(key) | Source::Output(key) | Source::Binary { key, .. } => {
+                    Source::Raw(key)
+                    | Source::Confidence(key)
+                    | Source::Output(key)
+                    | Source::Binary { key, .. } => {
                         needs.key(*key);
                     }
                     Source::Constant(_) => {}
@@ -69,7 +77,11 @@ impl Source {
         match *self {
             Self::Raw(key) => outlook.fact(key).value.or(0.0),
             Self::Confidence(key) => confidence(&outlook.fact(key)),
-            Self::Binary { key, on_match, miss } => match outlook.fact(key).matched {
+            Self::Binary {
+                key,
+                on_match,
+                miss,
+            } => match outlook.fact(key).matched {
                 Some(true) => Span::of(on_match),
                 Some(false) => Span::of(miss),
                 None => Span::of(on_match).join(Span::of(miss)),
@@ -87,8 +99,14 @@ fn confidence(fact: &Fact) -> Span {
     let matched = (fact.matched != Some(false)).then(|| {
         let Number { missing, span } = fact.confidence;
         let whole = missing || span.is_none_or(|span| span.low <= 0.0);
-        let own = span.filter(|span| span.high > 0.0).map(|span| Span::new(span.low.max(0.0), span.high));
-        Number { missing: whole, span: own }.or(1.0)
+        let own = span
+            .filter(|span| span.high > 0.0)
+            .map(|span| Span::new(span.low.max(0.0), span.high));
+        Number {
+            missing: whole,
+            span: own,
+        }
+        .or(1.0)
     });
     match (miss, matched) {
         (Some(miss), Some(matched)) => miss.join(matched),
@@ -102,14 +120,24 @@ impl Mapping {
     }
 
     fn foresee(&self, score: Span, outlook: &mut Outlook<'_>) {
-        // Whether an earlier band takes the score: for certain ends the list, perhaps leaves later ones perhaps.
+        // Whether an earlier band takes the score: for certain ends the list, perhaps leaves later
+        // ones perhaps.
         let mut taken = false;
         for output in &self.outputs {
             let holds = output.foresee(score);
-            let emitted = if taken { holds.filter(|holds| !holds) } else { holds };
+            let emitted = if taken {
+                holds.filter(|holds| !holds)
+            } else {
+                holds
+            };
             if emitted != Some(false) {
                 let distance = output.distances(score);
-                emit(outlook, output.key, emitted == Some(true), self.confidences(distance));
+                emit(
+                    outlook,
+                    output.key,
+                    emitted == Some(true),
+                    self.confidences(distance),
+                );
             }
             if !self.multi {
                 if holds == Some(true) {
@@ -123,26 +151,44 @@ impl Mapping {
     /// Confidence rises with the distance.
     fn confidences(&self, distance: Span) -> Span {
         let (low, high) = (self.rises_to(distance.low), self.rises_to(distance.high));
-        if distance.is_exact() { Span::of(low) } else { Span::new(low - ROUNDING, high + ROUNDING) }
+        if distance.is_exact() {
+            Span::of(low)
+        } else {
+            Span::new(low - ROUNDING, high + ROUNDING)
+        }
     }
 }
 
 /// A band that holds replaces what an earlier mapping said of the same name.
 fn emit(outlook: &mut Outlook<'_>, key: Key, certain: bool, confidence: Span) {
     let before = outlook.fact(key);
-    let confidence = Number { missing: false, span: Some(confidence) };
+    let confidence = Number {
+        missing: false,
+        span: Some(confidence),
+    };
     let fact = if certain {
-        Fact { matched: Some(true), confidence, ..before }
+        Fact {
+            matched: Some(true),
+            confidence,
+            ..before
+        }
     } else {
         let matched = before.matched.filter(|&matched| matched);
-        Fact { matched, confidence: before.confidence.join(confidence), ..before }
+        Fact {
+            matched,
+            confidence: before.confidence.join(confidence),
+            ..before
+        }
     };
     outlook.set(key, fact);
 }
 
 impl super::mapping::Output {
     fn foresee(&self, score: Span) -> Option<bool> {
-        score.meets(|number| self.is_above(number), |number| self.is_below(number))
+        score.meets(
+            |number| self.is_above(number),
+            |number| self.is_below(number),
+        )
     }
 
     /// The distance to the nearest bound.

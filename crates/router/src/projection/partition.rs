@@ -46,9 +46,15 @@ pub(super) fn build(
             built.push(Partition {
                 name: partition.name.as_str().into(),
                 kind,
-                default: names.contains(&partition.default.as_str()).then(|| keys.intern(kind, &partition.default)),
-                members: names.into_iter().map(|name| keys.intern(kind, name)).collect(),
-                temperature: (partition.semantics == "softmax_exclusive").then_some(partition.temperature),
+                default: names
+                    .contains(&partition.default.as_str())
+                    .then(|| keys.intern(kind, &partition.default)),
+                members: names
+                    .into_iter()
+                    .map(|name| keys.intern(kind, name))
+                    .collect(),
+                temperature: (partition.semantics == "softmax_exclusive")
+                    .then_some(partition.temperature),
             });
         }
     }
@@ -77,8 +83,15 @@ impl Step for Partition {
 }
 
 impl Partition {
-    pub(super) fn apply_traced<'a>(&'a self, keys: &'a Keys, report: &mut SignalReport) -> PartitionTrace<'a> {
-        let contenders = self.contenders(report).map(|(key, confidence)| (keys.name(key), confidence)).collect();
+    pub(super) fn apply_traced<'a>(
+        &'a self,
+        keys: &'a Keys,
+        report: &mut SignalReport,
+    ) -> PartitionTrace<'a> {
+        let contenders = self
+            .contenders(report)
+            .map(|(key, confidence)| (keys.name(key), confidence))
+            .collect();
         let outcome = self.run(report);
         PartitionTrace {
             name: &self.name,
@@ -105,13 +118,21 @@ impl Partition {
             if let Some(default) = absent {
                 report.emit(default);
             }
-            return Outcome { winner: None, default_used: absent.is_some() };
+            return Outcome {
+                winner: None,
+                default_used: absent.is_some(),
+            };
         };
         // A lone contender keeps its raw score also under softmax.
         if count > 1 {
-            let share = self.temperature.map(|temperature| self.softmax(highest, temperature, report));
+            let share = self
+                .temperature
+                .map(|temperature| self.softmax(highest, temperature, report));
             for &member in &self.members {
-                if member != winner && report.confidence(member).is_some() && report.is_matched(member) {
+                if member != winner
+                    && report.confidence(member).is_some()
+                    && report.is_matched(member)
+                {
                     report.withdraw(member);
                 }
             }
@@ -119,7 +140,10 @@ impl Partition {
                 report.set_confidence(winner, share);
             }
         }
-        Outcome { winner: Some(winner), default_used: false }
+        Outcome {
+            winner: Some(winner),
+            default_used: false,
+        }
     }
 
     /// Matched members that have a confidence, in match order.
@@ -133,38 +157,69 @@ impl Partition {
     /// The winner's share in the softmax over all contenders.
     fn softmax(&self, highest: f64, temperature: f64, report: &SignalReport) -> f64 {
         let temperature = if temperature > 0.0 { temperature } else { 1.0 };
-        let sum: f64 =
-            self.contenders(report).map(|(_, confidence)| ((confidence - highest) / temperature).exp()).sum();
+        let sum: f64 = self
+            .contenders(report)
+            .map(|(_, confidence)| ((confidence - highest) / temperature).exp())
+            .sum();
         1.0 / sum
     }
 }
 
-fn check(partition: &config::projections::Partition, index: usize, declared: &Declared, problems: &mut Vec<Problem>) {
+fn check(
+    partition: &config::projections::Partition,
+    index: usize,
+    declared: &Declared,
+    problems: &mut Vec<Problem>,
+) {
     let mut problem = |field: &str, message: String| {
-        problems.push(Problem { path: format!("routing.projections.partitions[{index}]{field}"), message });
+        problems.push(Problem {
+            path: format!("routing.projections.partitions[{index}]{field}"),
+            message,
+        });
     };
     match partition.semantics.as_str() {
         "exclusive" => {}
         "softmax_exclusive" if partition.temperature > 0.0 => {}
-        "softmax_exclusive" => problem(".temperature", "softmax_exclusive needs a temperature above 0".to_owned()),
-        other => problem(".semantics", format!("unknown semantics \"{other}\"; use exclusive or softmax_exclusive")),
+        "softmax_exclusive" => problem(
+            ".temperature",
+            "softmax_exclusive needs a temperature above 0".to_owned(),
+        ),
+        other => problem(
+            ".semantics",
+            format!("unknown semantics \"{other}\"; use exclusive or softmax_exclusive"),
+        ),
     }
     if !partition.members.contains(&partition.default) {
-        problem(".default", format!("the default \"{}\" must be one of the members", partition.default));
+        problem(
+            ".default",
+            format!(
+                "the default \"{}\" must be one of the members",
+                partition.default
+            ),
+        );
     }
-    let unknown =
-        partition.members.iter().enumerate().filter(|(_, member)| {
-            !declared.contains(Kind::Domain, member) && !declared.contains(Kind::Embedding, member)
-        });
+    let unknown = partition.members.iter().enumerate().filter(|(_, member)| {
+        !declared.contains(Kind::Domain, member) && !declared.contains(Kind::Embedding, member)
+    });
     for (member_index, member) in unknown {
-        problem(&format!(".members[{member_index}]"), format!("no domain and no embedding is named \"{member}\""));
+        problem(
+            &format!(".members[{member_index}]"),
+            format!("no domain and no embedding is named \"{member}\""),
+        );
     }
-    let all_of = |kind| partition.members.iter().all(|member| declared.contains(kind, member));
-    let known = partition
-        .members
-        .iter()
-        .all(|member| declared.contains(Kind::Domain, member) || declared.contains(Kind::Embedding, member));
+    let all_of = |kind| {
+        partition
+            .members
+            .iter()
+            .all(|member| declared.contains(kind, member))
+    };
+    let known = partition.members.iter().all(|member| {
+        declared.contains(Kind::Domain, member) || declared.contains(Kind::Embedding, member)
+    });
     if known && !all_of(Kind::Domain) && !all_of(Kind::Embedding) {
-        problem(".members", "members must all be domains or all be embeddings".to_owned());
+        problem(
+            ".members",
+            "members must all be domains or all be embeddings".to_owned(),
+        );
     }
 }

@@ -50,7 +50,10 @@ impl Scores {
     }
 
     fn get(&self, index: usize) -> f64 {
-        self.0.iter().find(|(other, _)| *other == index).map_or(0.0, |(_, value)| *value)
+        self.0
+            .iter()
+            .find(|(other, _)| *other == index)
+            .map_or(0.0, |(_, value)| *value)
     }
 }
 
@@ -73,31 +76,49 @@ pub(super) fn build(
                     inputs.push(compiled);
                     own_needs.extend(need);
                 }
-                Err(message) => problems.push(problem(index, &format!(".inputs[{input_index}]"), message)),
+                Err(message) => {
+                    problems.push(problem(index, &format!(".inputs[{input_index}]"), message))
+                }
             }
         }
         needs.push(own_needs);
         let name = score.name.as_str().into();
-        built.push(Some(Score { index, name, inputs }));
+        built.push(Some(Score {
+            index,
+            name,
+            inputs,
+        }));
     }
     let mut order = Order::new(&needs);
     for (index, score) in scores.iter().enumerate() {
         if let Err(Cycle) = order.visit(index) {
-            let message = format!("score \"{}\" depends on itself through its projection inputs", score.name);
+            let message = format!(
+                "score \"{}\" depends on itself through its projection inputs",
+                score.name
+            );
             problems.push(problem(index, "", message));
         }
     }
-    order.done.iter().filter_map(|&index| built[index].take()).collect()
+    order
+        .done
+        .iter()
+        .filter_map(|&index| built[index].take())
+        .collect()
 }
 
 impl Score {
     pub(super) fn compute(&self, report: &SignalReport, computed: &Scores) -> f64 {
-        self.inputs.iter().map(|input| input.weight * input.source.read(report, computed)).sum()
+        self.inputs
+            .iter()
+            .map(|input| input.weight * input.source.read(report, computed))
+            .sum()
     }
 
     /// Each summand's factor and source, in order.
     pub(super) fn weighted(&self) -> impl Iterator<Item = (f64, &Source)> {
-        self.inputs.iter().map(|input| (input.weight, &input.source))
+        self.inputs
+            .iter()
+            .map(|input| (input.weight, &input.source))
     }
 
     pub(super) fn trace(&self, report: &SignalReport, computed: &Scores) -> ScoreTrace<'_> {
@@ -111,7 +132,11 @@ impl Score {
                 contribution: input.weight * value,
             }
         });
-        ScoreTrace { name: &self.name, score: self.compute(report, computed), inputs: inputs.collect() }
+        ScoreTrace {
+            name: &self.name,
+            score: self.compute(report, computed),
+            inputs: inputs.collect(),
+        }
     }
 }
 
@@ -119,11 +144,16 @@ impl Source {
     fn read(&self, report: &SignalReport, computed: &Scores) -> f64 {
         match *self {
             Self::Raw(key) => report.value(key).unwrap_or(0.0),
-            Self::Confidence(key) if report.is_matched(key) => {
-                report.confidence(key).filter(|&stored| stored > 0.0).unwrap_or(1.0)
-            }
+            Self::Confidence(key) if report.is_matched(key) => report
+                .confidence(key)
+                .filter(|&stored| stored > 0.0)
+                .unwrap_or(1.0),
             Self::Confidence(_) => 0.0,
-            Self::Binary { key, on_match, miss } => {
+            Self::Binary {
+                key,
+                on_match,
+                miss,
+            } => {
                 if report.is_matched(key) {
                     on_match
                 } else {
@@ -146,7 +176,11 @@ struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
-    fn new(scores: &'a [config::Score], mappings: &'a [config::Mapping], problems: &mut Vec<Problem>) -> Self {
+    fn new(
+        scores: &'a [config::Score],
+        mappings: &'a [config::Mapping],
+        problems: &mut Vec<Problem>,
+    ) -> Self {
         let mut names = Self::default();
         for (index, score) in scores.iter().enumerate() {
             if names.scores.insert(&score.name, index).is_some() {
@@ -160,14 +194,20 @@ impl<'a> Names<'a> {
         }
         for mapping in mappings {
             let outputs = mapping.outputs.iter();
-            names.outputs.extend(outputs.map(|output| (output.name.as_str(), mapping.source.as_str())));
+            names
+                .outputs
+                .extend(outputs.map(|output| (output.name.as_str(), mapping.source.as_str())));
         }
         names
     }
 }
 
 /// One input, and the score that must be computed before it.
-fn compile(input: &config::ScoreInput, keys: &mut Keys, names: &Names<'_>) -> Result<(Input, Option<usize>), String> {
+fn compile(
+    input: &config::ScoreInput,
+    keys: &mut Keys,
+    names: &Names<'_>,
+) -> Result<(Input, Option<usize>), String> {
     let kind = input.kind.trim().to_lowercase();
     let value_source = input.value_source.trim().to_lowercase();
     let mut name = input.name.clone();
@@ -192,11 +232,17 @@ fn compile(input: &config::ScoreInput, keys: &mut Keys, names: &Names<'_>) -> Re
             (Source::Score(index), Some(index))
         }
         other => {
-            let family = Kind::parse(other).ok_or_else(|| format!("unknown input type \"{}\"", input.kind))?;
+            let family = Kind::parse(other)
+                .ok_or_else(|| format!("unknown input type \"{}\"", input.kind))?;
             (signal(input, family, &value_source, keys), None)
         }
     };
-    let compiled = Input { kind: input.kind.as_str().into(), name: name.into(), weight: input.weight, source };
+    let compiled = Input {
+        kind: input.kind.as_str().into(),
+        name: name.into(),
+        weight: input.weight,
+        source,
+    };
     Ok((compiled, need))
 }
 
@@ -209,9 +255,15 @@ fn signal(input: &config::ScoreInput, family: Kind, value_source: &str, keys: &m
         "confidence" if never_matched => Source::Constant(0.0),
         "confidence" => Source::Confidence(key),
         _ if never_matched => Source::Constant(input.miss),
-        _ => {
-            Source::Binary { key, on_match: if input.on_match == 0.0 { 1.0 } else { input.on_match }, miss: input.miss }
-        }
+        _ => Source::Binary {
+            key,
+            on_match: if input.on_match == 0.0 {
+                1.0
+            } else {
+                input.on_match
+            },
+            miss: input.miss,
+        },
     }
 }
 
@@ -226,7 +278,11 @@ struct Cycle;
 
 impl<'a> Order<'a> {
     fn new(needs: &'a [Vec<usize>]) -> Self {
-        Self { needs, open: vec![false; needs.len()], done: Vec::new() }
+        Self {
+            needs,
+            open: vec![false; needs.len()],
+            done: Vec::new(),
+        }
     }
 
     fn visit(&mut self, index: usize) -> Result<(), Cycle> {
@@ -245,5 +301,8 @@ impl<'a> Order<'a> {
 }
 
 fn problem(index: usize, field: &str, message: String) -> Problem {
-    Problem { path: format!("routing.projections.scores[{index}]{field}"), message }
+    Problem {
+        path: format!("routing.projections.scores[{index}]{field}"),
+        message,
+    }
 }

@@ -9,7 +9,8 @@ pub trait Step: Send + Sync {
     /// Every key whose facts it reads.
     fn reads(&self) -> &[Key];
 
-    /// Every key whose match or confidence it may take back, or whose confidence it may turn into a share of 1.
+    /// Every key whose match or confidence it may take back, or whose confidence it may turn into a
+    /// share of 1.
     fn writes(&self) -> &[Key];
 
     /// The key that it may add as a match without confidence.
@@ -21,12 +22,20 @@ pub trait Step: Send + Sync {
     fn apply(&self, keys: &Keys, report: &mut SignalReport);
 }
 
-/// Takes the step on an outlook: for real if all that it reads is final, else what it writes is open; says whether it is.
+/// Takes the step on an outlook: for real if all that it reads is final, else what it writes is
+/// open; says whether it is.
 pub fn foresee(step: &dyn Step, outlook: &mut Outlook<'_>) -> bool {
-    let touches_open = step.reads().iter().chain(step.writes()).chain(&step.adds()).any(|&key| outlook.is_open(key));
+    let touches_open = step
+        .reads()
+        .iter()
+        .chain(step.writes())
+        .chain(&step.adds())
+        .any(|&key| outlook.is_open(key));
     if touches_open {
         step.writes().iter().for_each(|&key| outlook.loosen(key));
-        step.adds().into_iter().for_each(|key| outlook.may_emit(key));
+        step.adds()
+            .into_iter()
+            .for_each(|key| outlook.may_emit(key));
     } else {
         let (keys, report) = outlook.settled();
         step.apply(keys, report);
@@ -36,7 +45,12 @@ pub fn foresee(step: &dyn Step, outlook: &mut Outlook<'_>) -> bool {
 
 /// Adds what an open step depends on where its outcome is needed.
 pub fn need(step: &dyn Step, needs: &mut Needs) {
-    if step.writes().iter().chain(&step.adds()).any(|&key| needs.has(key)) {
+    if step
+        .writes()
+        .iter()
+        .chain(&step.adds())
+        .any(|&key| needs.has(key))
+    {
         step.reads().iter().for_each(|&key| needs.key(key));
     }
 }
@@ -50,10 +64,18 @@ pub struct Cut {
 }
 
 impl Cut {
-    /// Keeps the `top_k` best matches of a family. `keys` are complete: nothing is interned afterwards.
+    /// Keeps the `top_k` best matches of a family. `keys` are complete: nothing is interned
+    /// afterwards.
     #[must_use]
     pub fn new(family: Kind, top_k: i64, keys: &Keys) -> Self {
-        Self { family, top_k, keys: keys.iter().filter(|&key| keys.kind(key) == family).collect() }
+        Self {
+            family,
+            top_k,
+            keys: keys
+                .iter()
+                .filter(|&key| keys.kind(key) == family)
+                .collect(),
+        }
     }
 }
 

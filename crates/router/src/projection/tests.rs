@@ -34,7 +34,11 @@ fn input(kind: &str, name: &str, weight: f64, value_source: &str) -> document::S
 }
 
 fn score<const N: usize>(name: &str, inputs: [document::ScoreInput; N]) -> document::Score {
-    document::Score { name: name.into(), inputs: inputs.into(), ..document::Score::default() }
+    document::Score {
+        name: name.into(),
+        inputs: inputs.into(),
+        ..document::Score::default()
+    }
 }
 
 /// Bands as `name` and the bounds `[gt, gte, lt, lte]`.
@@ -63,7 +67,10 @@ const ANY: [Option<f64>; 4] = [None, Some(-1e9), None, None];
 /// A `type:name` with confidence and value; matched unless it starts with `-`.
 type Fact<'a> = (&'a str, Option<f64>, Option<f64>);
 
-fn run(projections: &document::Projections, facts: &[Fact<'_>]) -> (Projections, Keys, SignalReport) {
+fn run(
+    projections: &document::Projections,
+    facts: &[Fact<'_>],
+) -> (Projections, Keys, SignalReport) {
     let mut keys = Keys::default();
     let built = Projections::build(projections, &mut keys, &declared()).unwrap();
     let interned: Vec<Key> = facts
@@ -92,18 +99,30 @@ fn shown(keys: &Keys, report: &SignalReport) -> Vec<(String, Option<f64>)> {
     report
         .matches()
         .map(|key| {
-            let rounded = report.confidence(key).map(|confidence| (confidence * 1e4).round() / 1e4);
-            (format!("{}:{}", keys.kind(key).as_str(), keys.name(key)), rounded)
+            let rounded = report
+                .confidence(key)
+                .map(|confidence| (confidence * 1e4).round() / 1e4);
+            (
+                format!("{}:{}", keys.kind(key).as_str(), keys.name(key)),
+                rounded,
+            )
         })
         .collect()
 }
 
 #[track_caller]
-fn check(projections: &document::Projections, facts: &[Fact<'_>], expected: &[(&str, Option<f64>)]) {
+fn check(
+    projections: &document::Projections,
+    facts: &[Fact<'_>],
+    expected: &[(&str, Option<f64>)],
+) {
     let (built, keys, mut report) = run(projections, facts);
     let mut traced = report.clone();
     built.apply(&mut report);
-    let expected: Vec<_> = expected.iter().map(|(key, confidence)| ((*key).to_owned(), *confidence)).collect();
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|(key, confidence)| ((*key).to_owned(), *confidence))
+        .collect();
     assert_eq!(shown(&keys, &report), expected);
     built.apply_traced(&keys, &mut traced);
     assert_eq!(shown(&keys, &traced), expected);
@@ -112,32 +131,75 @@ fn check(projections: &document::Projections, facts: &[Fact<'_>], expected: &[(&
 #[test]
 fn partitions_leave_one_winner() {
     #[track_caller]
-    fn partitioned(partition: document::Partition, facts: &[Fact<'_>], expected: &[(&str, Option<f64>)]) {
-        let projections = document::Projections { partitions: vec![partition], ..document::Projections::default() };
+    fn partitioned(
+        partition: document::Partition,
+        facts: &[Fact<'_>],
+        expected: &[(&str, Option<f64>)],
+    ) {
+        let projections = document::Projections {
+            partitions: vec![partition],
+            ..document::Projections::default()
+        };
         check(&projections, facts, expected);
     }
     let all = ["a", "b", "c"];
     let softmax = |temperature| partition("softmax_exclusive", temperature, &all);
-    let three: [Fact<'_>; 3] =
-        [("embedding:a", Some(0.82), None), ("embedding:b", Some(0.78), None), ("embedding:c", Some(0.70), None)];
+    let three: [Fact<'_>; 3] = [
+        ("embedding:a", Some(0.82), None),
+        ("embedding:b", Some(0.78), None),
+        ("embedding:c", Some(0.70), None),
+    ];
     partitioned(softmax(0.1), &three, &[("embedding:a", Some(0.5072))]);
     partitioned(softmax(1.0), &three, &[("embedding:a", Some(0.3512))]);
-    let two = [("embedding:b", Some(0.55), None), ("embedding:a", Some(0.62), None)];
+    let two = [
+        ("embedding:b", Some(0.55), None),
+        ("embedding:a", Some(0.62), None),
+    ];
     partitioned(softmax(0.18), &two, &[("embedding:a", Some(0.596))]);
     partitioned(softmax(0.1), &three[..1], &[("embedding:a", Some(0.82))]);
-    partitioned(partition("exclusive", 0.0, &all), &three, &[("embedding:a", Some(0.82))]);
+    partitioned(
+        partition("exclusive", 0.0, &all),
+        &three,
+        &[("embedding:a", Some(0.82))],
+    );
     // Of equals the first in match order.
-    let tied = [("embedding:c", Some(0.7), None), ("embedding:b", Some(0.7), None)];
-    partitioned(partition("exclusive", 0.0, &all), &tied, &[("embedding:c", Some(0.7))]);
+    let tied = [
+        ("embedding:c", Some(0.7), None),
+        ("embedding:b", Some(0.7), None),
+    ];
+    partitioned(
+        partition("exclusive", 0.0, &all),
+        &tied,
+        &[("embedding:c", Some(0.7))],
+    );
     // Nothing competes: the default appears without a confidence, but only once.
-    partitioned(partition("exclusive", 0.0, &all), &[], &[("embedding:a", None)]);
+    partitioned(
+        partition("exclusive", 0.0, &all),
+        &[],
+        &[("embedding:a", None)],
+    );
     let bare = [("embedding:b", None, None), ("embedding:a", None, None)];
-    partitioned(partition("exclusive", 0.0, &all), &bare, &[("embedding:b", None), ("embedding:a", None)]);
+    partitioned(
+        partition("exclusive", 0.0, &all),
+        &bare,
+        &[("embedding:b", None), ("embedding:a", None)],
+    );
     // A match without a confidence does not compete and survives.
-    let mixed = [("embedding:b", None, None), ("embedding:c", Some(0.4), None)];
-    partitioned(partition("exclusive", 0.0, &all), &mixed, &[("embedding:b", None), ("embedding:c", Some(0.4))]);
+    let mixed = [
+        ("embedding:b", None, None),
+        ("embedding:c", Some(0.4), None),
+    ];
+    partitioned(
+        partition("exclusive", 0.0, &all),
+        &mixed,
+        &[("embedding:b", None), ("embedding:c", Some(0.4))],
+    );
     // The same for domains; outsiders are untouched.
-    let domains = [("domain:da", Some(0.3), None), ("domain:db", Some(0.5), None), ("domain:x", Some(0.2), None)];
+    let domains = [
+        ("domain:da", Some(0.3), None),
+        ("domain:db", Some(0.5), None),
+        ("domain:x", Some(0.2), None),
+    ];
     partitioned(
         partition("exclusive", 0.0, &["da", "db"]),
         &domains,
@@ -157,14 +219,31 @@ fn partitions_keep_values_and_run_in_order() {
         ],
         ..document::Projections::default()
     };
-    let facts = [("embedding:a", Some(0.9), Some(0.9)), ("embedding:b", Some(0.5), Some(0.5))];
+    let facts = [
+        ("embedding:a", Some(0.9), Some(0.9)),
+        ("embedding:b", Some(0.5), Some(0.5)),
+    ];
     let (built, keys, mut report) = run(&projections, &facts);
     let trace = built.apply_traced(&keys, &mut report);
-    let ran: Vec<_> = trace.partitions.iter().map(|one| (one.signal_type, one.winner, one.default_used)).collect();
-    assert_eq!(ran, [("domain", None, true), ("embedding", Some("a"), false), ("embedding", None, true)]);
+    let ran: Vec<_> = trace
+        .partitions
+        .iter()
+        .map(|one| (one.signal_type, one.winner, one.default_used))
+        .collect();
+    assert_eq!(
+        ran,
+        [
+            ("domain", None, true),
+            ("embedding", Some("a"), false),
+            ("embedding", None, true)
+        ]
+    );
     assert_eq!(trace.partitions[1].contenders, [("a", 0.9), ("b", 0.5)]);
     let loser = keys.get(Kind::Embedding, "b").unwrap();
-    assert_eq!((report.confidence(loser), report.value(loser)), (None, Some(0.5)));
+    assert_eq!(
+        (report.confidence(loser), report.value(loser)),
+        (None, Some(0.5))
+    );
 }
 
 fn worked_example() -> document::Projections {
@@ -173,7 +252,10 @@ fn worked_example() -> document::Projections {
         ("medium", [None, Some(0.3), Some(0.76), None]),
         ("hard", [None, Some(0.76), None, None]),
     ];
-    let structure = document::ScoreInput { miss: -0.2, ..input("structure", "s", 0.5, "") };
+    let structure = document::ScoreInput {
+        miss: -0.2,
+        ..input("structure", "s", 0.5, "")
+    };
     document::Projections {
         scores: vec![score(
             "difficulty",
@@ -191,14 +273,25 @@ fn worked_example() -> document::Projections {
 
 #[test]
 fn worked_example_of_scores_and_bands() {
-    let facts = [("keyword:k", None, None), ("embedding:e", Some(0.62), None), ("complexity:c:hard", Some(0.18), None)];
+    let facts = [
+        ("keyword:k", None, None),
+        ("embedding:e", Some(0.62), None),
+        ("complexity:c:hard", Some(0.18), None),
+    ];
     let (built, keys, mut report) = run(&worked_example(), &facts);
     let trace = built.apply_traced(&keys, &mut report);
     assert!((trace.scores[0].score - 0.79).abs() < 1e-12);
-    let contributions: Vec<f64> = trace.scores[0].inputs.iter().map(|input| input.contribution).collect();
+    let contributions: Vec<f64> = trace.scores[0]
+        .inputs
+        .iter()
+        .map(|input| input.contribution)
+        .collect();
     assert_eq!(contributions, [0.4, 0.31, 0.18, -0.1]);
     assert_eq!(trace.mappings[0].output, Some("hard"));
-    assert_eq!(shown(&keys, &report)[3], ("projection:hard".to_owned(), Some(0.589)));
+    assert_eq!(
+        shown(&keys, &report)[3],
+        ("projection:hard".to_owned(), Some(0.589))
+    );
 }
 
 #[test]
@@ -207,9 +300,16 @@ fn confidence_of_a_band_grows_from_one_half_at_its_bound() {
     fn banded(score_value: f64, slope: f64, output: &str, confidence: f64) {
         let mut projections = worked_example();
         projections.scores[0].inputs = vec![input("structure", "s", 1.0, "raw")];
-        projections.mappings[0].calibration = Some(document::Calibration { slope, ..document::Calibration::default() });
+        projections.mappings[0].calibration = Some(document::Calibration {
+            slope,
+            ..document::Calibration::default()
+        });
         let facts = [("-structure:s", None, Some(score_value))];
-        check(&projections, &facts, &[(&format!("projection:{output}"), Some(confidence))]);
+        check(
+            &projections,
+            &facts,
+            &[(&format!("projection:{output}"), Some(confidence))],
+        );
     }
     banded(0.79, 0.0, "hard", 0.589);
     banded(0.77, 0.0, "hard", 0.53);
@@ -231,11 +331,21 @@ fn inputs_by_type_and_value_source() {
             ..document::Projections::default()
         };
         let (built, keys, mut report) = run(&projections, facts);
-        assert_eq!(built.apply_traced(&keys, &mut report).scores[0].score, expected);
+        assert_eq!(
+            built.apply_traced(&keys, &mut report).scores[0].score,
+            expected
+        );
     }
-    let binary =
-        |kind: &str, on_match, miss| document::ScoreInput { on_match, miss, ..input(kind, "x", 1.0, " Binary ") };
-    let x = [("keyword:x", None, None), ("metadata:x", Some(1.0), None), ("authz:x", None, None)];
+    let binary = |kind: &str, on_match, miss| document::ScoreInput {
+        on_match,
+        miss,
+        ..input(kind, "x", 1.0, " Binary ")
+    };
+    let x = [
+        ("keyword:x", None, None),
+        ("metadata:x", Some(1.0), None),
+        ("authz:x", None, None),
+    ];
     value(binary("Keyword ", 0.0, 5.0), &x, 1.0);
     value(binary("keyword", 0.3, 5.0), &x, 0.3);
     value(binary("context", 0.3, 5.0), &x, 5.0);
@@ -253,9 +363,16 @@ fn inputs_by_type_and_value_source() {
     let raw = |kind: &str| input(kind, "x", 1.0, "raw");
     value(raw("embedding"), &[("-embedding:x", None, Some(0.7))], 0.7);
     value(raw("keyword"), &x, 0.0);
-    let metric =
-        document::ScoreInput { kb: "Privacy".into(), metric: " Margin".into(), ..input("kb_metric", "", 1.0, "score") };
-    value(metric.clone(), &[("-kb:kb_metric:privacy:margin", None, Some(-0.25))], -0.25);
+    let metric = document::ScoreInput {
+        kb: "Privacy".into(),
+        metric: " Margin".into(),
+        ..input("kb_metric", "", 1.0, "score")
+    };
+    value(
+        metric.clone(),
+        &[("-kb:kb_metric:privacy:margin", None, Some(-0.25))],
+        -0.25,
+    );
     value(metric, &[], 0.0);
 }
 
@@ -263,31 +380,76 @@ fn inputs_by_type_and_value_source() {
 fn scores_run_in_the_order_of_their_dependencies() {
     let projections = document::Projections {
         scores: vec![
-            score("top", [input("projection", "base", 1.0, ""), input("projection", "far", 1.0, "confidence")]),
+            score(
+                "top",
+                [
+                    input("projection", "base", 1.0, ""),
+                    input("projection", "far", 1.0, "confidence"),
+                ],
+            ),
             score("other", [input("keyword", "k", 2.0, "")]),
             score("base", [input("keyword", "k", 3.0, "")]),
         ],
         mappings: vec![
-            mapping("top", "multi_emit", &[("high", [Some(3.0), None, None, None]), ("all", ANY)]),
-            mapping("other", "", &[("near", [None, None, None, Some(1.0)]), ("far", [None, Some(2.0), None, None])]),
+            mapping(
+                "top",
+                "multi_emit",
+                &[("high", [Some(3.0), None, None, None]), ("all", ANY)],
+            ),
+            mapping(
+                "other",
+                "",
+                &[
+                    ("near", [None, None, None, Some(1.0)]),
+                    ("far", [None, Some(2.0), None, None]),
+                ],
+            ),
             mapping("base", "", &[("none", [Some(9.0), None, None, None])]),
         ],
         ..document::Projections::default()
     };
     let (built, keys, mut report) = run(&projections, &[("keyword:k", None, None)]);
     let trace = built.apply_traced(&keys, &mut report);
-    let scores: Vec<_> = trace.scores.iter().map(|score| (score.name, score.score)).collect();
+    let scores: Vec<_> = trace
+        .scores
+        .iter()
+        .map(|score| (score.name, score.score))
+        .collect();
     assert_eq!(scores, [("base", 3.0), ("other", 2.0), ("top", 3.5)]);
-    let emitted: Vec<_> = shown(&keys, &report).into_iter().map(|(key, _)| key).collect();
-    assert_eq!(emitted, ["keyword:k", "projection:far", "projection:high", "projection:all"]);
-    assert_eq!(trace.mappings.iter().map(|one| one.output).collect::<Vec<_>>(), [None, Some("far"), Some("high")]);
+    let emitted: Vec<_> = shown(&keys, &report)
+        .into_iter()
+        .map(|(key, _)| key)
+        .collect();
+    assert_eq!(
+        emitted,
+        [
+            "keyword:k",
+            "projection:far",
+            "projection:high",
+            "projection:all"
+        ]
+    );
+    assert_eq!(
+        trace
+            .mappings
+            .iter()
+            .map(|one| one.output)
+            .collect::<Vec<_>>(),
+        [None, Some("far"), Some("high")]
+    );
 }
 
 #[test]
 fn scores_without_mappings_compute_nothing() {
-    let projections = document::Projections { mappings: Vec::new(), ..worked_example() };
+    let projections = document::Projections {
+        mappings: Vec::new(),
+        ..worked_example()
+    };
     let (built, keys, mut report) = run(&projections, &[("keyword:k", None, None)]);
-    assert_eq!(built.apply_traced(&keys, &mut report), ProjectionTrace::default());
+    assert_eq!(
+        built.apply_traced(&keys, &mut report),
+        ProjectionTrace::default()
+    );
     assert_eq!(shown(&keys, &report).len(), 1);
 }
 
@@ -295,21 +457,39 @@ fn scores_without_mappings_compute_nothing() {
 fn builds_report_every_problem() {
     let projections = document::Projections {
         partitions: vec![
-            document::Partition { default: "z".into(), ..partition("softmax_exclusive", 0.0, &["a", "da"]) },
+            document::Partition {
+                default: "z".into(),
+                ..partition("softmax_exclusive", 0.0, &["a", "da"])
+            },
             partition("shared", 0.0, &["a", "ghost"]),
         ],
         scores: vec![
             score("one", [input("projection", "two", 1.0, "")]),
             score("two", [input("projection", "band", 1.0, "confidence")]),
-            score("bad", [input("astrology", "x", 1.0, ""), input("projection", "ghost", 1.0, "")]),
+            score(
+                "bad",
+                [
+                    input("astrology", "x", 1.0, ""),
+                    input("projection", "ghost", 1.0, ""),
+                ],
+            ),
             score("bad", []),
         ],
-        mappings: vec![mapping("one", "", &[("band", [None; 4])]), mapping("ghost", "median", &[])],
+        mappings: vec![
+            mapping("one", "", &[("band", [None; 4])]),
+            mapping("ghost", "median", &[]),
+        ],
     };
     let problems = Projections::build(&projections, &mut Keys::default(), &declared()).unwrap_err();
     let found: Vec<String> = problems
         .iter()
-        .map(|problem| format!("{}: {}", problem.path.trim_start_matches("routing.projections."), problem.message))
+        .map(|problem| {
+            format!(
+                "{}: {}",
+                problem.path.trim_start_matches("routing.projections."),
+                problem.message
+            )
+        })
         .collect();
     insta::assert_snapshot!(found.join("\n"), @r#"
     partitions[0].temperature: softmax_exclusive needs a temperature above 0
@@ -340,14 +520,24 @@ fn only_the_best_embeddings_are_kept() {
         ];
         let (_, keys, mut report) = run(&document::Projections::default(), &facts);
         keep_top(&mut report, &keys, Kind::Embedding, top_k);
-        let found: Vec<_> = shown(&keys, &report).into_iter().filter(|(key, _)| key.starts_with("embedding")).collect();
-        let expected: Vec<_> = expected.iter().map(|(key, confidence)| ((*key).to_owned(), *confidence)).collect();
+        let found: Vec<_> = shown(&keys, &report)
+            .into_iter()
+            .filter(|(key, _)| key.starts_with("embedding"))
+            .collect();
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(key, confidence)| ((*key).to_owned(), *confidence))
+            .collect();
         assert_eq!(found, expected);
         let dropped = keys.get(Kind::Embedding, "c").unwrap();
         assert_eq!(report.value(dropped), Some(0.62));
         assert!(report.is_matched(keys.get(Kind::Keyword, "k").unwrap()));
     }
-    let (a, b, c) = (("embedding:a", Some(0.7)), ("embedding:b", Some(0.7)), ("embedding:c", Some(0.62)));
+    let (a, b, c) = (
+        ("embedding:a", Some(0.7)),
+        ("embedding:b", Some(0.7)),
+        ("embedding:c", Some(0.62)),
+    );
     let default = ("embedding:default", None);
     kept(1, &[a]);
     kept(-4, &[a]);

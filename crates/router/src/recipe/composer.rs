@@ -1,7 +1,8 @@
 //! Composers: conditions on other signals under which a complexity grade counts.
 //!
-//! Kept from the reference: a composer sees fewer families than a decision, compares types with their case, takes a missing
-//! operator for AND, reads names exactly and no predicate; and a rule whose name has a colon never survives its composer.
+//! Kept from the reference: a composer sees fewer families than a decision, compares types with
+//! their case, takes a missing operator for AND, reads names exactly and no predicate; and a rule
+//! whose name has a colon never survives its composer.
 
 use crate::config::decisions::RuleNode;
 use crate::config::learned::ComplexityRule;
@@ -44,14 +45,24 @@ enum Node {
 
 /// Compiles the composers of a recipe.
 pub(super) fn build(rules: &[ComplexityRule], keys: &mut Keys) -> Vec<Composer> {
-    let composed = rules.iter().filter_map(|rule| Some((rule, rule.composer.as_ref()?)));
+    let composed = rules
+        .iter()
+        .filter_map(|rule| Some((rule, rule.composer.as_ref()?)));
     let built = composed.map(|(rule, tree)| {
         let level = |level| keys.intern(Kind::Complexity, &format!("{}:{level}", rule.name));
         let levels = ["hard", "medium", "easy"].map(level);
-        let condition = if rule.name.contains(':') { Node::Never } else { Node::build(tree, keys) };
+        let condition = if rule.name.contains(':') {
+            Node::Never
+        } else {
+            Node::build(tree, keys)
+        };
         let mut inputs = Vec::new();
         condition.collect(&mut inputs);
-        Composer { levels, condition, inputs }
+        Composer {
+            levels,
+            condition,
+            inputs,
+        }
     });
     built.collect()
 }
@@ -65,12 +76,18 @@ impl Step for Composer {
         &self.levels
     }
 
-    /// Takes the grade back where the condition does not hold. Its confidence stays, for predicates.
+    /// Takes the grade back where the condition does not hold. Its confidence stays, for
+    /// predicates.
     fn apply(&self, _keys: &Keys, report: &mut SignalReport) {
         if self.condition.holds(report) {
             return;
         }
-        for level in self.levels.into_iter().filter(|&level| report.is_matched(level)).collect::<Vec<_>>() {
+        for level in self
+            .levels
+            .into_iter()
+            .filter(|&level| report.is_matched(level))
+            .collect::<Vec<_>>()
+        {
             let confidence = report.confidence(level);
             report.withdraw(level);
             if let Some(confidence) = confidence {
@@ -84,16 +101,24 @@ impl Node {
     fn build(tree: &RuleNode, keys: &mut Keys) -> Self {
         if !tree.kind.is_empty() {
             let family = SEEN.into_iter().find(|kind| kind.as_str() == tree.kind);
-            return family.map_or(Self::Never, |kind| Self::Matched(keys.intern(kind, &tree.name)));
+            return family.map_or(Self::Never, |kind| {
+                Self::Matched(keys.intern(kind, &tree.name))
+            });
         }
-        let mut children: Vec<Self> = tree.conditions.iter().map(|child| Self::build(child, keys)).collect();
+        let mut children: Vec<Self> = tree
+            .conditions
+            .iter()
+            .map(|child| Self::build(child, keys))
+            .collect();
         let operator = tree.operator.trim();
         if operator.eq_ignore_ascii_case("OR") {
             Self::Or(children)
         } else if !operator.eq_ignore_ascii_case("NOT") {
             Self::And(children)
         } else if children.len() == 1 {
-            children.pop().map_or(Self::Never, |child| Self::Not(Box::new(child)))
+            children
+                .pop()
+                .map_or(Self::Never, |child| Self::Not(Box::new(child)))
         } else {
             Self::Never
         }
@@ -111,7 +136,9 @@ impl Node {
 
     fn collect(&self, inputs: &mut Vec<Key>) {
         match self {
-            Self::And(children) | Self::Or(children) => children.iter().for_each(|child| child.collect(inputs)),
+            Self::And(children) | Self::Or(children) => {
+                children.iter().for_each(|child| child.collect(inputs))
+            }
             Self::Not(child) => child.collect(inputs),
             Self::Matched(key) => inputs.push(*key),
             Self::Never => {}
@@ -124,25 +151,43 @@ mod tests {
     use super::*;
 
     fn leaf(kind: &str, name: &str) -> RuleNode {
-        RuleNode { kind: kind.into(), name: name.into(), ..RuleNode::default() }
+        RuleNode {
+            kind: kind.into(),
+            name: name.into(),
+            ..RuleNode::default()
+        }
     }
 
     fn node(operator: &str, conditions: &[RuleNode]) -> RuleNode {
-        RuleNode { operator: operator.into(), conditions: conditions.to_vec(), ..RuleNode::default() }
+        RuleNode {
+            operator: operator.into(),
+            conditions: conditions.to_vec(),
+            ..RuleNode::default()
+        }
     }
 
     /// Whether the grade of a rule survives when `keyword:k` and `authz:a` matched.
     #[track_caller]
     fn check(rule: &str, composer: RuleNode, survives: bool) {
-        let rule = ComplexityRule { name: rule.into(), composer: Some(composer), ..ComplexityRule::default() };
+        let rule = ComplexityRule {
+            name: rule.into(),
+            composer: Some(composer),
+            ..ComplexityRule::default()
+        };
         let mut keys = Keys::default();
         let composers = build(std::slice::from_ref(&rule), &mut keys);
         let graded = keys.intern(Kind::Complexity, &format!("{}:hard", rule.name));
-        let found = [keys.intern(Kind::Keyword, "k"), keys.intern(Kind::Authz, "a"), graded];
+        let found = [
+            keys.intern(Kind::Keyword, "k"),
+            keys.intern(Kind::Authz, "a"),
+            graded,
+        ];
         let mut report = SignalReport::new(&keys);
         found.into_iter().for_each(|key| report.emit(key));
         report.set_confidence(graded, 0.18);
-        composers.iter().for_each(|composer| composer.apply(&keys, &mut report));
+        composers
+            .iter()
+            .for_each(|composer| composer.apply(&keys, &mut report));
         assert_eq!(report.is_matched(graded), survives, "{rule:?}");
         assert_eq!(report.confidence(graded), Some(0.18));
     }

@@ -1,12 +1,14 @@
 //! Asking models: all at once, or the cheapest first until nothing more can change the outcome.
 //!
-//! Between two stages the outlook says what the report may still become, steps and projections are carried out on it as on a
-//! finished report, and the decisions and boundaries say on which open facts their outcome depends. Only families that may
-//! write one of those are asked. Where none is left, deciding on what is there gives what deciding on everything would: a family
-//! that never ran is one of the cases that the bounds cover.
+//! Between two stages the outlook says what the report may still become, steps and projections are
+//! carried out on it as on a finished report, and the decisions and boundaries say on which open
+//! facts their outcome depends. Only families that may write one of those are asked. Where none is
+//! left, deciding on what is there gives what deciding on everything would: a family that never ran
+//! is one of the cases that the bounds cover.
 //!
-//! Boundaries look at another outlook than decisions, in which failed families are open for good. Until they are settled
-//! they count as holding, so no text leaves for a place that one of them may forbid.
+//! Boundaries look at another outlook than decisions, in which failed families are open for good.
+//! Until they are settled they count as holding, so no text leaves for a place that one of them may
+//! forbid.
 
 use super::{Extent, Recipe};
 use crate::boundary::{Guarded, Verdict};
@@ -21,7 +23,8 @@ use inference::handle::Cost;
 use std::time::Instant;
 
 impl Recipe {
-    /// Asks the questions of learned families, and lets each conclude. Gives the boundaries that hold.
+    /// Asks the questions of learned families, and lets each conclude. Gives the boundaries that
+    /// hold.
     pub(super) async fn learn(
         &self,
         input: &SignalInput<'_>,
@@ -30,22 +33,38 @@ impl Recipe {
         report: &mut SignalReport,
     ) -> Verdict {
         let all = self.learned.iter().map(|family| &**family);
-        let mut pending: Vec<&dyn Learned> = all.filter(|family| self.reaches(family.kind(), extent)).collect();
+        let mut pending: Vec<&dyn Learned> = all
+            .filter(|family| self.reaches(family.kind(), extent))
+            .collect();
         loop {
             let (due, later) = self.due(pending, extent, report);
             pending = later;
             if due.is_empty() {
                 break;
             }
-            // Whether a service may be asked must not hang on what another one said, or was not asked.
+            // Whether a service may be asked must not hang on what another one said, or was not
+            // asked.
             let verdict = if due.iter().any(|family| family.cost() == Cost::Remote) {
-                let services = self.learned.iter().filter(|family| family.cost() == Cost::Remote);
-                let open: Vec<&dyn Learned> = pending.iter().copied().chain(services.map(|family| &**family)).collect();
+                let services = self
+                    .learned
+                    .iter()
+                    .filter(|family| family.cost() == Cost::Remote);
+                let open: Vec<&dyn Learned> = pending
+                    .iter()
+                    .copied()
+                    .chain(services.map(|family| &**family))
+                    .collect();
                 self.verdict(&open, report)
             } else {
                 Verdict::default()
             };
-            ask(&due, input, (&Guarded::new(models, &verdict), deadline), report).await;
+            ask(
+                &due,
+                input,
+                (&Guarded::new(models, &verdict), deadline),
+                report,
+            )
+            .await;
         }
         let verdict = self.verdict(&pending, report);
         for family in pending {
@@ -65,46 +84,71 @@ impl Recipe {
         if matches!(extent, Extent::Used | Extent::All) {
             let local = |family: &&dyn Learned| family.cost() != Cost::Remote;
             let at_once = self.boundaries.is_empty() || !pending.iter().any(local);
-            return pending.into_iter().partition(|family| at_once || local(family));
+            return pending
+                .into_iter()
+                .partition(|family| at_once || local(family));
         }
         if pending.is_empty() {
             return (Vec::new(), pending);
         }
         let needs = self.needs(&pending, extent, report);
         let needed = |family: &&dyn Learned| needs.touch(family.kind(), family.keys());
-        let stage = pending.iter().filter(|family| needed(family)).map(|family| family.cost()).min();
-        pending.into_iter().partition(|family| Some(family.cost()) == stage && needed(family))
+        let stage = pending
+            .iter()
+            .filter(|family| needed(family))
+            .map(|family| family.cost())
+            .min();
+        pending
+            .into_iter()
+            .partition(|family| Some(family.cost()) == stage && needed(family))
     }
 
     /// What the outcome still depends on while `pending` families have not run.
     fn needs(&self, pending: &[&dyn Learned], extent: Extent<'_>, report: &SignalReport) -> Needs {
         let mut needs = Needs::new(&self.keys);
         if let Extent::Lazy { only } = extent {
-            let eligible = |index: usize| only.is_none_or(|algorithm| self.routes[index].algorithm == algorithm);
+            let eligible = |index: usize| {
+                only.is_none_or(|algorithm| self.routes[index].algorithm == algorithm)
+            };
             let outlook = self.outlook(pending, report);
-            self.need(outlook, &mut needs, |outlook, needs| self.decisions.need(outlook, eligible, needs));
+            self.need(outlook, &mut needs, |outlook, needs| {
+                self.decisions.need(outlook, eligible, needs)
+            });
         }
         if !self.boundaries.is_empty() {
             let outlook = self.doubtful(pending, report);
-            self.need(outlook, &mut needs, |outlook, needs| self.boundaries.need(outlook, needs));
+            self.need(outlook, &mut needs, |outlook, needs| {
+                self.boundaries.need(outlook, needs)
+            });
         }
         needs
     }
 
     /// Adds what an outcome depends on, through projections and steps.
-    fn need(&self, mut outlook: Outlook<'_>, all: &mut Needs, of: impl Fn(&Outlook<'_>, &mut Needs)) {
+    fn need(
+        &self,
+        mut outlook: Outlook<'_>,
+        all: &mut Needs,
+        of: impl Fn(&Outlook<'_>, &mut Needs),
+    ) {
         let (open, foreseen) = self.foresee(&mut outlook);
         let mut needs = Needs::new(&self.keys);
         of(&outlook, &mut needs);
         self.projections.need(&foreseen, &outlook, &mut needs);
-        open.iter().rev().for_each(|step| step::need(*step, &mut needs));
+        open.iter()
+            .rev()
+            .for_each(|step| step::need(*step, &mut needs));
         all.join(&needs);
     }
 
     /// Carries out steps and projections on an outlook, and gives the steps that are open.
     fn foresee(&self, outlook: &mut Outlook<'_>) -> (Vec<&dyn Step>, Foreseen) {
         let mut open: Vec<&dyn Step> = Vec::new();
-        for step in self.projections.steps().chain(self.steps.iter().map(|step| &**step)) {
+        for step in self
+            .projections
+            .steps()
+            .chain(self.steps.iter().map(|step| &**step))
+        {
             if step::foresee(step, outlook) {
                 open.push(step);
             }
@@ -121,7 +165,8 @@ impl Recipe {
         outlook
     }
 
-    /// The same, where nothing is known of what failed either: all rules of a group of which some part was not read.
+    /// The same, where nothing is known of what failed either: all rules of a group of which some
+    /// part was not read.
     fn doubtful(&self, pending: &[&dyn Learned], report: &SignalReport) -> Outlook<'_> {
         let mut outlook = self.outlook(pending, report);
         for &key in report.doubted().iter().chain(&self.blind) {
@@ -141,8 +186,8 @@ impl Recipe {
     }
 }
 
-/// Asks the questions of `families` at once and lets each conclude, the cheapest first: so the order of matches does not
-/// depend on what was asked together.
+/// Asks the questions of `families` at once and lets each conclude, the cheapest first: so the
+/// order of matches does not depend on what was asked together.
 async fn ask(
     families: &[&dyn Learned],
     input: &SignalInput<'_>,
@@ -153,9 +198,16 @@ async fn ask(
         return;
     }
     let started = Instant::now();
-    let asked: Vec<Vec<Question>> = families.iter().map(|family| family.questions(input)).collect();
+    let asked: Vec<Vec<Question>> = families
+        .iter()
+        .map(|family| family.questions(input))
+        .collect();
     let questions: Vec<Question> = asked.iter().flatten().cloned().collect();
-    let answers = if questions.is_empty() { Vec::new() } else { models.ask(&questions, deadline).await };
+    let answers = if questions.is_empty() {
+        Vec::new()
+    } else {
+        models.ask(&questions, deadline).await
+    };
     let mut rest = answers.as_slice();
     for (family, asked) in families.iter().zip(&asked) {
         let (own, others) = rest.split_at_checked(asked.len()).unwrap_or((rest, &[]));

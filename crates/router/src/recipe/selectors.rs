@@ -1,5 +1,5 @@
-//! Building the algorithms that choose among candidates: parameters after the rules of who may set what, vectors of
-//! descriptions, fitted artifacts.
+//! Building the algorithms that choose among candidates: parameters after the rules of who may set
+//! what, vectors of descriptions, fitted artifacts.
 
 use crate::config::algorithms::Algorithm;
 use crate::config::decisions::Decision;
@@ -46,7 +46,15 @@ pub(super) struct Selectors<'a> {
 impl<'a> Selectors<'a> {
     pub(super) fn new(routing: &'a Routing, document: &'a Document, deps: &'a Deps<'a>) -> Self {
         let (problems, warnings) = (Vec::new(), Vec::new());
-        Self { routing, document, deps, encoder: None, artifacts: HashMap::new(), problems, warnings }
+        Self {
+            routing,
+            document,
+            deps,
+            encoder: None,
+            artifacts: HashMap::new(),
+            problems,
+            warnings,
+        }
     }
 
     /// The algorithm of a decision; `None` if it is not available, or has nothing to choose.
@@ -69,7 +77,11 @@ impl<'a> Selectors<'a> {
             "weighted" => Box::new(Weighted::default()),
             "multi_factor" => {
                 let config = algorithm.multi_factor.clone().unwrap_or_default();
-                Box::new(MultiFactor::new(&config, Arc::clone(forecaster), candidates.len()))
+                Box::new(MultiFactor::new(
+                    &config,
+                    Arc::clone(forecaster),
+                    candidates.len(),
+                ))
             }
             "latency_aware" => Box::new(LatencyAware::new(algorithm.latency_aware.as_ref())),
             "router_dc" => Box::new(self.router_dc(candidates)),
@@ -81,9 +93,19 @@ impl<'a> Selectors<'a> {
     }
 
     fn by_score(&self, decision: &Decision) -> Static {
-        let scored = self.routing.signals.domains.iter().find(|domain| domain.name == decision.name);
+        let scored = self
+            .routing
+            .signals
+            .domains
+            .iter()
+            .find(|domain| domain.name == decision.name);
         let scores = scored.into_iter().flat_map(|domain| &domain.model_scores);
-        Static::new(&decision.name, scores.map(|entry| (entry.model.clone(), entry.score)).collect())
+        Static::new(
+            &decision.name,
+            scores
+                .map(|entry| (entry.model.clone(), entry.score))
+                .collect(),
+        )
     }
 
     fn global(&self) -> Option<&'a ModelSelection> {
@@ -91,7 +113,10 @@ impl<'a> Selectors<'a> {
     }
 
     fn automix(&self, algorithm: &Algorithm, candidates: &[Candidate]) -> Automix {
-        let known = candidates.iter().map(|candidate| self.document.knows_model(&candidate.card.name)).collect();
+        let known = candidates
+            .iter()
+            .map(|candidate| self.document.knows_model(&candidate.card.name))
+            .collect();
         let config = self.global().and_then(|global| global.automix.as_ref());
         Automix::new(config, selection::cost_weight(algorithm), known)
     }
@@ -99,19 +124,34 @@ impl<'a> Selectors<'a> {
     fn hybrid(&mut self, algorithm: &Algorithm, candidates: &[Candidate]) -> Hybrid {
         let global = self.global().and_then(|global| global.hybrid.as_ref());
         let weights = Weights::new(global, algorithm.hybrid.as_ref());
-        let parts = (self.router_dc(candidates), self.automix(algorithm, candidates));
+        let parts = (
+            self.router_dc(candidates),
+            self.automix(algorithm, candidates),
+        );
         Hybrid::new(weights, selection::cost_weight(algorithm), parts)
     }
 
     fn router_dc(&mut self, candidates: &[Candidate]) -> RouterDc {
         let global = self.global().and_then(|global| global.router_dc.as_ref());
-        let blocks = self.routing.decisions.iter().filter_map(|decision| decision.algorithm.as_ref());
-        let first = blocks.filter(|algorithm| algorithm.name() == "router_dc").find_map(|it| it.router_dc.as_ref());
+        let blocks = self
+            .routing
+            .decisions
+            .iter()
+            .filter_map(|decision| decision.algorithm.as_ref());
+        let first = blocks
+            .filter(|algorithm| algorithm.name() == "router_dc")
+            .find_map(|it| it.router_dc.as_ref());
         let parameters = Parameters::new(global, first);
-        let text = |candidate: &Candidate| self.described(&candidate.card.name, parameters.use_capabilities);
+        let text = |candidate: &Candidate| {
+            self.described(&candidate.card.name, parameters.use_capabilities)
+        };
         let texts: Vec<String> = candidates.iter().map(text).collect();
         if texts.iter().all(String::is_empty) {
-            return RouterDc::new(parameters, Bare::encoder(), texts.iter().map(|_| Arc::default()).collect());
+            return RouterDc::new(
+                parameters,
+                Bare::encoder(),
+                texts.iter().map(|_| Arc::default()).collect(),
+            );
         }
         let encoder = self.encoder();
         let vectors = self.vectors(&encoder, &texts);
@@ -119,13 +159,21 @@ impl<'a> Selectors<'a> {
     }
 
     fn described(&self, name: &str, use_capabilities: bool) -> String {
-        let card = self.document.model_card(name).or_else(|| self.document.lora_base(name));
-        card.map(|card| router_dc::text(&card.description, &card.capabilities, use_capabilities)).unwrap_or_default()
+        let card = self
+            .document
+            .model_card(name)
+            .or_else(|| self.document.lora_base(name));
+        card.map(|card| router_dc::text(&card.description, &card.capabilities, use_capabilities))
+            .unwrap_or_default()
     }
 
     /// Vectors of texts; empty for empty ones, and where none can be had.
     fn vectors(&mut self, encoder: &Embedder, texts: &[String]) -> Vec<Arc<[f32]>> {
-        let written: Vec<String> = texts.iter().filter(|text| !text.is_empty()).cloned().collect();
+        let written: Vec<String> = texts
+            .iter()
+            .filter(|text| !text.is_empty())
+            .cloned()
+            .collect();
         let mut found = match self.deps.catalog.vectors(encoder, &written) {
             Ok(found) => found.into_iter(),
             Err(error) => {
@@ -134,7 +182,10 @@ impl<'a> Selectors<'a> {
             }
         };
         let mut vector = |text: &String| if text.is_empty() { None } else { found.next() };
-        texts.iter().map(|text| vector(text).unwrap_or_default()).collect()
+        texts
+            .iter()
+            .map(|text| vector(text).unwrap_or_default())
+            .collect()
     }
 
     /// The encoder of all signals reads descriptions and turns, too.
@@ -158,7 +209,9 @@ impl<'a> Selectors<'a> {
     }
 
     fn learned(&mut self, algorithm: &'static str) -> Box<dyn Selector> {
-        let Some(artifact) = self.artifact(algorithm) else { return Box::new(Untrained) };
+        let Some(artifact) = self.artifact(algorithm) else {
+            return Box::new(Untrained);
+        };
         let encoder = self.encoder();
         match Learned::new(algorithm, artifact, encoder) {
             Ok(learned) => Box::new(learned),
@@ -173,7 +226,10 @@ impl<'a> Selectors<'a> {
         if let Some(artifact) = self.artifacts.get(algorithm) {
             return artifact.clone();
         }
-        let path = path(self.global().and_then(|global| global.ml.as_ref())?, algorithm);
+        let path = path(
+            self.global().and_then(|global| global.ml.as_ref())?,
+            algorithm,
+        );
         let path = Some(path.trim()).filter(|path| !path.is_empty())?;
         let loaded = self.load(algorithm, path);
         self.artifacts.entry(algorithm).or_insert(loaded).clone()
@@ -198,8 +254,13 @@ impl<'a> Selectors<'a> {
     fn read(&mut self, algorithm: &str, json: &str) -> Result<Arc<dyn Artifact>, ArtifactError> {
         Ok(match algorithm {
             "knn" => {
-                let config = self.global().and_then(|global| global.ml.as_ref()?.knn.as_ref());
-                Arc::new(Knn::read(json, config.map_or(0, |config| config.k as usize))?)
+                let config = self
+                    .global()
+                    .and_then(|global| global.ml.as_ref()?.knn.as_ref());
+                Arc::new(Knn::read(
+                    json,
+                    config.map_or(0, |config| config.k as usize),
+                )?)
             }
             "kmeans" => Arc::new(KMeans::read(json)?),
             "svm" => {
@@ -211,8 +272,13 @@ impl<'a> Selectors<'a> {
     }
 
     fn untrained(&mut self, algorithm: &str, error: &dyn std::fmt::Display) {
-        let message = format!("{error}; `{algorithm}` is not trained, so the first candidate is taken");
-        push(&mut self.warnings, &format!("{ML}.{algorithm}.pretrained_path"), message);
+        let message =
+            format!("{error}; `{algorithm}` is not trained, so the first candidate is taken");
+        push(
+            &mut self.warnings,
+            &format!("{ML}.{algorithm}.pretrained_path"),
+            message,
+        );
     }
 }
 
@@ -228,7 +294,10 @@ fn path<'a>(config: &'a MlSelection, algorithm: &str) -> &'a str {
 }
 
 fn push(list: &mut Vec<Problem>, path: &str, message: String) {
-    let problem = Problem { path: path.to_owned(), message };
+    let problem = Problem {
+        path: path.to_owned(),
+        message,
+    };
     if !list.contains(&problem) {
         list.push(problem);
     }

@@ -8,11 +8,16 @@ use crate::report::{Keys, Kind};
 /// Embedding matches kept where the document says nothing.
 const TOP_K: i64 = 1;
 
-/// The steps of a recipe, in order: each sees what the former left. Embedding families have interned their names before.
+/// The steps of a recipe, in order: each sees what the former left. Embedding families have
+/// interned their names before.
 pub(super) fn build(routing: &Routing, document: &Document, keys: &mut Keys) -> Vec<Box<dyn Step>> {
     let composers = composer::build(&routing.signals.complexity, keys);
     let mut steps: Vec<Box<dyn Step>> = Vec::new();
-    steps.extend(composers.into_iter().map(|composer| Box::new(composer) as Box<dyn Step>));
+    steps.extend(
+        composers
+            .into_iter()
+            .map(|composer| Box::new(composer) as Box<dyn Step>),
+    );
     steps.push(Box::new(Cut::new(Kind::Embedding, top_k(document), keys)));
     steps
 }
@@ -20,7 +25,9 @@ pub(super) fn build(routing: &Routing, document: &Document, keys: &mut Keys) -> 
 /// `embedding_config.top_k`.
 fn top_k(document: &Document) -> i64 {
     let semantic = document.global.model_catalog.embeddings.semantic.as_ref();
-    semantic.and_then(|semantic| semantic.embedding_config.as_ref()?.top_k).unwrap_or(TOP_K)
+    semantic
+        .and_then(|semantic| semantic.embedding_config.as_ref()?.top_k)
+        .unwrap_or(TOP_K)
 }
 
 #[cfg(test)]
@@ -54,7 +61,10 @@ global: {model_catalog: {embeddings: {semantic: {embedding_config: {top_k: TOP_K
     /// What is left of A .71, B .69 and C .62 at the end.
     #[track_caller]
     fn check(top_k: &str, composed: &str, projections: &str, expected: &[&str]) {
-        let policy = POLICY.replace("TOP_K", top_k).replace("COMPOSED", composed).replace("PROJECTIONS", projections);
+        let policy = POLICY
+            .replace("TOP_K", top_k)
+            .replace("COMPOSED", composed)
+            .replace("PROJECTIONS", projections);
         let loaded = config::load(&policy, &|_| None);
         assert_eq!(loaded.problems, []);
         let document = loaded.document.unwrap();
@@ -63,16 +73,45 @@ global: {model_catalog: {embeddings: {semantic: {embedding_config: {top_k: TOP_K
             .vector("b", &[0.0, 1.0, 0.0])
             .vector("c", &[0.0, 0.0, 1.0])
             .vector("q", &[0.71, 0.69, 0.62]);
-        let deps = Deps { catalog: &fake, ..Deps::default() };
-        let recipe = Recipe::build("r", &document.routing, &document, (&Models::default(), &Lasting::default()), &deps);
+        let deps = Deps {
+            catalog: &fake,
+            ..Deps::default()
+        };
+        let recipe = Recipe::build(
+            "r",
+            &document.routing,
+            &document,
+            (&Models::default(), &Lasting::default()),
+            &deps,
+        );
         let recipe = recipe.unwrap_or_else(|problems| panic!("{problems:?}"));
         let mut prompt = Prompt::default();
         prompt.texts.evaluation = "q".into();
         let input = SignalInput::new(&prompt, None);
-        let report = recipe.read(&input, Extent::All, &fake, Instant::now()).now_or_never().unwrap().unwrap().report;
-        let names = |key| format!("{}:{}", recipe.keys.kind(key).as_str(), recipe.keys.name(key));
+        let report = recipe
+            .read(&input, Extent::All, &fake, Instant::now())
+            .now_or_never()
+            .unwrap()
+            .unwrap()
+            .report;
+        let names = |key| {
+            format!(
+                "{}:{}",
+                recipe.keys.kind(key).as_str(),
+                recipe.keys.name(key)
+            )
+        };
         assert_eq!(report.matches().map(names).collect::<Vec<_>>(), expected);
-        assert!(report.value(recipe.keys.get(crate::report::Kind::Embedding, "B").unwrap()).is_some());
+        assert!(
+            report
+                .value(
+                    recipe
+                        .keys
+                        .get(crate::report::Kind::Embedding, "B")
+                        .unwrap()
+                )
+                .is_some()
+        );
     }
 
     #[test]
@@ -80,15 +119,36 @@ global: {model_catalog: {embeddings: {semantic: {embedding_config: {top_k: TOP_K
         check("1", "C", "{}", &["complexity:hard:hard", "embedding:A"]);
         check("-3", "C", "{}", &["complexity:hard:hard", "embedding:A"]);
         check("0", "B", "{}", &["embedding:A", "embedding:C"]);
-        check("1", "C", SCORES, &["complexity:hard:hard", "embedding:A", "projection:low"]);
-        check("2", "C", SCORES, &["embedding:A", "embedding:C", "complexity:hard:hard", "projection:high"]);
+        check(
+            "1",
+            "C",
+            SCORES,
+            &["complexity:hard:hard", "embedding:A", "projection:low"],
+        );
+        check(
+            "2",
+            "C",
+            SCORES,
+            &[
+                "embedding:A",
+                "embedding:C",
+                "complexity:hard:hard",
+                "projection:high",
+            ],
+        );
     }
 
     /// Partitions come first: their loser is seen by no composer.
     #[test]
     fn partitions_come_before_composers() {
-        let partition = "{partitions: [{name: p, semantics: exclusive, members: [A, C], default: A}]}";
+        let partition =
+            "{partitions: [{name: p, semantics: exclusive, members: [A, C], default: A}]}";
         check("0", "C", partition, &["embedding:A"]);
-        check("0", "A", partition, &["embedding:A", "complexity:hard:hard"]);
+        check(
+            "0",
+            "A",
+            partition,
+            &["embedding:A", "complexity:hard:hard"],
+        );
     }
 }

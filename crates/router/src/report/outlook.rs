@@ -1,12 +1,14 @@
-//! What a report may still become while some families have not run: what is final, and bounds on the rest.
+//! What a report may still become while some families have not run: what is final, and bounds on
+//! the rest.
 //!
-//! Bounds hold every state that a family can leave behind, that of never having run too. Who reads them computes in the
-//! order and with the rounding of a finished report; both rise with their operands, so a result lies within the computed
-//! bounds to the last bit.
+//! Bounds hold every state that a family can leave behind, that of never having run too. Who reads
+//! them computes in the order and with the rounding of a finished report; both rise with their
+//! operands, so a result lies within the computed bounds to the last bit.
 
 use super::{Key, Keys, Kind, SignalReport};
 
-/// Slack around cosines: products of unit vectors in single precision may leave [-1, 1] by a little.
+/// Slack around cosines: products of unit vectors in single precision may leave [-1, 1] by a
+/// little.
 const COSINE: f64 = 1.01;
 
 /// A report, some of whose facts may still change.
@@ -23,7 +25,12 @@ impl<'a> Outlook<'a> {
     #[must_use]
     pub fn new(keys: &'a Keys, report: &SignalReport) -> Self {
         let open = vec![None; keys.len()];
-        Self { keys, report: report.clone(), open, failing: [false; Kind::ALL.len()] }
+        Self {
+            keys,
+            report: report.clone(),
+            open,
+            failing: [false; Kind::ALL.len()],
+        }
     }
 
     /// A family of this kind has not run: it may still write `keys`, and fail.
@@ -56,7 +63,10 @@ impl<'a> Outlook<'a> {
         let mut fact = self.fact(key);
         if fact.matched != Some(false) {
             fact.matched = None;
-            fact.confidence = fact.confidence.join(Number { missing: true, span: Some(Span::new(0.0, 1.0)) });
+            fact.confidence = fact.confidence.join(Number {
+                missing: true,
+                span: Some(Span::new(0.0, 1.0)),
+            });
             self.set(key, fact);
         }
     }
@@ -76,7 +86,11 @@ impl<'a> Outlook<'a> {
         if self.report.error(key).is_some() {
             return Some(true);
         }
-        if self.failing[self.keys.kind(key) as usize] { None } else { Some(false) }
+        if self.failing[self.keys.kind(key) as usize] {
+            None
+        } else {
+            Some(false)
+        }
     }
 
     /// The final facts, for a step that reads and changes nothing else.
@@ -117,12 +131,21 @@ impl Fact {
             Kind::Embedding => (within(COSINE), within(COSINE)),
             Kind::Reask => (within(COSINE), Span::ANY),
             // Differences of two cosines: margins, contrastive scores.
-            Kind::Complexity | Kind::Jailbreak | Kind::Kb => (within(2.0 * COSINE), within(2.0 * COSINE)),
+            Kind::Complexity | Kind::Jailbreak | Kind::Kb => {
+                (within(2.0 * COSINE), within(2.0 * COSINE))
+            }
             // A model's own words may hold any number.
             _ => (Span::ANY, Span::ANY),
         };
-        let maybe = |span| Number { missing: true, span: Some(span) };
-        Self { matched: None, confidence: maybe(confidence), value: maybe(value) }
+        let maybe = |span| Number {
+            missing: true,
+            span: Some(span),
+        };
+        Self {
+            matched: None,
+            confidence: maybe(confidence),
+            value: maybe(value),
+        }
     }
 }
 
@@ -137,7 +160,10 @@ pub struct Number {
 
 impl Number {
     fn settled(number: Option<f64>) -> Self {
-        Self { missing: number.is_none(), span: number.map(Span::of) }
+        Self {
+            missing: number.is_none(),
+            span: number.map(Span::of),
+        }
     }
 
     /// The number, where `missing` stands in for one that is not there.
@@ -150,7 +176,10 @@ impl Number {
     /// What may be either.
     #[must_use]
     pub fn join(self, other: Self) -> Self {
-        Self { missing: self.missing || other.missing, span: join(self.span, other.span) }
+        Self {
+            missing: self.missing || other.missing,
+            span: join(self.span, other.span),
+        }
     }
 }
 
@@ -165,12 +194,19 @@ pub struct Span {
 
 impl Span {
     /// Any number, NaN too.
-    pub const ANY: Self = Self { low: f64::NEG_INFINITY, high: f64::INFINITY };
+    pub const ANY: Self = Self {
+        low: f64::NEG_INFINITY,
+        high: f64::INFINITY,
+    };
 
     /// From `low` to `high`; anything if that is no range.
     #[must_use]
     pub fn new(low: f64, high: f64) -> Self {
-        if low <= high { Self { low, high } } else { Self::ANY }
+        if low <= high {
+            Self { low, high }
+        } else {
+            Self::ANY
+        }
     }
 
     /// One number.
@@ -201,11 +237,15 @@ impl Span {
     #[must_use]
     pub fn times(self, factor: f64) -> Self {
         let (low, high) = (factor * self.low, factor * self.high);
-        if low <= high { Self { low, high } } else { Self::new(high, low) }
+        if low <= high {
+            Self { low, high }
+        } else {
+            Self::new(high, low)
+        }
     }
 
-    /// Whether `holds`, a test that accepts one range of numbers, holds; `None` if that depends on the number. `least` and
-    /// `most` tell whether a number is within its lower, its upper bounds.
+    /// Whether `holds`, a test that accepts one range of numbers, holds; `None` if that depends on
+    /// the number. `least` and `most` tell whether a number is within its lower, its upper bounds.
     #[must_use]
     pub fn meets(self, least: impl Fn(f64) -> bool, most: impl Fn(f64) -> bool) -> Option<bool> {
         let holds = |number| least(number) && most(number);
@@ -239,7 +279,10 @@ impl Needs {
     /// Nothing is needed yet.
     #[must_use]
     pub fn new(keys: &Keys) -> Self {
-        Self { keys: vec![false; keys.len()], failures: [false; Kind::ALL.len()] }
+        Self {
+            keys: vec![false; keys.len()],
+            failures: [false; Kind::ALL.len()],
+        }
     }
 
     /// The facts of a key are needed.
@@ -260,8 +303,14 @@ impl Needs {
 
     /// What `other` needs is needed too.
     pub fn join(&mut self, other: &Self) {
-        self.keys.iter_mut().zip(&other.keys).for_each(|(own, other)| *own |= other);
-        self.failures.iter_mut().zip(&other.failures).for_each(|(own, other)| *own |= other);
+        self.keys
+            .iter_mut()
+            .zip(&other.keys)
+            .for_each(|(own, other)| *own |= other);
+        self.failures
+            .iter_mut()
+            .zip(&other.failures)
+            .for_each(|(own, other)| *own |= other);
     }
 
     /// Something that a family writes is needed.
@@ -286,15 +335,39 @@ mod tests {
         check(Span::new(-1.0, 2.0).plus(Span::of(0.25)), -0.75, 2.25);
         check(Span::of(3.0).join(Span::of(-1.0)), -1.0, 3.0);
         check(Span::ANY.times(0.0), f64::NEG_INFINITY, f64::INFINITY);
-        check(Span::ANY.plus(Span::of(f64::INFINITY)), f64::NEG_INFINITY, f64::INFINITY);
+        check(
+            Span::ANY.plus(Span::of(f64::INFINITY)),
+            f64::NEG_INFINITY,
+            f64::INFINITY,
+        );
         check(Span::of(f64::NAN), f64::NEG_INFINITY, f64::INFINITY);
-        check(Number { missing: true, span: Some(Span::new(0.2, 0.4)) }.or(1.0), 0.2, 1.0);
-        check(Number { missing: true, span: None }.or(1.0), 1.0, 1.0);
+        check(
+            Number {
+                missing: true,
+                span: Some(Span::new(0.2, 0.4)),
+            }
+            .or(1.0),
+            0.2,
+            1.0,
+        );
+        check(
+            Number {
+                missing: true,
+                span: None,
+            }
+            .or(1.0),
+            1.0,
+            1.0,
+        );
     }
 
     #[track_caller]
     fn check_bounds(span: Span, expected: Option<bool>) {
-        assert_eq!(span.meets(|number| number >= 0.5, |number| number < 2.0), expected, "{span:?}");
+        assert_eq!(
+            span.meets(|number| number >= 0.5, |number| number < 2.0),
+            expected,
+            "{span:?}"
+        );
     }
 
     #[test]
@@ -313,13 +386,22 @@ mod tests {
     #[test]
     fn what_is_awaited_is_open_and_the_rest_is_final() {
         let mut keys = Keys::default();
-        let (law, word) = (keys.intern(Kind::Domain, "law"), keys.intern(Kind::Keyword, "word"));
+        let (law, word) = (
+            keys.intern(Kind::Domain, "law"),
+            keys.intern(Kind::Keyword, "word"),
+        );
         let mut report = SignalReport::new(&keys);
         report.emit(word);
         let mut outlook = Outlook::new(&keys, &report);
         outlook.await_family(Kind::Domain, &[law]);
-        assert_eq!((outlook.fact(law).matched, outlook.fact(word).matched), (None, Some(true)));
-        assert_eq!((outlook.failed(law), outlook.failed(word)), (None, Some(false)));
+        assert_eq!(
+            (outlook.fact(law).matched, outlook.fact(word).matched),
+            (None, Some(true))
+        );
+        assert_eq!(
+            (outlook.failed(law), outlook.failed(word)),
+            (None, Some(false))
+        );
         assert_eq!(outlook.fact(law).confidence.or(1.0), Span::new(0.0, 1.0));
         assert!(outlook.is_open(law) && !outlook.is_open(word));
         outlook.loosen(word);

@@ -11,8 +11,8 @@
 //!       automix: { cost_aware_routing: true, cost_quality_tradeoff: 0.3 }   # a decision's own block is not read
 //! ```
 //!
-//! Without `cost_aware_routing` (the default) that is the highest `quality_score`, the cheapest of equals. The probability
-//! that an answer passes verification is .7 for every model at first.
+//! Without `cost_aware_routing` (the default) that is the highest `quality_score`, the cheapest of
+//! equals. The probability that an answer passes verification is .7 for every model at first.
 
 use super::ranking::highest;
 use super::{Candidate, Choice, SelectionError, SelectionInput, Selector};
@@ -40,12 +40,22 @@ pub struct Automix {
 }
 
 impl Automix {
-    /// `config` is the block of `global.router.model_selection`; without it every parameter is 0 or off.
+    /// `config` is the block of `global.router.model_selection`; without it every parameter is 0 or
+    /// off.
     #[must_use]
     pub fn new(config: Option<&Config>, cost_weight: f64, known: Vec<bool>) -> Self {
-        let number = |of: fn(&Config) -> f64| config.map(of).filter(|number| number.is_finite()).unwrap_or_default();
+        let number = |of: fn(&Config) -> f64| {
+            config
+                .map(of)
+                .filter(|number| number.is_finite())
+                .unwrap_or_default()
+        };
         let cost_aware = config.is_some_and(|config| config.cost_aware_routing);
-        let by = if cost_aware { "quality against price" } else { "quality" };
+        let by = if cost_aware {
+            "quality against price"
+        } else {
+            "quality"
+        };
         Self {
             cost_aware,
             tradeoff: number(|config| config.cost_quality_tradeoff),
@@ -61,26 +71,51 @@ impl Automix {
         if !self.known.get(index).copied().unwrap_or(false) {
             return (!self.cost_aware).then_some(UNKNOWN);
         }
-        let quality = candidate.card.quality.filter(|quality| *quality <= 1.0).unwrap_or(QUALITY);
+        let quality = candidate
+            .card
+            .quality
+            .filter(|quality| *quality <= 1.0)
+            .unwrap_or(QUALITY);
         if !self.cost_aware {
             return Some(quality);
         }
         let price = candidate.card.prompt_price().unwrap_or(0.0);
         // The reward of escalating starts at 0, and with it that whole term.
         let value = (quality - price / 10.0 * self.tradeoff) / (1.0 + price * self.cost_weight);
-        Some(if VERIFIES >= self.threshold { value * 1.1 } else { value })
+        Some(if VERIFIES >= self.threshold {
+            value * 1.1
+        } else {
+            value
+        })
     }
 }
 
 impl Selector for Automix {
     fn select(&self, input: &SelectionInput<'_>) -> Result<Choice, SelectionError> {
-        let value = |(index, candidate): (usize, &Candidate)| Some((index, self.value(index, candidate)?));
-        let scores: Vec<(usize, f64)> = input.among().filter_map(value).filter(|(_, it)| it.is_finite()).collect();
+        let value =
+            |(index, candidate): (usize, &Candidate)| Some((index, self.value(index, candidate)?));
+        let scores: Vec<(usize, f64)> = input
+            .among()
+            .filter_map(value)
+            .filter(|(_, it)| it.is_finite())
+            .collect();
         let mut by_price = scores.clone();
-        let price = |index: usize| input.candidates.get(index).and_then(|it| it.card.prompt_price()).unwrap_or(0.0);
+        let price = |index: usize| {
+            input
+                .candidates
+                .get(index)
+                .and_then(|it| it.card.prompt_price())
+                .unwrap_or(0.0)
+        };
         by_price.sort_by(|(left, _), (right, _)| price(*left).total_cmp(&price(*right)));
         let (candidate, score) = highest(by_price).ok_or(SelectionError::InvalidOutput)?;
-        Ok(Choice { candidate, score, confidence: VERIFIES, reason: Arc::clone(&self.reason), scores })
+        Ok(Choice {
+            candidate,
+            score,
+            confidence: VERIFIES,
+            reason: Arc::clone(&self.reason),
+            scores,
+        })
     }
 }
 
@@ -94,18 +129,37 @@ mod tests {
     fn candidate((quality, price): (f64, f64)) -> Candidate {
         let card = Card {
             quality: Some(quality).filter(|quality| *quality > 0.0),
-            prices: Some(Prices { prompt: price, ..Prices::default() }),
+            prices: Some(Prices {
+                prompt: price,
+                ..Prices::default()
+            }),
             ..Card::default()
         };
-        Candidate { card: Arc::new(card), ..Candidate::unknown(ModelRef { model: "m".into(), ..ModelRef::default() }) }
+        Candidate {
+            card: Arc::new(card),
+            ..Candidate::unknown(ModelRef {
+                model: "m".into(),
+                ..ModelRef::default()
+            })
+        }
     }
 
     #[track_caller]
-    fn check(config: Option<&Config>, models: &[(f64, f64)], eligible: &[usize], expected: (usize, f64)) {
+    fn check(
+        config: Option<&Config>,
+        models: &[(f64, f64)],
+        eligible: &[usize],
+        expected: (usize, f64),
+    ) {
         let candidates: Vec<Candidate> = models.iter().copied().map(candidate).collect();
         let known = models.iter().map(|(quality, _)| *quality >= 0.0).collect();
         let asked = Asked::default();
-        let input = SelectionInput { decision: "d", candidates: &candidates, eligible, asked: &asked };
+        let input = SelectionInput {
+            decision: "d",
+            candidates: &candidates,
+            eligible,
+            asked: &asked,
+        };
         let choice = Automix::new(config, 0.5, known).select(&input).unwrap();
         assert_eq!(choice.candidate, expected.0, "{choice:?}");
         assert!((choice.score - expected.1).abs() < 1e-12, "{choice:?}");
@@ -118,20 +172,55 @@ mod tests {
         check(None, &[(0.9, 10.0), (0.9, 2.0)], &[0, 1], (1, 0.9));
         check(None, &[(0.6, 1.0), (0.0, 0.0)], &[0, 1], (1, 0.8));
         check(None, &[(1.5, 1.0), (0.79, 0.0)], &[0, 1], (0, 0.8));
-        check(None, &[(0.9, 10.0), (0.6, 2.0), (0.7, 2.0)], &[1, 2], (2, 0.7));
+        check(
+            None,
+            &[(0.9, 10.0), (0.6, 2.0), (0.7, 2.0)],
+            &[1, 2],
+            (2, 0.7),
+        );
         // A model without a card: half.
         check(None, &[(-1.0, 0.0), (0.4, 0.0)], &[0, 1], (0, 0.5));
     }
 
     #[test]
     fn price_counts_only_where_the_document_says_so() {
-        let config = Config { cost_aware_routing: true, cost_quality_tradeoff: 0.3, ..Config::default() };
+        let config = Config {
+            cost_aware_routing: true,
+            cost_quality_tradeoff: 0.3,
+            ..Config::default()
+        };
         // (.9 − .3)/6·1.1 = .11 and (.6 − .06)/2·1.1 = .297.
-        check(Some(&config), &[(0.9, 10.0), (0.6, 2.0)], &[0, 1], (1, 0.297));
-        let strict = Config { verification_threshold: 0.8, ..config.clone() };
-        check(Some(&strict), &[(0.9, 10.0), (0.6, 2.0)], &[0, 1], (1, 0.27));
-        check(Some(&config), &[(-1.0, 0.0), (0.2, 0.0)], &[0, 1], (1, 0.22));
-        let ignored = Config { cost_quality_tradeoff: 0.9, ..Config::default() };
-        check(Some(&ignored), &[(0.9, 10.0), (0.6, 2.0)], &[0, 1], (0, 0.9));
+        check(
+            Some(&config),
+            &[(0.9, 10.0), (0.6, 2.0)],
+            &[0, 1],
+            (1, 0.297),
+        );
+        let strict = Config {
+            verification_threshold: 0.8,
+            ..config.clone()
+        };
+        check(
+            Some(&strict),
+            &[(0.9, 10.0), (0.6, 2.0)],
+            &[0, 1],
+            (1, 0.27),
+        );
+        check(
+            Some(&config),
+            &[(-1.0, 0.0), (0.2, 0.0)],
+            &[0, 1],
+            (1, 0.22),
+        );
+        let ignored = Config {
+            cost_quality_tradeoff: 0.9,
+            ..Config::default()
+        };
+        check(
+            Some(&ignored),
+            &[(0.9, 10.0), (0.6, 2.0)],
+            &[0, 1],
+            (0, 0.9),
+        );
     }
 }

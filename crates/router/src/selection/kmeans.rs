@@ -40,7 +40,12 @@ impl KMeans {
     /// # Errors
     /// It is something else, its lists differ in length, or holds numbers that are none.
     pub fn read(json: &str) -> Result<Self, ArtifactError> {
-        Self::new(Checking { algorithm: "kmeans" }.read::<File>(json)?)
+        Self::new(
+            Checking {
+                algorithm: "kmeans",
+            }
+            .read::<File>(json)?,
+        )
     }
 
     /// As [`read`](Self::read), of an artifact in memory.
@@ -48,11 +53,17 @@ impl KMeans {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn new(file: File) -> Result<Self, ArtifactError> {
-        let checking = Checking { algorithm: "kmeans" };
+        let checking = Checking {
+            algorithm: "kmeans",
+        };
         let dimension = checking.rows("centroids", &file.centroids)?;
         let same = file.cluster_models.len() == file.centroids.len();
         checking.ensure(same, "`cluster_models` and `centroids` differ in length")?;
-        Ok(Self { centroids: file.centroids, models: file.cluster_models, dimension })
+        Ok(Self {
+            centroids: file.centroids,
+            models: file.cluster_models,
+            dimension,
+        })
     }
 }
 
@@ -62,8 +73,14 @@ impl Artifact for KMeans {
     }
 
     fn choose<'a>(&'a self, features: &[f64], may: &dyn Fn(&str) -> bool) -> Option<&'a str> {
-        let groups = self.centroids.iter().zip(&self.models).enumerate().filter(|(_, (_, model))| may(model));
-        let distances = groups.map(|(index, (centroid, _))| (index, squared_distance(features, centroid)));
+        let groups = self
+            .centroids
+            .iter()
+            .zip(&self.models)
+            .enumerate()
+            .filter(|(_, (_, model))| may(model));
+        let distances =
+            groups.map(|(index, (centroid, _))| (index, squared_distance(features, centroid)));
         self.models.get(lowest(distances)?.0).map(String::as_str)
     }
 }
@@ -86,7 +103,11 @@ mod tests {
     fn the_nearest_group_counts() {
         let kmeans = KMeans::new(file()).unwrap();
         let check = |at: f64, dropped: &str, expected| {
-            assert_eq!(kmeans.choose(&[at, 0.0], &|name| name != dropped), expected, "{at}");
+            assert_eq!(
+                kmeans.choose(&[at, 0.0], &|name| name != dropped),
+                expected,
+                "{at}"
+            );
         };
         check(0.4, "", Some("a"));
         check(0.6, "", Some("b"));
@@ -108,6 +129,9 @@ mod tests {
         assert!(KMeans::read(&written).is_ok());
         check("{}", "missing field `centroids`");
         check(&written.replace("[2.0,0.0]", "[2.0]"), "differ in length");
-        check(&written.replace(",\"a\"]", "]"), "`cluster_models` and `centroids` differ");
+        check(
+            &written.replace(",\"a\"]", "]"),
+            "`cluster_models` and `centroids` differ",
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! `knn`: a vote of the most similar requests that were recorded.
 //!
-//! Each of the `k` nearest votes for its model with nine tenths of the quality that the model reached there and one tenth of
-//! its speed. The artifact is the records themselves.
+//! Each of the `k` nearest votes for its model with nine tenths of the quality that the model
+//! reached there and one tenth of its speed. The artifact is the records themselves.
 //!
 //! ```json
 //! { "algorithm": "knn", "trained": true, "k": 5, "embeddings": [[0.1, 0.2]], "labels": ["small"], "qualities": [0.9], "latencies": [1200000] }
@@ -75,23 +75,50 @@ impl Knn {
         let checking = Checking { algorithm: "knn" };
         let dimension = checking.rows("embeddings", &file.embeddings)?;
         let count = file.embeddings.len();
-        checking.ensure(file.labels.len() == count, "`labels` and `embeddings` differ in length")?;
+        checking.ensure(
+            file.labels.len() == count,
+            "`labels` and `embeddings` differ in length",
+        )?;
         checking.finite("qualities", &file.qualities)?;
         checking.finite("latencies", &file.latencies)?;
         let latency = Range::of(file.latencies.iter().copied());
         let mut models: Vec<String> = Vec::new();
         let mut record = |(index, (vector, label)): (usize, (Vec<f64>, String))| {
-            let model = models.iter().position(|model| *model == label).unwrap_or_else(|| {
-                models.push(label);
-                models.len() - 1
-            });
-            let quality = file.qualities.get(index).copied().unwrap_or(QUALITY).max(0.01);
-            let vote = 0.9 * quality + 0.1 * (1.0 - slowness(file.latencies.get(index).copied(), latency));
-            Record { vector, model, vote }
+            let model = models
+                .iter()
+                .position(|model| *model == label)
+                .unwrap_or_else(|| {
+                    models.push(label);
+                    models.len() - 1
+                });
+            let quality = file
+                .qualities
+                .get(index)
+                .copied()
+                .unwrap_or(QUALITY)
+                .max(0.01);
+            let vote =
+                0.9 * quality + 0.1 * (1.0 - slowness(file.latencies.get(index).copied(), latency));
+            Record {
+                vector,
+                model,
+                vote,
+            }
         };
-        let records = file.embeddings.into_iter().zip(file.labels).enumerate().map(&mut record).collect();
+        let records = file
+            .embeddings
+            .into_iter()
+            .zip(file.labels)
+            .enumerate()
+            .map(&mut record)
+            .collect();
         let k = if file.k > 0 { file.k } else { k };
-        Ok(Self { k: if k > 0 { k } else { NEIGHBOURS }, dimension, records, models })
+        Ok(Self {
+            k: if k > 0 { k } else { NEIGHBOURS },
+            dimension,
+            records,
+            models,
+        })
     }
 }
 
@@ -110,9 +137,13 @@ impl Artifact for Knn {
 
     fn choose<'a>(&'a self, features: &[f64], may: &dyn Fn(&str) -> bool) -> Option<&'a str> {
         let allowed: Vec<bool> = self.models.iter().map(|model| may(model)).collect();
-        let records = self.records.iter().filter(|record| allowed.get(record.model) == Some(&true));
-        let mut near: Vec<(f64, &Record)> =
-            records.map(|record| (squared_distance(features, &record.vector), record)).collect();
+        let records = self
+            .records
+            .iter()
+            .filter(|record| allowed.get(record.model) == Some(&true));
+        let mut near: Vec<(f64, &Record)> = records
+            .map(|record| (squared_distance(features, &record.vector), record))
+            .collect();
         let k = self.k.min(near.len());
         if k == 0 {
             return None;
@@ -122,7 +153,10 @@ impl Artifact for Knn {
         for (_, record) in near.iter().take(k) {
             votes[record.model] += record.vote;
         }
-        let voted = votes.into_iter().enumerate().filter(|(_, votes)| *votes > 0.0);
+        let voted = votes
+            .into_iter()
+            .enumerate()
+            .filter(|(_, votes)| *votes > 0.0);
         self.models.get(highest(voted)?.0).map(String::as_str)
     }
 }
@@ -136,7 +170,12 @@ mod tests {
             algorithm: "knn".into(),
             trained: true,
             k: 3,
-            embeddings: vec![vec![0.0, 0.0], vec![0.1, 0.0], vec![0.2, 0.0], vec![5.0, 0.0]],
+            embeddings: vec![
+                vec![0.0, 0.0],
+                vec![0.1, 0.0],
+                vec![0.2, 0.0],
+                vec![5.0, 0.0],
+            ],
             labels: ["a", "b", "b", "c"].map(String::from).into(),
             qualities: vec![0.9, 0.5, 0.3, 1.0],
             latencies: vec![],
@@ -154,12 +193,37 @@ mod tests {
         // a: .9·.9 + .05 = .86; b: .9·.5 + .05 + .9·.3 + .05 = .82.
         check(file(), 0.0, "", Some("a"));
         // The fast half of the vote turns it: a is the slowest of all, b the fastest.
-        check(File { latencies: vec![900.0, 0.0, 0.0, 450.0], ..file() }, 0.0, "", Some("b"));
+        check(
+            File {
+                latencies: vec![900.0, 0.0, 0.0, 450.0],
+                ..file()
+            },
+            0.0,
+            "",
+            Some("b"),
+        );
         check(File { k: 1, ..file() }, 4.0, "", Some("c"));
         check(File { k: 99, ..file() }, 0.0, "", Some("c"));
         check(file(), 0.0, "a", Some("c"));
-        check(File { qualities: vec![], ..file() }, 0.0, "", Some("b"));
-        check(File { k: 2, qualities: vec![0.0; 4], ..file() }, 0.0, "", Some("a"));
+        check(
+            File {
+                qualities: vec![],
+                ..file()
+            },
+            0.0,
+            "",
+            Some("b"),
+        );
+        check(
+            File {
+                k: 2,
+                qualities: vec![0.0; 4],
+                ..file()
+            },
+            0.0,
+            "",
+            Some("a"),
+        );
     }
 
     #[test]
@@ -173,13 +237,34 @@ mod tests {
         assert!(Knn::read(&written, 0).is_ok());
         check("", "is no artifact of `knn`");
         check("[1]", "is no artifact of `knn`");
-        check(&written.replace("\"knn\"", "\"svm\""), "its `algorithm` is `svm`");
-        check(&written.replace("\"trained\":true", "\"trained\":false"), "its `trained` is false");
-        check(&written.replace("[5.0,0.0]", "[5.0]"), "rows of `embeddings` differ in length");
-        check(&written.replace("\"c\"]", "\"c\",\"d\"]"), "differ in length");
-        check(&written.replace("[5.0,0.0]", "[1e999,0.0]"), "is no artifact");
-        check(&written.replace("[5.0,0.0]", "[null,0.0]"), "is no artifact");
-        check(r#"{"embeddings": [], "labels": []}"#, "`embeddings` is empty");
+        check(
+            &written.replace("\"knn\"", "\"svm\""),
+            "its `algorithm` is `svm`",
+        );
+        check(
+            &written.replace("\"trained\":true", "\"trained\":false"),
+            "its `trained` is false",
+        );
+        check(
+            &written.replace("[5.0,0.0]", "[5.0]"),
+            "rows of `embeddings` differ in length",
+        );
+        check(
+            &written.replace("\"c\"]", "\"c\",\"d\"]"),
+            "differ in length",
+        );
+        check(
+            &written.replace("[5.0,0.0]", "[1e999,0.0]"),
+            "is no artifact",
+        );
+        check(
+            &written.replace("[5.0,0.0]", "[null,0.0]"),
+            "is no artifact",
+        );
+        check(
+            r#"{"embeddings": [], "labels": []}"#,
+            "`embeddings` is empty",
+        );
     }
 
     #[test]

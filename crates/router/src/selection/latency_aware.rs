@@ -9,9 +9,10 @@
 //!       latency_aware: { tpot_percentile: 90, ttft_percentile: 95 }
 //! ```
 //!
-//! A candidate's score is the mean of its time per output token and its time to the first token, each divided by the least
-//! among the candidates: 1 is the fastest at everything. A candidate without a sample is left out, so it gets no requests
-//! from here as long as another one has some; without any, the first candidate is taken.
+//! A candidate's score is the mean of its time per output token and its time to the first token,
+//! each divided by the least among the candidates: 1 is the fastest at everything. A candidate
+//! without a sample is left out, so it gets no requests from here as long as another one has some;
+//! without any, the first candidate is taken.
 
 use super::ranking::{Range, lowest};
 use super::{Candidate, Choice, SelectionError, SelectionInput, Selector};
@@ -45,17 +46,29 @@ impl LatencyAware {
     /// Percentiles of 0 are omitted ones; without any the first candidate is taken.
     #[must_use]
     pub fn new(config: Option<&Config>) -> Self {
-        let given = |percentile: fn(&Config) -> u32| config.map(percentile).filter(|&percentile| percentile != 0);
-        let (tpot, ttft) = (given(|config| config.tpot_percentile), given(|config| config.ttft_percentile));
-        let shown = |name: &str, percentile: Option<u32>| percentile.map(|number| format!(" {name}_p{number}"));
-        let both = [shown("tpot", tpot), shown("ttft", ttft)].into_iter().flatten().collect::<String>();
+        let given = |percentile: fn(&Config) -> u32| {
+            config.map(percentile).filter(|&percentile| percentile != 0)
+        };
+        let (tpot, ttft) = (
+            given(|config| config.tpot_percentile),
+            given(|config| config.ttft_percentile),
+        );
+        let shown = |name: &str, percentile: Option<u32>| {
+            percentile.map(|number| format!(" {name}_p{number}"))
+        };
+        let both = [shown("tpot", tpot), shown("ttft", ttft)]
+            .into_iter()
+            .flatten()
+            .collect::<String>();
         Self {
             tpot,
             ttft,
             reasons: Reasons {
                 fastest: format!("lowest latency by{both}").into(),
                 unknown: "No latency stats available; using first candidate as default".into(),
-                unasked: "Latency-aware percentile config missing; using first candidate as default".into(),
+                unasked:
+                    "Latency-aware percentile config missing; using first candidate as default"
+                        .into(),
             },
         }
     }
@@ -66,12 +79,23 @@ impl LatencyAware {
         let tpot = self.tpot.map(|percentile| pool.tpot_ms(percentile));
         let ttft = self.ttft.map(|percentile| pool.ttft_ms(percentile));
         let usable = |time: Option<f64>| time.filter(|time| time.is_finite() && *time > 0.0);
-        let known = |asked: Option<Option<f64>>| asked.map_or(Some(None), |time| usable(time).map(Some));
-        Some(Latency { index, tpot: known(tpot)?, ttft: known(ttft)? })
+        let known =
+            |asked: Option<Option<f64>>| asked.map_or(Some(None), |time| usable(time).map(Some));
+        Some(Latency {
+            index,
+            tpot: known(tpot)?,
+            ttft: known(ttft)?,
+        })
     }
 
     fn choose(&self, first: usize, known: &[Latency]) -> Choice {
-        let default = |reason| Choice { candidate: first, score: 1.0, confidence: 0.0, reason, scores: Vec::new() };
+        let default = |reason| Choice {
+            candidate: first,
+            score: 1.0,
+            confidence: 0.0,
+            reason,
+            scores: Vec::new(),
+        };
         if self.tpot.is_none() && self.ttft.is_none() {
             return default(Arc::clone(&self.reasons.unasked));
         }
@@ -79,20 +103,36 @@ impl LatencyAware {
         let Some((candidate, score)) = lowest(scores.iter().copied()) else {
             return default(Arc::clone(&self.reasons.unknown));
         };
-        let second = lowest(scores.iter().copied().filter(|(index, _)| *index != candidate));
+        let second = lowest(
+            scores
+                .iter()
+                .copied()
+                .filter(|(index, _)| *index != candidate),
+        );
         let confidence = second.map_or(1.0, |(_, second)| (second - score) / second);
-        Choice { candidate, score, confidence, reason: Arc::clone(&self.reasons.fastest), scores }
+        Choice {
+            candidate,
+            score,
+            confidence,
+            reason: Arc::clone(&self.reasons.fastest),
+            scores,
+        }
     }
 }
 
 /// Mean of the ratios to the least.
 fn relative(known: &[Latency]) -> Vec<(usize, f64)> {
-    let least = |time: fn(&Latency) -> Option<f64>| Range::of(known.iter().filter_map(time)).map(|range| range.low);
+    let least = |time: fn(&Latency) -> Option<f64>| {
+        Range::of(known.iter().filter_map(time)).map(|range| range.low)
+    };
     let (tpot, ttft) = (least(|latency| latency.tpot), least(|latency| latency.ttft));
     let ratio = |time: Option<f64>, least: Option<f64>| Some(time? / least?);
     let score = |latency: &Latency| {
         let ratios = [ratio(latency.tpot, tpot), ratio(latency.ttft, ttft)];
-        let (sum, count) = ratios.iter().flatten().fold((0.0, 0.0), |(sum, count), ratio| (sum + ratio, count + 1.0));
+        let (sum, count) = ratios
+            .iter()
+            .flatten()
+            .fold((0.0, 0.0), |(sum, count), ratio| (sum + ratio, count + 1.0));
         (latency.index, sum / count)
     };
     known.iter().map(score).collect()
@@ -100,8 +140,14 @@ fn relative(known: &[Latency]) -> Vec<(usize, f64)> {
 
 impl Selector for LatencyAware {
     fn select(&self, input: &SelectionInput<'_>) -> Result<Choice, SelectionError> {
-        let first = *input.eligible.first().ok_or(SelectionError::InvalidOutput)?;
-        let known: Vec<Latency> = input.among().filter_map(|candidate| self.observe(candidate)).collect();
+        let first = *input
+            .eligible
+            .first()
+            .ok_or(SelectionError::InvalidOutput)?;
+        let known: Vec<Latency> = input
+            .among()
+            .filter_map(|candidate| self.observe(candidate))
+            .collect();
         Ok(self.choose(first, &known))
     }
 }
@@ -113,24 +159,47 @@ mod tests {
     use crate::selection::Asked;
 
     fn by(tpot_percentile: u32, ttft_percentile: u32) -> LatencyAware {
-        LatencyAware::new(Some(&Config { tpot_percentile, ttft_percentile, ..Config::default() }))
+        LatencyAware::new(Some(&Config {
+            tpot_percentile,
+            ttft_percentile,
+            ..Config::default()
+        }))
     }
 
     #[track_caller]
     fn check(selector: &LatencyAware, known: &[(usize, f64, f64)], expected: (usize, f64, f64)) {
         let some = |asked: Option<u32>, time| asked.map(|_| time);
-        let latency =
-            |&(index, tpot, ttft)| Latency { index, tpot: some(selector.tpot, tpot), ttft: some(selector.ttft, ttft) };
+        let latency = |&(index, tpot, ttft)| Latency {
+            index,
+            tpot: some(selector.tpot, tpot),
+            ttft: some(selector.ttft, ttft),
+        };
         let choice = selector.choose(7, &known.iter().map(latency).collect::<Vec<_>>());
-        assert_eq!((choice.candidate, choice.score), (expected.0, expected.1), "{known:?}");
-        assert!((choice.confidence - expected.2).abs() < 1e-12, "{}", choice.confidence);
+        assert_eq!(
+            (choice.candidate, choice.score),
+            (expected.0, expected.1),
+            "{known:?}"
+        );
+        assert!(
+            (choice.confidence - expected.2).abs() < 1e-12,
+            "{}",
+            choice.confidence
+        );
     }
 
     #[test]
     fn the_lowest_mean_ratio_wins() {
         // Per token 10 and 20, first token 300 and 200: (1 + 1.5) / 2 and (2 + 1) / 2.
-        check(&by(90, 95), &[(0, 10.0, 300.0), (1, 20.0, 200.0)], (0, 1.25, 1.0 / 6.0));
-        check(&by(0, 95), &[(0, 10.0, 300.0), (1, 20.0, 200.0)], (1, 1.0, 1.0 / 3.0));
+        check(
+            &by(90, 95),
+            &[(0, 10.0, 300.0), (1, 20.0, 200.0)],
+            (0, 1.25, 1.0 / 6.0),
+        );
+        check(
+            &by(0, 95),
+            &[(0, 10.0, 300.0), (1, 20.0, 200.0)],
+            (1, 1.0, 1.0 / 3.0),
+        );
         check(&by(90, 0), &[(0, 20.0, 0.0), (2, 20.0, 0.0)], (0, 1.0, 0.0));
         check(&by(90, 0), &[(2, 20.0, 0.0)], (2, 1.0, 1.0));
     }
@@ -140,14 +209,33 @@ mod tests {
         check(&by(90, 95), &[], (7, 1.0, 0.0));
         check(&by(0, 0), &[(1, 1.0, 1.0)], (7, 1.0, 0.0));
         let candidates: Vec<Candidate> = ["a", "b", "c"]
-            .map(|model| Candidate::unknown(ModelRef { model: model.into(), ..ModelRef::default() }))
+            .map(|model| {
+                Candidate::unknown(ModelRef {
+                    model: model.into(),
+                    ..ModelRef::default()
+                })
+            })
             .into();
         let asked = Asked::default();
-        let input = SelectionInput { decision: "d", candidates: &candidates, eligible: &[1, 2], asked: &asked };
+        let input = SelectionInput {
+            decision: "d",
+            candidates: &candidates,
+            eligible: &[1, 2],
+            asked: &asked,
+        };
         let choice = by(90, 0).select(&input).unwrap();
-        assert_eq!((choice.candidate, choice.score, choice.confidence), (1, 1.0, 0.0));
-        assert_eq!(&*choice.reason, "No latency stats available; using first candidate as default");
+        assert_eq!(
+            (choice.candidate, choice.score, choice.confidence),
+            (1, 1.0, 0.0)
+        );
+        assert_eq!(
+            &*choice.reason,
+            "No latency stats available; using first candidate as default"
+        );
         let choice = LatencyAware::new(None).select(&input).unwrap();
-        assert_eq!(&*choice.reason, "Latency-aware percentile config missing; using first candidate as default");
+        assert_eq!(
+            &*choice.reason,
+            "Latency-aware percentile config missing; using first candidate as default"
+        );
     }
 }

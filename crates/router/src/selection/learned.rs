@@ -8,8 +8,9 @@
 //!         knn: { pretrained_path: selection/knn.json }   # written by `merit train selection`
 //! ```
 //!
-//! Each reads one vector: that of the user's turn, followed by fourteen numbers of which one is 1 and names the category. What
-//! they answer is a model's name. Without a usable artifact they do not choose, and the decision falls back visibly.
+//! Each reads one vector: that of the user's turn, followed by fourteen numbers of which one is 1
+//! and names the category. What they answer is a model's name. Without a usable artifact they do
+//! not choose, and the decision falls back visibly.
 
 use super::{Choice, SelectionError, SelectionInput, Selector};
 use inference::handle::Embedder;
@@ -38,9 +39,16 @@ const OTHER: usize = 12;
 /// The vector that artifacts are fitted on and asked with.
 #[must_use]
 pub fn features(vector: &[f32], category: &str) -> Vec<f64> {
-    let place = CATEGORIES.iter().position(|name| *name == category).unwrap_or(OTHER);
+    let place = CATEGORIES
+        .iter()
+        .position(|name| *name == category)
+        .unwrap_or(OTHER);
     let one_hot = (0..CATEGORIES.len()).map(|index| if index == place { 1.0 } else { 0.0 });
-    vector.iter().map(|number| f64::from(*number)).chain(one_hot).collect()
+    vector
+        .iter()
+        .map(|number| f64::from(*number))
+        .chain(one_hot)
+        .collect()
 }
 
 /// A fitted algorithm.
@@ -48,7 +56,8 @@ pub trait Artifact: Send + Sync {
     /// Numbers of the vector that it reads.
     fn dimension(&self) -> usize;
 
-    /// The model that it names, among those that it may name; `None` if it may name none, or has no finite answer.
+    /// The model that it names, among those that it may name; `None` if it may name none, or has no
+    /// finite answer.
     fn choose<'a>(&'a self, features: &[f64], may: &dyn Fn(&str) -> bool) -> Option<&'a str>;
 }
 
@@ -75,17 +84,29 @@ pub enum ArtifactError {
     },
 }
 
-/// Builds the checks of artifacts: first what is said twice must agree, then numbers must be numbers.
+/// Builds the checks of artifacts: first what is said twice must agree, then numbers must be
+/// numbers.
 pub(super) struct Checking {
     pub(super) algorithm: &'static str,
 }
 
 impl Checking {
-    /// Reads JSON, and wants its `algorithm` (where it has one) to be this one, and `trained` not to be false.
-    pub(super) fn read<T: serde::de::DeserializeOwned>(&self, json: &str) -> Result<T, ArtifactError> {
+    /// Reads JSON, and wants its `algorithm` (where it has one) to be this one, and `trained` not
+    /// to be false.
+    pub(super) fn read<T: serde::de::DeserializeOwned>(
+        &self,
+        json: &str,
+    ) -> Result<T, ArtifactError> {
         let head: Head = serde_json::from_str(json).map_err(|error| self.error(error))?;
-        if head.algorithm.as_deref().is_some_and(|name| name != self.algorithm) {
-            return Err(self.error(format!("its `algorithm` is `{}`", head.algorithm.unwrap_or_default())));
+        if head
+            .algorithm
+            .as_deref()
+            .is_some_and(|name| name != self.algorithm)
+        {
+            return Err(self.error(format!(
+                "its `algorithm` is `{}`",
+                head.algorithm.unwrap_or_default()
+            )));
         }
         if head.trained == Some(false) {
             return Err(self.error("its `trained` is false"));
@@ -94,24 +115,37 @@ impl Checking {
     }
 
     pub(super) fn error(&self, problem: impl ToString) -> ArtifactError {
-        ArtifactError::Malformed { algorithm: self.algorithm, problem: problem.to_string() }
+        ArtifactError::Malformed {
+            algorithm: self.algorithm,
+            problem: problem.to_string(),
+        }
     }
 
     pub(super) fn ensure(&self, holds: bool, problem: impl ToString) -> Result<(), ArtifactError> {
-        if holds { Ok(()) } else { Err(self.error(problem)) }
+        if holds {
+            Ok(())
+        } else {
+            Err(self.error(problem))
+        }
     }
 
     /// All rows are there, equally long, and made of finite numbers. Returns their length.
     pub(super) fn rows(&self, name: &str, rows: &[Vec<f64>]) -> Result<usize, ArtifactError> {
         let length = rows.first().map_or(0, Vec::len);
         self.ensure(length > 0, format!("`{name}` is empty"))?;
-        self.ensure(rows.iter().all(|row| row.len() == length), format!("rows of `{name}` differ in length"))?;
+        self.ensure(
+            rows.iter().all(|row| row.len() == length),
+            format!("rows of `{name}` differ in length"),
+        )?;
         rows.iter().try_for_each(|row| self.finite(name, row))?;
         Ok(length)
     }
 
     pub(super) fn finite(&self, name: &str, numbers: &[f64]) -> Result<(), ArtifactError> {
-        self.ensure(numbers.iter().all(|number| number.is_finite()), format!("`{name}` holds a number that is none"))
+        self.ensure(
+            numbers.iter().all(|number| number.is_finite()),
+            format!("`{name}` holds a number that is none"),
+        )
     }
 }
 
@@ -132,31 +166,57 @@ impl Learned {
     /// `algorithm` is its name, for the reason.
     ///
     /// # Errors
-    /// The artifact reads other vectors than the encoder gives. An encoder that does not know its own dimension is believed.
-    pub fn new(algorithm: &str, artifact: Arc<dyn Artifact>, encoder: Embedder) -> Result<Self, ArtifactError> {
+    /// The artifact reads other vectors than the encoder gives. An encoder that does not know its
+    /// own dimension is believed.
+    pub fn new(
+        algorithm: &str,
+        artifact: Arc<dyn Artifact>,
+        encoder: Embedder,
+    ) -> Result<Self, ArtifactError> {
         let (found, wanted) = (artifact.dimension(), encoder.dimension + CATEGORIES.len());
         if encoder.dimension > 0 && found != wanted {
-            return Err(ArtifactError::Dimension { found, wanted, encoder: encoder.name.clone() });
+            return Err(ArtifactError::Dimension {
+                found,
+                wanted,
+                encoder: encoder.name.clone(),
+            });
         }
-        Ok(Self { encoder, artifact, reason: format!("named by the {algorithm} artifact").into() })
+        Ok(Self {
+            encoder,
+            artifact,
+            reason: format!("named by the {algorithm} artifact").into(),
+        })
     }
 }
 
 impl Selector for Learned {
     fn select(&self, input: &SelectionInput<'_>) -> Result<Choice, SelectionError> {
         let failed = |why: &str| SelectionError::Failed(why.into());
-        let vector = input.asked.vector.ok_or_else(|| failed("no vector of the user's turn"))?;
+        let vector = input
+            .asked
+            .vector
+            .ok_or_else(|| failed("no vector of the user's turn"))?;
         let features = features(vector, input.asked.category);
-        if features.len() != self.artifact.dimension() || features.iter().any(|number| !number.is_finite()) {
+        if features.len() != self.artifact.dimension()
+            || features.iter().any(|number| !number.is_finite())
+        {
             return Err(failed("a vector of another kind"));
         }
-        // Names of candidates that were dropped are passed over; a name that is no candidate's is an answer, and wrong.
-        let dropped = |name: &str| names(input, name).next().is_some() && eligible(input, name).is_none();
+        // Names of candidates that were dropped are passed over; a name that is no candidate's is
+        // an answer, and wrong.
+        let dropped =
+            |name: &str| names(input, name).next().is_some() && eligible(input, name).is_none();
         let name = self.artifact.choose(&features, &|name| !dropped(name));
         let name = name.ok_or_else(|| failed("the artifact names no model"))?;
-        let candidate =
-            eligible(input, name).ok_or_else(|| failed("the artifact names a model that is no candidate"))?;
-        Ok(Choice { candidate, score: 1.0, confidence: 0.8, reason: Arc::clone(&self.reason), scores: Vec::new() })
+        let candidate = eligible(input, name)
+            .ok_or_else(|| failed("the artifact names a model that is no candidate"))?;
+        Ok(Choice {
+            candidate,
+            score: 1.0,
+            confidence: 0.8,
+            reason: Arc::clone(&self.reason),
+            scores: Vec::new(),
+        })
     }
 
     fn embedder(&self) -> Option<&Embedder> {
@@ -168,7 +228,9 @@ impl Selector for Learned {
 fn names<'a>(input: &SelectionInput<'a>, label: &str) -> impl Iterator<Item = usize> + use<'a> {
     let label = label.to_owned();
     let candidates = input.candidates.iter().enumerate();
-    candidates.filter(move |(_, it)| super::upstream_name(&it.model_ref) == label).map(|(index, _)| index)
+    candidates
+        .filter(move |(_, it)| super::upstream_name(&it.model_ref) == label)
+        .map(|(index, _)| index)
 }
 
 fn eligible(input: &SelectionInput<'_>, label: &str) -> Option<usize> {
@@ -187,7 +249,10 @@ impl Selector for Untrained {
 
 /// L2, squared.
 pub(super) fn squared_distance(left: &[f64], right: &[f64]) -> f64 {
-    left.iter().zip(right).map(|(left, right)| (left - right) * (left - right)).sum()
+    left.iter()
+        .zip(right)
+        .map(|(left, right)| (left - right) * (left - right))
+        .sum()
 }
 
 #[cfg(test)]

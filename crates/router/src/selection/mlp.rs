@@ -5,7 +5,8 @@
 //!   "layers": [{ "type": "linear", "in_features": 2, "out_features": 2, "weight": [[1, 0], [0, 1]], "bias": [0, 0] }] }
 //! ```
 //!
-//! Layers are `linear`, `relu`, `batch_norm` (with the statistics of training) and `dropout`, which does nothing here.
+//! Layers are `linear`, `relu`, `batch_norm` (with the statistics of training) and `dropout`, which
+//! does nothing here.
 
 use super::learned::{Artifact, ArtifactError, Checking};
 use super::ranking::highest;
@@ -86,10 +87,15 @@ impl Mlp {
         let (mut layers, mut width) = (Vec::new(), None);
         let mut dimension = 0;
         for (index, layer) in file.layers.into_iter().enumerate() {
-            let Some(layer) = Layer::read(&checking, index, layer)? else { continue };
+            let Some(layer) = Layer::read(&checking, index, layer)? else {
+                continue;
+            };
             if let Some((takes, gives)) = layer.widths() {
                 let fits = width.is_none_or(|width| width == takes);
-                checking.ensure(fits, format!("layers[{index}] takes {takes} numbers and gets others"))?;
+                checking.ensure(
+                    fits,
+                    format!("layers[{index}] takes {takes} numbers and gets others"),
+                )?;
                 dimension = if width.is_none() { takes } else { dimension };
                 width = Some(gives);
             }
@@ -97,17 +103,31 @@ impl Mlp {
         }
         let classes = file.model_names.len();
         checking.ensure(classes > 0, "it names no model")?;
-        checking.ensure(width == Some(classes), "its last layer does not give one number for each model")?;
-        checking.ensure(file.n_classes == 0 || file.n_classes == classes, "`n_classes` is not the number of models")?;
+        checking.ensure(
+            width == Some(classes),
+            "its last layer does not give one number for each model",
+        )?;
+        checking.ensure(
+            file.n_classes == 0 || file.n_classes == classes,
+            "`n_classes` is not the number of models",
+        )?;
         let stated = file.feature_dim == 0 || file.feature_dim == dimension;
         checking.ensure(stated, "`feature_dim` is not what the first layer takes")?;
-        Ok(Self { dimension, models: file.model_names, layers })
+        Ok(Self {
+            dimension,
+            models: file.model_names,
+            layers,
+        })
     }
 }
 
 impl Layer {
     /// `None` for a layer that does nothing.
-    fn read(checking: &Checking, index: usize, file: LayerFile) -> Result<Option<Self>, ArtifactError> {
+    fn read(
+        checking: &Checking,
+        index: usize,
+        file: LayerFile,
+    ) -> Result<Option<Self>, ArtifactError> {
         match (file.kind.as_str(), file.weight) {
             ("relu", _) => Ok(Some(Self::Relu)),
             ("dropout", _) => Ok(None),
@@ -115,28 +135,51 @@ impl Layer {
                 let rows = rows(weight, file.in_features);
                 let takes = checking.rows(&format!("layers[{index}].weight"), &rows)?;
                 checking.finite("bias", &file.bias)?;
-                let bias = if file.bias.is_empty() { vec![0.0; rows.len()] } else { file.bias };
+                let bias = if file.bias.is_empty() {
+                    vec![0.0; rows.len()]
+                } else {
+                    file.bias
+                };
                 let stated = |stated: usize, found: usize| stated == 0 || stated == found;
                 let fits = stated(file.in_features, takes) && stated(file.out_features, rows.len());
-                checking
-                    .ensure(fits && bias.len() == rows.len(), format!("layers[{index}] has not the stated size"))?;
+                checking.ensure(
+                    fits && bias.len() == rows.len(),
+                    format!("layers[{index}] has not the stated size"),
+                )?;
                 Ok(Some(Self::Linear { rows, bias }))
             }
             ("batch_norm", Weight::Row(weight)) => {
                 let lists = [&weight, &file.bias, &file.running_mean, &file.running_var];
-                let count = if file.num_features == 0 { weight.len() } else { file.num_features };
+                let count = if file.num_features == 0 {
+                    weight.len()
+                } else {
+                    file.num_features
+                };
                 let fits = count > 0 && lists.iter().all(|list| list.len() == count);
                 checking.ensure(fits, format!("layers[{index}] has not the stated size"))?;
                 let eps = if file.eps > 0.0 { file.eps } else { EPSILON };
-                let factor: Vec<f64> =
-                    weight.iter().zip(&file.running_var).map(|(weight, var)| weight / (var + eps).sqrt()).collect();
-                let moved = factor.iter().zip(&file.running_mean).map(|(factor, mean)| factor * mean);
-                let shift: Vec<f64> = file.bias.iter().zip(moved).map(|(bias, moved)| bias - moved).collect();
+                let factor: Vec<f64> = weight
+                    .iter()
+                    .zip(&file.running_var)
+                    .map(|(weight, var)| weight / (var + eps).sqrt())
+                    .collect();
+                let moved = factor
+                    .iter()
+                    .zip(&file.running_mean)
+                    .map(|(factor, mean)| factor * mean);
+                let shift: Vec<f64> = file
+                    .bias
+                    .iter()
+                    .zip(moved)
+                    .map(|(bias, moved)| bias - moved)
+                    .collect();
                 checking.finite("batch_norm", &factor)?;
                 checking.finite("batch_norm", &shift)?;
                 Ok(Some(Self::Scale { factor, shift }))
             }
-            (kind, _) => Err(checking.error(format!("layers[{index}]: `{kind}` is no known layer"))),
+            (kind, _) => {
+                Err(checking.error(format!("layers[{index}]: `{kind}` is no known layer")))
+            }
         }
     }
 
@@ -151,16 +194,29 @@ impl Layer {
     fn forward(&self, mut numbers: Vec<f64>) -> Vec<f64> {
         match self {
             Self::Linear { rows, bias } => {
-                let sum = |row: &Vec<f64>| row.iter().zip(&numbers).map(|(weight, it)| weight * it).sum::<f64>();
-                rows.iter().zip(bias).map(|(row, bias)| sum(row) + bias).collect()
+                let sum = |row: &Vec<f64>| {
+                    row.iter()
+                        .zip(&numbers)
+                        .map(|(weight, it)| weight * it)
+                        .sum::<f64>()
+                };
+                rows.iter()
+                    .zip(bias)
+                    .map(|(row, bias)| sum(row) + bias)
+                    .collect()
             }
             Self::Relu => {
-                numbers.iter_mut().for_each(|number| *number = number.max(0.0));
+                numbers
+                    .iter_mut()
+                    .for_each(|number| *number = number.max(0.0));
                 numbers
             }
             Self::Scale { factor, shift } => {
                 let scale = factor.iter().zip(shift);
-                numbers.iter_mut().zip(scale).for_each(|(number, (factor, shift))| *number = *number * factor + shift);
+                numbers
+                    .iter_mut()
+                    .zip(scale)
+                    .for_each(|(number, (factor, shift))| *number = *number * factor + shift);
                 numbers
             }
         }
@@ -181,9 +237,18 @@ impl Artifact for Mlp {
     }
 
     fn choose<'a>(&'a self, features: &[f64], may: &dyn Fn(&str) -> bool) -> Option<&'a str> {
-        let logits = self.layers.iter().fold(features.to_vec(), |numbers, layer| layer.forward(numbers));
-        let logits = logits.into_iter().zip(&self.models).enumerate().filter(|(_, (_, model))| may(model));
-        self.models.get(highest(logits.map(|(index, (logit, _))| (index, logit)))?.0).map(String::as_str)
+        let logits = self
+            .layers
+            .iter()
+            .fold(features.to_vec(), |numbers, layer| layer.forward(numbers));
+        let logits = logits
+            .into_iter()
+            .zip(&self.models)
+            .enumerate()
+            .filter(|(_, (_, model))| may(model));
+        self.models
+            .get(highest(logits.map(|(index, (logit, _))| (index, logit)))?.0)
+            .map(String::as_str)
     }
 }
 
@@ -202,7 +267,11 @@ mod tests {
     #[track_caller]
     fn check(features: [f64; 2], dropped: &str, expected: Option<&str>) {
         let mlp = Mlp::read(FILE).unwrap();
-        assert_eq!(mlp.choose(&features, &|name| name != dropped), expected, "{features:?}");
+        assert_eq!(
+            mlp.choose(&features, &|name| name != dropped),
+            expected,
+            "{features:?}"
+        );
     }
 
     #[test]
@@ -218,7 +287,10 @@ mod tests {
     #[test]
     fn weights_may_lie_one_after_the_other() {
         let flat = FILE.replace("[[1, 0], [0, 1]]", "[1, 0, 0, 1]");
-        assert_eq!(Mlp::read(&flat).unwrap().choose(&[1.0, 2.0], &|_| true), Some("a"));
+        assert_eq!(
+            Mlp::read(&flat).unwrap().choose(&[1.0, 2.0], &|_| true),
+            Some("a")
+        );
     }
 
     #[test]
@@ -230,12 +302,28 @@ mod tests {
             assert!(error.contains(problem), "{error}");
         }
         check("\"relu\"", "\"gelu\"", "`gelu` is no known layer");
-        check("\"bias\": [0, -1]", "\"bias\": [0]", "layers[0] has not the stated size");
+        check(
+            "\"bias\": [0, -1]",
+            "\"bias\": [0]",
+            "layers[0] has not the stated size",
+        );
         check("[\"a\", \"b\"]", "[\"a\"]", "one number for each model");
         check("\"feature_dim\": 2", "\"feature_dim\": 3", "`feature_dim`");
-        check("\"running_var\": [1, 4]", "\"running_var\": [1]", "layers[1] has not the stated size");
-        check("\"running_var\": [1, 4]", "\"running_var\": [1, -4]", "holds a number that is none");
-        check("[[1, 0], [0, 1]], \"bias\": [0, 0.1]", "[[1], [0]], \"bias\": [0, 0.1]", "layers[4]");
+        check(
+            "\"running_var\": [1, 4]",
+            "\"running_var\": [1]",
+            "layers[1] has not the stated size",
+        );
+        check(
+            "\"running_var\": [1, 4]",
+            "\"running_var\": [1, -4]",
+            "holds a number that is none",
+        );
+        check(
+            "[[1, 0], [0, 1]], \"bias\": [0, 0.1]",
+            "[[1], [0]], \"bias\": [0, 0.1]",
+            "layers[4]",
+        );
         check("\"layers\"", "\"layer\"", "missing field `layers`");
     }
 }

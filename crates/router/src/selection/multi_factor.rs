@@ -1,4 +1,5 @@
-//! `multi_factor`: quality, latency, price, load and energy, weighed against each other below ceilings.
+//! `multi_factor`: quality, latency, price, load and energy, weighed against each other below
+//! ceilings.
 //!
 //! ```yaml
 //! decisions:
@@ -12,9 +13,10 @@
 //!         on_no_candidates: cheapest
 //! ```
 //!
-//! Each term is a place between the worst (0) and the best (1) of the candidates below the ceilings; a candidate of which
-//! the number is not known counts as the worst. `energy` is Merit's own: the joules that the request is predicted to take.
-//! Without it scores are those of the other four terms, to the last bit.
+//! Each term is a place between the worst (0) and the best (1) of the candidates below the
+//! ceilings; a candidate of which the number is not known counts as the worst. `energy` is Merit's
+//! own: the joules that the request is predicted to take. Without it scores are those of the other
+//! four terms, to the last bit.
 
 use super::ranking::{Range, highest};
 use super::{Candidate, Choice, SelectionError, SelectionInput, Selector};
@@ -35,7 +37,8 @@ pub struct MultiFactor {
     percentile: u32,
     on_nobody: Nobody,
     forecaster: Arc<Forecaster>,
-    /// By the number of candidates below the ceilings, where all are eligible: made once, so that choosing formats nothing.
+    /// By the number of candidates below the ceilings, where all are eligible: made once, so that
+    /// choosing formats nothing.
     reasons: Vec<Arc<str>>,
 }
 
@@ -66,7 +69,8 @@ struct Observed {
 }
 
 impl MultiFactor {
-    /// Weights as written are made to add up to 1. `forecaster` predicts the joules of `candidates` candidates.
+    /// Weights as written are made to add up to 1. `forecaster` predicts the joules of `candidates`
+    /// candidates.
     #[must_use]
     pub fn new(config: &Config, forecaster: Arc<Forecaster>, candidates: usize) -> Self {
         let percentile = match config.latency_percentile {
@@ -80,18 +84,30 @@ impl MultiFactor {
         };
         let weights = normalised(config.weights.as_ref());
         let slo = config.slo.clone().unwrap_or_default();
-        let reasons = (0..=candidates).map(|kept| reason(&weights, percentile, kept, candidates - kept).into());
-        Self { weights, slo, percentile, on_nobody, forecaster, reasons: reasons.collect() }
+        let reasons = (0..=candidates)
+            .map(|kept| reason(&weights, percentile, kept, candidates - kept).into());
+        Self {
+            weights,
+            slo,
+            percentile,
+            on_nobody,
+            forecaster,
+            reasons: reasons.collect(),
+        }
     }
 
     fn observe(&self, (index, candidate): (usize, &Candidate), tokens: Tokens) -> Observed {
         let [_, latency, _, _, energy] = self.weights;
         let read = |ceiling: f64| latency > 0.0 || ceiling > 0.0;
-        let tpot_ms = read(self.slo.max_tpot_ms).then(|| candidate.pool.tpot_ms(self.percentile)).flatten();
+        let tpot_ms = read(self.slo.max_tpot_ms)
+            .then(|| candidate.pool.tpot_ms(self.percentile))
+            .flatten();
         // The time to the first token stands in for the time per token where that is unknown.
         let stands_in = latency > 0.0 && tpot_ms.is_none();
         let ttft = || candidate.pool.ttft_ms(self.percentile);
-        let ttft_ms = (stands_in || self.slo.max_ttft_ms > 0.0).then(ttft).flatten();
+        let ttft_ms = (stands_in || self.slo.max_ttft_ms > 0.0)
+            .then(ttft)
+            .flatten();
         let joules = || self.forecaster.joules(index, &candidate.pool, tokens);
         Observed {
             index,
@@ -105,7 +121,9 @@ impl MultiFactor {
     }
 
     fn is_below_ceilings(&self, observed: &Observed) -> bool {
-        let above = |number: Option<f64>, ceiling: f64| ceiling > 0.0 && number.is_some_and(|number| number > ceiling);
+        let above = |number: Option<f64>, ceiling: f64| {
+            ceiling > 0.0 && number.is_some_and(|number| number > ceiling)
+        };
         let slo = &self.slo;
         !above(observed.tpot_ms, slo.max_tpot_ms)
             && !above(observed.ttft_ms, slo.max_ttft_ms)
@@ -122,19 +140,41 @@ impl MultiFactor {
         let Some((candidate, score)) = highest(scores.iter().copied()) else {
             return self.nobody(first, cheapest);
         };
-        let second = highest(scores.iter().copied().filter(|(index, _)| *index != candidate));
+        let second = highest(
+            scores
+                .iter()
+                .copied()
+                .filter(|(index, _)| *index != candidate),
+        );
         let confidence = match second {
             None => 1.0,
             Some(_) if score <= 0.0 => 0.5,
             Some((_, second)) => ((score - second) / score + 0.5).min(1.0),
         };
-        Ok(Choice { candidate, score, confidence, reason: self.reason(observed.len(), all), scores })
+        Ok(Choice {
+            candidate,
+            score,
+            confidence,
+            reason: self.reason(observed.len(), all),
+            scores,
+        })
     }
 
     fn score(&self, observed: &[Observed]) -> Vec<(usize, f64)> {
-        let mut scores: Vec<(usize, f64)> = observed.iter().map(|observed| (observed.index, 0.0)).collect();
-        for (term, weight) in self.weights.into_iter().enumerate().filter(|(_, weight)| *weight > 0.0) {
-            let Some(range) = Range::of(observed.iter().filter_map(|observed| observed.term(term))) else { continue };
+        let mut scores: Vec<(usize, f64)> = observed
+            .iter()
+            .map(|observed| (observed.index, 0.0))
+            .collect();
+        for (term, weight) in self
+            .weights
+            .into_iter()
+            .enumerate()
+            .filter(|(_, weight)| *weight > 0.0)
+        {
+            let Some(range) = Range::of(observed.iter().filter_map(|observed| observed.term(term)))
+            else {
+                continue;
+            };
             for ((_, score), observed) in scores.iter_mut().zip(observed) {
                 *score += weight * observed.place(term, range);
             }
@@ -142,15 +182,27 @@ impl MultiFactor {
         scores
     }
 
-    fn nobody(&self, first: Option<usize>, cheapest: Option<usize>) -> Result<Choice, SelectionError> {
+    fn nobody(
+        &self,
+        first: Option<usize>,
+        cheapest: Option<usize>,
+    ) -> Result<Choice, SelectionError> {
         let (candidate, policy) = match self.on_nobody {
             Nobody::Cheapest => (cheapest, "cheapest"),
             Nobody::First => (first, "first"),
             Nobody::Fail => return Err(SelectionError::Failed(Box::new(AllExcluded))),
         };
         let candidate = candidate.ok_or(SelectionError::InvalidOutput)?;
-        let reason = format!("multi_factor no-candidate policy: all_candidates_excluded_by_slo:{policy}").into();
-        Ok(Choice { candidate, score: 0.0, confidence: 0.0, reason, scores: Vec::new() })
+        let reason =
+            format!("multi_factor no-candidate policy: all_candidates_excluded_by_slo:{policy}")
+                .into();
+        Ok(Choice {
+            candidate,
+            score: 0.0,
+            confidence: 0.0,
+            reason,
+            scores: Vec::new(),
+        })
     }
 
     fn reason(&self, kept: usize, all: usize) -> Arc<str> {
@@ -162,7 +214,8 @@ impl MultiFactor {
 }
 
 impl Observed {
-    /// From the worst (0) to the best (1) of the numbers that a term compares; the worst where it is missing.
+    /// From the worst (0) to the best (1) of the numbers that a term compares; the worst where it
+    /// is missing.
     fn place(&self, term: usize, range: Range) -> f64 {
         match (self.term(term).filter(|number| number.is_finite()), term) {
             (None, _) => 0.0,
@@ -185,22 +238,43 @@ impl Observed {
 
 /// The first of the lowest prices; a candidate without a price costs more than any other.
 fn lowest_price(observed: &[Observed]) -> Option<usize> {
-    super::ranking::lowest(observed.iter().filter_map(|it| Some((it.index, it.price?)))).map(|(index, _)| index)
+    super::ranking::lowest(observed.iter().filter_map(|it| Some((it.index, it.price?))))
+        .map(|(index, _)| index)
 }
 
 /// Written weights replace all defaults; below 0 counts as 0.
 fn normalised(weights: Option<&FactorWeights>) -> [f64; TERMS] {
     const EVEN: [f64; TERMS] = [0.25, 0.25, 0.25, 0.25, 0.0];
     let Some(weights) = weights else { return EVEN };
-    let written = [weights.quality, weights.latency, weights.cost, weights.load, weights.energy];
-    let written = written.map(|weight| if weight.is_finite() { weight.max(0.0) } else { 0.0 });
+    let written = [
+        weights.quality,
+        weights.latency,
+        weights.cost,
+        weights.load,
+        weights.energy,
+    ];
+    let written = written.map(|weight| {
+        if weight.is_finite() {
+            weight.max(0.0)
+        } else {
+            0.0
+        }
+    });
     let sum: f64 = written.iter().sum();
-    if sum > 0.0 { written.map(|weight| weight / sum) } else { EVEN }
+    if sum > 0.0 {
+        written.map(|weight| weight / sum)
+    } else {
+        EVEN
+    }
 }
 
 fn reason(weights: &[f64; TERMS], percentile: u32, kept: usize, dropped: usize) -> String {
     let [quality, latency, cost, load, energy] = weights;
-    let energy = if *energy > 0.0 { format!(" e={energy:.2}") } else { String::new() };
+    let energy = if *energy > 0.0 {
+        format!(" e={energy:.2}")
+    } else {
+        String::new()
+    };
     format!(
         "multi_factor: weights{{q={quality:.2} l={latency:.2} c={cost:.2} L={load:.2}{energy}}} latency_p{percentile}, kept={kept}, dropped={dropped}"
     )
@@ -210,7 +284,11 @@ impl Selector for MultiFactor {
     fn select(&self, input: &SelectionInput<'_>) -> Result<Choice, SelectionError> {
         let tokens = input.asked.tokens;
         let mut observed = Vec::with_capacity(input.eligible.len());
-        observed.extend(input.among().map(|candidate| self.observe(candidate, tokens)));
+        observed.extend(
+            input
+                .among()
+                .map(|candidate| self.observe(candidate, tokens)),
+        );
         self.choose(observed)
     }
 }

@@ -1,4 +1,5 @@
-//! What algorithms do with scores: the best of them, and their places between the least and the most.
+//! What algorithms do with scores: the best of them, and their places between the least and the
+//! most.
 
 /// The first of the highest. A number that is not finite never wins.
 pub(super) fn highest(scores: impl IntoIterator<Item = (usize, f64)>) -> Option<(usize, f64)> {
@@ -11,7 +12,8 @@ pub(super) fn highest(scores: impl IntoIterator<Item = (usize, f64)>) -> Option<
 
 /// The first of the lowest. A number that is not finite never wins.
 pub(super) fn lowest(scores: impl IntoIterator<Item = (usize, f64)>) -> Option<(usize, f64)> {
-    highest(scores.into_iter().map(|(index, score)| (index, -score))).map(|(index, score)| (index, -score))
+    highest(scores.into_iter().map(|(index, score)| (index, -score)))
+        .map(|(index, score)| (index, -score))
 }
 
 /// Least and most of finite numbers.
@@ -24,10 +26,19 @@ pub(super) struct Range {
 impl Range {
     /// `None` without a finite number.
     pub(super) fn of(numbers: impl IntoIterator<Item = f64>) -> Option<Self> {
-        numbers.into_iter().filter(|number| number.is_finite()).fold(None, |range: Option<Self>, number| {
-            let range = range.unwrap_or(Self { low: number, high: number });
-            Some(Self { low: range.low.min(number), high: range.high.max(number) })
-        })
+        numbers
+            .into_iter()
+            .filter(|number| number.is_finite())
+            .fold(None, |range: Option<Self>, number| {
+                let range = range.unwrap_or(Self {
+                    low: number,
+                    high: number,
+                });
+                Some(Self {
+                    low: range.low.min(number),
+                    high: range.high.max(number),
+                })
+            })
     }
 
     /// 0 for the least, 1 for the most, a half where all are equal.
@@ -37,7 +48,11 @@ impl Range {
             // Halves of finite numbers have a finite difference.
             return (number / 2.0 - self.low / 2.0) / (self.high / 2.0 - self.low / 2.0);
         }
-        if width > 0.0 { (number - self.low) / width } else { 0.5 }
+        if width > 0.0 {
+            (number - self.low) / width
+        } else {
+            0.5
+        }
     }
 }
 
@@ -48,8 +63,16 @@ mod tests {
     #[track_caller]
     fn check(scores: &[f64], best: Option<usize>, worst: Option<usize>) {
         let scored = || scores.iter().copied().enumerate();
-        assert_eq!(highest(scored()).map(|(index, _)| index), best, "{scores:?}");
-        assert_eq!(lowest(scored()).map(|(index, _)| index), worst, "{scores:?}");
+        assert_eq!(
+            highest(scored()).map(|(index, _)| index),
+            best,
+            "{scores:?}"
+        );
+        assert_eq!(
+            lowest(scored()).map(|(index, _)| index),
+            worst,
+            "{scores:?}"
+        );
     }
 
     #[test]
@@ -64,7 +87,10 @@ mod tests {
     #[test]
     fn places() {
         let range = Range::of([4.0, f64::NAN, 2.0]).unwrap();
-        assert_eq!([2.0, 3.0, 4.0].map(|number| range.place(number)), [0.0, 0.5, 1.0]);
+        assert_eq!(
+            [2.0, 3.0, 4.0].map(|number| range.place(number)),
+            [0.0, 0.5, 1.0]
+        );
         assert_eq!(Range::of([7.0, 7.0]).unwrap().place(7.0), 0.5);
         assert_eq!(Range::of([f64::INFINITY]), None);
         assert_eq!(Range::of([f64::MIN, f64::MAX]).unwrap().place(0.0), 0.5);

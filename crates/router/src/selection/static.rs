@@ -1,6 +1,7 @@
 //! `static`: the candidate of the highest configured score, without looking at the request.
 //!
-//! Scores come from `model_scores` of the domain that is named like the decision (not of the detected domain):
+//! Scores come from `model_scores` of the domain that is named like the decision (not of the
+//! detected domain):
 //!
 //! ```yaml
 //! signals:
@@ -29,14 +30,21 @@ pub struct Static {
 }
 
 impl Static {
-    /// `scores` are the `model_scores` of the domain that is named like `decision`; empty if there is none.
+    /// `scores` are the `model_scores` of the domain that is named like `decision`; empty if there
+    /// is none.
     #[must_use]
     pub fn new(decision: &str, scores: Vec<(String, f64)>) -> Self {
-        Self { scores, reason: format!("Static selection for category '{decision}'").into() }
+        Self {
+            scores,
+            reason: format!("Static selection for category '{decision}'").into(),
+        }
     }
 
     fn score(&self, model: &str) -> f64 {
-        self.scores.iter().find(|(name, _)| name == model).map_or(UNSCORED, |(_, score)| *score)
+        self.scores
+            .iter()
+            .find(|(name, _)| name == model)
+            .map_or(UNSCORED, |(_, score)| *score)
     }
 }
 
@@ -52,14 +60,20 @@ impl Selector for Static {
             }
         }
         let (mut candidate, mut score) = best.ok_or(SelectionError::InvalidOutput)?;
-        // The reference takes a best score of exactly 1.0 for "nothing is configured", and so the first candidate, even
-        // one that is scored lower.
+        // The reference takes a best score of exactly 1.0 for "nothing is configured", and so the
+        // first candidate, even one that is scored lower.
         if let Some(&first) = scores.first()
             && is_unscored(score)
         {
             (candidate, score) = first;
         }
-        Ok(Choice { candidate, score, confidence: 1.0, reason: Arc::clone(&self.reason), scores })
+        Ok(Choice {
+            candidate,
+            score,
+            confidence: 1.0,
+            reason: Arc::clone(&self.reason),
+            scores,
+        })
     }
 }
 

@@ -5,8 +5,8 @@
 //!   "linear_classifiers": [{ "model_name": "a", "weights": [0.3, -1.2], "rho": 0.1 }] }
 //! ```
 //!
-//! `kernel_type: rbf` has `rbf_classifiers` with `alpha`, `support_vectors`, `rho` and `gamma` (the artifact's own where
-//! theirs is 0). The vector is scaled to unit length first.
+//! `kernel_type: rbf` has `rbf_classifiers` with `alpha`, `support_vectors`, `rho` and `gamma` (the
+//! artifact's own where theirs is 0). The vector is scaled to unit length first.
 
 use super::learned::{Artifact, ArtifactError, Checking, squared_distance};
 use super::ranking::highest;
@@ -76,10 +76,20 @@ impl Svm {
         let file: File = checking.read(json)?;
         let rbf = file.kernel_type.eq_ignore_ascii_case("rbf")
             || (file.kernel_type.is_empty() && file.linear_classifiers.is_empty());
-        let mut found = Self { dimension: 0, models: Vec::new(), machines: Vec::new() };
+        let mut found = Self {
+            dimension: 0,
+            models: Vec::new(),
+            machines: Vec::new(),
+        };
         match rbf {
-            true => file.rbf_classifiers.into_iter().try_for_each(|it| found.rbf(&checking, it, file.gamma))?,
-            false => file.linear_classifiers.into_iter().try_for_each(|it| found.linear(&checking, it))?,
+            true => file
+                .rbf_classifiers
+                .into_iter()
+                .try_for_each(|it| found.rbf(&checking, it, file.gamma))?,
+            false => file
+                .linear_classifiers
+                .into_iter()
+                .try_for_each(|it| found.linear(&checking, it))?,
         }
         if found.machines.is_empty() {
             let first = file.model_names.into_iter().next();
@@ -91,21 +101,47 @@ impl Svm {
     }
 
     fn linear(&mut self, checking: &Checking, file: LinearFile) -> Result<(), ArtifactError> {
-        let LinearFile { model_name, weights, rho } = file;
+        let LinearFile {
+            model_name,
+            weights,
+            rho,
+        } = file;
         checking.finite("rho", &[rho])?;
         let dimension = checking.rows("weights", std::slice::from_ref(&weights))?;
-        self.add(checking, (model_name, dimension), Machine::Linear { weights, rho })
+        self.add(
+            checking,
+            (model_name, dimension),
+            Machine::Linear { weights, rho },
+        )
     }
 
     fn rbf(&mut self, checking: &Checking, file: RbfFile, gamma: f64) -> Result<(), ArtifactError> {
-        let RbfFile { model_name, alpha, support_vectors: support, rho, gamma: own } = file;
+        let RbfFile {
+            model_name,
+            alpha,
+            support_vectors: support,
+            rho,
+            gamma: own,
+        } = file;
         let gamma = if own > 0.0 { own } else { gamma };
         checking.ensure(gamma > 0.0, "`gamma` is missing")?;
         checking.finite("alpha", &alpha)?;
         checking.finite("rho", &[rho, gamma])?;
-        checking.ensure(alpha.len() == support.len(), "`alpha` and `support_vectors` differ in length")?;
+        checking.ensure(
+            alpha.len() == support.len(),
+            "`alpha` and `support_vectors` differ in length",
+        )?;
         let dimension = checking.rows("support_vectors", &support)?;
-        self.add(checking, (model_name, dimension), Machine::Rbf { alpha, support, rho, gamma })
+        self.add(
+            checking,
+            (model_name, dimension),
+            Machine::Rbf {
+                alpha,
+                support,
+                rho,
+                gamma,
+            },
+        )
     }
 
     fn add(
@@ -127,9 +163,21 @@ impl Machine {
     fn value(&self, features: &[f64]) -> f64 {
         match self {
             Self::Linear { weights, rho } => dot(weights, features) - rho,
-            Self::Rbf { alpha, support, rho, gamma } => {
-                let kernels = support.iter().map(|vector| (-gamma * squared_distance(features, vector)).exp());
-                alpha.iter().zip(kernels).map(|(alpha, kernel)| alpha * kernel).sum::<f64>() - rho
+            Self::Rbf {
+                alpha,
+                support,
+                rho,
+                gamma,
+            } => {
+                let kernels = support
+                    .iter()
+                    .map(|vector| (-gamma * squared_distance(features, vector)).exp());
+                alpha
+                    .iter()
+                    .zip(kernels)
+                    .map(|(alpha, kernel)| alpha * kernel)
+                    .sum::<f64>()
+                    - rho
             }
             Self::Nothing => 0.0,
         }
@@ -143,16 +191,32 @@ impl Artifact for Svm {
 
     fn choose<'a>(&'a self, features: &[f64], may: &dyn Fn(&str) -> bool) -> Option<&'a str> {
         let length = dot(features, features).sqrt();
-        let unit: Vec<f64> =
-            features.iter().map(|number| if length > 0.0 { number / length } else { *number }).collect();
-        let machines = self.machines.iter().zip(&self.models).enumerate().filter(|(_, (_, model))| may(model));
+        let unit: Vec<f64> = features
+            .iter()
+            .map(|number| {
+                if length > 0.0 {
+                    number / length
+                } else {
+                    *number
+                }
+            })
+            .collect();
+        let machines = self
+            .machines
+            .iter()
+            .zip(&self.models)
+            .enumerate()
+            .filter(|(_, (_, model))| may(model));
         let values = machines.map(|(index, (machine, _))| (index, machine.value(&unit)));
         self.models.get(highest(values)?.0).map(String::as_str)
     }
 }
 
 fn dot(left: &[f64], right: &[f64]) -> f64 {
-    left.iter().zip(right).map(|(left, right)| left * right).sum()
+    left.iter()
+        .zip(right)
+        .map(|(left, right)| left * right)
+        .sum()
 }
 
 #[cfg(test)]
@@ -168,7 +232,11 @@ mod tests {
     #[track_caller]
     fn check(json: &str, features: [f64; 2], dropped: &str, expected: Option<&str>) {
         let svm = Svm::read(json, 2).unwrap();
-        assert_eq!(svm.choose(&features, &|name| name != dropped), expected, "{features:?}");
+        assert_eq!(
+            svm.choose(&features, &|name| name != dropped),
+            expected,
+            "{features:?}"
+        );
     }
 
     #[test]
@@ -186,7 +254,12 @@ mod tests {
 
     #[test]
     fn without_machines_the_first_model_is_meant() {
-        check(r#"{"algorithm": "svm", "model_names": ["a", "b"]}"#, [0.0, 1.0], "", Some("a"));
+        check(
+            r#"{"algorithm": "svm", "model_names": ["a", "b"]}"#,
+            [0.0, 1.0],
+            "",
+            Some("a"),
+        );
     }
 
     #[test]
@@ -196,9 +269,15 @@ mod tests {
             assert!(error.contains(problem), "{error}");
         };
         check("{}", "it names no model");
-        check(&LINEAR.replace("[0, 1]", "[0, 1, 2]"), "vectors of different lengths");
+        check(
+            &LINEAR.replace("[0, 1]", "[0, 1, 2]"),
+            "vectors of different lengths",
+        );
         check(&RBF.replace("\"gamma\": 2,", ""), "`gamma` is missing");
-        check(&RBF.replace("[0.5, 0.5]", "[0.5]"), "`alpha` and `support_vectors` differ");
+        check(
+            &RBF.replace("[0.5, 0.5]", "[0.5]"),
+            "`alpha` and `support_vectors` differ",
+        );
         check(&LINEAR.replace("0.25", "\"x\""), "is no artifact of `svm`");
     }
 }

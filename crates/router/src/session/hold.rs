@@ -57,7 +57,13 @@ struct Draft {
 
 impl Draft {
     fn new(held: Held, outcome: Outcome, reason: Option<Reason>) -> Self {
-        Self { held, outcome, reason, degraded: None, forced: false }
+        Self {
+            held,
+            outcome,
+            reason,
+            degraded: None,
+            forced: false,
+        }
     }
 }
 
@@ -77,14 +83,28 @@ pub fn hold(standing: &Standing, choosing: &Choosing<'_>) -> (Held, Told) {
     };
     let mut charged = 0;
     if draft.outcome == Outcome::Switch && !draft.forced && applies {
-        if choosing.sessions.charge(standing.named.key, cost, &choosing.policy.rules) {
+        if choosing
+            .sessions
+            .charge(standing.named.key, cost, &choosing.policy.rules)
+        {
             charged = cost;
-        } else if let Some(stays) = standing.current().and_then(|current| place(current, choosing)) {
+        } else if let Some(stays) = standing
+            .current()
+            .and_then(|current| place(current, choosing))
+        {
             draft = Draft::new(stays, Outcome::Hold, Some(Reason::Budget));
         }
     }
-    let held = if applies || draft.outcome == Outcome::Helper { draft.held } else { Held::Offer(choosing.proposed) };
-    let forced = if draft.outcome == Outcome::Switch && charged == 0 { cost } else { 0 };
+    let held = if applies || draft.outcome == Outcome::Helper {
+        draft.held
+    } else {
+        Held::Offer(choosing.proposed)
+    };
+    let forced = if draft.outcome == Outcome::Switch && charged == 0 {
+        cost
+    } else {
+        0
+    };
     let told = tell(standing, choosing, (held, draft), (forced, charged));
     (held, told)
 }
@@ -94,13 +114,20 @@ fn draft(standing: &Standing, choosing: &Choosing<'_>) -> Draft {
     let turn = &standing.turn;
     if turn.phase == Phase::Helper {
         let cheapest = choosing.policy.cheapest_helpers && choosing.policy.mode == Mode::Apply;
-        let takes = if cheapest { Held::Offer(self::cheapest(choosing)) } else { takes };
+        let takes = if cheapest {
+            Held::Offer(self::cheapest(choosing))
+        } else {
+            takes
+        };
         return Draft::new(takes, Outcome::Helper, None);
     }
     let lock = stay::lock(turn);
     let Some(current) = standing.current() else {
         let unknown = turn.sealed.then_some("provider_state_of_unknown_model");
-        return Draft { degraded: unknown, ..Draft::new(takes, Outcome::New, None) };
+        return Draft {
+            degraded: unknown,
+            ..Draft::new(takes, Outcome::New, None)
+        };
     };
     let Some(proposed) = choosing.offers.get(choosing.proposed) else {
         return Draft::new(takes, Outcome::New, None);
@@ -116,18 +143,35 @@ fn draft(standing: &Standing, choosing: &Choosing<'_>) -> Draft {
             forced: true,
             ..Draft::new(takes, Outcome::Switch, Some(Reason::NotEligible))
         },
-        (None, None) if turn.explicit && standing.past().idle < choosing.policy.rules.idle_timeout => {
-            Draft { forced: true, ..Draft::new(takes, Outcome::Switch, Some(Reason::NotEligible)) }
+        (None, None)
+            if turn.explicit && standing.past().idle < choosing.policy.rules.idle_timeout =>
+        {
+            Draft {
+                forced: true,
+                ..Draft::new(takes, Outcome::Switch, Some(Reason::NotEligible))
+            }
         }
         (None, _) => {
-            let choice = |offer: &Offer<'_>| Choice { prices: offer.prices, score: offer.score };
-            let own = choosing.offers.iter().find(|offer| offer.model == current).map(choice);
-            let from = own.unwrap_or_else(|| Choice { prices: prices_of(current, choosing), score: None });
+            let choice = |offer: &Offer<'_>| Choice {
+                prices: offer.prices,
+                score: offer.score,
+            };
+            let own = choosing
+                .offers
+                .iter()
+                .find(|offer| offer.model == current)
+                .map(choice);
+            let from = own.unwrap_or_else(|| Choice {
+                prices: prices_of(current, choosing),
+                score: None,
+            });
             let choices: Vec<Choice> = choosing.offers.iter().map(choice).collect();
             let asked = (&from, choices.as_slice(), choosing.proposed);
             match stay::choose(&standing.past(), turn, asked, &choosing.policy.rules) {
                 (None, reason) => Draft::new(stays.unwrap_or(takes), Outcome::Hold, Some(reason)),
-                (Some(_), reason @ (Reason::Idle | Reason::Unnamed)) => Draft::new(takes, Outcome::New, Some(reason)),
+                (Some(_), reason @ (Reason::Idle | Reason::Unnamed)) => {
+                    Draft::new(takes, Outcome::New, Some(reason))
+                }
                 (Some(index), reason) => Draft {
                     forced: reason == Reason::Unpriced,
                     ..Draft::new(Held::Offer(index), Outcome::Switch, Some(reason))
@@ -139,7 +183,10 @@ fn draft(standing: &Standing, choosing: &Choosing<'_>) -> Draft {
 
 /// Where the session's model is, if it may answer.
 fn place(current: &str, choosing: &Choosing<'_>) -> Option<Held> {
-    let offer = choosing.offers.iter().position(|offer| offer.model == current);
+    let offer = choosing
+        .offers
+        .iter()
+        .position(|offer| offer.model == current);
     let other = || (choosing.any && (choosing.allows)(current)).then_some(Held::Other);
     offer.map(Held::Offer).or_else(other)
 }
@@ -151,8 +198,14 @@ fn prices_of(model: &str, choosing: &Choosing<'_>) -> Option<Prices> {
 
 fn cheapest(choosing: &Choosing<'_>) -> usize {
     let price = |offer: &Offer<'_>| offer.prices.map(|prices| prices.prompt + prices.completion);
-    let priced = choosing.offers.iter().enumerate().filter_map(|(index, offer)| Some((index, price(offer)?)));
-    priced.min_by(|one, other| one.1.total_cmp(&other.1)).map_or(choosing.proposed, |(index, _)| index)
+    let priced = choosing
+        .offers
+        .iter()
+        .enumerate()
+        .filter_map(|(index, offer)| Some((index, price(offer)?)));
+    priced
+        .min_by(|one, other| one.1.total_cmp(&other.1))
+        .map_or(choosing.proposed, |(index, _)| index)
 }
 
 fn tell(
@@ -163,13 +216,19 @@ fn tell(
 ) -> Told {
     let taken = match held {
         Held::Offer(index) => choosing.offers.get(index).and_then(|offer| offer.prices),
-        Held::Other => standing.current().and_then(|current| prices_of(current, choosing)),
+        Held::Other => standing
+            .current()
+            .and_then(|current| prices_of(current, choosing)),
     };
     let billed = taken.map_or(0, |prices| standing.least_price(&prices));
     let anew = draft.outcome == Outcome::New && draft.reason.is_some();
     let named = standing.named;
     let budget_left = taken.map(|_| {
-        let past = if anew { Past::default() } else { standing.past() };
+        let past = if anew {
+            Past::default()
+        } else {
+            standing.past()
+        };
         let budget = (choosing.policy.rules.budget * past.bill as f64) as u64;
         budget.saturating_sub(past.overhead.saturating_add(forced + charged))
     });
@@ -180,11 +239,19 @@ fn tell(
         outcome: draft.outcome,
         reason: draft.reason,
         previous: standing.current().map(Arc::from),
-        proposed: choosing.offers.get(choosing.proposed).filter(|_| stayed).map(|offer| offer.model.into()),
+        proposed: choosing
+            .offers
+            .get(choosing.proposed)
+            .filter(|_| stayed)
+            .map(|offer| offer.model.into()),
         degraded: draft.degraded.or(store),
         budget_left,
         observed: choosing.policy.mode == Mode::Observe,
-        ticket: (draft.outcome != Outcome::Helper).then_some(Ticket { key: named.key, thread: named.thread, billed }),
+        ticket: (draft.outcome != Outcome::Helper).then_some(Ticket {
+            key: named.key,
+            thread: named.thread,
+            billed,
+        }),
         turn_state: None,
         chain: None,
         prices: taken,

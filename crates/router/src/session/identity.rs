@@ -1,12 +1,14 @@
 //! Which session a request belongs to.
 //!
-//! Clients spell it in many ways; the first that is there counts: the configured headers, the conversation or the response that
-//! a Responses request goes on from, the session id inside `metadata.user_id`, `prompt_cache_key`. Without any of them it is a
-//! fingerprint of system prompt and first user message, which two conversations may share: such a session stays in tool loops
+//! Clients spell it in many ways; the first that is there counts: the configured headers, the
+//! conversation or the response that a Responses request goes on from, the session id inside
+//! `metadata.user_id`, `prompt_cache_key`. Without any of them it is a fingerprint of system prompt
+//! and first user message, which two conversations may share: such a session stays in tool loops
 //! only. `x-request-id` names a request, not a session.
 //!
-//! All of it is chosen by the client, so it only counts together with who calls: the authenticated principal, or else the key
-//! that the request carries. What comes out is a keyed digest; nobody can aim at somebody else's session.
+//! All of it is chosen by the client, so it only counts together with who calls: the authenticated
+//! principal, or else the key that the request carries. What comes out is a keyed digest; nobody
+//! can aim at somebody else's session.
 
 use super::SessionKey;
 use crate::credential::Secret;
@@ -24,7 +26,8 @@ pub struct Marks<'a> {
     pub class: Option<&'a str>,
     /// `x-codex-turn-state`.
     pub turn_state: Option<&'a str>,
-    /// The client's own key: stands for the principal where nobody is authenticated. Only a keyed digest of it is kept.
+    /// The client's own key: stands for the principal where nobody is authenticated. Only a keyed
+    /// digest of it is kept.
     pub key: Option<&'a str>,
 }
 
@@ -74,7 +77,8 @@ pub struct Named {
     pub key: SessionKey,
     /// What told it.
     pub source: Source,
-    /// Tells the conversations of one session apart, as a session may have some at a time (an agent and those it sends out).
+    /// Tells the conversations of one session apart, as a session may have some at a time (an agent
+    /// and those it sends out).
     pub thread: u32,
 }
 
@@ -101,7 +105,8 @@ impl Namer {
         &self.secret
     }
 
-    /// Who calls, as a digest: the authenticated principal, or else the key that the request carries.
+    /// Who calls, as a digest: the authenticated principal, or else the key that the request
+    /// carries.
     #[must_use]
     pub fn principal(&self, identity: &Identity, marks: &Marks<'_>) -> u128 {
         match (identity.user.as_str(), marks.key) {
@@ -117,15 +122,23 @@ impl Namer {
         let principal = principal.to_string();
         let first = prompt.first_user();
         let key = match source {
-            Source::Fingerprint => self.hash(&[&principal, recipe, "fingerprint", prompt.system(), first]),
-            // A response and its conversation are different kinds of name; headers and body members are not.
+            Source::Fingerprint => {
+                self.hash(&[&principal, recipe, "fingerprint", prompt.system(), first])
+            }
+            // A response and its conversation are different kinds of name; headers and body members
+            // are not.
             Source::Response => self.hash(&[&principal, recipe, "response", id]),
             _ => self.hash(&[&principal, recipe, "session", id]),
         };
-        Named { key: SessionKey(key), source, thread: self.hash(&[first]) as u32 }
+        Named {
+            key: SessionKey(key),
+            source,
+            thread: self.hash(&[first]) as u32,
+        }
     }
 
-    /// The key under which a response is remembered, so that the request that goes on from it is found.
+    /// The key under which a response is remembered, so that the request that goes on from it is
+    /// found.
     #[must_use]
     pub fn response(&self, principal: u128, recipe: &str, id: &str) -> SessionKey {
         SessionKey(self.hash(&[&principal.to_string(), recipe, "response", id]))
@@ -143,7 +156,13 @@ impl Namer {
 
 fn told<'a>(prompt: &'a Prompt, marks: &Marks<'a>) -> (Source, &'a str) {
     let continuity = &prompt.continuity;
-    let user_id = || prompt.metadata.get("user_id").map(String::as_str).filter(|id| !id.trim().is_empty());
+    let user_id = || {
+        prompt
+            .metadata
+            .get("user_id")
+            .map(String::as_str)
+            .filter(|id| !id.trim().is_empty())
+    };
     let sources = [
         (Source::Header, marks.session),
         (Source::Conversation, continuity.conversation.as_deref()),
@@ -151,12 +170,14 @@ fn told<'a>(prompt: &'a Prompt, marks: &Marks<'a>) -> (Source, &'a str) {
         (Source::UserId, user_id().map(session_in)),
         (Source::CacheKey, continuity.cache_key.as_deref()),
     ];
-    let found = sources.into_iter().find_map(|(source, id)| Some((source, id?)));
+    let found = sources
+        .into_iter()
+        .find_map(|(source, id)| Some((source, id?)));
     found.unwrap_or((Source::Fingerprint, ""))
 }
 
-/// Claude Code writes a JSON object into `user_id`; other clients a plain id. The session id is cut out as it stands there: only
-/// whether two are equal matters.
+/// Claude Code writes a JSON object into `user_id`; other clients a plain id. The session id is cut
+/// out as it stands there: only whether two are equal matters.
 fn session_in(user_id: &str) -> &str {
     #[derive(serde::Deserialize)]
     struct Claude<'a> {
@@ -164,7 +185,10 @@ fn session_in(user_id: &str) -> &str {
         session_id: Option<&'a str>,
     }
     let parsed = serde_json::from_str::<Claude<'_>>(user_id).ok();
-    parsed.and_then(|parsed| parsed.session_id).filter(|id| !id.is_empty()).unwrap_or(user_id)
+    parsed
+        .and_then(|parsed| parsed.session_id)
+        .filter(|id| !id.is_empty())
+        .unwrap_or(user_id)
 }
 
 #[cfg(test)]
@@ -174,13 +198,23 @@ mod tests {
 
     fn marks(headers: &[(&str, &'static str)]) -> Marks<'static> {
         let listed = crate::config::sessions::Sessions::default().identity_headers;
-        Marks::of(&listed, |name| headers.iter().find(|(other, _)| *other == name).map(|(_, value)| *value))
+        Marks::of(&listed, |name| {
+            headers
+                .iter()
+                .find(|(other, _)| *other == name)
+                .map(|(_, value)| *value)
+        })
     }
 
     fn prompt(first: &str, user_id: Option<&str>, continuity: Continuity) -> Prompt {
-        let mut prompt = Prompt { continuity, ..Prompt::default() };
+        let mut prompt = Prompt {
+            continuity,
+            ..Prompt::default()
+        };
         first.clone_into(&mut prompt.texts.current);
-        prompt.metadata.extend(user_id.map(|id| ("user_id".to_owned(), id.to_owned())));
+        prompt
+            .metadata
+            .extend(user_id.map(|id| ("user_id".to_owned(), id.to_owned())));
         prompt
     }
 
@@ -200,17 +234,43 @@ mod tests {
         };
         let claude = r#"{"device_id":"d","account_uuid":"","session_id":"s-1"}"#;
         let check = |headers: &[(&str, &'static str)], prompt: &Prompt, source: Source| {
-            assert_eq!(name(prompt, marks(headers)).source, source, "{headers:?} {prompt:?}");
+            assert_eq!(
+                name(prompt, marks(headers)).source,
+                source,
+                "{headers:?} {prompt:?}"
+            );
         };
         let full = prompt("a", Some(claude), all.clone());
         check(&[("x-session-id", "h")], &full, Source::Header);
         check(&[("x-session-id", " ")], &full, Source::Conversation);
         check(&[], &full, Source::Conversation);
-        check(&[], &prompt("a", Some(claude), Continuity { conversation: None, ..all.clone() }), Source::Response);
-        let keyed = Continuity { cache_key: all.cache_key, ..Continuity::default() };
-        check(&[], &prompt("a", Some(claude), keyed.clone()), Source::UserId);
+        check(
+            &[],
+            &prompt(
+                "a",
+                Some(claude),
+                Continuity {
+                    conversation: None,
+                    ..all.clone()
+                },
+            ),
+            Source::Response,
+        );
+        let keyed = Continuity {
+            cache_key: all.cache_key,
+            ..Continuity::default()
+        };
+        check(
+            &[],
+            &prompt("a", Some(claude), keyed.clone()),
+            Source::UserId,
+        );
         check(&[], &prompt("a", None, keyed), Source::CacheKey);
-        check(&[("x-request-id", "r")], &prompt("a", None, Continuity::default()), Source::Fingerprint);
+        check(
+            &[("x-request-id", "r")],
+            &prompt("a", None, Continuity::default()),
+            Source::Fingerprint,
+        );
     }
 
     #[test]
@@ -229,16 +289,46 @@ mod tests {
         let asked = prompt("a", None, Continuity::default());
         let key = |namer: &Namer, user: &str, recipe: &str, headers: &[(&str, &'static str)]| {
             let marks = marks(headers);
-            let identity = Identity { user: user.to_owned(), groups: Vec::new() };
-            namer.name(namer.principal(&identity, &marks), recipe, &asked, &marks).key
+            let identity = Identity {
+                user: user.to_owned(),
+                groups: Vec::new(),
+            };
+            namer
+                .name(namer.principal(&identity, &marks), recipe, &asked, &marks)
+                .key
         };
         let mine = key(&namer, "ada", "default", &[("x-session-id", "s")]);
-        assert_eq!(mine, key(&namer, "ada", "default", &[("x-session-id", "s"), ("authorization", "Bearer 1")]));
-        assert_ne!(mine, key(&namer, "eve", "default", &[("x-session-id", "s")]));
+        assert_eq!(
+            mine,
+            key(
+                &namer,
+                "ada",
+                "default",
+                &[("x-session-id", "s"), ("authorization", "Bearer 1")]
+            )
+        );
+        assert_ne!(
+            mine,
+            key(&namer, "eve", "default", &[("x-session-id", "s")])
+        );
         assert_ne!(mine, key(&namer, "ada", "other", &[("x-session-id", "s")]));
-        assert_ne!(mine, key(&Namer::new(Secret::new(*b"other")), "ada", "default", &[("x-session-id", "s")]));
-        let anonymous =
-            |bearer: &'static str| key(&namer, "", "default", &[("x-session-id", "s"), ("authorization", bearer)]);
+        assert_ne!(
+            mine,
+            key(
+                &Namer::new(Secret::new(*b"other")),
+                "ada",
+                "default",
+                &[("x-session-id", "s")]
+            )
+        );
+        let anonymous = |bearer: &'static str| {
+            key(
+                &namer,
+                "",
+                "default",
+                &[("x-session-id", "s"), ("authorization", bearer)],
+            )
+        };
         assert_ne!(anonymous("Bearer 1"), anonymous("Bearer 2"));
     }
 
@@ -248,6 +338,9 @@ mod tests {
         let mut later = prompt("c", None, Continuity::default());
         later.texts.prior_user = vec!["a".to_owned(), "b".to_owned()];
         assert_eq!(name(&later, marks(&[])), beginning);
-        assert_ne!(name(&prompt("b", None, Continuity::default()), marks(&[])).key, beginning.key);
+        assert_ne!(
+            name(&prompt("b", None, Continuity::default()), marks(&[])).key,
+            beginning.key
+        );
     }
 }

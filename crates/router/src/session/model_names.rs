@@ -1,10 +1,12 @@
-//! Models as small numbers, so that a record of a session has a fixed size, with the prices that they have now.
+//! Models as small numbers, so that a record of a session has a fixed size, with the prices that
+//! they have now.
 
 use crate::card::Prices;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// All models that sessions have used. Grows with the documents that are loaded, never with requests.
+/// All models that sessions have used. Grows with the documents that are loaded, never with
+/// requests.
 #[derive(Debug, Default)]
 pub(super) struct ModelNames(RwLock<Models>);
 
@@ -17,21 +19,31 @@ struct Models {
 impl ModelNames {
     pub(super) fn name(&self, number: u16) -> Option<Arc<str>> {
         let models = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        models.names.get(usize::from(number)).map(|(name, _)| Arc::clone(name))
+        models
+            .names
+            .get(usize::from(number))
+            .map(|(name, _)| Arc::clone(name))
     }
 
     pub(super) fn prices(&self, model: &str) -> Option<Prices> {
         let models = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        models.names.get(usize::from(*models.numbers.get(model)?))?.1
+        models
+            .names
+            .get(usize::from(*models.numbers.get(model)?))?
+            .1
     }
 
-    /// The model's number; `None` if there are more models than numbers. A document with new prices changes those kept here.
+    /// The model's number; `None` if there are more models than numbers. A document with new prices
+    /// changes those kept here.
     pub(super) fn number(&self, model: &str, prices: Option<Prices>) -> Option<u16> {
         let known = {
             let models = self.0.read().unwrap_or_else(PoisonError::into_inner);
             let number = models.numbers.get(model).copied();
             number.filter(|&number| {
-                let kept = models.names.get(usize::from(number)).and_then(|(_, kept)| *kept);
+                let kept = models
+                    .names
+                    .get(usize::from(number))
+                    .and_then(|(_, kept)| *kept);
                 prices.is_none() || prices == kept
             })
         };

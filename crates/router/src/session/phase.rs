@@ -1,7 +1,8 @@
 //! What part of a conversation a request is.
 //!
-//! A tool loop is one piece of work: the model that began it ends it. A helper request (an agent's title generator) is no part
-//! of the conversation and moves nothing. A compaction reads the whole prefix once more, which only its own model has in cache.
+//! A tool loop is one piece of work: the model that began it ends it. A helper request (an agent's
+//! title generator) is no part of the conversation and moves nothing. A compaction reads the whole
+//! prefix once more, which only its own model has in cache.
 
 use dialects::Prompt;
 use regex::RegexSet;
@@ -32,7 +33,8 @@ impl Phase {
         }
     }
 
-    /// Reads the phase from the header `x-inferoa-request-class`, if it is there, and from the request itself.
+    /// Reads the phase from the header `x-inferoa-request-class`, if it is there, and from the
+    /// request itself.
     #[must_use]
     pub fn of(prompt: &Prompt, class: Option<&str>, texts: &PhaseTexts) -> Self {
         match class.map(str::trim) {
@@ -70,10 +72,14 @@ impl PhaseTexts {
     ///
     /// # Errors
     /// The key and what is wrong there.
-    pub fn new(helper: &[String], compaction: &[String]) -> Result<Self, (&'static str, regex::Error)> {
+    pub fn new(
+        helper: &[String],
+        compaction: &[String],
+    ) -> Result<Self, (&'static str, regex::Error)> {
         Ok(Self {
             helper: RegexSet::new(helper).map_err(|error| ("helper_patterns", error))?,
-            compaction: RegexSet::new(compaction).map_err(|error| ("compaction_patterns", error))?,
+            compaction: RegexSet::new(compaction)
+                .map_err(|error| ("compaction_patterns", error))?,
         })
     }
 }
@@ -87,10 +93,16 @@ mod tests {
 
     fn check(class: Option<&str>, body: &str, expected: Phase) {
         let settings = Sessions::default();
-        let texts = PhaseTexts::new(&settings.helper_patterns, &settings.compaction_patterns).unwrap();
+        let texts =
+            PhaseTexts::new(&settings.helper_patterns, &settings.compaction_patterns).unwrap();
         let body = Bytes::from(format!(r#"{{"model":"auto",{body}}}"#));
-        let request = Request::parse(Dialect::OpenAiChat, body.clone(), &Wrappers::default()).unwrap();
-        assert_eq!(Phase::of(request.prompt(), class, &texts), expected, "{class:?} {body:?}");
+        let request =
+            Request::parse(Dialect::OpenAiChat, body.clone(), &Wrappers::default()).unwrap();
+        assert_eq!(
+            Phase::of(request.prompt(), class, &texts),
+            expected,
+            "{class:?} {body:?}"
+        );
     }
 
     #[test]
@@ -100,14 +112,46 @@ mod tests {
         let tool = r#"{"role":"tool","tool_call_id":"c","content":"1"}"#;
         let tools = r#""tools":[{"type":"function","function":{"name":"f"}}]"#;
         check(None, &format!(r#""messages":[{user}]"#), Phase::UserTurn);
-        check(Some("interactive"), &format!(r#""messages":[{user}]"#), Phase::UserTurn);
-        check(Some("compaction"), &format!(r#""messages":[{user},{tool}]"#), Phase::Compaction);
-        check(Some("tool"), &format!(r#""messages":[{user}]"#), Phase::ToolLoop);
-        check(None, &format!(r#""messages":[{user},{tool}]"#), Phase::ToolLoop);
-        check(None, &format!(r#""messages":[{user},{tool},{user}]"#), Phase::ToolLoop);
-        check(None, &format!(r#""messages":[{title},{user}]"#), Phase::Helper);
-        check(None, &format!(r#""messages":[{title},{user}],{tools}"#), Phase::UserTurn);
+        check(
+            Some("interactive"),
+            &format!(r#""messages":[{user}]"#),
+            Phase::UserTurn,
+        );
+        check(
+            Some("compaction"),
+            &format!(r#""messages":[{user},{tool}]"#),
+            Phase::Compaction,
+        );
+        check(
+            Some("tool"),
+            &format!(r#""messages":[{user}]"#),
+            Phase::ToolLoop,
+        );
+        check(
+            None,
+            &format!(r#""messages":[{user},{tool}]"#),
+            Phase::ToolLoop,
+        );
+        check(
+            None,
+            &format!(r#""messages":[{user},{tool},{user}]"#),
+            Phase::ToolLoop,
+        );
+        check(
+            None,
+            &format!(r#""messages":[{title},{user}]"#),
+            Phase::Helper,
+        );
+        check(
+            None,
+            &format!(r#""messages":[{title},{user}],{tools}"#),
+            Phase::UserTurn,
+        );
         let request = r#"{"role":"user","content":"<context.compaction.request>\nSummarise"}"#;
-        check(None, &format!(r#""messages":[{user},{tool},{request}]"#), Phase::Compaction);
+        check(
+            None,
+            &format!(r#""messages":[{user},{tool},{request}]"#),
+            Phase::Compaction,
+        );
     }
 }

@@ -53,16 +53,31 @@ pub struct Asking<'a> {
 
 impl Standing {
     /// Looks for the session of a request.
-    pub async fn find(policy: &Policy, sessions: &Sessions, asking: Asking<'_>, deadline: Instant) -> Self {
-        let Asking { prompt, marks, identity, recipe, now } = asking;
+    pub async fn find(
+        policy: &Policy,
+        sessions: &Sessions,
+        asking: Asking<'_>,
+        deadline: Instant,
+    ) -> Self {
+        let Asking {
+            prompt,
+            marks,
+            identity,
+            recipe,
+            now,
+        } = asking;
         let principal = policy.namer.principal(identity, &marks);
         let named = policy.namer.name(principal, recipe, prompt, &marks);
-        let turn_state = marks.turn_state.map(|header| turn_state::read(&policy.namer, principal, header, now));
+        let turn_state = marks
+            .turn_state
+            .map(|header| turn_state::read(&policy.namer, principal, header, now));
         let until = deadline.min(Instant::now() + policy.store_timeout);
         let store_failed = sessions.fetch(named.key, until).await.is_err();
         let continuity = &prompt.continuity;
         let kept = continuity.conversation.is_some() || continuity.previous_response.is_some();
-        let same_recipe = |state: &Result<TurnState, Void>| state.as_ref().is_ok_and(|state| state.recipe == **recipe);
+        let same_recipe = |state: &Result<TurnState, Void>| {
+            state.as_ref().is_ok_and(|state| state.recipe == **recipe)
+        };
         let turn = Turn {
             phase: Phase::of(prompt, marks.class, &policy.texts),
             sealed: continuity.sealed_state || kept,
@@ -78,12 +93,15 @@ impl Standing {
             principal,
             recipe: Arc::clone(recipe),
             now,
-            tokens: (prompt.tokens.prompt(), prompt.tokens.text_bytes / LONGEST_TOKEN),
+            tokens: (
+                prompt.tokens.prompt(),
+                prompt.tokens.text_bytes / LONGEST_TOKEN,
+            ),
         }
     }
 
-    /// The model to stay with, if there is one: that of the turn state, of the conversation, or, where a lock asks for one, of
-    /// the session's last request.
+    /// The model to stay with, if there is one: that of the turn state, of the conversation, or,
+    /// where a lock asks for one, of the session's last request.
     #[must_use]
     pub fn current(&self) -> Option<&str> {
         if let (true, Some(Ok(state))) = (self.turn.same_turn, &self.turn_state) {
@@ -111,17 +129,23 @@ impl Standing {
         }
     }
 
-    /// What the request costs at least, millionths. All may be in a cache but what the conversation has grown by: nobody has sent
-    /// that before, be it an answer or the user's words.
+    /// What the request costs at least, millionths. All may be in a cache but what the conversation
+    /// has grown by: nobody has sent that before, be it an answer or the user's words.
     pub(super) fn least_price(&self, prices: &Prices) -> u64 {
         let (_, tokens) = self.tokens;
-        let before = self.seen.as_ref().filter(|seen| seen.same_thread).map_or(tokens, |seen| seen.least.min(tokens));
+        let before = self
+            .seen
+            .as_ref()
+            .filter(|seen| seen.same_thread)
+            .map_or(tokens, |seen| seen.least.min(tokens));
         let fresh = prices.prompt.min(prices.completion);
         (before as f64 * prices.cached.min(prices.prompt) + (tokens - before) as f64 * fresh) as u64
     }
 
     pub(super) fn past(&self) -> Past {
-        let Some(seen) = &self.seen else { return Past::default() };
+        let Some(seen) = &self.seen else {
+            return Past::default();
+        };
         Past {
             idle: Duration::from_secs(self.now.saturating_sub(seen.at)),
             prefix: seen
@@ -148,7 +172,10 @@ pub struct Chain {
 impl Chain {
     /// A response of this id was given: requests that go on from it belong to the same session.
     pub fn goes_on(&self, sessions: &Sessions, response_id: &str) {
-        let key = self.policy.namer.response(self.principal, &self.recipe, response_id);
+        let key = self
+            .policy
+            .namer
+            .response(self.principal, &self.recipe, response_id);
         sessions.follow(self.from, key);
     }
 }
@@ -164,7 +191,8 @@ pub fn chain_for(standing: &Standing, policy: &Arc<Policy>, dialect: Dialect) ->
     })
 }
 
-/// The turn state for the reply: where the client's wire has one, and the request is part of a turn.
+/// The turn state for the reply: where the client's wire has one, and the request is part of a
+/// turn.
 #[must_use]
 pub fn turn_state_for(
     standing: &Standing,
@@ -172,10 +200,15 @@ pub fn turn_state_for(
     dialect: Dialect,
     (decision, model): (&str, &str),
 ) -> Option<String> {
-    let fits =
-        dialect == Dialect::OpenAiResponses && policy.mode == Mode::Apply && standing.turn.phase != Phase::Helper;
+    let fits = dialect == Dialect::OpenAiResponses
+        && policy.mode == Mode::Apply
+        && standing.turn.phase != Phase::Helper;
     fits.then(|| {
-        let state = TurnState { recipe: standing.recipe.to_string(), decision: decision.into(), model: model.into() };
+        let state = TurnState {
+            recipe: standing.recipe.to_string(),
+            decision: decision.into(),
+            model: model.into(),
+        };
         let expires = standing.now.saturating_add(policy.turn_state_seconds);
         turn_state::mint(&policy.namer, standing.principal, &state, expires)
     })

@@ -1,10 +1,12 @@
-//! Stay with a conversation's model, or switch. Pure: what is known goes in, what to do comes out. The pipeline and the simulator
-//! call the same functions.
+//! Stay with a conversation's model, or switch. Pure: what is known goes in, what to do comes out.
+//! The pipeline and the simulator call the same functions.
 //!
-//! Some requests may not switch at all ([`lock`]). A user's turn may, if it is worth it ([`weigh`]) and if the session can
-//! afford it ([`affords`]): what all switches of a session have thrown away of prompt caches stays below a share of what the
-//! session has cost. That holds by construction, as every switch is charged before it happens, at an upper estimate, against a
-//! lower estimate of the bill; switches that a policy forces are charged as well, and so those that are only wished for wait.
+//! Some requests may not switch at all ([`lock`]). A user's turn may, if it is worth it ([`weigh`])
+//! and if the session can afford it ([`affords`]): what all switches of a session have thrown away
+//! of prompt caches stays below a share of what the session has cost. That holds by construction,
+//! as every switch is charged before it happens, at an upper estimate, against a lower estimate of
+//! the bill; switches that a policy forces are charged as well, and so those that are only wished
+//! for wait.
 //!
 //! Money is in millionths of the document's currency: tokens times the price of a million.
 
@@ -19,10 +21,11 @@ pub struct Rules {
     pub budget: f64,
     /// Advantage that a switch to save money needs, as a share of what staying costs.
     pub margin: f64,
-    /// Lead that a switch to a dearer model needs in the algorithm's scores, as a share of the distance between its best and its
-    /// worst.
+    /// Lead that a switch to a dearer model needs in the algorithm's scores, as a share of the
+    /// distance between its best and its worst.
     pub lead: f64,
-    /// Share of the way back that a session must be able to afford when it leaves its model for a cheaper one.
+    /// Share of the way back that a session must be able to afford when it leaves its model for a
+    /// cheaper one.
     pub reserve: f64,
     /// Pause after which a session starts anew.
     pub idle_timeout: Duration,
@@ -33,7 +36,14 @@ pub struct Rules {
 impl Default for Rules {
     fn default() -> Self {
         let minutes = Duration::from_secs(300);
-        Self { budget: 0.25, margin: 0.05, lead: 0.7, reserve: 0.5, idle_timeout: minutes, cache_lifetime: minutes }
+        Self {
+            budget: 0.25,
+            margin: 0.05,
+            lead: 0.7,
+            reserve: 0.5,
+            idle_timeout: minutes,
+            cache_lifetime: minutes,
+        }
     }
 }
 
@@ -132,7 +142,8 @@ pub enum Verdict {
     Switch(Reason),
 }
 
-/// Why a request may not switch, whatever it would save. A pause opens no lock: a tool may run for long, and state stays sealed.
+/// Why a request may not switch, whatever it would save. A pause opens no lock: a tool may run for
+/// long, and state stays sealed.
 #[must_use]
 pub fn lock(turn: &Turn) -> Option<Reason> {
     if turn.same_turn {
@@ -148,7 +159,8 @@ pub fn lock(turn: &Turn) -> Option<Reason> {
     }
 }
 
-/// What a switch throws away: the prefix at the new model's price of reading or writing it anew, less that of a cached one.
+/// What a switch throws away: the prefix at the new model's price of reading or writing it anew,
+/// less that of a cached one.
 #[must_use]
 pub fn overhead(prefix: u64, to: &Prices) -> u64 {
     upward(prefix as f64 * above_cached(to))
@@ -173,10 +185,12 @@ pub struct Choice {
     pub score: Option<f64>,
 }
 
-/// A user's turn: which of the models, the algorithm's `proposed` or one that it ranks between this and the session's own, `from`.
+/// A user's turn: which of the models, the algorithm's `proposed` or one that it ranks between this
+/// and the session's own, `from`.
 ///
-/// The proposal is weighed first, then what the algorithm likes next. So a session that cannot afford the dearest model moves to
-/// one that it can, if the algorithm prefers that to the model that it has.
+/// The proposal is weighed first, then what the algorithm likes next. So a session that cannot
+/// afford the dearest model moves to one that it can, if the algorithm prefers that to the model
+/// that it has.
 #[must_use]
 pub fn choose(
     past: &Past,
@@ -187,9 +201,16 @@ pub fn choose(
     let mut first = None;
     let far = rules.lead * spread(choices);
     for index in ranked((from, choices, proposed)) {
-        let Some(to) = choices.get(index) else { continue };
+        let Some(to) = choices.get(index) else {
+            continue;
+        };
         let near = matches!((to.score, from.score), (Some(to), Some(from)) if to - from < far);
-        let verdict = match weigh(past, turn, (from.prices.as_ref(), to.prices.as_ref()), rules) {
+        let verdict = match weigh(
+            past,
+            turn,
+            (from.prices.as_ref(), to.prices.as_ref()),
+            rules,
+        ) {
             Verdict::Switch(Reason::Affordable) if near => Verdict::Stay(Reason::SmallLead),
             verdict => verdict,
         };
@@ -210,16 +231,26 @@ fn spread(choices: &[Choice]) -> f64 {
 /// The proposal, then what the algorithm ranks above the session's model, best first.
 fn ranked((from, choices, proposed): (&Choice, &[Choice], usize)) -> Vec<usize> {
     let gain = |index: usize| Some(choices.get(index)?.score? - from.score?);
-    let mut ranked: Vec<usize> =
-        (0..choices.len()).filter(|&index| index == proposed || gain(index).is_some_and(|gain| gain > 0.0)).collect();
-    ranked.sort_by(|&one, &other| gain(other).unwrap_or(0.0).total_cmp(&gain(one).unwrap_or(0.0)));
+    let mut ranked: Vec<usize> = (0..choices.len())
+        .filter(|&index| index == proposed || gain(index).is_some_and(|gain| gain > 0.0))
+        .collect();
+    ranked.sort_by(|&one, &other| {
+        gain(other)
+            .unwrap_or(0.0)
+            .total_cmp(&gain(one).unwrap_or(0.0))
+    });
     ranked.sort_by_key(|&index| index != proposed);
     ranked
 }
 
 /// Whether a user's turn should go to the model `to` instead of the session's, `from`.
 #[must_use]
-pub fn weigh(past: &Past, turn: &Turn, (from, to): (Option<&Prices>, Option<&Prices>), rules: &Rules) -> Verdict {
+pub fn weigh(
+    past: &Past,
+    turn: &Turn,
+    (from, to): (Option<&Prices>, Option<&Prices>),
+    rules: &Rules,
+) -> Verdict {
     if !turn.explicit {
         return Verdict::Switch(Reason::Unnamed);
     }
@@ -245,13 +276,22 @@ pub fn weigh(past: &Past, turn: &Turn, (from, to): (Option<&Prices>, Option<&Pri
     if !affords(rules, past.bill, past.overhead.saturating_add(cost), back) {
         return Verdict::Stay(Reason::Budget);
     }
-    let cold = if past.idle >= rules.cache_lifetime { overhead(past.prefix, from) as f64 } else { 0.0 };
+    let cold = if past.idle >= rules.cache_lifetime {
+        overhead(past.prefix, from) as f64
+    } else {
+        0.0
+    };
     let saved = (stay - switch) * horizon(past) + cold;
     let worth = saved >= cost as f64 + rules.margin * (stay * horizon(past) + cold);
-    if worth { Verdict::Switch(Reason::Saves) } else { Verdict::Stay(Reason::NotWorth) }
+    if worth {
+        Verdict::Switch(Reason::Saves)
+    } else {
+        Verdict::Stay(Reason::NotWorth)
+    }
 }
 
-/// What a request costs with the prefix in the cache: it is read, and a fiftieth of it is said anew.
+/// What a request costs with the prefix in the cache: it is read, and a fiftieth of it is said
+/// anew.
 fn running(past: &Past, prices: &Prices) -> f64 {
     let prefix = past.prefix as f64;
     let said = (prefix * SAID).max(LEAST_SAID);
@@ -262,7 +302,8 @@ fn running(past: &Past, prices: &Prices) -> f64 {
 const SAID: f64 = 0.02;
 const LEAST_SAID: f64 = 200.0;
 
-/// Requests that the new model will probably answer: those of one user's turn. Beyond it the next turn's choice counts.
+/// Requests that the new model will probably answer: those of one user's turn. Beyond it the next
+/// turn's choice counts.
 fn horizon(past: &Past) -> f64 {
     (past.requests as f64 / past.turns.max(1) as f64).clamp(1.0, 50.0)
 }

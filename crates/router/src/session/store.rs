@@ -1,4 +1,5 @@
-//! Where sessions are shared between replicas. The router knows only this port; adapters live elsewhere.
+//! Where sessions are shared between replicas. The router knows only this port; adapters live
+//! elsewhere.
 
 use super::SessionKey;
 use serde::{Deserialize, Serialize};
@@ -75,11 +76,19 @@ pub struct InMemory(Mutex<HashMap<SessionKey, Saved>>);
 
 impl SessionStore for InMemory {
     fn load(&self, key: SessionKey, _deadline: Instant) -> Loading<'_> {
-        let found = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let found = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&key)
+            .cloned();
         Box::pin(std::future::ready(Ok(found)))
     }
 
     fn save(&self, key: SessionKey, saved: Saved) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, saved);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key, saved);
     }
 }

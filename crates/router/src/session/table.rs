@@ -1,7 +1,8 @@
 //! The sessions that are remembered: a bounded table in shards, the longest unused forgotten first.
 //!
-//! A record is small and of fixed size: models are numbers, money is in millionths, and of the conversations that a session
-//! has at a time the last three are told apart. Looking one up and noting a request each take one lock of one shard.
+//! A record is small and of fixed size: models are numbers, money is in millionths, and of the
+//! conversations that a session has at a time the last three are told apart. Looking one up and
+//! noting a request each take one lock of one shard.
 
 use super::model_names::ModelNames;
 use super::{Saved, SessionKey, stay};
@@ -41,7 +42,9 @@ impl Hasher for Keyed {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        self.0 = bytes.iter().fold(self.0, |hash, &byte| hash.rotate_left(8) ^ u64::from(byte));
+        self.0 = bytes
+            .iter()
+            .fold(self.0, |hash, &byte| hash.rotate_left(8) ^ u64::from(byte));
     }
 
     fn write_u128(&mut self, key: u128) {
@@ -120,7 +123,11 @@ pub(super) struct Step<'a> {
 impl Default for Table {
     fn default() -> Self {
         Self {
-            shards: std::array::from_fn(|_| Mutex::new(LruCache::unbounded_with_hasher(BuildHasherDefault::default()))),
+            shards: std::array::from_fn(|_| {
+                Mutex::new(LruCache::unbounded_with_hasher(
+                    BuildHasherDefault::default(),
+                ))
+            }),
             models: ModelNames::default(),
             capacity: AtomicUsize::new(100_000),
             forgotten: AtomicU64::new(0),
@@ -132,7 +139,9 @@ impl Table {
     fn shard(&self, key: SessionKey) -> MutexGuard<'_, Shard> {
         // The upper bits choose the shard, the lower ones the place in it.
         let index = (key.0 >> 120) as usize % SHARDS;
-        self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
+        self.shards[index]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many are remembered at most. What is too much goes with the next requests.
@@ -142,7 +151,10 @@ impl Table {
 
     /// How many are remembered.
     pub(super) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
+        self.shards
+            .iter()
+            .map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).len())
+            .sum()
     }
 
     /// How many had to be forgotten for others.
@@ -153,13 +165,19 @@ impl Table {
     /// What is known of a session and of one conversation in it.
     pub(super) fn look(&self, key: SessionKey, thread: u32) -> Option<Seen> {
         let record = *self.shard(key).get(&key.0)?;
-        let own = record.threads.iter().find(|known| known.used && known.mark == thread);
+        let own = record
+            .threads
+            .iter()
+            .find(|known| known.used && known.mark == thread);
         let model = self.models.name(own.map_or(record.last, |own| own.model))?;
         Some(Seen {
             model,
             same_thread: own.is_some(),
             at: own.map_or(record.at, |own| own.at).into(),
-            counted: own.map(|own| own.prefix).filter(|&prefix| prefix != UNCOUNTED).map(u64::from),
+            counted: own
+                .map(|own| own.prefix)
+                .filter(|&prefix| prefix != UNCOUNTED)
+                .map(u64::from),
             least: own.map_or(0, |own| own.least.into()),
             requests: record.requests.into(),
             turns: record.turns.into(),
@@ -169,11 +187,13 @@ impl Table {
         })
     }
 
-    /// Charges a switch if the session can afford it. Checked and charged at once, so that requests at the same time cannot
-    /// both spend the same.
+    /// Charges a switch if the session can afford it. Checked and charged at once, so that requests
+    /// at the same time cannot both spend the same.
     pub(super) fn charge(&self, key: SessionKey, cost: u64, rules: &stay::Rules) -> bool {
         let mut shard = self.shard(key);
-        let Some(record) = shard.get_mut(&key.0) else { return cost == 0 };
+        let Some(record) = shard.get_mut(&key.0) else {
+            return cost == 0;
+        };
         let affordable = stay::affords(rules, record.bill, record.overhead, cost);
         if affordable {
             record.overhead = record.overhead.saturating_add(cost);
@@ -183,7 +203,9 @@ impl Table {
 
     /// Notes a request that was sent.
     pub(super) fn note(&self, key: SessionKey, step: &Step<'_>) {
-        let Some(model) = self.models.number(step.model, step.prices) else { return };
+        let Some(model) = self.models.number(step.model, step.prices) else {
+            return;
+        };
         let now = u32::try_from(step.now).unwrap_or(u32::MAX);
         let mut shard = self.shard(key);
         let record = shard.get_or_insert_mut(key.0, Record::default);
@@ -198,14 +220,23 @@ impl Table {
         record.bill = record.bill.saturating_add(step.billed);
         record.overhead = record.overhead.saturating_add(step.forced);
         let least = u32::try_from(step.least).unwrap_or(u32::MAX);
-        record.place(Thread { mark: step.thread, at: now, prefix: UNCOUNTED, least, model, used: true });
+        record.place(Thread {
+            mark: step.thread,
+            at: now,
+            prefix: UNCOUNTED,
+            least,
+            model,
+            used: true,
+        });
         self.shrink(shard);
     }
 
     /// Takes over what another replica knows.
     pub(super) fn restore(&self, key: SessionKey, saved: &Saved) {
         let number = |name: &str| self.models.number(name, None);
-        let Some(last) = number(&saved.model) else { return };
+        let Some(last) = number(&saved.model) else {
+            return;
+        };
         let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         let mut record = Record {
             bill: saved.bill,
@@ -218,10 +249,19 @@ impl Table {
             threads: Default::default(),
         };
         for (place, thread) in record.threads.iter_mut().zip(&saved.threads) {
-            let Some(model) = number(&thread.model) else { continue };
+            let Some(model) = number(&thread.model) else {
+                continue;
+            };
             let prefix = thread.counted.map_or(UNCOUNTED, small);
             let (at, least) = (small(thread.at), small(thread.least));
-            *place = Thread { mark: thread.mark, at, prefix, least, model, used: true };
+            *place = Thread {
+                mark: thread.mark,
+                at,
+                prefix,
+                least,
+                model,
+                used: true,
+            };
         }
         let mut shard = self.shard(key);
         shard.put(key.0, record);
@@ -231,15 +271,19 @@ impl Table {
     /// A session as another replica can read it.
     pub(super) fn save(&self, key: SessionKey) -> Option<Saved> {
         let record = *self.shard(key).peek(&key.0)?;
-        let threads = record.threads.iter().filter(|thread| thread.used).filter_map(|thread| {
-            Some(super::SavedThread {
-                mark: thread.mark,
-                model: self.models.name(thread.model)?.to_string(),
-                at: thread.at.into(),
-                counted: (thread.prefix != UNCOUNTED).then(|| thread.prefix.into()),
-                least: thread.least.into(),
-            })
-        });
+        let threads = record
+            .threads
+            .iter()
+            .filter(|thread| thread.used)
+            .filter_map(|thread| {
+                Some(super::SavedThread {
+                    mark: thread.mark,
+                    model: self.models.name(thread.model)?.to_string(),
+                    at: thread.at.into(),
+                    counted: (thread.prefix != UNCOUNTED).then(|| thread.prefix.into()),
+                    least: thread.least.into(),
+                })
+            });
         Some(Saved {
             model: self.models.name(record.last)?.to_string(),
             at: record.at.into(),
@@ -252,7 +296,8 @@ impl Table {
         })
     }
 
-    /// Counts an answer: its real price instead of the estimate `billed`, and the length of the prefix.
+    /// Counts an answer: its real price instead of the estimate `billed`, and the length of the
+    /// prefix.
     pub(super) fn served(
         &self,
         (key, thread, billed): (SessionKey, u32, u64),
@@ -261,14 +306,25 @@ impl Table {
     ) {
         let prices = self.models.prices(model);
         let mut shard = self.shard(key);
-        let Some(record) = shard.peek_mut(&key.0) else { return };
+        let Some(record) = shard.peek_mut(&key.0) else {
+            return;
+        };
         if let Some(prices) = prices {
             let cost = (prices.cost(tokens) * 1e6).floor() as u64;
             record.bill = record.bill.saturating_add(cost.saturating_sub(billed));
         }
-        if let Some(own) = record.threads.iter_mut().find(|own| own.used && own.mark == thread) {
-            let counted = u32::try_from(tokens.prompt.saturating_add(tokens.completion)).unwrap_or(UNCOUNTED - 1);
-            own.prefix = if own.prefix == UNCOUNTED { counted } else { own.prefix.max(counted) };
+        if let Some(own) = record
+            .threads
+            .iter_mut()
+            .find(|own| own.used && own.mark == thread)
+        {
+            let counted = u32::try_from(tokens.prompt.saturating_add(tokens.completion))
+                .unwrap_or(UNCOUNTED - 1);
+            own.prefix = if own.prefix == UNCOUNTED {
+                counted
+            } else {
+                own.prefix.max(counted)
+            };
         }
     }
 
@@ -289,8 +345,12 @@ impl Table {
 impl Record {
     /// Puts a conversation where it was, or in a free place, or in that of the longest unused.
     fn place(&mut self, last: Thread) {
-        let own = self.threads.iter().position(|thread| thread.used && thread.mark == last.mark);
-        let oldest = || (0..THREADS).min_by_key(|&index| (self.threads[index].used, self.threads[index].at));
+        let own = self
+            .threads
+            .iter()
+            .position(|thread| thread.used && thread.mark == last.mark);
+        let oldest =
+            || (0..THREADS).min_by_key(|&index| (self.threads[index].used, self.threads[index].at));
         if let Some(index) = own.or_else(oldest) {
             self.threads[index] = last;
         }

@@ -24,7 +24,13 @@ pub enum Outcome {
 
 impl Outcome {
     /// All of them, for metrics.
-    pub const ALL: [Self; 5] = [Self::New, Self::Same, Self::Hold, Self::Switch, Self::Helper];
+    pub const ALL: [Self; 5] = [
+        Self::New,
+        Self::Same,
+        Self::Hold,
+        Self::Switch,
+        Self::Helper,
+    ];
 
     /// The word of headers and metrics.
     #[must_use]
@@ -39,7 +45,8 @@ impl Outcome {
     }
 }
 
-/// What a session did, for headers, traces and metrics, and what is to be noted once the request is sent.
+/// What a session did, for headers, traces and metrics, and what is to be noted once the request is
+/// sent.
 #[derive(Debug, Clone)]
 pub struct Told {
     /// The phase.
@@ -52,7 +59,8 @@ pub struct Told {
     pub previous: Option<Arc<str>>,
     /// What the algorithm chose, if the session did not follow it.
     pub proposed: Option<Arc<str>>,
-    /// A lock that could not be kept, or a session that cannot be known: the reason after `session=`.
+    /// A lock that could not be kept, or a session that cannot be known: the reason after
+    /// `session=`.
     pub degraded: Option<&'static str>,
     /// What switches may still cost, millionths; `None` without prices.
     pub budget_left: Option<u64>,
@@ -106,7 +114,11 @@ impl std::fmt::Display for Told {
         if let Some(proposed) = &self.proposed {
             write!(f, ";proposed={proposed}")?;
         }
-        if let Some(previous) = self.previous.as_ref().filter(|_| self.outcome == Outcome::Switch) {
+        if let Some(previous) = self
+            .previous
+            .as_ref()
+            .filter(|_| self.outcome == Outcome::Switch)
+        {
             write!(f, ";previous={previous}")?;
         }
         if let Some(left) = self.budget_left {

@@ -1,8 +1,10 @@
-//! `x-codex-turn-state`: a reply header that a client repeats on the later requests of the same turn, and drops with it.
+//! `x-codex-turn-state`: a reply header that a client repeats on the later requests of the same
+//! turn, and drops with it.
 //!
-//! What we put in is a [credential](crate::credential): the model of the turn, for this caller and recipe, until it expires. So
-//! a turn stays together at any replica with the same secret, without any shared memory. It is a wish like any other: a
-//! boundary or a missing ability still sends the request elsewhere.
+//! What we put in is a [credential](crate::credential): the model of the turn, for this caller and
+//! recipe, until it expires. So a turn stays together at any replica with the same secret, without
+//! any shared memory. It is a wish like any other: a boundary or a missing ability still sends the
+//! request elsewhere.
 
 use super::identity::Namer;
 use crate::credential::{Claims, Purpose, Void};
@@ -24,9 +26,20 @@ pub struct TurnState {
 /// Makes a turn state that holds until `expires`, seconds since 1970.
 #[must_use]
 pub fn mint(namer: &Namer, principal: u128, state: &TurnState, expires: u64) -> String {
-    let TurnState { recipe, decision, model } = state.clone();
+    let TurnState {
+        recipe,
+        decision,
+        model,
+    } = state.clone();
     // The principal is a keyed digest already: the header tells nobody who calls.
-    let claims = Claims { principal: format!("{principal:x}"), recipe, decision, model, depth: 0, expires };
+    let claims = Claims {
+        principal: format!("{principal:x}"),
+        recipe,
+        decision,
+        model,
+        depth: 0,
+        expires,
+    };
     namer.secret().sign(Purpose::TurnState, &claims)
 }
 
@@ -35,9 +48,20 @@ pub fn mint(namer: &Namer, principal: u128, state: &TurnState, expires: u64) -> 
 /// # Errors
 /// If it is void.
 pub fn read(namer: &Namer, principal: u128, header: &str, now: u64) -> Result<TurnState, Void> {
-    let claims = namer.secret().open(Purpose::TurnState, header, &format!("{principal:x}"), now)?;
-    let Claims { recipe, decision, model, .. } = claims;
-    Ok(TurnState { recipe, decision, model })
+    let claims = namer
+        .secret()
+        .open(Purpose::TurnState, header, &format!("{principal:x}"), now)?;
+    let Claims {
+        recipe,
+        decision,
+        model,
+        ..
+    } = claims;
+    Ok(TurnState {
+        recipe,
+        decision,
+        model,
+    })
 }
 
 #[cfg(test)]
@@ -48,13 +72,20 @@ mod tests {
     #[test]
     fn comes_back_to_its_caller_alone() {
         let namer = Namer::new(Secret::new(*b"0123456789abcdef0123456789abcdef"));
-        let state = TurnState { recipe: "default".into(), decision: "code".into(), model: "large".into() };
+        let state = TurnState {
+            recipe: "default".into(),
+            decision: "code".into(),
+            model: "large".into(),
+        };
         let header = mint(&namer, 1, &state, 100);
         assert!(http::HeaderValue::from_str(&header).is_ok());
         assert_eq!(read(&namer, 1, &header, 100), Ok(state));
         assert_eq!(read(&namer, 2, &header, 100), Err(Void::OtherPrincipal));
         assert_eq!(read(&namer, 1, &header, 101), Err(Void::Expired));
         assert_eq!(read(&namer, 1, "ts_openai_own", 1), Err(Void::Malformed));
-        assert_eq!(read(&Namer::new(Secret::random()), 1, &header, 1), Err(Void::Forged));
+        assert_eq!(
+            read(&Namer::new(Secret::random()), 1, &header, 1),
+            Err(Void::Forged)
+        );
     }
 }

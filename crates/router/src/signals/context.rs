@@ -1,7 +1,8 @@
 //! Bands of the estimated token count.
 //!
-//! Use it to send long requests to models with long windows. The estimate counts messages, tools, images and the output
-//! reserve, so it is an upper guess, and it is at least what the text's own length says.
+//! Use it to send long requests to models with long windows. The estimate counts messages, tools,
+//! images and the output reserve, so it is an upper guess, and it is at least what the text's own
+//! length says.
 //!
 //! ```yaml
 //! routing:
@@ -12,7 +13,8 @@
 //!         max_tokens: 1M
 //! ```
 //!
-//! Both ends are included; an omitted `max_tokens` is 0, as in the reference, so such a rule matches almost nothing.
+//! Both ends are included; an omitted `max_tokens` is 0, as in the reference, so such a rule
+//! matches almost nothing.
 
 use super::{Problem, Signal, SignalError, SignalInput, ran};
 use crate::config::signals::ContextRule;
@@ -36,17 +38,31 @@ pub(super) fn build(
         let mut bound = |field: &str, text: &str| {
             parse_bound(text).unwrap_or_else(|| {
                 let path = format!("routing.signals.context[{at}].{field}");
-                problems.push(Problem { path, message: format!("`{text}` is no token count; write 1024, 32K or 1M") });
+                problems.push(Problem {
+                    path,
+                    message: format!("`{text}` is no token count; write 1024, 32K or 1M"),
+                });
                 0
             })
         };
-        let (min, max) = (bound("min_tokens", &rule.min_tokens), bound("max_tokens", &rule.max_tokens));
-        bands.push(Band { key: keys.intern(Kind::Context, &rule.name), min, max });
+        let (min, max) = (
+            bound("min_tokens", &rule.min_tokens),
+            bound("max_tokens", &rule.max_tokens),
+        );
+        bands.push(Band {
+            key: keys.intern(Kind::Context, &rule.name),
+            min,
+            max,
+        });
     }
-    Some(Box::new(ContextSignal { bands, ratio: Arc::clone(ratio) }))
+    Some(Box::new(ContextSignal {
+        bands,
+        ratio: Arc::clone(ratio),
+    }))
 }
 
-/// Bytes per token of ordinary text, shared by all generations of a process and learned from real usage.
+/// Bytes per token of ordinary text, shared by all generations of a process and learned from real
+/// usage.
 #[derive(Debug)]
 pub struct TokenRatio {
     in_use: AtomicU64,
@@ -72,13 +88,16 @@ impl TokenRatio {
         f64::from_bits(self.in_use.load(Ordering::Relaxed))
     }
 
-    /// Learns from a text-only request that a model counted. The estimate follows denser text quickly and looser text
-    /// slowly, so that it errs on the long side.
+    /// Learns from a text-only request that a model counted. The estimate follows denser text
+    /// quickly and looser text slowly, so that it errs on the long side.
     pub fn learn(&self, text_bytes: u64, prompt_tokens: u64) {
         if text_bytes == 0 || prompt_tokens == 0 {
             return;
         }
-        #[expect(clippy::cast_precision_loss, reason = "a ratio of byte counts far below 2^53")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a ratio of byte counts far below 2^53"
+        )]
         let seen = text_bytes as f64 / prompt_tokens as f64;
         let mut learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
         learned.ratio = match (learned.samples, seen < learned.ratio) {
@@ -88,14 +107,18 @@ impl TokenRatio {
         };
         learned.samples += 1;
         if learned.samples >= Self::WARM {
-            self.in_use.store(learned.ratio.to_bits(), Ordering::Relaxed);
+            self.in_use
+                .store(learned.ratio.to_bits(), Ordering::Relaxed);
         }
     }
 }
 
 impl Default for TokenRatio {
     fn default() -> Self {
-        Self { in_use: AtomicU64::new(Self::UNCALIBRATED.to_bits()), learned: Mutex::default() }
+        Self {
+            in_use: AtomicU64::new(Self::UNCALIBRATED.to_bits()),
+            learned: Mutex::default(),
+        }
     }
 }
 
@@ -103,7 +126,10 @@ impl Default for TokenRatio {
 #[must_use]
 pub fn estimate(prompt: &Prompt, ratio: &TokenRatio) -> u64 {
     let text = text_tokens(&prompt.texts.context, ratio.get());
-    prompt.tokens.floor().max(u64::try_from(text).unwrap_or_default())
+    prompt
+        .tokens
+        .floor()
+        .max(u64::try_from(text).unwrap_or_default())
 }
 
 /// The context family of one recipe.
@@ -123,9 +149,17 @@ impl Signal for ContextSignal {
         Kind::Context
     }
 
-    fn evaluate(&self, input: &SignalInput<'_>, report: &mut SignalReport) -> Result<(), SignalError> {
+    fn evaluate(
+        &self,
+        input: &SignalInput<'_>,
+        report: &mut SignalReport,
+    ) -> Result<(), SignalError> {
         let tokens = i64::try_from(estimate(input.prompt, &self.ratio)).unwrap_or(i64::MAX);
-        for band in self.bands.iter().filter(|band| (band.min..=band.max).contains(&tokens)) {
+        for band in self
+            .bands
+            .iter()
+            .filter(|band| (band.min..=band.max).contains(&tokens))
+        {
             report.emit(band.key);
         }
         ran(report, Kind::Context, 1.0);
@@ -135,7 +169,11 @@ impl Signal for ContextSignal {
 
 /// Tokens of a text alone; the cast saturates.
 fn text_tokens(text: &str, ratio: f64) -> i64 {
-    if text.is_empty() { 0 } else { ((text.len() as f64 / ratio).ceil() as i64).max(1) }
+    if text.is_empty() {
+        0
+    } else {
+        ((text.len() as f64 / ratio).ceil() as i64).max(1)
+    }
 }
 
 /// `1024`, `1.5K` (1,500), `1M` (1,000,000); empty is 0, fractions of a token are cut off.
@@ -149,7 +187,11 @@ fn parse_bound(text: &str) -> Option<i64> {
         (_, Some(number)) => (number, 1_000_000.0),
         _ => (text.as_str(), 1.0),
     };
-    number.parse::<f64>().ok().filter(|number| number.is_finite()).map(|number| (number * unit) as i64)
+    number
+        .parse::<f64>()
+        .ok()
+        .filter(|number| number.is_finite())
+        .map(|number| (number * unit) as i64)
 }
 
 #[cfg(test)]
@@ -158,7 +200,13 @@ mod tests {
     use dialects::{Prompt, TokenFacts};
 
     fn facts(text: u64, structured: u64, images: u64, framing: u64, reserve: u64) -> TokenFacts {
-        TokenFacts { text_bytes: text, structured_bytes: structured, images, framing, output_reserve: reserve }
+        TokenFacts {
+            text_bytes: text,
+            structured_bytes: structured,
+            images,
+            framing,
+            output_reserve: reserve,
+        }
     }
 
     fn matches(bands: &[(&str, &str, &str)], prompt: &Prompt, ratio: f64) -> Vec<String> {
@@ -171,12 +219,15 @@ mod tests {
                 ..ContextRule::default()
             })
             .collect();
-        let (mut keys, mut problems, shared) = (Keys::default(), Vec::new(), Arc::new(TokenRatio::default()));
+        let (mut keys, mut problems, shared) =
+            (Keys::default(), Vec::new(), Arc::new(TokenRatio::default()));
         shared.in_use.store(ratio.to_bits(), Ordering::Relaxed);
         let signal = build(&rules, &mut keys, &shared, &mut problems).unwrap();
         assert_eq!(problems, []);
         let mut report = SignalReport::new(&keys);
-        signal.evaluate(&SignalInput::new(prompt, None), &mut report).unwrap();
+        signal
+            .evaluate(&SignalInput::new(prompt, None), &mut report)
+            .unwrap();
         assert!(report.families[Kind::Context as usize].ran);
         report.matches().map(|key| keys.name(key).into()).collect()
     }
@@ -192,21 +243,36 @@ mod tests {
             ("E in eval", facts(7, 108, 0, 12, 0), 122),
             ("F", facts(30, 0, 0, 8, 0), 16),
         ] {
-            let prompt = Prompt { tokens, ..Prompt::default() };
+            let prompt = Prompt {
+                tokens,
+                ..Prompt::default()
+            };
             let exact = total.to_string();
             let above = (total + 1).to_string();
-            let bands = [("exact", exact.as_str(), exact.as_str()), ("above", &above, "1M"), ("below", "", &exact)];
+            let bands = [
+                ("exact", exact.as_str(), exact.as_str()),
+                ("above", &above, "1M"),
+                ("below", "", &exact),
+            ];
             assert_eq!(matches(&bands, &prompt, 4.0), ["exact", "below"], "{name}");
         }
     }
 
     #[test]
     fn text_wins_only_when_tokens_are_short() {
-        let mut prompt = Prompt { tokens: facts(15, 0, 0, 4, 0), ..Prompt::default() };
+        let mut prompt = Prompt {
+            tokens: facts(15, 0, 0, 4, 0),
+            ..Prompt::default()
+        };
         prompt.texts.context = "Hello world".into();
         assert_eq!(matches(&[("eight", "8", "8")], &prompt, 4.0), ["eight"]);
         assert_eq!(matches(&[("eleven", "11", "11")], &prompt, 1.0), ["eleven"]);
-        for (text, ratio, expected) in [("", 4.0, 0), ("a", 4.0, 1), ("abcde", 4.0, 2), ("Hello world", 4.0, 3)] {
+        for (text, ratio, expected) in [
+            ("", 4.0, 0),
+            ("a", 4.0, 1),
+            ("abcde", 4.0, 2),
+            ("Hello world", 4.0, 3),
+        ] {
             assert_eq!(text_tokens(text, ratio), expected);
         }
     }
@@ -233,14 +299,26 @@ mod tests {
 
     #[test]
     fn an_omitted_maximum_is_zero() {
-        let prompt = Prompt { tokens: facts(4, 0, 0, 0, 0), ..Prompt::default() };
-        assert_eq!(matches(&[("open", "0", "")], &prompt, 4.0), Vec::<String>::new());
-        assert_eq!(matches(&[("open", "0", "")], &Prompt::default(), 4.0), ["open"]);
+        let prompt = Prompt {
+            tokens: facts(4, 0, 0, 0, 0),
+            ..Prompt::default()
+        };
+        assert_eq!(
+            matches(&[("open", "0", "")], &prompt, 4.0),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            matches(&[("open", "0", "")], &Prompt::default(), 4.0),
+            ["open"]
+        );
     }
 
     #[test]
     fn a_malformed_bound_is_a_problem() {
-        let rules = [ContextRule { max_tokens: "lots".into(), ..ContextRule::default() }];
+        let rules = [ContextRule {
+            max_tokens: "lots".into(),
+            ..ContextRule::default()
+        }];
         let mut problems = Vec::new();
         build(&rules, &mut Keys::default(), &Arc::default(), &mut problems);
         assert_eq!(problems[0].path, "routing.signals.context[0].max_tokens");

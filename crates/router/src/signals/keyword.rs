@@ -1,8 +1,9 @@
 //! Words and patterns in the whole evaluation text.
 //!
-//! Use it where wording decides: product names, commands, marks of urgency. Keywords are literal by default, between
-//! word boundaries; `method: regex` takes RE2 patterns, `bm25` scores shared word stems, `ngram` accepts near spellings,
-//! `fuzzy_match` adds an edit distance to literal and regex keywords.
+//! Use it where wording decides: product names, commands, marks of urgency. Keywords are literal by
+//! default, between word boundaries; `method: regex` takes RE2 patterns, `bm25` scores shared word
+//! stems, `ngram` accepts near spellings, `fuzzy_match` adds an edit distance to literal and regex
+//! keywords.
 //!
 //! ```yaml
 //! routing:
@@ -18,8 +19,8 @@
 //!         case_sensitive: true
 //! ```
 //!
-//! All literal keywords of all rules are one automaton and all patterns one set, so a request's text is read once for
-//! each, however many rules there are.
+//! All literal keywords of all rules are one automaton and all patterns one set, so a request's
+//! text is read once for each, however many rules there are.
 
 mod bm25;
 mod fuzzy;
@@ -38,16 +39,27 @@ use ngram::Ngram;
 use std::cell::OnceCell;
 
 /// Compiles the keyword rules; nothing without rules.
-pub(super) fn build(rules: &[KeywordRule], keys: &mut Keys, problems: &mut Vec<Problem>) -> Option<Box<dyn Signal>> {
+pub(super) fn build(
+    rules: &[KeywordRule],
+    keys: &mut Keys,
+    problems: &mut Vec<Problem>,
+) -> Option<Box<dyn Signal>> {
     if rules.is_empty() {
         return None;
     }
     let mut builder = Builder::default();
-    let rules = rules.iter().enumerate().map(|(at, rule)| builder.rule(at, rule, keys, problems)).collect();
+    let rules = rules
+        .iter()
+        .enumerate()
+        .map(|(at, rule)| builder.rule(at, rule, keys, problems))
+        .collect();
     match builder.finish(rules) {
         Ok(signal) => Some(Box::new(signal)),
         Err(error) => {
-            problems.push(Problem { path: "routing.signals.keywords".into(), message: error.to_string() });
+            problems.push(Problem {
+                path: "routing.signals.keywords".into(),
+                message: error.to_string(),
+            });
             None
         }
     }
@@ -112,18 +124,30 @@ impl Signal for KeywordSignal {
         Kind::Keyword
     }
 
-    fn evaluate(&self, input: &SignalInput<'_>, report: &mut SignalReport) -> Result<(), SignalError> {
+    fn evaluate(
+        &self,
+        input: &SignalInput<'_>,
+        report: &mut SignalReport,
+    ) -> Result<(), SignalError> {
         let reading = Reading::new(&input.prompt.texts.evaluation);
         let mut hits = vec![false; self.slots];
         self.literals.mark(reading.text, &mut hits);
         self.patterns.mark(reading.text, &mut hits);
-        let mut matched: Vec<bool> = self.rules.iter().map(|rule| rule.matches(&hits, &reading)).collect();
+        let mut matched: Vec<bool> = self
+            .rules
+            .iter()
+            .map(|rule| rule.matches(&hits, &reading))
+            .collect();
         for (at, rule) in self.rules.iter().enumerate() {
             if matched[at] {
                 matched[rule.shared_with] = true;
             }
         }
-        for (_, rule) in matched.iter().zip(&self.rules).filter(|(matched, _)| **matched) {
+        for (_, rule) in matched
+            .iter()
+            .zip(&self.rules)
+            .filter(|(matched, _)| **matched)
+        {
             report.emit(rule.key);
         }
         ran(report, Kind::Keyword, 1.0);
@@ -134,10 +158,21 @@ impl Signal for KeywordSignal {
 impl Rule {
     fn matches(&self, hits: &[bool], reading: &Reading<'_>) -> bool {
         let found = match &self.method {
-            Method::Joint { slots, fuzzy: None } => slots.iter().filter(|slot| hits[**slot]).count(),
-            Method::Joint { slots, fuzzy: Some(fuzzy) } => {
-                let near = |at: usize| fuzzy.matches(at, reading.words.get_or_init(|| Words::of(reading.text)));
-                slots.iter().enumerate().filter(|(at, slot)| hits[**slot] || near(*at)).count()
+            Method::Joint { slots, fuzzy: None } => {
+                slots.iter().filter(|slot| hits[**slot]).count()
+            }
+            Method::Joint {
+                slots,
+                fuzzy: Some(fuzzy),
+            } => {
+                let near = |at: usize| {
+                    fuzzy.matches(at, reading.words.get_or_init(|| Words::of(reading.text)))
+                };
+                slots
+                    .iter()
+                    .enumerate()
+                    .filter(|(at, slot)| hits[**slot] || near(*at))
+                    .count()
             }
             Method::Bm25(index) => index.count(reading.tokens(index)),
             Method::Ngram(index) => index.count(reading.native()),
@@ -156,7 +191,12 @@ struct Reading<'a> {
 
 impl<'a> Reading<'a> {
     fn new(text: &'a str) -> Self {
-        Self { text, words: OnceCell::new(), tokens: OnceCell::new(), raw_tokens: OnceCell::new() }
+        Self {
+            text,
+            words: OnceCell::new(),
+            tokens: OnceCell::new(),
+            raw_tokens: OnceCell::new(),
+        }
     }
 
     /// What the native methods see: all before U+0000.
@@ -165,7 +205,11 @@ impl<'a> Reading<'a> {
     }
 
     fn tokens(&self, index: &Bm25) -> &Tokens {
-        let cell = if index.lowers() { &self.tokens } else { &self.raw_tokens };
+        let cell = if index.lowers() {
+            &self.tokens
+        } else {
+            &self.raw_tokens
+        };
         cell.get_or_init(|| index.tokenize(self.native()))
     }
 }
@@ -184,11 +228,23 @@ struct Builder {
 }
 
 impl Builder {
-    fn rule(&mut self, at: usize, rule: &KeywordRule, keys: &mut Keys, problems: &mut Vec<Problem>) -> Rule {
+    fn rule(
+        &mut self,
+        at: usize,
+        rule: &KeywordRule,
+        keys: &mut Keys,
+        problems: &mut Vec<Problem>,
+    ) -> Rule {
         let path = format!("routing.signals.keywords[{at}]");
         let operator = Operator::parse(&rule.operator).unwrap_or_else(|| {
-            let message = format!("operator `{}` is none of AND, OR, NOR (upper case)", rule.operator);
-            problems.push(Problem { path: format!("{path}.operator"), message });
+            let message = format!(
+                "operator `{}` is none of AND, OR, NOR (upper case)",
+                rule.operator
+            );
+            problems.push(Problem {
+                path: format!("{path}.operator"),
+                message,
+            });
             Operator::Or
         });
         Rule {
@@ -201,12 +257,28 @@ impl Builder {
     }
 
     fn method(&mut self, path: &str, rule: &KeywordRule, problems: &mut Vec<Problem>) -> Method {
-        let fuzzy = rule.fuzzy_match.then(|| Fuzzy::new(&rule.keywords, rule.fuzzy_threshold));
+        let fuzzy = rule
+            .fuzzy_match
+            .then(|| Fuzzy::new(&rule.keywords, rule.fuzzy_threshold));
         let method = rule.method.to_lowercase();
         match method.as_str() {
-            "" => Method::Joint { slots: rule.keywords.iter().map(|word| self.literal(word, rule)).collect(), fuzzy },
-            "regex" => Method::Joint { slots: self.regexes(path, rule, problems), fuzzy },
-            "bm25" => Method::Bm25(Bm25::new(&rule.keywords, rule.case_sensitive, rule.bm25_threshold)),
+            "" => Method::Joint {
+                slots: rule
+                    .keywords
+                    .iter()
+                    .map(|word| self.literal(word, rule))
+                    .collect(),
+                fuzzy,
+            },
+            "regex" => Method::Joint {
+                slots: self.regexes(path, rule, problems),
+                fuzzy,
+            },
+            "bm25" => Method::Bm25(Bm25::new(
+                &rule.keywords,
+                rule.case_sensitive,
+                rule.bm25_threshold,
+            )),
             "ngram" => Method::Ngram(Ngram::new(rule)),
             _ => {
                 let message = format!(
@@ -214,17 +286,29 @@ impl Builder {
                      spellings of those set fuzzy_match: true",
                     rule.method
                 );
-                problems.push(Problem { path: format!("{path}.method"), message });
-                Method::Joint { slots: Vec::new(), fuzzy: None }
+                problems.push(Problem {
+                    path: format!("{path}.method"),
+                    message,
+                });
+                Method::Joint {
+                    slots: Vec::new(),
+                    fuzzy: None,
+                }
             }
         }
     }
 
     fn literal(&mut self, keyword: &str, rule: &KeywordRule) -> usize {
-        self.literals.slot(keyword, rule.case_sensitive, &mut self.slots)
+        self.literals
+            .slot(keyword, rule.case_sensitive, &mut self.slots)
     }
 
-    fn regexes(&mut self, path: &str, rule: &KeywordRule, problems: &mut Vec<Problem>) -> Vec<usize> {
+    fn regexes(
+        &mut self,
+        path: &str,
+        rule: &KeywordRule,
+        problems: &mut Vec<Problem>,
+    ) -> Vec<usize> {
         let mut slots = Vec::with_capacity(rule.keywords.len());
         for (at, keyword) in rule.keywords.iter().enumerate() {
             match pattern::checked(keyword, rule.case_sensitive) {
@@ -235,7 +319,10 @@ impl Builder {
                 }
                 Err(error) => {
                     let path = format!("{path}.keywords[{at}]");
-                    problems.push(Problem { path, message: format!("pattern `{keyword}`: {error}") });
+                    problems.push(Problem {
+                        path,
+                        message: format!("pattern `{keyword}`: {error}"),
+                    });
                 }
             }
         }
@@ -248,7 +335,10 @@ impl Builder {
             "ngram" => "ngram",
             _ => return at,
         };
-        let first = self.native.iter().find(|(name, other, _)| *name == rule.name && *other == method);
+        let first = self
+            .native
+            .iter()
+            .find(|(name, other, _)| *name == rule.name && *other == method);
         if let Some((_, _, first)) = first {
             return *first;
         }

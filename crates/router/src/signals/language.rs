@@ -1,7 +1,7 @@
 //! Language of the evaluation text (head, middle and tail of a long one), by ISO-639-1 code.
 //!
-//! Use it to send a language to a model that speaks it well. One rule at most matches; an unsure answer counts as
-//! English, as in the reference.
+//! Use it to send a language to a model that speaks it well. One rule at most matches; an unsure
+//! answer counts as English, as in the reference.
 //!
 //! ```yaml
 //! routing:
@@ -26,7 +26,10 @@ use std::sync::Arc;
 /// The least confidence where no rule names one.
 const DEFAULT_THRESHOLD: f32 = 0.3;
 /// What an unsure answer becomes.
-const UNSURE: Detected = Detected { code: "en", confidence: 0.5 };
+const UNSURE: Detected = Detected {
+    code: "en",
+    confidence: 0.5,
+};
 
 /// Tells languages apart.
 pub trait DetectLanguage: Send + Sync {
@@ -52,7 +55,11 @@ pub(super) fn build(
     if rules.is_empty() {
         return None;
     }
-    let least = rules.iter().map(|rule| rule.threshold).filter(|threshold| *threshold > 0.0).reduce(f32::min);
+    let least = rules
+        .iter()
+        .map(|rule| rule.threshold)
+        .filter(|threshold| *threshold > 0.0)
+        .reduce(f32::min);
     let compile = |rule: &LanguageRule| Rule {
         key: keys.intern(Kind::Language, &rule.name),
         code: rule.name.clone(),
@@ -83,12 +90,24 @@ impl Signal for LanguageSignal {
         Kind::Language
     }
 
-    fn evaluate(&self, input: &SignalInput<'_>, report: &mut SignalReport) -> Result<(), SignalError> {
+    fn evaluate(
+        &self,
+        input: &SignalInput<'_>,
+        report: &mut SignalReport,
+    ) -> Result<(), SignalError> {
         let text = input.windowed().trim();
-        let detected = if text.is_empty() { None } else { self.detector.detect(text) };
-        let detected = detected.filter(|detected| detected.confidence >= self.least).unwrap_or(UNSURE);
+        let detected = if text.is_empty() {
+            None
+        } else {
+            self.detector.detect(text)
+        };
+        let detected = detected
+            .filter(|detected| detected.confidence >= self.least)
+            .unwrap_or(UNSURE);
         let rule = self.rules.iter().find(|rule| rule.code == detected.code);
-        if let Some(rule) = rule.filter(|rule| rule.threshold <= 0.0 || detected.confidence >= rule.threshold) {
+        if let Some(rule) =
+            rule.filter(|rule| rule.threshold <= 0.0 || detected.confidence >= rule.threshold)
+        {
             report.emit(rule.key);
         }
         ran(report, Kind::Language, f64::from(detected.confidence));
@@ -109,7 +128,11 @@ mod tests {
         }
     }
 
-    fn check(rules: &[(&str, f32)], detected: Option<(&'static str, f32)>, expected: (&[&str], f64)) {
+    fn check(
+        rules: &[(&str, f32)],
+        detected: Option<(&'static str, f32)>,
+        expected: (&[&str], f64),
+    ) {
         let rules: Vec<LanguageRule> = rules
             .iter()
             .map(|(name, threshold)| LanguageRule {
@@ -119,13 +142,16 @@ mod tests {
             })
             .collect();
         let mut keys = Keys::default();
-        let detector: Arc<dyn DetectLanguage> =
-            Arc::new(Fixed(detected.map(|(code, confidence)| Detected { code, confidence })));
+        let detector: Arc<dyn DetectLanguage> = Arc::new(Fixed(
+            detected.map(|(code, confidence)| Detected { code, confidence }),
+        ));
         let signal = build(&rules, &mut keys, &detector).unwrap();
         let mut prompt = Prompt::default();
         prompt.texts.evaluation = "text".into();
         let mut report = SignalReport::new(&keys);
-        signal.evaluate(&SignalInput::new(&prompt, None), &mut report).unwrap();
+        signal
+            .evaluate(&SignalInput::new(&prompt, None), &mut report)
+            .unwrap();
         let names: Vec<_> = report.matches().map(|key| keys.name(key)).collect();
         assert_eq!(names, expected.0, "{detected:?}");
         assert!(report.matches().all(|key| report.confidence(key).is_none()));
@@ -155,14 +181,28 @@ mod tests {
 
     #[test]
     fn blank_text_is_english() {
-        let detector: Arc<dyn DetectLanguage> = Arc::new(Fixed(Some(Detected { code: "fr", confidence: 1.0 })));
+        let detector: Arc<dyn DetectLanguage> = Arc::new(Fixed(Some(Detected {
+            code: "fr",
+            confidence: 1.0,
+        })));
         let mut keys = Keys::default();
-        let rule = LanguageRule { name: "en".into(), ..LanguageRule::default() };
+        let rule = LanguageRule {
+            name: "en".into(),
+            ..LanguageRule::default()
+        };
         let signal = build(&[rule], &mut keys, &detector).unwrap();
         let mut prompt = Prompt::default();
         prompt.texts.evaluation = " \n".into();
         let mut report = SignalReport::new(&keys);
-        signal.evaluate(&SignalInput::new(&prompt, None), &mut report).unwrap();
-        assert_eq!(report.matches().map(|key| keys.name(key)).collect::<Vec<_>>(), ["en"]);
+        signal
+            .evaluate(&SignalInput::new(&prompt, None), &mut report)
+            .unwrap();
+        assert_eq!(
+            report
+                .matches()
+                .map(|key| keys.name(key))
+                .collect::<Vec<_>>(),
+            ["en"]
+        );
     }
 }

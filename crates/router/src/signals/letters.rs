@@ -1,5 +1,5 @@
-//! The letter classes that rules speak of, as Go's Unicode tables and RE2 have them: ASCII answers at once, the rest by
-//! binary search in ranges that are made once per process.
+//! The letter classes that rules speak of, as Go's Unicode tables and RE2 have them: ASCII answers
+//! at once, the rest by binary search in ranges that are made once per process.
 
 use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, HirKind};
 use std::sync::LazyLock;
@@ -30,13 +30,14 @@ pub(super) fn is_han(c: char) -> bool {
     c >= '\u{2E80}' && HAN.contains(c)
 }
 
-/// Han, Hiragana, Katakana or Hangul. The prolonged sound mark `ー` belongs to no single script and is not among them.
+/// Han, Hiragana, Katakana or Hangul. The prolonged sound mark `ー` belongs to no single script and
+/// is not among them.
 pub(super) fn is_cjk(c: char) -> bool {
     c >= '\u{1100}' && CJK.contains(c)
 }
 
-/// A character of a script that is written without spaces, or that hangs particles on its words: a word boundary
-/// says nothing there.
+/// A character of a script that is written without spaces, or that hangs particles on its words: a
+/// word boundary says nothing there.
 pub(super) fn is_unspaced(c: char) -> bool {
     c >= '\u{0E00}' && UNSPACED.contains(c)
 }
@@ -57,7 +58,9 @@ pub(super) fn lower_all(text: &str) -> String {
 /// Some other character is the same but for case.
 pub(super) fn has_case(c: char) -> bool {
     let mut class = ClassUnicode::new([ClassUnicodeRange::new(c, c)]);
-    class.try_case_fold_simple().is_err() || class.ranges().len() > 1 || class.ranges().iter().any(|r| r.len() > 1)
+    class.try_case_fold_simple().is_err()
+        || class.ranges().len() > 1
+        || class.ranges().iter().any(|r| r.len() > 1)
 }
 
 /// The class of [`is_unspaced`], to stand inside the brackets of a pattern.
@@ -67,7 +70,8 @@ pub(super) const UNSPACED_CLASS: &str =
 static LETTERS_AND_DIGITS: LazyLock<Ranges> = LazyLock::new(|| Ranges::parse(r"[\p{L}\p{Nd}]"));
 static WORD: LazyLock<Ranges> = LazyLock::new(|| Ranges::parse(r"\w"));
 static HAN: LazyLock<Ranges> = LazyLock::new(|| Ranges::parse(r"\p{Han}"));
-static CJK: LazyLock<Ranges> = LazyLock::new(|| Ranges::parse(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]"));
+static CJK: LazyLock<Ranges> =
+    LazyLock::new(|| Ranges::parse(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]"));
 static UNSPACED: LazyLock<Ranges> = LazyLock::new(|| Ranges::parse(&format!("[{UNSPACED_CLASS}]")));
 
 /// Sorted, disjoint ranges of characters.
@@ -76,16 +80,23 @@ struct Ranges(Vec<(char, char)>);
 impl Ranges {
     /// The ranges of a pattern that is one class; none if it is something else.
     fn parse(class: &str) -> Self {
-        let ranges = regex_syntax::parse(class).ok().and_then(|hir| match hir.into_kind() {
-            HirKind::Class(Class::Unicode(class)) => Some(class.iter().map(|r| (r.start(), r.end())).collect()),
-            _ => None,
-        });
+        let ranges = regex_syntax::parse(class)
+            .ok()
+            .and_then(|hir| match hir.into_kind() {
+                HirKind::Class(Class::Unicode(class)) => {
+                    Some(class.iter().map(|r| (r.start(), r.end())).collect())
+                }
+                _ => None,
+            });
         Self(ranges.unwrap_or_default())
     }
 
     fn contains(&self, c: char) -> bool {
         let after = self.0.partition_point(|&(start, _)| start <= c);
-        after.checked_sub(1).and_then(|at| self.0.get(at)).is_some_and(|&(_, end)| c <= end)
+        after
+            .checked_sub(1)
+            .and_then(|at| self.0.get(at))
+            .is_some_and(|&(_, end)| c <= end)
     }
 }
 
@@ -110,7 +121,13 @@ mod tests {
             ('½', false, false, false, false, false),
             ('…', false, false, false, false, false),
         ] {
-            let got = (is_alphanumeric(c), is_word(c), is_han(c), is_cjk(c), is_unspaced(c));
+            let got = (
+                is_alphanumeric(c),
+                is_word(c),
+                is_han(c),
+                is_cjk(c),
+                is_unspaced(c),
+            );
             assert_eq!(got, (alnum, word, han, cjk, unspaced), "{c}");
         }
     }
@@ -122,7 +139,14 @@ mod tests {
 
     #[test]
     fn case_is_known() {
-        for (c, cased) in [('k', true), ('é', true), ('数', false), ('ſ', true), ('한', false), ('!', false)] {
+        for (c, cased) in [
+            ('k', true),
+            ('é', true),
+            ('数', false),
+            ('ſ', true),
+            ('한', false),
+            ('!', false),
+        ] {
             assert_eq!(has_case(c), cased, "{c}");
         }
     }

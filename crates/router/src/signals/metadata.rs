@@ -1,6 +1,7 @@
 //! Values of the request's `metadata` map.
 //!
-//! Use it where the client says what it is: a tenant, a feature, an experiment. Clients write it, so trust it as much.
+//! Use it where the client says what it is: a tenant, a feature, an experiment. Clients write it,
+//! so trust it as much.
 //!
 //! ```yaml
 //! routing:
@@ -16,21 +17,35 @@ use crate::config::signals::{MetadataPredicate, MetadataRule};
 use crate::report::{Key, Keys, Kind, SignalReport};
 
 /// Compiles the metadata rules; nothing without rules.
-pub(super) fn build(rules: &[MetadataRule], keys: &mut Keys, problems: &mut Vec<Problem>) -> Option<Box<dyn Signal>> {
+pub(super) fn build(
+    rules: &[MetadataRule],
+    keys: &mut Keys,
+    problems: &mut Vec<Problem>,
+) -> Option<Box<dyn Signal>> {
     if rules.is_empty() {
         return None;
     }
     let compile = |(at, rule): (usize, &MetadataRule)| {
         let path = format!("routing.signals.metadata[{at}]");
         if rule.key.is_empty() {
-            problems.push(Problem { path: format!("{path}.key"), message: "must not be empty".into() });
+            problems.push(Problem {
+                path: format!("{path}.key"),
+                message: "must not be empty".into(),
+            });
         }
         let test = Test::build(&rule.predicate);
         if test.is_none() {
             let message = "needs exactly one of equals, in, exists";
-            problems.push(Problem { path: format!("{path}.predicate"), message: message.into() });
+            problems.push(Problem {
+                path: format!("{path}.predicate"),
+                message: message.into(),
+            });
         }
-        Some(Rule { key: keys.intern(Kind::Metadata, &rule.name), entry: rule.key.clone(), test: test? })
+        Some(Rule {
+            key: keys.intern(Kind::Metadata, &rule.name),
+            entry: rule.key.clone(),
+            test: test?,
+        })
     };
     let rules = rules.iter().enumerate().filter_map(compile).collect();
     Some(Box::new(MetadataSignal { rules }))
@@ -75,9 +90,17 @@ impl Signal for MetadataSignal {
         Kind::Metadata
     }
 
-    fn evaluate(&self, input: &SignalInput<'_>, report: &mut SignalReport) -> Result<(), SignalError> {
+    fn evaluate(
+        &self,
+        input: &SignalInput<'_>,
+        report: &mut SignalReport,
+    ) -> Result<(), SignalError> {
         let mut confidence = 0.0;
-        for rule in self.rules.iter().filter(|rule| rule.test.holds(input.prompt.metadata.get(&rule.entry))) {
+        for rule in self
+            .rules
+            .iter()
+            .filter(|rule| rule.test.holds(input.prompt.metadata.get(&rule.entry)))
+        {
             report.emit(rule.key);
             report.set_confidence(rule.key, 1.0);
             confidence = 1.0;
@@ -93,31 +116,60 @@ mod tests {
     use dialects::Prompt;
 
     fn check(predicate: MetadataPredicate, metadata: &[(&str, &str)], expected: bool) {
-        let rule = MetadataRule { name: "r".into(), key: "tier".into(), predicate, ..MetadataRule::default() };
+        let rule = MetadataRule {
+            name: "r".into(),
+            key: "tier".into(),
+            predicate,
+            ..MetadataRule::default()
+        };
         let (mut keys, mut problems) = (Keys::default(), Vec::new());
         let signal = build(&[rule], &mut keys, &mut problems).unwrap();
         assert_eq!(problems, []);
-        let metadata = metadata.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
-        let prompt = Prompt { metadata, ..Prompt::default() };
+        let metadata = metadata
+            .iter()
+            .map(|(key, value)| ((*key).into(), (*value).into()))
+            .collect();
+        let prompt = Prompt {
+            metadata,
+            ..Prompt::default()
+        };
         let mut report = SignalReport::new(&keys);
-        signal.evaluate(&SignalInput::new(&prompt, None), &mut report).unwrap();
+        signal
+            .evaluate(&SignalInput::new(&prompt, None), &mut report)
+            .unwrap();
         let key = keys.get(Kind::Metadata, "r").unwrap();
-        assert_eq!(report.is_matched(key), expected, "{metadata:?}", metadata = prompt.metadata);
-        assert_eq!((report.confidence(key), report.value(key)), (expected.then_some(1.0), None));
+        assert_eq!(
+            report.is_matched(key),
+            expected,
+            "{metadata:?}",
+            metadata = prompt.metadata
+        );
+        assert_eq!(
+            (report.confidence(key), report.value(key)),
+            (expected.then_some(1.0), None)
+        );
     }
 
     fn equals(value: &str) -> MetadataPredicate {
-        MetadataPredicate { equals: Some(value.into()), ..MetadataPredicate::default() }
+        MetadataPredicate {
+            equals: Some(value.into()),
+            ..MetadataPredicate::default()
+        }
     }
 
     fn exists(exists: bool) -> MetadataPredicate {
-        MetadataPredicate { exists: Some(exists), ..MetadataPredicate::default() }
+        MetadataPredicate {
+            exists: Some(exists),
+            ..MetadataPredicate::default()
+        }
     }
 
     #[test]
     fn predicates() {
-        let one_of =
-            || MetadataPredicate { one_of: Some(vec!["a".into(), "b".into()]), ..MetadataPredicate::default() };
+        let one_of = || MetadataPredicate {
+            one_of: Some(vec!["a".into(), "b".into()]),
+            ..MetadataPredicate::default()
+        };
         check(equals("gold"), &[("tier", "gold")], true);
         check(equals("gold"), &[("tier", "Gold")], false);
         check(equals("gold"), &[("Tier", "gold")], false);
@@ -134,7 +186,10 @@ mod tests {
 
     #[test]
     fn exactly_one_condition() {
-        let two = MetadataPredicate { exists: Some(true), ..equals("x") };
+        let two = MetadataPredicate {
+            exists: Some(true),
+            ..equals("x")
+        };
         let rules = [MetadataPredicate::default(), two].map(|predicate| MetadataRule {
             key: "k".into(),
             predicate,
@@ -142,7 +197,16 @@ mod tests {
         });
         let mut problems = Vec::new();
         build(&rules, &mut Keys::default(), &mut problems);
-        let paths: Vec<_> = problems.iter().map(|problem| problem.path.as_str()).collect();
-        assert_eq!(paths, ["routing.signals.metadata[0].predicate", "routing.signals.metadata[1].predicate"]);
+        let paths: Vec<_> = problems
+            .iter()
+            .map(|problem| problem.path.as_str())
+            .collect();
+        assert_eq!(
+            paths,
+            [
+                "routing.signals.metadata[0].predicate",
+                "routing.signals.metadata[1].predicate"
+            ]
+        );
     }
 }

@@ -1,8 +1,9 @@
 //! Patterns in RE2's dialect, which documents are written in, on a linear-time engine.
 //!
-//! The two dialects accept mostly the same text but mean different things by `\d`, `\w`, `\s` and `\b` (ASCII here), by
-//! brackets inside a class (plain characters here) and by a brace that starts no repetition (a plain character here).
-//! [`translate`] rewrites what differs; look-around and backreferences exist in neither.
+//! The two dialects accept mostly the same text but mean different things by `\d`, `\w`, `\s` and
+//! `\b` (ASCII here), by brackets inside a class (plain characters here) and by a brace that starts
+//! no repetition (a plain character here). [`translate`] rewrites what differs; look-around and
+//! backreferences exist in neither.
 
 use regex::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 use std::iter::Peekable;
@@ -33,7 +34,8 @@ pub(super) struct PatternSet {
 }
 
 impl PatternSet {
-    /// Compiles `(pattern, slot)` pairs; each pattern is already in the engine's own dialect and compiles alone.
+    /// Compiles `(pattern, slot)` pairs; each pattern is already in the engine's own dialect and
+    /// compiles alone.
     pub(super) fn build(patterns: &[(String, usize)]) -> Result<Self, PatternError> {
         let mut sets = Vec::new();
         Self::add(patterns, &mut sets)?;
@@ -43,13 +45,20 @@ impl PatternSet {
     /// Sets `hits[slot]` for every pattern found in `text`.
     pub(super) fn mark(&self, text: &str, hits: &mut [bool]) {
         for (set, slots) in &self.sets {
-            for slot in set.matches(text).iter().filter_map(|index| slots.get(index)) {
+            for slot in set
+                .matches(text)
+                .iter()
+                .filter_map(|index| slots.get(index))
+            {
                 hits[*slot] = true;
             }
         }
     }
 
-    fn add(patterns: &[(String, usize)], sets: &mut Vec<(RegexSet, Vec<usize>)>) -> Result<(), PatternError> {
+    fn add(
+        patterns: &[(String, usize)],
+        sets: &mut Vec<(RegexSet, Vec<usize>)>,
+    ) -> Result<(), PatternError> {
         if patterns.is_empty() {
             return Ok(());
         }
@@ -72,7 +81,11 @@ impl PatternSet {
 
 /// Compiles one pattern of a document.
 pub(super) fn compile(pattern: &str, case_sensitive: bool) -> Result<Regex, PatternError> {
-    Ok(RegexBuilder::new(&with_case(&translate(pattern)?, case_sensitive)).size_limit(SIZE_LIMIT).build()?)
+    Ok(
+        RegexBuilder::new(&with_case(&translate(pattern)?, case_sensitive))
+            .size_limit(SIZE_LIMIT)
+            .build()?,
+    )
 }
 
 /// The engine's form of a document's pattern, checked, to stand in a [`PatternSet`].
@@ -83,7 +96,11 @@ pub(super) fn checked(pattern: &str, case_sensitive: bool) -> Result<String, Pat
 }
 
 fn with_case(pattern: &str, case_sensitive: bool) -> String {
-    if case_sensitive { pattern.to_owned() } else { format!("(?i){pattern}") }
+    if case_sensitive {
+        pattern.to_owned()
+    } else {
+        format!("(?i){pattern}")
+    }
 }
 
 fn last_line(error: &regex::Error) -> String {
@@ -161,11 +178,17 @@ fn quoted(rest: &mut Peekable<Chars<'_>>, out: &mut String) {
 }
 
 /// `\0`, `\012`; a single non-zero digit would be a backreference.
-fn octal(first: char, rest: &mut Peekable<Chars<'_>>, out: &mut String) -> Result<(), PatternError> {
+fn octal(
+    first: char,
+    rest: &mut Peekable<Chars<'_>>,
+    out: &mut String,
+) -> Result<(), PatternError> {
     let mut value = first.to_digit(8);
     let more = rest.peek().is_some_and(|c| c.is_digit(8));
     if value.is_none() || (first != '0' && !more) {
-        return Err(PatternError::Unsupported("backreferences are not supported"));
+        return Err(PatternError::Unsupported(
+            "backreferences are not supported",
+        ));
     }
     for _ in 0..2 {
         let Some(digit) = rest.peek().and_then(|c| c.to_digit(8)) else {
@@ -240,11 +263,16 @@ fn class_escape(rest: &mut Peekable<Chars<'_>>, out: &mut String) -> Result<(), 
 
 /// Only the flags `i`, `m`, `s` and `U` exist.
 fn check_flags(group: Peekable<Chars<'_>>) -> Result<(), PatternError> {
-    let flags: String = group.skip(1).take_while(|c| c.is_ascii_alphabetic() || *c == '-').collect();
+    let flags: String = group
+        .skip(1)
+        .take_while(|c| c.is_ascii_alphabetic() || *c == '-')
+        .collect();
     if flags.starts_with('P') || !flags.contains(['x', 'u', 'R']) {
         return Ok(());
     }
-    Err(PatternError::Unsupported("only the flags i, m, s and U are supported"))
+    Err(PatternError::Unsupported(
+        "only the flags i, m, s and U are supported",
+    ))
 }
 
 /// `{2}`, `{2,}` or `{2,5}`, the opening brace already read.
@@ -320,14 +348,27 @@ mod tests {
 
     #[test]
     fn refuses_what_re2_refuses() {
-        for pattern in
-            ["(?=a)", "(?<!a)b", r"(a)\1", r"\8", "(?x)a b", "(?u:a)", "a(", "[a", "*", r"a\", "(a{1000}){1000}"]
-        {
+        for pattern in [
+            "(?=a)",
+            "(?<!a)b",
+            r"(a)\1",
+            r"\8",
+            "(?x)a b",
+            "(?u:a)",
+            "a(",
+            "[a",
+            "*",
+            r"a\",
+            "(a{1000}){1000}",
+        ] {
             assert!(compile(pattern, false).is_err(), "{pattern}");
             assert!(checked(pattern, true).is_err(), "{pattern}");
         }
         let message = compile("(?=a)", false).map(|_| ()).unwrap_err().to_string();
-        assert!(!message.contains('\n') && message.contains("look-around"), "{message}");
+        assert!(
+            !message.contains('\n') && message.contains("look-around"),
+            "{message}"
+        );
     }
 
     #[test]

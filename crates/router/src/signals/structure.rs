@@ -1,6 +1,7 @@
 //! Counts, densities and sequences in the evaluation text.
 //!
-//! Use it for the shape of a request: many questions, numbered steps, dense constraints, a long turn.
+//! Use it for the shape of a request: many questions, numbered steps, dense constraints, a long
+//! turn.
 //!
 //! ```yaml
 //! routing:
@@ -17,8 +18,8 @@
 //!           source: {type: sequence, sequences: [[first, then], [首先, 然后]]}
 //! ```
 //!
-//! The value and the confidence of every rule are stored, matched or not. Words of a `keyword_set` have their own idea
-//! of a boundary: `_` is none, and scripts without ASCII letters work.
+//! The value and the confidence of every rule are stored, matched or not. Words of a `keyword_set`
+//! have their own idea of a boundary: `_` is none, and scripts without ASCII letters work.
 
 mod source;
 
@@ -28,7 +29,11 @@ use crate::report::{Key, Keys, Kind, SignalReport};
 use source::{Source, Text};
 
 /// Compiles the structure rules; nothing without rules.
-pub(super) fn build(rules: &[StructureRule], keys: &mut Keys, problems: &mut Vec<Problem>) -> Option<Box<dyn Signal>> {
+pub(super) fn build(
+    rules: &[StructureRule],
+    keys: &mut Keys,
+    problems: &mut Vec<Problem>,
+) -> Option<Box<dyn Signal>> {
     if rules.is_empty() {
         return None;
     }
@@ -36,8 +41,17 @@ pub(super) fn build(rules: &[StructureRule], keys: &mut Keys, problems: &mut Vec
         let path = format!("routing.signals.structure[{at}]");
         let key = keys.intern(Kind::Structure, &rule.name);
         let feature = Feature::build(&path, rule, problems);
-        let source = Source::build(&format!("{path}.feature.source"), &rule.feature.source, problems);
-        Some(Rule { key, feature: feature?, source: source?, predicate: rule.predicate })
+        let source = Source::build(
+            &format!("{path}.feature.source"),
+            &rule.feature.source,
+            problems,
+        );
+        Some(Rule {
+            key,
+            feature: feature?,
+            source: source?,
+            predicate: rule.predicate,
+        })
     };
     let rules = rules.iter().enumerate().filter_map(compile).collect();
     Some(Box::new(StructureSignal { rules }))
@@ -74,20 +88,28 @@ impl Feature {
         };
         let source = rule.feature.source.kind.trim().to_lowercase();
         let complaint = match feature {
-            None => Some((".feature.type", "must be count, exists, density or sequence")),
-            Some(Self::Sequence) if source != "sequence" => {
-                Some((".feature.source.type", "must be sequence for a sequence feature"))
-            }
+            None => Some((
+                ".feature.type",
+                "must be count, exists, density or sequence",
+            )),
+            Some(Self::Sequence) if source != "sequence" => Some((
+                ".feature.source.type",
+                "must be sequence for a sequence feature",
+            )),
             Some(other) if source == "text_bytes" && other != Self::Count => {
                 Some((".feature.type", "must be count for a text_bytes source"))
             }
-            Some(Self::Exists) if rule.predicate.is_some() => {
-                Some((".predicate", "an exists feature takes no predicate; use count"))
-            }
+            Some(Self::Exists) if rule.predicate.is_some() => Some((
+                ".predicate",
+                "an exists feature takes no predicate; use count",
+            )),
             _ => None,
         };
         if let Some((tail, message)) = complaint {
-            problems.push(Problem { path: format!("{path}{tail}"), message: message.into() });
+            problems.push(Problem {
+                path: format!("{path}{tail}"),
+                message: message.into(),
+            });
         }
         check_predicate(path, rule.predicate, problems);
         feature
@@ -99,12 +121,18 @@ impl Signal for StructureSignal {
         Kind::Structure
     }
 
-    fn evaluate(&self, input: &SignalInput<'_>, report: &mut SignalReport) -> Result<(), SignalError> {
+    fn evaluate(
+        &self,
+        input: &SignalInput<'_>,
+        report: &mut SignalReport,
+    ) -> Result<(), SignalError> {
         let text = Text::new(&input.prompt.texts);
         let mut best: f64 = 0.0;
         for rule in &self.rules {
             let value = rule.value(&text);
-            let matched = rule.predicate.map_or(value > 0.0, |predicate| predicate.holds(value));
+            let matched = rule
+                .predicate
+                .map_or(value > 0.0, |predicate| predicate.holds(value));
             let confidence = if matched { rule.confidence(value) } else { 0.0 };
             report.set_value(rule.key, value);
             report.set_confidence(rule.key, confidence);
@@ -132,8 +160,12 @@ impl Rule {
 
     /// Of a match: how far the value is from the first bound, squeezed into 0.5 to 1.
     fn confidence(&self, value: f64) -> f64 {
-        let bound = self.predicate.and_then(|p| p.gt.or(p.gte).or(p.lt).or(p.lte));
-        bound.map_or(1.0, |bound| (1.0 / (1.0 + (-4.0 * (value - bound).abs()).exp())).max(0.5))
+        let bound = self
+            .predicate
+            .and_then(|p| p.gt.or(p.gte).or(p.lt).or(p.lte));
+        bound.map_or(1.0, |bound| {
+            (1.0 / (1.0 + (-4.0 * (value - bound).abs()).exp())).max(0.5)
+        })
     }
 }
 

@@ -1,4 +1,5 @@
-//! What long texts look like to families that read only part of them: head, middle and tail with a marker between.
+//! What long texts look like to families that read only part of them: head, middle and tail with a
+//! marker between.
 
 use std::borrow::Cow;
 
@@ -33,7 +34,9 @@ fn piece(text: &str, start: usize, count: usize) -> &str {
 
 /// Byte offset of the scalar value at `index`.
 fn offset(text: &str, index: usize) -> usize {
-    text.char_indices().nth(index).map_or(text.len(), |(at, _)| at)
+    text.char_indices()
+        .nth(index)
+        .map_or(text.len(), |(at, _)| at)
 }
 
 #[cfg(test)]
@@ -51,7 +54,9 @@ mod tests {
     fn long_texts_show_head_middle_and_tail() {
         assert_eq!(MARKER.chars().count(), 57);
         for (length, middle) in [(2049, 683), (5000, 2159), (10_001, 4659)] {
-            let text: Vec<char> = (0..length).filter_map(|n| char::from_u32(0x4E00 + n)).collect();
+            let text: Vec<char> = (0..length)
+                .filter_map(|n| char::from_u32(0x4E00 + n))
+                .collect();
             let sampled: Vec<char> = window(&text.iter().collect::<String>()).chars().collect();
             assert_eq!(sampled.len(), 2162);
             assert_eq!(sampled[..682], text[..682]);

@@ -1,4 +1,5 @@
-//! The endpoints: one list, from which the router is built and against which openapi.json is tested.
+//! The endpoints: one list, from which the router is built and against which openapi.json is
+//! tested.
 
 use super::{BODY_LIMIT, Classification, Console, Refusal, evaluate};
 use axum::Json;
@@ -107,9 +108,16 @@ impl Endpoint {
             Self::Models => get(async |State(console): Shared| Json(console.models())),
             Self::Classify(what) => post(async move |State(console): Shared, body: Received| {
                 let body = whole(body)?;
-                evaluate(move || console.classify(what, &body)).await.map(Json)
+                evaluate(move || console.classify(what, &body))
+                    .await
+                    .map(Json)
             }),
-            Self::OpenApi => get(async || ([(CONTENT_TYPE, "application/json")], include_str!("openapi.json"))),
+            Self::OpenApi => get(async || {
+                (
+                    [(CONTENT_TYPE, "application/json")],
+                    include_str!("openapi.json"),
+                )
+            }),
         }
     }
 }
@@ -118,16 +126,30 @@ async fn ready(State(console): Shared) -> Response {
     if console.ready() {
         return Json(json!({"status": "ready"})).into_response();
     }
-    (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "not_ready"}))).into_response()
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        Json(json!({"status": "not_ready"})),
+    )
+        .into_response()
 }
 
-async fn eval(State(console): Shared, RawQuery(query): RawQuery, body: Received) -> Result<Response, Refusal> {
+async fn eval(
+    State(console): Shared,
+    RawQuery(query): RawQuery,
+    body: Received,
+) -> Result<Response, Refusal> {
     let body = whole(body)?;
     let trace = query.is_some_and(|query| query.split('&').any(|pair| pair == "trace=true"));
-    evaluate(move || console.eval(&body, trace)).await.map(|answer| Json(answer).into_response())
+    evaluate(move || console.eval(&body, trace))
+        .await
+        .map(|answer| Json(answer).into_response())
 }
 
-async fn outcome(State(console): Shared, headers: HeaderMap, body: Received) -> Result<Json<Value>, Refusal> {
+async fn outcome(
+    State(console): Shared,
+    headers: HeaderMap,
+    body: Received,
+) -> Result<Json<Value>, Refusal> {
     console.outcome(&headers, &whole(body)?).map(Json)
 }
 

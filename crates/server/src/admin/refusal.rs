@@ -23,7 +23,12 @@ impl Refusal {
     /// Any error.
     #[must_use]
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), request_id: None }
+        Self {
+            status,
+            code,
+            message: message.into(),
+            request_id: None,
+        }
     }
 
     /// 400: the body is not what it should be.
@@ -42,7 +47,11 @@ impl Refusal {
     /// 500: the evaluation itself failed.
     #[must_use]
     pub fn internal(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "CLASSIFICATION_ERROR", message)
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "CLASSIFICATION_ERROR",
+            message,
+        )
     }
 
     /// 503: the document loads no such classifier.
@@ -52,19 +61,31 @@ impl Refusal {
             "classifier `{classifier}` is not loaded: no decision of the served document reaches it; \
              `global.server.inference.preload: true` loads all"
         );
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "CLASSIFIER_NOT_LOADED", message)
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "CLASSIFIER_NOT_LOADED",
+            message,
+        )
     }
 
     /// 503: a classifier could not answer now.
     #[must_use]
     pub fn unavailable(classifier: &str, reason: &str) -> Self {
         let message = format!("classifier `{classifier}` could not answer: {reason}");
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "CLASSIFIER_UNAVAILABLE", message)
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "CLASSIFIER_UNAVAILABLE",
+            message,
+        )
     }
 
     pub(super) fn too_large(limit: usize) -> Self {
         let message = format!("request body is larger than {limit} bytes");
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "REQUEST_BODY_TOO_LARGE", message)
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "REQUEST_BODY_TOO_LARGE",
+            message,
+        )
     }
 
     pub(super) fn not_found() -> Self {
@@ -72,12 +93,23 @@ impl Refusal {
     }
 
     pub(super) fn method_not_allowed() -> Self {
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "method not allowed")
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "METHOD_NOT_ALLOWED",
+            "method not allowed",
+        )
     }
 
     pub(super) fn unauthorized(request_id: String) -> Self {
-        let refusal = Self::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "missing or invalid bearer token");
-        Self { request_id: Some(request_id), ..refusal }
+        let refusal = Self::new(
+            StatusCode::UNAUTHORIZED,
+            "UNAUTHORIZED",
+            "missing or invalid bearer token",
+        );
+        Self {
+            request_id: Some(request_id),
+            ..refusal
+        }
     }
 }
 
@@ -96,7 +128,23 @@ impl IntoResponse for Refusal {
             request_id: Option<String>,
         }
         let timestamp = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-        let Self { status, code, message, request_id } = self;
-        (status, Json(Envelope { error: Body { code, message, timestamp, request_id } })).into_response()
+        let Self {
+            status,
+            code,
+            message,
+            request_id,
+        } = self;
+        (
+            status,
+            Json(Envelope {
+                error: Body {
+                    code,
+                    message,
+                    timestamp,
+                    request_id,
+                },
+            }),
+        )
+            .into_response()
     }
 }

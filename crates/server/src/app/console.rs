@@ -45,7 +45,9 @@ impl Console for AppConsole {
     fn hash(&self) -> Value {
         let (loaded, status) = (self.live.load(), self.status.borrow().clone());
         let mut reload = serde_json::to_value(&status.outcome).unwrap_or_default();
-        reload["at"] = humantime::format_rfc3339_seconds(status.at).to_string().into();
+        reload["at"] = humantime::format_rfc3339_seconds(status.at)
+            .to_string()
+            .into();
         json!({"hash": loaded.hash, "generation": loaded.generation, "last_reload": reload})
     }
 

@@ -23,12 +23,16 @@ pub(super) fn check(text: &str, runs: bool) -> Vec<Diagnostic> {
     let mut filters = Vec::new();
     let mut namespaces = BTreeSet::new();
     walk(&document, "", &mut |path, value| match value {
-        Value::Object(object) if is_ext_proc(object) => filters.push((path.to_owned(), value.clone())),
+        Value::Object(object) if is_ext_proc(object) => {
+            filters.push((path.to_owned(), value.clone()))
+        }
         Value::String(text) => namespaces.extend(metadata_namespaces(text)),
         _ => {}
     });
     if filters.is_empty() {
-        return vec![Diagnostic::error(format!("no http filter of type {EXT_PROC}"))];
+        return vec![Diagnostic::error(format!(
+            "no http filter of type {EXT_PROC}"
+        ))];
     }
     let clusters = Clusters::of(&document);
     let mut found = Vec::new();
@@ -42,7 +46,10 @@ pub(super) fn check(text: &str, runs: bool) -> Vec<Diagnostic> {
 }
 
 fn is_ext_proc(object: &serde_json::Map<String, Value>) -> bool {
-    object.get("@type").and_then(Value::as_str).is_some_and(|name| name.ends_with(EXT_PROC))
+    object
+        .get("@type")
+        .and_then(Value::as_str)
+        .is_some_and(|name| name.ends_with(EXT_PROC))
 }
 
 /// Visits every value with its path.
@@ -51,7 +58,11 @@ fn walk(value: &Value, path: &str, visit: &mut impl FnMut(&str, &Value)) {
     match value {
         Value::Object(object) => {
             for (key, child) in object {
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                let path = if path.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{path}.{key}")
+                };
                 walk(child, &path, visit);
             }
         }
@@ -68,7 +79,9 @@ fn walk(value: &Value, path: &str, visit: &mut impl FnMut(&str, &Value)) {
 fn metadata_namespaces(text: &str) -> impl Iterator<Item = String> {
     let mut parts = text.split("%DYNAMIC_METADATA(");
     parts.next();
-    parts.filter_map(|part| part.split([':', ')']).next()).map(str::to_owned)
+    parts
+        .filter_map(|part| part.split([':', ')']).next())
+        .map(str::to_owned)
 }
 
 fn error(path: String, message: impl Into<String>) -> Diagnostic {

@@ -1,4 +1,5 @@
-//! The classifiers that the classification API answers with: those that some decision reaches, or all with `preload`.
+//! The classifiers that the classification API answers with: those that some decision reaches, or
+//! all with `preload`.
 
 use crate::problem::{Diagnostic, Severity};
 use inference::catalog::{Catalog, LoadError, Task, Wanted};
@@ -72,20 +73,30 @@ impl Classifiers {
         let models = &generation.document.global.model_catalog;
         let all = generation.document.global.server.inference.preload;
         let reached = |kind: Kind| all || generation.recipes.iter().any(|recipe| recipe.uses(kind));
-        let sequence = |kind: Kind, task: Task| reached(kind).then(|| sequence(models, task, catalog)).transpose();
+        let sequence = |kind: Kind, task: Task| {
+            reached(kind)
+                .then(|| sequence(models, task, catalog))
+                .transpose()
+        };
         let encoder = ENCODED.into_iter().any(reached);
         Ok(Self {
             domain: sequence(Kind::Domain, Task::Domain)?,
             jailbreak: sequence(Kind::Jailbreak, Task::Jailbreak)?,
             fact_check: sequence(Kind::FactCheck, Task::FactCheck)?,
             user_feedback: sequence(Kind::UserFeedback, Task::UserFeedback)?,
-            pii: reached(Kind::Pii).then(|| entities(models, catalog)).transpose()?,
+            pii: reached(Kind::Pii)
+                .then(|| entities(models, catalog))
+                .transpose()?,
             embedder: encoder.then(|| embedder(models, catalog)).transpose()?,
         })
     }
 }
 
-fn sequence(models: &ModelCatalog, task: Task, catalog: &dyn Catalog) -> Result<Sequence, LoadError> {
+fn sequence(
+    models: &ModelCatalog,
+    task: Task,
+    catalog: &dyn Catalog,
+) -> Result<Sequence, LoadError> {
     let asked = Asked::classifier(models, task);
     let model = or_built_in(&asked.model, |wanted| catalog.classifier(task, wanted))?;
     let threshold = asked.threshold(model.threshold);
@@ -94,13 +105,21 @@ fn sequence(models: &ModelCatalog, task: Task, catalog: &dyn Catalog) -> Result<
         (Task::Jailbreak, true) => vec!["jailbreak".to_owned()],
         _ => module.positive_labels,
     };
-    Ok(Sequence { model, threshold, positive, fallback: module.fallback_category })
+    Ok(Sequence {
+        model,
+        threshold,
+        positive,
+        fallback: module.fallback_category,
+    })
 }
 
 fn entities(models: &ModelCatalog, catalog: &dyn Catalog) -> Result<Entities, LoadError> {
     let asked = Asked::tagger(models);
     let model = or_built_in(&asked.model, |wanted| catalog.tagger(wanted))?;
-    Ok(Entities { threshold: asked.threshold(None), model })
+    Ok(Entities {
+        threshold: asked.threshold(None),
+        model,
+    })
 }
 
 /// The encoder of all signals: that of the document's folder, of its API, or ours.
@@ -111,8 +130,12 @@ fn embedder(models: &ModelCatalog, catalog: &dyn Catalog) -> Result<Embedder, Lo
     }
 }
 
-/// What the document names; if that is not there, what is built in, as for the signals, which warn of it.
-fn or_built_in<T>(wanted: &Wanted, find: impl Fn(&Wanted) -> Result<T, LoadError>) -> Result<T, LoadError> {
+/// What the document names; if that is not there, what is built in, as for the signals, which warn
+/// of it.
+fn or_built_in<T>(
+    wanted: &Wanted,
+    find: impl Fn(&Wanted) -> Result<T, LoadError>,
+) -> Result<T, LoadError> {
     match find(wanted) {
         Err(LoadError::Missing { .. }) if !wanted.folder.is_empty() => find(&Wanted::default()),
         found => found,
@@ -126,12 +149,22 @@ pub(super) fn resolutions(document: &Document, catalog: &dyn Catalog) -> Vec<Dia
     let mut note = |folder: &str, found: &str, what: &str| {
         let own = folder.rsplit('/').next().unwrap_or(folder);
         if !folder.is_empty() && found != own && found != folder {
-            let message =
-                format!("`{folder}` is read as the built-in {what} `{found}` where no such folder is installed");
-            notes.push(Diagnostic::new(Severity::Note, "global.model_catalog", message));
+            let message = format!(
+                "`{folder}` is read as the built-in {what} `{found}` where no such folder is installed"
+            );
+            notes.push(Diagnostic::new(
+                Severity::Note,
+                "global.model_catalog",
+                message,
+            ));
         }
     };
-    for task in [Task::Domain, Task::Jailbreak, Task::FactCheck, Task::UserFeedback] {
+    for task in [
+        Task::Domain,
+        Task::Jailbreak,
+        Task::FactCheck,
+        Task::UserFeedback,
+    ] {
         let wanted = Asked::classifier(models, task).model;
         // What cannot be loaded is an error of the signal that needs it, not of this list.
         if !wanted.folder.is_empty()
@@ -144,7 +177,11 @@ pub(super) fn resolutions(document: &Document, catalog: &dyn Catalog) -> Vec<Dia
         && !encoder.folder.is_empty()
         && let Ok(model) = catalog.embedder(&encoder)
     {
-        let name = if model.dimension == 0 { "all-MiniLM-L6-v2" } else { &model.name };
+        let name = if model.dimension == 0 {
+            "all-MiniLM-L6-v2"
+        } else {
+            &model.name
+        };
         note(&encoder.folder, name, "encoder");
     }
     notes

@@ -1,7 +1,8 @@
-//! The classification API: questions to the classifiers of the served document, and answers in the reference's field names.
+//! The classification API: questions to the classifiers of the served document, and answers in the
+//! reference's field names.
 //!
-//! A classifier that is not loaded is a 503 with its name, never a made-up answer. `truncated: true` is Merit's own: the text
-//! was longer than what is read of one.
+//! A classifier that is not loaded is a 503 with its name, never a made-up answer. `truncated:
+//! true` is Merit's own: the text was longer than what is read of one.
 
 mod batch;
 mod findings;
@@ -65,7 +66,10 @@ impl Generation {
     fn ask(&self, classifier: &str, questions: &[Question]) -> Result<Vec<Reply>, Refusal> {
         let models: &dyn Ask = self.asker();
         let outcomes = block_on(models.ask(questions, Instant::now() + EVALUATION));
-        outcomes.into_iter().map(|outcome: Outcome| outcome.map_err(|failure| refusal(classifier, &failure))).collect()
+        outcomes
+            .into_iter()
+            .map(|outcome: Outcome| outcome.map_err(|failure| refusal(classifier, &failure)))
+            .collect()
     }
 }
 
@@ -93,18 +97,22 @@ struct Combined {
 struct Nothing {}
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
-    serde_json::from_slice(body).map_err(|error| Refusal::invalid_input(format!("failed to parse JSON: {error}")))
+    serde_json::from_slice(body)
+        .map_err(|error| Refusal::invalid_input(format!("failed to parse JSON: {error}")))
 }
 
 fn parse_value<T: DeserializeOwned + Default>(value: &Value) -> Result<T, Refusal> {
     if value.is_null() {
         return Ok(T::default());
     }
-    T::deserialize(value).map_err(|error| Refusal::invalid_input(format!("failed to parse JSON: {error}")))
+    T::deserialize(value)
+        .map_err(|error| Refusal::invalid_input(format!("failed to parse JSON: {error}")))
 }
 
 /// `null` is as good as nothing.
-fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> Result<T, D::Error> {
+fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    from: D,
+) -> Result<T, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
@@ -121,12 +129,18 @@ fn several<'a>(field: &str, texts: &'a [String], most: usize) -> Result<&'a [Str
     match texts.len() {
         0 => return Err(Refusal::invalid_input(format!("{field} cannot be empty"))),
         count if count > most => {
-            return Err(Refusal::invalid_input(format!("{field} has {count} entries; at most {most} are taken")));
+            return Err(Refusal::invalid_input(format!(
+                "{field} has {count} entries; at most {most} are taken"
+            )));
         }
         _ => {}
     }
     let blank = texts.iter().position(|text| text.trim().is_empty());
-    blank.map_or(Ok(texts), |index| Err(Refusal::invalid_input(format!("{field}[{index}] cannot be empty"))))
+    blank.map_or(Ok(texts), |index| {
+        Err(Refusal::invalid_input(format!(
+            "{field}[{index}] cannot be empty"
+        )))
+    })
 }
 
 fn loaded<'a, T>(classifier: Option<&'a T>, name: &str) -> Result<&'a T, Refusal> {
@@ -135,7 +149,9 @@ fn loaded<'a, T>(classifier: Option<&'a T>, name: &str) -> Result<&'a T, Refusal
 
 fn refusal(classifier: &str, failure: &Failure) -> Refusal {
     match failure {
-        Failure::Failed(problem) => Refusal::internal(format!("classifier `{classifier}` failed: {problem}")),
+        Failure::Failed(problem) => {
+            Refusal::internal(format!("classifier `{classifier}` failed: {problem}"))
+        }
         other => Refusal::unavailable(classifier, other.reason()),
     }
 }
@@ -155,11 +171,18 @@ fn rows(reply: &Reply) -> &[Arc<[f32]>] {
 /// The likeliest label.
 fn best(row: &[f32]) -> (usize, f32) {
     let first = (0, row.first().copied().unwrap_or(0.0));
-    row.iter().copied().enumerate().skip(1).fold(first, |best, next| if next.1 > best.1 { next } else { best })
+    row.iter().copied().enumerate().skip(1).fold(
+        first,
+        |best, next| if next.1 > best.1 { next } else { best },
+    )
 }
 
 fn probabilities(labels: &[Arc<str>], row: &[f32]) -> BTreeMap<String, f32> {
-    labels.iter().map(ToString::to_string).zip(row.iter().copied()).collect()
+    labels
+        .iter()
+        .map(ToString::to_string)
+        .zip(row.iter().copied())
+        .collect()
 }
 
 fn mark(mut answer: Value, reply: &Reply) -> Value {

@@ -1,4 +1,5 @@
-//! `merit explain`: one request through a document, for people: where it would go, and every rule on the way.
+//! `merit explain`: one request through a document, for people: where it would go, and every rule
+//! on the way.
 
 use super::{EVALUATION, Shared, build, diagnostics, inference, language, variable};
 use crate::explain::Query;
@@ -35,7 +36,10 @@ pub fn explain(
     let body = Value::Object(query.body.clone()).to_string();
     let request = EvalRequest::parse(body.as_bytes(), true, &generation.settings.wrappers)
         .map_err(|error| vec![Diagnostic::error(error.to_string())])?;
-    let bounded = generation.recipes.first().is_some_and(|recipe| !recipe.boundaries.is_empty());
+    let bounded = generation
+        .recipes
+        .first()
+        .is_some_and(|recipe| !recipe.boundaries.is_empty());
     if let Some(model) = concrete(&generation, &request.requested_model).filter(|_| !bounded) {
         return Ok(model);
     }
@@ -49,45 +53,99 @@ pub fn explain(
 /// The user's explicit choice: nothing is evaluated for it.
 fn concrete(generation: &Generation, asked: &str) -> Option<String> {
     let model = generation.models.get(asked)?;
-    Some(format!("model     {asked} (the client names it: no signals, no decisions; sent as {})\n", model.upstream_id))
+    Some(format!(
+        "model     {asked} (the client names it: no signals, no decisions; sent as {})\n",
+        model.upstream_id
+    ))
 }
 
 /// Who asks, if a header says so: whoever explains a policy may claim to be anybody.
 fn identity(query: &Query, settings: &Settings) -> Option<Identity> {
-    let header = |name: &str| query.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str());
+    let header = |name: &str| {
+        query
+            .headers
+            .iter()
+            .find(|(other, _)| other == name)
+            .map(|(_, value)| value.as_str())
+    };
     let user = header(&settings.user_header)?.trim().to_owned();
-    let groups = header(&settings.groups_header).unwrap_or_default().split(',');
-    let groups = groups.map(str::trim).filter(|group| !group.is_empty()).map(str::to_owned).collect();
+    let groups = header(&settings.groups_header)
+        .unwrap_or_default()
+        .split(',');
+    let groups = groups
+        .map(str::trim)
+        .filter(|group| !group.is_empty())
+        .map(str::to_owned)
+        .collect();
     Some(Identity { user, groups })
 }
 
 /// Plain lines: the outcome first, then matches, numbers and the trees.
 fn render(answer: &Value) -> String {
     let mut text = String::new();
-    let shown = |pointer: &str| answer.pointer(pointer).and_then(Value::as_str).unwrap_or("-").to_owned();
+    let shown = |pointer: &str| {
+        answer
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or("-")
+            .to_owned()
+    };
     line(&mut text, 0, &format!("recipe    {}", shown("/recipe")));
-    line(&mut text, 0, &format!("decision  {}", shown("/decision_result/decision_name")));
+    line(
+        &mut text,
+        0,
+        &format!("decision  {}", shown("/decision_result/decision_name")),
+    );
     let (model, status) = (shown("/selected_model"), shown("/selection_status"));
-    line(&mut text, 0, &format!("model     {model} ({status}; {})", shown("/selection_reason")));
+    line(
+        &mut text,
+        0,
+        &format!(
+            "model     {model} ({status}; {})",
+            shown("/selection_reason")
+        ),
+    );
     eligibility(&mut text, answer);
     if let Some(session) = answer["session"].as_str() {
         line(&mut text, 0, &format!("session   {session}"));
     }
     line(&mut text, 0, "matched");
-    for (family, names) in answer["decision_result"]["matched_signals"].as_object().into_iter().flatten() {
-        let names: Vec<&str> = names.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    for (family, names) in answer["decision_result"]["matched_signals"]
+        .as_object()
+        .into_iter()
+        .flatten()
+    {
+        let names: Vec<&str> = names
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
         line(&mut text, 1, &format!("{family}: {}", names.join(", ")));
     }
-    for (title, key) in [("confidences", "signal_confidences"), ("values", "signal_values")] {
+    for (title, key) in [
+        ("confidences", "signal_confidences"),
+        ("values", "signal_values"),
+    ] {
         if let Some(numbers) = answer[key].as_object() {
             line(&mut text, 0, title);
-            numbers.iter().for_each(|(name, number)| line(&mut text, 1, &format!("{name} = {number}")));
+            numbers
+                .iter()
+                .for_each(|(name, number)| line(&mut text, 1, &format!("{name} = {number}")));
         }
     }
     line(&mut text, 0, "decisions");
     for decision in answer["eval_trace"].as_array().into_iter().flatten() {
         let name = decision["decision_name"].as_str().unwrap_or_default();
-        line(&mut text, 1, &format!("{} {name} (confidence {})", mark(decision), decision["confidence"]));
+        line(
+            &mut text,
+            1,
+            &format!(
+                "{} {name} (confidence {})",
+                mark(decision),
+                decision["confidence"]
+            ),
+        );
         tree(&mut text, &decision["root_trace"], 2);
     }
     text
@@ -97,17 +155,46 @@ fn render(answer: &Value) -> String {
 fn eligibility(text: &mut String, answer: &Value) {
     if let Some(refused) = answer.get("refused") {
         let said = |key: &str| refused[key].as_str().unwrap_or_default().to_owned();
-        line(text, 0, &format!("refused   {} by {} ({})", refused["status"], said("by"), said("message")));
+        line(
+            text,
+            0,
+            &format!(
+                "refused   {} by {} ({})",
+                refused["status"],
+                said("by"),
+                said("message")
+            ),
+        );
     }
-    let lists = [("boundaries", "name", "holds"), ("candidates", "model", "eligible")];
+    let lists = [
+        ("boundaries", "name", "holds"),
+        ("candidates", "model", "eligible"),
+    ];
     for (title, name, sign) in lists {
-        let Some(lines) = answer[title].as_array() else { continue };
+        let Some(lines) = answer[title].as_array() else {
+            continue;
+        };
         line(text, 0, title);
         for entry in lines {
-            let sign = if entry[sign] == Value::Bool(true) { "+" } else { "-" };
-            let by = entry["dropped_by"].as_str().map_or_else(String::new, |by| format!(" ({by})"));
-            let score = entry["score"].as_f64().map_or_else(String::new, |score| format!(" scores {score:.3}"));
-            line(text, 1, &format!("{sign} {}{by}{score}", entry[name].as_str().unwrap_or_default()));
+            let sign = if entry[sign] == Value::Bool(true) {
+                "+"
+            } else {
+                "-"
+            };
+            let by = entry["dropped_by"]
+                .as_str()
+                .map_or_else(String::new, |by| format!(" ({by})"));
+            let score = entry["score"]
+                .as_f64()
+                .map_or_else(String::new, |score| format!(" scores {score:.3}"));
+            line(
+                text,
+                1,
+                &format!(
+                    "{sign} {}{by}{score}",
+                    entry[name].as_str().unwrap_or_default()
+                ),
+            );
             if let Some(forecast) = entry["forecast"].as_str() {
                 line(text, 2, forecast);
             }
@@ -128,7 +215,11 @@ fn tree(text: &mut String, node: &Value, depth: usize) {
 }
 
 fn mark(node: &Value) -> &'static str {
-    if node["matched"] == Value::Bool(true) { "+" } else { "-" }
+    if node["matched"] == Value::Bool(true) {
+        "+"
+    } else {
+        "-"
+    }
 }
 
 fn line(text: &mut String, depth: usize, content: &str) {

@@ -9,8 +9,12 @@ use router::report::Kind;
 use std::sync::Arc;
 
 /// The stages of asking models, as metrics call them.
-const STAGES: [(Cost, &str); 4] =
-    [(Cost::Rules, "rules"), (Cost::Encoder, "encoder"), (Cost::Model, "model"), (Cost::Remote, "remote")];
+const STAGES: [(Cost, &str); 4] = [
+    (Cost::Rules, "rules"),
+    (Cost::Encoder, "encoder"),
+    (Cost::Model, "model"),
+    (Cost::Remote, "remote"),
+];
 
 /// The metrics of one generation.
 pub(crate) struct Meters {
@@ -22,23 +26,53 @@ pub(crate) struct Meters {
 impl Meters {
     /// Resolves every model, decision and signal name.
     pub(super) fn new(generation: &Generation, metrics: &Metrics) -> Self {
-        let models: Vec<&str> = generation.document.providers.models.iter().map(|model| model.name.as_str()).collect();
+        let models: Vec<&str> = generation
+            .document
+            .providers
+            .models
+            .iter()
+            .map(|model| model.name.as_str())
+            .collect();
         let recipes = generation.recipes.iter().map(|recipe| {
-            let decisions: Vec<&str> = recipe.routes.iter().map(|route| route.name.as_ref()).collect();
-            let keys = recipe.keys.iter().map(|key| (recipe.keys.kind(key).as_str(), recipe.keys.name(key)));
+            let decisions: Vec<&str> = recipe
+                .routes
+                .iter()
+                .map(|route| route.name.as_ref())
+                .collect();
+            let keys = recipe
+                .keys
+                .iter()
+                .map(|key| (recipe.keys.kind(key).as_str(), recipe.keys.name(key)));
             let signals: Vec<(&'static str, &str)> = keys.collect();
             let boundaries: Vec<&str> = recipe.boundaries.names().map(AsRef::as_ref).collect();
             let (decisions, signals, boundaries) = (&decisions[..], &signals[..], &boundaries[..]);
-            let names = Names { decisions, signals, boundaries, ..Names::default() };
+            let names = Names {
+                decisions,
+                signals,
+                boundaries,
+                ..Names::default()
+            };
             (recipe.name.clone(), metrics.handles(&names))
         });
         let recipes = recipes.collect();
-        Self { models: metrics.handles(&Names { models: &models, ..Names::default() }), recipes }
+        Self {
+            models: metrics.handles(&Names {
+                models: &models,
+                ..Names::default()
+            }),
+            recipes,
+        }
     }
 
     /// Counts what a recipe found.
     pub(crate) fn findings(&self, metrics: &Metrics, findings: &Findings<'_>) {
-        let Some((_, handles)) = self.recipes.iter().find(|(name, _)| *name == findings.recipe.name) else { return };
+        let Some((_, handles)) = self
+            .recipes
+            .iter()
+            .find(|(name, _)| *name == findings.recipe.name)
+        else {
+            return;
+        };
         for (kind, metric) in Kind::ALL.into_iter().zip(&findings.report.families) {
             let family = handles.families.get(kind.as_str());
             if let (true, Some(family)) = (metric.ran, family) {
@@ -66,10 +100,17 @@ impl Meters {
         for &(kind, reason) in findings.report.degraded() {
             metrics.signals.degrade(kind.as_str(), reason);
         }
-        let Some(decision_time) = findings.decision_time else { return };
+        let Some(decision_time) = findings.decision_time else {
+            return;
+        };
         metrics.decisions.evaluations.inc();
-        metrics.decisions.latency.observe(decision_time.as_secs_f64());
-        let won = findings.decided.and_then(|decided| Some((decided, handles.decisions.get(decided.index)?)));
+        metrics
+            .decisions
+            .latency
+            .observe(decision_time.as_secs_f64());
+        let won = findings
+            .decided
+            .and_then(|decided| Some((decided, handles.decisions.get(decided.index)?)));
         if let Some((decided, decision)) = won {
             decision.matches.inc();
             decision.confidence.observe(decided.confidence);

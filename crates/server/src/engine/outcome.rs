@@ -4,9 +4,10 @@
 //! {"replay_id": "0b7c…", "target": "model", "verdict": "underpowered", "score": 1}
 //! ```
 //!
-//! The id is the request's `x-request-id`, which a learning document shows its clients as `x-merit-request-id`. Whoever reaches
-//! the admin API is an operator and may judge every request, unless the header that names users (`authz.identity.user_id_header`)
-//! comes along: then a front of ours forwards what that user says, and only his own requests are his to judge. An
+//! The id is the request's `x-request-id`, which a learning document shows its clients as
+//! `x-merit-request-id`. Whoever reaches the admin API is an operator and may judge every request,
+//! unless the header that names users (`authz.identity.user_id_header`) comes along: then a front
+//! of ours forwards what that user says, and only his own requests are his to judge. An
 //! `Idempotency-Key` counts once for a request; without one, each verdict counts once.
 
 use super::Generation;
@@ -24,7 +25,9 @@ use std::time::{Instant, SystemTime};
 const KEY_MAX: usize = 256;
 /// The largest score.
 const SCORE_MAX: f64 = 100.0;
-const SOURCES: [&str; 7] = ["", "user", "agent", "eval", "operator", "provider", "router"];
+const SOURCES: [&str; 7] = [
+    "", "user", "agent", "eval", "operator", "provider", "router",
+];
 
 /// An outcome as it is sent.
 #[derive(Debug, Deserialize)]
@@ -52,24 +55,47 @@ struct Outcome {
 
 impl Generation {
     /// Counts an outcome. Beside the answer it gives the word for the metric.
-    pub fn outcome(&self, headers: &HeaderMap, body: &[u8]) -> (&'static str, Result<Value, Refusal>) {
-        let read = serde_json::from_slice::<Outcome>(body).map_err(|error| invalid(&error.to_string()));
+    pub fn outcome(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> (&'static str, Result<Value, Refusal>) {
+        let read =
+            serde_json::from_slice::<Outcome>(body).map_err(|error| invalid(&error.to_string()));
         match read.and_then(|outcome| self.count(headers, &outcome)) {
             Ok((word, answer)) => (word, Ok(answer)),
             Err(refusal) => (word(&refusal), Err(refusal)),
         }
     }
 
-    fn count(&self, headers: &HeaderMap, outcome: &Outcome) -> Result<(&'static str, Value), Refusal> {
-        let learning = self.router.document.global.router.learning.as_ref().filter(|learning| learning.enabled);
+    fn count(
+        &self,
+        headers: &HeaderMap,
+        outcome: &Outcome,
+    ) -> Result<(&'static str, Value), Refusal> {
+        let learning = self
+            .router
+            .document
+            .global
+            .router
+            .learning
+            .as_ref()
+            .filter(|learning| learning.enabled);
         let Some(learning) = learning else {
-            let message = "the served document does not learn: `global.router.learning.enabled` is not set";
-            return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "NO_ROUTER_LEARNING_RUNTIME", message));
+            let message =
+                "the served document does not learn: `global.router.learning.enabled` is not set";
+            return Err(Refusal::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "NO_ROUTER_LEARNING_RUNTIME",
+                message,
+            ));
         };
         let verdict = outcome.verdict()?;
         let key = only(headers, "idempotency-key")?;
         if key.is_some_and(|key| key.is_empty() || key.len() > KEY_MAX) {
-            return Err(invalid(&format!("Idempotency-Key must have 1 to {KEY_MAX} characters")));
+            return Err(invalid(&format!(
+                "Idempotency-Key must have 1 to {KEY_MAX} characters"
+            )));
         }
         let judge = match only(headers, &self.router.settings.user_header)?.map(str::trim) {
             None => Judge::Operator,
@@ -78,10 +104,25 @@ impl Generation {
         };
         let model = Some(outcome.target_ref.trim()).filter(|model| !model.is_empty());
         let request = outcome.replay_id.trim();
-        let judgement = Judgement { request, judge, verdict, score: outcome.score, model, key };
-        let judged =
-            self.router.lasting.experience.judge(&judgement, ttl(learning), Instant::now()).map_err(refusal)?;
-        let word = if judged.duplicate { "duplicate" } else { verdict.as_str() };
+        let judgement = Judgement {
+            request,
+            judge,
+            verdict,
+            score: outcome.score,
+            model,
+            key,
+        };
+        let judged = self
+            .router
+            .lasting
+            .experience
+            .judge(&judgement, ttl(learning), Instant::now())
+            .map_err(refusal)?;
+        let word = if judged.duplicate {
+            "duplicate"
+        } else {
+            verdict.as_str()
+        };
         let answer = json!({
             "success": true,
             "updated": judged.updated,
@@ -96,13 +137,19 @@ impl Generation {
 impl Outcome {
     fn verdict(&self) -> Result<Verdict, Refusal> {
         if self.replay_id.trim().is_empty() {
-            return Err(invalid("replay_id is required: the value of x-merit-request-id"));
+            return Err(invalid(
+                "replay_id is required: the value of x-merit-request-id",
+            ));
         }
         if !SOURCES.contains(&self.source.trim()) {
-            return Err(invalid("source must be one of user, agent, eval, operator, provider, router"));
+            return Err(invalid(
+                "source must be one of user, agent, eval, operator, provider, router",
+            ));
         }
         if !["", "model"].contains(&self.target.trim()) {
-            return Err(invalid("target must be model: outcomes of routes, policies and providers are not kept"));
+            return Err(invalid(
+                "target must be model: outcomes of routes, policies and providers are not kept",
+            ));
         }
         if !(0.0..=SCORE_MAX).contains(&self.score) {
             return Err(invalid(&format!("score must be between 0 and {SCORE_MAX}")));
@@ -117,7 +164,10 @@ fn only<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Refus
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
-        (Some(value), None) => value.to_str().map(Some).map_err(|_| invalid(&format!("the header {name} is not text"))),
+        (Some(value), None) => value
+            .to_str()
+            .map(Some)
+            .map_err(|_| invalid(&format!("the header {name} is not text"))),
         (Some(_), Some(_)) => Err(invalid(&format!("the header {name} stands there twice"))),
     }
 }
@@ -166,17 +216,35 @@ mod tests {
         let text = DOCUMENT.replace("ENABLED", &enabled.to_string());
         let built = preparer(Scripted::new(Fake::default())).prepare(&text, None);
         let generation = built.unwrap_or_else(|refusal| panic!("{refusal:?}"));
-        let place = Place { recipe: "default".into(), decision: "d".into(), tier: 0, model: "small".into() };
+        let place = Place {
+            recipe: "default".into(),
+            decision: "d".into(),
+            tier: 0,
+            model: "small".into(),
+        };
         for (id, caller) in [("r-1", "ada"), ("r-2", "")] {
             let request = RequestKey::of(id, caller);
-            let trail = Trail { place: place.clone(), prices: None, conversation: None, request };
-            generation.router.lasting.experience.sent(&trail, Instant::now());
+            let trail = Trail {
+                place: place.clone(),
+                prices: None,
+                conversation: None,
+                request,
+            };
+            generation
+                .router
+                .lasting
+                .experience
+                .sent(&trail, Instant::now());
         }
         generation
     }
 
     /// Status and code, or `ok` and the rows that changed.
-    fn ask(generation: &Generation, headers: &[(&str, &str)], body: &str) -> (&'static str, String) {
+    fn ask(
+        generation: &Generation,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> (&'static str, String) {
         let mut sent = HeaderMap::new();
         for (name, value) in headers {
             let name = axum::http::HeaderName::try_from(*name).unwrap();
@@ -198,19 +266,34 @@ mod tests {
             assert_eq!((word, text.as_str()), expected, "{headers:?} {body}");
         };
         let good = r#"{"replay_id":"r-1","target":"model","verdict":"good_fit"}"#;
-        let failed =
-            r#"{"request_id":"r-1","outcome":"failed","model":"small","source":"user","score":3,"reason":"x"}"#;
+        let failed = r#"{"request_id":"r-1","outcome":"failed","model":"small","source":"user","score":3,"reason":"x"}"#;
         let (ada, eve) = (("x-authz-user-id", "ada"), ("x-authz-user-id", "eve"));
         check(&[eve], good, ("unknown", "404 REPLAY_NOT_FOUND"));
         check(&[ada], good, ("good_fit", "ok 2 false"));
         check(&[ada], good, ("duplicate", "ok 0 true"));
         check(&[], good, ("duplicate", "ok 0 true"));
-        check(&[ada, ("idempotency-key", "k")], failed, ("failed", "ok 2 false"));
-        check(&[ada, ("idempotency-key", "k")], failed, ("duplicate", "ok 0 true"));
-        check(&[ada, ("idempotency-key", "k")], good, ("refused", "409 IDEMPOTENCY_KEY_REUSED"));
+        check(
+            &[ada, ("idempotency-key", "k")],
+            failed,
+            ("failed", "ok 2 false"),
+        );
+        check(
+            &[ada, ("idempotency-key", "k")],
+            failed,
+            ("duplicate", "ok 0 true"),
+        );
+        check(
+            &[ada, ("idempotency-key", "k")],
+            good,
+            ("refused", "409 IDEMPOTENCY_KEY_REUSED"),
+        );
         let other = r#"{"replay_id":"r-2","verdict":"good","target_ref":"large"}"#;
         check(&[], other, ("refused", "409 OUTCOME_OWNERSHIP_MISMATCH"));
-        check(&[], r#"{"replay_id":"r-3","verdict":"good"}"#, ("unknown", "404 REPLAY_NOT_FOUND"));
+        check(
+            &[],
+            r#"{"replay_id":"r-3","verdict":"good"}"#,
+            ("unknown", "404 REPLAY_NOT_FOUND"),
+        );
         let invalid = ("invalid", "400 INVALID_OUTCOME");
         for body in [
             "",
@@ -230,6 +313,9 @@ mod tests {
         check(&[ada, eve], good, invalid);
         check(&[("idempotency-key", "")], good, invalid);
         let off = self::generation(false);
-        assert_eq!(ask(&off, &[], good), ("off", "503 NO_ROUTER_LEARNING_RUNTIME".to_owned()));
+        assert_eq!(
+            ask(&off, &[], good),
+            ("off", "503 NO_ROUTER_LEARNING_RUNTIME".to_owned())
+        );
     }
 }

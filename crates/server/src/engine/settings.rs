@@ -21,10 +21,14 @@ pub(super) fn options(document: &Document) -> Options {
         buffered_total: bytes(written.total_buffered_bytes),
         max_streams: bytes(written.max_streams.into()),
         assume_mode: body_mode(&written.assume_mode),
-        peer: if written.peer == "agentgateway" { Peer::Agentgateway } else { Peer::Envoy },
+        peer: if written.peer == "agentgateway" {
+            Peer::Agentgateway
+        } else {
+            Peer::Envoy
+        },
         streamed_immediate: written.streamed_immediate,
-        // Real Envoys take it as well as in BUFFERED (tests/envoy/early_end.rs); the gateway may show responses that the
-        // document wants nothing of.
+        // Real Envoys take it as well as in BUFFERED (tests/envoy/early_end.rs); the gateway may
+        // show responses that the document wants nothing of.
         early_close_streamed: document.global.server.profile == "route",
         ..Options::default()
     }
@@ -41,8 +45,8 @@ fn body_mode(word: &str) -> Option<BodyMode> {
     })
 }
 
-/// Where the document sends traces; read before anything else, so that all of the start can be logged. A document that
-/// cannot be read is reported by the load that follows.
+/// Where the document sends traces; read before anything else, so that all of the start can be
+/// logged. A document that cannot be read is reported by the load that follows.
 #[must_use]
 pub fn trace_settings(file: &Path) -> Option<TraceSettings> {
     let text = std::fs::read_to_string(file).ok()?;
@@ -52,12 +56,17 @@ pub fn trace_settings(file: &Path) -> Option<TraceSettings> {
     if !tracing.enabled || exporter.endpoint.is_empty() {
         return None;
     }
-    let sampling = tracing.sampling.map_or(1.0, |sampling| match sampling.kind.as_str() {
-        "always_off" => 0.0,
-        "probabilistic" | "traceidratio" => sampling.rate,
-        _ => 1.0,
-    });
-    let service = tracing.resource.map(|resource| resource.service_name).filter(|name| !name.is_empty());
+    let sampling = tracing
+        .sampling
+        .map_or(1.0, |sampling| match sampling.kind.as_str() {
+            "always_off" => 0.0,
+            "probabilistic" | "traceidratio" => sampling.rate,
+            _ => 1.0,
+        });
+    let service = tracing
+        .resource
+        .map(|resource| resource.service_name)
+        .filter(|name| !name.is_empty());
     Some(TraceSettings {
         endpoint: Some(exporter.endpoint),
         sampling,
@@ -65,8 +74,9 @@ pub fn trace_settings(file: &Path) -> Option<TraceSettings> {
     })
 }
 
-/// What is read at start only: the exporter is installed once, the largest gRPC message is fixed with the service, the engine of
-/// the models starts once, and stores that replicas share are reached once.
+/// What is read at start only: the exporter is installed once, the largest gRPC message is fixed
+/// with the service, the engine of the models starts once, and stores that replicas share are
+/// reached once.
 const RESTART_ONLY: [&str; 16] = [
     "global.services.observability.tracing",
     "global.server.extproc.body_limit_bytes",
@@ -88,15 +98,28 @@ const RESTART_ONLY: [&str; 16] = [
 
 /// The fields that two documents differ in although they cannot change while running.
 pub(super) fn restart_only(current: &Value, next: &Value) -> Vec<String> {
-    let at = |document: &Value, path: &str| document.pointer(&format!("/{}", path.replace('.', "/"))).cloned();
-    let changed = RESTART_ONLY.into_iter().filter(|path| at(current, path) != at(next, path));
+    let at = |document: &Value, path: &str| {
+        document
+            .pointer(&format!("/{}", path.replace('.', "/")))
+            .cloned()
+    };
+    let changed = RESTART_ONLY
+        .into_iter()
+        .filter(|path| at(current, path) != at(next, path));
     changed.map(str::to_owned).collect()
 }
 
 /// The lines of `GET /v1/models`. They exist since the generation does.
 pub(super) fn listing(generation: &Generation) -> Vec<ModelEntry> {
-    let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    generation.names.listed().iter().map(|listed| entry(listed, created)).collect()
+    let created = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    generation
+        .names
+        .listed()
+        .iter()
+        .map(|listed| entry(listed, created))
+        .collect()
 }
 
 fn entry(listed: &Listed, created: u64) -> ModelEntry {
@@ -107,7 +130,11 @@ fn entry(listed: &Listed, created: u64) -> ModelEntry {
         description: listed.description.clone(),
         max_model_len: listed.max_model_len,
         routing: Routing {
-            resolution: if listed.is_virtual { "virtual" } else { "passthrough" },
+            resolution: if listed.is_virtual {
+                "virtual"
+            } else {
+                "passthrough"
+            },
             selectable: listed.is_virtual,
             default_route: listed.default_route,
             recipe: listed.recipe.as_deref().map(str::to_owned),
@@ -122,13 +149,30 @@ mod tests {
 
     #[test]
     fn names_what_cannot_change() {
-        let server = |limit: u64| json!({"global": {"server": {"extproc": {"body_limit_bytes": limit}}}});
-        assert_eq!(restart_only(&server(1), &server(2)), ["global.server.extproc.body_limit_bytes"]);
+        let server =
+            |limit: u64| json!({"global": {"server": {"extproc": {"body_limit_bytes": limit}}}});
+        assert_eq!(
+            restart_only(&server(1), &server(2)),
+            ["global.server.extproc.body_limit_bytes"]
+        );
         assert_eq!(restart_only(&server(1), &server(1)), [""; 0]);
-        let traced = json!({"global": {"services": {"observability": {"tracing": {"enabled": true}}}}});
-        assert_eq!(restart_only(&json!({}), &traced), ["global.services.observability.tracing"]);
+        let traced =
+            json!({"global": {"services": {"observability": {"tracing": {"enabled": true}}}}});
+        assert_eq!(
+            restart_only(&json!({}), &traced),
+            ["global.services.observability.tracing"]
+        );
         let lanes = json!({"global": {"server": {"inference": {"lanes": 2, "preload": true}}}});
-        assert_eq!(restart_only(&json!({}), &lanes), ["global.server.inference.lanes"]);
-        assert_eq!(restart_only(&json!({"routing": {}}), &json!({"routing": {"strategy": "confidence"}})), [""; 0]);
+        assert_eq!(
+            restart_only(&json!({}), &lanes),
+            ["global.server.inference.lanes"]
+        );
+        assert_eq!(
+            restart_only(
+                &json!({"routing": {}}),
+                &json!({"routing": {"strategy": "confidence"}})
+            ),
+            [""; 0]
+        );
     }
 }

@@ -8,14 +8,27 @@ use std::sync::atomic::Ordering;
 
 pub(crate) fn preparer(models: Arc<dyn Open>) -> Preparer {
     let address: Address = "127.0.0.1:0".parse().unwrap();
-    let exposure = Exposure { address, tls: false, insecure_listen: false };
-    Preparer { exposure, metrics: Arc::new(Metrics::new()), assets: None, models }
+    let exposure = Exposure {
+        address,
+        tls: false,
+        insecure_listen: false,
+    };
+    Preparer {
+        exposure,
+        metrics: Arc::new(Metrics::new()),
+        assets: None,
+        models,
+    }
 }
 
 /// A generation whose API answers with everything that the script has.
 pub(crate) fn preloaded(document: &str, fake: Fake) -> Generation {
-    let document = format!("{{version: v0.3, global: {{server: {{inference: {{preload: true}}}}, {document}}}}}");
-    preparer(Scripted::new(fake)).prepare(&document, None).unwrap_or_else(|refusal| panic!("{refusal:?}"))
+    let document = format!(
+        "{{version: v0.3, global: {{server: {{inference: {{preload: true}}}}, {document}}}}}"
+    );
+    preparer(Scripted::new(fake))
+        .prepare(&document, None)
+        .unwrap_or_else(|refusal| panic!("{refusal:?}"))
 }
 
 const PLAIN: &str = "version: v0.3";
@@ -31,16 +44,28 @@ fn a_document_without_learned_signals_opens_nothing() {
     let open = Scripted::missing(Fake::default(), 1);
     let generation = preparer(open.clone()).prepare(PLAIN, None);
     assert!(generation.is_ok());
-    assert_eq!(open.missing.load(Ordering::Relaxed), 1, "somebody looked for models");
+    assert_eq!(
+        open.missing.load(Ordering::Relaxed),
+        1,
+        "somebody looked for models"
+    );
 }
 
 #[test]
 fn missing_models_are_a_start_error_that_says_what_to_do() {
     for document in [LOADING, LEARNED] {
-        let refusal = preparer(Scripted::missing(Fake::default(), 9)).prepare(document, None).err().unwrap();
-        let Refusal::Rejected(found) = refusal else { panic!("{refusal:?}") };
+        let refusal = preparer(Scripted::missing(Fake::default(), 9))
+            .prepare(document, None)
+            .err()
+            .unwrap();
+        let Refusal::Rejected(found) = refusal else {
+            panic!("{refusal:?}")
+        };
         let text = found.iter().map(ToString::to_string).collect::<String>();
-        assert!(text.contains("--models") && text.contains("cargo xtask models"), "{text}");
+        assert!(
+            text.contains("--models") && text.contains("cargo xtask models"),
+            "{text}"
+        );
     }
 }
 
@@ -48,17 +73,30 @@ fn missing_models_are_a_start_error_that_says_what_to_do() {
 fn a_reload_that_first_needs_models_may_fail_and_be_tried_again() {
     let open = Scripted::missing(Fake::default(), 1);
     let preparer = preparer(open.clone());
-    let first = preparer.prepare(PLAIN, None).unwrap_or_else(|refusal| panic!("{refusal:?}"));
-    assert!(matches!(preparer.prepare(LEARNED, Some(&first)), Err(Refusal::Rejected(_))));
-    let second = preparer.prepare(LEARNED, Some(&first)).unwrap_or_else(|refusal| panic!("{refusal:?}"));
+    let first = preparer
+        .prepare(PLAIN, None)
+        .unwrap_or_else(|refusal| panic!("{refusal:?}"));
+    assert!(matches!(
+        preparer.prepare(LEARNED, Some(&first)),
+        Err(Refusal::Rejected(_))
+    ));
+    let second = preparer
+        .prepare(LEARNED, Some(&first))
+        .unwrap_or_else(|refusal| panic!("{refusal:?}"));
     assert!(preparer.prepare(LOADING, Some(&second)).is_ok());
-    assert_eq!(open.opened.load(Ordering::Relaxed), 1, "models are opened once a process");
+    assert_eq!(
+        open.opened.load(Ordering::Relaxed),
+        1,
+        "models are opened once a process"
+    );
 }
 
 #[test]
 fn what_the_engine_reads_once_needs_a_restart() {
     let preparer = preparer(Scripted::new(Fake::default()));
-    let first = preparer.prepare(PLAIN, None).unwrap_or_else(|refusal| panic!("{refusal:?}"));
+    let first = preparer
+        .prepare(PLAIN, None)
+        .unwrap_or_else(|refusal| panic!("{refusal:?}"));
     let lanes = "{version: v0.3, global: {server: {inference: {lanes: 2, preload: true}}}}";
     let expected = Refusal::NeedsRestart(vec!["global.server.inference.lanes".to_owned()]);
     assert_eq!(preparer.prepare(lanes, Some(&first)).err(), Some(expected));
@@ -66,9 +104,15 @@ fn what_the_engine_reads_once_needs_a_restart() {
 
 #[test]
 fn check_says_what_stands_for_reference_models() {
-    let document =
-        "{version: v0.3, global: {model_catalog: {system: {domain_classifier: models/mom-domain-classifier}}}}";
+    let document = "{version: v0.3, global: {model_catalog: {system: {domain_classifier: models/mom-domain-classifier}}}}";
     let found = check(document, None);
-    let text = found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-    assert!(text.contains("`models/mom-domain-classifier` is read as the built-in head `domain`"), "{text}");
+    let text = found
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n");
+    assert!(
+        text.contains("`models/mom-domain-classifier` is read as the built-in head `domain`"),
+        "{text}"
+    );
 }

@@ -1,7 +1,9 @@
-//! The gateway tries another model: the request was planned for one model, and is now made fit for the next.
+//! The gateway tries another model: the request was planned for one model, and is now made fit for
+//! the next.
 //!
-//! Such a stream comes from a filter of an upstream attempt. What its headers say was written by Merit, when the request was
-//! planned, and by the gateway's own configuration; clients' copies were removed before.
+//! Such a stream comes from a filter of an upstream attempt. What its headers say was written by
+//! Merit, when the request was planned, and by the gateway's own configuration; clients' copies
+//! were removed before.
 
 use super::{forward, immediate};
 use crate::engine::Generation;
@@ -23,28 +25,55 @@ pub(super) struct Attempting {
 }
 
 /// What an attempt's headers come to: the first one is left as it is.
-pub(super) fn open(serving: Arc<Loaded<Generation>>, request: RequestHead) -> Result<Attempting, HeadStep> {
+pub(super) fn open(
+    serving: Arc<Loaded<Generation>>,
+    request: RequestHead,
+) -> Result<Attempting, HeadStep> {
     let headers = &request.headers;
-    let planned = serving.router.settings.routing_headers.first().and_then(|name| headers.get(name));
+    let planned = serving
+        .router
+        .settings
+        .routing_headers
+        .first()
+        .and_then(|name| headers.get(name));
     let at = headers.get(ATTEMPT);
     if at.is_some() && at == planned {
         return Err(HeadStep::Forward(BodyReply::default()));
     }
-    let endpoint = Endpoint::of(headers.get(":method").unwrap_or_default(), headers.get(":path").unwrap_or_default());
+    let endpoint = Endpoint::of(
+        headers.get(":method").unwrap_or_default(),
+        headers.get(":path").unwrap_or_default(),
+    );
     match endpoint {
         // The path may be the failed model's own, which only chat completions have.
         _ if at.is_none() || at != headers.get(MODEL) => Err(HeadStep::Respond(refuse(
             &request,
-            &Refusal { status: 503, message: "no attempt is planned at this model".to_owned() },
+            &Refusal {
+                status: 503,
+                message: "no attempt is planned at this model".to_owned(),
+            },
         ))),
-        Endpoint::Inference(dialect) => Ok(Attempting { serving, dialect, request }),
-        _ => Ok(Attempting { serving, dialect: Dialect::OpenAiChat, request }),
+        Endpoint::Inference(dialect) => Ok(Attempting {
+            serving,
+            dialect,
+            request,
+        }),
+        _ => Ok(Attempting {
+            serving,
+            dialect: Dialect::OpenAiChat,
+            request,
+        }),
     }
 }
 
 fn refuse(request: &RequestHead, refusal: &Refusal) -> Immediate {
     let id = request.headers.get("x-request-id");
-    immediate::refusal(refusal.status, &refusal.message, immediate::wire(request), id)
+    immediate::refusal(
+        refusal.status,
+        &refusal.message,
+        immediate::wire(request),
+        id,
+    )
 }
 
 impl Attempting {
@@ -53,13 +82,32 @@ impl Attempting {
         let header = |name: &str| self.request.headers.get(name).unwrap_or_default();
         let router = &self.serving.router;
         if let Ok(dispatch) = header(DISPATCH).parse() {
-            // Why it failed is the gateway's knowledge; that it did is enough for a model to be rested.
-            router.lasting.end(dispatch, &Served { status: 503, ..Served::default() });
+            // Why it failed is the gateway's knowledge; that it did is enough for a model to be
+            // rested.
+            router.lasting.end(
+                dispatch,
+                &Served {
+                    status: 503,
+                    ..Served::default()
+                },
+            );
         }
-        let from = router.settings.routing_headers.first().map_or("", |name| header(name));
-        let attempt = Attempt { recipe: header(RECIPE), decision: header(DECISION), from, to: header(MODEL) };
+        let from = router
+            .settings
+            .routing_headers
+            .first()
+            .map_or("", |name| header(name));
+        let attempt = Attempt {
+            recipe: header(RECIPE),
+            decision: header(DECISION),
+            from,
+            to: header(MODEL),
+        };
         let made = Request::parse(self.dialect, bytes, &router.settings.wrappers)
-            .map_err(|refused| Refusal { status: refused.status, message: refused.message.to_string() })
+            .map_err(|refused| Refusal {
+                status: refused.status,
+                message: refused.message.to_string(),
+            })
             .and_then(|request| {
                 let forward = router.attempt(attempt, request.prompt(), self.dialect)?;
                 Ok((body::apply(&request, &forward.body), forward))
@@ -68,7 +116,11 @@ impl Attempting {
             Ok((body, plan)) => {
                 metrics.looper.attempted(attempt.to, "sent");
                 let headers = forward::merged(Vec::new(), &plan);
-                BodyStep::Forward(BodyReply { headers, body, ..BodyReply::default() })
+                BodyStep::Forward(BodyReply {
+                    headers,
+                    body,
+                    ..BodyReply::default()
+                })
             }
             Err(refusal) => {
                 metrics.looper.attempted("", "refused");

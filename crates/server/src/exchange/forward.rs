@@ -17,14 +17,19 @@ pub(crate) const DISPATCH: &str = "dispatch";
 
 /// The request asks to be left alone, and the operator lets it.
 pub(super) fn skips(serving: &Generation, head: &RequestHead) -> bool {
-    serving.router.settings.skip_processing && head.headers.get("x-vsr-skip-processing") == Some("true")
+    serving.router.settings.skip_processing
+        && head.headers.get("x-vsr-skip-processing") == Some("true")
 }
 
 /// A request that is not ours to route: only headers that would fool a route are taken off.
 /// Envoy has chosen a route by them already, so it must choose again.
 pub(super) fn untouched(serving: &Generation, head: &RequestHead) -> BodyReply {
     let headers = strip(serving, head);
-    BodyReply { clear_route_cache: !headers.is_empty(), headers, ..BodyReply::default() }
+    BodyReply {
+        clear_route_cache: !headers.is_empty(),
+        headers,
+        ..BodyReply::default()
+    }
 }
 
 /// Removes what a client sent of the headers that Merit owns, and of per-user provider keys.
@@ -39,7 +44,11 @@ fn strip_names(routing_headers: &[Arc<str>], head: &RequestHead) -> HeaderEdits 
             || name == "x-vsr-skip-processing"
             || (name.starts_with("x-user-") && name.ends_with("-key"))
     };
-    head.headers.iter().filter(|(name, _)| ours(name)).map(|(name, _)| HeaderEdit::Remove(name.to_owned())).collect()
+    head.headers
+        .iter()
+        .filter(|(name, _)| ours(name))
+        .map(|(name, _)| HeaderEdit::Remove(name.to_owned()))
+        .collect()
 }
 
 /// All header edits of a forwarded request, in the order in which they must be made.
@@ -53,9 +62,13 @@ pub(super) fn headers(
     let mut edits = strip(serving, head);
     edits.extend(trace);
     let mut edits = merged(edits, forward);
-    let may_fall_back = |op: &HeaderOp| matches!(op, HeaderOp::Set(name, _) if &**name == fallback::MODEL);
+    let may_fall_back =
+        |op: &HeaderOp| matches!(op, HeaderOp::Set(name, _) if &**name == fallback::MODEL);
     if forward.headers.iter().any(may_fall_back) {
-        edits.push(HeaderEdit::Set(fallback::DISPATCH.to_owned(), dispatch.to_string().into()));
+        edits.push(HeaderEdit::Set(
+            fallback::DISPATCH.to_owned(),
+            dispatch.to_string().into(),
+        ));
     }
     edits
 }
@@ -66,13 +79,19 @@ pub(super) fn merged(mut edits: HeaderEdits, forward: &Forward) -> HeaderEdits {
     let mut planned: Vec<HeaderEdit> = Vec::with_capacity(forward.headers.len());
     for op in &forward.headers {
         let edit = match op {
-            HeaderOp::Set(name, value) => HeaderEdit::Set(name.to_string(), value.as_bytes().to_vec().into()),
+            HeaderOp::Set(name, value) => {
+                HeaderEdit::Set(name.to_string(), value.as_bytes().to_vec().into())
+            }
             HeaderOp::Remove(name) => HeaderEdit::Remove(name.to_string()),
         };
         planned.retain(|earlier| name_of(earlier) != name_of(&edit));
         planned.push(edit);
     }
-    edits.retain(|earlier| !planned.iter().any(|later| name_of(later) == name_of(earlier)));
+    edits.retain(|earlier| {
+        !planned
+            .iter()
+            .any(|later| name_of(later) == name_of(earlier))
+    });
     edits.append(&mut planned);
     edits
 }
@@ -83,13 +102,18 @@ fn name_of(edit: &HeaderEdit) -> &str {
     }
 }
 
-/// Reply headers as dynamic metadata, for gateways that write them onto the response themselves; and the request's id, as
-/// text: a number would be a double there.
+/// Reply headers as dynamic metadata, for gateways that write them onto the response themselves;
+/// and the request's id, as text: a number would be a double there.
 pub(super) fn metadata(headers: &[ReplyHeader], id: u64) -> Metadata {
-    let fit = headers.iter().filter(|(_, value)| HeaderValue::from_str(value).is_ok());
+    let fit = headers
+        .iter()
+        .filter(|(_, value)| HeaderValue::from_str(value).is_ok());
     let entries = fit.map(|(name, value)| ((*name).to_owned(), Value::from(value.as_str())));
     let id = (DISPATCH.to_owned(), Value::from(format!("{id:016x}")));
-    Metadata::from([(NAMESPACE.to_owned(), Value::Object(entries.chain([id]).collect::<Map<_, _>>()))])
+    Metadata::from([(
+        NAMESPACE.to_owned(),
+        Value::Object(entries.chain([id]).collect::<Map<_, _>>()),
+    )])
 }
 
 #[cfg(test)]
@@ -98,16 +122,27 @@ mod tests {
     use extproc::Headers;
 
     fn check(sent: &[(&str, &str)], planned: &[HeaderOp], expected: &str) {
-        let sent = sent.iter().map(|(name, value)| ((*name).to_owned(), value.to_string().into())).collect();
-        let head = RequestHead { headers: Headers::new(sent), ..RequestHead::default() };
-        let forward = Forward { headers: planned.to_vec(), ..Forward::default() };
+        let sent = sent
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.to_string().into()))
+            .collect();
+        let head = RequestHead {
+            headers: Headers::new(sent),
+            ..RequestHead::default()
+        };
+        let forward = Forward {
+            headers: planned.to_vec(),
+            ..Forward::default()
+        };
         let mut stripped = strip_names(&["x-model-choice".into()], &head);
         stripped.push(HeaderEdit::Set("traceparent".into(), "t".into()));
         let edits = merged(stripped, &forward);
         let lines: Vec<String> = edits
             .iter()
             .map(|edit| match edit {
-                HeaderEdit::Set(name, value) => format!("{name}={}", String::from_utf8_lossy(value)),
+                HeaderEdit::Set(name, value) => {
+                    format!("{name}={}", String::from_utf8_lossy(value))
+                }
                 HeaderEdit::Remove(name) => format!("-{name}"),
             })
             .collect();
@@ -137,9 +172,18 @@ mod tests {
     fn the_last_edit_of_a_name_wins() {
         check(
             &[],
-            &[set("a", "1"), HeaderOp::Remove("b".into()), set("a", "2"), set("b", "3")],
+            &[
+                set("a", "1"),
+                HeaderOp::Remove("b".into()),
+                set("a", "2"),
+                set("b", "3"),
+            ],
             "traceparent=t a=2 b=3",
         );
-        check(&[], &[set("a", "1"), HeaderOp::Remove("a".into())], "traceparent=t -a");
+        check(
+            &[],
+            &[set("a", "1"), HeaderOp::Remove("a".into())],
+            "traceparent=t -a",
+        );
     }
 }

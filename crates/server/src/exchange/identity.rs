@@ -1,22 +1,32 @@
-//! Who asks: what an authentication filter before us found out, else headers that the operator trusts.
+//! Who asks: what an authentication filter before us found out, else headers that the operator
+//! trusts.
 
 use extproc::RequestHead;
 use router::generation::Settings;
 use router::signals::Identity;
 use serde_json::Value;
 
-/// Where Envoy's authentication filters leave what they found. Under `jwt_authn` each provider's claims lie one level down.
-const NAMESPACES: [&str; 2] = ["envoy.filters.http.ext_authz", "envoy.filters.http.jwt_authn"];
+/// Where Envoy's authentication filters leave what they found. Under `jwt_authn` each provider's
+/// claims lie one level down.
+const NAMESPACES: [&str; 2] = [
+    "envoy.filters.http.ext_authz",
+    "envoy.filters.http.jwt_authn",
+];
 
 /// Metadata keys that name a user, after the configured header's name.
 const USER_KEYS: [&str; 2] = ["user_id", "sub"];
 
 /// The caller's identity; empty where no trusted source names one.
 pub(super) fn of(head: &RequestHead, settings: &Settings) -> Identity {
-    let authenticated = NAMESPACES.iter().filter_map(|namespace| head.metadata.get(*namespace));
+    let authenticated = NAMESPACES
+        .iter()
+        .filter_map(|namespace| head.metadata.get(*namespace));
     for found in authenticated {
         let claims = std::iter::once(found).chain(nested(found));
-        if let Some(identity) = claims.filter_map(|claims| from_claims(claims, settings)).next() {
+        if let Some(identity) = claims
+            .filter_map(|claims| from_claims(claims, settings))
+            .next()
+        {
             return identity;
         }
     }
@@ -25,7 +35,10 @@ pub(super) fn of(head: &RequestHead, settings: &Settings) -> Identity {
         if listed { only(head, name) } else { None }
     };
     Identity {
-        user: trusted(&settings.user_header).unwrap_or_default().trim().to_owned(),
+        user: trusted(&settings.user_header)
+            .unwrap_or_default()
+            .trim()
+            .to_owned(),
         groups: split(trusted(&settings.groups_header).unwrap_or_default()),
     }
 }
@@ -40,23 +53,43 @@ fn only<'a>(head: &'a RequestHead, name: &str) -> Option<&'a str> {
 }
 
 fn nested(found: &Value) -> impl Iterator<Item = &Value> {
-    found.as_object().into_iter().flat_map(|claims| claims.values()).filter(|claims| claims.is_object())
+    found
+        .as_object()
+        .into_iter()
+        .flat_map(|claims| claims.values())
+        .filter(|claims| claims.is_object())
 }
 
 fn from_claims(claims: &Value, settings: &Settings) -> Option<Identity> {
     let keys = std::iter::once(settings.user_header.as_str()).chain(USER_KEYS);
-    let user = keys.filter_map(|key| claims.get(key)?.as_str()).map(str::trim).find(|user| !user.is_empty())?;
-    let groups = claims.get(&settings.groups_header).or_else(|| claims.get("groups"));
+    let user = keys
+        .filter_map(|key| claims.get(key)?.as_str())
+        .map(str::trim)
+        .find(|user| !user.is_empty())?;
+    let groups = claims
+        .get(&settings.groups_header)
+        .or_else(|| claims.get("groups"));
     let groups = match groups {
         Some(Value::String(list)) => split(list),
-        Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).flat_map(split).collect(),
+        Some(Value::Array(list)) => list
+            .iter()
+            .filter_map(Value::as_str)
+            .flat_map(split)
+            .collect(),
         _ => Vec::new(),
     };
-    Some(Identity { user: user.to_owned(), groups })
+    Some(Identity {
+        user: user.to_owned(),
+        groups,
+    })
 }
 
 fn split(list: &str) -> Vec<String> {
-    list.split(',').map(str::trim).filter(|group| !group.is_empty()).map(str::to_owned).collect()
+    list.split(',')
+        .map(str::trim)
+        .filter(|group| !group.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 #[cfg(test)]
@@ -85,14 +118,33 @@ mod tests {
     }
 
     fn check(trusted: &[&str], metadata: Value, expected: (&str, &[&str])) {
-        let headers = [("x-authz-user-id", "ada"), ("x-authz-user-groups", "dev, ,ops")];
+        let headers = [
+            ("x-authz-user-id", "ada"),
+            ("x-authz-user-groups", "dev, ,ops"),
+        ];
         let headers = headers.map(|(name, value)| (name.to_owned(), value.into()));
-        let metadata = metadata.as_object().cloned().unwrap_or_default().into_iter().collect();
-        let head = RequestHead { headers: Headers::new(headers.into()), metadata, ..RequestHead::default() };
+        let metadata = metadata
+            .as_object()
+            .cloned()
+            .unwrap_or_default()
+            .into_iter()
+            .collect();
+        let head = RequestHead {
+            headers: Headers::new(headers.into()),
+            metadata,
+            ..RequestHead::default()
+        };
         let found = of(&head, &settings(trusted));
         assert_eq!(
             (found.user.as_str(), found.groups.as_slice()),
-            (expected.0, &*expected.1.iter().map(|group| (*group).to_owned()).collect::<Vec<_>>())
+            (
+                expected.0,
+                &*expected
+                    .1
+                    .iter()
+                    .map(|group| (*group).to_owned())
+                    .collect::<Vec<_>>()
+            )
         );
     }
 

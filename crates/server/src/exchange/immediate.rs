@@ -1,4 +1,5 @@
-//! Answers that Merit gives itself: refusals in the client's own protocol, fixed answers, the model list.
+//! Answers that Merit gives itself: refusals in the client's own protocol, fixed answers, the model
+//! list.
 
 use crate::engine::Generation;
 use bytes::Bytes;
@@ -29,26 +30,62 @@ pub(super) struct Said<'a> {
 }
 
 /// A refusal in the shape of the client's wire.
-pub(super) fn refusal(status: u16, message: &str, dialect: Option<Dialect>, request_id: Option<&str>) -> Immediate {
-    said(&Said { status, message, code: None }, dialect, request_id)
+pub(super) fn refusal(
+    status: u16,
+    message: &str,
+    dialect: Option<Dialect>,
+    request_id: Option<&str>,
+) -> Immediate {
+    said(
+        &Said {
+            status,
+            message,
+            code: None,
+        },
+        dialect,
+        request_id,
+    )
 }
 
 /// The same, with a code that clients know.
-pub(super) fn said(said: &Said<'_>, dialect: Option<Dialect>, request_id: Option<&str>) -> Immediate {
-    let &Said { status, message, code } = said;
-    let body = wire::Refusal { status, message, code, request_id }.body(dialect);
+pub(super) fn said(
+    said: &Said<'_>,
+    dialect: Option<Dialect>,
+    request_id: Option<&str>,
+) -> Immediate {
+    let &Said {
+        status,
+        message,
+        code,
+    } = said;
+    let body = wire::Refusal {
+        status,
+        message,
+        code,
+        request_id,
+    }
+    .body(dialect);
     let mut answer = answer(status, wire::CONTENT_TYPE, body, ResponsePath::Error);
     answer.details = "merit_refused";
     if wire::is_final(status) {
-        answer.headers.push((HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false")));
+        answer.headers.push((
+            HeaderName::from_static("x-should-retry"),
+            HeaderValue::from_static("false"),
+        ));
     }
     // SDKs take an exception's request id from one header or the other.
     if let Some(id) = request_id.and_then(|id| HeaderValue::from_str(id).ok()) {
-        let name = if dialect == Some(Dialect::AnthropicMessages) { "request-id" } else { "x-request-id" };
+        let name = if dialect == Some(Dialect::AnthropicMessages) {
+            "request-id"
+        } else {
+            "x-request-id"
+        };
         answer.headers.push((HeaderName::from_static(name), id));
     }
     if status == 503 {
-        answer.headers.push((RETRY_AFTER, HeaderValue::from_static("1")));
+        answer
+            .headers
+            .push((RETRY_AFTER, HeaderValue::from_static("1")));
     }
     answer
 }
@@ -86,21 +123,40 @@ pub(super) fn fault(fault: Fault, dialect: Option<Dialect>, request_id: Option<&
 }
 
 /// A decision's fixed answer, streamed where the client asked for a stream.
-pub(super) fn fast_response(message: &str, model: &str, wire: (Dialect, bool), facts: &[ReplyHeader]) -> Immediate {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+pub(super) fn fast_response(
+    message: &str,
+    model: &str,
+    wire: (Dialect, bool),
+    facts: &[ReplyHeader],
+) -> Immediate {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_nanos());
     let unix_nanos = u64::try_from(now).unwrap_or(u64::MAX);
     let (dialect, stream) = wire;
-    let (content_type, body) = FastResponse { message, model, unix_nanos }.render(dialect, stream);
+    let (content_type, body) = FastResponse {
+        message,
+        model,
+        unix_nanos,
+    }
+    .render(dialect, stream);
     let mut answer = answer(200, content_type, body, ResponsePath::FastResponse);
     answer.details = "merit_fast_response";
-    answer.headers.push((HeaderName::from_static("x-vsr-fast-response"), HeaderValue::from_static("true")));
+    answer.headers.push((
+        HeaderName::from_static("x-vsr-fast-response"),
+        HeaderValue::from_static("true"),
+    ));
     answer.headers.extend(facts.iter().filter_map(header));
     answer
 }
 
 /// The answer of a run: a completion, or the events of one.
 pub(super) fn run(stream: bool, body: Vec<Bytes>, facts: &[ReplyHeader]) -> Immediate {
-    let content_type = if stream { dialects::sse::CONTENT_TYPE } else { wire::CONTENT_TYPE };
+    let content_type = if stream {
+        dialects::sse::CONTENT_TYPE
+    } else {
+        wire::CONTENT_TYPE
+    };
     let mut answer = answer(200, content_type, Bytes::new(), ResponsePath::Looper);
     answer.body = body;
     answer.details = "merit_looper";
@@ -118,7 +174,8 @@ pub(super) fn model(serving: &Generation, head: &RequestHead, id: &str) -> Immed
     match dialects::models::single(&serving.models, id, shape(head)) {
         Some(body) => listing(body),
         None => {
-            let dialect = (shape(head) == ListShape::Anthropic).then_some(Dialect::AnthropicMessages);
+            let dialect =
+                (shape(head) == ListShape::Anthropic).then_some(Dialect::AnthropicMessages);
             let message = format!("model \"{id}\" is not available");
             refusal(404, &message, dialect, head.headers.get("x-request-id"))
         }
@@ -126,22 +183,39 @@ pub(super) fn model(serving: &Generation, head: &RequestHead, id: &str) -> Immed
 }
 
 fn shape(head: &RequestHead) -> ListShape {
-    if head.headers.get("anthropic-version").is_some() { ListShape::Anthropic } else { ListShape::OpenAi }
+    if head.headers.get("anthropic-version").is_some() {
+        ListShape::Anthropic
+    } else {
+        ListShape::OpenAi
+    }
 }
 
 fn listing(body: Bytes) -> Immediate {
     let headers = vec![(CONTENT_TYPE, HeaderValue::from_static(wire::CONTENT_TYPE))];
-    Immediate { status: StatusCode::OK, headers, body: vec![body], details: "merit_models" }
+    Immediate {
+        status: StatusCode::OK,
+        headers,
+        body: vec![body],
+        details: "merit_models",
+    }
 }
 
 fn answer(status: u16, content_type: &'static str, body: Bytes, path: ResponsePath) -> Immediate {
     let mut headers = vec![(CONTENT_TYPE, HeaderValue::from_static(content_type))];
     headers.extend(Facts::always(path).iter().filter_map(header));
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    Immediate { status, headers, body: vec![body], details: "" }
+    Immediate {
+        status,
+        headers,
+        body: vec![body],
+        details: "",
+    }
 }
 
 /// Names and texts of a document may hold what a header cannot; such a header is left out.
 fn header((name, value): &ReplyHeader) -> Option<(HeaderName, HeaderValue)> {
-    Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?))
+    Some((
+        HeaderName::from_static(name),
+        HeaderValue::from_str(value).ok()?,
+    ))
 }

@@ -1,4 +1,5 @@
-//! The response's way: reply headers where the gateway shows us the response, usage where it shows us the body.
+//! The response's way: reply headers where the gateway shows us the response, usage where it shows
+//! us the body.
 
 use super::sent::Sent;
 use crate::metrics::Metrics;
@@ -26,7 +27,8 @@ pub(super) struct ResponsePlan {
     pub(super) on_success: Vec<ReplyHeader>,
     /// When the request came.
     pub(super) since: Instant,
-    /// Bytes of a request that is text alone, whose tokens teach the estimate of others; 0 otherwise.
+    /// Bytes of a request that is text alone, whose tokens teach the estimate of others; 0
+    /// otherwise.
     pub(super) text_bytes: u64,
     /// What is taught.
     pub(super) token_ratio: Arc<TokenRatio>,
@@ -56,7 +58,14 @@ impl Responding {
     /// The request goes out.
     pub(super) fn new(plan: ResponsePlan, metrics: Arc<Metrics>) -> Self {
         let sent = Sent::begin(&plan.lasting, plan.dispatch.clone(), plan.is_logged);
-        Self { plan, metrics, sent, served: Served::default(), usage: None, first_token: false }
+        Self {
+            plan,
+            metrics,
+            sent,
+            served: Served::default(),
+            usage: None,
+            first_token: false,
+        }
     }
 
     /// The request did not go out after all.
@@ -78,7 +87,8 @@ impl Responding {
                 self.served.first_token = Some(self.sent.elapsed());
             }
             if kind == BodyKind::Json {
-                self.metrics.first_token(&self.plan.model, self.plan.since.elapsed());
+                self.metrics
+                    .first_token(&self.plan.model, self.plan.since.elapsed());
             }
         } else {
             self.metrics.refused(&self.plan.model, "upstream_status");
@@ -86,9 +96,19 @@ impl Responding {
         if head.end_of_stream {
             self.finish(true);
         }
-        let facts = if success { self.plan.on_success.as_slice() } else { &[] };
-        let all = self.plan.always.iter().chain(facts).filter(|(_, value)| HeaderValue::from_str(value).is_ok());
-        all.map(|(name, value)| HeaderEdit::Set((*name).to_owned(), value.clone().into())).collect()
+        let facts = if success {
+            self.plan.on_success.as_slice()
+        } else {
+            &[]
+        };
+        let all = self
+            .plan
+            .always
+            .iter()
+            .chain(facts)
+            .filter(|(_, value)| HeaderValue::from_str(value).is_ok());
+        all.map(|(name, value)| HeaderEdit::Set((*name).to_owned(), value.clone().into()))
+            .collect()
     }
 
     /// Reads a piece of the body.
@@ -98,7 +118,8 @@ impl Responding {
             if self.first_token && usage.content_started() {
                 self.first_token = false;
                 self.served.first_token = Some(self.sent.elapsed());
-                self.metrics.first_token(&self.plan.model, self.plan.since.elapsed());
+                self.metrics
+                    .first_token(&self.plan.model, self.plan.since.elapsed());
             }
         }
         if end {
@@ -118,12 +139,16 @@ impl Responding {
             let outcome = usage.finish();
             response_id = outcome.response_id;
             if let Some(usage) = outcome.usage {
-                self.metrics.tokens(&self.plan.model, usage.prompt, usage.completion);
-                self.plan.token_ratio.learn(self.plan.text_bytes, usage.prompt);
+                self.metrics
+                    .tokens(&self.plan.model, usage.prompt, usage.completion);
+                self.plan
+                    .token_ratio
+                    .learn(self.plan.text_bytes, usage.prompt);
                 self.served.tokens = Some(tokens(usage));
             }
             if outcome.error.is_some() {
-                self.metrics.refused(&self.plan.model, "upstream_stream_error");
+                self.metrics
+                    .refused(&self.plan.model, "upstream_stream_error");
                 self.served.cut = true;
             }
         }

@@ -49,7 +49,8 @@ pub(super) struct Ready {
     pub(super) debug: bool,
 }
 
-/// Plans one request; waits for nothing but the answers of `models`, and for these no longer than until the instant.
+/// Plans one request; waits for nothing but the answers of `models`, and for these no longer than
+/// until the instant.
 pub(super) async fn plan(
     head: &Head,
     body: Bytes,
@@ -72,7 +73,9 @@ pub(super) async fn plan(
         None => identity::of(&head.request, settings),
     };
     let debug = back.is_none() && asks_debug(head) && settings.may_debug(&identity);
-    let previous_response = request.text_member("previous_response_id").is_some_and(|id| !id.is_empty());
+    let previous_response = request
+        .text_member("previous_response_id")
+        .is_some_and(|id| !id.is_empty());
     let call = Call {
         prompt: request.prompt(),
         dialect: head.dialect,
@@ -81,7 +84,10 @@ pub(super) async fn plan(
             head.request.headers.get(name)
         }),
         observed: counts_usage(head),
-        sent: Sent { headers: head, previous_response },
+        sent: Sent {
+            headers: head,
+            previous_response,
+        },
         models,
         deadline,
         full: debug,
@@ -106,22 +112,45 @@ pub(super) async fn plan(
     planned
 }
 
-fn execute(head: &Head, request: Request, plan: RoutePlan, (identity, tier, debug): (Identity, i64, bool)) -> Planned {
+fn execute(
+    head: &Head,
+    request: Request,
+    plan: RoutePlan,
+    (identity, tier, debug): (Identity, i64, bool),
+) -> Planned {
     let facts = plan.facts;
     match plan.outcome {
         Outcome::Forward(plan) => go_on((head, tier), &request, &plan, &facts, debug),
-        Outcome::Escalate(escalation) => {
-            Planned::Run(Box::new(Ready { request, identity, facts, escalation: *escalation, tier, debug }))
-        }
+        Outcome::Escalate(escalation) => Planned::Run(Box::new(Ready {
+            request,
+            identity,
+            facts,
+            escalation: *escalation,
+            tier,
+            debug,
+        })),
         Outcome::Answer { message } => {
             let prompt = request.prompt();
             let model = facts.model.as_deref().unwrap_or(&prompt.model);
             let shown = surface(&facts, ResponsePath::FastResponse, debug);
-            Planned::Respond(immediate::fast_response(&message, model, (head.dialect, prompt.stream), &shown))
+            Planned::Respond(immediate::fast_response(
+                &message,
+                model,
+                (head.dialect, prompt.stream),
+                &shown,
+            ))
         }
         Outcome::Refuse(refusal) => {
-            let said = Said { status: refusal.status, message: &refusal.message, code: code(&facts) };
-            let mut answer = immediate::said(&said, Some(head.dialect), head.request.headers.get("x-request-id"));
+            let said = Said {
+                status: refusal.status,
+                message: &refusal.message,
+                code: code(&facts),
+            };
+            let mut answer = immediate::said(
+                &said,
+                Some(head.dialect),
+                head.request.headers.get("x-request-id"),
+            );
             if debug {
                 immediate::show(&mut answer, &facts.debug());
             }
@@ -132,12 +161,16 @@ fn execute(head: &Head, request: Request, plan: RoutePlan, (identity, tier, debu
 
 /// The code by which clients know the refusal.
 fn code(facts: &Facts) -> Option<&'static str> {
-    matches!(facts.refused_by, Some(Barrier::ContextWindow { .. })).then_some(CONTEXT_LENGTH_EXCEEDED)
+    matches!(facts.refused_by, Some(Barrier::ContextWindow { .. }))
+        .then_some(CONTEXT_LENGTH_EXCEEDED)
 }
 
 /// The winning decision's.
 fn tier(routed: &Routed<'_>) -> i64 {
-    let route = routed.findings.as_ref().and_then(|it| it.recipe.routes.get(it.decided?.index));
+    let route = routed
+        .findings
+        .as_ref()
+        .and_then(|it| it.recipe.routes.get(it.decided?.index));
     route.map_or(0, |route| route.tier)
 }
 
@@ -160,13 +193,22 @@ pub(super) fn go_on(
         tier,
         session: facts.session.as_ref().and_then(|told| told.ticket),
         prompt_tokens: facts.context_tokens,
-        learning: facts.lesson.as_ref().and_then(|lesson| lesson.trail.clone()),
+        learning: facts
+            .lesson
+            .as_ref()
+            .and_then(|lesson| lesson.trail.clone()),
     };
     let always = Facts::always(ResponsePath::Upstream).to_vec();
     let on_success = surface(facts, ResponsePath::Upstream, debug);
     let shown: Vec<ReplyHeader> = always.iter().chain(&on_success).cloned().collect();
     let reply = BodyReply {
-        headers: forward::headers(&head.serving, &head.request, plan, head.span.edits(), dispatch.id),
+        headers: forward::headers(
+            &head.serving,
+            &head.request,
+            plan,
+            head.span.edits(),
+            dispatch.id,
+        ),
         body: body::apply(request, &plan.body),
         clear_route_cache: settings.clear_route_cache,
         metadata: forward::metadata(&shown, dispatch.id),
@@ -197,17 +239,22 @@ impl Headers for Head {
 
 /// Only text that was counted as text can teach how many bytes a token of text has.
 fn text_bytes(facts: &TokenFacts) -> u64 {
-    if facts.images == 0 && facts.structured_bytes == 0 { facts.text_bytes } else { 0 }
+    if facts.images == 0 && facts.structured_bytes == 0 {
+        facts.text_bytes
+    } else {
+        0
+    }
 }
 
-/// A chat stream is asked for its usage only where the operator wants responses observed: the client that did not ask for it
-/// sees one more chunk, without choices.
+/// A chat stream is asked for its usage only where the operator wants responses observed: the
+/// client that did not ask for it sees one more chunk, without choices.
 fn counts_usage(head: &Head) -> bool {
     let observes = head.serving.router.settings.profile == Profile::Observe;
     observes && head.request.offer == ResponseInterest::Body
 }
 
-/// What of the response is wanted: by the document's profile, at most what makes sense in the gateway's mode.
+/// What of the response is wanted: by the document's profile, at most what makes sense in the
+/// gateway's mode.
 fn interest(head: &Head) -> ResponseInterest {
     match head.serving.router.settings.profile {
         Profile::Route => ResponseInterest::Nothing,
@@ -232,7 +279,12 @@ fn asks_debug(head: &Head) -> bool {
 
 /// An error for the client.
 pub(super) fn turn_down(head: &Head, status: u16, message: &str) -> Immediate {
-    immediate::refusal(status, message, Some(head.dialect), head.request.headers.get("x-request-id"))
+    immediate::refusal(
+        status,
+        message,
+        Some(head.dialect),
+        head.request.headers.get("x-request-id"),
+    )
 }
 
 /// Counts what routing found.
@@ -241,7 +293,10 @@ fn record(serving: &Generation, metrics: &Metrics, routed: &Routed<'_>) {
     for findings in routed.findings.iter().chain(&routed.bounding) {
         serving.meters.findings(metrics, findings);
     }
-    facts.verdict.names().for_each(|name| metrics.boundaries.applied(name));
+    facts
+        .verdict
+        .names()
+        .for_each(|name| metrics.boundaries.applied(name));
     metrics.session(facts);
     if facts.context_tokens > 0 {
         metrics.context_tokens(facts.context_tokens);

@@ -1,4 +1,5 @@
-//! A request whose decision asks several models: whether it can be run here and now, and the answer of a run.
+//! A request whose decision asks several models: whether it can be run here and now, and the answer
+//! of a run.
 
 use super::route::{Planned, Ready, go_on, surface, turn_down};
 use super::{Head, immediate};
@@ -36,7 +37,8 @@ pub(super) enum SetOut {
     Go(Planned),
 }
 
-/// Begins a run, or says why the first candidate serves the request. `deadline` is that of the exchange.
+/// Begins a run, or says why the first candidate serves the request. `deadline` is that of the
+/// exchange.
 pub(super) fn set_out(
     head: Box<Head>,
     ready: Box<Ready>,
@@ -45,17 +47,32 @@ pub(super) fn set_out(
 ) -> SetOut {
     let limit = head.serving.router.settings.runs.limits.max_runs;
     let principal = looper::principal(&ready.identity).ok_or("principal_too_long");
-    let begun = obstacle(&head, &ready, deadline).map_or(principal, Err).and_then(|principal| {
-        let place = looper.enter(limit).ok_or("busy")?;
-        Ok((principal, place))
-    });
+    let begun = obstacle(&head, &ready, deadline)
+        .map_or(principal, Err)
+        .and_then(|principal| {
+            let place = looper.enter(limit).ok_or("busy")?;
+            Ok((principal, place))
+        });
     match begun {
         Ok((principal, place)) => {
             let hurry = deadline.filter(|_| !head.request.unhurried);
-            let until =
-                looper::last(&head.serving.router.settings.runs, hurry.and_then(|at| at.checked_sub(super::PLANNING)));
-            let longest = hurry.unwrap_or(until + ENDING).saturating_duration_since(Instant::now());
-            SetOut::Wait(Box::new(Running { head, ready, principal, until, _place: place }), longest)
+            let until = looper::last(
+                &head.serving.router.settings.runs,
+                hurry.and_then(|at| at.checked_sub(super::PLANNING)),
+            );
+            let longest = hurry
+                .unwrap_or(until + ENDING)
+                .saturating_duration_since(Instant::now());
+            SetOut::Wait(
+                Box::new(Running {
+                    head,
+                    ready,
+                    principal,
+                    until,
+                    _place: place,
+                }),
+                longest,
+            )
         }
         Err(reason) => SetOut::Go(stand_in(&head, *ready, reason, metrics)),
     }
@@ -66,12 +83,17 @@ fn obstacle(head: &Head, ready: &Ready, deadline: Option<Instant>) -> Option<&'s
     if head.dialect != Dialect::OpenAiChat {
         return Some("chat_only");
     }
-    let several = ready.request.member("n").and_then(|raw| raw.trim().parse::<u64>().ok()).is_some_and(|n| n > 1);
+    let several = ready
+        .request
+        .member("n")
+        .and_then(|raw| raw.trim().parse::<u64>().ok())
+        .is_some_and(|n| n > 1);
     if several {
         return Some("several_choices");
     }
     let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-    let short = left.is_none_or(|left| left + super::PLANNING < Duration::from_millis(RUN_AT_LEAST_MS));
+    let short =
+        left.is_none_or(|left| left + super::PLANNING < Duration::from_millis(RUN_AT_LEAST_MS));
     (!head.request.unhurried && short).then_some("no_time")
 }
 
@@ -81,7 +103,13 @@ fn stand_in(head: &Head, mut ready: Ready, reason: &'static str, metrics: &Metri
     metrics.signals.degrade("looper", reason);
     metrics.looper.ended(reason);
     head.serving.meters.forwarded(metrics, &ready.facts);
-    go_on((head, ready.tier), &ready.request, &ready.escalation.otherwise, &ready.facts, ready.debug)
+    go_on(
+        (head, ready.tier),
+        &ready.request,
+        &ready.escalation.otherwise,
+        &ready.facts,
+        ready.debug,
+    )
 }
 
 impl Running {
@@ -93,7 +121,10 @@ impl Running {
     /// Runs to the end.
     pub(super) async fn run(self, looper: &Looper, metrics: &Arc<Metrics>) -> Planned {
         let began = Instant::now();
-        let ending = Ending { metrics, told: false };
+        let ending = Ending {
+            metrics,
+            told: false,
+        };
         let facts = &self.ready.facts;
         let caller = Caller {
             head: &self.head.request,
@@ -105,20 +136,36 @@ impl Running {
             settings: &self.head.serving.router.settings,
             secret: &self.head.serving.router.secret,
         };
-        let finished = looper.run(&caller, &self.ready.escalation, metrics, self.until).await;
+        let finished = looper
+            .run(&caller, &self.ready.escalation, metrics, self.until)
+            .await;
         drop(caller);
         let took = began.elapsed();
-        metrics.looper.spent(finished.usage.prompt_tokens, finished.usage.completion_tokens, took);
+        metrics.looper.spent(
+            finished.usage.prompt_tokens,
+            finished.usage.completion_tokens,
+            took,
+        );
         self.tell(finished, took, ending)
     }
 
     fn tell(self, finished: Finished, took: Duration, mut ending: Ending<'_>) -> Planned {
-        let Finished { outcome, usage, iterations, used } = finished;
+        let Finished {
+            outcome,
+            usage,
+            iterations,
+            used,
+        } = finished;
         let metrics = ending.metrics;
         let told = match outcome {
             Ok((candidate, answer, verdict)) => {
                 ending.tell(verdict.as_str());
-                let counts = Counts { usage, iterations, used, took };
+                let counts = Counts {
+                    usage,
+                    iterations,
+                    used,
+                    took,
+                };
                 self.answer((candidate, &answer, verdict), &counts, metrics)
             }
             Err((_, Fault::Unreachable)) => {
@@ -127,7 +174,9 @@ impl Running {
             }
             Err((candidate, fault)) => {
                 ending.tell(fault.as_str());
-                let model = candidate.map_or("", |candidate| self.ready.escalation.cascade.name(candidate));
+                let model = candidate.map_or("", |candidate| {
+                    self.ready.escalation.cascade.name(candidate)
+                });
                 metrics.refused(model, "run_failed");
                 let (status, message) = fault.told(model);
                 turn_down(&self.head, status, &message)
@@ -142,7 +191,13 @@ impl Running {
         counts: &Counts,
         metrics: &Metrics,
     ) -> extproc::Immediate {
-        let Ready { request, mut facts, escalation, debug, .. } = *self.ready;
+        let Ready {
+            request,
+            mut facts,
+            escalation,
+            debug,
+            ..
+        } = *self.ready;
         let model = escalation.cascade.name(candidate);
         facts.model = Some(model.into());
         facts.algorithm = Some(ALGORITHM);
@@ -151,7 +206,9 @@ impl Running {
             metrics.signals.degrade("looper", reason);
         }
         metrics.selected(&facts);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_nanos());
         let reply = Reply {
             model,
             answer,
@@ -161,12 +218,20 @@ impl Running {
         };
         let stream = request.prompt().stream;
         let body: Vec<Bytes> = if stream {
-            reply.events(wants_usage(&request)).into_iter().map(Bytes::from).collect()
+            reply
+                .events(wants_usage(&request))
+                .into_iter()
+                .map(Bytes::from)
+                .collect()
         } else {
             vec![reply.whole().into()]
         };
         let mut headers = surface(&facts, ResponsePath::Looper, debug);
-        let used: Vec<&str> = counts.used.iter().map(|&index| escalation.cascade.name(index)).collect();
+        let used: Vec<&str> = counts
+            .used
+            .iter()
+            .map(|&index| escalation.cascade.name(index))
+            .collect();
         headers.extend(counts.headers(model, &used.join(",")));
         immediate::run(stream, body, &headers)
     }
@@ -174,7 +239,9 @@ impl Running {
 
 /// The client asked for the last chunk of a stream to tell the usage.
 fn wants_usage(request: &dialects::Request) -> bool {
-    let options = request.member("stream_options").and_then(|raw| serde_json::from_str::<serde_json::Value>(raw).ok());
+    let options = request
+        .member("stream_options")
+        .and_then(|raw| serde_json::from_str::<serde_json::Value>(raw).ok());
     options.is_some_and(|options| options["include_usage"] == true)
 }
 
@@ -194,9 +261,18 @@ impl Counts {
             ("x-vsr-looper-iterations", self.iterations.to_string()),
             ("x-vsr-looper-algorithm", ALGORITHM.to_owned()),
             ("x-vsr-looper-latency-ms", self.took.as_millis().to_string()),
-            ("x-vsr-looper-prompt-tokens", self.usage.prompt_tokens.to_string()),
-            ("x-vsr-looper-completion-tokens", self.usage.completion_tokens.to_string()),
-            ("x-vsr-looper-total-tokens", self.usage.total_tokens.to_string()),
+            (
+                "x-vsr-looper-prompt-tokens",
+                self.usage.prompt_tokens.to_string(),
+            ),
+            (
+                "x-vsr-looper-completion-tokens",
+                self.usage.completion_tokens.to_string(),
+            ),
+            (
+                "x-vsr-looper-total-tokens",
+                self.usage.total_tokens.to_string(),
+            ),
         ]
     }
 }

@@ -4,8 +4,8 @@ use router::lasting::{Dispatch, Lasting, Served};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Holds a dispatch open. Dropped without an end it is forgotten, unless Envoy's access log will tell the end: whatever
-/// becomes of the exchange, nothing stays counted as in flight.
+/// Holds a dispatch open. Dropped without an end it is forgotten, unless Envoy's access log will
+/// tell the end: whatever becomes of the exchange, nothing stays counted as in flight.
 pub(super) struct Sent {
     lasting: Arc<Lasting>,
     id: u64,
@@ -18,7 +18,13 @@ impl Sent {
     pub(super) fn begin(lasting: &Arc<Lasting>, dispatch: Dispatch, is_logged: bool) -> Self {
         let (id, at) = (dispatch.id, dispatch.at);
         lasting.begin(dispatch);
-        Self { lasting: Arc::clone(lasting), id, at, is_logged, is_over: false }
+        Self {
+            lasting: Arc::clone(lasting),
+            id,
+            at,
+            is_logged,
+            is_over: false,
+        }
     }
 
     /// Time since it was sent.
@@ -34,8 +40,9 @@ impl Sent {
         }
     }
 
-    /// The answer was seen to begin, and its stream is over before its end. Here a client that left looks like a backend that
-    /// died; only the access log knows. Without it nothing is held against the model: else clients could have it rested.
+    /// The answer was seen to begin, and its stream is over before its end. Here a client that left
+    /// looks like a backend that died; only the access log knows. Without it nothing is held
+    /// against the model: else clients could have it rested.
     pub(super) fn broke_off(&mut self, served: &Served) {
         if !self.is_over && self.is_logged {
             self.lasting.note(self.id, served);

@@ -35,18 +35,36 @@ async fn check(fake: Fake, model: &str, degraded: Option<&str>, counted: Option<
     let exchanges = LlmExchanges::new(reloader.live(), metrics.clone(), Tracing::off());
     let mut exchange = exchanges.open();
     let headers = [(":method", "POST"), (":path", "/v1/chat/completions")];
-    let headers = headers.map(|(name, value)| (name.to_owned(), value.into())).to_vec();
+    let headers = headers
+        .map(|(name, value)| (name.to_owned(), value.into()))
+        .to_vec();
     exchange.deadline(Instant::now() + Duration::from_secs(2));
-    exchange.request_headers(RequestHead { headers: Headers::new(headers), ..RequestHead::default() }).await;
+    exchange
+        .request_headers(RequestHead {
+            headers: Headers::new(headers),
+            ..RequestHead::default()
+        })
+        .await;
     let body = r#"{"model": "auto", "messages": [{"role": "user", "content": "may they?"}]}"#;
-    let BodyStep::Forward(reply) = exchange.request_body(Bytes::from_static(body.as_bytes())).await else {
+    let BodyStep::Forward(reply) = exchange
+        .request_body(Bytes::from_static(body.as_bytes()))
+        .await
+    else {
         panic!("not forwarded");
     };
     let shown = &reply.metadata["merit"];
     assert_eq!(shown["x-vsr-selected-model"], model);
-    assert_eq!(shown.get("x-merit-degraded").and_then(|value| value.as_str()), degraded);
+    assert_eq!(
+        shown
+            .get("x-merit-degraded")
+            .and_then(|value| value.as_str()),
+        degraded
+    );
     let text = metrics.render().unwrap();
-    let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("merit_degraded_total{")).collect();
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("merit_degraded_total{"))
+        .collect();
     assert_eq!(lines, counted.into_iter().collect::<Vec<_>>());
 }
 
@@ -54,13 +72,31 @@ async fn check(fake: Fake, model: &str, degraded: Option<&str>, counted: Option<
 async fn what_could_not_be_read_is_shown_and_counted() {
     let mut row = [0.0; 14];
     row[8] = 1.0;
-    check(Fake::default().labels("domain", "may they?", &[&row]), "large", None, None).await;
-    for (failure, reason) in [(Failure::Shed, "shed"), (Failure::TimedOut, "timeout"), (Failure::Unready, "unready")] {
+    check(
+        Fake::default().labels("domain", "may they?", &[&row]),
+        "large",
+        None,
+        None,
+    )
+    .await;
+    for (failure, reason) in [
+        (Failure::Shed, "shed"),
+        (Failure::TimedOut, "timeout"),
+        (Failure::Unready, "unready"),
+    ] {
         let line = format!("merit_degraded_total{{signal=\"domain\",reason=\"{reason}\"}} 1");
         let shown = format!("domain={reason}");
-        check(Fake::default().failing("domain", failure), "small", Some(&shown), Some(&line)).await;
+        check(
+            Fake::default().failing("domain", failure),
+            "small",
+            Some(&shown),
+            Some(&line),
+        )
+        .await;
     }
-    let truncated = Fake::default().labels("domain", "may they?", &[&row]).truncated("may they?");
+    let truncated = Fake::default()
+        .labels("domain", "may they?", &[&row])
+        .truncated("may they?");
     let line = r#"merit_degraded_total{signal="domain",reason="truncated"} 1"#;
     check(truncated, "large", Some("domain=truncated"), Some(line)).await;
 }
@@ -83,35 +119,64 @@ impl Out {
         let exchanges = LlmExchanges::new(reloader.live(), Arc::default(), Tracing::off());
         let mut exchange = exchanges.open();
         let headers = [(":method", "POST"), (":path", "/v1/chat/completions")];
-        let headers = headers.map(|(name, value)| (name.to_owned(), value.into())).to_vec();
+        let headers = headers
+            .map(|(name, value)| (name.to_owned(), value.into()))
+            .to_vec();
         exchange.deadline(Instant::now() + Duration::from_secs(2));
-        let head = RequestHead { headers: Headers::new(headers), offer, ..RequestHead::default() };
+        let head = RequestHead {
+            headers: Headers::new(headers),
+            offer,
+            ..RequestHead::default()
+        };
         exchange.request_headers(head).await;
         let body = r#"{"model": "small", "messages": [{"role": "user", "content": "hello"}]}"#;
-        let BodyStep::Forward(reply) = exchange.request_body(Bytes::from_static(body.as_bytes())).await else {
+        let BodyStep::Forward(reply) = exchange
+            .request_body(Bytes::from_static(body.as_bytes()))
+            .await
+        else {
             panic!("not forwarded");
         };
         let id = reply.metadata["merit"]["dispatch"].as_str().unwrap();
         let id = u64::from_str_radix(id, 16).unwrap();
         assert_eq!(lasting.pool.model("small").in_flight(), 1);
-        Self { exchange, lasting, id }
+        Self {
+            exchange,
+            lasting,
+            id,
+        }
     }
 
     async fn headers(&mut self, status: &str, kind: &str) {
         let headers = [(":status", status), ("content-type", kind)];
-        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned().into())).to_vec();
-        self.exchange.response_headers(ResponseHead { headers: Headers::new(headers), end_of_stream: false }).await;
+        let headers = headers
+            .map(|(name, value)| (name.to_owned(), value.to_owned().into()))
+            .to_vec();
+        self.exchange
+            .response_headers(ResponseHead {
+                headers: Headers::new(headers),
+                end_of_stream: false,
+            })
+            .await;
     }
 
     fn small(&self) -> router::pool::ModelReading {
-        self.lasting.pool.readings(Instant::now()).into_iter().find(|it| it.model == "small").unwrap()
+        self.lasting
+            .pool
+            .readings(Instant::now())
+            .into_iter()
+            .find(|it| it.model == "small")
+            .unwrap()
     }
 
     /// After the exchange: requests in flight, share of errors.
     fn left(self) -> (u64, Option<f64>) {
         drop(self.exchange);
         let pool = &self.lasting.pool;
-        let small = pool.readings(Instant::now()).into_iter().find(|it| it.model == "small").unwrap();
+        let small = pool
+            .readings(Instant::now())
+            .into_iter()
+            .find(|it| it.model == "small")
+            .unwrap();
         (small.in_flight, small.error_rate)
     }
 }
@@ -125,16 +190,21 @@ async fn a_response_that_is_seen_ends_its_request() {
     for access_log in [false, true] {
         let mut out = Out::send(access_log, Body).await;
         out.headers("200", "application/json").await;
-        out.exchange.response_chunk(&Bytes::from_static(USAGE.as_bytes()), true);
+        out.exchange
+            .response_chunk(&Bytes::from_static(USAGE.as_bytes()), true);
         let small = out.small();
-        assert!(small.in_flight == 0 && small.ttft.is_some() && small.tpot.is_some(), "{small:?}");
+        assert!(
+            small.in_flight == 0 && small.ttft.is_some() && small.tpot.is_some(),
+            "{small:?}"
+        );
         assert_eq!(small.ttft.unwrap().source, "responses");
         out.exchange.closed();
         assert_eq!(out.left(), (0, Some(0.0)));
     }
     let mut out = Out::send(false, Body).await;
     out.headers("503", "text/plain").await;
-    out.exchange.response_chunk(&Bytes::from_static(b"no"), true);
+    out.exchange
+        .response_chunk(&Bytes::from_static(b"no"), true);
     assert_eq!(out.left(), (0, Some(1.0)));
     let mut out = Out::send(false, Headers).await;
     out.headers("200", "text/event-stream").await;
@@ -166,8 +236,21 @@ async fn the_access_log_ends_what_was_seen_in_part() {
     let (lasting, id) = (Arc::clone(&out.lasting), out.id);
     assert_eq!(out.left(), (1, None), "the log has not come yet");
     let total = Some(Duration::from_secs(2));
-    lasting.end(id, &router::lasting::Served { status: 200, total, cut: true, ..Default::default() });
-    let small = lasting.pool.readings(Instant::now()).into_iter().find(|it| it.model == "small").unwrap();
+    lasting.end(
+        id,
+        &router::lasting::Served {
+            status: 200,
+            total,
+            cut: true,
+            ..Default::default()
+        },
+    );
+    let small = lasting
+        .pool
+        .readings(Instant::now())
+        .into_iter()
+        .find(|it| it.model == "small")
+        .unwrap();
     assert_eq!((small.in_flight, small.error_rate), (0, Some(1.0)));
 }
 
@@ -180,15 +263,34 @@ const LEARNING: &str = "{version: v0.3, providers: {defaults: {default_model: sm
 /// What a client is shown of its request: the model, and the id by which its answer can be judged.
 async fn shown(exchanges: &LlmExchanges, id: &str) -> (String, String) {
     let mut exchange = exchanges.open();
-    let headers = [(":method", "POST"), (":path", "/v1/chat/completions"), ("x-request-id", id)];
-    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned().into())).to_vec();
+    let headers = [
+        (":method", "POST"),
+        (":path", "/v1/chat/completions"),
+        ("x-request-id", id),
+    ];
+    let headers = headers
+        .map(|(name, value)| (name.to_owned(), value.to_owned().into()))
+        .to_vec();
     exchange.deadline(Instant::now() + Duration::from_secs(2));
-    exchange.request_headers(RequestHead { headers: Headers::new(headers), ..RequestHead::default() }).await;
+    exchange
+        .request_headers(RequestHead {
+            headers: Headers::new(headers),
+            ..RequestHead::default()
+        })
+        .await;
     let body = r#"{"model": "auto", "messages": [{"role": "user", "content": "hi"}]}"#;
-    let BodyStep::Forward(reply) = exchange.request_body(Bytes::from_static(body.as_bytes())).await else {
+    let BodyStep::Forward(reply) = exchange
+        .request_body(Bytes::from_static(body.as_bytes()))
+        .await
+    else {
         panic!("not forwarded");
     };
-    let shown = |name: &str| reply.metadata["merit"][name].as_str().unwrap_or_default().to_owned();
+    let shown = |name: &str| {
+        reply.metadata["merit"][name]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
     (shown("x-vsr-selected-model"), shown("x-merit-request-id"))
 }
 
@@ -206,19 +308,33 @@ async fn an_outcome_by_the_shown_id_changes_later_choices() {
     assert_eq!(id, "r-1");
     let judge = |verdict: &str| {
         let body = format!(r#"{{"replay_id": "{id}", "verdict": "{verdict}", "score": 100}}"#);
-        let (word, answer) = live.load().outcome(&axum::http::HeaderMap::new(), body.as_bytes());
-        assert_eq!((word, answer.unwrap()["recorded"].as_bool()), (verdict, Some(true)));
+        let (word, answer) = live
+            .load()
+            .outcome(&axum::http::HeaderMap::new(), body.as_bytes());
+        assert_eq!(
+            (word, answer.unwrap()["recorded"].as_bool()),
+            (verdict, Some(true))
+        );
     };
     judge("good_fit");
     // Nothing is known of the other model, so it is tried once.
     let (second, _) = shown(&exchanges, "r-2").await;
     assert_ne!(first, second);
     let body = r#"{"replay_id": "r-2", "verdict": "underpowered", "score": 100}"#;
-    live.load().outcome(&axum::http::HeaderMap::new(), body.as_bytes()).1.unwrap();
+    live.load()
+        .outcome(&axum::http::HeaderMap::new(), body.as_bytes())
+        .1
+        .unwrap();
     for _ in 0..5 {
         assert_eq!(shown(&exchanges, "r-3").await.0, first);
     }
     let text = metrics.render().unwrap();
-    assert!(text.contains("merit_learning_total{part=\"adaptation\",action=\""), "{text}");
-    assert!(text.contains("merit_learning_total{part=\"protection\",action=\"allow_sampling\"} 7"), "{text}");
+    assert!(
+        text.contains("merit_learning_total{part=\"adaptation\",action=\""),
+        "{text}"
+    );
+    assert!(
+        text.contains("merit_learning_total{part=\"protection\",action=\"allow_sampling\"} 7"),
+        "{text}"
+    );
 }

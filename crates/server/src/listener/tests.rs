@@ -23,7 +23,10 @@ fn addresses() {
         ("unix:/a/b", "unix:/a/b", true),
     ] {
         let address: Address = text.parse().unwrap();
-        assert_eq!((address.to_string().as_str(), address.is_local()), (shown, local));
+        assert_eq!(
+            (address.to_string().as_str(), address.is_local()),
+            (shown, local)
+        );
     }
     for text in ["", "unix:", "5", "host:5", "localhost:x", "/a/b"] {
         assert!(text.parse::<Address>().is_err(), "{text}");
@@ -38,17 +41,26 @@ async fn serve(address: &Address, tls: Option<Arc<Tls>>) -> (Tasks, Address) {
     let bound = Bound::bind(address).await.unwrap();
     let address = bound.address().clone();
     let incoming = bound.incoming(tls, &tasks);
-    let server = grpc().add_service(readiness.service()).serve_with_incoming(incoming);
+    let server = grpc()
+        .add_service(readiness.service())
+        .serve_with_incoming(incoming);
     tasks.spawn(server);
     (tasks, address)
 }
 
 async fn is_serving(channel: Channel) -> bool {
-    let request = HealthCheckRequest { service: String::new() };
-    HealthClient::new(channel).check(request).await.is_ok_and(|reply| reply.into_inner().status == 1)
+    let request = HealthCheckRequest {
+        service: String::new(),
+    };
+    HealthClient::new(channel)
+        .check(request)
+        .await
+        .is_ok_and(|reply| reply.into_inner().status == 1)
 }
 
-async fn connect<F, S>(connect: impl Fn() -> F + Send + Sync + 'static) -> Result<Channel, tonic::transport::Error>
+async fn connect<F, S>(
+    connect: impl Fn() -> F + Send + Sync + 'static,
+) -> Result<Channel, tonic::transport::Error>
 where
     F: Future<Output = io::Result<S>> + Send + 'static,
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -58,14 +70,20 @@ where
         let connecting = connect();
         async move { connecting.await.map(hyper_util::rt::TokioIo::new) }
     });
-    Endpoint::from_static("http://merit").connect_with_connector(connector).await
+    Endpoint::from_static("http://merit")
+        .connect_with_connector(connector)
+        .await
 }
 
 #[tokio::test]
 async fn tcp() {
     let (_tasks, address) = serve(&"127.0.0.1:0".parse().unwrap(), None).await;
     assert!(!address.to_string().ends_with(":0"));
-    let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
+    let channel = Endpoint::from_shared(format!("http://{address}"))
+        .unwrap()
+        .connect()
+        .await
+        .unwrap();
     assert!(is_serving(channel).await);
 }
 
@@ -77,11 +95,19 @@ async fn unix() {
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let address = Address::Unix(path.clone());
     let (_tasks, _) = serve(&address, None).await;
-    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
+    assert_eq!(
+        std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o660
+    );
     let to = path.clone();
-    let channel = connect(move || tokio::net::UnixStream::connect(to.clone())).await.unwrap();
+    let channel = connect(move || tokio::net::UnixStream::connect(to.clone()))
+        .await
+        .unwrap();
     assert!(is_serving(channel).await);
-    assert!(matches!(Bound::bind(&address).await, Err(BindError::InUse(_))));
+    assert!(matches!(
+        Bound::bind(&address).await,
+        Err(BindError::InUse(_))
+    ));
 }
 
 #[tokio::test]
@@ -91,7 +117,10 @@ async fn a_closed_listener_removes_its_socket_and_no_other_file() {
     drop(Bound::bind(&Address::Unix(path.clone())).await.unwrap());
     assert!(!path.exists());
     std::fs::write(&path, "precious").unwrap();
-    assert!(matches!(Bound::bind(&Address::Unix(path.clone())).await, Err(BindError::NotASocket(_))));
+    assert!(matches!(
+        Bound::bind(&Address::Unix(path.clone())).await,
+        Err(BindError::NotASocket(_))
+    ));
     assert!(path.exists());
 }
 
@@ -112,8 +141,14 @@ impl Authority {
 
     fn sign(&self) -> Signed {
         let key = KeyPair::generate().unwrap();
-        let cert = CertificateParams::new(vec!["merit".to_owned()]).unwrap().signed_by(&key, &self.0).unwrap();
-        Signed { cert: cert.pem(), key: key.serialize_pem() }
+        let cert = CertificateParams::new(vec!["merit".to_owned()])
+            .unwrap()
+            .signed_by(&key, &self.0)
+            .unwrap();
+        Signed {
+            cert: cert.pem(),
+            key: key.serialize_pem(),
+        }
     }
 }
 
@@ -129,7 +164,13 @@ impl Files {
             std::fs::write(path("ca")?, authority.0.pem()).unwrap();
             path("ca")
         });
-        let tls = Tls::load(&TlsArgs { cert: path("cert"), key: path("key"), client_ca }).unwrap().unwrap();
+        let tls = Tls::load(&TlsArgs {
+            cert: path("cert"),
+            key: path("key"),
+            client_ca,
+        })
+        .unwrap()
+        .unwrap();
         (files, tls)
     }
 
@@ -161,7 +202,9 @@ async fn is_served(address: &Address, authority: &Authority, identity: Option<&S
         let (connector, address) = (connector.clone(), address.clone());
         async move {
             let stream = TcpStream::connect(&address).await?;
-            connector.connect(ServerName::try_from("merit").unwrap(), stream).await
+            connector
+                .connect(ServerName::try_from("merit").unwrap(), stream)
+                .await
         }
     });
     match channel.await {

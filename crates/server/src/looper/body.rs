@@ -1,4 +1,5 @@
-//! The bodies of a run's calls: the client's own with a few members changed, and requests for a grade.
+//! The bodies of a run's calls: the client's own with a few members changed, and requests for a
+//! grade.
 
 use bytes::Bytes;
 use dialects::{Edits, Request};
@@ -45,9 +46,15 @@ impl Question<'_> {
         if alternatives > self.number("top_logprobs").unwrap_or(0) {
             edits.set("top_logprobs", alternatives.to_string());
         }
-        let limited: Vec<&str> = LIMITS.into_iter().filter(|name| self.number(name).is_some()).collect();
+        let limited: Vec<&str> = LIMITS
+            .into_iter()
+            .filter(|name| self.number(name).is_some())
+            .collect();
         for name in &limited {
-            if self.number(name).is_some_and(|own| own > call.allowance.tokens) {
+            if self
+                .number(name)
+                .is_some_and(|own| own > call.allowance.tokens)
+            {
                 edits.set(name, call.allowance.tokens.to_string());
             }
         }
@@ -69,10 +76,30 @@ mod tests {
     use router::escalation::budget::Allowance;
 
     fn check(method: Method, (tokens, imposed): (u64, bool), body: &str, expected: &str) {
-        let request = Request::parse(Dialect::OpenAiChat, body.to_owned().into(), &Wrappers::default()).unwrap();
-        let allowance = Allowance { tokens, imposed, bytes: 1 };
-        let call = Call { candidate: 0, grade: None, iteration: 1, again: false, allowance };
-        let got = Question { request: &request, method, model: "m" }.body(&call);
+        let request = Request::parse(
+            Dialect::OpenAiChat,
+            body.to_owned().into(),
+            &Wrappers::default(),
+        )
+        .unwrap();
+        let allowance = Allowance {
+            tokens,
+            imposed,
+            bytes: 1,
+        };
+        let call = Call {
+            candidate: 0,
+            grade: None,
+            iteration: 1,
+            again: false,
+            allowance,
+        };
+        let got = Question {
+            request: &request,
+            method,
+            model: "m",
+        }
+        .body(&call);
         assert_eq!(String::from_utf8_lossy(&got), expected);
     }
 
@@ -84,9 +111,15 @@ mod tests {
             r#"{"x":1.0, "model":"auto","messages":[], "stream":true,"stream_options":{"include_usage":true}}"#,
             r#"{"x":1.0, "model":"m","messages":[], "stream":false,"logprobs":true,"top_logprobs":2}"#,
         );
-        let own = r#"{"model":"auto","messages":[],"logprobs":true,"top_logprobs":5,"max_tokens":50}"#;
+        let own =
+            r#"{"model":"auto","messages":[],"logprobs":true,"top_logprobs":5,"max_tokens":50}"#;
         check(Method::Margin, (100, true), own, &own.replace("auto", "m"));
-        check(Method::SelfVerify, (100, false), own, &own.replace("auto", "m"));
+        check(
+            Method::SelfVerify,
+            (100, false),
+            own,
+            &own.replace("auto", "m"),
+        );
     }
 
     #[test]
@@ -104,6 +137,11 @@ mod tests {
             bare,
             r#"{"model":"m","messages":[],"logprobs":true,"max_completion_tokens":30}"#,
         );
-        check(Method::AvgLogprob, (30, false), bare, r#"{"model":"m","messages":[],"logprobs":true}"#);
+        check(
+            Method::AvgLogprob,
+            (30, false),
+            bare,
+            r#"{"model":"m","messages":[],"logprobs":true}"#,
+        );
     }
 }

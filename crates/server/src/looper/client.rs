@@ -25,7 +25,8 @@ pub(super) struct Gateway {
 }
 
 impl Gateway {
-    /// Posts a body; gives the answer's body, and the bytes that came. `(bytes, until)` bounds both.
+    /// Posts a body; gives the answer's body, and the bytes that came. `(bytes, until)` bounds
+    /// both.
     pub(super) async fn post(
         &self,
         url: &str,
@@ -33,15 +34,24 @@ impl Gateway {
         body: Bytes,
         (bytes, until): (u64, Instant),
     ) -> (Result<Bytes, Fault>, u64) {
-        let Some((http, uri)) = self.client(url) else { return (Err(Fault::Unreachable), 0) };
+        let Some((http, uri)) = self.client(url) else {
+            return (Err(Fault::Unreachable), 0);
+        };
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
         let exchange = async {
-            let response = http.request(request).await.map_err(|error| broken(error.is_connect()))?;
+            let response = http
+                .request(request)
+                .await
+                .map_err(|error| broken(error.is_connect()))?;
             let status = response.status();
-            let most = if status == StatusCode::OK { bytes } else { bytes.min(ERROR_MAX) };
+            let most = if status == StatusCode::OK {
+                bytes
+            } else {
+                bytes.min(ERROR_MAX)
+            };
             let most = usize::try_from(most).unwrap_or(usize::MAX);
             match Limited::new(response.into_body(), most).collect().await {
                 Ok(whole) => Ok((status, whole.to_bytes())),
@@ -57,7 +67,13 @@ impl Gateway {
             }
             Ok(Ok((status, whole))) => {
                 let message = error_message(&whole);
-                (Err(Fault::Status { status: status.as_u16(), message }), whole.len() as u64)
+                (
+                    Err(Fault::Status {
+                        status: status.as_u16(),
+                        message,
+                    }),
+                    whole.len() as u64,
+                )
             }
             // What came of it is not known; it was no more than allowed.
             Ok(Err(Fault::TooLarge)) => (Err(Fault::TooLarge), bytes),
@@ -71,8 +87,8 @@ impl Gateway {
         let secure = uri.scheme_str() == Some("https");
         let client = if secure { &self.secure } else { &self.plain };
         let http = client.get_or_init(|| {
-            let connector =
-                connector(secure).inspect_err(|error| tracing::error!(%error, "calls of runs are not possible"));
+            let connector = connector(secure)
+                .inspect_err(|error| tracing::error!(%error, "calls of runs are not possible"));
             Some(legacy::Client::builder(TokioExecutor::new()).build(connector.ok()?))
         });
         Some((http.as_ref()?, uri))
@@ -83,5 +99,8 @@ fn broken(before_it_began: bool) -> Fault {
     if before_it_began {
         return Fault::Unreachable;
     }
-    Fault::Status { status: 502, message: Some("the connection to the model broke".to_owned()) }
+    Fault::Status {
+        status: 502,
+        message: Some("the connection to the model broke".to_owned()),
+    }
 }

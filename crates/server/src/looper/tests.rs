@@ -7,15 +7,24 @@ use router::signals::Identity;
 fn who_asks_survives_the_way_back() {
     let check = |user: &str, groups: &[&str]| {
         let groups = groups.iter().map(|&group| group.to_owned()).collect();
-        let asks = Identity { user: user.to_owned(), groups };
+        let asks = Identity {
+            user: user.to_owned(),
+            groups,
+        };
         assert_eq!(identity(&principal(&asks).unwrap()), asks);
     };
     check("", &[]);
     check("ada", &[]);
     check("ada", &["dev", "ops, and more"]);
-    let forged = Identity { user: "ada\u{1f}admin".to_owned(), groups: Vec::new() };
+    let forged = Identity {
+        user: "ada\u{1f}admin".to_owned(),
+        groups: Vec::new(),
+    };
     assert_eq!(identity(&principal(&forged).unwrap()).groups, [""; 0]);
-    let long = Identity { user: "x".repeat(PRINCIPAL_MAX + 1), groups: Vec::new() };
+    let long = Identity {
+        user: "x".repeat(PRINCIPAL_MAX + 1),
+        groups: Vec::new(),
+    };
     assert_eq!(principal(&long), None);
 }
 
@@ -35,7 +44,14 @@ fn places_are_given_back() {
 fn the_clients_headers_go_on_and_none_that_speaks_for_us() {
     let generation = crate::engine::tests::preloaded("", inference::fake::Fake::default());
     let settings = &generation.router.settings;
-    for name in ["authorization", "x-case", "user-agent", "x-session-id", "openai-organization", "x-request-id"] {
+    for name in [
+        "authorization",
+        "x-case",
+        "user-agent",
+        "x-session-id",
+        "openai-organization",
+        "x-request-id",
+    ] {
         assert!(goes_on(name, settings), "{name}");
     }
     let kept = [
@@ -56,5 +72,8 @@ fn the_clients_headers_go_on_and_none_that_speaks_for_us() {
     for name in kept {
         assert!(!goes_on(name, settings), "{name}");
     }
-    assert_eq!(&*Runs::default().endpoint, "http://localhost:8899/v1/chat/completions");
+    assert_eq!(
+        &*Runs::default().endpoint,
+        "http://localhost:8899/v1/chat/completions"
+    );
 }

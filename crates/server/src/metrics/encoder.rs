@@ -20,7 +20,11 @@ type Read = Box<dyn Fn() -> Option<Statistics> + Send + Sync>;
 impl Metrics {
     /// What the engine of the models counts.
     pub fn observe_encoder(&self, read: impl Fn() -> Option<Statistics> + Send + Sync + 'static) {
-        *self.encoder.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(read));
+        *self
+            .encoder
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(Box::new(read));
     }
 }
 
@@ -37,34 +41,89 @@ impl Collector for EncoderReadings {
         let now = read.as_ref().and_then(|read| read()).unwrap_or_default();
         drop(read);
         for (name, help, value) in [
-            ("merit_encoder_windows", "Windows that a model read", now.runs),
-            ("merit_encoder_tokens", "Tokens of these windows", now.tokens),
-            ("merit_encoder_failures", "Runs of a model that failed", now.failures),
-            ("merit_encoder_shed", "Windows that were turned away", now.shed),
-            ("merit_encoder_timeouts", "Calls that ended at their deadline", now.timed_out),
-            ("merit_encoder_cache_hits", "Windows that were read before", now.cache_hits),
-            ("merit_encoder_cache_misses", "Windows that were not read before", now.cache_misses),
+            (
+                "merit_encoder_windows",
+                "Windows that a model read",
+                now.runs,
+            ),
+            (
+                "merit_encoder_tokens",
+                "Tokens of these windows",
+                now.tokens,
+            ),
+            (
+                "merit_encoder_failures",
+                "Runs of a model that failed",
+                now.failures,
+            ),
+            (
+                "merit_encoder_shed",
+                "Windows that were turned away",
+                now.shed,
+            ),
+            (
+                "merit_encoder_timeouts",
+                "Calls that ended at their deadline",
+                now.timed_out,
+            ),
+            (
+                "merit_encoder_cache_hits",
+                "Windows that were read before",
+                now.cache_hits,
+            ),
+            (
+                "merit_encoder_cache_misses",
+                "Windows that were not read before",
+                now.cache_misses,
+            ),
         ] {
             let value = ConstCounter::new(value);
             value.encode(to.encode_descriptor(name, help, None, value.metric_type())?)?;
         }
         for (name, help, value) in [
-            ("merit_encoder_queue_depth", "Calls that wait for a model", now.queued),
-            ("merit_encoder_cache_entries", "Windows whose results are kept", now.cache_entries),
-            ("merit_encoder_cache_bytes", "Memory of these results", now.cache_bytes),
+            (
+                "merit_encoder_queue_depth",
+                "Calls that wait for a model",
+                now.queued,
+            ),
+            (
+                "merit_encoder_cache_entries",
+                "Windows whose results are kept",
+                now.cache_entries,
+            ),
+            (
+                "merit_encoder_cache_bytes",
+                "Memory of these results",
+                now.cache_bytes,
+            ),
         ] {
             let value = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             value.encode(to.encode_descriptor(name, help, None, value.metric_type())?)?;
         }
         let name = "merit_encoder_run_seconds";
-        let mut histogram =
-            to.encode_descriptor(name, "Time that a model took for one window", None, MetricType::Histogram)?;
-        histogram.encode_histogram::<NoLabelSet>(now.run_time.as_secs_f64(), now.runs, &buckets(&now), None)
+        let mut histogram = to.encode_descriptor(
+            name,
+            "Time that a model took for one window",
+            None,
+            MetricType::Histogram,
+        )?;
+        histogram.encode_histogram::<NoLabelSet>(
+            now.run_time.as_secs_f64(),
+            now.runs,
+            &buckets(&now),
+            None,
+        )
     }
 }
 
 /// Upper bounds in seconds, the last without one, each with its own runs.
 fn buckets(now: &Statistics) -> Vec<(f64, u64)> {
-    let bounds = BOUNDS.iter().map(|bound| Duration::from_millis(*bound).as_secs_f64()).chain([f64::INFINITY]);
-    bounds.enumerate().map(|(index, bound)| (bound, now.run_times.get(index).copied().unwrap_or(0))).collect()
+    let bounds = BOUNDS
+        .iter()
+        .map(|bound| Duration::from_millis(*bound).as_secs_f64())
+        .chain([f64::INFINITY]);
+    bounds
+        .enumerate()
+        .map(|(index, bound)| (bound, now.run_times.get(index).copied().unwrap_or(0)))
+        .collect()
 }

@@ -186,12 +186,38 @@ pub struct Models {
 impl Models {
     pub(super) fn register(to: &mut Registry) -> Self {
         Self {
-            requests: add(to, "llm_model_requests", "Requests by the model that they were sent to"),
-            errors: add(to, "llm_request_errors", "Requests that Merit answered with an error"),
-            prompt_tokens: add(to, "llm_model_prompt_tokens", "Prompt tokens reported by the model"),
-            completion_tokens: add(to, "llm_model_completion_tokens", "Completion tokens reported by the model"),
-            ttft: histograms(to, "llm_model_ttft_seconds", "Time from request to the first response token", slow),
-            routing_latency: histogram(to, "llm_model_routing_latency_seconds", "Time to route one request", fast),
+            requests: add(
+                to,
+                "llm_model_requests",
+                "Requests by the model that they were sent to",
+            ),
+            errors: add(
+                to,
+                "llm_request_errors",
+                "Requests that Merit answered with an error",
+            ),
+            prompt_tokens: add(
+                to,
+                "llm_model_prompt_tokens",
+                "Prompt tokens reported by the model",
+            ),
+            completion_tokens: add(
+                to,
+                "llm_model_completion_tokens",
+                "Completion tokens reported by the model",
+            ),
+            ttft: histograms(
+                to,
+                "llm_model_ttft_seconds",
+                "Time from request to the first response token",
+                slow,
+            ),
+            routing_latency: histogram(
+                to,
+                "llm_model_routing_latency_seconds",
+                "Time to route one request",
+                fast,
+            ),
         }
     }
 }
@@ -210,11 +236,29 @@ impl Signals {
     pub(super) fn register(to: &mut Registry) -> Self {
         Self {
             extractions: add(to, "llm_signal_extraction", "Evaluations of a signal rule"),
-            latency: histograms(to, "llm_signal_extraction_latency_seconds", "Time to evaluate a signal family", fast),
+            latency: histograms(
+                to,
+                "llm_signal_extraction_latency_seconds",
+                "Time to evaluate a signal family",
+                fast,
+            ),
             matches: add(to, "llm_signal_match", "Matches of a signal rule"),
-            context_tokens: histogram(to, "llm_context_token_count", "Estimated tokens of a request", tokens),
-            degraded: add(to, "merit_degraded", "Signals that did not do their whole work"),
-            stages: add(to, "merit_signal_stage", "Stages of asking models, run or avoided"),
+            context_tokens: histogram(
+                to,
+                "llm_context_token_count",
+                "Estimated tokens of a request",
+                tokens,
+            ),
+            degraded: add(
+                to,
+                "merit_degraded",
+                "Signals that did not do their whole work",
+            ),
+            stages: add(
+                to,
+                "merit_signal_stage",
+                "Stages of asking models, run or avoided",
+            ),
         }
     }
 
@@ -225,7 +269,9 @@ impl Signals {
 
     /// `signal` did not do its whole work.
     pub fn degrade(&self, signal: &'static str, reason: &'static str) {
-        self.degraded.get_or_create(&Degraded { signal, reason }).inc();
+        self.degraded
+            .get_or_create(&Degraded { signal, reason })
+            .inc();
     }
 }
 
@@ -238,19 +284,35 @@ pub struct Boundaries {
 impl Boundaries {
     pub(super) fn register(to: &mut Registry) -> Self {
         Self {
-            applied: add(to, "merit_boundary_applied", "Requests on which a boundary held"),
-            refused: add(to, "merit_boundary_refused", "Requests refused as a boundary left no model"),
+            applied: add(
+                to,
+                "merit_boundary_applied",
+                "Requests on which a boundary held",
+            ),
+            refused: add(
+                to,
+                "merit_boundary_refused",
+                "Requests refused as a boundary left no model",
+            ),
         }
     }
 
     /// A boundary held.
     pub fn applied(&self, name: &Arc<str>) {
-        self.applied.get_or_create(&Boundary { boundary: Arc::clone(name) }).inc();
+        self.applied
+            .get_or_create(&Boundary {
+                boundary: Arc::clone(name),
+            })
+            .inc();
     }
 
     /// A boundary left no model.
     pub fn refused(&self, name: &Arc<str>) {
-        self.refused.get_or_create(&Boundary { boundary: Arc::clone(name) }).inc();
+        self.refused
+            .get_or_create(&Boundary {
+                boundary: Arc::clone(name),
+            })
+            .inc();
     }
 }
 
@@ -265,10 +327,28 @@ pub struct Decisions {
 impl Decisions {
     pub(super) fn register(to: &mut Registry) -> Self {
         Self {
-            evaluations: add(to, "llm_decision_evaluation", "Requests whose decisions were evaluated"),
-            latency: histogram(to, "llm_decision_evaluation_latency_seconds", "Time to evaluate all decisions", fast),
-            matches: add(to, "llm_decision_match", "Requests by the decision that won"),
-            confidence: histograms(to, "llm_decision_confidence", "Confidence of the decision that won", unit),
+            evaluations: add(
+                to,
+                "llm_decision_evaluation",
+                "Requests whose decisions were evaluated",
+            ),
+            latency: histogram(
+                to,
+                "llm_decision_evaluation_latency_seconds",
+                "Time to evaluate all decisions",
+                fast,
+            ),
+            matches: add(
+                to,
+                "llm_decision_match",
+                "Requests by the decision that won",
+            ),
+            confidence: histograms(
+                to,
+                "llm_decision_confidence",
+                "Confidence of the decision that won",
+                unit,
+            ),
         }
     }
 }
@@ -287,11 +367,27 @@ pub struct Selection {
 impl Selection {
     pub(super) fn register(to: &mut Registry) -> Self {
         Self {
-            selections: add(to, "llm_model_selection", "Selections by method, model and decision"),
-            fallbacks: add(to, "llm_model_selection_fallback", "Selections that fell back to the first candidate"),
+            selections: add(
+                to,
+                "llm_model_selection",
+                "Selections by method, model and decision",
+            ),
+            fallbacks: add(
+                to,
+                "llm_model_selection_fallback",
+                "Selections that fell back to the first candidate",
+            ),
             sessions: add(to, "merit_session", "Requests by what their session did"),
-            void_turn_states: add(to, "merit_turn_state_void", "Turn states of clients that were ignored"),
-            lessons: add(to, "merit_learning", "What learning did to requests, and the outcomes that were reported"),
+            void_turn_states: add(
+                to,
+                "merit_turn_state_void",
+                "Turn states of clients that were ignored",
+            ),
+            lessons: add(
+                to,
+                "merit_learning",
+                "What learning did to requests, and the outcomes that were reported",
+            ),
             predicted_money: add(
                 to,
                 "merit_predicted_microcurrency",
@@ -313,7 +409,13 @@ pub struct Plugins {
 
 impl Plugins {
     pub(super) fn register(to: &mut Registry) -> Self {
-        Self { executions: add(to, "llm_plugin_execution", "Plugin runs by type, decision and status") }
+        Self {
+            executions: add(
+                to,
+                "llm_plugin_execution",
+                "Plugin runs by type, decision and status",
+            ),
+        }
     }
 }
 
@@ -331,24 +433,39 @@ impl Process {
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         to.register("merit_build", "The version that runs", build);
         Self {
-            reloads: add(to, "merit_config_reload", "Attempts to load the configuration"),
-            generation: add(to, "merit_config_generation", "Number of the configuration that serves, from 1"),
+            reloads: add(
+                to,
+                "merit_config_reload",
+                "Attempts to load the configuration",
+            ),
+            generation: add(
+                to,
+                "merit_config_generation",
+                "Number of the configuration that serves, from 1",
+            ),
             successful: add(
                 to,
                 "merit_config_last_reload_successful",
                 "1 while the file is what serves, 0 if it is refused",
             ),
-            overhead: histograms(to, "merit_request_overhead_seconds", "Time that Merit adds, waits excluded", fast),
+            overhead: histograms(
+                to,
+                "merit_request_overhead_seconds",
+                "Time that Merit adds, waits excluded",
+                fast,
+            ),
             faults: add(to, "merit_fault", "Faults found by the protocol layer"),
         }
     }
 
-    /// One attempt to load the configuration, after which `generation` serves. Every outcome but a refusal means that the
-    /// file says what serves.
+    /// One attempt to load the configuration, after which `generation` serves. Every outcome but a
+    /// refusal means that the file says what serves.
     pub fn reloaded(&self, outcome: &'static str, generation: u64) {
         self.reloads.get_or_create(&Reload { outcome }).inc();
-        self.generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
-        self.successful.set(i64::from(matches!(outcome, "swapped" | "unchanged")));
+        self.generation
+            .set(i64::try_from(generation).unwrap_or(i64::MAX));
+        self.successful
+            .set(i64::from(matches!(outcome, "swapped" | "unchanged")));
     }
 
     /// The protocol layer found a fault.
@@ -363,13 +480,23 @@ pub(super) fn add<M: Metric + Clone + Default>(to: &mut Registry, name: &str, he
     metric
 }
 
-pub(super) fn histogram(to: &mut Registry, name: &str, help: &str, make: fn() -> Histogram) -> Histogram {
+pub(super) fn histogram(
+    to: &mut Registry,
+    name: &str,
+    help: &str,
+    make: fn() -> Histogram,
+) -> Histogram {
     let metric = make();
     to.register(name, help, metric.clone());
     metric
 }
 
-fn histograms<L>(to: &mut Registry, name: &str, help: &str, make: fn() -> Histogram) -> Histograms<L>
+fn histograms<L>(
+    to: &mut Registry,
+    name: &str,
+    help: &str,
+    make: fn() -> Histogram,
+) -> Histograms<L>
 where
     Histograms<L>: Metric,
     L: Clone + std::hash::Hash + Eq,
@@ -381,12 +508,16 @@ where
 
 /// Heuristics take microseconds, encoders milliseconds: 5 µs to 0.5 s.
 fn fast() -> Histogram {
-    Histogram::new([5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.1, 0.5])
+    Histogram::new([
+        5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.1, 0.5,
+    ])
 }
 
 /// What a model makes a user wait.
 fn slow() -> Histogram {
-    Histogram::new([0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0])
+    Histogram::new([
+        0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+    ])
 }
 
 fn unit() -> Histogram {
@@ -394,5 +525,16 @@ fn unit() -> Histogram {
 }
 
 fn tokens() -> Histogram {
-    Histogram::new([64.0, 256.0, 1024.0, 4096.0, 16_384.0, 32_768.0, 65_536.0, 131_072.0, 262_144.0, 1_048_576.0])
+    Histogram::new([
+        64.0,
+        256.0,
+        1024.0,
+        4096.0,
+        16_384.0,
+        32_768.0,
+        65_536.0,
+        131_072.0,
+        262_144.0,
+        1_048_576.0,
+    ])
 }

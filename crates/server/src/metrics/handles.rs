@@ -1,4 +1,5 @@
-//! A generation's own view of the metrics: every label set resolved when it is built, so that a request hashes no labels.
+//! A generation's own view of the metrics: every label set resolved when it is built, so that a
+//! request hashes no labels.
 
 use super::Metrics;
 use super::families::{Decision, Model, Signal, SignalType};
@@ -79,9 +80,21 @@ impl Metrics {
         self.bound(names);
         let family = |&(kind, _): &(&'static str, &str)| (kind, self.family_handles(kind));
         Handles {
-            models: names.models.iter().map(|name| self.model_handles(name)).collect(),
-            decisions: names.decisions.iter().map(|name| self.decision_handles(name)).collect(),
-            signals: names.signals.iter().map(|(kind, name)| self.signal_handles(kind, name)).collect(),
+            models: names
+                .models
+                .iter()
+                .map(|name| self.model_handles(name))
+                .collect(),
+            decisions: names
+                .decisions
+                .iter()
+                .map(|name| self.decision_handles(name))
+                .collect(),
+            signals: names
+                .signals
+                .iter()
+                .map(|(kind, name)| self.signal_handles(kind, name))
+                .collect(),
             families: names.signals.iter().map(family).collect(),
         }
     }
@@ -98,7 +111,9 @@ impl Metrics {
     }
 
     fn decision_handles(&self, name: &str) -> DecisionHandles {
-        let label = Decision { decision_name: name.into() };
+        let label = Decision {
+            decision_name: name.into(),
+        };
         DecisionHandles {
             matches: self.decisions.matches.get_or_create_owned(&label),
             confidence: self.decisions.confidence.get_or_create_owned(&label),
@@ -106,7 +121,10 @@ impl Metrics {
     }
 
     fn signal_handles(&self, signal_type: &'static str, name: &str) -> SignalHandles {
-        let label = Signal { signal_type, signal_name: name.into() };
+        let label = Signal {
+            signal_type,
+            signal_name: name.into(),
+        };
         SignalHandles {
             extractions: self.signals.extractions.get_or_create_owned(&label),
             matches: self.signals.matches.get_or_create_owned(&label),
@@ -114,15 +132,27 @@ impl Metrics {
     }
 
     fn family_handles(&self, signal_type: &'static str) -> FamilyHandles {
-        FamilyHandles { latency: self.signals.latency.get_or_create_owned(&SignalType { signal_type }) }
+        FamilyHandles {
+            latency: self
+                .signals
+                .latency
+                .get_or_create_owned(&SignalType { signal_type }),
+        }
     }
 
-    /// Documents that come and go would otherwise leave their names here for ever. A counter that starts anew is what
-    /// Prometheus expects of a restart.
+    /// Documents that come and go would otherwise leave their names here for ever. A counter that
+    /// starts anew is what Prometheus expects of a restart.
     fn bound(&self, names: &Names<'_>) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let plain = names.models.iter().chain(names.decisions).chain(names.boundaries).map(|name| ("", *name));
-        let fresh = plain.chain(names.signals.iter().copied()).map(|(kind, name)| (kind, Box::from(name)));
+        let plain = names
+            .models
+            .iter()
+            .chain(names.decisions)
+            .chain(names.boundaries)
+            .map(|name| ("", *name));
+        let fresh = plain
+            .chain(names.signals.iter().copied())
+            .map(|(kind, name)| (kind, Box::from(name)));
         known.extend(fresh);
         if known.len() <= NAMES_MAX {
             return;

@@ -45,12 +45,28 @@ pub struct Looper {
 impl Looper {
     pub(super) fn register(to: &mut Registry) -> Self {
         Self {
-            runs: add(to, "merit_looper_run", "Runs of several models, by how they ended"),
-            calls: add(to, "merit_looper_call", "Calls of runs, by what they came to"),
+            runs: add(
+                to,
+                "merit_looper_run",
+                "Runs of several models, by how they ended",
+            ),
+            calls: add(
+                to,
+                "merit_looper_call",
+                "Calls of runs, by what they came to",
+            ),
             tokens: add(to, "merit_looper_tokens", "Tokens of all answers of runs"),
             seconds: histogram(to, "merit_looper_run_seconds", "Time that runs took", long),
-            void: add(to, "merit_looper_credential_void", "Credentials of calls back that are worth nothing"),
-            attempts: add(to, "merit_fallback_attempt", "Attempts at another model after one failed"),
+            void: add(
+                to,
+                "merit_looper_credential_void",
+                "Credentials of calls back that are worth nothing",
+            ),
+            attempts: add(
+                to,
+                "merit_fallback_attempt",
+                "Attempts at another model after one failed",
+            ),
         }
     }
 
@@ -66,8 +82,12 @@ impl Looper {
 
     /// What a run took.
     pub fn spent(&self, prompt: u64, completion: u64, time: Duration) {
-        self.tokens.get_or_create(&Side { side: "prompt" }).inc_by(prompt);
-        self.tokens.get_or_create(&Side { side: "completion" }).inc_by(completion);
+        self.tokens
+            .get_or_create(&Side { side: "prompt" })
+            .inc_by(prompt);
+        self.tokens
+            .get_or_create(&Side { side: "completion" })
+            .inc_by(completion);
         self.seconds.observe(time.as_secs_f64());
     }
 
@@ -78,10 +98,17 @@ impl Looper {
 
     /// The gateway tries another model, a name of the document.
     pub fn attempted(&self, model: &str, outcome: &'static str) {
-        self.attempts.get_or_create(&Attempted { model: model.into(), outcome }).inc();
+        self.attempts
+            .get_or_create(&Attempted {
+                model: model.into(),
+                outcome,
+            })
+            .inc();
     }
 }
 
 fn long() -> Histogram {
-    Histogram::new([0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0])
+    Histogram::new([
+        0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0,
+    ])
 }

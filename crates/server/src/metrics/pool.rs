@@ -33,20 +33,42 @@ impl fmt::Debug for PoolReadings {
 type Figure = fn(&ModelReading) -> Option<f64>;
 
 const FIGURES: [(&str, &str, Option<Unit>, Figure); 6] = [
-    ("merit_pool_in_flight", "Requests that a model has not answered yet", None, |it| Some(it.in_flight as f64)),
-    ("merit_pool_error_rate", "Errors among the requests of the last minutes", None, |it| it.error_rate),
-    ("merit_pool_resting", "1 while a model that kept failing is rested", None, |it| {
-        Some(f64::from(u8::from(it.resting)))
-    }),
-    ("merit_pool_ttft", "Moving average of the time to the first token", Some(Unit::Seconds), |it| {
-        Some(it.ttft?.average_ms / 1e3)
-    }),
-    ("merit_pool_tpot", "Moving average of the time per output token", Some(Unit::Seconds), |it| {
-        Some(it.tpot?.average_ms / 1e3)
-    }),
-    ("merit_pool_tokens_per_second", "Completion tokens per second over about a minute", None, |it| {
-        Some(it.tokens_per_second)
-    }),
+    (
+        "merit_pool_in_flight",
+        "Requests that a model has not answered yet",
+        None,
+        |it| Some(it.in_flight as f64),
+    ),
+    (
+        "merit_pool_error_rate",
+        "Errors among the requests of the last minutes",
+        None,
+        |it| it.error_rate,
+    ),
+    (
+        "merit_pool_resting",
+        "1 while a model that kept failing is rested",
+        None,
+        |it| Some(f64::from(u8::from(it.resting))),
+    ),
+    (
+        "merit_pool_ttft",
+        "Moving average of the time to the first token",
+        Some(Unit::Seconds),
+        |it| Some(it.ttft?.average_ms / 1e3),
+    ),
+    (
+        "merit_pool_tpot",
+        "Moving average of the time per output token",
+        Some(Unit::Seconds),
+        |it| Some(it.tpot?.average_ms / 1e3),
+    ),
+    (
+        "merit_pool_tokens_per_second",
+        "Completion tokens per second over about a minute",
+        None,
+        |it| Some(it.tokens_per_second),
+    ),
 ];
 
 impl Collector for PoolReadings {
@@ -58,7 +80,9 @@ impl Collector for PoolReadings {
             let mut family = to.encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?;
             for reading in &models {
                 if let Some(value) = figure(reading) {
-                    let label = Model { model: reading.model.as_str().into() };
+                    let label = Model {
+                        model: reading.model.as_str().into(),
+                    };
                     ConstGauge::new(value).encode(family.encode_family(&label)?)?;
                 }
             }

@@ -2,8 +2,8 @@
 
 use super::Metrics;
 use super::families::{
-    Fallback, Lesson, Model, ModelError, Plugin, PredictedEnergy, PredictedMoney, Selected, Session, Stage,
-    VoidTurnState,
+    Fallback, Lesson, Model, ModelError, Plugin, PredictedEnergy, PredictedMoney, Selected,
+    Session, Stage, VoidTurnState,
 };
 use router::plan::{Facts, UNREAD_TURN};
 use std::sync::Arc;
@@ -12,7 +12,13 @@ use std::time::Duration;
 impl Metrics {
     /// Merit or the upstream turned a request down. `model` is a name of the document, or empty.
     pub fn refused(&self, model: &str, reason: &'static str) {
-        self.models.errors.get_or_create(&ModelError { model: model.into(), reason }).inc();
+        self.models
+            .errors
+            .get_or_create(&ModelError {
+                model: model.into(),
+                reason,
+            })
+            .inc();
     }
 
     /// The protocol layer found a fault, and the client was told.
@@ -23,64 +29,116 @@ impl Metrics {
 
     /// The first token of a response came.
     pub fn first_token(&self, model: &Arc<str>, after: Duration) {
-        self.models.ttft.get_or_create(&Model { model: model.clone() }).observe(after.as_secs_f64());
+        self.models
+            .ttft
+            .get_or_create(&Model {
+                model: model.clone(),
+            })
+            .observe(after.as_secs_f64());
     }
 
     /// A response reported its tokens.
     pub fn tokens(&self, model: &Arc<str>, prompt: u64, completion: u64) {
-        let label = Model { model: model.clone() };
-        self.models.prompt_tokens.get_or_create(&label).inc_by(prompt);
-        self.models.completion_tokens.get_or_create(&label).inc_by(completion);
+        let label = Model {
+            model: model.clone(),
+        };
+        self.models
+            .prompt_tokens
+            .get_or_create(&label)
+            .inc_by(prompt);
+        self.models
+            .completion_tokens
+            .get_or_create(&label)
+            .inc_by(completion);
     }
 
     /// Time that one request took, by stage.
     pub fn stages(&self, parse: Duration, route: Duration, apply: Duration) {
         for (stage, time) in [("parse", parse), ("route", route), ("apply", apply)] {
-            self.process.overhead.get_or_create(&Stage { stage }).observe(time.as_secs_f64());
+            self.process
+                .overhead
+                .get_or_create(&Stage { stage })
+                .observe(time.as_secs_f64());
         }
-        self.models.routing_latency.observe((parse + route + apply).as_secs_f64());
+        self.models
+            .routing_latency
+            .observe((parse + route + apply).as_secs_f64());
     }
 
     /// The estimate that context rules read.
     pub fn context_tokens(&self, tokens: u64) {
         // Above 2^53 the histogram's last bucket takes it anyway.
-        #[expect(clippy::cast_precision_loss, reason = "a histogram's bounds are far below 2^53")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a histogram's bounds are far below 2^53"
+        )]
         self.signals.context_tokens.observe(tokens as f64);
     }
 
     /// A model was chosen.
     pub fn selected(&self, facts: &Facts) {
-        let (Some(model), Some(method)) = (&facts.model, &facts.algorithm) else { return };
+        let (Some(model), Some(method)) = (&facts.model, &facts.algorithm) else {
+            return;
+        };
         let decision = facts.decision.clone().unwrap_or_else(|| Arc::from(""));
-        let label = Selected { method, model: model.clone(), decision };
+        let label = Selected {
+            method,
+            model: model.clone(),
+            decision,
+        };
         self.selection.selections.get_or_create(&label).inc();
         if let Some(reason) = facts.fallback {
-            self.selection.fallbacks.get_or_create(&Fallback { method, reason }).inc();
+            self.selection
+                .fallbacks
+                .get_or_create(&Fallback { method, reason })
+                .inc();
             self.signals.degrade("selection", reason);
         }
-        if facts.degraded.iter().any(|degraded| **degraded == *UNREAD_TURN) {
+        if facts
+            .degraded
+            .iter()
+            .any(|degraded| **degraded == *UNREAD_TURN)
+        {
             self.signals.degrade("selection", "unread_turn");
         }
         if let Some(lesson) = &facts.lesson {
-            lesson.notes.iter().for_each(|note| self.learned(note.part, note.action));
-            lesson.degraded.into_iter().for_each(|reason| self.signals.degrade("learning", reason));
+            lesson
+                .notes
+                .iter()
+                .for_each(|note| self.learned(note.part, note.action));
+            lesson
+                .degraded
+                .into_iter()
+                .for_each(|reason| self.signals.degrade("learning", reason));
         }
         self.predicted(facts);
     }
 
     /// A part of learning did something.
     pub fn learned(&self, part: &'static str, action: &'static str) {
-        self.selection.lessons.get_or_create(&Lesson { part, action }).inc();
+        self.selection
+            .lessons
+            .get_or_create(&Lesson { part, action })
+            .inc();
     }
 
     /// A session stayed, switched or began.
     pub fn session(&self, facts: &Facts) {
         if let Some(void) = facts.void_turn_state {
-            self.selection.void_turn_states.get_or_create(&VoidTurnState { reason: void.as_str() }).inc();
+            self.selection
+                .void_turn_states
+                .get_or_create(&VoidTurnState {
+                    reason: void.as_str(),
+                })
+                .inc();
         }
         let Some(told) = &facts.session else { return };
         let reason = told.reason.map_or("", |reason| reason.as_str());
-        let label = Session { outcome: told.outcome.as_str(), reason, phase: told.phase.as_str() };
+        let label = Session {
+            outcome: told.outcome.as_str(),
+            reason,
+            phase: told.phase.as_str(),
+        };
         self.selection.sessions.get_or_create(&label).inc();
         if let Some(reason) = told.degraded {
             self.signals.degrade("session", reason);
@@ -89,21 +147,39 @@ impl Metrics {
 
     /// What the chosen model was predicted to cost: whole numbers, so that sums are exact.
     fn predicted(&self, facts: &Facts) {
-        let Some(forecast) = facts.forecast() else { return };
+        let Some(forecast) = facts.forecast() else {
+            return;
+        };
         if let Some(money) = forecast.microcurrency() {
-            let label = PredictedMoney { model: forecast.model.clone(), currency: forecast.currency.clone() };
-            self.selection.predicted_money.get_or_create(&label).inc_by(money);
+            let label = PredictedMoney {
+                model: forecast.model.clone(),
+                currency: forecast.currency.clone(),
+            };
+            self.selection
+                .predicted_money
+                .get_or_create(&label)
+                .inc_by(money);
         }
         if let (Some(energy), Some(joules)) = (forecast.millijoules(), &forecast.joules) {
-            let label = PredictedEnergy { model: forecast.model.clone(), method: joules.method };
-            self.selection.predicted_energy.get_or_create(&label).inc_by(energy);
+            let label = PredictedEnergy {
+                model: forecast.model.clone(),
+                method: joules.method,
+            };
+            self.selection
+                .predicted_energy
+                .get_or_create(&label)
+                .inc_by(energy);
         }
     }
 
     /// A decision's fixed answer was given.
     pub fn answered(&self, facts: &Facts) {
         let decision_name = facts.decision.clone().unwrap_or_else(|| Arc::from(""));
-        let label = Plugin { plugin_type: "fast_response", decision_name, status: "success" };
+        let label = Plugin {
+            plugin_type: "fast_response",
+            decision_name,
+            status: "success",
+        };
         self.plugins.executions.get_or_create(&label).inc();
     }
 }

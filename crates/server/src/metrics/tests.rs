@@ -10,7 +10,10 @@ use tower::ServiceExt as _;
 fn shows(metrics: &Metrics, lines: &[&str]) {
     let text = metrics.render().unwrap();
     for line in lines {
-        assert!(text.lines().any(|it| it == *line), "no line {line:?} in\n{text}");
+        assert!(
+            text.lines().any(|it| it == *line),
+            "no line {line:?} in\n{text}"
+        );
     }
 }
 
@@ -34,7 +37,11 @@ const SHOWN: &[&str] = &[
     r#"merit_fault_total{fault="overloaded"} 1"#,
     r#"merit_degraded_total{signal="pii",reason="shed"} 1"#,
     "merit_exchange_open 5",
-    concat!(r#"merit_build_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1"#),
+    concat!(
+        r#"merit_build_info{version=""#,
+        env!("CARGO_PKG_VERSION"),
+        r#""} 1"#
+    ),
     "# TYPE llm_context_token_count histogram",
     "# TYPE llm_model_routing_latency_seconds histogram",
     "# TYPE llm_decision_evaluation_latency_seconds histogram",
@@ -43,8 +50,12 @@ const SHOWN: &[&str] = &[
 #[test]
 fn names_and_labels() {
     let metrics = Metrics::new();
-    let names =
-        Names { models: &["small"], decisions: &["math"], signals: &[("keyword", "urgent")], ..Names::default() };
+    let names = Names {
+        models: &["small"],
+        decisions: &["math"],
+        signals: &[("keyword", "urgent")],
+        ..Names::default()
+    };
     let handles = metrics.handles(&names);
     let (small, math) = (Arc::from("small"), Arc::from("math"));
     let model = &handles.models[&small];
@@ -57,18 +68,45 @@ fn names_and_labels() {
     handles.signals[0].matches.inc();
     handles.families["keyword"].latency.observe(2e-5);
     let (method, model, decision) = ("static", Arc::clone(&small), Arc::clone(&math));
-    metrics.selection.selections.get_or_create(&Selected { method, model, decision }).inc();
-    let fallback = Fallback { method: "knn", reason: "no_data" };
+    metrics
+        .selection
+        .selections
+        .get_or_create(&Selected {
+            method,
+            model,
+            decision,
+        })
+        .inc();
+    let fallback = Fallback {
+        method: "knn",
+        reason: "no_data",
+    };
     metrics.selection.fallbacks.get_or_create(&fallback).inc();
-    let plugin = Plugin { plugin_type: "system_prompt", decision_name: math, status: "success" };
+    let plugin = Plugin {
+        plugin_type: "system_prompt",
+        decision_name: math,
+        status: "success",
+    };
     metrics.plugins.executions.get_or_create(&plugin).inc();
-    let error = ModelError { model: Arc::from(""), reason: "authz" };
+    let error = ModelError {
+        model: Arc::from(""),
+        reason: "authz",
+    };
     metrics.models.errors.get_or_create(&error).inc();
     metrics.process.reloaded("swapped", 3);
-    metrics.process.overhead.get_or_create(&Stage { stage: "parse" }).observe(1e-5);
+    metrics
+        .process
+        .overhead
+        .get_or_create(&Stage { stage: "parse" })
+        .observe(1e-5);
     metrics.process.faulted("overloaded");
     metrics.signals.degrade("pii", "shed");
-    metrics.observe("merit_exchange_open", "Open exchanges", super::Observed::Gauge, || 5);
+    metrics.observe(
+        "merit_exchange_open",
+        "Open exchanges",
+        super::Observed::Gauge,
+        || 5,
+    );
     shows(&metrics, SHOWN);
 }
 
@@ -76,11 +114,25 @@ fn names_and_labels() {
 fn the_encoder_is_read_on_demand() {
     use inference::engine::{BOUNDS, Statistics};
     let metrics = Metrics::new();
-    shows(&metrics, &["merit_encoder_windows_total 0", "merit_encoder_run_seconds_count 0"]);
+    shows(
+        &metrics,
+        &[
+            "merit_encoder_windows_total 0",
+            "merit_encoder_run_seconds_count 0",
+        ],
+    );
     let mut run_times = vec![0; BOUNDS.len() + 1];
     (run_times[0], run_times[3]) = (2, 1);
     let run_time = std::time::Duration::from_millis(6);
-    let now = Statistics { runs: 3, shed: 2, cache_hits: 7, queued: 4, run_time, run_times, ..Statistics::default() };
+    let now = Statistics {
+        runs: 3,
+        shed: 2,
+        cache_hits: 7,
+        queued: 4,
+        run_time,
+        run_times,
+        ..Statistics::default()
+    };
     metrics.observe_encoder(move || Some(now.clone()));
     let shown = [
         "merit_encoder_windows_total 3",
@@ -99,7 +151,10 @@ fn the_encoder_is_read_on_demand() {
 #[test]
 fn two_generations_count_in_the_same_series() {
     let metrics = Metrics::new();
-    let names = Names { models: &["small"], ..Names::default() };
+    let names = Names {
+        models: &["small"],
+        ..Names::default()
+    };
     let (old, new) = (metrics.handles(&names), metrics.handles(&names));
     old.models["small"].requests.inc();
     new.models["small"].requests.inc();
@@ -110,11 +165,21 @@ fn two_generations_count_in_the_same_series() {
 fn series_of_past_documents_are_bounded() {
     let metrics = Metrics::new();
     for reload in 0..30 {
-        let names: Vec<_> = (0..1_000).map(|model| format!("{reload}-{model}")).collect();
+        let names: Vec<_> = (0..1_000)
+            .map(|model| format!("{reload}-{model}"))
+            .collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
-        drop(metrics.handles(&Names { models: &names, ..Names::default() }));
+        drop(metrics.handles(&Names {
+            models: &names,
+            ..Names::default()
+        }));
     }
-    let series = metrics.render().unwrap().lines().filter(|line| line.starts_with("llm_model_requests_total")).count();
+    let series = metrics
+        .render()
+        .unwrap()
+        .lines()
+        .filter(|line| line.starts_with("llm_model_requests_total"))
+        .count();
     assert!((1_000..=10_000).contains(&series), "{series}");
 }
 
@@ -139,7 +204,14 @@ fn pools_are_shown_by_model() {
     let metrics = Metrics::new();
     assert!(!metrics.render().unwrap().contains("merit_pool_in_flight{"));
     let pool = router::pool::Pool::default();
-    pool.report("a", &router::pool::Report { ttft_ms: vec![250.0], ..Default::default() }, std::time::Instant::now());
+    pool.report(
+        "a",
+        &router::pool::Report {
+            ttft_ms: vec![250.0],
+            ..Default::default()
+        },
+        std::time::Instant::now(),
+    );
     metrics.observe_pool(move || pool.readings(std::time::Instant::now()));
     let text = metrics.render().unwrap();
     for line in [
@@ -149,7 +221,10 @@ fn pools_are_shown_by_model() {
     ] {
         assert!(text.contains(line), "{line}\n{text}");
     }
-    assert!(!text.contains("merit_pool_tpot_seconds{"), "what is not known is not shown");
+    assert!(
+        !text.contains("merit_pool_tpot_seconds{"),
+        "what is not known is not shown"
+    );
 }
 
 /// What a kubelet asks where it cannot ask by gRPC.
@@ -157,7 +232,11 @@ fn pools_are_shown_by_model() {
 async fn health_and_readiness_are_served_beside_it() {
     let (state, watch) = tokio::sync::watch::channel(State::Starting);
     let router = router(Arc::new(Metrics::new()), watch);
-    for (now, ready) in [(State::Starting, 503), (State::Ready, 200), (State::Draining, 503)] {
+    for (now, ready) in [
+        (State::Starting, 503),
+        (State::Ready, 200),
+        (State::Draining, 503),
+    ] {
         state.send_replace(now);
         for (path, status) in [("/health", 200), ("/ready", ready)] {
             let request = Request::get(path).body(Body::empty()).unwrap();

@@ -26,9 +26,17 @@ pub struct Installed {
 impl Open for Installed {
     fn open(&self, settings: &Inference) -> Result<Opened, LoadError> {
         let models = self.folder()?;
-        let providers: Vec<Provider> = settings.execution_providers.iter().map(|name| provider(*name)).collect();
+        let providers: Vec<Provider> = settings
+            .execution_providers
+            .iter()
+            .map(|name| provider(*name))
+            .collect();
         let library = self.onnxruntime.clone();
-        let runtime = RuntimeSettings { library, models: models.to_owned(), providers };
+        let runtime = RuntimeSettings {
+            library,
+            models: models.to_owned(),
+            providers,
+        };
         let runtime = Runtime::load(&runtime).map_err(|error| unusable("onnxruntime", &error))?;
         let engine_settings = engine_settings(settings);
         let engine = Engine::start(&engine_settings).map_err(|error| unusable("engine", &error))?;
@@ -46,7 +54,11 @@ impl Open for Installed {
             "models are run here"
         );
         let library = Library::new(library, Arc::new(runtime), Arc::clone(&engine));
-        Ok(Opened { catalog: Arc::new(library), asker: engine.clone(), engine: Some(engine) })
+        Ok(Opened {
+            catalog: Arc::new(library),
+            asker: engine.clone(),
+            engine: Some(engine),
+        })
     }
 }
 
@@ -74,7 +86,10 @@ fn engine_settings(settings: &Inference) -> EngineSettings {
     EngineSettings {
         lanes: settings.lanes as usize,
         queued_calls: settings.queue as usize,
-        cache: Bounds { entries: settings.cache_entries as usize, bytes },
+        cache: Bounds {
+            entries: settings.cache_entries as usize,
+            bytes,
+        },
     }
 }
 
@@ -103,14 +118,20 @@ fn vectors(folder: &str) -> Result<Option<PathBuf>, LoadError> {
     }
     let folder = Path::new(folder);
     std::fs::create_dir_all(folder).map_err(|error| {
-        let problem = format!("`global.server.inference.prototype_cache` {} cannot be made: {error}", folder.display());
+        let problem = format!(
+            "`global.server.inference.prototype_cache` {} cannot be made: {error}",
+            folder.display()
+        );
         unusable("prototypes", &problem)
     })?;
     Ok(Some(folder.join(VECTORS)))
 }
 
 fn unusable(name: &str, problem: &dyn std::fmt::Display) -> LoadError {
-    LoadError::Unusable { name: name.to_owned(), problem: problem.to_string() }
+    LoadError::Unusable {
+        name: name.to_owned(),
+        problem: problem.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -119,7 +140,11 @@ mod tests {
 
     #[track_caller]
     fn check(installed: &Installed, settings: &Inference, expected: &[&str]) {
-        let error = installed.open(settings).err().map(|error| error.to_string()).unwrap_or_default();
+        let error = installed
+            .open(settings)
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default();
         assert!(expected.iter().all(|part| error.contains(part)), "{error}");
     }
 
@@ -131,10 +156,26 @@ mod tests {
             onnxruntime: library.map(PathBuf::from),
         };
         let usual = Inference::default();
-        check(&at(None, None), &usual, &["--models DIR", "MERIT_MODELS", "cargo xtask models"]);
-        check(&at(Some(Path::new("/nowhere")), None), &usual, &["/nowhere", "does not exist", "cargo xtask models"]);
-        check(&at(Some(folder.path()), None), &usual, &["onnxruntime", "cargo xtask models"]);
-        check(&at(Some(folder.path()), Some("/nowhere.so")), &usual, &["/nowhere.so", "--onnxruntime"]);
+        check(
+            &at(None, None),
+            &usual,
+            &["--models DIR", "MERIT_MODELS", "cargo xtask models"],
+        );
+        check(
+            &at(Some(Path::new("/nowhere")), None),
+            &usual,
+            &["/nowhere", "does not exist", "cargo xtask models"],
+        );
+        check(
+            &at(Some(folder.path()), None),
+            &usual,
+            &["onnxruntime", "cargo xtask models"],
+        );
+        check(
+            &at(Some(folder.path()), Some("/nowhere.so")),
+            &usual,
+            &["/nowhere.so", "--onnxruntime"],
+        );
     }
 
     #[test]

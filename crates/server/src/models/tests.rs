@@ -13,7 +13,11 @@ pub(crate) struct Scripted {
 
 impl Scripted {
     pub(crate) fn new(fake: Fake) -> Arc<Self> {
-        Arc::new(Self { fake: Arc::new(fake), opened: AtomicUsize::new(0), missing: AtomicUsize::new(0) })
+        Arc::new(Self {
+            fake: Arc::new(fake),
+            opened: AtomicUsize::new(0),
+            missing: AtomicUsize::new(0),
+        })
     }
 
     /// Nothing is there the first `times`.
@@ -26,11 +30,21 @@ impl Scripted {
 
 impl Open for Scripted {
     fn open(&self, _settings: &Inference) -> Result<Opened, LoadError> {
-        if self.missing.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
+        if self
+            .missing
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                left.checked_sub(1)
+            })
+            .is_ok()
+        {
             return Installed::default().open(&Inference::default());
         }
         self.opened.fetch_add(1, Ordering::Relaxed);
-        Ok(Opened { catalog: self.fake.clone(), asker: self.fake.clone(), engine: None })
+        Ok(Opened {
+            catalog: self.fake.clone(),
+            asker: self.fake.clone(),
+            engine: None,
+        })
     }
 }
 
@@ -39,7 +53,10 @@ fn opens_once_and_tries_again_after_a_failure() {
     let open = Scripted::missing(Fake::default(), 1);
     let models = Models::new(open.clone(), Inference::default());
     let failed = models.embedder(&Wanted::default()).unwrap_err().to_string();
-    assert!(failed.contains("--models") && failed.contains("cargo xtask models"), "{failed}");
+    assert!(
+        failed.contains("--models") && failed.contains("cargo xtask models"),
+        "{failed}"
+    );
     for _ in 0..2 {
         assert!(models.embedder(&Wanted::default()).is_ok());
     }

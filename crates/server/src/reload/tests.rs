@@ -16,8 +16,12 @@ impl Prepare for Texts {
 
     fn prepare(&self, text: &str, _: Option<&String>) -> Result<String, Refusal> {
         match text {
-            text if text.starts_with("bad") => Err(Refusal::Rejected(vec![Diagnostic::error(text)])),
-            text if text.starts_with("listen") => Err(Refusal::NeedsRestart(vec!["global.server".to_owned()])),
+            text if text.starts_with("bad") => {
+                Err(Refusal::Rejected(vec![Diagnostic::error(text)]))
+            }
+            text if text.starts_with("listen") => {
+                Err(Refusal::NeedsRestart(vec!["global.server".to_owned()]))
+            }
             "panic" => panic!("as asked"),
             text => Ok(text.to_owned()),
         }
@@ -56,7 +60,11 @@ fn start(file: &Path) -> World {
 
 impl World {
     async fn until(&mut self, wanted: impl Fn(&Status) -> bool) -> Status {
-        timeout(Duration::from_secs(20), self.status.wait_for(wanted)).await.expect("no reload").unwrap().clone()
+        timeout(Duration::from_secs(20), self.status.wait_for(wanted))
+            .await
+            .expect("no reload")
+            .unwrap()
+            .clone()
     }
 
     async fn outcome(&mut self, label: &str) -> Status {
@@ -114,23 +122,41 @@ async fn keeps_the_old_one_and_names_the_reason() {
 
     save(&file, "bad key");
     let status = world.outcome("rejected").await;
-    assert_eq!(status.outcome, Outcome::Rejected(vec![Diagnostic::error("bad key")]));
+    assert_eq!(
+        status.outcome,
+        Outcome::Rejected(vec![Diagnostic::error("bad key")])
+    );
 
     save(&file, "listen elsewhere");
     let status = world.outcome("needs_restart").await;
-    assert_eq!(status.outcome, Outcome::NeedsRestart(vec!["global.server".to_owned()]));
+    assert_eq!(
+        status.outcome,
+        Outcome::NeedsRestart(vec!["global.server".to_owned()])
+    );
 
     save(&file, "panic");
     world.outcome("rejected").await;
 
     save(&file, "good");
     world.outcome("unchanged").await;
-    assert_eq!((world.serving().as_str(), world.live.load().generation), ("good", 1));
+    assert_eq!(
+        (world.serving().as_str(), world.live.load().generation),
+        ("good", 1)
+    );
 
     save(&file, "better");
     let status = world.outcome("swapped").await;
     assert_eq!((world.serving().as_str(), status.generation), ("better", 2));
-    assert_eq!(*world.seen.lock().unwrap(), ["rejected", "needs_restart", "rejected", "unchanged", "swapped"]);
+    assert_eq!(
+        *world.seen.lock().unwrap(),
+        [
+            "rejected",
+            "needs_restart",
+            "rejected",
+            "unchanged",
+            "swapped"
+        ]
+    );
 }
 
 #[tokio::test]
@@ -174,9 +200,15 @@ async fn an_exchange_keeps_its_generation_and_frees_it() {
 fn first_load_fails_where_a_reload_would() {
     let root = tempfile::tempdir().unwrap();
     let file = root.path().join("a.yaml");
-    assert!(matches!(Reloader::first(file.clone(), Texts).err(), Some(Refusal::Rejected(_))));
+    assert!(matches!(
+        Reloader::first(file.clone(), Texts).err(),
+        Some(Refusal::Rejected(_))
+    ));
     fs::write(&file, "bad").unwrap();
-    assert_eq!(Reloader::first(file, Texts).err(), Some(Refusal::Rejected(vec![Diagnostic::error("bad")])));
+    assert_eq!(
+        Reloader::first(file, Texts).err(),
+        Some(Refusal::Rejected(vec![Diagnostic::error("bad")]))
+    );
 }
 
 #[tokio::test]
@@ -207,6 +239,10 @@ async fn the_same_text_is_tried_again_only_on_request() {
             None => drop(fs::remove_file(&file)),
         }
         let outcome = reloader.attempt(cause).await;
-        assert_eq!(outcome.as_ref().map(Outcome::label), expected, "{text:?} {cause:?}");
+        assert_eq!(
+            outcome.as_ref().map(Outcome::label),
+            expected,
+            "{text:?} {cause:?}"
+        );
     }
 }

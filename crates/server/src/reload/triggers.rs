@@ -37,8 +37,8 @@ pub struct Triggers {
 }
 
 impl Triggers {
-    /// Watches `file`'s directory, and that of the file it links to. Where that is impossible, polling remains, and the
-    /// log says so. `requests` is notified by whoever wants a reload.
+    /// Watches `file`'s directory, and that of the file it links to. Where that is impossible,
+    /// polling remains, and the log says so. `requests` is notified by whoever wants a reload.
     #[must_use]
     pub fn new(file: &Path, requests: Arc<Notify>) -> Self {
         let mut poll = interval_at(Instant::now() + POLL, POLL);
@@ -60,7 +60,8 @@ impl Triggers {
     pub async fn next(&mut self) -> Cause {
         tokio::select! {
             () = self.events.notified() => {
-                // The timeout is the normal end: a quarter of a second of rest. Who asks says that the file is complete.
+                // The timeout is the normal end: a quarter of a second of rest. Who asks says that
+                // the file is complete.
                 tokio::select! {
                     _ = timeout(DEBOUNCE_MAX, rest(&self.events)) => Cause::Event,
                     () = self.requests.notified() => Cause::Request,
@@ -73,7 +74,9 @@ impl Triggers {
 
     /// Follows links that point elsewhere by now.
     pub fn rearm(&mut self) {
-        let Some(watcher) = &mut self.watcher else { return };
+        let Some(watcher) = &mut self.watcher else {
+            return;
+        };
         let wanted = directories(&self.file);
         for gone in self.watched.difference(&wanted) {
             // A directory that was deleted is no longer watched anyway.
@@ -82,11 +85,17 @@ impl Triggers {
         let mut watched = BTreeSet::new();
         for directory in wanted {
             let known = self.watched.contains(&directory);
-            match if known { Ok(()) } else { watcher.watch(&directory, RecursiveMode::NonRecursive) } {
+            match if known {
+                Ok(())
+            } else {
+                watcher.watch(&directory, RecursiveMode::NonRecursive)
+            } {
                 Ok(()) => {
                     watched.insert(directory);
                 }
-                Err(error) => tracing::warn!(%error, directory = %directory.display(), "cannot watch, polling instead"),
+                Err(error) => {
+                    tracing::warn!(%error, directory = %directory.display(), "cannot watch, polling instead")
+                }
             }
         }
         self.watched = watched;
@@ -97,7 +106,8 @@ async fn rest(events: &Notify) {
     while timeout(DEBOUNCE, events.notified()).await.is_ok() {}
 }
 
-/// The directory, never the file: a watch on a file follows the inode, and is blind after the first swap.
+/// The directory, never the file: a watch on a file follows the inode, and is blind after the first
+/// swap.
 fn directories(file: &Path) -> BTreeSet<PathBuf> {
     let parent = |path: &Path| match path.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),

@@ -106,10 +106,14 @@ impl Client {
     pub(super) fn new(endpoint: &Endpoint, limits: Limits) -> Result<Self, LoadError> {
         let wrong = |problem: &dyn std::fmt::Display| unusable(&endpoint.name, problem);
         let base = endpoint.base_url.trim_end_matches('/').to_owned();
-        let uri: Uri = base.parse().map_err(|_| wrong(&format_args!("`{base}` is not a URL")))?;
+        let uri: Uri = base
+            .parse()
+            .map_err(|_| wrong(&format_args!("`{base}` is not a URL")))?;
         let scheme = uri.scheme_str().unwrap_or_default();
         if !matches!(scheme, "http" | "https") || uri.host().is_none_or(str::is_empty) {
-            return Err(wrong(&format_args!("`{base}` is not a URL that begins with http:// or https://")));
+            return Err(wrong(&format_args!(
+                "`{base}` is not a URL that begins with http:// or https://"
+            )));
         }
         let authorization = authorization(endpoint).map_err(|problem| wrong(&problem))?;
         let connector = connector(scheme == "https").map_err(|problem| wrong(&problem))?;
@@ -132,7 +136,8 @@ impl Client {
         body: &Value,
         deadline: Instant,
     ) -> Result<T, Problem> {
-        self.post_to(&format!("{}{path}", self.base), body, deadline).await
+        self.post_to(&format!("{}{path}", self.base), body, deadline)
+            .await
     }
 
     /// As [`post`](Self::post), beside the versioned API.
@@ -146,7 +151,12 @@ impl Client {
         self.post_to(&format!("{root}{path}"), body, deadline).await
     }
 
-    async fn post_to<T: DeserializeOwned>(&self, url: &str, body: &Value, deadline: Instant) -> Result<T, Problem> {
+    async fn post_to<T: DeserializeOwned>(
+        &self,
+        url: &str,
+        body: &Value,
+        deadline: Instant,
+    ) -> Result<T, Problem> {
         let body = Bytes::from(body.to_string());
         let deadline = tokio::time::Instant::from_std(deadline);
         let _turn = match timeout_at(deadline, self.turns.acquire()).await {
@@ -158,7 +168,9 @@ impl Client {
             let until = deadline.min(tokio::time::Instant::now() + self.timeout);
             let attempt = timeout_at(until, self.attempt(url, body.clone())).await;
             let problem = match attempt {
-                Ok(Ok(bytes)) => return serde_json::from_slice(&bytes).map_err(|_| Problem::Malformed),
+                Ok(Ok(bytes)) => {
+                    return serde_json::from_slice(&bytes).map_err(|_| Problem::Malformed);
+                }
                 Ok(Err((problem, wait))) if problem.is_passing() => {
                     pause = pause.max(wait);
                     problem
@@ -178,21 +190,40 @@ impl Client {
     /// One attempt. Beside a problem stands how long the service asks to be left alone.
     async fn attempt(&self, url: &str, body: Bytes) -> Result<Bytes, (Problem, Duration)> {
         let now = |problem| (problem, Duration::ZERO);
-        let mut request = Request::builder().method(Method::POST).uri(url).header(CONTENT_TYPE, "application/json");
+        let mut request = Request::builder()
+            .method(Method::POST)
+            .uri(url)
+            .header(CONTENT_TYPE, "application/json");
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        let request = request.body(Full::new(body)).map_err(|_| now(Problem::Unreachable))?;
-        let response = self.http.request(request).await.map_err(|_| now(Problem::Unreachable))?;
+        let request = request
+            .body(Full::new(body))
+            .map_err(|_| now(Problem::Unreachable))?;
+        let response = self
+            .http
+            .request(request)
+            .await
+            .map_err(|_| now(Problem::Unreachable))?;
         let status = response.status();
         if status != StatusCode::OK {
-            let wait = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-            return Err((Problem::Status(status.as_u16()), Duration::from_secs(wait.unwrap_or(0))));
+            let wait = response
+                .headers()
+                .get(RETRY_AFTER)
+                .and_then(|value| value.to_str().ok()?.parse().ok());
+            return Err((
+                Problem::Status(status.as_u16()),
+                Duration::from_secs(wait.unwrap_or(0)),
+            ));
         }
-        let whole = Limited::new(response.into_body(), self.response).collect().await;
+        let whole = Limited::new(response.into_body(), self.response)
+            .collect()
+            .await;
         match whole {
             Ok(body) => Ok(body.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => Err(now(Problem::TooLong(self.response))),
+            Err(error) if error.is::<LengthLimitError>() => {
+                Err(now(Problem::TooLong(self.response)))
+            }
             Err(_) => Err(now(Problem::Unreachable)),
         }
     }
@@ -204,12 +235,16 @@ fn authorization(endpoint: &Endpoint) -> Result<Option<HeaderValue>, Unauthorize
     let token = if variable.is_empty() {
         endpoint.key.0.trim().to_owned()
     } else {
-        std::env::var(variable).map_err(|_| Unauthorized::Unset(variable.to_owned()))?.trim().to_owned()
+        std::env::var(variable)
+            .map_err(|_| Unauthorized::Unset(variable.to_owned()))?
+            .trim()
+            .to_owned()
     };
     if token.is_empty() {
         return Ok(None);
     }
-    let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| Unauthorized::NotAHeader)?;
+    let mut value =
+        HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| Unauthorized::NotAHeader)?;
     value.set_sensitive(true);
     Ok(Some(value))
 }
@@ -229,7 +264,9 @@ pub(crate) fn connector(secure: bool) -> Result<Connection, TlsError> {
         builder.with_provider_and_native_roots(ring::default_provider())?
     } else {
         let config = ClientConfig::builder_with_provider(ring::default_provider().into());
-        let config = config.with_safe_default_protocol_versions()?.with_root_certificates(RootCertStore::empty());
+        let config = config
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(RootCertStore::empty());
         builder.with_tls_config(config.with_no_client_auth())
     };
     Ok(builder.https_or_http().enable_http1().build())

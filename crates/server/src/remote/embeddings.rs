@@ -30,7 +30,8 @@ struct Embeddings {
 struct Embedding {
     #[serde(default)]
     index: usize,
-    /// Double precision, so that how the parser treats what is too large for single is not left to how it was built.
+    /// Double precision, so that how the parser treats what is too large for single is not left to
+    /// how it was built.
     embedding: Vec<f64>,
 }
 
@@ -41,12 +42,26 @@ impl Encoder {
         Ok(vectors.first().map_or(0, |vector| vector.len()))
     }
 
-    /// Vectors of unit length in the order of the texts; equal texts are asked once, blank ones are zeros.
-    pub(super) async fn vectors(&self, texts: &[&str], deadline: Instant) -> Result<Vec<Arc<[f32]>>, Problem> {
-        let mut distinct: Vec<&str> = texts.iter().copied().filter(|text| !text.trim().is_empty()).collect();
+    /// Vectors of unit length in the order of the texts; equal texts are asked once, blank ones are
+    /// zeros.
+    pub(super) async fn vectors(
+        &self,
+        texts: &[&str],
+        deadline: Instant,
+    ) -> Result<Vec<Arc<[f32]>>, Problem> {
+        let mut distinct: Vec<&str> = texts
+            .iter()
+            .copied()
+            .filter(|text| !text.trim().is_empty())
+            .collect();
         distinct.sort_unstable();
         distinct.dedup();
-        let batches = try_join_all(distinct.chunks(BATCH).map(|batch| self.batch(batch, deadline))).await?;
+        let batches = try_join_all(
+            distinct
+                .chunks(BATCH)
+                .map(|batch| self.batch(batch, deadline)),
+        )
+        .await?;
         let vectors: Vec<Arc<[f32]>> = batches.into_iter().flatten().collect();
         let blank: Arc<[f32]> = vec![0.0; self.dimension].into();
         let of = |text: &&str| match distinct.binary_search(text) {
@@ -57,29 +72,50 @@ impl Encoder {
     }
 
     async fn batch(&self, texts: &[&str], deadline: Instant) -> Result<Vec<Arc<[f32]>>, Problem> {
-        let mut body = json!({"model": self.client.model, "input": texts, "encoding_format": "float"});
+        let mut body =
+            json!({"model": self.client.model, "input": texts, "encoding_format": "float"});
         if self.asked > 0 {
             body["dimensions"] = self.asked.into();
         }
         let mut answer: Embeddings = self.client.post("/embeddings", &body, deadline).await?;
         if answer.data.len() != texts.len() {
-            return Err(Problem::Count { asked: texts.len(), found: answer.data.len() });
+            return Err(Problem::Count {
+                asked: texts.len(),
+                found: answer.data.len(),
+            });
         }
         // Servers that leave the index out keep the order, and so does a stable sort.
         answer.data.sort_by_key(|embedding| embedding.index);
-        answer.data.into_iter().map(|embedding| self.unit(&embedding.embedding)).collect()
+        answer
+            .data
+            .into_iter()
+            .map(|embedding| self.unit(&embedding.embedding))
+            .collect()
     }
 
     /// The vector at unit length, if it is one.
     fn unit(&self, vector: &[f64]) -> Result<Arc<[f32]>, Problem> {
         if vector.is_empty() || (self.dimension > 0 && vector.len() != self.dimension) {
-            return Err(Problem::Dimension { wanted: self.dimension, found: vector.len() });
+            return Err(Problem::Dimension {
+                wanted: self.dimension,
+                found: vector.len(),
+            });
         }
-        let vector: Vec<f64> = vector.iter().map(|number| f64::from(*number as f32)).collect();
-        let length = vector.iter().map(|number| number.powi(2)).sum::<f64>().sqrt();
+        let vector: Vec<f64> = vector
+            .iter()
+            .map(|number| f64::from(*number as f32))
+            .collect();
+        let length = vector
+            .iter()
+            .map(|number| number.powi(2))
+            .sum::<f64>()
+            .sqrt();
         if !length.is_finite() || length == 0.0 {
             return Err(Problem::NotFinite);
         }
-        Ok(vector.iter().map(|number| (number / length) as f32).collect())
+        Ok(vector
+            .iter()
+            .map(|number| (number / length) as f32)
+            .collect())
     }
 }

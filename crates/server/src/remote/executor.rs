@@ -5,7 +5,8 @@ use std::future::poll_fn;
 use std::pin::pin;
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// A runtime's drivers, without its scheduler: futures stay with who asks, and end when nobody does.
+/// A runtime's drivers, without its scheduler: futures stay with who asks, and end when nobody
+/// does.
 pub(super) struct Executor {
     handle: Handle,
     /// Kept where the command has no runtime, such as `merit explain`.
@@ -18,8 +19,15 @@ impl Executor {
         if let Ok(handle) = Handle::try_current() {
             return Ok(Self { handle, _own: None });
         }
-        let own = Builder::new_multi_thread().worker_threads(1).thread_name("merit-remote").enable_all().build()?;
-        Ok(Self { handle: own.handle().clone(), _own: Some(own) })
+        let own = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("merit-remote")
+            .enable_all()
+            .build()?;
+        Ok(Self {
+            handle: own.handle().clone(),
+            _own: Some(own),
+        })
     }
 
     /// Polls within the runtime, on whatever thread.

@@ -15,21 +15,38 @@ pub(super) struct Judge {
 
 /// What a label is called by guards other than ours.
 const HARMLESS: [&str; 6] = ["benign", "safe", "legit", "harmless", "no", "label_0"];
-const ATTACK: [&str; 8] =
-    ["jailbreak", "unsafe", "injection", "prompt_injection", "malicious", "attack", "yes", "label_1"];
+const ATTACK: [&str; 8] = [
+    "jailbreak",
+    "unsafe",
+    "injection",
+    "prompt_injection",
+    "malicious",
+    "attack",
+    "yes",
+    "label_1",
+];
 
 impl Judge {
     /// Probabilities of the labels for one text; all zero where the model chose none of them.
     pub(super) async fn row(&self, text: &str, deadline: Instant) -> Result<Arc<[f32]>, Problem> {
         match self.wanted.protocol {
             RemoteProtocol::Chat => {
-                let reply: Completion = self.client.post("/chat/completions", &self.chat(text), deadline).await?;
-                let said = reply.choices.first().and_then(|choice| choice.message.content.as_deref());
+                let reply: Completion = self
+                    .client
+                    .post("/chat/completions", &self.chat(text), deadline)
+                    .await?;
+                let said = reply
+                    .choices
+                    .first()
+                    .and_then(|choice| choice.message.content.as_deref());
                 self.verdict(said.ok_or(Problem::Malformed)?)
             }
             RemoteProtocol::Classify => {
                 let body = json!({"model": self.client.model, "input": text});
-                let reply: Value = self.client.post_unversioned("/classify", &body, deadline).await?;
+                let reply: Value = self
+                    .client
+                    .post_unversioned("/classify", &body, deadline)
+                    .await?;
                 self.probabilities(&reply)
             }
         }
@@ -59,8 +76,14 @@ impl Judge {
         if let Some(object) = object(said) {
             return self.of_object(&object);
         }
-        let safety = said.lines().find_map(|line| line.trim().strip_prefix("Safety:"));
-        let word = safety.unwrap_or(said).trim().trim_matches(|c: char| !c.is_alphanumeric()).to_ascii_lowercase();
+        let safety = said
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("Safety:"));
+        let word = safety
+            .unwrap_or(said)
+            .trim()
+            .trim_matches(|c: char| !c.is_alphanumeric())
+            .to_ascii_lowercase();
         if safety.is_some() && word == "controversial" {
             // Neither: the document's threshold decides.
             return self.chosen(self.attack(), 0.5);
@@ -70,34 +93,66 @@ impl Judge {
 
     /// A label with its confidence, or a yes or no of a guard.
     fn of_object(&self, object: &Value) -> Result<Arc<[f32]>, Problem> {
-        let confidence = object["confidence"].as_f64().filter(|number| (0.0..=1.0).contains(number));
+        let confidence = object["confidence"]
+            .as_f64()
+            .filter(|number| (0.0..=1.0).contains(number));
         let verdict = ["is_jailbreak", "jailbreak", "is_attack", "unsafe"].into_iter();
         if let Some(attack) = verdict.filter_map(|key| object[key].as_bool()).next() {
-            let class = if attack { self.attack() } else { self.class("benign") };
+            let class = if attack {
+                self.attack()
+            } else {
+                self.class("benign")
+            };
             return self.chosen(class, confidence.unwrap_or(1.0));
         }
-        let named = |key: &str| object[key].as_str().map(|label| label.trim().to_ascii_lowercase());
+        let named = |key: &str| {
+            object[key]
+                .as_str()
+                .map(|label| label.trim().to_ascii_lowercase())
+        };
         if let Some(route) = named("route") {
             // A route without a number is chosen all the same.
-            return self.chosen(self.class(&route), confidence.unwrap_or(0.0).max(f32::MIN_POSITIVE.into()));
+            return self.chosen(
+                self.class(&route),
+                confidence.unwrap_or(0.0).max(f32::MIN_POSITIVE.into()),
+            );
         }
-        let label = named("label").or_else(|| named("category")).ok_or(Problem::NoLabel)?;
+        let label = named("label")
+            .or_else(|| named("category"))
+            .ok_or(Problem::NoLabel)?;
         self.chosen(self.class(&label), confidence.unwrap_or(1.0))
     }
 
     /// The API's labels and numbers: `{label, probs}` of vLLM, or a list of `{label, score}`.
     fn probabilities(&self, reply: &Value) -> Result<Arc<[f32]>, Problem> {
         let first = reply.get("data").unwrap_or(reply);
-        let list = first.as_array().map_or(std::slice::from_ref(first), Vec::as_slice);
-        let list = list.first().and_then(Value::as_array).map_or(list, Vec::as_slice);
+        let list = first
+            .as_array()
+            .map_or(std::slice::from_ref(first), Vec::as_slice);
+        let list = list
+            .first()
+            .and_then(Value::as_array)
+            .map_or(list, Vec::as_slice);
         let mut row = vec![0.0; self.wanted.labels.len()];
         let mut known = false;
         for entry in list {
-            let Some(class) = entry["label"].as_str().and_then(|label| self.class(&label.to_ascii_lowercase())) else {
+            let Some(class) = entry["label"]
+                .as_str()
+                .and_then(|label| self.class(&label.to_ascii_lowercase()))
+            else {
                 continue;
             };
-            let highest = || entry["probs"].as_array()?.iter().filter_map(Value::as_f64).reduce(f64::max);
-            let number = entry["score"].as_f64().or_else(highest).ok_or(Problem::Malformed)?;
+            let highest = || {
+                entry["probs"]
+                    .as_array()?
+                    .iter()
+                    .filter_map(Value::as_f64)
+                    .reduce(f64::max)
+            };
+            let number = entry["score"]
+                .as_f64()
+                .or_else(highest)
+                .ok_or(Problem::Malformed)?;
             if !(0.0..=1.0).contains(&number) {
                 return Err(Problem::NotFinite);
             }
@@ -119,13 +174,26 @@ impl Judge {
             None if self.is_guard() => return Err(Problem::NoLabel),
             None => return Ok(row.into()),
         }
-        Ok(if self.is_guard() { completed(row) } else { row.into() })
+        Ok(if self.is_guard() {
+            completed(row)
+        } else {
+            row.into()
+        })
     }
 
     fn class(&self, word: &str) -> Option<usize> {
-        let own = |wanted: &str| self.wanted.labels.iter().position(|label| label.trim().eq_ignore_ascii_case(wanted));
+        let own = |wanted: &str| {
+            self.wanted
+                .labels
+                .iter()
+                .position(|label| label.trim().eq_ignore_ascii_case(wanted))
+        };
         let other = || {
-            let meant = if ATTACK.contains(&word) { "jailbreak" } else { "benign" };
+            let meant = if ATTACK.contains(&word) {
+                "jailbreak"
+            } else {
+                "benign"
+            };
             let known = self.is_guard() && (ATTACK.contains(&word) || HARMLESS.contains(&word));
             if known { own(meant) } else { None }
         };
@@ -173,6 +241,8 @@ fn completed(mut row: Vec<f32>) -> Arc<[f32]> {
 fn object(said: &str) -> Option<Value> {
     let (from, to) = (said.find('{')?, said.rfind('}')?);
     let text = said.get(from..=to)?;
-    let value: Value = serde_json::from_str(text).or_else(|_| serde_json::from_str(&text.replace('\'', "\""))).ok()?;
+    let value: Value = serde_json::from_str(text)
+        .or_else(|_| serde_json::from_str(&text.replace('\'', "\"")))
+        .ok()?;
     value.is_object().then_some(value)
 }

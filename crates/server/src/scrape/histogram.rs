@@ -17,7 +17,9 @@ pub(super) struct Histogram {
 impl Histogram {
     /// Adds a bucket; those of other label sets with the same bound are summed.
     pub(super) fn add(&mut self, bound: f64, count: f64) {
-        if bound >= 0.0 && (self.counts.len() < BOUNDS_MAX || self.counts.contains_key(&bound.to_bits())) {
+        if bound >= 0.0
+            && (self.counts.len() < BOUNDS_MAX || self.counts.contains_key(&bound.to_bits()))
+        {
             *self.counts.entry(bound.to_bits()).or_default() += count;
         }
     }
@@ -26,14 +28,23 @@ impl Histogram {
         self.counts.is_empty()
     }
 
-    /// What was added since an earlier page, milliseconds: evenly spread ranks, interpolated within their buckets. Nothing
-    /// after a restart of the server, which begins to count anew.
+    /// What was added since an earlier page, milliseconds: evenly spread ranks, interpolated within
+    /// their buckets. Nothing after a restart of the server, which begins to count anew.
     pub(super) fn samples_since(&self, earlier: &Self) -> Vec<f64> {
-        let Some(buckets) = self.added(earlier) else { return Vec::new() };
+        let Some(buckets) = self.added(earlier) else {
+            return Vec::new();
+        };
         let total: f64 = buckets.iter().map(|(_, count)| count).sum();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most SAMPLES, at least 0")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "at most SAMPLES, at least 0"
+        )]
         let wanted = total.min(f64::from(SAMPLES)) as u32;
-        spread(wanted).filter_map(|share| value_at(&buckets, share * total)).map(|seconds| seconds * 1e3).collect()
+        spread(wanted)
+            .filter_map(|share| value_at(&buckets, share * total))
+            .map(|seconds| seconds * 1e3)
+            .collect()
     }
 
     /// Upper bound and new count of each bucket.
@@ -55,8 +66,8 @@ impl Histogram {
     }
 }
 
-/// So many ranks between 0 and 1, evenly spread, and in an order in which every stretch of them is: a moving average over
-/// ascending samples would be that of the highest.
+/// So many ranks between 0 and 1, evenly spread, and in an order in which every stretch of them is:
+/// a moving average over ascending samples would be that of the highest.
 fn spread(count: u32) -> impl Iterator<Item = f64> {
     const GOLDEN: f64 = 0.618_033_988_749_894_9;
     (0..count).map(|index| (0.5 + f64::from(index) * GOLDEN).fract())
@@ -67,7 +78,11 @@ fn value_at(buckets: &[(f64, f64)], rank: f64) -> Option<f64> {
     for &(upper, count) in buckets {
         if count > 0.0 && rank <= below + count {
             // Of the last bucket only the lower bound is known.
-            let inside = if upper.is_finite() { (upper - lower) * (rank - below) / count } else { 0.0 };
+            let inside = if upper.is_finite() {
+                (upper - lower) * (rank - below) / count
+            } else {
+                0.0
+            };
             return Some(lower + inside);
         }
         below += count;
@@ -83,7 +98,9 @@ mod tests {
 
     fn of(counts: &[(f64, f64)]) -> Histogram {
         let mut histogram = Histogram::default();
-        counts.iter().for_each(|(bound, count)| histogram.add(*bound, *count));
+        counts
+            .iter()
+            .for_each(|(bound, count)| histogram.add(*bound, *count));
         histogram
     }
 
@@ -93,11 +110,20 @@ mod tests {
         let before = of(&[(0.1, 5.0), (0.2, 8.0), (inf, 8.0)]);
         let samples = of(&[(0.1, 5.0), (0.2, 18.0), (inf, 18.0)]).samples_since(&before);
         assert_eq!(samples.len(), 10);
-        assert!(samples.iter().all(|sample| (100.0..=200.0).contains(sample)), "{samples:?}");
+        assert!(
+            samples
+                .iter()
+                .all(|sample| (100.0..=200.0).contains(sample)),
+            "{samples:?}"
+        );
         let mean = samples.iter().sum::<f64>() / 10.0;
         assert!((mean - 150.0).abs() < 10.0, "{mean}");
         let beyond = of(&[(0.1, 5.0), (0.2, 8.0), (inf, 9.0)]).samples_since(&before);
-        assert_eq!(beyond, [200.0], "of what is beyond the last bound, the bound is known");
+        assert_eq!(
+            beyond,
+            [200.0],
+            "of what is beyond the last bound, the bound is known"
+        );
         assert_eq!(before.samples_since(&before), [0.0; 0]);
         let many = of(&[(0.1, 5.0), (0.2, 1e9), (inf, 1e9)]).samples_since(&before);
         assert_eq!(many.len(), SAMPLES as usize);
@@ -106,8 +132,14 @@ mod tests {
     #[test]
     fn a_restart_and_other_bounds_give_none() {
         let before = of(&[(0.1, 5.0), (0.2, 8.0)]);
-        assert_eq!(of(&[(0.1, 1.0), (0.2, 2.0)]).samples_since(&before), [0.0; 0]);
-        assert_eq!(of(&[(0.1, 6.0), (0.3, 9.0)]).samples_since(&before), [0.0; 0]);
+        assert_eq!(
+            of(&[(0.1, 1.0), (0.2, 2.0)]).samples_since(&before),
+            [0.0; 0]
+        );
+        assert_eq!(
+            of(&[(0.1, 6.0), (0.3, 9.0)]).samples_since(&before),
+            [0.0; 0]
+        );
         assert_eq!(before.samples_since(&Histogram::default()), [0.0; 0]);
     }
 

@@ -1,4 +1,5 @@
-//! A page in Prometheus' text format, as far as it tells of a model's pool. What cannot be read is passed over.
+//! A page in Prometheus' text format, as far as it tells of a model's pool. What cannot be read is
+//! passed over.
 
 use super::histogram::Histogram;
 use router::pool::Report;
@@ -10,7 +11,8 @@ pub(super) struct Page {
     waiting: Option<f64>,
     cache_usage: Option<f64>,
     ttft: Histogram,
-    /// Time per output token under its names: a request's mean, the time between tokens, the older name of that.
+    /// Time per output token under its names: a request's mean, the time between tokens, the older
+    /// name of that.
     tpot: [Histogram; 3],
 }
 
@@ -18,7 +20,9 @@ impl Page {
     /// `None` if there is nothing of vLLM on it.
     pub(super) fn read(text: &str) -> Option<Self> {
         let mut page = Self::default();
-        text.lines().filter_map(Sample::read).for_each(|sample| page.take(&sample));
+        text.lines()
+            .filter_map(Sample::read)
+            .for_each(|sample| page.take(&sample));
         (page != Self::default()).then_some(page)
     }
 
@@ -34,12 +38,24 @@ impl Page {
         report.cache_usage = greatest(report.cache_usage, self.cache_usage);
         let Some(Some(last)) = last else { return };
         report.ttft_ms.extend(self.ttft.samples_since(&last.ttft));
-        let known = self.tpot.iter().zip(&last.tpot).find(|(now, _)| !now.is_empty());
-        report.tpot_ms.extend(known.into_iter().flat_map(|(now, last)| now.samples_since(last)));
+        let known = self
+            .tpot
+            .iter()
+            .zip(&last.tpot)
+            .find(|(now, _)| !now.is_empty());
+        report.tpot_ms.extend(
+            known
+                .into_iter()
+                .flat_map(|(now, last)| now.samples_since(last)),
+        );
     }
 
     fn take(&mut self, sample: &Sample<'_>) {
-        let Some(name) = sample.name.strip_prefix("vllm:").or_else(|| sample.name.strip_prefix("vllm_")) else {
+        let Some(name) = sample
+            .name
+            .strip_prefix("vllm:")
+            .or_else(|| sample.name.strip_prefix("vllm_"))
+        else {
             return;
         };
         let more = |sum: &mut Option<f64>| *sum = Some(sum.unwrap_or(0.0) + sample.value);
@@ -92,7 +108,8 @@ impl<'a> Sample<'a> {
         if line.starts_with('#') {
             return None;
         }
-        let (name, rest) = line.split_at_checked(line.find(|at: char| at == '{' || at.is_whitespace())?)?;
+        let (name, rest) =
+            line.split_at_checked(line.find(|at: char| at == '{' || at.is_whitespace())?)?;
         let (bound, rest) = match rest.strip_prefix('{') {
             Some(labels) => read_labels(labels)?,
             None => (None, rest),
@@ -148,8 +165,14 @@ mod tests {
         };
         check("up 1", Some(("up", None, 1.0)));
         check("a:b{} 2.5e3 1700000000", Some(("a:b", None, 2500.0)));
-        check(r#"h_bucket{model_name="a}\"b",le="0.5"} 7"#, Some(("h_bucket", Some(0.5), 7.0)));
-        check(r#"h_bucket{le="+Inf", engine="0",} 9 # {trace="x"} 1"#, Some(("h_bucket", Some(f64::INFINITY), 9.0)));
+        check(
+            r#"h_bucket{model_name="a}\"b",le="0.5"} 7"#,
+            Some(("h_bucket", Some(0.5), 7.0)),
+        );
+        check(
+            r#"h_bucket{le="+Inf", engine="0",} 9 # {trace="x"} 1"#,
+            Some(("h_bucket", Some(f64::INFINITY), 9.0)),
+        );
         check("# TYPE up gauge", None);
         check("", None);
         check("up", None);
@@ -170,18 +193,25 @@ mod tests {
         Page::read(text).unwrap().add_to(&mut report, None);
         let figures = (report.running, report.waiting, report.cache_usage);
         assert_eq!(figures, (Some(5.0), Some(1.0), Some(0.75)));
-        assert_eq!(Page::read("process_cpu_seconds_total 5\n<html>no metrics</html>"), None);
+        assert_eq!(
+            Page::read("process_cpu_seconds_total 5\n<html>no metrics</html>"),
+            None
+        );
     }
 
     #[test]
     fn the_best_known_time_per_token_is_taken() {
         let page = |name: &str, count: u32| {
-            let text = format!("vllm:{name}_bucket{{le=\"0.1\"}} {count}\nvllm:{name}_bucket{{le=\"+Inf\"}} {count}");
+            let text = format!(
+                "vllm:{name}_bucket{{le=\"0.1\"}} {count}\nvllm:{name}_bucket{{le=\"+Inf\"}} {count}"
+            );
             Page::read(&text).unwrap()
         };
-        for name in
-            ["request_time_per_output_token_seconds", "inter_token_latency_seconds", "time_per_output_token_seconds"]
-        {
+        for name in [
+            "request_time_per_output_token_seconds",
+            "inter_token_latency_seconds",
+            "time_per_output_token_seconds",
+        ] {
             let mut report = Report::default();
             page(name, 3).add_to(&mut report, Some(&Some(page(name, 1))));
             assert_eq!(report.tpot_ms.len(), 2, "{name}");

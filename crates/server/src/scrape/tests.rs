@@ -50,17 +50,39 @@ async fn stage() -> Stage {
     let url = server(Arc::clone(&told)).await;
     let (lasting, scrapes) = (Arc::<Lasting>::default(), Arc::<Scrapes>::default());
     let scraper = Scraper::new(Arc::clone(&lasting), Arc::clone(&scrapes));
-    let targets = Targets { interval: SHORTEST, pages: vec![Target { model: "a".into(), url }] };
-    Stage { lasting, scrapes, scraper, told, targets }
+    let targets = Targets {
+        interval: SHORTEST,
+        pages: vec![Target {
+            model: "a".into(),
+            url,
+        }],
+    };
+    Stage {
+        lasting,
+        scrapes,
+        scraper,
+        told,
+        targets,
+    }
 }
 
 #[tokio::test]
 async fn figures_are_taken_and_grow_stale() {
-    let Stage { lasting, scrapes, mut scraper, told, targets } = stage().await;
+    let Stage {
+        lasting,
+        scrapes,
+        mut scraper,
+        told,
+        targets,
+    } = stage().await;
     let model = lasting.pool.model("a");
     *told.lock().unwrap() = Some(page(4, 100));
     scraper.round(&targets).await;
-    assert_eq!((model.in_flight(), model.ttft_ms(95)), (5, None), "what was before is no sample");
+    assert_eq!(
+        (model.in_flight(), model.ttft_ms(95)),
+        (5, None),
+        "what was before is no sample"
+    );
     *told.lock().unwrap() = Some(page(6, 110));
     scraper.round(&targets).await;
     assert_eq!(model.in_flight(), 7);
@@ -75,9 +97,18 @@ async fn figures_are_taken_and_grow_stale() {
 
 #[tokio::test]
 async fn pages_of_one_model_are_added_up() {
-    let Stage { lasting, mut scraper, told, mut targets, .. } = stage().await;
+    let Stage {
+        lasting,
+        mut scraper,
+        told,
+        mut targets,
+        ..
+    } = stage().await;
     let second = server(Arc::clone(&told)).await;
-    targets.pages.push(Target { model: "a".into(), url: second });
+    targets.pages.push(Target {
+        model: "a".into(),
+        url: second,
+    });
     *told.lock().unwrap() = Some(page(4, 0));
     scraper.round(&targets).await;
     assert_eq!(lasting.pool.model("a").in_flight(), 10);
@@ -85,7 +116,13 @@ async fn pages_of_one_model_are_added_up() {
 
 #[tokio::test]
 async fn what_cannot_be_read_changes_nothing() {
-    let Stage { lasting, scrapes, mut scraper, told, mut targets } = stage().await;
+    let Stage {
+        lasting,
+        scrapes,
+        mut scraper,
+        told,
+        mut targets,
+    } = stage().await;
     let model = lasting.pool.model("a");
     *told.lock().unwrap() = Some(page(4, 0));
     scraper.round(&targets).await;
@@ -107,12 +144,22 @@ async fn what_cannot_be_read_changes_nothing() {
     targets.pages[0].url = "no url".to_owned();
     scraper.round(&targets).await;
     assert_eq!(scrapes.failed.load(Ordering::Relaxed), count + 2);
-    assert_eq!(scraper.last.len(), 1, "targets that are gone leave nothing behind");
+    assert_eq!(
+        scraper.last.len(),
+        1,
+        "targets that are gone leave nothing behind"
+    );
 }
 
 #[tokio::test]
 async fn a_reload_changes_the_targets() {
-    let Stage { lasting, scraper, told, targets, .. } = stage().await;
+    let Stage {
+        lasting,
+        scraper,
+        told,
+        targets,
+        ..
+    } = stage().await;
     *told.lock().unwrap() = Some(page(4, 0));
     let (sender, receiver) = watch::channel(Targets::default());
     let stop = CancellationToken::new();
@@ -120,8 +167,14 @@ async fn a_reload_changes_the_targets() {
     tasks.spawn(scraper.run(receiver, stop.clone()));
     sender.send_replace(targets.clone());
     until(|| lasting.pool.model("a").in_flight() == 5).await;
-    let renamed = Target { model: "b".into(), ..targets.pages[0].clone() };
-    sender.send_replace(Targets { pages: vec![renamed], ..targets });
+    let renamed = Target {
+        model: "b".into(),
+        ..targets.pages[0].clone()
+    };
+    sender.send_replace(Targets {
+        pages: vec![renamed],
+        ..targets
+    });
     until(|| lasting.pool.model("b").in_flight() == 5).await;
     stop.cancel();
     tasks.close();

@@ -1,4 +1,5 @@
-//! One span an exchange, in the caller's trace; the next hop is told of it. Costs a branch when traces are off.
+//! One span an exchange, in the caller's trace; the next hop is told of it. Costs a branch when
+//! traces are off.
 
 use extproc::{HeaderEdit, HeaderEdits, Headers};
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator as _};
@@ -62,7 +63,8 @@ pub struct ExchangeSpan {
 }
 
 impl ExchangeSpan {
-    /// For `in_scope`, `instrument` and `record` (`routing.recipe`, `.decision`, `.model`, `.algorithm`, `.degraded`, `.forecast`).
+    /// For `in_scope`, `instrument` and `record` (`routing.recipe`, `.decision`, `.model`,
+    /// `.algorithm`, `.degraded`, `.forecast`).
     #[must_use]
     pub fn span(&self) -> &Span {
         &self.span
@@ -117,15 +119,21 @@ mod tests {
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
     fn headers(pairs: &[(&str, &str)]) -> Headers {
-        Headers::new(pairs.iter().map(|(name, value)| ((*name).to_owned(), value.to_string().into())).collect())
+        Headers::new(
+            pairs
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.to_string().into()))
+                .collect(),
+        )
     }
 
     fn edits(tracing: Tracing, headers: &Headers) -> Vec<(String, String)> {
         let provider = SdkTracerProvider::builder().build();
         let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
-        let edits = tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
-            tracing.begin(headers).edits()
-        });
+        let edits =
+            tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+                tracing.begin(headers).edits()
+            });
         let pair = |edit| match edit {
             HeaderEdit::Set(name, value) => (name, String::from_utf8(value.to_vec()).unwrap()),
             HeaderEdit::Remove(name) => panic!("removed {name}"),
@@ -136,11 +144,20 @@ mod tests {
     #[test]
     fn joins_the_callers_trace_and_tells_the_next_hop() {
         let parent = format!("00-{TRACE}-00f067aa0ba902b7-01");
-        let edits = edits(Tracing::on(), &headers(&[("traceparent", &parent), ("tracestate", "a=b")]));
+        let edits = edits(
+            Tracing::on(),
+            &headers(&[("traceparent", &parent), ("tracestate", "a=b")]),
+        );
         let (name, value) = &edits[0];
         assert_eq!(name, "traceparent");
-        assert!(value.starts_with(&format!("00-{TRACE}-")) && value.ends_with("-01"), "{value}");
-        assert!(!value.contains("00f067aa0ba902b7"), "the parent is our span, not the caller's: {value}");
+        assert!(
+            value.starts_with(&format!("00-{TRACE}-")) && value.ends_with("-01"),
+            "{value}"
+        );
+        assert!(
+            !value.contains("00f067aa0ba902b7"),
+            "the parent is our span, not the caller's: {value}"
+        );
         assert_eq!(edits[1], ("tracestate".to_owned(), "a=b".to_owned()));
     }
 
@@ -161,6 +178,9 @@ mod tests {
 
     #[test]
     fn queries_are_not_recorded() {
-        assert_eq!(without_query("/v1/chat/completions?key=secret"), "/v1/chat/completions");
+        assert_eq!(
+            without_query("/v1/chat/completions?key=secret"),
+            "/v1/chat/completions"
+        );
     }
 }

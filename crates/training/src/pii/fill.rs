@@ -2,7 +2,8 @@
 
 use super::values::{Random, Values};
 
-/// Kinds of labelled slots by their letter: places in [`KINDS`](inference::token_head::KINDS). `N` is filled and not labelled.
+/// Kinds of labelled slots by their letter: places in [`KINDS`](inference::token_head::KINDS). `N`
+/// is filled and not labelled.
 pub(super) fn kind(slot: &str) -> Option<usize> {
     match slot {
         "P" | "F" | "L" => Some(0),
@@ -41,9 +42,8 @@ impl Filler<'_> {
             "S" => self.street(),
             "N" => self.of("nrp").into(),
             "title" => self.local("title").into(),
-            "kin" | "product" | "weekday" | "month" | "language" | "cap" | "job" | "thing" | "ident" => {
-                self.of(slot).into()
-            }
+            "kin" | "product" | "weekday" | "month" | "language" | "cap" | "job" | "thing"
+            | "ident" => self.of(slot).into(),
             _ => self.number(slot),
         }
     }
@@ -56,25 +56,44 @@ impl Filler<'_> {
     /// From the list of the language three times of four, where there is one.
     fn local(&mut self, section: &str) -> &'static str {
         let own = format!("{section}.{}", self.language);
-        if !self.values.list(&own).is_empty() && self.random.chance(0.75) { self.of(&own) } else { self.of(section) }
+        if !self.values.list(&own).is_empty() && self.random.chance(0.75) {
+            self.of(&own)
+        } else {
+            self.of(section)
+        }
     }
 
     /// A first name, and the language that it is of.
     fn first(&mut self) -> (String, String) {
-        let of_english = ["en", "en", "en", "en", "en", "en", "other", "other", "other", "de", "fr", "es", "it", "pt"];
+        let of_english = [
+            "en", "en", "en", "en", "en", "en", "other", "other", "other", "de", "fr", "es", "it",
+            "pt",
+        ];
         let language = match self.language {
             "en" => self.random.pick(&of_english),
             _ if self.random.chance(0.25) => self.random.pick(&["en", "other"]),
             language => language,
         };
         let language = language.to_owned();
-        let section = if self.random.chance(0.4) { "all.first".to_owned() } else { format!("first.{language}") };
+        let section = if self.random.chance(0.4) {
+            "all.first".to_owned()
+        } else {
+            format!("first.{language}")
+        };
         (self.of(&section).to_owned(), language)
     }
 
     fn last(&mut self, language: &str) -> String {
-        let language = if self.random.chance(0.1) { self.random.pick(&["en", "other", "de", "es"]) } else { language };
-        let section = if self.random.chance(0.4) { "all.last".to_owned() } else { format!("last.{language}") };
+        let language = if self.random.chance(0.1) {
+            self.random.pick(&["en", "other", "de", "es"])
+        } else {
+            language
+        };
+        let section = if self.random.chance(0.4) {
+            "all.last".to_owned()
+        } else {
+            format!("last.{language}")
+        };
         self.of(&section).to_owned()
     }
 
@@ -100,7 +119,11 @@ impl Filler<'_> {
     }
 
     fn city(&mut self) -> String {
-        if self.random.chance(0.35) { self.of("all.city").into() } else { self.local("city").into() }
+        if self.random.chance(0.35) {
+            self.of("all.city").into()
+        } else {
+            self.local("city").into()
+        }
     }
 
     fn organisation(&mut self) -> String {
@@ -118,15 +141,24 @@ impl Filler<'_> {
             86..90 => self.of("org.saint").into(),
             90..93 => self.partners(),
             93..96 => format!("{} {}", self.last("en"), self.of("org.field")),
-            96..98 => (0..self.random.between(2, 4)).map(|_| self.initial()).collect(),
+            96..98 => (0..self.random.between(2, 4))
+                .map(|_| self.initial())
+                .collect(),
             _ => format!("{} {}", self.city(), self.of("org.field")),
         }
     }
 
     fn coined(&mut self) -> String {
-        let word: String = (0..self.random.between(2, 3)).map(|_| self.of("syllable")).collect();
+        let word: String = (0..self.random.between(2, 3))
+            .map(|_| self.of("syllable"))
+            .collect();
         let mut letters = word.chars();
-        let name: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
+        let name: String = letters
+            .next()
+            .into_iter()
+            .flat_map(char::to_uppercase)
+            .chain(letters)
+            .collect();
         match self.random.below(3) {
             0 => name,
             1 => format!("{name} {}", self.of("org.field")),
@@ -137,8 +169,14 @@ impl Filler<'_> {
     fn partners(&mut self) -> String {
         let language = self.language.to_owned();
         let (first, second) = (self.last(&language), self.last(&language));
-        let second = self.random.pick(&[second.as_str(), "Sons", "Partners", "Co.", "Söhne"]).to_owned();
-        format!("{first}{}{second}", self.random.pick(&[" & ", " and ", " + "]))
+        let second = self
+            .random
+            .pick(&[second.as_str(), "Sons", "Partners", "Co.", "Söhne"])
+            .to_owned();
+        format!(
+            "{first}{}{second}",
+            self.random.pick(&[" & ", " and ", " + "])
+        )
     }
 
     fn street(&mut self) -> String {
@@ -163,20 +201,36 @@ impl Filler<'_> {
             ("fr", _) => format!("{number} {street}"),
             (_, 0) => format!("{street}, {number}"),
             ("es" | "pt", 1) => {
-                format!("{street}, {number}, {}º {}", self.random.between(1, 9), self.random.pick(&["A", "B", "esq."]))
+                format!(
+                    "{street}, {number}, {}º {}",
+                    self.random.between(1, 9),
+                    self.random.pick(&["A", "B", "esq."])
+                )
             }
             _ => format!("{street} {number}"),
         }
     }
 
     fn english_street(&mut self) -> String {
-        let top = self.random.pick(&["99", "399", "9999"]).parse().unwrap_or(99);
+        let top = self
+            .random
+            .pick(&["99", "399", "9999"])
+            .parse()
+            .unwrap_or(99);
         let number = self.random.between(1, top);
         let letter = self.random.pick(&["", "", "", "", "A", "b"]);
-        let side = if self.random.chance(0.08) { self.random.pick(&["N. ", "S. ", "E ", "W "]) } else { "" };
+        let side = if self.random.chance(0.08) {
+            self.random.pick(&["N. ", "S. ", "E ", "W "])
+        } else {
+            ""
+        };
         let (word, form) = (self.of("street.word"), self.of("street.kind"));
         let unit = if self.random.chance(0.25) {
-            format!("{}{}", self.random.pick(&[", ", " "]), self.of("street.unit"))
+            format!(
+                "{}{}",
+                self.random.pick(&[", ", " "]),
+                self.of("street.unit")
+            )
         } else {
             String::new()
         };
@@ -199,7 +253,10 @@ impl Filler<'_> {
             },
             "id" => format!(
                 "{}{}",
-                ["#", "A", "ORD-", "INV-", "PR-", "T"].get(of(0, 5)).copied().unwrap_or_default(),
+                ["#", "A", "ORD-", "INV-", "PR-", "T"]
+                    .get(of(0, 5))
+                    .copied()
+                    .unwrap_or_default(),
                 of(100, 999_999)
             ),
             "ver" => format!("{}.{}.{}", of(1, 20), of(0, 20), of(0, 30)),
@@ -211,11 +268,22 @@ impl Filler<'_> {
                 0 => format!("{}.{}.{}", of(1, 28), of(1, 12), of(1940, 2026)),
                 1 => format!("{}-{:02}-{:02}", of(1940, 2026), of(1, 12), of(1, 28)),
                 _ => {
-                    format!("{} {}, {}", self.of("month"), self.random.between(1, 28), self.random.between(1940, 2026))
+                    format!(
+                        "{} {}, {}",
+                        self.of("month"),
+                        self.random.between(1, 28),
+                        self.random.between(1940, 2026)
+                    )
                 }
             },
-            "user" => format!("{}{}", self.first().0.to_lowercase().replace(' ', ""), self.random.between(1, 99)),
-            "phone" | "card" | "iban" | "ip" | "ssn" | "exp" | "file" | "email" => self.identifier(slot),
+            "user" => format!(
+                "{}{}",
+                self.first().0.to_lowercase().replace(' ', ""),
+                self.random.between(1, 99)
+            ),
+            "phone" | "card" | "iban" | "ip" | "ssn" | "exp" | "file" | "email" => {
+                self.identifier(slot)
+            }
             _ => match of(0, 2) {
                 0 => of(1, 99).to_string(),
                 1 => of(100, 9999).to_string(),
@@ -235,7 +303,13 @@ impl Filler<'_> {
                 2 => format!("030 12{:04}", of(0, 9999)),
                 _ => format!("+44 20 7946 {:04}", of(0, 9999)),
             },
-            "card" => format!("4{:03} {:04} {:04} {:04}", of(0, 999), of(0, 9999), of(0, 9999), of(0, 9999)),
+            "card" => format!(
+                "4{:03} {:04} {:04} {:04}",
+                of(0, 999),
+                of(0, 9999),
+                of(0, 9999),
+                of(0, 9999)
+            ),
             "iban" => format!(
                 "DE{} {:04} {:04} {:04} {:04} {:02}",
                 of(10, 98),
@@ -245,16 +319,40 @@ impl Filler<'_> {
                 of(0, 9999),
                 of(0, 99)
             ),
-            "ip" => format!("{}.{}.{}.{}", of(1, 255), of(0, 255), of(0, 255), of(1, 254)),
+            "ip" => format!(
+                "{}.{}.{}.{}",
+                of(1, 255),
+                of(0, 255),
+                of(0, 255),
+                of(1, 254)
+            ),
             "ssn" => format!("{}-{}-{}", of(100, 665), of(10, 99), of(1000, 9999)),
-            "file" => ["report.pdf", "Budget.xlsx", "main.rs", "notes.txt", "Invoice_March.pdf", "README.md"]
-                .get(of(0, 5))
-                .copied()
-                .unwrap_or_default()
-                .into(),
+            "file" => [
+                "report.pdf",
+                "Budget.xlsx",
+                "main.rs",
+                "notes.txt",
+                "Invoice_March.pdf",
+                "README.md",
+            ]
+            .get(of(0, 5))
+            .copied()
+            .unwrap_or_default()
+            .into(),
             _ => {
-                let name = format!("{}{}{}", self.first().0, self.random.pick(&[".", "_", ""]), self.last("en"));
-                let host = self.random.pick(&["gmail.com", "example.org", "web.de", "outlook.com", "acme.io"]);
+                let name = format!(
+                    "{}{}{}",
+                    self.first().0,
+                    self.random.pick(&[".", "_", ""]),
+                    self.last("en")
+                );
+                let host = self.random.pick(&[
+                    "gmail.com",
+                    "example.org",
+                    "web.de",
+                    "outlook.com",
+                    "acme.io",
+                ]);
                 format!("{}@{host}", name.to_lowercase().replace(' ', ""))
             }
         }

@@ -42,18 +42,35 @@ impl Set {
     pub(super) fn add(&mut self, page: &Page) {
         let mut classes = vec![Some(0); page.sheet.words.len()];
         for (word, class) in page.sheet.words.iter().zip(&mut classes) {
-            if page.example.ignored.iter().any(|(start, end)| word.start < *end && *start < word.end) {
+            if page
+                .example
+                .ignored
+                .iter()
+                .any(|(start, end)| word.start < *end && *start < word.end)
+            {
                 *class = None;
             }
-            let within = page.example.spans.iter().find(|(start, end, _)| *start <= word.start && word.start < *end);
+            let within = page
+                .example
+                .spans
+                .iter()
+                .find(|(start, end, _)| *start <= word.start && word.start < *end);
             if let Some((start, _, kind)) = within.filter(|(_, _, kind)| *kind < KINDS.len()) {
                 *class = Some(2 * kind + if word.start == *start { 1 } else { 2 });
             }
         }
         if !classes.is_empty() {
             self.dimension = page.states.ncols();
-            let states = page.states.iter().map(|value| bf16::from_f32(*value)).collect();
-            self.texts.push(Text { states, sheet: page.sheet.clone(), classes });
+            let states = page
+                .states
+                .iter()
+                .map(|value| bf16::from_f32(*value))
+                .collect();
+            self.texts.push(Text {
+                states,
+                sheet: page.sheet.clone(),
+                classes,
+            });
         }
     }
 }
@@ -74,7 +91,9 @@ pub(super) fn fit(set: &Set, passes: usize, random: &mut Random) -> Network {
             if batch.iter().map(|text| text.classes.len()).sum::<usize>() >= BATCH {
                 let gradient = gradient(&network, &batch, set.dimension, random);
                 step += 1;
-                let rate = RATE * (1.0 - step as f32 / steps as f32).max(0.02) * (step as f32 / 100.0).min(1.0);
+                let rate = RATE
+                    * (1.0 - step as f32 / steps as f32).max(0.02)
+                    * (step as f32 / 100.0).min(1.0);
                 moments.step(&mut network, &gradient, rate, step);
                 batch.clear();
             }
@@ -112,19 +131,28 @@ fn gradient(network: &Network, batch: &[&Text], dimension: usize, random: &mut R
     let mut hidden = wide.dot(&network.hidden.slice_axis(Axis(0), near)) + &network.hidden_bias;
     for (mut row, columns) in hidden.rows_mut().into_iter().zip(&active) {
         for column in columns {
-            row.scaled_add(1.0 / (1.0 - DROP_INPUT), &network.hidden.row(NEAR * WIDTH + column));
+            row.scaled_add(
+                1.0 / (1.0 - DROP_INPUT),
+                &network.hidden.row(NEAR * WIDTH + column),
+            );
         }
     }
     let mut gate = dropped(hidden.dim(), DROP_HIDDEN, random);
-    Zip::from(&mut gate).and(&hidden).for_each(|gate, value| *gate *= f32::from(*value > 0.0));
+    Zip::from(&mut gate)
+        .and(&hidden)
+        .for_each(|gate, value| *gate *= f32::from(*value > 0.0));
     hidden *= &gate;
     let at_output = at_output(hidden.dot(&network.output) + &network.output_bias, batch);
     let at_hidden = at_output.dot(&network.output.t()) * &gate;
     let mut of_hidden = Array2::zeros(network.hidden.dim());
-    of_hidden.slice_axis_mut(Axis(0), near).assign(&wide.t().dot(&at_hidden));
+    of_hidden
+        .slice_axis_mut(Axis(0), near)
+        .assign(&wide.t().dot(&at_hidden));
     for (row, columns) in at_hidden.rows().into_iter().zip(&active) {
         for column in columns {
-            of_hidden.row_mut(NEAR * WIDTH + column).scaled_add(1.0 / (1.0 - DROP_INPUT), &row);
+            of_hidden
+                .row_mut(NEAR * WIDTH + column)
+                .scaled_add(1.0 / (1.0 - DROP_INPUT), &row);
         }
     }
     let at_wide = at_hidden.dot(&network.hidden.slice_axis(Axis(0), near).t()) * &kept;
@@ -138,13 +166,20 @@ fn gradient(network: &Network, batch: &[&Text], dimension: usize, random: &mut R
 }
 
 fn stacked(batch: &[&Text], dimension: usize) -> Array2<f32> {
-    let numbers: Vec<f32> = batch.iter().flat_map(|text| text.states.iter().map(|number| number.to_f32())).collect();
+    let numbers: Vec<f32> = batch
+        .iter()
+        .flat_map(|text| text.states.iter().map(|number| number.to_f32()))
+        .collect();
     let rows = numbers.len() / dimension.max(1);
     Array2::from_shape_vec((rows, dimension), numbers).unwrap_or_default()
 }
 
 /// Changes the rows of each text by themselves.
-fn by_text(rows: &Array2<f32>, batch: &[&Text], change: impl Fn(&Array2<f32>) -> Array2<f32>) -> Array2<f32> {
+fn by_text(
+    rows: &Array2<f32>,
+    batch: &[&Text],
+    change: impl Fn(&Array2<f32>) -> Array2<f32>,
+) -> Array2<f32> {
     let mut from = 0;
     let parts: Vec<Array2<f32>> = batch
         .iter()
@@ -177,7 +212,13 @@ fn folded(wide: &Array2<f32>) -> Array2<f32> {
 
 /// Zeros so often, else what makes up for them.
 fn dropped(shape: (usize, usize), share: f32, random: &mut Random) -> Array2<f32> {
-    Array2::from_shape_fn(shape, |_| if random.chance(share) { 0.0 } else { 1.0 / (1.0 - share) })
+    Array2::from_shape_fn(shape, |_| {
+        if random.chance(share) {
+            0.0
+        } else {
+            1.0 / (1.0 - share)
+        }
+    })
 }
 
 /// Active columns of each word, some left out.
@@ -190,8 +231,12 @@ fn active(batch: &[&Text], random: &mut Random) -> Vec<Vec<usize>> {
                 *marks &= !LISTED;
             }
         }
-        active
-            .extend((0..sheet.words.len()).map(|at| sheet.active(at).filter(|_| !random.chance(DROP_INPUT)).collect()));
+        active.extend((0..sheet.words.len()).map(|at| {
+            sheet
+                .active(at)
+                .filter(|_| !random.chance(DROP_INPUT))
+                .collect()
+        }));
     }
     active
 }
@@ -209,7 +254,8 @@ fn at_output(mut output: Array2<f32>, batch: &[&Text]) -> Array2<f32> {
             continue;
         };
         for (at, value) in row.iter_mut().enumerate() {
-            let target = SMOOTHING / CLASSES as f32 + if at == *class { 1.0 - SMOOTHING } else { 0.0 };
+            let target =
+                SMOOTHING / CLASSES as f32 + if at == *class { 1.0 - SMOOTHING } else { 0.0 };
             *value = (*value / sum - target) / count;
         }
     }
@@ -222,14 +268,45 @@ struct Moments(Option<(Network, Network)>);
 
 impl Moments {
     fn step(&mut self, network: &mut Network, gradient: &Network, rate: f32, step: usize) {
-        let (mean, square) = self.0.get_or_insert_with(|| (zeros(gradient), zeros(gradient)));
+        let (mean, square) = self
+            .0
+            .get_or_insert_with(|| (zeros(gradient), zeros(gradient)));
         let turn = |power: f32| 1.0 - power.powi(i32::try_from(step).unwrap_or(i32::MAX));
-        let scale = Scale { rate, mean: turn(0.9), square: turn(0.999) };
-        scale.adam(&mut network.project, &mut mean.project, &mut square.project, &gradient.project);
-        scale.adam(&mut network.hidden, &mut mean.hidden, &mut square.hidden, &gradient.hidden);
-        scale.adam(&mut network.output, &mut mean.output, &mut square.output, &gradient.output);
-        scale.adam(&mut network.hidden_bias, &mut mean.hidden_bias, &mut square.hidden_bias, &gradient.hidden_bias);
-        scale.adam(&mut network.output_bias, &mut mean.output_bias, &mut square.output_bias, &gradient.output_bias);
+        let scale = Scale {
+            rate,
+            mean: turn(0.9),
+            square: turn(0.999),
+        };
+        scale.adam(
+            &mut network.project,
+            &mut mean.project,
+            &mut square.project,
+            &gradient.project,
+        );
+        scale.adam(
+            &mut network.hidden,
+            &mut mean.hidden,
+            &mut square.hidden,
+            &gradient.hidden,
+        );
+        scale.adam(
+            &mut network.output,
+            &mut mean.output,
+            &mut square.output,
+            &gradient.output,
+        );
+        scale.adam(
+            &mut network.hidden_bias,
+            &mut mean.hidden_bias,
+            &mut square.hidden_bias,
+            &gradient.hidden_bias,
+        );
+        scale.adam(
+            &mut network.output_bias,
+            &mut mean.output_bias,
+            &mut square.output_bias,
+            &gradient.output_bias,
+        );
     }
 }
 
@@ -257,11 +334,15 @@ impl Scale {
         square: &mut Array<f32, D>,
         gradient: &Array<f32, D>,
     ) {
-        Zip::from(weights).and(mean).and(square).and(gradient).for_each(|weight, mean, square, gradient| {
-            *mean += 0.1 * (gradient - *mean);
-            *square += 0.001 * (gradient * gradient - *square);
-            let step = (*mean / self.mean) / ((*square / self.square).sqrt() + 1e-8);
-            *weight -= self.rate * (step + DECAY * *weight);
-        });
+        Zip::from(weights)
+            .and(mean)
+            .and(square)
+            .and(gradient)
+            .for_each(|weight, mean, square, gradient| {
+                *mean += 0.1 * (gradient - *mean);
+                *square += 0.001 * (gradient * gradient - *square);
+                let step = (*mean / self.mean) / ((*square / self.square).sqrt() + 1e-8);
+                *weight -= self.rate * (step + DECAY * *weight);
+            });
     }
 }

@@ -29,7 +29,11 @@ impl Judged {
             end: span.end,
             probability: span.probability,
         });
-        Self { gold: example.spans.clone(), found: found.collect(), ignored: example.ignored.clone() }
+        Self {
+            gold: example.spans.clone(),
+            found: found.collect(),
+            ignored: example.ignored.clone(),
+        }
     }
 }
 
@@ -37,16 +41,29 @@ impl Judged {
 pub(super) fn figures(texts: &[Judged], kind: usize, threshold: f32) -> Figures {
     let (mut gold, mut found, mut exact, mut overlapping) = (0, 0, 0, 0);
     for text in texts {
-        let mut open: Vec<(usize, usize)> =
-            text.gold.iter().filter(|span| span.2 == kind).map(|span| (span.0, span.1)).collect();
+        let mut open: Vec<(usize, usize)> = text
+            .gold
+            .iter()
+            .filter(|span| span.2 == kind)
+            .map(|span| (span.0, span.1))
+            .collect();
         gold += open.len();
-        let ignored =
-            |span: &&Candidate| text.ignored.iter().any(|(start, end)| span.start < *end && *start < span.end);
-        let counted = text.found.iter().filter(|span| span.kind == kind && span.probability >= threshold);
+        let ignored = |span: &&Candidate| {
+            text.ignored
+                .iter()
+                .any(|(start, end)| span.start < *end && *start < span.end)
+        };
+        let counted = text
+            .found
+            .iter()
+            .filter(|span| span.kind == kind && span.probability >= threshold);
         for span in counted.filter(|span| !ignored(span)) {
             found += 1;
             exact += usize::from(open.contains(&(span.start, span.end)));
-            if let Some(at) = open.iter().position(|marked| is_half(*marked, (span.start, span.end))) {
+            if let Some(at) = open
+                .iter()
+                .position(|marked| is_half(*marked, (span.start, span.end)))
+            {
                 overlapping += 1;
                 open.swap_remove(at);
             }
@@ -69,13 +86,22 @@ fn is_half(a: (usize, usize), b: (usize, usize)) -> bool {
     shared > 0 && 2 * shared >= (a.1 - a.0).max(b.1 - b.0)
 }
 
-/// The probability from which on the mean over `sets` of the F1 by overlap is greatest; of equals the greatest.
+/// The probability from which on the mean over `sets` of the F1 by overlap is greatest; of equals
+/// the greatest.
 pub(super) fn turning_point(kind: usize, sets: &[&[Judged]]) -> f32 {
     let steps = (40..=90).step_by(2).map(|percent| percent as f32 / 100.0);
-    let mean = |threshold: f32| sets.iter().map(|set| figures(set, kind, threshold).overlap_f1).sum::<f32>();
+    let mean = |threshold: f32| {
+        sets.iter()
+            .map(|set| figures(set, kind, threshold).overlap_f1)
+            .sum::<f32>()
+    };
     let best = |best: (f32, f32), threshold: f32| {
         let reached = mean(threshold);
-        if reached >= best.1 { (threshold, reached) } else { best }
+        if reached >= best.1 {
+            (threshold, reached)
+        } else {
+            best
+        }
     };
     steps.fold((0.5, 0.0), best).0
 }

@@ -12,8 +12,13 @@ impl States for Letters {
         let mut offsets: Vec<(usize, usize)> = Vec::new();
         for (at, scalar) in text.char_indices() {
             let end = at + scalar.len_utf8();
-            match offsets.last_mut().filter(|last| last.1 == at && scalar.is_alphanumeric()) {
-                Some(last) if text.get(..at).unwrap().ends_with(char::is_alphanumeric) => last.1 = end,
+            match offsets
+                .last_mut()
+                .filter(|last| last.1 == at && scalar.is_alphanumeric())
+            {
+                Some(last) if text.get(..at).unwrap().ends_with(char::is_alphanumeric) => {
+                    last.1 = end
+                }
                 _ if scalar.is_whitespace() => {}
                 _ => offsets.push((at, end)),
             }
@@ -37,12 +42,24 @@ fn every_slot_of_the_templates_is_marked_right() {
     let spans: usize = examples.iter().map(|example| example.spans.len()).sum();
     assert!(spans > 6000, "{spans}");
     for example in &examples {
-        assert!(!example.text.contains("{P}") && !example.text.contains("{thing}"), "{}", example.text);
+        assert!(
+            !example.text.contains("{P}") && !example.text.contains("{thing}"),
+            "{}",
+            example.text
+        );
         for (start, end, kind) in &example.spans {
             let span = example.text.get(*start..*end).unwrap_or_default();
-            assert!(!span.is_empty() && span.trim() == span && *kind < KINDS.len(), "{span:?} in {}", example.text);
+            assert!(
+                !span.is_empty() && span.trim() == span && *kind < KINDS.len(),
+                "{span:?} in {}",
+                example.text
+            );
         }
-        assert!(example.spans.windows(2).all(|pair| pair[0].1 <= pair[1].0), "{}", example.text);
+        assert!(
+            example.spans.windows(2).all(|pair| pair[0].1 <= pair[1].0),
+            "{}",
+            example.text
+        );
     }
 }
 
@@ -64,7 +81,12 @@ fn reads_marked_lines() {
 
 #[test]
 fn counts_spans() {
-    let candidate = |kind, start, end, probability| score::Candidate { kind, start, end, probability };
+    let candidate = |kind, start, end, probability| score::Candidate {
+        kind,
+        start,
+        end,
+        probability,
+    };
     let judged = score::Judged {
         gold: vec![(0, 10, 0), (20, 30, 0), (40, 50, 1)],
         found: vec![
@@ -76,10 +98,21 @@ fn counts_spans() {
         ignored: vec![(65, 80)],
     };
     let figures = score::figures(std::slice::from_ref(&judged), 0, 0.5);
-    assert_eq!((figures.gold, figures.found, figures.exact_f1, figures.overlap_f1), (2, 2, 0.5, 1.0));
+    assert_eq!(
+        (
+            figures.gold,
+            figures.found,
+            figures.exact_f1,
+            figures.overlap_f1
+        ),
+        (2, 2, 0.5, 1.0)
+    );
     let figures = score::figures(std::slice::from_ref(&judged), 1, 0.5);
     assert_eq!((figures.precision, figures.recall), (0.0, 0.0));
-    assert_eq!(score::figures(std::slice::from_ref(&judged), 0, 0.85).found, 1);
+    assert_eq!(
+        score::figures(std::slice::from_ref(&judged), 0, 0.85).found,
+        1
+    );
 }
 
 #[test]
@@ -90,20 +123,33 @@ fn learns_what_can_be_learned_and_the_same_each_time() {
     for example in text::generated(&values, 700, &mut Random::new(5)) {
         set.add(&page(example, &lexicon, &Letters).unwrap());
     }
-    assert_eq!(fit(&set, 1, &mut Random::new(6)), fit(&set, 1, &mut Random::new(6)));
+    assert_eq!(
+        fit(&set, 1, &mut Random::new(6)),
+        fit(&set, 1, &mut Random::new(6))
+    );
     let network = fit(&set, 14, &mut Random::new(6));
     let weights = network.to_bytes(&lexicon).unwrap();
     let tested = text::generated(&values, 100, &mut Random::new(7)).into_iter();
-    let pages: Vec<Page> = tested.map(|example| page(example, &lexicon, &Letters).unwrap()).collect();
+    let pages: Vec<Page> = tested
+        .map(|example| page(example, &lexicon, &Letters).unwrap())
+        .collect();
     let (kept, same) = inference::token_head::network::read(&weights, 4).unwrap();
     assert_eq!(same, lexicon);
     let figures = score::figures(&judge(&kept, &pages), 0, 0.3);
     assert!(figures.overlap_f1 > 0.4, "{figures:?}");
-    let card = card("letters", &kept, &weights, &[judge(&kept, &pages), judge(&kept, &pages)]);
+    let card = card(
+        "letters",
+        &kept,
+        &weights,
+        &[judge(&kept, &pages), judge(&kept, &pages)],
+    );
     let card = serde_json::to_vec(&card).unwrap();
     let head = inference::token_head::TokenHead::read(&weights, &card).unwrap();
     let text = "My name is Anna Smith, I live in London.";
     let (offsets, states) = Letters.states(text).unwrap();
     let found = head.tag(text, &offsets, states.view());
-    assert!(found.iter().any(|entity| &*entity.kind == "PERSON"), "{found:?}");
+    assert!(
+        found.iter().any(|entity| &*entity.kind == "PERSON"),
+        "{found:?}"
+    );
 }

@@ -13,13 +13,18 @@ pub(super) struct Values {
 }
 
 impl Values {
-    /// The lists of the corpus; those of names are the sections `all.first`, `all.last` and `all.city`.
+    /// The lists of the corpus; those of names are the sections `all.first`, `all.last` and
+    /// `all.city`.
     pub(super) fn shipped() -> Self {
         let mut lists = BTreeMap::new();
         read(LISTS, &mut lists);
         let mut names = BTreeMap::new();
         read(NAMES, &mut names);
-        for (section, all) in [("first", "all.first"), ("last", "all.last"), ("city", "all.city")] {
+        for (section, all) in [
+            ("first", "all.first"),
+            ("last", "all.last"),
+            ("city", "all.city"),
+        ] {
             lists.insert(all, names.remove(section).unwrap_or_default());
         }
         Self { lists }
@@ -27,16 +32,25 @@ impl Values {
 
     /// The list of a section; empty if there is none.
     pub(super) fn list(&self, section: &str) -> &[&'static str] {
-        self.lists.get(section).map(Vec::as_slice).unwrap_or_default()
+        self.lists
+            .get(section)
+            .map(Vec::as_slice)
+            .unwrap_or_default()
     }
 
     /// What the head knows by heart.
     pub(super) fn lexicon(&self) -> Lexicon {
         let under = |prefixes: &[&str]| -> Vec<String> {
-            let section =
-                |name: &str| prefixes.iter().any(|prefix| name == *prefix || name.starts_with(&format!("{prefix}.")));
+            let section = |name: &str| {
+                prefixes
+                    .iter()
+                    .any(|prefix| name == *prefix || name.starts_with(&format!("{prefix}.")))
+            };
             let lists = self.lists.iter().filter(|(name, _)| section(name));
-            lists.flat_map(|(_, list)| list).map(|value| value.trim_start_matches("the ").to_lowercase()).collect()
+            lists
+                .flat_map(|(_, list)| list)
+                .map(|value| value.trim_start_matches("the ").to_lowercase())
+                .collect()
         };
         Lexicon::new(&[
             under(&["first", "all.first"]),
@@ -50,13 +64,20 @@ impl Values {
 
 fn read(text: &'static str, lists: &mut BTreeMap<&'static str, Vec<&'static str>>) {
     let mut section = "";
-    for line in text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
-        match line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+    for line in text
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty())
+    {
+        match line
+            .strip_prefix('[')
+            .and_then(|line| line.strip_suffix(']'))
+        {
             Some(name) => section = name,
-            None => lists
-                .entry(section)
-                .or_default()
-                .extend(line.split(',').map(str::trim).filter(|value| !value.is_empty())),
+            None => lists.entry(section).or_default().extend(
+                line.split(',')
+                    .map(str::trim)
+                    .filter(|value| !value.is_empty()),
+            ),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Texts for the head that tells whether an answer rests on facts about the world.
 //!
-//! Few turns are labelled for it, so sets that were made for something else stand beside them with little weight: searched
-//! questions and questions of exams ask for facts; sums and orders to an assistant do not.
+//! Few turns are labelled for it, so sets that were made for something else stand beside them with
+//! little weight: searched questions and questions of exams ask for facts; sums and orders to an
+//! assistant do not.
 
 use super::{DEEP, Recipe};
 use crate::data::{self, DataError, Row};
@@ -71,11 +72,19 @@ pub(super) fn recipe(data: &Path, corpus: &Path) -> Result<Recipe, DataError> {
     recipe.dresses = true;
     recipe.weights = vec![("searched", 0.1), ("intents", 0.1), ("exams", 0.1)];
     let beside = Shares { test: 10, tune: 0 };
-    recipe.shares =
-        vec![("turns", Shares { test: 15, tune: 20 }), ("searched", beside), ("intents", beside), ("exams", beside)];
-    recipe.add(&data::read(&corpus.join("fact_check.jsonl"))?, |row| Some((row.label.clone(), "turns".into())))?;
+    recipe.shares = vec![
+        ("turns", Shares { test: 15, tune: 20 }),
+        ("searched", beside),
+        ("intents", beside),
+        ("exams", beside),
+    ];
+    recipe.add(&data::read(&corpus.join("fact_check.jsonl"))?, |row| {
+        Some((row.label.clone(), "turns".into()))
+    })?;
     let searched = data::read(&data.join("questions_nq_open_dev.jsonl.gz"))?;
-    recipe.add(&searched, |row| sampled(row, 40).then(|| (NEEDED.to_owned(), "searched".to_owned())))?;
+    recipe.add(&searched, |row| {
+        sampled(row, 40).then(|| (NEEDED.to_owned(), "searched".to_owned()))
+    })?;
     recipe.add(&data::read(&data.join("intents_clinc150.json.gz"))?, intent)?;
     recipe.add(&data::read(&data.join("domain.jsonl.gz"))?, exam)?;
     Ok(recipe)
@@ -83,7 +92,11 @@ pub(super) fn recipe(data: &Path, corpus: &Path) -> Result<Recipe, DataError> {
 
 fn intent(row: &Row) -> Option<(String, String)> {
     let clear = row.part.as_deref() == Some("train") && !UNCLEAR.contains(&row.label.as_str());
-    let label = if FACTS.contains(&row.label.as_str()) { NEEDED } else { UNNEEDED };
+    let label = if FACTS.contains(&row.label.as_str()) {
+        NEEDED
+    } else {
+        UNNEEDED
+    };
     (clear && sampled(row, 24)).then(|| (label.to_owned(), "intents".to_owned()))
 }
 
@@ -101,5 +114,6 @@ fn exam(row: &Row) -> Option<(String, String)> {
 fn sampled(row: &Row, percent: u64) -> bool {
     let mix = |sum: u64, byte: u8| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     let hash = row.text.bytes().fold(0xcbf2_9ce4_8422_2325, mix);
-    (hash ^ (hash >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 32 & 0xffff < percent * 0x1_0000 / 100
+    (hash ^ (hash >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 32 & 0xffff
+        < percent * 0x1_0000 / 100
 }

@@ -9,7 +9,9 @@ pub(super) fn of(file: &str) -> (&'static str, &'static str) {
             "MIT, Apache-2.0, MIT, CC BY 4.0, Apache-2.0",
         ),
         "intents_clinc150.json.gz" => ("CLINC150 (clinc/oos-eval)", "CC BY 3.0"),
-        "questions_nq_open_dev.jsonl.gz" => ("Natural Questions, open subset (Google)", "Apache-2.0"),
+        "questions_nq_open_dev.jsonl.gz" => {
+            ("Natural Questions, open subset (Google)", "Apache-2.0")
+        }
         "domain_everyday.jsonl"
         | "fact_check.jsonl"
         | "user_feedback.jsonl"

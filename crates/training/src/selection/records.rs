@@ -70,13 +70,17 @@ struct Written {
     cost: Option<f64>,
 }
 
-/// Reads JSON lines, `{prompt, category, models: {name: {score, cost}}}` or `{prompt, task, s: {name: score}}`; a name that ends
-/// in `.gz` is unpacked. Models that a twentieth of the records or more lack are left out, then records that lack a model.
+/// Reads JSON lines, `{prompt, category, models: {name: {score, cost}}}` or `{prompt, task, s:
+/// {name: score}}`; a name that ends in `.gz` is unpacked. Models that a twentieth of the records
+/// or more lack are left out, then records that lack a model.
 ///
 /// # Errors
 /// The file cannot be read or is something else, or too little is left.
 pub fn read(file: &Path) -> Result<Records, RecordError> {
-    let unreadable = |cause| DataError::Unreadable { file: file.to_owned(), cause };
+    let unreadable = |cause| DataError::Unreadable {
+        file: file.to_owned(),
+        cause,
+    };
     let bytes = std::fs::read(file).map_err(unreadable)?;
     let packed = file.extension().is_some_and(|ending| ending == "gz");
     let text = if packed {
@@ -85,17 +89,37 @@ pub fn read(file: &Path) -> Result<Records, RecordError> {
         String::from_utf8(bytes).map_err(std::io::Error::other)
     };
     let text = text.map_err(unreadable)?;
-    let malformed = |line, cause| DataError::Malformed { file: file.to_owned(), line, cause };
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    let lines = lines.map(|(at, line)| serde_json::from_str(line).map_err(|cause| malformed(at + 1, cause)));
-    of(lines.collect::<Result<Vec<Line>, _>>()?.into_iter().map(Line::outcomes).collect())
+    let malformed = |line, cause| DataError::Malformed {
+        file: file.to_owned(),
+        line,
+        cause,
+    };
+    let lines = text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty());
+    let lines = lines
+        .map(|(at, line)| serde_json::from_str(line).map_err(|cause| malformed(at + 1, cause)));
+    of(lines
+        .collect::<Result<Vec<Line>, _>>()?
+        .into_iter()
+        .map(Line::outcomes)
+        .collect())
 }
 
 impl Line {
     fn outcomes(self) -> (String, String, BTreeMap<String, Outcome>) {
-        let Self { prompt, category, s, cost, models } = self;
-        let mut outcomes: BTreeMap<String, Outcome> =
-            models.into_iter().map(|(name, Written { score, cost })| (name, Outcome { score, cost })).collect();
+        let Self {
+            prompt,
+            category,
+            s,
+            cost,
+            models,
+        } = self;
+        let mut outcomes: BTreeMap<String, Outcome> = models
+            .into_iter()
+            .map(|(name, Written { score, cost })| (name, Outcome { score, cost }))
+            .collect();
         for (name, score) in s {
             let cost = cost.get(&name).copied();
             outcomes.insert(name, Outcome { score, cost });
@@ -106,19 +130,38 @@ impl Line {
 }
 
 fn of(lines: Vec<(String, String, BTreeMap<String, Outcome>)>) -> Result<Records, RecordError> {
-    let names: BTreeSet<&String> = lines.iter().flat_map(|(_, _, outcomes)| outcomes.keys()).collect();
+    let names: BTreeSet<&String> = lines
+        .iter()
+        .flat_map(|(_, _, outcomes)| outcomes.keys())
+        .collect();
     let enough = |name: &String| {
-        let lack = lines.iter().filter(|(_, _, outcomes)| !outcomes.contains_key(name)).count();
+        let lack = lines
+            .iter()
+            .filter(|(_, _, outcomes)| !outcomes.contains_key(name))
+            .count();
         lack * 20 < lines.len()
     };
-    let models: Vec<String> = names.into_iter().filter(|name| enough(name)).cloned().collect();
+    let models: Vec<String> = names
+        .into_iter()
+        .filter(|name| enough(name))
+        .cloned()
+        .collect();
     let row = |(prompt, category, outcomes): (String, String, BTreeMap<String, Outcome>)| {
-        let outcomes: Option<Vec<Outcome>> = models.iter().map(|name| outcomes.get(name).copied()).collect();
-        outcomes.map(|outcomes| Record { prompt, category, outcomes })
+        let outcomes: Option<Vec<Outcome>> = models
+            .iter()
+            .map(|name| outcomes.get(name).copied())
+            .collect();
+        outcomes.map(|outcomes| Record {
+            prompt,
+            category,
+            outcomes,
+        })
     };
     let rows: Vec<Record> = lines.into_iter().filter_map(row).collect();
     if models.len() < 2 || rows.len() < 50 {
-        return Err(RecordError::TooFew { found: if models.len() < 2 { 0 } else { rows.len() } });
+        return Err(RecordError::TooFew {
+            found: if models.len() < 2 { 0 } else { rows.len() },
+        });
     }
     Ok(Records { models, rows })
 }
@@ -140,7 +183,10 @@ impl Records {
     /// Mean scores of the models over some records.
     pub(super) fn means(&self, rows: &[usize]) -> Vec<f64> {
         let mean = |model: usize| {
-            rows.iter().map(|&at| self.rows[at].outcomes[model].score).sum::<f64>() / rows.len().max(1) as f64
+            rows.iter()
+                .map(|&at| self.rows[at].outcomes[model].score)
+                .sum::<f64>()
+                / rows.len().max(1) as f64
         };
         (0..self.models.len()).map(mean).collect()
     }

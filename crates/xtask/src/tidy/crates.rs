@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::Finding;
 
-/// Each crate with the crates of the workspace that it may depend on. A new edge is a reviewed line here.
+/// Each crate with the crates of the workspace that it may depend on. A new edge is a reviewed line
+/// here.
 const EDGES: [(&str, &[&str]); 11] = [
     ("extproc", &[]),
     ("dialects", &[]),
@@ -14,26 +15,60 @@ const EDGES: [(&str, &[&str]); 11] = [
     ("router", &["dialects", "inference"]),
     ("training", &["inference"]),
     ("stores", &["router"]),
-    ("server", &["extproc", "dialects", "inference", "onnx", "router", "stores", "training"]),
+    (
+        "server",
+        &[
+            "extproc",
+            "dialects",
+            "inference",
+            "onnx",
+            "router",
+            "stores",
+            "training",
+        ],
+    ),
     ("xtask", &[]),
     ("tests", EVERYTHING),
     ("benches", EVERYTHING),
 ];
-const EVERYTHING: &[&str] =
-    &["extproc", "dialects", "inference", "onnx", "router", "stores", "server", "training", "tests"];
+const EVERYTHING: &[&str] = &[
+    "extproc",
+    "dialects",
+    "inference",
+    "onnx",
+    "router",
+    "stores",
+    "server",
+    "training",
+    "tests",
+];
 
 /// Outside crates that only some of ours may see.
 const FENCES: [(&str, &[&str]); 5] = [
     ("envoy-types", &["extproc", "tests", "benches"]),
     ("tonic", &["extproc", "server", "tests", "benches"]),
-    ("tokio", &["extproc", "inference", "onnx", "stores", "server", "tests", "benches"]),
+    (
+        "tokio",
+        &[
+            "extproc",
+            "inference",
+            "onnx",
+            "stores",
+            "server",
+            "tests",
+            "benches",
+        ],
+    ),
     ("axum", &["server"]),
     ("ort", &["onnx"]),
 ];
 
 /// Compares `cargo metadata` with the two tables.
 pub(super) fn check(metadata: &Value) -> Result<Vec<Finding>> {
-    let packages = metadata.get("packages").and_then(Value::as_array).context("cargo lists no packages")?;
+    let packages = metadata
+        .get("packages")
+        .and_then(Value::as_array)
+        .context("cargo lists no packages")?;
     let mut findings = Vec::new();
     for package in packages {
         let name = text(package, "name")?;
@@ -41,12 +76,21 @@ pub(super) fn check(metadata: &Value) -> Result<Vec<Finding>> {
             findings.push(format!("crates/{name}: not in tidy's table of crates"));
             continue;
         };
-        let dependencies = package.get("dependencies").and_then(Value::as_array).context("a package without list")?;
+        let dependencies = package
+            .get("dependencies")
+            .and_then(Value::as_array)
+            .context("a package without list")?;
         for dependency in dependencies {
             let target = text(dependency, "name")?;
             let ours = dependency.get("path").is_some_and(Value::is_string);
-            if !(if ours { allowed.contains(&target) } else { may_see(name, target) }) {
-                findings.push(format!("{name}/Cargo.toml: {name} may not depend on {target}"));
+            if !(if ours {
+                allowed.contains(&target)
+            } else {
+                may_see(name, target)
+            }) {
+                findings.push(format!(
+                    "{name}/Cargo.toml: {name} may not depend on {target}"
+                ));
             }
         }
     }
@@ -54,11 +98,16 @@ pub(super) fn check(metadata: &Value) -> Result<Vec<Finding>> {
 }
 
 fn may_see(name: &str, outside: &str) -> bool {
-    FENCES.iter().all(|(fenced, allowed)| *fenced != outside || allowed.contains(&name))
+    FENCES
+        .iter()
+        .all(|(fenced, allowed)| *fenced != outside || allowed.contains(&name))
 }
 
 fn text<'a>(value: &'a Value, key: &str) -> Result<&'a str> {
-    value.get(key).and_then(Value::as_str).with_context(|| format!("cargo's metadata lacks a {key}"))
+    value
+        .get(key)
+        .and_then(Value::as_str)
+        .with_context(|| format!("cargo's metadata lacks a {key}"))
 }
 
 #[cfg(test)]
@@ -69,7 +118,8 @@ mod tests {
 
     fn check_edge(from: &str, to: &str, ours: bool, expected: usize) {
         let path = ours.then_some("somewhere");
-        let metadata = json!({"packages": [{"name": from, "dependencies": [{"name": to, "path": path}]}]});
+        let metadata =
+            json!({"packages": [{"name": from, "dependencies": [{"name": to, "path": path}]}]});
         assert_eq!(check(&metadata).unwrap().len(), expected, "{from} -> {to}");
     }
 

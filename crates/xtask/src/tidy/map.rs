@@ -27,7 +27,9 @@ pub(super) fn check(files: &[File], paths: &[String]) -> Vec<Finding> {
 fn named_paths(line: &str) -> impl Iterator<Item = &str> {
     let quoted = line.split('`').skip(1).step_by(2);
     quoted.filter(|word| {
-        let plain = word.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-./".contains(letter));
+        let plain = word
+            .chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || "_-./".contains(letter));
         plain && !word.starts_with('/') && ENDINGS.iter().any(|ending| word.ends_with(ending))
     })
 }
@@ -54,8 +56,14 @@ mod tests {
 
     #[test]
     fn paths_are_looked_up_from_both_places() {
-        check_map("Start at `router/src/pipeline.rs`, run `envoy/route.yaml`, see `router/src/`.", 0);
-        check_map("`router/src/pipe.rs` and `crates/router/src/pipeline.rs` and `nowhere/`", 2);
+        check_map(
+            "Start at `router/src/pipeline.rs`, run `envoy/route.yaml`, see `router/src/`.",
+            0,
+        );
+        check_map(
+            "`router/src/pipe.rs` and `crates/router/src/pipeline.rs` and `nowhere/`",
+            2,
+        );
         check_map("`cargo xtask ci`, `a::b`, `/health` and `POST /x/`", 0);
     }
 

@@ -4,9 +4,33 @@ use super::{File, Finding};
 
 /// A stage's files (the module and its children) and the later stages that they must not name.
 const LATER: [(&str, &[&str]); 5] = [
-    ("signals", &["projection", "decision", "selection", "plugins", "plan", "pipeline", "response"]),
-    ("projection", &["decision", "selection", "plugins", "plan", "pipeline", "response"]),
-    ("decision", &["selection", "plugins", "plan", "pipeline", "response"]),
+    (
+        "signals",
+        &[
+            "projection",
+            "decision",
+            "selection",
+            "plugins",
+            "plan",
+            "pipeline",
+            "response",
+        ],
+    ),
+    (
+        "projection",
+        &[
+            "decision",
+            "selection",
+            "plugins",
+            "plan",
+            "pipeline",
+            "response",
+        ],
+    ),
+    (
+        "decision",
+        &["selection", "plugins", "plan", "pipeline", "response"],
+    ),
     ("selection", &["plugins", "pipeline", "response"]),
     ("plugins", &["pipeline"]),
 ];
@@ -14,7 +38,11 @@ const ROUTER: &str = "crates/router/src/";
 
 /// Finds paths that begin with `crate::` and go on with a later stage.
 pub(super) fn check(file: &File) -> Vec<Finding> {
-    let Some(inner) = file.path.strip_prefix(ROUTER).filter(|_| file.is_rust() && !file.is_test()) else {
+    let Some(inner) = file
+        .path
+        .strip_prefix(ROUTER)
+        .filter(|_| file.is_rust() && !file.is_test())
+    else {
         return Vec::new();
     };
     let stage = inner.split(['/', '.']).next().unwrap_or_default();
@@ -22,15 +50,31 @@ pub(super) fn check(file: &File) -> Vec<Finding> {
         return Vec::new();
     };
     let code: Vec<&str> = file.lines_without_tests().map(|(_, line)| line).collect();
-    let code: Vec<&str> = code.into_iter().filter(|line| !line.trim_start().starts_with("//")).collect();
+    let code: Vec<&str> = code
+        .into_iter()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect();
     let named = named_modules(&code.join("\n"));
-    let wrong = named.into_iter().filter(|module| later.contains(&module.as_str()));
-    wrong.map(|module| format!("{}: {stage} comes before {module} and must not use it", file.path)).collect()
+    let wrong = named
+        .into_iter()
+        .filter(|module| later.contains(&module.as_str()));
+    wrong
+        .map(|module| {
+            format!(
+                "{}: {stage} comes before {module} and must not use it",
+                file.path
+            )
+        })
+        .collect()
 }
 
 /// The modules that follow `crate::`, also in groups: `crate::{a, b::{c, d}}` names a and b.
 fn named_modules(code: &str) -> Vec<String> {
-    let mut named: Vec<String> = code.split("crate::").skip(1).flat_map(first_names).collect();
+    let mut named: Vec<String> = code
+        .split("crate::")
+        .skip(1)
+        .flat_map(first_names)
+        .collect();
     named.sort();
     named.dedup();
     named
@@ -58,7 +102,9 @@ fn first_names(after: &str) -> Vec<String> {
 }
 
 fn identifier(text: &str) -> String {
-    text.chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect()
+    text.chars()
+        .take_while(|letter| letter.is_alphanumeric() || *letter == '_')
+        .collect()
 }
 
 #[cfg(test)]
@@ -73,7 +119,11 @@ mod tests {
 
     #[test]
     fn a_stage_does_not_look_ahead() {
-        check_use("signals/keyword.rs", "use crate::config::signals::Keyword;", 0);
+        check_use(
+            "signals/keyword.rs",
+            "use crate::config::signals::Keyword;",
+            0,
+        );
         check_use("signals/keyword.rs", "use crate::decision::Decision;", 1);
         check_use("signals.rs", "fn f() { crate::plugins::run() }", 1);
         check_use("decision/rule.rs", "use crate::signals::Match;", 0);
@@ -85,8 +135,16 @@ mod tests {
 
     #[test]
     fn groups_are_read() {
-        check_use("signals.rs", "use crate::{config::decision, report::{Key, selection}};", 0);
-        check_use("signals.rs", "use crate::{\n    report::{Key, Kind},\n    selection::{self, Selector},\n};", 1);
+        check_use(
+            "signals.rs",
+            "use crate::{config::decision, report::{Key, selection}};",
+            0,
+        );
+        check_use(
+            "signals.rs",
+            "use crate::{\n    report::{Key, Kind},\n    selection::{self, Selector},\n};",
+            1,
+        );
         check_use("signals.rs", "use crate::{decision, plugins};", 2);
     }
 
@@ -94,6 +152,10 @@ mod tests {
     fn comments_and_tests_are_free() {
         check_use("signals.rs", "/// See [`crate::decision`].", 0);
         check_use("signals/tests.rs", "use crate::decision::Decision;", 0);
-        check_use("signals.rs", "#[cfg(test)]\nmod tests {\n    use crate::decision::Decision;\n}", 0);
+        check_use(
+            "signals.rs",
+            "#[cfg(test)]\nmod tests {\n    use crate::decision::Decision;\n}",
+            0,
+        );
     }
 }

@@ -17,16 +17,23 @@ pub(super) fn check(file: &File) -> Vec<Finding> {
     }
     let lines = (1..).zip(file.text.lines());
     let spoken = lines.filter_map(|(number, line)| Some((number, banned(line)?)));
-    spoken.map(|(number, word)| format!("{}:{number}: `{word}` has no place here", file.path)).collect()
+    spoken
+        .map(|(number, word)| format!("{}:{number}: `{word}` has no place here", file.path))
+        .collect()
 }
 
 fn banned(line: &str) -> Option<&'static str> {
-    let begins =
-        |before: Option<char>| before.is_none_or(|letter| !letter.is_alphanumeric() && !"._-*/".contains(letter));
+    let begins = |before: Option<char>| {
+        before.is_none_or(|letter| !letter.is_alphanumeric() && !"._-*/".contains(letter))
+    };
     let ends = |after: Option<char>| after.is_none_or(|letter| !letter.is_alphanumeric());
-    let place = PLACES.into_iter().find(|place| line.match_indices(place).any(|(at, _)| begins(before(line, at))));
+    let place = PLACES.into_iter().find(|place| {
+        line.match_indices(place)
+            .any(|(at, _)| begins(before(line, at)))
+    });
     let note = NOTES.into_iter().find(|note| {
-        line.match_indices(note).any(|(at, _)| begins(before(line, at)) && ends(after(line, at + note.len())))
+        line.match_indices(note)
+            .any(|(at, _)| begins(before(line, at)) && ends(after(line, at + note.len())))
     });
     place.or(note)
 }
@@ -45,7 +52,11 @@ mod tests {
     use super::*;
 
     fn check_line(line: &str, expected: bool) {
-        assert_eq!(!check(&file("README.md", line)).is_empty(), expected, "{line}");
+        assert_eq!(
+            !check(&file("README.md", line)).is_empty(),
+            expected,
+            "{line}"
+        );
     }
 
     #[test]

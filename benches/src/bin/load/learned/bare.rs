@@ -1,4 +1,5 @@
-//! The encoder alone: the same windows through the same sessions on as many threads, nothing around them.
+//! The encoder alone: the same windows through the same sessions on as many threads, nothing around
+//! them.
 
 use anyhow::{Context as _, Result, anyhow};
 use benches::models::Models;
@@ -23,7 +24,10 @@ pub(crate) struct Reading {
 
 impl Bare {
     pub(crate) fn open(models: Models) -> Result<Self> {
-        Ok(Self { model: models.bare()?, lanes: thread::available_parallelism()?.get() })
+        Ok(Self {
+            model: models.bare()?,
+            lanes: thread::available_parallelism()?.get(),
+        })
     }
 
     pub(crate) fn lanes(&self) -> usize {
@@ -41,9 +45,12 @@ impl Bare {
         let texts: Vec<Vec<Arc<Window>>> = texts.iter().map(cut).collect::<Result<_>>()?;
         let (next, begin) = (AtomicUsize::new(0), Instant::now());
         let done: usize = thread::scope(|scope| {
-            let lanes: Vec<_> =
-                (0..self.lanes).map(|_| scope.spawn(|| self.lane(&texts, &next, begin + time))).collect();
-            let done = lanes.into_iter().map(|lane| lane.join().map_err(|_| anyhow!("a thread panicked"))?);
+            let lanes: Vec<_> = (0..self.lanes)
+                .map(|_| scope.spawn(|| self.lane(&texts, &next, begin + time)))
+                .collect();
+            let done = lanes
+                .into_iter()
+                .map(|lane| lane.join().map_err(|_| anyhow!("a thread panicked"))?);
             done.sum::<Result<usize>>()
         })?;
         let windows: usize = texts.iter().map(Vec::len).sum();

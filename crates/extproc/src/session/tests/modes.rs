@@ -3,7 +3,12 @@
 use super::*;
 
 /// Modes (request, response), the new body if any, frames, replies.
-type Row = (Option<(i32, i32)>, Option<&'static str>, &'static str, &'static str);
+type Row = (
+    Option<(i32, i32)>,
+    Option<&'static str>,
+    &'static str,
+    &'static str,
+);
 
 const FULL: Option<(i32, i32)> = Some((DUPLEX, NONE));
 const WHOLE: Option<(i32, i32)> = Some((BUFFERED, NONE));
@@ -20,7 +25,10 @@ const UNUSABLE: &str = "immediate 500 unsupported_body_mode";
 const CUT: &str = "H | immediate 500 truncated_body";
 
 fn split(line: &str) -> Vec<&str> {
-    line.split('|').map(str::trim).filter(|it| !it.is_empty()).collect()
+    line.split('|')
+        .map(str::trim)
+        .filter(|it| !it.is_empty())
+        .collect()
 }
 
 async fn check(script: impl Fn(Act) -> Script, rows: &[Row]) {
@@ -28,18 +36,46 @@ async fn check(script: impl Fn(Act) -> Script, rows: &[Row]) {
         let case = Case::new(script(forward(*new)));
         let replies = case.run(*modes, &split(frames)).await;
         assert_eq!(replies, split(expected), "{modes:?} {new:?} {frames}");
-        assert_eq!(case.script.log().iter().filter(|it| *it == "closed").count(), 1, "{frames}");
+        assert_eq!(
+            case.script
+                .log()
+                .iter()
+                .filter(|it| *it == "closed")
+                .count(),
+            1,
+            "{frames}"
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_full_duplex_request_waits_with_its_headers() {
     let rows: &[Row] = &[
-        (FULL, None, "H 4 | B ab | b cd", "H x-model=b clear | B piece \"abcd\" end"),
-        (FULL, None, "H | B ab | B cd | b", "H x-model=b clear | B piece \"abcd\" end"),
+        (
+            FULL,
+            None,
+            "H 4 | B ab | b cd",
+            "H x-model=b clear | B piece \"abcd\" end",
+        ),
+        (
+            FULL,
+            None,
+            "H | B ab | B cd | b",
+            "H x-model=b clear | B piece \"abcd\" end",
+        ),
         (FULL, NEW, "H | b ab", PIECES_NEW),
-        (FULL, Some("ab"), "H | b ab", "H x-model=b clear | B piece \"ab\" end"),
-        (FULL, None, "H | B ab | T", "H x-model=b clear | B piece \"ab\" | T"),
+        (
+            FULL,
+            Some("ab"),
+            "H | b ab",
+            "H x-model=b clear | B piece \"ab\" end",
+        ),
+        (
+            FULL,
+            None,
+            "H | B ab | T",
+            "H x-model=b clear | B piece \"ab\" | T",
+        ),
         (FULL, None, "H | T", "H x-model=b clear | T"),
         (FULL, None, "H | b", "H x-model=b clear | B piece \"\" end"),
         (FULL, None, "h", ROUTED),
@@ -55,7 +91,12 @@ async fn a_buffered_request_is_routed_with_its_body() {
         (WHOLE, Some("ab"), "H 2 | b ab", WHOLE_ROUTED),
         (WHOLE, NEW, "H 2 | b ab", WHOLE_NEW),
         (WHOLE, NEW, "H | B ab | T", WHOLE_NEW),
-        (WHOLE, None, "H | T", "H | immediate 500 unsupported_body_mode"),
+        (
+            WHOLE,
+            None,
+            "H | T",
+            "H | immediate 500 unsupported_body_mode",
+        ),
         (WHOLE, None, "h", ROUTED),
         (WHOLE, NEW, "h", UNUSABLE),
         (PART, None, "H 2 | b ab", WHOLE_ROUTED),
@@ -85,8 +126,18 @@ async fn modes_that_cannot_show_the_body_in_time() {
 #[tokio::test(start_paused = true)]
 async fn requests_decided_by_their_headers() {
     let rows: &[Row] = &[
-        (FULL, None, "H | B ab | b cd", "H x-model=b clear | B piece \"ab\" | B piece \"cd\" end"),
-        (FULL, None, "H | B ab | T", "H x-model=b clear | B piece \"ab\" | T"),
+        (
+            FULL,
+            None,
+            "H | B ab | b cd",
+            "H x-model=b clear | B piece \"ab\" | B piece \"cd\" end",
+        ),
+        (
+            FULL,
+            None,
+            "H | B ab | T",
+            "H x-model=b clear | B piece \"ab\" | T",
+        ),
         (FULL, NEW, "H | B ab | b", PIECES_NEW),
         (WHOLE, NEW, "H | b ab", WHOLE_NEW),
         (PIECES, None, "H | B ab | b cd", "H x-model=b clear | B | B"),
@@ -104,18 +155,71 @@ async fn responses_in_every_mode() {
     let rows: &[(i32, ResponseInterest, &str, &str, &str)] = &[
         (NONE, Headers, "rH", "rH x-ok=1", "response 200"),
         (NONE, Body, "rh", "rH x-ok=1", "response 200 | chunk 0 end"),
-        (STREAMED, Headers, "rH | rB ab | rb c", "rH x-ok=1 | rB | rB", "response 200"),
-        (STREAMED, Body, "rH | rB a | rb", "rH x-ok=1 | rB | rB", "response 200 | chunk 1 | chunk 0 end"),
-        (STREAMED, Body, "rB ab | rb", "rB | rB", "chunk 2 | chunk 0 end"),
-        (BUFFERED, Body, "rH | rb abc", "rH x-ok=1 | rB", "response 200 | chunk 3 end"),
-        (BUFFERED, Body, "rH | rB a | rT", "rH x-ok=1 | rB | rT", "response 200 | chunk 1 | chunk 0 end"),
-        (DUPLEX, Nothing, "rH | rB ab | rb", "rH | rB piece \"ab\" | rB piece \"\" end", ""),
-        (DUPLEX, Body, "rB ab | rT", "rB piece \"ab\" | rT", "chunk 2 | chunk 0 end"),
+        (
+            STREAMED,
+            Headers,
+            "rH | rB ab | rb c",
+            "rH x-ok=1 | rB | rB",
+            "response 200",
+        ),
+        (
+            STREAMED,
+            Body,
+            "rH | rB a | rb",
+            "rH x-ok=1 | rB | rB",
+            "response 200 | chunk 1 | chunk 0 end",
+        ),
+        (
+            STREAMED,
+            Body,
+            "rB ab | rb",
+            "rB | rB",
+            "chunk 2 | chunk 0 end",
+        ),
+        (
+            BUFFERED,
+            Body,
+            "rH | rb abc",
+            "rH x-ok=1 | rB",
+            "response 200 | chunk 3 end",
+        ),
+        (
+            BUFFERED,
+            Body,
+            "rH | rB a | rT",
+            "rH x-ok=1 | rB | rT",
+            "response 200 | chunk 1 | chunk 0 end",
+        ),
+        (
+            DUPLEX,
+            Nothing,
+            "rH | rB ab | rb",
+            "rH | rB piece \"ab\" | rB piece \"\" end",
+            "",
+        ),
+        (
+            DUPLEX,
+            Body,
+            "rB ab | rT",
+            "rB piece \"ab\" | rT",
+            "chunk 2 | chunk 0 end",
+        ),
     ];
     for (mode, interest, frames, expected, told) in rows {
         let case = Case::new(Script::on_body(watch(*interest)));
-        let replies = case.run(Some((BUFFERED, *mode)), &split(&format!("H | b ab | {frames}"))).await;
-        assert_eq!(replies, split(&format!("{WHOLE_ROUTED} | {expected}")), "{mode} {interest:?} {frames}");
-        case.told(&split(&format!("open | head /v1/x | body 2 | {told} | closed")));
+        let replies = case
+            .run(
+                Some((BUFFERED, *mode)),
+                &split(&format!("H | b ab | {frames}")),
+            )
+            .await;
+        assert_eq!(
+            replies,
+            split(&format!("{WHOLE_ROUTED} | {expected}")),
+            "{mode} {interest:?} {frames}"
+        );
+        case.told(&split(&format!(
+            "open | head /v1/x | body 2 | {told} | closed"
+        )));
     }
 }

@@ -2,7 +2,8 @@
 
 use super::About;
 
-/// Word beginnings (a blank before) or whole words (blanks around) by what they say; several languages.
+/// Word beginnings (a blank before) or whole words (blanks around) by what they say; several
+/// languages.
 pub(super) const WORDS: &[(About, &[&str])] = &[
     (
         About::Phone,
@@ -204,7 +205,17 @@ pub(super) const WORDS: &[(About, &[&str])] = &[
     ),
     (
         About::Zip,
-        &[" zip", " postal code", " postcode", " plz", " code postal", " código postal", " cap ", " cep ", " zipcode"],
+        &[
+            " zip",
+            " postal code",
+            " postcode",
+            " plz",
+            " code postal",
+            " código postal",
+            " cap ",
+            " cep ",
+            " zipcode",
+        ],
     ),
     (
         About::Other,

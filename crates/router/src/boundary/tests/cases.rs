@@ -44,11 +44,16 @@ global:
     embeddings: {semantic: {embedding_config: {model_type: remote, backend: openai_compatible}, endpoint: {model: encoder, base_url: "http://e"ENCODER}}}
     external: [{name: judge, llm_endpoint: {address: j}JUDGE}]
 "#;
-const SECRET: &str = "[{name: secrets_stay, when: {type: keyword, name: secret}, allow: {locations: [house]}}]";
-const DATA: &str = "[{name: data_stays, when: {type: pii, name: any}, allow: {locations: [house]}}]";
+const SECRET: &str =
+    "[{name: secrets_stay, when: {type: keyword, name: secret}, allow: {locations: [house]}}]";
+const DATA: &str =
+    "[{name: data_stays, when: {type: pii, name: any}, allow: {locations: [house]}}]";
 
 fn policy(boundaries: &str) -> String {
-    POLICY.replace("BOUNDARIES", boundaries).replace("ENCODER", "").replace("JUDGE", "")
+    POLICY
+        .replace("BOUNDARIES", boundaries)
+        .replace("ENCODER", "")
+        .replace("JUDGE", "")
 }
 
 fn generation(policy: &str, models: &Fake) -> Generation {
@@ -66,13 +71,21 @@ fn generation(policy: &str, models: &Fake) -> Generation {
 }
 
 fn route<'g>(generation: &'g Generation, models: &Fake, user: &str, body: &Value) -> Routed<'g> {
-    let request = Request::parse(Dialect::OpenAiChat, body.to_string().into(), &Wrappers::default()).unwrap();
+    let request = Request::parse(
+        Dialect::OpenAiChat,
+        body.to_string().into(),
+        &Wrappers::default(),
+    )
+    .unwrap();
     let call = Call {
         sent: crate::learning::lesson::Sent::NOTHING,
         marks: crate::session::Marks::default(),
         prompt: request.prompt(),
         dialect: Dialect::OpenAiChat,
-        identity: &Identity { user: user.to_owned(), groups: Vec::new() },
+        identity: &Identity {
+            user: user.to_owned(),
+            groups: Vec::new(),
+        },
         observed: false,
         models,
         deadline: Instant::now(),
@@ -90,9 +103,20 @@ fn outcome(routed: &Routed<'_>) -> String {
         Outcome::Refuse(refusal) => format!("{} {}", refusal.status, refusal.message),
     };
     let dropped = facts.dropped();
-    let dropped = if dropped.is_empty() { dropped } else { format!(" -{dropped}") };
-    let degraded = if facts.degraded.is_empty() { String::new() } else { format!(" !{}", facts.degraded.join(",")) };
-    format!("{}: {end}{dropped}{degraded}", facts.decision.as_deref().unwrap_or("-"))
+    let dropped = if dropped.is_empty() {
+        dropped
+    } else {
+        format!(" -{dropped}")
+    };
+    let degraded = if facts.degraded.is_empty() {
+        String::new()
+    } else {
+        format!(" !{}", facts.degraded.join(","))
+    };
+    format!(
+        "{}: {end}{dropped}{degraded}",
+        facts.decision.as_deref().unwrap_or("-")
+    )
 }
 
 fn chat(model: &str, text: &str) -> Value {
@@ -106,38 +130,79 @@ fn check(policy: &str, models: Fake, (model, text): (&str, &str), expected: &str
     let generation = generation(policy, &models);
     let routed = route(&generation, &models, "ada", &chat(model, text));
     assert_eq!(outcome(&routed), expected);
-    let mut names: Vec<String> = models.asked().iter().map(|it| it.split(':').next().unwrap().to_owned()).collect();
+    let mut names: Vec<String> = models
+        .asked()
+        .iter()
+        .map(|it| it.split(':').next().unwrap().to_owned())
+        .collect();
     names.sort();
     assert_eq!(names, asked);
 }
 
-const FORBIDDEN: &str =
-    "403 the boundary \"secrets_stay\" does not allow this request to go to any model that would serve it";
+const FORBIDDEN: &str = "403 the boundary \"secrets_stay\" does not allow this request to go to any model that would serve it";
 
 #[test]
 fn candidates_and_concrete_names_are_bound() {
     let policy = policy(SECRET);
     let unseen = " !embedding=boundary,classifier=boundary";
     let bound = format!("hard: local -cloud=boundary:secrets_stay{unseen}");
-    check(&policy, Fake::default(), ("auto", "prove the secret"), &bound, &[]);
+    check(
+        &policy,
+        Fake::default(),
+        ("auto", "prove the secret"),
+        &bound,
+        &[],
+    );
     let refused = format!("out: {FORBIDDEN} -cloud=boundary:secrets_stay{unseen}");
-    check(&policy, Fake::default(), ("auto", "a secret"), &refused, &[]);
+    check(
+        &policy,
+        Fake::default(),
+        ("auto", "a secret"),
+        &refused,
+        &[],
+    );
     let named = format!("-: {FORBIDDEN} -cloud=boundary:secrets_stay");
     check(&policy, Fake::default(), ("cloud", "a secret"), &named, &[]);
-    check(&policy, Fake::default(), ("local", "a secret"), "-: local", &[]);
-    check(&policy, Fake::default(), ("cloud", "hello"), "-: cloud", &[]);
+    check(
+        &policy,
+        Fake::default(),
+        ("local", "a secret"),
+        "-: local",
+        &[],
+    );
+    check(
+        &policy,
+        Fake::default(),
+        ("cloud", "hello"),
+        "-: cloud",
+        &[],
+    );
 }
 
 #[test]
 fn a_text_is_shown_to_services_where_no_boundary_forbids_it() {
     let high = || Fake::default().labels("judge", "prove the secret", &[&[0.1, 0.9]]);
     let at_home = |boundaries: &str| {
-        let policy = POLICY.replace("BOUNDARIES", boundaries).replace("ENCODER", "");
+        let policy = POLICY
+            .replace("BOUNDARIES", boundaries)
+            .replace("ENCODER", "");
         policy.replace("JUDGE", ", location: house")
     };
     let unbound = Fake::default().labels("judge", "prove it", &[&[0.1, 0.9]]);
-    check(&policy(SECRET), unbound, ("auto", "prove it"), "risky: local", &["encoder", "judge"]);
-    check(&at_home(SECRET), high(), ("auto", "prove the secret"), "risky: local !embedding=boundary", &["judge"]);
+    check(
+        &policy(SECRET),
+        unbound,
+        ("auto", "prove it"),
+        "risky: local",
+        &["encoder", "judge"],
+    );
+    check(
+        &at_home(SECRET),
+        high(),
+        ("auto", "prove the secret"),
+        "risky: local !embedding=boundary",
+        &["judge"],
+    );
 }
 
 #[test]
@@ -148,13 +213,33 @@ fn what_is_not_known_is_bound() {
                    -cloud=boundary:data_stays";
     check(&policy, Fake::default(), text, "-: cloud", &["pii"]);
     let down = Fake::default().failing("pii", Failure::Shed);
-    check(&policy, down, text, &format!("{refused} !pii=shed"), &["pii"]);
-    check(&policy, Fake::default().truncated("hello"), text, &format!("{refused} !pii=truncated"), &["pii"]);
+    check(
+        &policy,
+        down,
+        text,
+        &format!("{refused} !pii=shed"),
+        &["pii"],
+    );
+    check(
+        &policy,
+        Fake::default().truncated("hello"),
+        text,
+        &format!("{refused} !pii=truncated"),
+        &["pii"],
+    );
     // Nor does NOT turn ignorance into knowledge.
-    let not =
-        policy.replace("when: {type: pii, name: any}", "when: {operator: NOT, conditions: [{type: pii, name: any}]}");
+    let not = policy.replace(
+        "when: {type: pii, name: any}",
+        "when: {operator: NOT, conditions: [{type: pii, name: any}]}",
+    );
     let down = Fake::default().failing("pii", Failure::TimedOut);
-    check(&not, down, text, &format!("{refused} !pii=timeout"), &["pii"]);
+    check(
+        &not,
+        down,
+        text,
+        &format!("{refused} !pii=timeout"),
+        &["pii"],
+    );
 }
 
 #[test]
@@ -164,7 +249,11 @@ fn an_empty_conversation_is_bound_too() {
     let silent = json!({"model": "auto", "messages": []});
     let found = |user: &str| outcome(&route(&generation, &Fake::default(), user, &silent));
     assert_eq!(found("ada"), "-: local");
-    assert!(found("eve").starts_with("-: 403 the boundary \"guests\""), "{}", found("eve"));
+    assert!(
+        found("eve").starts_with("-: 403 the boundary \"guests\""),
+        "{}",
+        found("eve")
+    );
     assert!(found("").starts_with("-: 403 authz"), "{}", found(""));
 }
 
@@ -184,12 +273,17 @@ fn what_no_model_can_serve_is_refused() {
         body
     };
     let check = |body: &Value, expected: &str| check(&generation, &models, body, expected);
-    check(&with("max_tokens", json!(1500)), "hard: cloud -local=context_window:15");
-    let refused =
-        "hard: 400 this request needs at least 5001 tokens and the model's maximum context length is 2000 tokens";
+    check(
+        &with("max_tokens", json!(1500)),
+        "hard: cloud -local=context_window:15",
+    );
+    let refused = "hard: 400 this request needs at least 5001 tokens and the model's maximum context length is 2000 tokens";
     check(&with("max_tokens", json!(5000)), refused);
     let tools = json!([{"type": "function", "function": {"name": "f"}}]);
-    check(&with("tools", tools.clone()), "hard: cloud -local=ability:tools");
+    check(
+        &with("tools", tools.clone()),
+        "hard: cloud -local=ability:tools",
+    );
     let mut named = chat("local", "prove");
     named["tools"] = tools;
     // The user's explicit choice.
@@ -201,20 +295,46 @@ fn eval_says_who_may_serve() {
     let models = Fake::default().vector("x", &[1.0, 0.0]);
     let generation = generation(&policy(SECRET), &models);
     let eval = |model: &str, text: &str| {
-        let request =
-            EvalRequest::parse(chat(model, text).to_string().as_bytes(), false, &Wrappers::default()).unwrap();
-        generation.eval(&request, None, &models, Instant::now()).now_or_never().unwrap().unwrap()
+        let request = EvalRequest::parse(
+            chat(model, text).to_string().as_bytes(),
+            false,
+            &Wrappers::default(),
+        )
+        .unwrap();
+        generation
+            .eval(&request, None, &models, Instant::now())
+            .now_or_never()
+            .unwrap()
+            .unwrap()
     };
     let bound = eval("auto", "prove the secret");
-    assert_eq!((&bound["selected_model"], &bound["selection_method"]), (&json!("local"), &json!("single")));
-    assert_eq!(bound["boundaries"], json!([{"name": "secrets_stay", "holds": true}]));
+    assert_eq!(
+        (&bound["selected_model"], &bound["selection_method"]),
+        (&json!("local"), &json!("single"))
+    );
+    assert_eq!(
+        bound["boundaries"],
+        json!([{"name": "secrets_stay", "holds": true}])
+    );
     assert_eq!(bound["allowed_models"], json!(["local"]));
     let cloud = json!({"model": "cloud", "eligible": false, "dropped_by": "boundary:secrets_stay"});
-    assert_eq!(bound["candidates"], json!([cloud, {"model": "local", "eligible": true}]));
+    assert_eq!(
+        bound["candidates"],
+        json!([cloud, {"model": "local", "eligible": true}])
+    );
     let named = eval("cloud", "a secret");
-    assert_eq!((&named["refused"]["status"], &named["refused"]["by"]), (&json!(403), &json!("boundary:secrets_stay")));
+    assert_eq!(
+        (&named["refused"]["status"], &named["refused"]["by"]),
+        (&json!(403), &json!("boundary:secrets_stay"))
+    );
     assert_eq!(named.get("selected_model"), None);
     let free = eval("cloud", "hello");
-    assert_eq!((&free["selected_model"], free.get("refused")), (&json!("cloud"), None));
-    assert_eq!(free["boundaries"], json!([{"name": "secrets_stay", "holds": false}]));
+    assert_eq!(
+        (&free["selected_model"], free.get("refused")),
+        (&json!("cloud"), None)
+    );
+    assert_eq!(
+        free["boundaries"],
+        json!([{"name": "secrets_stay", "holds": false}])
+    );
 }

@@ -1,4 +1,5 @@
-//! What boundaries mean, written down a second time: from the document and the truth about a text alone.
+//! What boundaries mean, written down a second time: from the document and the truth about a text
+//! alone.
 
 use crate::config::Document;
 use crate::config::decisions::{Boundary, RuleNode};
@@ -52,7 +53,11 @@ impl Truth {
     ) -> Option<BTreeSet<String>> {
         let mut allowed: Option<BTreeSet<String>> = None;
         for boundary in boundaries {
-            if boundary.when.as_ref().is_some_and(|when| self.holds(when) == Some(false)) {
+            if boundary
+                .when
+                .as_ref()
+                .is_some_and(|when| self.holds(when) == Some(false))
+            {
                 continue;
             }
             let mut own = BTreeSet::new();
@@ -62,7 +67,9 @@ impl Truth {
                     own.insert(model.name.clone());
                 }
             }
-            allowed = Some(allowed.map_or(own.clone(), |names| names.intersection(&own).cloned().collect()));
+            allowed = Some(allowed.map_or(own.clone(), |names| {
+                names.intersection(&own).cloned().collect()
+            }));
         }
         allowed
     }

@@ -1,4 +1,5 @@
-//! Random policies, requests and failures: the plan's model is in the allowed set, or the request is refused.
+//! Random policies, requests and failures: the plan's model is in the allowed set, or the request
+//! is refused.
 
 use super::naive::Truth;
 use crate::config::algorithms::Algorithm;
@@ -23,8 +24,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
-/// Five models and an adapter, in three places and in none; each backend adds a header that names it. What decides is filled in
-/// by the test.
+/// Five models and an adapter, in three places and in none; each backend adds a header that names
+/// it. What decides is filled in by the test.
 const POLICY: &str = r#"
 version: v0.3
 providers:
@@ -50,7 +51,8 @@ recipes: [{name: side}]
 entrypoints: [{recipe: side, model_names: [side/auto]}]
 "#;
 const MODELS: [&str; 5] = ["local", "second", "eu", "cloud", "lost"];
-static LANGUAGE: LazyLock<Arc<dyn DetectLanguage>> = LazyLock::new(|| Arc::new(LanguageDetector::small()));
+static LANGUAGE: LazyLock<Arc<dyn DetectLanguage>> =
+    LazyLock::new(|| Arc::new(LanguageDetector::small()));
 
 /// One policy and one request.
 #[derive(Debug, Clone)]
@@ -69,23 +71,42 @@ struct Case {
 }
 
 fn leaf(kind: &str, name: &str) -> RuleNode {
-    RuleNode { kind: kind.into(), name: name.into(), ..RuleNode::default() }
+    RuleNode {
+        kind: kind.into(),
+        name: name.into(),
+        ..RuleNode::default()
+    }
 }
 
 fn rules() -> BoxedStrategy<RuleNode> {
-    let leaves = [("keyword", "alpha"), ("keyword", "beta"), ("authz", "staff"), ("pii", "any"), ("jailbreak", "any")];
-    let leaves: Vec<RuleNode> =
-        leaves.iter().chain(&[("domain", "law")]).map(|(kind, name)| leaf(kind, name)).collect();
+    let leaves = [
+        ("keyword", "alpha"),
+        ("keyword", "beta"),
+        ("authz", "staff"),
+        ("pii", "any"),
+        ("jailbreak", "any"),
+    ];
+    let leaves: Vec<RuleNode> = leaves
+        .iter()
+        .chain(&[("domain", "law")])
+        .map(|(kind, name)| leaf(kind, name))
+        .collect();
     prop::sample::select(leaves)
         .prop_recursive(3, 8, 3, |inner| {
-            (prop::sample::select(vec!["AND", "OR", "NOT", "NOT"]), prop::collection::vec(inner, 1..4)).prop_map(
-                |(operator, mut conditions)| {
+            (
+                prop::sample::select(vec!["AND", "OR", "NOT", "NOT"]),
+                prop::collection::vec(inner, 1..4),
+            )
+                .prop_map(|(operator, mut conditions)| {
                     if operator == "NOT" {
                         conditions.truncate(1);
                     }
-                    RuleNode { operator: operator.into(), conditions, ..RuleNode::default() }
-                },
-            )
+                    RuleNode {
+                        operator: operator.into(),
+                        conditions,
+                        ..RuleNode::default()
+                    }
+                })
         })
         .boxed()
 }
@@ -94,12 +115,24 @@ fn boundaries() -> BoxedStrategy<Vec<Boundary>> {
     let models = prop::sample::subsequence(MODELS.to_vec(), 0..=3);
     let locations = prop::sample::subsequence(vec!["house", "eu", "cloud"], 0..=2);
     let words = |words: Vec<&str>| words.into_iter().map(str::to_owned).collect();
-    let one = (prop::option::weighted(0.9, rules()), models, locations).prop_map(move |(when, models, locations)| {
-        Boundary { when, allow: Allowed { models: words(models), locations: words(locations) }, ..Boundary::default() }
-    });
+    let one = (prop::option::weighted(0.9, rules()), models, locations).prop_map(
+        move |(when, models, locations)| Boundary {
+            when,
+            allow: Allowed {
+                models: words(models),
+                locations: words(locations),
+            },
+            ..Boundary::default()
+        },
+    );
     let named = |boundaries: Vec<Boundary>| {
         let named = boundaries.into_iter().enumerate();
-        named.map(|(index, boundary)| Boundary { name: format!("b{index}"), ..boundary }).collect()
+        named
+            .map(|(index, boundary)| Boundary {
+                name: format!("b{index}"),
+                ..boundary
+            })
+            .collect()
     };
     prop::collection::vec(one, 0..3).prop_map(named).boxed()
 }
@@ -107,20 +140,36 @@ fn boundaries() -> BoxedStrategy<Vec<Boundary>> {
 fn candidate() -> BoxedStrategy<ModelRef> {
     // An adapter that bears the name of another model is shown by that name, and routes go by it.
     let adapter = prop::sample::select(vec!["", "", "", "adapter", "cloud", "unheard-of"]);
-    (prop::sample::select([&MODELS[..], &["adapter"]].concat()), adapter)
-        .prop_map(|(model, adapter)| ModelRef { model: model.into(), lora_name: adapter.into(), ..ModelRef::default() })
+    (
+        prop::sample::select([&MODELS[..], &["adapter"]].concat()),
+        adapter,
+    )
+        .prop_map(|(model, adapter)| ModelRef {
+            model: model.into(),
+            lora_name: adapter.into(),
+            ..ModelRef::default()
+        })
         .boxed()
 }
 
 /// A plugin that sets a header by which routes go.
 fn misleading() -> Plugin {
-    let header = HeaderValue { name: "x-selected-model".into(), value: "cloud".into() };
-    Plugin::HeaderMutation(HeaderMutation { add: vec![header], ..HeaderMutation::default() })
+    let header = HeaderValue {
+        name: "x-selected-model".into(),
+        value: "cloud".into(),
+    };
+    Plugin::HeaderMutation(HeaderMutation {
+        add: vec![header],
+        ..HeaderMutation::default()
+    })
 }
 
 fn decisions() -> BoxedStrategy<Vec<Decision>> {
-    let one =
-        (prop::option::weighted(0.9, rules()), prop::collection::vec(candidate(), 0..4), prop::bool::weighted(0.2));
+    let one = (
+        prop::option::weighted(0.9, rules()),
+        prop::collection::vec(candidate(), 0..4),
+        prop::bool::weighted(0.2),
+    );
     let named = |decisions: Vec<(Option<RuleNode>, Vec<ModelRef>, bool)>| {
         let named = decisions.into_iter().enumerate();
         let named = named.map(|(index, (rules, model_refs, misleads))| Decision {
@@ -137,45 +186,80 @@ fn decisions() -> BoxedStrategy<Vec<Decision>> {
 }
 
 fn case() -> BoxedStrategy<Case> {
-    let policy = (decisions(), decisions(), boundaries(), boundaries(), prop::sample::select(MODELS.to_vec()));
-    let names =
-        ["auto", "auto", "auto", "side/auto", "vllm-sr/fusion", "local", "cloud", "eu", "adapter", "lost", "none"];
-    let words = prop::sample::subsequence(vec!["alpha", "beta", "secret", "attack", "contract"], 0..=3);
+    let policy = (
+        decisions(),
+        decisions(),
+        boundaries(),
+        boundaries(),
+        prop::sample::select(MODELS.to_vec()),
+    );
+    let names = [
+        "auto",
+        "auto",
+        "auto",
+        "side/auto",
+        "vllm-sr/fusion",
+        "local",
+        "cloud",
+        "eu",
+        "adapter",
+        "lost",
+        "none",
+    ];
+    let words =
+        prop::sample::subsequence(vec!["alpha", "beta", "secret", "attack", "contract"], 0..=3);
     let failing = prop::sample::subsequence(vec!["pii", "jailbreak", "domain"], 0..=2);
     let failing = prop_oneof![2 => Just(Vec::new()), 1 => failing];
-    let flags = (any::<bool>(), prop::bool::weighted(0.3), prop::bool::weighted(0.1), any::<bool>());
-    let request = (prop::sample::select(names.to_vec()), words, failing, prop::sample::select(vec![10, 100_000]));
+    let flags = (
+        any::<bool>(),
+        prop::bool::weighted(0.3),
+        prop::bool::weighted(0.1),
+        any::<bool>(),
+    );
+    let request = (
+        prop::sample::select(names.to_vec()),
+        words,
+        failing,
+        prop::sample::select(vec![10, 100_000]),
+    );
     (policy, request, flags)
-        .prop_map(|((first, second, top, side, default), (model, words, failing, max_tokens), flags)| {
-            let (staff, tools, truncated, full) = flags;
-            Case {
-                decisions: [first, second],
-                boundaries: [top, side],
-                default,
-                model,
-                words,
-                staff,
-                tools,
-                max_tokens,
-                failing,
-                truncated,
-                full,
-            }
-        })
+        .prop_map(
+            |((first, second, top, side, default), (model, words, failing, max_tokens), flags)| {
+                let (staff, tools, truncated, full) = flags;
+                Case {
+                    decisions: [first, second],
+                    boundaries: [top, side],
+                    default,
+                    model,
+                    words,
+                    staff,
+                    tools,
+                    max_tokens,
+                    failing,
+                    truncated,
+                    full,
+                }
+            },
+        )
         .boxed()
 }
 
 impl Case {
     fn document(&self) -> Document {
         let loaded = config::load(POLICY, &|_| None);
-        let mut document = loaded.document.unwrap_or_else(|| panic!("{:?}", loaded.problems));
+        let mut document = loaded
+            .document
+            .unwrap_or_else(|| panic!("{:?}", loaded.problems));
         document.providers.defaults.default_model = self.default.into();
         document.global.server.fallback.enabled = true;
         let [first, second] = &self.decisions;
         let [top, side] = &self.boundaries;
         (document.routing.decisions, document.routing.boundaries) = (first.clone(), top.clone());
         for decision in document.routing.decisions.iter_mut().filter(|_| self.staff) {
-            decision.algorithm = Some(Algorithm { kind: "confidence".to_owned(), ..Algorithm::default() });
+            decision.algorithm = Some(Algorithm {
+                kind: "confidence".to_owned(),
+                ..Algorithm::default()
+            });
         }
         let signals = document.routing.signals.clone();
         let recipe = &mut document.recipes[0].routing;
@@ -190,7 +274,8 @@ impl Case {
 
     fn body(&self) -> Value {
         let messages = json!([{"role": "user", "content": self.text()}]);
-        let mut body = json!({"model": self.model, "max_tokens": self.max_tokens, "messages": messages});
+        let mut body =
+            json!({"model": self.model, "max_tokens": self.max_tokens, "messages": messages});
         if self.tools {
             body["tools"] = json!([{"type": "function", "function": {"name": "f"}}]);
         }
@@ -205,24 +290,47 @@ impl Case {
         let text = self.text();
         let mut fake = Fake::default();
         if self.says("secret") {
-            fake = fake.entities(&text, &[Entity { kind: "PERSON".into(), confidence: 1.0, start: 0, end: 1 }]);
+            fake = fake.entities(
+                &text,
+                &[Entity {
+                    kind: "PERSON".into(),
+                    confidence: 1.0,
+                    start: 0,
+                    end: 1,
+                }],
+            );
         }
-        for (task, word, label) in [(Task::Jailbreak, "attack", "jailbreak"), (Task::Domain, "contract", "law")] {
-            let other = if task == Task::Domain { "math" } else { "benign" };
+        for (task, word, label) in [
+            (Task::Jailbreak, "attack", "jailbreak"),
+            (Task::Domain, "contract", "law"),
+        ] {
+            let other = if task == Task::Domain {
+                "math"
+            } else {
+                "benign"
+            };
             let sure = if self.says(word) { label } else { other };
-            let row: Vec<f32> = labels(task).iter().map(|other| if *other == sure { 1.0 } else { 0.0 }).collect();
+            let row: Vec<f32> = labels(task)
+                .iter()
+                .map(|other| if *other == sure { 1.0 } else { 0.0 })
+                .collect();
             fake = fake.labels(task.as_str(), &text, &[&row]);
         }
         let failures = [Failure::Shed, Failure::TimedOut, Failure::Unready];
         for (model, failure) in self.failing.iter().zip(failures.into_iter().cycle()) {
             fake = fake.failing(model, failure);
         }
-        if self.truncated { fake.truncated(&text) } else { fake }
+        if self.truncated {
+            fake.truncated(&text)
+        } else {
+            fake
+        }
     }
 
     fn truth(&self) -> Truth {
-        let known =
-            |model: &str, word: &str| (!self.truncated && !self.failing.contains(&model)).then(|| self.says(word));
+        let known = |model: &str, word: &str| {
+            (!self.truncated && !self.failing.contains(&model)).then(|| self.says(word))
+        };
         Truth {
             keywords: self.words.clone(),
             staff: self.staff,
@@ -243,10 +351,17 @@ impl Case {
         };
         let generation = Generation::build(self.document(), Value::Null, &deps);
         let generation = generation.unwrap_or_else(|problems| panic!("{problems:?}"));
-        let request =
-            Request::parse(Dialect::OpenAiChat, self.body().to_string().into(), &Wrappers::default()).unwrap();
+        let request = Request::parse(
+            Dialect::OpenAiChat,
+            self.body().to_string().into(),
+            &Wrappers::default(),
+        )
+        .unwrap();
         let user = if self.staff { "ada" } else { "eve" };
-        let identity = Identity { user: user.to_owned(), groups: Vec::new() };
+        let identity = Identity {
+            user: user.to_owned(),
+            groups: Vec::new(),
+        };
         let call = Call {
             sent: crate::learning::lesson::Sent::NOTHING,
             marks: crate::session::Marks::default(),
@@ -263,21 +378,42 @@ impl Case {
 
     fn check(&self) -> TestCaseResult {
         let document = self.document();
-        let own = if self.model == "side/auto" { &self.boundaries[1][..] } else { &[] };
-        let allowed = self.truth().allowed(self.boundaries[0].iter().chain(own), &document);
+        let own = if self.model == "side/auto" {
+            &self.boundaries[1][..]
+        } else {
+            &[]
+        };
+        let allowed = self
+            .truth()
+            .allowed(self.boundaries[0].iter().chain(own), &document);
         let plan = self.plan();
-        let base = |name: &str| if name == "adapter" { "local".to_owned() } else { name.to_owned() };
+        let base = |name: &str| {
+            if name == "adapter" {
+                "local".to_owned()
+            } else {
+                name.to_owned()
+            }
+        };
         match &plan.outcome {
             Outcome::Forward(forward) => {
                 let model = plan.facts.model.as_deref().unwrap_or_default();
                 let served = last(forward, "x-backend");
                 if let Some(allowed) = &allowed {
-                    prop_assert!(allowed.contains(&base(&served)), "{served} served, of {allowed:?}");
+                    prop_assert!(
+                        allowed.contains(&base(&served)),
+                        "{served} served, of {allowed:?}"
+                    );
                     let known = MODELS.contains(&model) || model == "adapter";
-                    prop_assert!(!known || allowed.contains(&base(model)), "{model} shown, of {allowed:?}");
+                    prop_assert!(
+                        !known || allowed.contains(&base(model)),
+                        "{model} shown, of {allowed:?}"
+                    );
                     let next = last(forward, crate::pipeline::fallback::MODEL);
                     let known = MODELS.contains(&next.as_str()) || next == "adapter";
-                    prop_assert!(!known || allowed.contains(&base(&next)), "{next} is next, of {allowed:?}");
+                    prop_assert!(
+                        !known || allowed.contains(&base(&next)),
+                        "{next} is next, of {allowed:?}"
+                    );
                     let shown: BTreeSet<String> = shown(forward);
                     prop_assert_eq!(shown, BTreeSet::from([model.to_owned()]));
                 }
@@ -285,21 +421,36 @@ impl Case {
             Outcome::Refuse(refusal) => {
                 let forbidden = matches!(plan.facts.refused_by, Some(Barrier::Boundary(_)));
                 prop_assert_eq!(forbidden, refusal.status == 403, "{:?}", refusal);
-                prop_assert!(!forbidden || allowed.is_some(), "no boundary holds: {:?}", refusal);
+                prop_assert!(
+                    !forbidden || allowed.is_some(),
+                    "no boundary holds: {:?}",
+                    refusal
+                );
             }
             Outcome::Answer { .. } => {}
             Outcome::Escalate(run) => {
-                let names = run.cascade.queue(&run.allowed).into_iter().map(|index| run.cascade.name(index).to_owned());
+                let names = run
+                    .cascade
+                    .queue(&run.allowed)
+                    .into_iter()
+                    .map(|index| run.cascade.name(index).to_owned());
                 for name in names.chain([last(&run.otherwise, "x-backend")]) {
                     let known = MODELS.contains(&name.as_str()) || name == "adapter";
-                    let free = allowed.as_ref().is_none_or(|allowed| allowed.contains(&base(&name)));
+                    let free = allowed
+                        .as_ref()
+                        .is_none_or(|allowed| allowed.contains(&base(&name)));
                     prop_assert!(!known || free, "{name} is asked, of {allowed:?}");
                 }
             }
         }
         if MODELS.contains(&self.model) || self.model == "adapter" {
             let free = allowed.is_none_or(|allowed| allowed.contains(&base(self.model)));
-            prop_assert_eq!(matches!(plan.outcome, Outcome::Forward(_)), free, "{:?}", plan.outcome);
+            prop_assert_eq!(
+                matches!(plan.outcome, Outcome::Forward(_)),
+                free,
+                "{:?}",
+                plan.outcome
+            );
         }
         Ok(())
     }
@@ -316,12 +467,19 @@ fn last(forward: &Forward, name: &str) -> String {
 
 /// What the routing headers say in the end.
 fn shown(forward: &Forward) -> BTreeSet<String> {
-    ["x-selected-model", "x-gateway-model-name", "x-ai-eg-model"].iter().map(|name| last(forward, name)).collect()
+    ["x-selected-model", "x-gateway-model-name", "x-ai-eg-model"]
+        .iter()
+        .map(|name| last(forward, name))
+        .collect()
 }
 
 fn config() -> Config {
     let usual = Config::default();
-    Config { cases: usual.cases.max(3_000), failure_persistence: None, ..usual }
+    Config {
+        cases: usual.cases.max(3_000),
+        failure_persistence: None,
+        ..usual
+    }
 }
 
 proptest! {

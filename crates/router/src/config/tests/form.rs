@@ -9,14 +9,23 @@ use serde_json::json;
 fn keys() {
     check_form("version: v0.3\n", &[]);
     check_form("verison: v0.3\n", &["1 error did you mean `version`?"]);
-    check_form("routing:\n  decisons: []\n", &["2 error did you mean `decisions`?"]);
-    check_form("routing:\n  decisions:\n    - model_refs: []\n", &["3 error did you mean `modelRefs`?"]);
+    check_form(
+        "routing:\n  decisons: []\n",
+        &["2 error did you mean `decisions`?"],
+    );
+    check_form(
+        "routing:\n  decisions:\n    - model_refs: []\n",
+        &["3 error did you mean `modelRefs`?"],
+    );
     check_form("vllm_endpoints: []\n", &["1 error before v0.3"]);
     check_form(
         "routing:\n  signals:\n    language:\n      - {name: de, zzz: 1}\n",
         &["4 error unknown key `zzz`; known: name, description, threshold"],
     );
-    check_form("version: a\nrouting: {}\nversion: b\n", &["3 error first on line 1"]);
+    check_form(
+        "version: a\nrouting: {}\nversion: b\n",
+        &["3 error first on line 1"],
+    );
     check_form(
         "routing:\n  strategy: a\n  strategy: b\n",
         &["3 error routing.strategy: the key `strategy` is written twice"],
@@ -39,18 +48,41 @@ fn all_faults_at_once() {
 
 #[test]
 fn types() {
-    check_form("listeners:\n  - {port: 70000}\n", &["2 error 70000 is out of range"]);
-    check_form("listeners:\n  - {port: -1}\n", &["2 error -1 is out of range"]);
-    check_form("listeners:\n  - {port: \"80\"}\n", &["2 error expected a whole number, found `80` in quotes"]);
-    check_form("listeners:\n  - {port: 010}\n", &["2 warning reads as octal, that is 8"]);
+    check_form(
+        "listeners:\n  - {port: 70000}\n",
+        &["2 error 70000 is out of range"],
+    );
+    check_form(
+        "listeners:\n  - {port: -1}\n",
+        &["2 error -1 is out of range"],
+    );
+    check_form(
+        "listeners:\n  - {port: \"80\"}\n",
+        &["2 error expected a whole number, found `80` in quotes"],
+    );
+    check_form(
+        "listeners:\n  - {port: 010}\n",
+        &["2 warning reads as octal, that is 8"],
+    );
     check_form("listeners:\n  -\n", &["2 error an empty list item"]);
-    check_form("global:\n  router: {clear_route_cache: maybe}\n", &["2 error expected true or false, found `maybe`"]);
-    check_form("global:\n  router: {config_source: fiel}\n", &["2 error did you mean `file`?"]);
+    check_form(
+        "global:\n  router: {clear_route_cache: maybe}\n",
+        &["2 error expected true or false, found `maybe`"],
+    );
+    check_form(
+        "global:\n  router: {config_source: fiel}\n",
+        &["2 error did you mean `file`?"],
+    );
     check_form(
         "routing:\n  decisions:\n    - algorithm: {type: statc}\n",
-        &["3 error routing.decisions[0].algorithm.type: `statc` is not known here; did you mean `static`?"],
+        &[
+            "3 error routing.decisions[0].algorithm.type: `statc` is not known here; did you mean `static`?",
+        ],
     );
-    check_form("routing:\n  decisions:\n    - plugins:\n        - configuration: {}\n", &["4 error `type` is missing"]);
+    check_form(
+        "routing:\n  decisions:\n    - plugins:\n        - configuration: {}\n",
+        &["4 error `type` is missing"],
+    );
     check_form(
         "routing:\n  decisions:\n    - plugins:\n        - type: fast_response\n          configuration: {text: hi}\n",
         &["5 error unknown key `text`; known: message"],
@@ -65,11 +97,22 @@ fn types() {
 fn syntax() {
     check_form("", &["1 error empty"]);
     check_form("a: [1\n", &["1 error not YAML"]);
-    check_form("version: v0.3\n---\nversion: v0.3\n", &["2 error a second YAML document"]);
-    check_form("version: !custom v0.3\n", &["1 error tags are not used here"]);
+    check_form(
+        "version: v0.3\n---\nversion: v0.3\n",
+        &["2 error a second YAML document"],
+    );
+    check_form(
+        "version: !custom v0.3\n",
+        &["1 error tags are not used here"],
+    );
     check_form("? [a, b]\n: c\n", &["1 error cannot be a key"]);
     let deep = format!("version: {}{}\n", "[".repeat(80), "]".repeat(80));
-    assert!(load(&deep, &environment).problems.iter().any(|problem| problem.message.contains("nest")));
+    assert!(
+        load(&deep, &environment)
+            .problems
+            .iter()
+            .any(|problem| problem.message.contains("nest"))
+    );
 }
 
 /// Ten levels of ten aliases each would be ten thousand million values.
@@ -83,7 +126,10 @@ fn exploding_aliases_are_refused() {
     let loaded = load(&bomb, &environment);
     assert!(loaded.document.is_none());
     assert!(
-        loaded.problems.iter().any(|problem| problem.message.contains("aliases expanded")),
+        loaded
+            .problems
+            .iter()
+            .any(|problem| problem.message.contains("aliases expanded")),
         "{:?}",
         loaded.problems
     );
@@ -110,17 +156,46 @@ routing:
     let loaded = load(yaml, &environment);
     assert_eq!(loaded.problems, []);
     let document = loaded.document.unwrap();
-    assert!(!document.global.router.clear_route_cache && document.global.router.include_config_models_in_list);
+    assert!(
+        !document.global.router.clear_route_cache
+            && document.global.router.include_config_models_in_list
+    );
     let model = &document.providers.models[0];
-    assert_eq!((model.name.as_str(), model.external_model_ids["openai"].as_str()), ("8", "1.10"));
+    assert_eq!(
+        (
+            model.name.as_str(),
+            model.external_model_ids["openai"].as_str()
+        ),
+        ("8", "1.10")
+    );
     let pricing = model.pricing.as_ref().unwrap();
-    assert_eq!((pricing.prompt_per_1m, pricing.completion_per_1m), (0.01, 3.0));
+    assert_eq!(
+        (pricing.prompt_per_1m, pricing.completion_per_1m),
+        (0.01, 3.0)
+    );
     let backend = &model.backend_refs[0];
-    assert_eq!((backend.api_version.as_str(), backend.weight, backend.endpoint.as_str()), ("2025", Some(16), ""));
+    assert_eq!(
+        (
+            backend.api_version.as_str(),
+            backend.weight,
+            backend.endpoint.as_str()
+        ),
+        ("2025", Some(16), "")
+    );
     let band = &document.routing.signals.context[0];
-    assert_eq!((band.name.as_str(), band.min_tokens.as_str(), band.max_tokens.as_str()), ("yes", "1024", "1_000"));
+    assert_eq!(
+        (
+            band.name.as_str(),
+            band.min_tokens.as_str(),
+            band.max_tokens.as_str()
+        ),
+        ("yes", "1024", "1_000")
+    );
     let annotations = json!(document.routing.decisions[0].annotations);
-    assert_eq!(annotations, json!({"on": true, "count": 3, "text": "3", "none": null}));
+    assert_eq!(
+        annotations,
+        json!({"on": true, "count": 3, "text": "3", "none": null})
+    );
 }
 
 #[test]
@@ -137,7 +212,13 @@ routing:
     let decisions = loaded.document.unwrap().routing.decisions;
     let read: Vec<_> = decisions
         .iter()
-        .map(|decision| (decision.name.as_str(), decision.priority, decision.model_refs.len()))
+        .map(|decision| {
+            (
+                decision.name.as_str(),
+                decision.priority,
+                decision.model_refs.len(),
+            )
+        })
         .collect();
     assert_eq!(read, [("a", 3, 1), ("b", 3, 1), ("c", 3, 1)]);
     check_form("a: *b\n", &["1 error not YAML"]);
@@ -163,10 +244,22 @@ fn variables() {
         assert_eq!(loaded.problems, [], "{written}");
         assert_eq!(loaded.document.unwrap().routing.strategy, read, "{written}");
     }
-    check_form("routing:\n  strategy: ${UNSET}\n", &["2 error the environment variable `UNSET` is not set"]);
-    check_form("routing:\n  strategy: ${OpenAI_KEY}\n", &["2 note names of environment variables are upper case"]);
-    check_form("listeners:\n  - port: ${PORT}\n  - port: \"${PORT}\"\n", &[]);
-    check_form("listeners:\n  - port: ${SET}\n", &["2 error expected a whole number, found `value`"]);
+    check_form(
+        "routing:\n  strategy: ${UNSET}\n",
+        &["2 error the environment variable `UNSET` is not set"],
+    );
+    check_form(
+        "routing:\n  strategy: ${OpenAI_KEY}\n",
+        &["2 note names of environment variables are upper case"],
+    );
+    check_form(
+        "listeners:\n  - port: ${PORT}\n  - port: \"${PORT}\"\n",
+        &[],
+    );
+    check_form(
+        "listeners:\n  - port: ${SET}\n",
+        &["2 error expected a whole number, found `value`"],
+    );
     // A value cannot bring structure with it.
     let injected = |_: &str| Some("a\nversion: v9".to_owned());
     let loaded = load("routing:\n  strategy: ${SET}\n", &injected);
@@ -185,7 +278,11 @@ fn paths_find_their_lines() {
         ("", 1),
     ];
     for (path, line) in cases {
-        assert_eq!(loaded.locate(path).map(|place| place.0), Some(line), "{path}");
+        assert_eq!(
+            loaded.locate(path).map(|place| place.0),
+            Some(line),
+            "{path}"
+        );
     }
 }
 

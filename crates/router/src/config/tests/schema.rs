@@ -14,13 +14,20 @@ fn committed_schema_is_fresh() {
         std::fs::write(&path, schema_text()).unwrap();
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(committed == schema_text(), "{} is stale: run `cargo xtask schema`", path.display());
+    assert!(
+        committed == schema_text(),
+        "{} is stale: run `cargo xtask schema`",
+        path.display()
+    );
 }
 
 #[test]
 fn schema_is_a_schema_and_describes_every_key() {
     let schema = schema();
-    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    assert_eq!(
+        schema["$schema"],
+        "https://json-schema.org/draft/2020-12/schema"
+    );
     assert!(jsonschema::meta::is_valid(&schema));
     let mut silent = Vec::new();
     describe(&schema, "", &mut silent);
@@ -29,7 +36,10 @@ fn schema_is_a_schema_and_describes_every_key() {
     for (document, valid) in [
         (json!({"version": "v0.3"}), true),
         (json!({"verison": "v0.3"}), false),
-        (json!({"routing": {"decisions": [{"plugins": [{"type": "semantic-cache"}]}]}}), true),
+        (
+            json!({"routing": {"decisions": [{"plugins": [{"type": "semantic-cache"}]}]}}),
+            true,
+        ),
         (
             json!({"routing": {"decisions": [{"plugins": [{"type": "fast_response", "configuration": {"text": ""}}]}]}}),
             false,
@@ -83,10 +93,20 @@ routing:
     let loaded = load(yaml, &environment);
     assert_eq!(loaded.problems, []);
     let shown = redact(&loaded.value).to_string();
-    for secret in ["k1", "k2", "k3", "k4", "k5", "k6", "k7", "u:p", "\"t\"", "\"s\""] {
+    for secret in [
+        "k1", "k2", "k3", "k4", "k5", "k6", "k7", "u:p", "\"t\"", "\"s\"",
+    ] {
         assert!(!shown.contains(secret), "{secret} in {shown}");
     }
-    for open in ["NAME", "TOKEN", "\"X-Key\"", "\"api_key\":\"\"", "\"max_tokens\":5", "\"kind\":\"a\"", "@host/v1"] {
+    for open in [
+        "NAME",
+        "TOKEN",
+        "\"X-Key\"",
+        "\"api_key\":\"\"",
+        "\"max_tokens\":5",
+        "\"kind\":\"a\"",
+        "@host/v1",
+    ] {
         assert!(shown.contains(open), "{open} not in {shown}");
     }
 }
@@ -96,7 +116,16 @@ fn digest_ignores_order_and_layout() {
     let digest = |yaml: &str| hash(&load(yaml, &environment).value);
     let first = digest("version: v0.3\nrouting: {strategy: priority}\n");
     assert_eq!(first.len(), 64);
-    assert_eq!(first, digest("# words\nrouting:\n  strategy: 'priority'\nversion: v0.3\n"));
-    assert_ne!(first, digest("version: v0.3\nrouting: {strategy: confidence}\n"));
-    assert_eq!(hash(&json!({})), "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a");
+    assert_eq!(
+        first,
+        digest("# words\nrouting:\n  strategy: 'priority'\nversion: v0.3\n")
+    );
+    assert_ne!(
+        first,
+        digest("version: v0.3\nrouting: {strategy: confidence}\n")
+    );
+    assert_eq!(
+        hash(&json!({})),
+        "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+    );
 }

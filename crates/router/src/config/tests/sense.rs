@@ -1,14 +1,19 @@
 //! What well-formed documents get wrong, line by line.
 
 use super::{check_policy, environment, policy};
-use crate::config::{Document, Reach, Resolution, check, load, unimplemented, validate, without_unusable};
+use crate::config::{
+    Document, Reach, Resolution, check, load, unimplemented, validate, without_unusable,
+};
 
 #[test]
 fn versions_and_models() {
     let cases: &[(&str, &[&str])] = &[
         (
             "providers: {defaults: {default_model: x}}\n",
-            &["1 error `version: v0.3` is missing", "1 error no model is called `x`"],
+            &[
+                "1 error `version: v0.3` is missing",
+                "1 error no model is called `x`",
+            ],
         ),
         ("version: v0.2\n", &["1 error not `v0.2`"]),
         (
@@ -22,7 +27,11 @@ fn versions_and_models() {
         ),
         (
             "version: v0.3\nproviders:\n  models:\n    - name: a\n      backend_refs:\n        - {name: x}\n        - {endpoint: 'h:1', base_url: 'http://h'}\n        - {base_url: h}\n",
-            &["6 error `endpoint` or `base_url` is missing", "7 error exclude each other", "8 error `http://`"],
+            &[
+                "6 error `endpoint` or `base_url` is missing",
+                "7 error exclude each other",
+                "8 error `http://`",
+            ],
         ),
     ];
     for (yaml, expected) in cases {
@@ -53,20 +62,56 @@ fn names_of_entrypoints_and_recipes() {
 const TREES: &[(&str, &[&str])] = &[
     ("{type: keyword, name: k}", &[]),
     ("{operator: AND, conditions: []}", &[]),
-    ("{operator: XOR, conditions: [{type: keyword, name: k}]}", &["14 error the operator is"]),
-    ("{operator: and, conditions: [{type: keyword, name: k}]}", &["14 error did you mean `AND`?"]),
-    ("{operator: NOT, conditions: []}", &["14 error exactly one condition, here are 0"]),
-    ("{conditions: [{type: keyword, name: k}]}", &["14 warning means `OR`"]),
-    ("{type: keywrd, name: k}", &["14 error did you mean `keyword`?"]),
-    ("{type: keyword, name: kk}", &["14 error no keyword signal is called `kk`"]),
-    ("{type: keyword, name: k, label: A}", &["14 error only `classifier` leaves"]),
-    ("{type: keyword, name: k, predicate: {gt: 1}}", &["14 error stores no number"]),
-    ("{type: keyword, name: k, operator: AND}", &["14 error either a leaf"]),
+    (
+        "{operator: XOR, conditions: [{type: keyword, name: k}]}",
+        &["14 error the operator is"],
+    ),
+    (
+        "{operator: and, conditions: [{type: keyword, name: k}]}",
+        &["14 error did you mean `AND`?"],
+    ),
+    (
+        "{operator: NOT, conditions: []}",
+        &["14 error exactly one condition, here are 0"],
+    ),
+    (
+        "{conditions: [{type: keyword, name: k}]}",
+        &["14 warning means `OR`"],
+    ),
+    (
+        "{type: keywrd, name: k}",
+        &["14 error did you mean `keyword`?"],
+    ),
+    (
+        "{type: keyword, name: kk}",
+        &["14 error no keyword signal is called `kk`"],
+    ),
+    (
+        "{type: keyword, name: k, label: A}",
+        &["14 error only `classifier` leaves"],
+    ),
+    (
+        "{type: keyword, name: k, predicate: {gt: 1}}",
+        &["14 error stores no number"],
+    ),
+    (
+        "{type: keyword, name: k, operator: AND}",
+        &["14 error either a leaf"],
+    ),
     ("{type: complexity, name: c}", &["14 error write `c:hard`"]),
-    ("{type: complexity, name: 'c:hard', predicate: {gte: 2, lt: 1}}", &["14 error no number lies between 2 and 1"]),
+    (
+        "{type: complexity, name: 'c:hard', predicate: {gte: 2, lt: 1}}",
+        &["14 error no number lies between 2 and 1"],
+    ),
     ("{type: authz, name: b}", &["14 error here `r`"]),
-    ("{type: classifier, name: l}", &["14 error needs `label` and `predicate`"]),
-    ("{type: classifier, name: l, label: C, predicate: {gte: 0.5}}", &["14 error has no label `C`"]),
+    (
+        "{type: classifier, name: l}",
+        &["14 error needs `label` and `predicate`"],
+    ),
+    (
+        "{type: classifier, name: l, label: C, predicate: {gte: 0.5}}",
+        &["14 error has no label `C`"],
+    ),
 ];
 
 #[test]
@@ -80,34 +125,61 @@ fn rule_trees() {
 
 /// A family with its rules, and what is wrong with them.
 const SIGNALS: &[(&str, &[&str])] = &[
-    ("keywords: [{name: a, operator: or, keywords: [x]}]", &["9 error in upper case"]),
+    (
+        "keywords: [{name: a, operator: or, keywords: [x]}]",
+        &["9 error in upper case"],
+    ),
     (
         "keywords: [{name: a, operator: OR, method: fuzzy, fuzzy_threshold: 82, keywords: [x]}]",
         &["9 warning write `fuzzy_threshold: 2`"],
     ),
-    ("keywords: [{name: a, operator: OR, method: bm52, keywords: [x]}]", &["9 warning `bm52` is no method"]),
+    (
+        "keywords: [{name: a, operator: OR, method: bm52, keywords: [x]}]",
+        &["9 warning `bm52` is no method"],
+    ),
     (
         "keywords: [{name: a, operator: OR, fuzzy_match: true, fuzzy_threshold: 9, keywords: [short]}]",
         &["9 warning edit distance"],
     ),
     (
         "keywords: [{name: a, operator: OR, keywords: [привет, C++, 数据, user]}]",
-        &["9 note outside ASCII", "9 warning `C++` begins or ends with a sign"],
+        &[
+            "9 note outside ASCII",
+            "9 warning `C++` begins or ends with a sign",
+        ],
     ),
-    ("keywords: [{name: a, operator: OR}]", &["9 warning no keywords"]),
+    (
+        "keywords: [{name: a, operator: OR}]",
+        &["9 warning no keywords"],
+    ),
     (
         "keywords: [{name: a, operator: OR, method: ngram, ngram_arity: 1, keywords: [x]}]",
         &["9 warning the least arity is 2"],
     ),
-    ("language: [{name: EN}, {name: no}]", &["9 warning no ISO-639-1 code", "9 warning `nb` or `nn`"]),
-    ("context: [{name: a, min_tokens: 1K}]", &["9 warning `max_tokens` is omitted"]),
-    ("context: [{name: a, min_tokens: 2K, max_tokens: 1.5K}]", &["9 error exceeds"]),
-    ("context: [{name: a, min_tokens: 2KB, max_tokens: 1M}]", &["9 error no token count"]),
+    (
+        "language: [{name: EN}, {name: no}]",
+        &["9 warning no ISO-639-1 code", "9 warning `nb` or `nn`"],
+    ),
+    (
+        "context: [{name: a, min_tokens: 1K}]",
+        &["9 warning `max_tokens` is omitted"],
+    ),
+    (
+        "context: [{name: a, min_tokens: 2K, max_tokens: 1.5K}]",
+        &["9 error exceeds"],
+    ),
+    (
+        "context: [{name: a, min_tokens: 2KB, max_tokens: 1M}]",
+        &["9 error no token count"],
+    ),
     (
         "structure: [{name: a, feature: {type: exists, source: {type: regex, pattern: x}}, predicate: {gt: 1}}]",
         &["9 error `exists` takes no predicate"],
     ),
-    ("structure: [{name: a, feature: {type: density, source: {type: text_bytes}}}]", &["9 error cannot be read from"]),
+    (
+        "structure: [{name: a, feature: {type: density, source: {type: text_bytes}}}]",
+        &["9 error cannot be read from"],
+    ),
     (
         "structure: [{name: a, feature: {type: count, source: {type: regex}}, predicate: {gt: 1, gte: 1}}]",
         &["9 error needs `pattern`", "9 error exclude each other"],
@@ -124,23 +196,63 @@ const SIGNALS: &[(&str, &[&str])] = &[
         "conversation: [{name: a, feature: {type: count, source: {type: message, role: developer}}, predicate: {gte: 2}}]",
         &["9 warning count 1 at most"],
     ),
-    ("events: [{name: a, severities: [urgent]}]", &["9 warning `urgent` is no severity"]),
+    (
+        "events: [{name: a, severities: [urgent]}]",
+        &["9 warning `urgent` is no severity"],
+    ),
     ("events: [{name: a}]", &["9 warning no criterion"]),
-    ("metadata: [{name: a, key: k, predicate: {equals: x, exists: true}}]", &["9 error exactly one of"]),
-    ("metadata: [{name: a, predicate: {equals: x}}]", &["9 error `key` is missing"]),
+    (
+        "metadata: [{name: a, key: k, predicate: {equals: x, exists: true}}]",
+        &["9 error exactly one of"],
+    ),
+    (
+        "metadata: [{name: a, predicate: {equals: x}}]",
+        &["9 error `key` is missing"],
+    ),
     (
         "role_bindings: [{name: a, role: r, subjects: [{kind: Robot, name: x}]}, {name: a, role: r, subjects: []}]",
-        &["9 error `Robot` is no kind", "9 error is empty, so nobody", "9 error already the name"],
+        &[
+            "9 error `Robot` is no kind",
+            "9 error is empty, so nobody",
+            "9 error already the name",
+        ],
     ),
     ("pii: [{name: a}]", &["9 note `threshold` is omitted"]),
-    ("embeddings: [{name: a, threshold: 0.7}]", &["9 warning no candidates"]),
-    ("embeddings: [{name: a, query_modality: image, candidates: [x]}]", &["9 warning no encoder of images"]),
-    ("complexity: [{name: a, hard: {candidates: [x], image_candidates: [y]}}]", &["9 warning have no effect"]),
-    ("preferences: [{name: a}]", &["9 warning neither description nor examples"]),
-    ("modality: [{name: AR}]", &["9 warning nothing is emitted unless"]),
-    ("jailbreak: [{name: a, method: contrastive, jailbreak_patterns: [x]}]", &["9 warning every request matches"]),
-    ("modality: [{name: AUDIO}]", &["9 error `AUDIO` is no label", "9 warning nothing is emitted unless"]),
-    ("kb: [{name: a, kb: b}]", &["9 error no knowledge base is called `b`"]),
+    (
+        "embeddings: [{name: a, threshold: 0.7}]",
+        &["9 warning no candidates"],
+    ),
+    (
+        "embeddings: [{name: a, query_modality: image, candidates: [x]}]",
+        &["9 warning no encoder of images"],
+    ),
+    (
+        "complexity: [{name: a, hard: {candidates: [x], image_candidates: [y]}}]",
+        &["9 warning have no effect"],
+    ),
+    (
+        "preferences: [{name: a}]",
+        &["9 warning neither description nor examples"],
+    ),
+    (
+        "modality: [{name: AR}]",
+        &["9 warning nothing is emitted unless"],
+    ),
+    (
+        "jailbreak: [{name: a, method: contrastive, jailbreak_patterns: [x]}]",
+        &["9 warning every request matches"],
+    ),
+    (
+        "modality: [{name: AUDIO}]",
+        &[
+            "9 error `AUDIO` is no label",
+            "9 warning nothing is emitted unless",
+        ],
+    ),
+    (
+        "kb: [{name: a, kb: b}]",
+        &["9 error no knowledge base is called `b`"],
+    ),
     (
         "domains: [{name: a, mmlu_categories: [law]}, {name: b, mmlu_categories: [law]}]",
         &["9 warning takes `law` away from the domain `a`"],
@@ -198,16 +310,29 @@ const ALGORITHMS: &[(&str, &[&str])] = &[
         "{type: automix, automix: {cost_quality_tradeoff: 0.3}}",
         &["9 warning only `cost_quality_tradeoff` is read here"],
     ),
-    ("{type: automix, automix: {max_escalations: 2}}", &["9 warning nothing is read here"]),
+    (
+        "{type: automix, automix: {max_escalations: 2}}",
+        &["9 warning nothing is read here"],
+    ),
     (
         "{type: multi_factor, multi_factor: {latency_percentile: 101, weights: {quality: -1, cost: 1}}}",
         &["9 warning counts as 95", "9 warning counts as 0"],
     ),
-    ("{type: multi_factor, multi_factor: {weights: {}}}", &["9 warning no weight is above 0"]),
-    ("{type: multi_factor, multi_factor: {weights: {energy: 1}}}", &[]),
+    (
+        "{type: multi_factor, multi_factor: {weights: {}}}",
+        &["9 warning no weight is above 0"],
+    ),
+    (
+        "{type: multi_factor, multi_factor: {weights: {energy: 1}}}",
+        &[],
+    ),
     (
         "{type: hybrid, hybrid: {experience_weight: 0.5, quality_gap_threshold: 0.1, normalize_scores: false}}",
-        &["9 warning experience_weight", "9 warning quality_gap_threshold", "9 warning cannot be switched off"],
+        &[
+            "9 warning experience_weight",
+            "9 warning quality_gap_threshold",
+            "9 warning cannot be switched off",
+        ],
     ),
     (
         "{type: router_dc, router_dc: {min_similarity: 0.5, dimension_size: 384, use_query_contrastive: true}}",
@@ -219,7 +344,10 @@ const ALGORITHMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("{type: knn}", &["9 warning `knn` is not trained"]),
-    ("{type: mlp}", &["9 warning `global.router.model_selection.ml.mlp.pretrained_path` is missing"]),
+    (
+        "{type: mlp}",
+        &["9 warning `global.router.model_selection.ml.mlp.pretrained_path` is missing"],
+    ),
 ];
 
 #[test]
@@ -228,7 +356,10 @@ fn parameters_of_algorithms() {
         let twice = "9 warning is a candidate already";
         let candidates = "modelRefs: [{model: small}, {model: small}]";
         let expected: Vec<&str> = expected.iter().copied().chain([twice]).collect();
-        check_policy(&format!("  decisions:\n    - {{name: d, {candidates}, algorithm: {algorithm}}}\n"), &expected);
+        check_policy(
+            &format!("  decisions:\n    - {{name: d, {candidates}, algorithm: {algorithm}}}\n"),
+            &expected,
+        );
     }
     let dc = "modelRefs: [{model: small}], algorithm: {type: router_dc, router_dc: {use_capabilities: true}}";
     check_policy(
@@ -241,7 +372,11 @@ fn parameters_of_algorithms() {
 fn parameters_of_the_whole_process() {
     check_policy(
         "global: {router: {model_selection: {method: knn, enabled: true, momentum: {enabled: true}}}}\n",
-        &["8 warning method: has no effect", "8 warning enabled: has no effect", "8 warning momentum: has no effect"],
+        &[
+            "8 warning method: has no effect",
+            "8 warning enabled: has no effect",
+            "8 warning momentum: has no effect",
+        ],
     );
     check_policy(
         "global: {router: {model_selection: {automix: {max_escalations: 2, discount_factor: 0.9, cost_quality_tradeoff: 0.4}}}}\n",
@@ -263,18 +398,36 @@ fn parameters_of_the_whole_process() {
 
 /// A decision, and what is wrong with it.
 const DECISIONS: &[(&str, &[&str])] = &[
-    ("{name: d, modelRefs: [{model: smal}]}", &["9 error did you mean `small`?"]),
+    (
+        "{name: d, modelRefs: [{model: smal}]}",
+        &["9 error did you mean `small`?"],
+    ),
     (
         "{name: d, modelRefs: [{model: small, lora_name: x, use_reasoning: true}]}",
-        &["9 warning lists no adapter", "9 warning no `reasoning_family`"],
+        &[
+            "9 warning lists no adapter",
+            "9 warning no `reasoning_family`",
+        ],
     ),
-    ("{name: d, modelRefs: [{model: small}, {model: small}]}", &["9 warning is a candidate already"]),
-    ("{name: d, algorithm: {type: static, ratings: {}}}", &["9 warning is not read: the algorithm is `static`"]),
+    (
+        "{name: d, modelRefs: [{model: small}, {model: small}]}",
+        &["9 warning is a candidate already"],
+    ),
+    (
+        "{name: d, algorithm: {type: static, ratings: {}}}",
+        &["9 warning is not read: the algorithm is `static`"],
+    ),
     (
         "{name: d, plugins: [{type: header_mutation, configuration: {add: [{name: X-Selected-Model, value: x}], delete: ['a b']}}]}",
-        &["9 warning overrides the routing header", "9 error `a b` is no header name"],
+        &[
+            "9 warning overrides the routing header",
+            "9 error `a b` is no header name",
+        ],
     ),
-    ("{name: d, plugins: [{type: fast_response}]}", &["9 warning `message` is empty"]),
+    (
+        "{name: d, plugins: [{type: fast_response}]}",
+        &["9 warning `message` is empty"],
+    ),
     (
         "{name: d, plugins: [{type: request_params, configuration: {blocked_params: [model]}}]}",
         &["9 error no backend takes a request without `model`"],
@@ -291,21 +444,33 @@ const DECISIONS: &[(&str, &[&str])] = &[
         "{name: d, plugins: [{type: memory, configuration: {enabled: false}}]}",
         &["9 note the plugin `memory` is not implemented yet; no decision depends on it"],
     ),
-    ("{name: d, algorithm: {type: latency_aware, latency_aware: {tpot_percentile: 101}}}", &["9 error from 1 to 100"]),
-    ("{name: d, algorithm: {type: ratings}}", &["9 warning `ratings` is not run: the first capable candidate"]),
+    (
+        "{name: d, algorithm: {type: latency_aware, latency_aware: {tpot_percentile: 101}}}",
+        &["9 error from 1 to 100"],
+    ),
+    (
+        "{name: d, algorithm: {type: ratings}}",
+        &["9 warning `ratings` is not run: the first capable candidate"],
+    ),
     (
         "{name: d, algorithm: {type: confidence, confidence: {confidence_method: automix_entailment}}}",
         &["9 warning `automix_entailment` is not run"],
     ),
     (
         "{name: d, algorithm: {type: confidence, confidence: {threshold: -1}}}",
-        &["9 warning counts as 0.67", "9 note is run where the gateway sends bodies in full duplex"],
+        &[
+            "9 warning counts as 0.67",
+            "9 note is run where the gateway sends bodies in full duplex",
+        ],
     ),
     (
         "{name: d, algorithm: {type: confidence, confidence: {confidence_method: margin, threshold: 2}}}",
         &["9 warning no confidence reaches", "9 note is run where"],
     ),
-    ("{name: d, tier: 1}\n    - {name: e}", &["8 warning some have none"]),
+    (
+        "{name: d, tier: 1}\n    - {name: e}",
+        &["8 warning some have none"],
+    ),
 ];
 
 #[test]
@@ -315,7 +480,11 @@ fn decisions_and_plugins() {
     }
     super::expect(
         "",
-        &check("version: v0.3\nrouting:\n  decisions:\n    - {name: d}\n", &environment).problems,
+        &check(
+            "version: v0.3\nrouting:\n  decisions:\n    - {name: d}\n",
+            &environment,
+        )
+        .problems,
         &["4 error nothing can be chosen"],
     );
 }
@@ -328,16 +497,44 @@ fn learned_signals_and_their_modules() {
         check_policy(&format!("  signals:\n    {rule}\n{tail}"), expected);
     };
     let pii = "pii: [{name: a, threshold: 0.5}]";
-    check(pii, "classifier: {pii: {enabled: false}}", &["9 warning is off"]);
-    check(pii, "classifier: {pii: {on_error: allow}}", &["9 note lets pass what could not be read"]);
+    check(
+        pii,
+        "classifier: {pii: {enabled: false}}",
+        &["9 warning is off"],
+    );
+    check(
+        pii,
+        "classifier: {pii: {on_error: allow}}",
+        &["9 note lets pass what could not be read"],
+    );
     check(pii, "classifier: {pii: {on_error: block}}", &[]);
     let jailbreak = "jailbreak: [{name: a, threshold: 0.5}]";
-    check(jailbreak, "prompt_guard: {enabled: false}", &["9 warning is off"]);
-    check("modality: [{name: AR}]", "modality_detector: {enabled: true}", &[]);
-    check("domains: [{name: law}]", "classifier: {mcp: {enabled: true}}", &["9 note not asked"]);
+    check(
+        jailbreak,
+        "prompt_guard: {enabled: false}",
+        &["9 warning is off"],
+    );
+    check(
+        "modality: [{name: AR}]",
+        "modality_detector: {enabled: true}",
+        &[],
+    );
+    check(
+        "domains: [{name: law}]",
+        "classifier: {mcp: {enabled: true}}",
+        &["9 note not asked"],
+    );
     let margin = "classifier: {preference: {prototype_scoring: {margin_threshold: 0.1}}}";
-    check("preferences: [{name: a, description: x}]", margin, &["9 warning there is no second rule"]);
-    check("preferences: [{name: a, description: x}, {name: b, description: y}]", margin, &[]);
+    check(
+        "preferences: [{name: a, description: x}]",
+        margin,
+        &["9 warning there is no second rule"],
+    );
+    check(
+        "preferences: [{name: a, description: x}, {name: b, description: y}]",
+        margin,
+        &[],
+    );
 }
 
 /// What no model name leads to may ask for anything.
@@ -346,10 +543,16 @@ fn unreachable_recipes_are_served() {
     let recipe = "  decisions:\n    - {name: d, modelRefs: [{model: small}], plugins: [{type: router_replay, configuration: {enabled: true}}]}\n";
     let reach = |tail: &str| -> Vec<Reach> {
         let loaded = load(&policy(&format!("{recipe}{tail}")), &environment);
-        unimplemented(&loaded.document.unwrap()).into_iter().map(|missing| missing.reach).collect()
+        unimplemented(&loaded.document.unwrap())
+            .into_iter()
+            .map(|missing| missing.reach)
+            .collect()
     };
     assert_eq!(reach(""), [Reach::Reachable]);
-    assert_eq!(reach("global: {router: {auto_model_names: []}}\n"), [Reach::Unreachable]);
+    assert_eq!(
+        reach("global: {router: {auto_model_names: []}}\n"),
+        [Reach::Unreachable]
+    );
     let entry = "entrypoints: [{model_names: [x], recipe: default}]\nglobal: {router: {auto_model_names: []}}\n";
     assert_eq!(reach(entry), [Reach::Reachable]);
 }
@@ -361,8 +564,14 @@ fn unusable_rules_become_inert_in_place() {
     );
     let document = without_unusable(load(&yaml, &environment).document.unwrap());
     let rules = &document.routing.signals.keywords;
-    assert_eq!((rules[0].operator.as_str(), rules[0].keywords.len()), ("OR", 0));
-    assert_eq!((rules[1].operator.as_str(), rules[1].keywords.len()), ("AND", 1));
+    assert_eq!(
+        (rules[0].operator.as_str(), rules[0].keywords.len()),
+        ("OR", 0)
+    );
+    assert_eq!(
+        (rules[1].operator.as_str(), rules[1].keywords.len()),
+        ("AND", 1)
+    );
 }
 
 #[test]
@@ -382,10 +591,15 @@ fn model_names_resolve() {
     for (name, expected) in cases {
         assert_eq!(document.resolve(name), expected, "{name}");
     }
-    assert_eq!(document.price("tuned").map(|price| price.prompt_per_1m), Some(2.0));
+    assert_eq!(
+        document.price("tuned").map(|price| price.prompt_per_1m),
+        Some(2.0)
+    );
     assert_eq!(document.price("other"), None);
     assert!(
-        document.recipe("cheap").is_some() && document.recipe("default").is_some() && document.recipe("x").is_none()
+        document.recipe("cheap").is_some()
+            && document.recipe("default").is_some()
+            && document.recipe("x").is_none()
     );
     let none = read("global: {router: {auto_model_names: []}}\n");
     assert_eq!(none.resolve("auto"), Resolution::Passthrough);
@@ -405,22 +619,47 @@ const POOLS: &[(&str, &[&str])] = &[
     ("{}", &[]),
     ("{rest_after_errors: 0, rest_seconds: 0}", &[]),
     ("{samples: 0}", &["error global.server.pool.samples"]),
-    ("{scrape_interval_ms: 9}", &["error global.server.pool.scrape_interval_ms"]),
-    ("{rest_seconds: 0}", &["error global.server.pool.rest_seconds"]),
-    ("{rest_seconds: 500}", &["warning global.server.pool.rest_max_seconds"]),
+    (
+        "{scrape_interval_ms: 9}",
+        &["error global.server.pool.scrape_interval_ms"],
+    ),
+    (
+        "{rest_seconds: 0}",
+        &["error global.server.pool.rest_seconds"],
+    ),
+    (
+        "{rest_seconds: 500}",
+        &["warning global.server.pool.rest_max_seconds"],
+    ),
     ("{scrape: [{model: a, url: 'http://h:1/metrics'}]}", &[]),
-    ("{scrape: [{model: x, url: 'http://h'}]}", &["error global.server.pool.scrape[0].model"]),
-    ("{scrape: [{url: 'h:1'}]}", &["error global.server.pool.scrape[0]", "error global.server.pool.scrape[0].url"]),
+    (
+        "{scrape: [{model: x, url: 'http://h'}]}",
+        &["error global.server.pool.scrape[0].model"],
+    ),
+    (
+        "{scrape: [{url: 'h:1'}]}",
+        &[
+            "error global.server.pool.scrape[0]",
+            "error global.server.pool.scrape[0].url",
+        ],
+    ),
 ];
 
 /// Lines under `global.server`, an algorithm, and how its sources are judged.
 const SOURCES: &[(&str, &str, &[&str])] = &[
     ("", "{type: static}", &[]),
-    ("profile: observe", "{type: latency_aware, latency_aware: {tpot_percentile: 90, ttft_percentile: 90}}", &[]),
+    (
+        "profile: observe",
+        "{type: latency_aware, latency_aware: {tpot_percentile: 90, ttft_percentile: 90}}",
+        &[],
+    ),
     (
         "",
         "{type: latency_aware, latency_aware: {tpot_percentile: 90, ttft_percentile: 90}}",
-        &["warning latency_aware.tpot_percentile", "warning latency_aware.ttft_percentile"],
+        &[
+            "warning latency_aware.tpot_percentile",
+            "warning latency_aware.ttft_percentile",
+        ],
     ),
     (
         "profile: route, pool: {access_log: true}",
@@ -437,18 +676,39 @@ const SOURCES: &[(&str, &str, &[&str])] = &[
         "{type: latency_aware, latency_aware: {ttft_percentile: 90}}",
         &["error latency_aware.ttft_percentile"],
     ),
-    ("profile: route", "{type: multi_factor}", &["warning multi_factor.weights", "warning multi_factor.weights"]),
-    ("profile: route", "{type: multi_factor, multi_factor: {weights: {quality: 1, cost: 1}}}", &[]),
+    (
+        "profile: route",
+        "{type: multi_factor}",
+        &[
+            "warning multi_factor.weights",
+            "warning multi_factor.weights",
+        ],
+    ),
+    (
+        "profile: route",
+        "{type: multi_factor, multi_factor: {weights: {quality: 1, cost: 1}}}",
+        &[],
+    ),
     (
         "profile: route",
         "{type: multi_factor, multi_factor: {weights: {load: 1}, slo: {max_inflight: 3}}}",
-        &["error multi_factor.weights", "error multi_factor.slo.max_inflight"],
+        &[
+            "error multi_factor.weights",
+            "error multi_factor.slo.max_inflight",
+        ],
     ),
-    ("pool: {access_log: true}", "{type: multi_factor, multi_factor: {slo: {max_ttft_ms: 3}}}", &[]),
+    (
+        "pool: {access_log: true}",
+        "{type: multi_factor, multi_factor: {slo: {max_ttft_ms: 3}}}",
+        &[],
+    ),
     (
         "pool: {access_log: true}",
         "{type: multi_factor, multi_factor: {weights: {}, slo: {max_tpot_ms: 3}}}",
-        &["warning multi_factor.slo.max_tpot_ms", "warning multi_factor.weights"],
+        &[
+            "warning multi_factor.slo.max_tpot_ms",
+            "warning multi_factor.weights",
+        ],
     ),
 ];
 
@@ -461,7 +721,11 @@ fn judged(server: &str, algorithm: &str, prefix: &str) -> Vec<String> {
     let problems = validate(&load(&text, &environment).document.unwrap());
     let judge = |it: &crate::config::Problem| {
         let path = it.path.strip_prefix(prefix)?;
-        Some(format!("{} {}", format!("{:?}", it.severity).to_lowercase(), path))
+        Some(format!(
+            "{} {}",
+            format!("{:?}", it.severity).to_lowercase(),
+            path
+        ))
     };
     problems.iter().filter_map(judge).collect()
 }
@@ -470,7 +734,10 @@ fn judged(server: &str, algorithm: &str, prefix: &str) -> Vec<String> {
 fn settings_of_the_pool() {
     for (pool, expected) in POOLS {
         let found = judged(&format!("pool: {pool}"), "{type: static}", "");
-        let found: Vec<_> = found.iter().filter(|it| it.contains("global.server.pool")).collect();
+        let found: Vec<_> = found
+            .iter()
+            .filter(|it| it.contains("global.server.pool"))
+            .collect();
         assert_eq!(found, expected.iter().collect::<Vec<_>>(), "{pool}");
     }
 }
@@ -478,6 +745,10 @@ fn settings_of_the_pool() {
 #[test]
 fn algorithms_that_measure_need_a_source() {
     for (server, algorithm, expected) in SOURCES {
-        assert_eq!(judged(server, algorithm, "routing.decisions[0].algorithm."), *expected, "{server} {algorithm}");
+        assert_eq!(
+            judged(server, algorithm, "routing.decisions[0].algorithm."),
+            *expected,
+            "{server} {algorithm}"
+        );
     }
 }

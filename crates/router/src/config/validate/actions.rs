@@ -23,7 +23,10 @@ pub(super) fn check(scope: &Scope<'_>, path: &str, decision: &Decision, findings
         {
             findings.warn(
                 path,
-                format!("`{}` is configured twice, first in plugins[{other}]; only the first acts", plugin.name()),
+                format!(
+                    "`{}` is configured twice, first in plugins[{other}]; only the first acts",
+                    plugin.name()
+                ),
             );
         }
     }
@@ -33,18 +36,32 @@ pub(super) fn check(scope: &Scope<'_>, path: &str, decision: &Decision, findings
 fn choice(path: &str, decision: &Decision, algorithm: &Algorithm, findings: &mut Findings) {
     let single = decision.model_refs.len() == 1;
     if single && !algorithm.is_looper() && algorithm.name() != "static" {
-        let message = format!("`{}` has nothing to choose: there is one candidate", algorithm.name());
+        let message = format!(
+            "`{}` has nothing to choose: there is one candidate",
+            algorithm.name()
+        );
         findings.note(format!("{path}.algorithm"), message);
     }
-    let mut names: Vec<&str> = decision.model_refs.iter().map(|candidate| candidate.model.as_str()).collect();
+    let mut names: Vec<&str> = decision
+        .model_refs
+        .iter()
+        .map(|candidate| candidate.model.as_str())
+        .collect();
     names.sort_unstable();
     if algorithm.name() == "prompt" && names.windows(2).any(|pair| pair.first() == pair.last()) {
-        findings.error(format!("{path}.algorithm"), "`prompt` needs candidates with different models");
+        findings.error(
+            format!("{path}.algorithm"),
+            "`prompt` needs candidates with different models",
+        );
     }
 }
 
 fn algorithm(scope: &Scope<'_>, path: &str, algorithm: &Algorithm, findings: &mut Findings) {
-    for block in algorithm.blocks().into_iter().filter(|block| *block != algorithm.name()) {
+    for block in algorithm
+        .blocks()
+        .into_iter()
+        .filter(|block| *block != algorithm.name())
+    {
         let message = format!("is not read: the algorithm is `{}`", algorithm.name());
         findings.warn(format!("{path}.{block}"), message);
     }
@@ -53,26 +70,38 @@ fn algorithm(scope: &Scope<'_>, path: &str, algorithm: &Algorithm, findings: &mu
             true => {
                 "only `cost_quality_tradeoff` is read here; the other parameters count in `global.router.model_selection.automix`"
             }
-            false => "nothing is read here; the parameters count in `global.router.model_selection.automix`",
+            false => {
+                "nothing is read here; the parameters count in `global.router.model_selection.automix`"
+            }
         };
         findings.warn(format!("{path}.automix"), message);
     }
     if let Some(latency) = &algorithm.latency_aware {
-        for (key, percentile) in
-            [("tpot_percentile", latency.tpot_percentile), ("ttft_percentile", latency.ttft_percentile)]
-        {
+        for (key, percentile) in [
+            ("tpot_percentile", latency.tpot_percentile),
+            ("ttft_percentile", latency.ttft_percentile),
+        ] {
             if percentile > 100 {
-                findings.error(format!("{path}.latency_aware.{key}"), "a percentile is a number from 1 to 100");
+                findings.error(
+                    format!("{path}.latency_aware.{key}"),
+                    "a percentile is a number from 1 to 100",
+                );
             }
         }
         if latency.tpot_percentile == 0 && latency.ttft_percentile == 0 {
-            findings.warn(format!("{path}.latency_aware"), "no percentile is given, so the first candidate is taken");
+            findings.warn(
+                format!("{path}.latency_aware"),
+                "no percentile is given, so the first candidate is taken",
+            );
         }
     }
     if let Some(dc) = &algorithm.router_dc
         && dc.use_capabilities.is_none()
     {
-        findings.note(format!("{path}.router_dc"), "`use_capabilities` is omitted here and thereby off");
+        findings.note(
+            format!("{path}.router_dc"),
+            "`use_capabilities` is omitted here and thereby off",
+        );
     }
     if algorithm.is_looper() {
         several(scope, path, algorithm, findings);
@@ -97,12 +126,13 @@ fn several(scope: &Scope<'_>, path: &str, algorithm: &Algorithm, findings: &mut 
     };
     if written.threshold < 0.0 {
         let meant = method.threshold(written.threshold);
-        let message = format!("is below 0, where confidence is a number from 0 to 1; it counts as {meant:.2}");
+        let message = format!(
+            "is below 0, where confidence is a number from 0 to 1; it counts as {meant:.2}"
+        );
         findings.warn(format!("{path}.confidence.threshold"), message);
     }
     if written.threshold > 1.0 && !matches!(method, Method::Hybrid { .. }) {
-        let message =
-            "is above 1, which no confidence reaches: every candidate is asked, and the last one's answer is taken";
+        let message = "is above 1, which no confidence reaches: every candidate is asked, and the last one's answer is taken";
         findings.warn(format!("{path}.confidence.threshold"), message);
     }
     if scope.document.global.server.extproc.buffered_deadline_ms < RUN_AT_LEAST_MS {
@@ -122,26 +152,50 @@ fn named_models(scope: &Scope<'_>, path: &str, algorithm: &Algorithm, findings: 
             findings.error(format!("{path}.prompt"), "`model` is missing");
         }
     }
-    names.extend(
-        algorithm.remom.iter().map(|remom| ("remom.synthesis_model".to_owned(), remom.synthesis_model.as_str())),
-    );
+    names.extend(algorithm.remom.iter().map(|remom| {
+        (
+            "remom.synthesis_model".to_owned(),
+            remom.synthesis_model.as_str(),
+        )
+    }));
     if let Some(fusion) = &algorithm.fusion {
         names.push(("fusion.model".to_owned(), &fusion.model));
         let panel = fusion.analysis_models.iter().enumerate();
-        names.extend(panel.map(|(index, name)| (format!("fusion.analysis_models[{index}]"), name.as_str())));
+        names.extend(
+            panel.map(|(index, name)| (format!("fusion.analysis_models[{index}]"), name.as_str())),
+        );
         let own = fusion.analysis_overrides.iter().enumerate();
-        names.extend(own.map(|(index, own)| (format!("fusion.analysis_overrides[{index}].model"), own.model.as_str())));
+        names.extend(own.map(|(index, own)| {
+            (
+                format!("fusion.analysis_overrides[{index}].model"),
+                own.model.as_str(),
+            )
+        }));
     }
     if let Some(flow) = &algorithm.workflows {
-        names.extend(flow.planner.iter().map(|planner| ("workflows.planner.model".to_owned(), planner.model.as_str())));
-        names.extend(flow.final_step.iter().map(|last| ("workflows.final.model".to_owned(), last.model.as_str())));
+        names.extend(
+            flow.planner
+                .iter()
+                .map(|planner| ("workflows.planner.model".to_owned(), planner.model.as_str())),
+        );
+        names.extend(
+            flow.final_step
+                .iter()
+                .map(|last| ("workflows.final.model".to_owned(), last.model.as_str())),
+        );
     }
     for (key, name) in names {
         known_model(scope.document, &format!("{path}.{key}"), name, findings);
     }
 }
 
-fn plugin(scope: &Scope<'_>, path: &str, decision: &Decision, plugin: &Plugin, findings: &mut Findings) {
+fn plugin(
+    scope: &Scope<'_>,
+    path: &str,
+    decision: &Decision,
+    plugin: &Plugin,
+    findings: &mut Findings,
+) {
     let path = format!("{path}.configuration");
     match plugin {
         Plugin::FastResponse(reply) if reply.message.trim().is_empty() => {
@@ -153,10 +207,20 @@ fn plugin(scope: &Scope<'_>, path: &str, decision: &Decision, plugin: &Plugin, f
         Plugin::HeaderMutation(headers) => header_mutation(scope, &path, headers, findings),
         Plugin::RequestParams(params) => request_params(&path, decision, params, findings),
         Plugin::ToolSelection(selection) => tool_selection(&path, selection, findings),
-        Plugin::ResponseJailbreak(check) => share(&path, "threshold", Some(check.threshold), findings),
-        Plugin::Rag(rag) => share(&path, "similarity_threshold", rag.similarity_threshold, findings),
+        Plugin::ResponseJailbreak(check) => {
+            share(&path, "threshold", Some(check.threshold), findings)
+        }
+        Plugin::Rag(rag) => share(
+            &path,
+            "similarity_threshold",
+            rag.similarity_threshold,
+            findings,
+        ),
         Plugin::ResponseCache(cache) => {
-            let threshold = cache.semantic.as_ref().and_then(|lookup| lookup.similarity_threshold);
+            let threshold = cache
+                .semantic
+                .as_ref()
+                .and_then(|lookup| lookup.similarity_threshold);
             share(&path, "semantic.similarity_threshold", threshold, findings);
         }
         _ => {}
@@ -169,14 +233,40 @@ fn share(path: &str, key: &str, value: Option<f64>, findings: &mut Findings) {
     }
 }
 
-fn header_mutation(scope: &Scope<'_>, path: &str, headers: &HeaderMutation, findings: &mut Findings) {
+fn header_mutation(
+    scope: &Scope<'_>,
+    path: &str,
+    headers: &HeaderMutation,
+    findings: &mut Findings,
+) {
     let listed = |list: &str, names: Vec<&str>| -> Vec<(String, String)> {
         let place = |index: usize| format!("{path}.{list}[{index}]");
-        names.into_iter().enumerate().map(|(index, name)| (place(index), name.to_owned())).collect()
+        names
+            .into_iter()
+            .enumerate()
+            .map(|(index, name)| (place(index), name.to_owned()))
+            .collect()
     };
-    let mut names = listed("add", headers.add.iter().map(|header| header.name.as_str()).collect());
-    names.extend(listed("update", headers.update.iter().map(|header| header.name.as_str()).collect()));
-    names.extend(listed("delete", headers.delete.iter().map(String::as_str).collect()));
+    let mut names = listed(
+        "add",
+        headers
+            .add
+            .iter()
+            .map(|header| header.name.as_str())
+            .collect(),
+    );
+    names.extend(listed(
+        "update",
+        headers
+            .update
+            .iter()
+            .map(|header| header.name.as_str())
+            .collect(),
+    ));
+    names.extend(listed(
+        "delete",
+        headers.delete.iter().map(String::as_str).collect(),
+    ));
     let routing = &scope.document.global.server.routing_headers;
     for (path, name) in names {
         if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
@@ -192,19 +282,37 @@ fn header_mutation(scope: &Scope<'_>, path: &str, headers: &HeaderMutation, find
     }
     for (index, header) in headers.add.iter().chain(&headers.update).enumerate() {
         if http::HeaderValue::from_str(&header.value).is_err() {
-            findings.error(path, format!("the value of header {} (`{}`) cannot be sent", index + 1, header.name));
+            findings.error(
+                path,
+                format!(
+                    "the value of header {} (`{}`) cannot be sent",
+                    index + 1,
+                    header.name
+                ),
+            );
         }
     }
 }
 
-fn request_params(path: &str, decision: &Decision, params: &RequestParams, findings: &mut Findings) {
-    let reasoning = decision.model_refs.iter().any(|candidate| candidate.use_reasoning.is_some());
+fn request_params(
+    path: &str,
+    decision: &Decision,
+    params: &RequestParams,
+    findings: &mut Findings,
+) {
+    let reasoning = decision
+        .model_refs
+        .iter()
+        .any(|candidate| candidate.use_reasoning.is_some());
     if params.strip_unknown && reasoning {
         let message = "also deletes `chat_template_kwargs`, by which `use_reasoning` acts, and `max_completion_tokens`";
         findings.warn(format!("{path}.strip_unknown"), message);
     }
     if params.max_tokens_limit > 0 && !params.strip_unknown {
-        findings.note(format!("{path}.max_tokens_limit"), "caps `max_tokens`, not `max_completion_tokens`");
+        findings.note(
+            format!("{path}.max_tokens_limit"),
+            "caps `max_tokens`, not `max_completion_tokens`",
+        );
     }
     for (index, name) in params.blocked_params.iter().enumerate() {
         if ["model", "messages"].contains(&name.as_str()) {
@@ -218,12 +326,20 @@ fn request_params(path: &str, decision: &Decision, params: &RequestParams, findi
 
 fn tool_selection(path: &str, selection: &ToolSelection, findings: &mut Findings) {
     let filtering = selection.mode == "filter";
-    let adding = selection.top_k > 0 || !selection.tools_db_path.is_empty() || selection.similarity_threshold.is_some();
+    let adding = selection.top_k > 0
+        || !selection.tools_db_path.is_empty()
+        || selection.similarity_threshold.is_some();
     let thinning = selection.relevance_threshold.is_some() || selection.preserve_count.is_some();
     if filtering && adding {
-        findings.error(path, "`tools_db_path`, `top_k` and `similarity_threshold` belong to `mode: add`");
+        findings.error(
+            path,
+            "`tools_db_path`, `top_k` and `similarity_threshold` belong to `mode: add`",
+        );
     }
     if !filtering && thinning {
-        findings.error(path, "`relevance_threshold` and `preserve_count` belong to `mode: filter`");
+        findings.error(
+            path,
+            "`relevance_threshold` and `preserve_count` belong to `mode: filter`",
+        );
     }
 }

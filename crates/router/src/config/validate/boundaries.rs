@@ -1,5 +1,5 @@
-//! Boundaries: whom they allow, and whether what they read can be relied on. A limit that some other setting quietly lifts is
-//! refused together with that setting.
+//! Boundaries: whom they allow, and whether what they read can be relied on. A limit that some
+//! other setting quietly lifts is refused together with that setting.
 
 use super::models::known_model;
 use super::{Findings, Scope, rules};
@@ -14,10 +14,21 @@ use crate::report::Kind;
 
 pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
     let routing = scope.routing;
-    findings.names(&scope.at("boundaries"), routing.boundaries.iter().map(|boundary| boundary.name.as_str()));
+    findings.names(
+        &scope.at("boundaries"),
+        routing
+            .boundaries
+            .iter()
+            .map(|boundary| boundary.name.as_str()),
+    );
     for (index, boundary) in routing.boundaries.iter().enumerate() {
         let path = scope.at(&format!("boundaries[{index}]"));
-        allowed(scope.document, &format!("{path}.allow"), &boundary.allow, findings);
+        allowed(
+            scope.document,
+            &format!("{path}.allow"),
+            &boundary.allow,
+            findings,
+        );
         if let Some(when) = &boundary.when {
             let path = format!("{path}.when");
             rules::tree(scope, &path, when, findings);
@@ -25,8 +36,14 @@ pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
             reads(scope, &path, (boundary, when), findings);
         }
     }
-    let mut bounded = scope.document.policies().filter(|(_, _, routing)| !routing.boundaries.is_empty());
-    if bounded.next().is_some_and(|(_, path, _)| path == scope.path) {
+    let mut bounded = scope
+        .document
+        .policies()
+        .filter(|(_, _, routing)| !routing.boundaries.is_empty());
+    if bounded
+        .next()
+        .is_some_and(|(_, path, _)| path == scope.path)
+    {
         detours(scope, findings);
     }
 }
@@ -36,16 +53,28 @@ fn allowed(document: &Document, path: &str, allow: &Allowed, findings: &mut Find
     for (index, name) in allow.models.iter().enumerate() {
         known_model(document, &format!("{path}.models[{index}]"), name, findings);
     }
-    let known: Vec<&str> = document.providers.models.iter().map(|model| model.location.trim()).collect();
+    let known: Vec<&str> = document
+        .providers
+        .models
+        .iter()
+        .map(|model| model.location.trim())
+        .collect();
     for (index, location) in allow.locations.iter().enumerate() {
         if location.trim().is_empty() || !known.contains(&location.trim()) {
             let hint = suggestion(location, known.iter().copied());
-            findings.error(format!("{path}.locations[{index}]"), format!("no model is at `{location}`{hint}"));
+            findings.error(
+                format!("{path}.locations[{index}]"),
+                format!("no model is at `{location}`{hint}"),
+            );
         }
     }
-    if allow.models.iter().chain(&allow.locations).all(|word| word.trim().is_empty()) {
-        let message =
-            "allows nobody, so every request within the boundary would be refused: name `models` or `locations`";
+    if allow
+        .models
+        .iter()
+        .chain(&allow.locations)
+        .all(|word| word.trim().is_empty())
+    {
+        let message = "allows nobody, so every request within the boundary would be refused: name `models` or `locations`";
         findings.error(path, message);
     }
 }
@@ -53,7 +82,8 @@ fn allowed(document: &Document, path: &str, allow: &Allowed, findings: &mut Find
 /// `on_error: no_match` says that a failure lifts the limit.
 fn forgiving(path: &str, node: &RuleNode, findings: &mut Findings) {
     if node.on_error.trim().eq_ignore_ascii_case("no_match") {
-        let message = "a boundary holds where a signal failed, so `no_match` contradicts it; leave it out";
+        let message =
+            "a boundary holds where a signal failed, so `no_match` contradicts it; leave it out";
         findings.error(format!("{path}.on_error"), message);
     }
     for (index, child) in node.conditions.iter().enumerate() {
@@ -62,7 +92,12 @@ fn forgiving(path: &str, node: &RuleNode, findings: &mut Findings) {
 }
 
 /// What the tree reads, through projections and composers.
-fn reads(scope: &Scope<'_>, path: &str, (boundary, when): (&Boundary, &RuleNode), findings: &mut Findings) {
+fn reads(
+    scope: &Scope<'_>,
+    path: &str,
+    (boundary, when): (&Boundary, &RuleNode),
+    findings: &mut Findings,
+) {
     let used = Used::by(scope.routing, [when]);
     let mut kinds = Vec::new();
     for (kind, name) in used.iter() {
@@ -71,7 +106,9 @@ fn reads(scope: &Scope<'_>, path: &str, (boundary, when): (&Boundary, &RuleNode)
             fails_open(scope, path, kind, findings);
             is_off(scope, path, kind, findings);
         }
-        if let Some(service) = remote(scope, kind, name).filter(|service| !service.is_at(&boundary.allow)) {
+        if let Some(service) =
+            remote(scope, kind, name).filter(|service| !service.is_at(&boundary.allow))
+        {
             let message = format!(
                 "`{}:{name}` is asked of {}, which would see the text before it is known whether the boundary holds; give that service a `location` that the boundary allows, or read another signal",
                 kind.as_str(),
@@ -86,7 +123,9 @@ fn reads(scope: &Scope<'_>, path: &str, (boundary, when): (&Boundary, &RuleNode)
 /// Settings by which a failure counts as no match.
 fn fails_open(scope: &Scope<'_>, path: &str, kind: Kind, findings: &mut Findings) {
     let modules = &scope.document.global.model_catalog.modules;
-    let allows = |module: Option<&ClassifierModule>| module.is_some_and(|module| module.on_error.trim() == "allow");
+    let allows = |module: Option<&ClassifierModule>| {
+        module.is_some_and(|module| module.on_error.trim() == "allow")
+    };
     let open = match kind {
         Kind::Jailbreak if allows(modules.prompt_guard.as_ref()) => {
             "global.model_catalog.modules.prompt_guard.on_error: allow"
@@ -94,28 +133,47 @@ fn fails_open(scope: &Scope<'_>, path: &str, kind: Kind, findings: &mut Findings
         Kind::Pii if allows(modules.classifier.pii.as_ref()) => {
             "global.model_catalog.modules.classifier.pii.on_error: allow"
         }
-        Kind::Authz if scope.document.global.services.authz.fail_open => "global.services.authz.fail_open: true",
+        Kind::Authz if scope.document.global.services.authz.fail_open => {
+            "global.services.authz.fail_open: true"
+        }
         _ => return,
     };
-    findings.error(path, format!("reads `{}`, which `{open}` lets fail open; a boundary must not", kind.as_str()));
+    findings.error(
+        path,
+        format!(
+            "reads `{}`, which `{open}` lets fail open; a boundary must not",
+            kind.as_str()
+        ),
+    );
 }
 
 /// Families of which nothing is ever known.
 fn is_off(scope: &Scope<'_>, path: &str, kind: Kind, findings: &mut Findings) {
     let modules = &scope.document.global.model_catalog.modules;
-    let off = |module: Option<&ClassifierModule>| module.is_some_and(|module| module.enabled == Some(false));
-    let facts = modules.hallucination_mitigation.as_ref().and_then(|module| module.fact_check.as_ref());
+    let off = |module: Option<&ClassifierModule>| {
+        module.is_some_and(|module| module.enabled == Some(false))
+    };
+    let facts = modules
+        .hallucination_mitigation
+        .as_ref()
+        .and_then(|module| module.fact_check.as_ref());
     let is_off = match kind {
         Kind::Jailbreak => off(modules.prompt_guard.as_ref()),
         Kind::Pii => off(modules.classifier.pii.as_ref()),
         Kind::Domain => off(modules.classifier.domain.as_ref()),
         Kind::FactCheck => off(facts),
         Kind::UserFeedback => off(modules.feedback_detector.as_ref()),
-        Kind::Modality => !modules.modality_detector.as_ref().is_some_and(|module| module.enabled),
+        Kind::Modality => !modules
+            .modality_detector
+            .as_ref()
+            .is_some_and(|module| module.enabled),
         _ => false,
     };
     if is_off {
-        let message = format!("reads `{}`, whose module is off, so the boundary would always hold", kind.as_str());
+        let message = format!(
+            "reads `{}`, whose module is off, so the boundary would always hold",
+            kind.as_str()
+        );
         findings.error(path, message);
     }
 }
@@ -138,59 +196,119 @@ fn remote<'a>(scope: &Scope<'a>, kind: Kind, name: &str) -> Option<Service<'a>> 
     let catalog = &scope.document.global.model_catalog;
     let modules = &catalog.modules;
     let preference = modules.classifier.preference.as_ref();
-    let external = |role: &str| catalog.external.iter().find(|model| model.model_role.trim() == role);
+    let external = |role: &str| {
+        catalog
+            .external
+            .iter()
+            .find(|model| model.model_role.trim() == role)
+    };
     let model = match kind {
-        Kind::Jailbreak if is_guarded_remotely(scope) && !is_contrastive(scope, name) => external("guardrail"),
-        Kind::Preference if preference.is_some_and(|module| module.use_contrastive == Some(false)) => {
+        Kind::Jailbreak if is_guarded_remotely(scope) && !is_contrastive(scope, name) => {
+            external("guardrail")
+        }
+        Kind::Preference
+            if preference.is_some_and(|module| module.use_contrastive == Some(false)) =>
+        {
             external("preference")
         }
         Kind::Classifier => {
-            let rule = scope.routing.signals.classifiers.iter().find(|rule| rule.name == name)?;
-            catalog.external.iter().find(|model| rule.kind.trim() == "llm" && model.name == rule.model)
+            let rule = scope
+                .routing
+                .signals
+                .classifiers
+                .iter()
+                .find(|rule| rule.name == name)?;
+            catalog
+                .external
+                .iter()
+                .find(|model| rule.kind.trim() == "llm" && model.name == rule.model)
         }
         _ => None,
     };
     if let Some(model) = model {
         let shown = format!("the external model `{}`", model.name);
-        return Some(Service { shown, location: &model.location });
+        return Some(Service {
+            shown,
+            location: &model.location,
+        });
     }
-    let own_encoder = kind == Kind::Preference && preference.is_some_and(|module| !module.embedding_model.is_empty());
-    let by_vector = matches!(kind, Kind::Embedding | Kind::Reask | Kind::Preference | Kind::Complexity | Kind::Kb)
-        || (kind == Kind::Jailbreak && is_contrastive(scope, name));
+    let own_encoder = kind == Kind::Preference
+        && preference.is_some_and(|module| !module.embedding_model.is_empty());
+    let by_vector = matches!(
+        kind,
+        Kind::Embedding | Kind::Reask | Kind::Preference | Kind::Complexity | Kind::Kb
+    ) || (kind == Kind::Jailbreak && is_contrastive(scope, name));
     let semantic = catalog.embeddings.semantic.as_ref()?;
     let config = semantic.embedding_config.as_ref()?;
     let is_service = config.backend == "openai_compatible" || config.model_type == "remote";
-    let location = semantic.endpoint.as_ref().map_or("", |endpoint| &endpoint.location);
-    (by_vector && is_service && !own_encoder)
-        .then(|| Service { shown: "the encoder of `embeddings.semantic.endpoint`".to_owned(), location })
+    let location = semantic
+        .endpoint
+        .as_ref()
+        .map_or("", |endpoint| &endpoint.location);
+    (by_vector && is_service && !own_encoder).then(|| Service {
+        shown: "the encoder of `embeddings.semantic.endpoint`".to_owned(),
+        location,
+    })
 }
 
 fn is_guarded_remotely(scope: &Scope<'_>) -> bool {
-    let guard = scope.document.global.model_catalog.modules.prompt_guard.as_ref();
+    let guard = scope
+        .document
+        .global
+        .model_catalog
+        .modules
+        .prompt_guard
+        .as_ref();
     guard.is_some_and(|guard| matches!(guard.protocol.trim(), "http_chat" | "http_classify"))
 }
 
 fn is_contrastive(scope: &Scope<'_>, name: &str) -> bool {
-    scope.routing.signals.jailbreak.iter().any(|rule| rule.name == name && rule.method == "contrastive")
+    scope
+        .routing
+        .signals
+        .jailbreak
+        .iter()
+        .any(|rule| rule.name == name && rule.method == "contrastive")
 }
 
-/// A request carries earlier turns and tool results too; a signal that does not read them lets them pass.
+/// A request carries earlier turns and tool results too; a signal that does not read them lets them
+/// pass.
 fn sees(scope: &Scope<'_>, path: &str, (kind, name): (Kind, &str), findings: &mut Findings) {
     let signals = &scope.routing.signals;
-    let whole = [ScanScope::Current, ScanScope::History, ScanScope::System, ScanScope::ToolResults];
+    let whole = [
+        ScanScope::Current,
+        ScanScope::History,
+        ScanScope::System,
+        ScanScope::ToolResults,
+    ];
     let scan = match kind {
-        Kind::Pii => signals.pii.iter().find(|rule| rule.name == name).map(|rule| &rule.scan),
-        Kind::Jailbreak => signals.jailbreak.iter().find(|rule| rule.name == name).map(|rule| &rule.scan),
+        Kind::Pii => signals
+            .pii
+            .iter()
+            .find(|rule| rule.name == name)
+            .map(|rule| &rule.scan),
+        Kind::Jailbreak => signals
+            .jailbreak
+            .iter()
+            .find(|rule| rule.name == name)
+            .map(|rule| &rule.scan),
         Kind::Embedding => {
-            let rule = signals.embeddings.iter().find(|rule| rule.name == base(name));
+            let rule = signals
+                .embeddings
+                .iter()
+                .find(|rule| rule.name == base(name));
             if rule.is_some_and(|rule| !matches!(rule.query_modality.as_str(), "" | "text")) {
-                let message = format!("reads `embedding:{name}`, which never runs, so the boundary would always hold");
+                let message = format!(
+                    "reads `embedding:{name}`, which never runs, so the boundary would always hold"
+                );
                 return findings.error(path, message);
             }
             None
         }
         // Who asks, how much, with what metadata: nothing that a text would have to be read for.
-        Kind::Authz | Kind::Context | Kind::Conversation | Kind::Metadata | Kind::Projection => return,
+        Kind::Authz | Kind::Context | Kind::Conversation | Kind::Metadata | Kind::Projection => {
+            return;
+        }
         _ => None,
     };
     if scan.is_some_and(|scan| whole.iter().all(|part| scan.contains(part))) {
@@ -211,21 +329,44 @@ fn sees(scope: &Scope<'_>, path: &str, (kind, name): (Kind, &str), findings: &mu
 /// Ways around the choice of a model.
 fn detours(scope: &Scope<'_>, findings: &mut Findings) {
     let document = scope.document;
-    if document.global.router.skip_processing.as_ref().is_some_and(|skip| skip.enabled) {
+    if document
+        .global
+        .router
+        .skip_processing
+        .as_ref()
+        .is_some_and(|skip| skip.enabled)
+    {
         let message = "would let callers go around the boundaries by a header; with boundaries it must be off";
         findings.error("global.router.skip_processing.enabled", message);
     }
     let routing_headers = &document.global.server.routing_headers;
-    let routes = |name: &str| routing_headers.iter().any(|own| own.eq_ignore_ascii_case(name.trim()));
+    let routes = |name: &str| {
+        routing_headers
+            .iter()
+            .any(|own| own.eq_ignore_ascii_case(name.trim()))
+    };
     for (_, path, routing) in document.policies() {
         for (index, decision) in routing.decisions.iter().enumerate() {
             for (number, plugin) in decision.plugins.iter().enumerate() {
-                let Plugin::HeaderMutation(headers) = plugin else { continue };
-                let set = headers.add.iter().chain(&headers.update).map(|header| header.name.as_str());
-                if let Some(name) = set.chain(headers.delete.iter().map(String::as_str)).find(|name| routes(name)) {
+                let Plugin::HeaderMutation(headers) = plugin else {
+                    continue;
+                };
+                let set = headers
+                    .add
+                    .iter()
+                    .chain(&headers.update)
+                    .map(|header| header.name.as_str());
+                if let Some(name) = set
+                    .chain(headers.delete.iter().map(String::as_str))
+                    .find(|name| routes(name))
+                {
                     let path = format!("{path}.decisions[{index}].plugins[{number}].configuration");
-                    findings
-                        .error(path, format!("`{name}` chooses the model; with boundaries no plugin may change it"));
+                    findings.error(
+                        path,
+                        format!(
+                            "`{name}` chooses the model; with boundaries no plugin may change it"
+                        ),
+                    );
                 }
             }
         }
@@ -233,8 +374,12 @@ fn detours(scope: &Scope<'_>, findings: &mut Findings) {
     for (index, model) in document.providers.models.iter().enumerate() {
         for (number, backend) in model.backend_refs.iter().enumerate() {
             if let Some(name) = backend.extra_headers.keys().find(|name| routes(name)) {
-                let path = format!("providers.models[{index}].backend_refs[{number}].extra_headers");
-                findings.error(path, format!("`{name}` chooses the model; with boundaries no backend may change it"));
+                let path =
+                    format!("providers.models[{index}].backend_refs[{number}].extra_headers");
+                findings.error(
+                    path,
+                    format!("`{name}` chooses the model; with boundaries no backend may change it"),
+                );
             }
         }
     }

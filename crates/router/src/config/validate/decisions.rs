@@ -8,7 +8,13 @@ use crate::config::problem::suggestion;
 
 pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
     let routing = scope.routing;
-    findings.names(&scope.at("decisions"), routing.decisions.iter().map(|decision| decision.name.as_str()));
+    findings.names(
+        &scope.at("decisions"),
+        routing
+            .decisions
+            .iter()
+            .map(|decision| decision.name.as_str()),
+    );
     for (index, decision) in routing.decisions.iter().enumerate() {
         let path = scope.at(&format!("decisions[{index}]"));
         if let Some(tree) = &decision.rules {
@@ -26,10 +32,16 @@ fn strategy(scope: &Scope<'_>, findings: &mut Findings) {
     let strategy = scope.routing.strategy.trim();
     if !["", "priority", "confidence"].contains(&strategy) {
         let hint = suggestion(strategy, ["priority", "confidence"]);
-        findings.warn(scope.at("strategy"), format!("`{strategy}` is no strategy and counts as `priority`{hint}"));
+        findings.warn(
+            scope.at("strategy"),
+            format!("`{strategy}` is no strategy and counts as `priority`{hint}"),
+        );
     }
     let decisions = &scope.routing.decisions;
-    let tiered = decisions.iter().filter(|decision| decision.tier > 0).count();
+    let tiered = decisions
+        .iter()
+        .filter(|decision| decision.tier > 0)
+        .count();
     if tiered > 0 && tiered < decisions.len() {
         let message = "some decisions have a tier and some have none: as soon as a tiered one matches, every matching decision without a tier beats it; give all a tier, or none";
         findings.warn(scope.at("decisions"), message);
@@ -37,8 +49,14 @@ fn strategy(scope: &Scope<'_>, findings: &mut Findings) {
 }
 
 fn candidates(scope: &Scope<'_>, path: &str, decision: &Decision, findings: &mut Findings) {
-    let answers = decision.plugins.iter().any(|plugin| matches!(plugin, Plugin::FastResponse(_)));
-    if decision.model_refs.is_empty() && !answers && scope.document.providers.defaults.default_model.is_empty() {
+    let answers = decision
+        .plugins
+        .iter()
+        .any(|plugin| matches!(plugin, Plugin::FastResponse(_)));
+    if decision.model_refs.is_empty()
+        && !answers
+        && scope.document.providers.defaults.default_model.is_empty()
+    {
         findings.error(path, "no `modelRefs`, no `fast_response` plugin and no `providers.defaults.default_model`: nothing can be chosen");
     }
     for (index, candidate) in decision.model_refs.iter().enumerate() {
@@ -48,7 +66,10 @@ fn candidates(scope: &Scope<'_>, path: &str, decision: &Decision, findings: &mut
         if earlier.any(|other| other.model == candidate.model) {
             findings.warn(
                 &path,
-                format!("`{}` is a candidate already; algorithms can choose the first one only", candidate.model),
+                format!(
+                    "`{}` is a candidate already; algorithms can choose the first one only",
+                    candidate.model
+                ),
             );
         }
     }
@@ -73,9 +94,15 @@ fn candidate(scope: &Scope<'_>, path: &str, candidate: &ModelRef, findings: &mut
         && !card.loras.iter().any(|adapter| adapter.name == *lora)
     {
         let hint = suggestion(lora, card.loras.iter().map(|adapter| adapter.name.as_str()));
-        findings.warn(format!("{path}.lora_name"), format!("the card of `{name}` lists no adapter `{lora}`{hint}"));
+        findings.warn(
+            format!("{path}.lora_name"),
+            format!("the card of `{name}` lists no adapter `{lora}`{hint}"),
+        );
     }
-    let family = scope.document.provider_model(name).map_or("", |model| &model.reasoning_family);
+    let family = scope
+        .document
+        .provider_model(name)
+        .map_or("", |model| &model.reasoning_family);
     if candidate.use_reasoning == Some(true) && family.is_empty() {
         let message = format!("has no effect: `{name}` has no `reasoning_family`");
         findings.warn(format!("{path}.use_reasoning"), message);

@@ -26,9 +26,11 @@ pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
         kb,
         classifiers
     );
-    for (kind, task) in
-        [(Kind::FactCheck, Task::FactCheck), (Kind::UserFeedback, Task::UserFeedback), (Kind::Modality, Task::Modality)]
-    {
+    for (kind, task) in [
+        (Kind::FactCheck, Task::FactCheck),
+        (Kind::UserFeedback, Task::UserFeedback),
+        (Kind::Modality, Task::Modality),
+    ] {
         labels(scope, kind, catalog::labels(task), findings);
     }
     embeddings(scope, findings);
@@ -43,7 +45,8 @@ pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
 fn labels(scope: &Scope<'_>, kind: Kind, known: &[&str], findings: &mut Findings) {
     let section = crate::config::unimplemented::section(kind);
     for (index, name) in super::declared(scope.routing, kind).into_iter().enumerate() {
-        let any_case = kind == Kind::Modality && known.iter().any(|label| label.eq_ignore_ascii_case(name));
+        let any_case =
+            kind == Kind::Modality && known.iter().any(|label| label.eq_ignore_ascii_case(name));
         if !name.is_empty() && !any_case && !known.contains(&name) {
             let path = scope.at(&format!("signals.{section}[{index}].name"));
             let hint = suggestion(name, known.iter().copied());
@@ -59,7 +62,10 @@ fn embeddings(scope: &Scope<'_>, findings: &mut Findings) {
             findings.warn(&path, "no candidates, so the rule never matches");
         }
         match rule.query_modality.as_str() {
-            "audio" => findings.warn(format!("{path}.query_modality"), "`audio` is known and never runs"),
+            "audio" => findings.warn(
+                format!("{path}.query_modality"),
+                "`audio` is known and never runs",
+            ),
             "image" => {
                 let message = "there is no encoder of images, so the rule never matches";
                 findings.warn(format!("{path}.query_modality"), message);
@@ -69,7 +75,11 @@ fn embeddings(scope: &Scope<'_>, findings: &mut Findings) {
         unit(&format!("{path}.threshold"), rule.threshold, findings);
     }
     for (index, rule) in scope.routing.signals.reasks.iter().enumerate() {
-        unit(&scope.at(&format!("signals.reasks[{index}].threshold")), rule.threshold, findings);
+        unit(
+            &scope.at(&format!("signals.reasks[{index}].threshold")),
+            rule.threshold,
+            findings,
+        );
     }
     preferences(scope, findings);
 }
@@ -80,12 +90,23 @@ fn preferences(scope: &Scope<'_>, findings: &mut Findings) {
         let path = scope.at(&format!("signals.preferences[{index}]"));
         unit(&format!("{path}.threshold"), rule.threshold, findings);
         if rule.description.trim().is_empty() && rule.examples.is_empty() {
-            findings.warn(path, "neither description nor examples, so the rule is like nothing");
+            findings.warn(
+                path,
+                "neither description nor examples, so the rule is like nothing",
+            );
         }
     }
-    let module = scope.document.global.model_catalog.modules.classifier.preference.as_ref();
-    let margin =
-        module.and_then(|module| module.prototype_scoring.as_ref()).map_or(0.0, |scoring| scoring.margin_threshold);
+    let module = scope
+        .document
+        .global
+        .model_catalog
+        .modules
+        .classifier
+        .preference
+        .as_ref();
+    let margin = module
+        .and_then(|module| module.prototype_scoring.as_ref())
+        .map_or(0.0, |scoring| scoring.margin_threshold);
     if rules.len() == 1 && margin > 0.0 {
         let message = format!(
             "a lead of {margin} over the second is wanted (`modules.classifier.preference.prototype_scoring`), and there is no second rule: it never matches"
@@ -96,7 +117,10 @@ fn preferences(scope: &Scope<'_>, findings: &mut Findings) {
 
 fn unit(path: &str, threshold: f32, findings: &mut Findings) {
     if !(-1.0..=1.0).contains(&threshold) {
-        findings.warn(path, format!("a threshold of {threshold} lies outside the scores' range"));
+        findings.warn(
+            path,
+            format!("a threshold of {threshold} lies outside the scores' range"),
+        );
     }
 }
 
@@ -109,7 +133,10 @@ fn domains(scope: &Scope<'_>, findings: &mut Findings) {
             let lower = label.to_lowercase();
             if !catalog::labels(Task::Domain).contains(&lower.as_str()) {
                 let hint = suggestion(label, catalog::labels(Task::Domain).iter().copied());
-                findings.warn(&path, format!("`{label}` is no label of the standard topic model{hint}"));
+                findings.warn(
+                    &path,
+                    format!("`{label}` is no label of the standard topic model{hint}"),
+                );
             }
             if let Some(owner) = owners.insert(lower, &rule.name) {
                 findings.warn(
@@ -126,9 +153,16 @@ fn domains(scope: &Scope<'_>, findings: &mut Findings) {
                 findings,
             );
         }
-        let decided = scope.routing.decisions.iter().any(|decision| decision.name == rule.name);
+        let decided = scope
+            .routing
+            .decisions
+            .iter()
+            .any(|decision| decision.name == rule.name);
         if !rule.model_scores.is_empty() && !decided {
-            let message = format!("is read only by a decision that is called `{}`, and there is none", rule.name);
+            let message = format!(
+                "is read only by a decision that is called `{}`, and there is none",
+                rule.name
+            );
             findings.note(format!("{path}.model_scores"), message);
         }
     }
@@ -147,7 +181,10 @@ fn complexity(scope: &Scope<'_>, findings: &mut Findings) {
             }
         }
         if rule.threshold < 0.0 {
-            findings.error(format!("{path}.threshold"), "a negative threshold makes turns hard and easy at once");
+            findings.error(
+                format!("{path}.threshold"),
+                "a negative threshold makes turns hard and easy at once",
+            );
         } else if rule.threshold > 0.5 {
             let message = format!(
                 "the difference of two similarities seldom exceeds 0.4, so at {} nearly every turn is `medium`; 0.05 to 0.2 is usual",
@@ -157,7 +194,10 @@ fn complexity(scope: &Scope<'_>, findings: &mut Findings) {
         }
         if let Some(composer) = &rule.composer {
             if rule.name.contains(':') {
-                findings.warn(format!("{path}.name"), "with a composer, a name with `:` never matches");
+                findings.warn(
+                    format!("{path}.name"),
+                    "with a composer, a name with `:` never matches",
+                );
             }
             rules::composer(scope, &format!("{path}.composer"), composer, findings);
         }
@@ -181,36 +221,76 @@ fn safety(scope: &Scope<'_>, findings: &mut Findings) {
             findings.warn(&path, "without `jailbreak_patterns` nothing matches");
         }
         if rule.threshold == 0.0 && rule.method != "contrastive" {
-            findings.note(&path, "`threshold` is omitted: the module's is taken, where the reference takes 0");
+            findings.note(
+                &path,
+                "`threshold` is omitted: the module's is taken, where the reference takes 0",
+            );
         }
         unit(&format!("{path}.threshold"), rule.threshold, findings);
     }
     for (index, rule) in scope.routing.signals.pii.iter().enumerate() {
         let path = scope.at(&format!("signals.pii[{index}]"));
         if rule.threshold == 0.0 {
-            findings.note(&path, "`threshold` is omitted: the module's is taken, where the reference takes 0");
+            findings.note(
+                &path,
+                "`threshold` is omitted: the module's is taken, where the reference takes 0",
+            );
         }
         unit(&format!("{path}.threshold"), rule.threshold, findings);
     }
 }
 
-/// Settings of the modules that leave rules of this recipe without effect, or mean something else here.
+/// Settings of the modules that leave rules of this recipe without effect, or mean something else
+/// here.
 fn modules(scope: &Scope<'_>, findings: &mut Findings) {
     let signals = &scope.routing.signals;
     let modules = &scope.document.global.model_catalog.modules;
-    let facts = modules.hallucination_mitigation.as_ref().and_then(|module| module.fact_check.as_ref());
+    let facts = modules
+        .hallucination_mitigation
+        .as_ref()
+        .and_then(|module| module.fact_check.as_ref());
     let switches = [
-        ("jailbreak", signals.jailbreak.is_empty(), modules.prompt_guard.as_ref(), "prompt_guard"),
-        ("pii", signals.pii.is_empty(), modules.classifier.pii.as_ref(), "classifier.pii"),
-        ("domains", signals.domains.is_empty(), modules.classifier.domain.as_ref(), "classifier.domain"),
-        ("fact_check", signals.fact_check.is_empty(), facts, "hallucination_mitigation.fact_check"),
-        ("user_feedbacks", signals.user_feedbacks.is_empty(), modules.feedback_detector.as_ref(), "feedback_detector"),
+        (
+            "jailbreak",
+            signals.jailbreak.is_empty(),
+            modules.prompt_guard.as_ref(),
+            "prompt_guard",
+        ),
+        (
+            "pii",
+            signals.pii.is_empty(),
+            modules.classifier.pii.as_ref(),
+            "classifier.pii",
+        ),
+        (
+            "domains",
+            signals.domains.is_empty(),
+            modules.classifier.domain.as_ref(),
+            "classifier.domain",
+        ),
+        (
+            "fact_check",
+            signals.fact_check.is_empty(),
+            facts,
+            "hallucination_mitigation.fact_check",
+        ),
+        (
+            "user_feedbacks",
+            signals.user_feedbacks.is_empty(),
+            modules.feedback_detector.as_ref(),
+            "feedback_detector",
+        ),
     ];
     for (section, without_rules, module, name) in switches {
-        let Some(module) = module.filter(|_| !without_rules) else { continue };
+        let Some(module) = module.filter(|_| !without_rules) else {
+            continue;
+        };
         let path = scope.at(&format!("signals.{section}"));
         if module.enabled == Some(false) {
-            findings.warn(path, format!("`global.model_catalog.modules.{name}` is off, so these rules never match"));
+            findings.warn(
+                path,
+                format!("`global.model_catalog.modules.{name}` is off, so these rules never match"),
+            );
         } else if matches!(section, "jailbreak" | "pii") && module.on_error == "allow" {
             let message = format!(
                 "`global.model_catalog.modules.{name}.on_error: allow` lets pass what could not be read; omitted, it would match"
@@ -218,14 +298,22 @@ fn modules(scope: &Scope<'_>, findings: &mut Findings) {
             findings.note(path, message);
         }
     }
-    let detects = modules.modality_detector.as_ref().is_some_and(|module| module.enabled);
+    let detects = modules
+        .modality_detector
+        .as_ref()
+        .is_some_and(|module| module.enabled);
     if !signals.modality.is_empty() && !detects {
         let message = "nothing is emitted unless `global.model_catalog.modules.modality_detector.enabled` is true";
         findings.warn(scope.at("signals.modality"), message);
     }
-    if !signals.domains.is_empty() && modules.classifier.mcp.as_ref().is_some_and(|mcp| mcp.enabled) {
-        let message =
-            "`global.model_catalog.modules.classifier.mcp` is known and not asked: topics come from the model here";
+    if !signals.domains.is_empty()
+        && modules
+            .classifier
+            .mcp
+            .as_ref()
+            .is_some_and(|mcp| mcp.enabled)
+    {
+        let message = "`global.model_catalog.modules.classifier.mcp` is known and not asked: topics come from the model here";
         findings.note(scope.at("signals.domains"), message);
     }
 }
@@ -236,15 +324,24 @@ fn knowledge(scope: &Scope<'_>, findings: &mut Findings) {
         let path = scope.at(&format!("signals.kb[{index}]"));
         let Some(base) = bases.iter().find(|base| base.name == rule.kb) else {
             let hint = suggestion(&rule.kb, bases.iter().map(|base| base.name.as_str()));
-            findings.error(format!("{path}.kb"), format!("no knowledge base is called `{}`{hint}", rule.kb));
+            findings.error(
+                format!("{path}.kb"),
+                format!("no knowledge base is called `{}`{hint}", rule.kb),
+            );
             continue;
         };
         let value = &rule.target.value;
         match rule.target.kind.as_str() {
-            "" => findings.error(format!("{path}.target"), "`kind` is missing; known: label, group"),
+            "" => findings.error(
+                format!("{path}.target"),
+                "`kind` is missing; known: label, group",
+            ),
             "group" if !base.groups.contains_key(value) => {
                 let hint = suggestion(value, base.groups.keys().map(String::as_str));
-                findings.error(format!("{path}.target.value"), format!("`{}` has no group `{value}`{hint}", base.name));
+                findings.error(
+                    format!("{path}.target.value"),
+                    format!("`{}` has no group `{value}`{hint}", base.name),
+                );
             }
             _ => {}
         }
@@ -257,10 +354,18 @@ fn classifiers(scope: &Scope<'_>, findings: &mut Findings) {
         let path = scope.at(&format!("signals.classifiers[{index}]"));
         match rule.kind.as_str() {
             "" => findings.error(&path, "`type` is missing; known: local, llm"),
-            "local" if rule.model_path.is_empty() => findings.error(&path, "a `local` classifier needs `model_path`"),
+            "local" if rule.model_path.is_empty() => {
+                findings.error(&path, "a `local` classifier needs `model_path`")
+            }
             "llm" if !external.iter().any(|model| model.name == rule.model) => {
-                let hint = suggestion(&rule.model, external.iter().map(|model| model.name.as_str()));
-                findings.error(format!("{path}.model"), format!("no external model is called `{}`{hint}", rule.model));
+                let hint = suggestion(
+                    &rule.model,
+                    external.iter().map(|model| model.name.as_str()),
+                );
+                findings.error(
+                    format!("{path}.model"),
+                    format!("no external model is called `{}`{hint}", rule.model),
+                );
             }
             _ => {}
         }

@@ -30,8 +30,16 @@ fn version(document: &Document, findings: &mut Findings) {
 
 fn providers(document: &Document, findings: &mut Findings) {
     let providers = &document.providers;
-    findings.names("providers.models", providers.models.iter().map(|model| model.name.as_str()));
-    known_model(document, "providers.defaults.default_model", &providers.defaults.default_model, findings);
+    findings.names(
+        "providers.models",
+        providers.models.iter().map(|model| model.name.as_str()),
+    );
+    known_model(
+        document,
+        "providers.defaults.default_model",
+        &providers.defaults.default_model,
+        findings,
+    );
     for (index, model) in providers.models.iter().enumerate() {
         let path = format!("providers.models[{index}]");
         provider(document, &path, model, findings);
@@ -46,7 +54,10 @@ fn provider(document: &Document, path: &str, model: &ProviderModel, findings: &m
     let family = &model.reasoning_family;
     if !family.is_empty() && !families.contains_key(family) {
         let hint = suggestion(family, families.keys().map(String::as_str));
-        findings.error(format!("{path}.reasoning_family"), format!("no reasoning family is called `{family}`{hint}"));
+        findings.error(
+            format!("{path}.reasoning_family"),
+            format!("no reasoning family is called `{family}`{hint}"),
+        );
     }
     if let Some(pricing) = &model.pricing {
         let prices = [
@@ -56,11 +67,21 @@ fn provider(document: &Document, path: &str, model: &ProviderModel, findings: &m
             ("completion_per_1m", pricing.completion_per_1m),
         ];
         for (key, _) in prices.into_iter().filter(|(_, price)| *price < 0.0) {
-            findings.warn(format!("{path}.pricing.{key}"), "a price below 0 counts as 0");
+            findings.warn(
+                format!("{path}.pricing.{key}"),
+                "a price below 0 counts as 0",
+            );
         }
     }
-    if model.reliability.as_ref().is_some_and(|reliability| reliability.retry_count > 5) {
-        findings.error(format!("{path}.reliability.retry_count"), "at most 5 retries");
+    if model
+        .reliability
+        .as_ref()
+        .is_some_and(|reliability| reliability.retry_count > 5)
+    {
+        findings.error(
+            format!("{path}.reliability.retry_count"),
+            "at most 5 retries",
+        );
     }
 }
 
@@ -72,28 +93,46 @@ fn endpoint(path: &str, backend: &BackendRef, findings: &mut Findings) {
     }
     let url = &backend.base_url;
     if !url.is_empty() && !url.starts_with("http://") && !url.starts_with("https://") {
-        findings.error(format!("{path}.base_url"), "a URL with `http://` or `https://` is wanted");
+        findings.error(
+            format!("{path}.base_url"),
+            "a URL with `http://` or `https://` is wanted",
+        );
     }
     if backend.endpoint.contains("://") {
-        findings.error(format!("{path}.endpoint"), "`host:port` is wanted here; URLs go to `base_url`");
+        findings.error(
+            format!("{path}.endpoint"),
+            "`host:port` is wanted here; URLs go to `base_url`",
+        );
     }
     if !backend.api_key.is_empty() && !backend.api_key_env.is_empty() {
-        findings.warn(format!("{path}.api_key"), "`api_key_env` is written too and not read");
+        findings.warn(
+            format!("{path}.api_key"),
+            "`api_key_env` is written too and not read",
+        );
     }
 }
 
 fn cards(document: &Document, findings: &mut Findings) {
     for (_, path, routing) in document.policies() {
         let list = format!("{path}.modelCards");
-        findings.names(&list, routing.model_cards.iter().map(|card| card.name.as_str()));
+        findings.names(
+            &list,
+            routing.model_cards.iter().map(|card| card.name.as_str()),
+        );
         for (index, card) in routing.model_cards.iter().enumerate() {
             if !(0.0..=1.0).contains(&card.quality_score) {
-                findings.warn(format!("{list}[{index}].quality_score"), "quality is a number from 0 to 1");
+                findings.warn(
+                    format!("{list}[{index}].quality_score"),
+                    "quality is a number from 0 to 1",
+                );
             }
             let modality = card.modality.as_str();
             if !["", "ar", "diffusion", "omni"].contains(&modality.to_lowercase().as_str()) {
                 let hint = suggestion(modality, ["ar", "diffusion", "omni"]);
-                findings.warn(format!("{list}[{index}].modality"), format!("`{modality}` is no modality{hint}"));
+                findings.warn(
+                    format!("{list}[{index}].modality"),
+                    format!("`{modality}` is no modality{hint}"),
+                );
             }
         }
     }
@@ -101,20 +140,47 @@ fn cards(document: &Document, findings: &mut Findings) {
 
 fn entrypoints(document: &Document, findings: &mut Findings) {
     let mut taken: HashMap<String, &str> = HashMap::new();
-    taken.extend(document.model_cards().map(|card| (card.name.clone(), "a model")));
-    taken.extend(document.providers.models.iter().map(|model| (model.name.clone(), "a model")));
+    taken.extend(
+        document
+            .model_cards()
+            .map(|card| (card.name.clone(), "a model")),
+    );
+    taken.extend(
+        document
+            .providers
+            .models
+            .iter()
+            .map(|model| (model.name.clone(), "a model")),
+    );
     let adapters = document.model_cards().flat_map(|card| &card.loras);
     taken.extend(adapters.map(|lora| (lora.name.clone(), "an adapter")));
-    taken.extend(document.looper_names().into_iter().map(|(name, _)| (name, "a multi-model run")));
-    taken.extend(document.auto_model_names().into_iter().map(|name| (name, "an auto name")));
+    taken.extend(
+        document
+            .looper_names()
+            .into_iter()
+            .map(|(name, _)| (name, "a multi-model run")),
+    );
+    taken.extend(
+        document
+            .auto_model_names()
+            .into_iter()
+            .map(|name| (name, "an auto name")),
+    );
     for (index, entrypoint) in document.entrypoints.iter().enumerate() {
         let path = format!("entrypoints[{index}]");
         match entrypoint.recipe.trim() {
             "" => findings.error(&path, "`recipe` is missing"),
             name if document.recipe(name).is_none() => {
-                let known = document.recipes.iter().map(|recipe| recipe.name.as_str()).chain([DEFAULT_RECIPE]);
+                let known = document
+                    .recipes
+                    .iter()
+                    .map(|recipe| recipe.name.as_str())
+                    .chain([DEFAULT_RECIPE]);
                 let hint = suggestion(name, known);
-                findings.error(format!("{path}.recipe"), format!("no recipe is called `{name}`{hint}"));
+                findings.error(
+                    format!("{path}.recipe"),
+                    format!("no recipe is called `{name}`{hint}"),
+                );
             }
             _ => {}
         }
@@ -134,17 +200,25 @@ fn entrypoints(document: &Document, findings: &mut Findings) {
 }
 
 fn recipes(document: &Document, findings: &mut Findings) {
-    findings.names("recipes", document.recipes.iter().map(|recipe| recipe.name.as_str()));
+    findings.names(
+        "recipes",
+        document.recipes.iter().map(|recipe| recipe.name.as_str()),
+    );
     let top = has_policy(&document.routing);
     for (index, recipe) in document.recipes.iter().enumerate() {
         if recipe.name == DEFAULT_RECIPE && top {
-            let message =
-                "`default` is the top-level `routing`; name this recipe otherwise, or empty the top-level one";
+            let message = "`default` is the top-level `routing`; name this recipe otherwise, or empty the top-level one";
             findings.error(format!("recipes[{index}].name"), message);
         }
-        let reached = document.entrypoints.iter().any(|entrypoint| entrypoint.recipe == recipe.name);
+        let reached = document
+            .entrypoints
+            .iter()
+            .any(|entrypoint| entrypoint.recipe == recipe.name);
         if !reached && recipe.name != DEFAULT_RECIPE {
-            findings.warn(format!("recipes[{index}]"), format!("no entrypoint leads to the recipe `{}`", recipe.name));
+            findings.warn(
+                format!("recipes[{index}]"),
+                format!("no entrypoint leads to the recipe `{}`", recipe.name),
+            );
         }
     }
 }
@@ -156,12 +230,20 @@ fn has_policy(routing: &Routing) -> bool {
 fn catalog(document: &Document, findings: &mut Findings) {
     let catalog = &document.global.model_catalog;
     let list = "global.model_catalog";
-    findings.names(&format!("{list}.external"), catalog.external.iter().map(|model| model.name.as_str()));
-    findings.names(&format!("{list}.kbs"), catalog.kbs.iter().map(|kb| kb.name.as_str()));
+    findings.names(
+        &format!("{list}.external"),
+        catalog.external.iter().map(|model| model.name.as_str()),
+    );
+    findings.names(
+        &format!("{list}.kbs"),
+        catalog.kbs.iter().map(|kb| kb.name.as_str()),
+    );
     for (index, kb) in catalog.kbs.iter().enumerate() {
         for (number, metric) in kb.metrics.iter().enumerate() {
-            for (key, group) in [("positive_group", &metric.positive_group), ("negative_group", &metric.negative_group)]
-            {
+            for (key, group) in [
+                ("positive_group", &metric.positive_group),
+                ("negative_group", &metric.negative_group),
+            ] {
                 if !kb.groups.contains_key(group) {
                     let hint = suggestion(group, kb.groups.keys().map(String::as_str));
                     let path = format!("{list}.kbs[{index}].metrics[{number}].{key}");
@@ -176,18 +258,36 @@ fn process(document: &Document, findings: &mut Findings) {
     let router = &document.global.router;
     let other = router.strategy.trim() != document.routing.strategy.trim();
     if !router.strategy.trim().is_empty() && other {
-        findings.warn("global.router.strategy", "has no effect: a recipe's own `strategy` counts");
+        findings.warn(
+            "global.router.strategy",
+            "has no effect: a recipe's own `strategy` counts",
+        );
     }
-    let calls = document.global.integrations.looper.as_ref().map_or("", |looper| looper.endpoint.trim());
+    let calls = document
+        .global
+        .integrations
+        .looper
+        .as_ref()
+        .map_or("", |looper| looper.endpoint.trim());
     if !calls.is_empty() && !calls.starts_with("http://") && !calls.starts_with("https://") {
         let message = format!("`{calls}` is not a URL that begins with http:// or https://");
         findings.error("global.integrations.looper.endpoint", message);
     }
     let identity = &document.global.services.authz.identity;
     let trusted = &document.global.server.trusted_identity_headers;
-    let bound = document.policies().any(|(_, _, routing)| !routing.signals.role_bindings.is_empty());
-    let user = if identity.user_id_header.is_empty() { "x-authz-user-id" } else { &identity.user_id_header };
-    if bound && !trusted.iter().any(|header| header.eq_ignore_ascii_case(user)) {
+    let bound = document
+        .policies()
+        .any(|(_, _, routing)| !routing.signals.role_bindings.is_empty());
+    let user = if identity.user_id_header.is_empty() {
+        "x-authz-user-id"
+    } else {
+        &identity.user_id_header
+    };
+    if bound
+        && !trusted
+            .iter()
+            .any(|header| header.eq_ignore_ascii_case(user))
+    {
         let message = format!(
             "role bindings take the caller from Envoy's authentication metadata; to believe the header `{user}`, list it in `global.server.trusted_identity_headers`"
         );
@@ -201,7 +301,12 @@ pub(super) fn known_model(document: &Document, path: &str, name: &str, findings:
         return;
     }
     let cards = document.model_cards().map(|card| card.name.as_str());
-    let known = document.providers.models.iter().map(|model| model.name.as_str()).chain(cards);
+    let known = document
+        .providers
+        .models
+        .iter()
+        .map(|model| model.name.as_str())
+        .chain(cards);
     let hint = suggestion(name, known.collect::<std::collections::BTreeSet<_>>());
     findings.error(path, format!("no model is called `{name}`{hint}"));
 }

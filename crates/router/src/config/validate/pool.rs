@@ -1,9 +1,10 @@
 //! `global.server.pool`, and whether algorithms that measure have something to measure.
 //!
-//! Latency and load come from responses that Merit sees (profile `observe`, or `auto` where the gateway shows them), from
-//! Envoy's access log (time to the first byte and load, no time per token) or from the models' own metrics. A document of the
-//! reference names none of these and was servable, so what `auto` may bring or an algorithm does without is a warning; an
-//! error is only what was written to be measured while every source is ruled out.
+//! Latency and load come from responses that Merit sees (profile `observe`, or `auto` where the
+//! gateway shows them), from Envoy's access log (time to the first byte and load, no time per
+//! token) or from the models' own metrics. A document of the reference names none of these and was
+//! servable, so what `auto` may bring or an algorithm does without is a warning; an error is only
+//! what was written to be measured while every source is ruled out.
 
 use super::models::known_model;
 use super::{Findings, Scope};
@@ -21,30 +22,52 @@ pub(super) fn settings(document: &Document, findings: &mut Findings) {
     let pool = &document.global.server.pool;
     let path = "global.server.pool";
     if !(1..=SAMPLES_MAX).contains(&pool.samples) {
-        findings.error(format!("{path}.samples"), format!("must be 1 to {SAMPLES_MAX}"));
+        findings.error(
+            format!("{path}.samples"),
+            format!("must be 1 to {SAMPLES_MAX}"),
+        );
     }
     if pool.scrape_interval_ms < 100 {
         findings.error(format!("{path}.scrape_interval_ms"), "must be 100 or more");
     }
     if pool.rest_after_errors > 0 && pool.rest_seconds == 0 {
-        findings.error(format!("{path}.rest_seconds"), "must be above 0; `rest_after_errors: 0` never rests a model");
+        findings.error(
+            format!("{path}.rest_seconds"),
+            "must be above 0; `rest_after_errors: 0` never rests a model",
+        );
     }
     if pool.rest_max_seconds < pool.rest_seconds {
-        findings.warn(format!("{path}.rest_max_seconds"), "is shorter than `rest_seconds`, which counts then");
+        findings.warn(
+            format!("{path}.rest_max_seconds"),
+            "is shorter than `rest_seconds`, which counts then",
+        );
     }
     if pool.scrape.len() > PAGES_MAX {
-        findings.error(format!("{path}.scrape"), format!("has more than {PAGES_MAX} pages"));
+        findings.error(
+            format!("{path}.scrape"),
+            format!("has more than {PAGES_MAX} pages"),
+        );
     }
     for (index, target) in pool.scrape.iter().enumerate() {
         let path = format!("{path}.scrape[{index}]");
         if target.model.trim().is_empty() {
             findings.error(&path, "`model` is missing");
         }
-        known_model(document, &format!("{path}.model"), target.model.trim(), findings);
+        known_model(
+            document,
+            &format!("{path}.model"),
+            target.model.trim(),
+            findings,
+        );
         let url = target.url.trim();
-        let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+        let host = url
+            .strip_prefix("http://")
+            .or_else(|| url.strip_prefix("https://"));
         if host.is_none_or(|host| host.is_empty() || host.starts_with('/')) {
-            findings.error(format!("{path}.url"), "must be a URL that begins with http:// or https://");
+            findings.error(
+                format!("{path}.url"),
+                "must be a URL that begins with http:// or https://",
+            );
         }
     }
 }
@@ -61,9 +84,14 @@ pub(super) fn sources(scope: &Scope<'_>, path: &str, decision: &Decision, findin
         logged: server.pool.access_log,
         scraped: scrapes(&server.pool, decision),
     };
-    let live = scope.document.policies().any(|(name, at, _)| at == scope.path && is_live(scope.document, name));
+    let live = scope
+        .document
+        .policies()
+        .any(|(name, at, _)| at == scope.path && is_live(scope.document, name));
     for need in needs(decision) {
-        let Some(verdict) = sources.lack(&need) else { continue };
+        let Some(verdict) = sources.lack(&need) else {
+            continue;
+        };
         let path = format!("{path}.algorithm.{}", need.path);
         let message = format!("{} {verdict}", need.what);
         if need.written && live && !sources.may(need.figure) {
@@ -75,7 +103,12 @@ pub(super) fn sources(scope: &Scope<'_>, path: &str, decision: &Decision, findin
 }
 
 fn scrapes(pool: &PoolSettings, decision: &Decision) -> bool {
-    pool.scrape.iter().any(|target| decision.model_refs.iter().any(|candidate| candidate.model == target.model.trim()))
+    pool.scrape.iter().any(|target| {
+        decision
+            .model_refs
+            .iter()
+            .any(|candidate| candidate.model == target.model.trim())
+    })
 }
 
 /// What is measured.
@@ -98,41 +131,78 @@ struct Need {
 }
 
 fn needs(decision: &Decision) -> Vec<Need> {
-    let need = |path, what, figure| Need { path, what, figure, written: true };
-    let Some(algorithm) = &decision.algorithm else { return Vec::new() };
+    let need = |path, what, figure| Need {
+        path,
+        what,
+        figure,
+        written: true,
+    };
+    let Some(algorithm) = &decision.algorithm else {
+        return Vec::new();
+    };
     let mut needs = Vec::new();
     match algorithm.name() {
         "latency_aware" => {
             let block = algorithm.latency_aware.clone().unwrap_or_default();
             if block.tpot_percentile > 0 {
-                needs.push(need("latency_aware.tpot_percentile", "the time per output token", Figure::PerToken));
+                needs.push(need(
+                    "latency_aware.tpot_percentile",
+                    "the time per output token",
+                    Figure::PerToken,
+                ));
             }
             if block.ttft_percentile > 0 {
-                needs.push(need("latency_aware.ttft_percentile", "the time to the first token", Figure::FirstToken));
+                needs.push(need(
+                    "latency_aware.ttft_percentile",
+                    "the time to the first token",
+                    Figure::FirstToken,
+                ));
             }
         }
         "multi_factor" => {
             let block = algorithm.multi_factor.clone().unwrap_or_default();
-            let (latency, load) = block.weights.as_ref().map_or((1.0, 1.0), |it| (it.latency, it.load));
+            let (latency, load) = block
+                .weights
+                .as_ref()
+                .map_or((1.0, 1.0), |it| (it.latency, it.load));
             let written = block.weights.is_some();
             if latency > 0.0 {
-                needs.push(Need { written, ..need("multi_factor.weights", "latency", Figure::Latency) });
+                needs.push(Need {
+                    written,
+                    ..need("multi_factor.weights", "latency", Figure::Latency)
+                });
             }
             if load > 0.0 {
                 needs.push(Need {
                     written,
-                    ..need("multi_factor.weights", "the number of requests in flight", Figure::Load)
+                    ..need(
+                        "multi_factor.weights",
+                        "the number of requests in flight",
+                        Figure::Load,
+                    )
                 });
             }
             let slo = block.slo.unwrap_or_default();
             if slo.max_tpot_ms > 0.0 {
-                needs.push(need("multi_factor.slo.max_tpot_ms", "the time per output token", Figure::PerToken));
+                needs.push(need(
+                    "multi_factor.slo.max_tpot_ms",
+                    "the time per output token",
+                    Figure::PerToken,
+                ));
             }
             if slo.max_ttft_ms > 0.0 {
-                needs.push(need("multi_factor.slo.max_ttft_ms", "the time to the first token", Figure::FirstToken));
+                needs.push(need(
+                    "multi_factor.slo.max_ttft_ms",
+                    "the time to the first token",
+                    Figure::FirstToken,
+                ));
             }
             if slo.max_inflight > 0 {
-                needs.push(need("multi_factor.slo.max_inflight", "the number of requests in flight", Figure::Load));
+                needs.push(need(
+                    "multi_factor.slo.max_inflight",
+                    "the number of requests in flight",
+                    Figure::Load,
+                ));
             }
         }
         _ => {}

@@ -28,14 +28,20 @@ pub(super) fn tree(scope: &Scope<'_>, path: &str, node: &RuleNode, findings: &mu
     let is_leaf = !node.kind.trim().is_empty();
     let is_operator = !node.operator.trim().is_empty() || !node.conditions.is_empty();
     match (is_leaf, is_operator) {
-        (true, true) => {
-            findings.error(path, "a node is either a leaf (`type`, `name`) or an operator (`operator`, `conditions`)")
-        }
+        (true, true) => findings.error(
+            path,
+            "a node is either a leaf (`type`, `name`) or an operator (`operator`, `conditions`)",
+        ),
         (true, false) => leaf(scope, path, node, findings),
         (false, _) => operator(path, node, findings),
     }
     for (index, child) in node.conditions.iter().enumerate() {
-        tree(scope, &format!("{path}.conditions[{index}]"), child, findings);
+        tree(
+            scope,
+            &format!("{path}.conditions[{index}]"),
+            child,
+            findings,
+        );
     }
 }
 
@@ -50,7 +56,10 @@ fn composed(path: &str, node: &RuleNode, findings: &mut Findings) {
         if !COMPOSED.contains(&kind) || node.kind != kind.as_str() {
             findings.warn(
                 format!("{path}.type"),
-                format!("a composer does not see `{}`, so this leaf never holds", node.kind),
+                format!(
+                    "a composer does not see `{}`, so this leaf never holds",
+                    node.kind
+                ),
             );
         }
         if node.predicate.is_some() {
@@ -71,7 +80,13 @@ fn operator(path: &str, node: &RuleNode, findings: &mut Findings) {
     match written {
         "AND" | "OR" => {}
         "NOT" if node.conditions.len() == 1 => {}
-        "NOT" => findings.error(path, format!("`NOT` takes exactly one condition, here are {}", node.conditions.len())),
+        "NOT" => findings.error(
+            path,
+            format!(
+                "`NOT` takes exactly one condition, here are {}",
+                node.conditions.len()
+            ),
+        ),
         "" if node.conditions.is_empty() => {}
         "" => findings.warn(path, "`operator` is omitted and means `OR`"),
         _ => {
@@ -93,7 +108,10 @@ fn operator(path: &str, node: &RuleNode, findings: &mut Findings) {
 fn leaf(scope: &Scope<'_>, path: &str, node: &RuleNode, findings: &mut Findings) {
     let Some(kind) = Kind::parse(&node.kind) else {
         let hint = suggestion(node.kind.trim(), Kind::ALL.map(Kind::as_str));
-        findings.error(format!("{path}.type"), format!("no signal family is called `{}`{hint}", node.kind));
+        findings.error(
+            format!("{path}.type"),
+            format!("no signal family is called `{}`{hint}", node.kind),
+        );
         return;
     };
     if node.name.is_empty() {
@@ -104,14 +122,20 @@ fn leaf(scope: &Scope<'_>, path: &str, node: &RuleNode, findings: &mut Findings)
     match kind {
         Kind::Classifier => classifier(scope, path, node, findings),
         _ if !node.label.is_empty() => {
-            findings.error(format!("{path}.label"), "only `classifier` leaves have a label");
+            findings.error(
+                format!("{path}.label"),
+                "only `classifier` leaves have a label",
+            );
         }
         _ => {}
     }
     if let Some(bounds) = &node.predicate {
         predicate(&format!("{path}.predicate"), bounds, findings);
         if without_number(kind) {
-            let message = format!("the family `{}` stores no number, so a predicate never holds", kind.as_str());
+            let message = format!(
+                "the family `{}` stores no number, so a predicate never holds",
+                kind.as_str()
+            );
             findings.error(format!("{path}.predicate"), message);
         }
     }
@@ -142,13 +166,20 @@ fn classifier(scope: &Scope<'_>, path: &str, node: &RuleNode, findings: &mut Fin
     };
     if !node.label.is_empty() && !rule.labels.contains(&node.label) {
         let hint = suggestion(&node.label, rule.labels.iter().map(String::as_str));
-        findings.error(format!("{path}.label"), format!("`{}` has no label `{}`{hint}", rule.name, node.label));
+        findings.error(
+            format!("{path}.label"),
+            format!("`{}` has no label `{}`{hint}", rule.name, node.label),
+        );
     }
 }
 
 /// Bounds must be there, finite, not doubled, and leave room.
 pub(super) fn predicate(path: &str, predicate: &NumericPredicate, findings: &mut Findings) {
-    bounds(path, [predicate.gt, predicate.gte, predicate.lt, predicate.lte], findings);
+    bounds(
+        path,
+        [predicate.gt, predicate.gte, predicate.lt, predicate.lte],
+        findings,
+    );
 }
 
 /// The same for `[gt, gte, lt, lte]`.

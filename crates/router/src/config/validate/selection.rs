@@ -1,4 +1,5 @@
-//! Parameters of the algorithms that choose: those out of range, and those that nothing reads, each by its name.
+//! Parameters of the algorithms that choose: those out of range, and those that nothing reads, each
+//! by its name.
 
 use super::{Findings, Scope};
 use crate::config::Document;
@@ -13,21 +14,31 @@ const NO_EFFECT: &str = "has no effect, as in the reference";
 pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
     let mut descriptions_set_by: Option<&str> = None;
     for (index, decision) in scope.routing.decisions.iter().enumerate() {
-        let Some(algorithm) = &decision.algorithm else { continue };
+        let Some(algorithm) = &decision.algorithm else {
+            continue;
+        };
         let path = scope.at(&format!("decisions[{index}].algorithm"));
         if let Some(block) = &algorithm.multi_factor {
             factors(&format!("{path}.multi_factor"), block, findings);
         }
-        if let Some(block) = algorithm.router_dc.as_ref().filter(|_| algorithm.name() == "router_dc") {
+        if let Some(block) = algorithm
+            .router_dc
+            .as_ref()
+            .filter(|_| algorithm.name() == "router_dc")
+        {
             let path = format!("{path}.router_dc");
             nearest(&path, block, findings);
             if block.min_similarity != 0.0 {
-                findings.warn(format!("{path}.min_similarity"), format!("is read from `{GLOBAL}.router_dc` only"));
+                findings.warn(
+                    format!("{path}.min_similarity"),
+                    format!("is read from `{GLOBAL}.router_dc` only"),
+                );
             }
             match descriptions_set_by {
                 Some(first) => {
-                    let message =
-                        format!("is not read: the block of the decision `{first}` holds for the whole recipe");
+                    let message = format!(
+                        "is not read: the block of the decision `{first}` holds for the whole recipe"
+                    );
                     findings.warn(&path, message);
                 }
                 None => descriptions_set_by = Some(&decision.name),
@@ -43,7 +54,9 @@ pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
 
 /// What `global.router.model_selection` says.
 pub(super) fn process(document: &Document, findings: &mut Findings) {
-    let Some(selection) = &document.global.router.model_selection else { return };
+    let Some(selection) = &document.global.router.model_selection else {
+        return;
+    };
     if !selection.method.is_empty() {
         let message = "has no effect: a decision names its algorithm, and one without takes its first candidate";
         findings.warn(format!("{GLOBAL}.method"), message);
@@ -77,9 +90,14 @@ fn unread(path: &str, parameters: &[(&str, bool)], why: &str, findings: &mut Fin
 
 fn factors(path: &str, block: &MultiFactor, findings: &mut Findings) {
     if block.latency_percentile > 100 {
-        findings.warn(format!("{path}.latency_percentile"), "is not from 1 to 100 and counts as 95");
+        findings.warn(
+            format!("{path}.latency_percentile"),
+            "is not from 1 to 100 and counts as 95",
+        );
     }
-    let Some(weights) = &block.weights else { return };
+    let Some(weights) = &block.weights else {
+        return;
+    };
     let written = [
         ("quality", weights.quality),
         ("latency", weights.latency),
@@ -89,7 +107,10 @@ fn factors(path: &str, block: &MultiFactor, findings: &mut Findings) {
     ];
     for (key, weight) in written {
         if weight < 0.0 {
-            findings.warn(format!("{path}.weights.{key}"), "a weight below 0 counts as 0");
+            findings.warn(
+                format!("{path}.weights.{key}"),
+                "a weight below 0 counts as 0",
+            );
         }
     }
     if written.iter().all(|(_, weight)| *weight <= 0.0) {
@@ -106,7 +127,10 @@ fn nearest(path: &str, block: &RouterDc, findings: &mut Findings) {
     ];
     unread(path, &parameters, NO_EFFECT, findings);
     if block.temperature < 0.0 {
-        findings.error(format!("{path}.temperature"), "a temperature is a number above 0");
+        findings.error(
+            format!("{path}.temperature"),
+            "a temperature is a number above 0",
+        );
     }
 }
 
@@ -119,7 +143,10 @@ fn mean(path: &str, block: &Hybrid, findings: &mut Findings) {
         findings.warn(format!("{path}.quality_gap_threshold"), NO_EFFECT);
     }
     if block.normalize_scores == Some(false) {
-        findings.warn(format!("{path}.normalize_scores"), "cannot be switched off: scores are always normalised");
+        findings.warn(
+            format!("{path}.normalize_scores"),
+            "cannot be switched off: scores are always normalised",
+        );
     }
 }
 
@@ -133,19 +160,33 @@ fn value(path: &str, block: &Automix, findings: &mut Findings) {
     if !block.cost_aware_routing {
         let parameters = [
             ("cost_quality_tradeoff", block.cost_quality_tradeoff != 0.0),
-            ("verification_threshold", block.verification_threshold != 0.0),
+            (
+                "verification_threshold",
+                block.verification_threshold != 0.0,
+            ),
         ];
-        unread(path, &parameters, "is read with `cost_aware_routing: true` only", findings);
+        unread(
+            path,
+            &parameters,
+            "is read with `cost_aware_routing: true` only",
+            findings,
+        );
     }
 }
 
 fn artifacts(block: &MlSelection, findings: &mut Findings) {
     let path = format!("{GLOBAL}.ml");
     if !block.models_path.is_empty() {
-        findings.warn(format!("{path}.models_path"), "has no effect: each algorithm names its own `pretrained_path`");
+        findings.warn(
+            format!("{path}.models_path"),
+            "has no effect: each algorithm names its own `pretrained_path`",
+        );
     }
     if block.embedding_dim != 0 {
-        findings.warn(format!("{path}.embedding_dim"), "has no effect: the encoder says how long its vectors are");
+        findings.warn(
+            format!("{path}.embedding_dim"),
+            "has no effect: the encoder says how long its vectors are",
+        );
     }
     let kmeans = block.kmeans.clone().unwrap_or_default();
     let svm = block.svm.clone().unwrap_or_default();
@@ -154,22 +195,50 @@ fn artifacts(block: &MlSelection, findings: &mut Findings) {
         ("kmeans.efficiency_weight", kmeans.efficiency_weight != 0.0),
         ("svm.kernel", !svm.kernel.is_empty()),
         ("svm.gamma", svm.gamma != 0.0),
-        ("mlp.device", block.mlp.as_ref().is_some_and(|mlp| !mlp.device.is_empty())),
+        (
+            "mlp.device",
+            block.mlp.as_ref().is_some_and(|mlp| !mlp.device.is_empty()),
+        ),
     ];
-    unread(&path, &parameters, "has no effect: what was fitted is in the artifact", findings);
+    unread(
+        &path,
+        &parameters,
+        "has no effect: what was fitted is in the artifact",
+        findings,
+    );
 }
 
 /// An algorithm that was fitted needs what was fitted.
-fn trained(scope: &Scope<'_>, path: &str, decision: &Decision, algorithm: &Algorithm, findings: &mut Findings) {
+fn trained(
+    scope: &Scope<'_>,
+    path: &str,
+    decision: &Decision,
+    algorithm: &Algorithm,
+    findings: &mut Findings,
+) {
     if decision.model_refs.len() < 2 {
         return;
     }
-    let ml = scope.document.global.router.model_selection.as_ref().and_then(|selection| selection.ml.as_ref());
+    let ml = scope
+        .document
+        .global
+        .router
+        .model_selection
+        .as_ref()
+        .and_then(|selection| selection.ml.as_ref());
     let file = match algorithm.name() {
-        "knn" => ml.and_then(|ml| ml.knn.as_ref()).map(|block| &block.pretrained_path),
-        "kmeans" => ml.and_then(|ml| ml.kmeans.as_ref()).map(|block| &block.pretrained_path),
-        "svm" => ml.and_then(|ml| ml.svm.as_ref()).map(|block| &block.pretrained_path),
-        "mlp" => ml.and_then(|ml| ml.mlp.as_ref()).map(|block| &block.pretrained_path),
+        "knn" => ml
+            .and_then(|ml| ml.knn.as_ref())
+            .map(|block| &block.pretrained_path),
+        "kmeans" => ml
+            .and_then(|ml| ml.kmeans.as_ref())
+            .map(|block| &block.pretrained_path),
+        "svm" => ml
+            .and_then(|ml| ml.svm.as_ref())
+            .map(|block| &block.pretrained_path),
+        "mlp" => ml
+            .and_then(|ml| ml.mlp.as_ref())
+            .map(|block| &block.pretrained_path),
         _ => return,
     };
     if file.is_none_or(|file| file.trim().is_empty()) {
@@ -182,17 +251,37 @@ fn trained(scope: &Scope<'_>, path: &str, decision: &Decision, algorithm: &Algor
 }
 
 /// A candidate of `router_dc` that nothing is known of cannot win.
-fn described(scope: &Scope<'_>, path: &str, decision: &Decision, algorithm: &Algorithm, findings: &mut Findings) {
+fn described(
+    scope: &Scope<'_>,
+    path: &str,
+    decision: &Decision,
+    algorithm: &Algorithm,
+    findings: &mut Findings,
+) {
     if algorithm.name() != "router_dc" || decision.model_refs.len() < 2 {
         return;
     }
     let blank = |name: &str| {
-        let card = scope.document.model_card(name).or_else(|| scope.document.lora_base(name));
+        let card = scope
+            .document
+            .model_card(name)
+            .or_else(|| scope.document.lora_base(name));
         card.is_none_or(|card| card.description.is_empty() && card.capabilities.is_empty())
     };
-    let models = decision.model_refs.iter().map(|candidate| candidate.model.trim());
-    let blank: Vec<&str> = models.filter(|name| !name.is_empty() && blank(name)).collect();
+    let models = decision
+        .model_refs
+        .iter()
+        .map(|candidate| candidate.model.trim());
+    let blank: Vec<&str> = models
+        .filter(|name| !name.is_empty() && blank(name))
+        .collect();
     if !blank.is_empty() {
-        findings.warn(path, format!("cannot choose what has no `description` on its card: {}", blank.join(", ")));
+        findings.warn(
+            path,
+            format!(
+                "cannot choose what has no `description` on its card: {}",
+                blank.join(", ")
+            ),
+        );
     }
 }

@@ -4,16 +4,30 @@ use super::*;
 use proptest::prelude::*;
 
 fn contender(base: f64, pressure: f64) -> Contender {
-    Contender { base: Some(base), pressure, ..Contender::default() }
+    Contender {
+        base: Some(base),
+        pressure,
+        ..Contender::default()
+    }
 }
 
-/// A standing of mass .5 whose turns are past the minimum: 8 turns give .20, 6,666 tokens of history the rest.
+/// A standing of mass .5 whose turns are past the minimum: 8 turns give .20, 6,666 tokens of
+/// history the rest.
 fn half_mass() -> Standing {
-    Standing { turns: 8, history_tokens: 4_096, context_tokens: 14_745, warmth: Some(0.5), ..Standing::default() }
+    Standing {
+        turns: 8,
+        history_tokens: 4_096,
+        context_tokens: 14_745,
+        warmth: Some(0.5),
+        ..Standing::default()
+    }
 }
 
 fn near(found: f64, expected: f64, what: &str) {
-    assert!((found - expected).abs() < 1e-4, "{what}: {found}, not {expected}");
+    assert!(
+        (found - expected).abs() < 1e-4,
+        "{what}: {found}, not {expected}"
+    );
 }
 
 #[test]
@@ -33,7 +47,10 @@ fn the_worked_example() {
     near(verdict.scores[1], 0.715, "staying");
     near(verdict.scores[0], 0.395, "switching");
     near(verdict.confidence, 0.82, "confidence");
-    assert_eq!((verdict.winner, verdict.action, verdict.reason), (1, Action::HoldCurrent, Reason::StayIsBest));
+    assert_eq!(
+        (verdict.winner, verdict.action, verdict.reason),
+        (1, Action::HoldCurrent, Reason::StayIsBest)
+    );
 }
 
 #[test]
@@ -56,11 +73,21 @@ fn mass_of_a_conversation() {
     check(80_000, 10, 80, true, 1.0);
 }
 
-/// Scores of staying and of switching from contender 0 (.5) to contender 1 (.8), both of pressure 0, with mass 0.
+/// Scores of staying and of switching from contender 0 (.5) to contender 1 (.8), both of pressure
+/// 0, with mass 0.
 fn check_scores(standing: Standing, tuning: Tuning, stay: f64, switch: f64) {
-    let found = scores(&[contender(0.5, 0.0), contender(0.8, 0.0)], 0, &standing, &tuning);
+    let found = scores(
+        &[contender(0.5, 0.0), contender(0.8, 0.0)],
+        0,
+        &standing,
+        &tuning,
+    );
     near(found[0], stay, &format!("staying {standing:?} {tuning:?}"));
-    near(found[1], switch, &format!("switching {standing:?} {tuning:?}"));
+    near(
+        found[1],
+        switch,
+        &format!("switching {standing:?} {tuning:?}"),
+    );
 }
 
 #[test]
@@ -68,22 +95,127 @@ fn each_term_alone() {
     let young = Standing::default();
     let usual = Tuning::default();
     check_scores(young, usual, 0.60, 0.70);
-    check_scores(Standing { switches: 4, ..young }, usual, 0.60, 0.68);
-    check_scores(Standing { switches: 400, ..young }, usual, 0.60, 0.66);
-    check_scores(Standing { tool_loop: true, ..young }, usual, 0.95, 0.35);
+    check_scores(
+        Standing {
+            switches: 4,
+            ..young
+        },
+        usual,
+        0.60,
+        0.68,
+    );
+    check_scores(
+        Standing {
+            switches: 400,
+            ..young
+        },
+        usual,
+        0.60,
+        0.66,
+    );
+    check_scores(
+        Standing {
+            tool_loop: true,
+            ..young
+        },
+        usual,
+        0.95,
+        0.35,
+    );
     let idle = Some(Duration::from_secs(300));
-    check_scores(Standing { switches: 400, idle_for: idle, ..young }, usual, 0.50, 0.80);
-    check_scores(Standing { switches: 400, idle_for: idle, tool_loop: true, ..young }, usual, 0.85, 0.45);
+    check_scores(
+        Standing {
+            switches: 400,
+            idle_for: idle,
+            ..young
+        },
+        usual,
+        0.50,
+        0.80,
+    );
+    check_scores(
+        Standing {
+            switches: 400,
+            idle_for: idle,
+            tool_loop: true,
+            ..young
+        },
+        usual,
+        0.85,
+        0.45,
+    );
     let just = Some(Duration::from_secs(299));
-    check_scores(Standing { idle_for: just, ..young }, usual, 0.60, 0.70);
-    check_scores(Standing { idle_for: idle, ..young }, Tuning { idle_timeout: Duration::ZERO, ..usual }, 0.60, 0.70);
-    check_scores(Standing { switches: 8, ..young }, Tuning { stability_weight: 2.0, ..usual }, 0.60, 0.57);
-    check_scores(Standing { switches: 8, ..young }, Tuning { stability_weight: 0.0, ..usual }, 0.60, 0.75);
-    check_scores(young, Tuning { switch_margin: 0.3, ..usual }, 0.60, 0.45);
-    let equal = scores(&[contender(0.5, 0.0), contender(0.5, 0.0)], 0, &young, &usual);
+    check_scores(
+        Standing {
+            idle_for: just,
+            ..young
+        },
+        usual,
+        0.60,
+        0.70,
+    );
+    check_scores(
+        Standing {
+            idle_for: idle,
+            ..young
+        },
+        Tuning {
+            idle_timeout: Duration::ZERO,
+            ..usual
+        },
+        0.60,
+        0.70,
+    );
+    check_scores(
+        Standing {
+            switches: 8,
+            ..young
+        },
+        Tuning {
+            stability_weight: 2.0,
+            ..usual
+        },
+        0.60,
+        0.57,
+    );
+    check_scores(
+        Standing {
+            switches: 8,
+            ..young
+        },
+        Tuning {
+            stability_weight: 0.0,
+            ..usual
+        },
+        0.60,
+        0.75,
+    );
+    check_scores(
+        young,
+        Tuning {
+            switch_margin: 0.3,
+            ..usual
+        },
+        0.60,
+        0.45,
+    );
+    let equal = scores(
+        &[contender(0.5, 0.0), contender(0.5, 0.0)],
+        0,
+        &young,
+        &usual,
+    );
     near(equal[1], 0.5 - 0.05 - 0.05 - 0.10, "a switch without gain");
-    let unscored = [Contender::default(), Contender::default(), Contender::default()];
-    near(scores(&unscored, 0, &young, &usual)[2], -0.002 - 0.20, "no score");
+    let unscored = [
+        Contender::default(),
+        Contender::default(),
+        Contender::default(),
+    ];
+    near(
+        scores(&unscored, 0, &young, &usual)[2],
+        -0.002 - 0.20,
+        "no score",
+    );
 }
 
 fn verdict(
@@ -93,7 +225,15 @@ fn verdict(
     current: Option<usize>,
 ) -> (usize, Action, Reason) {
     let (standing, tuning) = (&standing, &Tuning::default());
-    let found = decide(&Question { contenders, base: 1, proposal: 1, current, standing, tuning, scope });
+    let found = decide(&Question {
+        contenders,
+        base: 1,
+        proposal: 1,
+        current,
+        standing,
+        tuning,
+        scope,
+    });
     (found.winner, found.action, found.reason)
 }
 
@@ -102,43 +242,135 @@ fn the_flow() {
     use Scope::{Conversation, Session};
     let far_better = [contender(0.1, 0.0), contender(0.9, 0.0)];
     let check = |standing, scope, current, expected| {
-        assert_eq!(verdict(standing, scope, &far_better, current), expected, "{standing:?} {scope:?} {current:?}");
+        assert_eq!(
+            verdict(standing, scope, &far_better, current),
+            expected,
+            "{standing:?} {scope:?} {current:?}"
+        );
     };
-    let turn = Standing { turns: 1, ..Standing::default() };
+    let turn = Standing {
+        turns: 1,
+        ..Standing::default()
+    };
     let idle = Some(Duration::from_secs(301));
     let stays = |reason| (0, Action::HoldCurrent, reason);
-    check(turn, Conversation, None, (1, Action::EstablishBaseline, Reason::NewConversation));
-    check(turn, Conversation, Some(7), (1, Action::EstablishBaseline, Reason::NewConversation));
-    check(turn, Conversation, Some(0), (1, Action::AllowSwitch, Reason::SwitchAllowed));
+    check(
+        turn,
+        Conversation,
+        None,
+        (1, Action::EstablishBaseline, Reason::NewConversation),
+    );
+    check(
+        turn,
+        Conversation,
+        Some(7),
+        (1, Action::EstablishBaseline, Reason::NewConversation),
+    );
+    check(
+        turn,
+        Conversation,
+        Some(0),
+        (1, Action::AllowSwitch, Reason::SwitchAllowed),
+    );
     check(turn, Session, Some(0), stays(Reason::SessionScope));
-    check(Standing { idle_for: idle, ..turn }, Session, Some(0), (1, Action::AllowSwitch, Reason::SwitchAllowed));
-    check(Standing { turns: 0, ..turn }, Conversation, Some(0), stays(Reason::MinTurns));
-    let fresh = Standing { turns: 0, idle_for: idle, ..turn };
-    check(fresh, Conversation, Some(0), (1, Action::AllowSwitch, Reason::SwitchAllowed));
-    check(Standing { tool_loop: true, idle_for: idle, ..turn }, Conversation, Some(0), stays(Reason::ToolLoop));
-    let kept = Standing { previous_response: true, idle_for: idle, ..turn };
-    check(kept, Conversation, Some(0), stays(Reason::ContextPortability));
+    check(
+        Standing {
+            idle_for: idle,
+            ..turn
+        },
+        Session,
+        Some(0),
+        (1, Action::AllowSwitch, Reason::SwitchAllowed),
+    );
+    check(
+        Standing { turns: 0, ..turn },
+        Conversation,
+        Some(0),
+        stays(Reason::MinTurns),
+    );
+    let fresh = Standing {
+        turns: 0,
+        idle_for: idle,
+        ..turn
+    };
+    check(
+        fresh,
+        Conversation,
+        Some(0),
+        (1, Action::AllowSwitch, Reason::SwitchAllowed),
+    );
+    check(
+        Standing {
+            tool_loop: true,
+            idle_for: idle,
+            ..turn
+        },
+        Conversation,
+        Some(0),
+        stays(Reason::ToolLoop),
+    );
+    let kept = Standing {
+        previous_response: true,
+        idle_for: idle,
+        ..turn
+    };
+    check(
+        kept,
+        Conversation,
+        Some(0),
+        stays(Reason::ContextPortability),
+    );
 }
 
 #[test]
 fn outcomes_rescue() {
-    let counts = |good, under, failed| Counts { good, under, failed, ..Counts::default() };
+    let counts = |good, under, failed| Counts {
+        good,
+        under,
+        failed,
+        ..Counts::default()
+    };
     let check = |own: Counts, other: Counts, bases: (f64, f64), rescued: bool| {
         let contenders = [
-            Contender { counts: own, ..contender(bases.0, 0.0) },
-            Contender { counts: other, ..contender(bases.1, 0.0) },
+            Contender {
+                counts: own,
+                ..contender(bases.0, 0.0)
+            },
+            Contender {
+                counts: other,
+                ..contender(bases.1, 0.0)
+            },
         ];
-        let turn = Standing { turns: 1, ..Standing::default() };
+        let turn = Standing {
+            turns: 1,
+            ..Standing::default()
+        };
         let (winner, action, reason) = verdict(turn, Scope::Session, &contenders, Some(0));
         let expected = if rescued {
             (1, Action::RescueSwitch, Reason::Rescue)
         } else {
             (0, Action::HoldCurrent, Reason::SessionScope)
         };
-        assert_eq!((winner, action, reason), expected, "{own:?} {other:?} {bases:?}");
-        for locked in [Standing { tool_loop: true, ..turn }, Standing { previous_response: true, ..turn }] {
+        assert_eq!(
+            (winner, action, reason),
+            expected,
+            "{own:?} {other:?} {bases:?}"
+        );
+        for locked in [
+            Standing {
+                tool_loop: true,
+                ..turn
+            },
+            Standing {
+                previous_response: true,
+                ..turn
+            },
+        ] {
             let (winner, ..) = verdict(locked, Scope::Conversation, &contenders, Some(0));
-            assert_eq!(winner, 0, "outcomes break no tool loop and leave no provider state");
+            assert_eq!(
+                winner, 0,
+                "outcomes break no tool loop and leave no provider state"
+            );
         }
     };
     let none = Counts::default();
@@ -154,55 +386,146 @@ fn outcomes_rescue() {
 #[test]
 fn sampling_is_for_cold_and_portable_conversations() {
     let check = |standing: Standing, knows_model, expected| {
-        assert_eq!(standing.may_sample(knows_model), expected, "{standing:?} {knows_model}");
+        assert_eq!(
+            standing.may_sample(knows_model),
+            expected,
+            "{standing:?} {knows_model}"
+        );
     };
     let cold = Standing::default();
     check(cold, true, Ok(Reason::NoToolOrProtocolState));
-    check(Standing { warmth: Some(0.64), ..cold }, true, Ok(Reason::NoToolOrProtocolState));
-    check(Standing { warmth: Some(0.65), ..cold }, true, Err(Reason::SteadyState));
-    check(Standing { warmth: Some(0.65), ..cold }, false, Ok(Reason::NoToolOrProtocolState));
-    check(Standing { tool_loop: true, ..cold }, false, Err(Reason::ToolOrProtocolState));
-    check(Standing { previous_response: true, ..cold }, false, Err(Reason::ToolOrProtocolState));
+    check(
+        Standing {
+            warmth: Some(0.64),
+            ..cold
+        },
+        true,
+        Ok(Reason::NoToolOrProtocolState),
+    );
+    check(
+        Standing {
+            warmth: Some(0.65),
+            ..cold
+        },
+        true,
+        Err(Reason::SteadyState),
+    );
+    check(
+        Standing {
+            warmth: Some(0.65),
+            ..cold
+        },
+        false,
+        Ok(Reason::NoToolOrProtocolState),
+    );
+    check(
+        Standing {
+            tool_loop: true,
+            ..cold
+        },
+        false,
+        Err(Reason::ToolOrProtocolState),
+    );
+    check(
+        Standing {
+            previous_response: true,
+            ..cold
+        },
+        false,
+        Err(Reason::ToolOrProtocolState),
+    );
 }
 
 #[test]
 fn pressure_by_cache_cost_then_quality() {
     let priced = |prompt, cached, cache_write| Card {
-        prices: Some(Prices { prompt, cached, cache_write, completion: 1.0 }),
+        prices: Some(Prices {
+            prompt,
+            cached,
+            cache_write,
+            completion: 1.0,
+        }),
         quality: Some(0.9),
         ..Card::default()
     };
     let check = |cards: &[Card], expected: &[f64]| {
         let found = pressures(&cards.iter().collect::<Vec<_>>());
         assert_eq!(found.len(), expected.len());
-        found.iter().zip(expected).for_each(|(&found, &expected)| near(found, expected, &format!("{cards:?}")));
+        found
+            .iter()
+            .zip(expected)
+            .for_each(|(&found, &expected)| near(found, expected, &format!("{cards:?}")));
     };
-    check(&[priced(10.0, 0.0, 10.0), priced(2.0, 0.0, 2.0)], &[1.0, 0.2]);
-    check(&[priced(10.0, 1.0, 11.0), priced(2.0, 0.5, 2.5)], &[1.0, 0.2]);
-    check(&[priced(10.0, 0.0, 10.0), priced(2.0, 9.0, 2.0)], &[1.0, 0.2]);
-    check(&[priced(10.0, 0.0, 10.0), Card { quality: Some(0.3), ..Card::default() }], &[1.0, 0.3]);
+    check(
+        &[priced(10.0, 0.0, 10.0), priced(2.0, 0.0, 2.0)],
+        &[1.0, 0.2],
+    );
+    check(
+        &[priced(10.0, 1.0, 11.0), priced(2.0, 0.5, 2.5)],
+        &[1.0, 0.2],
+    );
+    check(
+        &[priced(10.0, 0.0, 10.0), priced(2.0, 9.0, 2.0)],
+        &[1.0, 0.2],
+    );
+    check(
+        &[
+            priced(10.0, 0.0, 10.0),
+            Card {
+                quality: Some(0.3),
+                ..Card::default()
+            },
+        ],
+        &[1.0, 0.3],
+    );
     check(&[Card::default()], &[0.5]);
 }
 
 fn any_standing() -> impl Strategy<Value = Standing> {
     let numbers = (0_u64..20, 0_u64..20, 0_u64..20_000, 0_u64..20_000);
-    let rest = (proptest::option::of(0.0..1.0), proptest::option::of(0_u64..600), any::<bool>(), any::<bool>());
-    (numbers, rest).prop_map(|((turns, switches, history_tokens, context_tokens), rest)| {
-        let (warmth, idle, tool_loop, previous_response) = rest;
-        let idle_for = idle.map(Duration::from_secs);
-        Standing { turns, switches, history_tokens, context_tokens, warmth, idle_for, tool_loop, previous_response }
-    })
+    let rest = (
+        proptest::option::of(0.0..1.0),
+        proptest::option::of(0_u64..600),
+        any::<bool>(),
+        any::<bool>(),
+    );
+    (numbers, rest).prop_map(
+        |((turns, switches, history_tokens, context_tokens), rest)| {
+            let (warmth, idle, tool_loop, previous_response) = rest;
+            let idle_for = idle.map(Duration::from_secs);
+            Standing {
+                turns,
+                switches,
+                history_tokens,
+                context_tokens,
+                warmth,
+                idle_for,
+                tool_loop,
+                previous_response,
+            }
+        },
+    )
 }
 
 fn any_contender() -> impl Strategy<Value = Contender> {
-    (proptest::option::of(-1.0..2.0), 0.0..=1.0, 0_u64..4, 0_u64..4, 0_u64..4).prop_map(
-        |(base, pressure, good, under, failed)| Contender {
+    (
+        proptest::option::of(-1.0..2.0),
+        0.0..=1.0,
+        0_u64..4,
+        0_u64..4,
+        0_u64..4,
+    )
+        .prop_map(|(base, pressure, good, under, failed)| Contender {
             base,
             pressure,
-            counts: Counts { good, under, failed, ..Counts::default() },
+            counts: Counts {
+                good,
+                under,
+                failed,
+                ..Counts::default()
+            },
             ..Contender::default()
-        },
-    )
+        })
 }
 
 proptest! {

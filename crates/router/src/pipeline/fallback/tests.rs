@@ -46,9 +46,12 @@ global: {server: {fallback: {enabled: true}}}
 
 /// The header that names the further candidate.
 fn check(policy: &str, model: &str, text: &str, expected: Option<&str>) {
-    let body = format!(r#"{{"model": "{model}", "messages": [{{"role": "user", "content": "{text}"}}]}}"#);
+    let body =
+        format!(r#"{{"model": "{model}", "messages": [{{"role": "user", "content": "{text}"}}]}}"#);
     let plan = plan(&generation(policy), "", Dialect::OpenAiChat, &body);
-    let Outcome::Forward(forward) = plan.outcome else { panic!("{:?}", plan.outcome) };
+    let Outcome::Forward(forward) = plan.outcome else {
+        panic!("{:?}", plan.outcome)
+    };
     // The last edit of a name wins.
     let named = forward.headers.iter().rev().find_map(|op| match op {
         HeaderOp::Set(name, value) if &**name == MODEL => Some(Some(&**value)),
@@ -66,37 +69,71 @@ fn a_plan_names_the_next_candidate_that_can_take_the_request() {
     check(POLICY, "auto", "path", None);
     check(POLICY, "auto", "wire", Some("open"));
     check(POLICY, "a", "an explicit choice", None);
-    check(&POLICY.replace("enabled: true", "enabled: false"), "auto", "hello", None);
+    check(
+        &POLICY.replace("enabled: true", "enabled: false"),
+        "auto",
+        "hello",
+        None,
+    );
     // A plugin's header names nobody.
-    let mutation =
-        "plugins: [{type: header_mutation, configuration: {add: [{name: x-merit-fallback-model, value: b}]}}]";
-    let named = POLICY.replace("modelRefs: [{model: a}]}", &format!("modelRefs: [{{model: a}}], {mutation}}}"));
+    let mutation = "plugins: [{type: header_mutation, configuration: {add: [{name: x-merit-fallback-model, value: b}]}}]";
+    let named = POLICY.replace(
+        "modelRefs: [{model: a}]}",
+        &format!("modelRefs: [{{model: a}}], {mutation}}}"),
+    );
     check(&named, "auto", "one", None);
 }
 
 fn attempt(from: &str, to: &str, body: &str) -> Result<(Vec<String>, String), Refusal> {
-    let request = Request::parse(Dialect::OpenAiChat, body.to_owned().into(), &Wrappers::default()).unwrap();
-    let attempt = Attempt { recipe: "default", decision: "usual", from, to };
+    let request = Request::parse(
+        Dialect::OpenAiChat,
+        body.to_owned().into(),
+        &Wrappers::default(),
+    )
+    .unwrap();
+    let attempt = Attempt {
+        recipe: "default",
+        decision: "usual",
+        from,
+        to,
+    };
     let forward = generation(POLICY).attempt(attempt, request.prompt(), Dialect::OpenAiChat)?;
     let line = |op: &HeaderOp| match op {
         HeaderOp::Set(name, value) => format!("{name}: {value}"),
         HeaderOp::Remove(name) => format!("-{name}"),
     };
     let edited = body::apply(&request, &forward.body).unwrap_or_else(|| request.body().clone());
-    Ok((forward.headers.iter().map(line).collect(), String::from_utf8(edited.to_vec()).unwrap()))
+    Ok((
+        forward.headers.iter().map(line).collect(),
+        String::from_utf8(edited.to_vec()).unwrap(),
+    ))
 }
 
 #[test]
 fn an_attempt_leaves_nothing_of_the_model_that_failed() {
     let sent = r#"{"model":"a-1","messages":[],"chat_template_kwargs":{"enable_thinking":false}, "seed":1}"#;
     let (headers, body) = attempt("a", "b", sent).unwrap();
-    assert_eq!(body, r#"{"model":"b-1","messages":[], "seed":1,"reasoning_effort":"high"}"#);
+    assert_eq!(
+        body,
+        r#"{"model":"b-1","messages":[], "seed":1,"reasoning_effort":"high"}"#
+    );
     let at = |line: &str| headers.iter().position(|other| other == line);
-    assert!(at("-authorization").is_some() && at("-x-org").is_some(), "{headers:?}");
-    assert!(at("x-api-key: key-of-b").is_some() && at("x-selected-model: b").is_some(), "{headers:?}");
+    assert!(
+        at("-authorization").is_some() && at("-x-org").is_some(),
+        "{headers:?}"
+    );
+    assert!(
+        at("x-api-key: key-of-b").is_some() && at("x-selected-model: b").is_some(),
+        "{headers:?}"
+    );
     assert!(!headers.concat().contains("key-of-a"));
     assert!(headers.contains(&format!("-{ATTEMPT}")));
-    let (headers, body) = attempt("b", "open", r#"{"model":"b-1","messages":[],"reasoning_effort":"high"}"#).unwrap();
+    let (headers, body) = attempt(
+        "b",
+        "open",
+        r#"{"model":"b-1","messages":[],"reasoning_effort":"high"}"#,
+    )
+    .unwrap();
     assert_eq!(body, r#"{"model":"open","messages":[]}"#);
     assert!(headers.contains(&"-x-api-key".to_owned()), "{headers:?}");
 }
@@ -104,6 +141,9 @@ fn an_attempt_leaves_nothing_of_the_model_that_failed() {
 #[test]
 fn what_the_policy_does_not_know_is_not_attempted() {
     for (from, to) in [("a", "claude"), ("a", "nobody"), ("nobody", "b")] {
-        assert!(attempt(from, to, r#"{"model":"a-1","messages":[]}"#).is_err(), "{from} {to}");
+        assert!(
+            attempt(from, to, r#"{"model":"a-1","messages":[]}"#).is_err(),
+            "{from} {to}"
+        );
     }
 }

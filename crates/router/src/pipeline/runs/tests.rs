@@ -39,18 +39,46 @@ fn chat(model: &str, text: &str) -> String {
 
 #[test]
 fn a_cascade_is_set_out_for_with_those_who_can() {
-    let plan = plan(&generation(POLICY), "", Dialect::OpenAiChat, &chat("auto", "hello"));
-    let Outcome::Escalate(run) = plan.outcome else { panic!("{:?}", plan.outcome) };
-    let order: Vec<&str> = run.cascade.queue(&run.allowed).into_iter().map(|index| run.cascade.name(index)).collect();
+    let plan = plan(
+        &generation(POLICY),
+        "",
+        Dialect::OpenAiChat,
+        &chat("auto", "hello"),
+    );
+    let Outcome::Escalate(run) = plan.outcome else {
+        panic!("{:?}", plan.outcome)
+    };
+    let order: Vec<&str> = run
+        .cascade
+        .queue(&run.allowed)
+        .into_iter()
+        .map(|index| run.cascade.name(index))
+        .collect();
     assert_eq!(order, ["small-law", "large"]);
-    assert_eq!((plan.facts.model.as_deref(), plan.facts.algorithm), (Some("large"), Some("static")));
-    assert!(run.otherwise.body.contains(&BodyEdit::Model("large-70b".into())));
+    assert_eq!(
+        (plan.facts.model.as_deref(), plan.facts.algorithm),
+        (Some("large"), Some("static"))
+    );
+    assert!(
+        run.otherwise
+            .body
+            .contains(&BodyEdit::Model("large-70b".into()))
+    );
 }
 
 #[test]
 fn other_algorithms_of_several_models_are_served_by_the_first_capable_candidate() {
-    let plan = plan(&generation(POLICY), "", Dialect::OpenAiChat, &chat("auto", "a panel"));
-    assert!(matches!(plan.outcome, Outcome::Forward(_)), "{:?}", plan.outcome);
+    let plan = plan(
+        &generation(POLICY),
+        "",
+        Dialect::OpenAiChat,
+        &chat("auto", "a panel"),
+    );
+    assert!(
+        matches!(plan.outcome, Outcome::Forward(_)),
+        "{:?}",
+        plan.outcome
+    );
     assert_eq!(plan.facts.model.as_deref(), Some("large"));
     assert_eq!(plan.facts.degraded, ["looper=ratings_not_run".into()]);
 }
@@ -71,10 +99,20 @@ fn check(asked: &str, claimed: (&str, &str, &str), expected: Result<&str, u16>) 
     };
     let identity = Identity::default();
     let call = call(&request, Dialect::OpenAiChat, &identity);
-    let plan = generation.route_back(&claims, &call).now_or_never().unwrap().plan;
+    let plan = generation
+        .route_back(&claims, &call)
+        .now_or_never()
+        .unwrap()
+        .plan;
     let got = match &plan.outcome {
         Outcome::Forward(forward) => {
-            assert!(forward.body.iter().any(|edit| matches!(edit, BodyEdit::SystemPrompt { .. })), "plugins act");
+            assert!(
+                forward
+                    .body
+                    .iter()
+                    .any(|edit| matches!(edit, BodyEdit::SystemPrompt { .. })),
+                "plugins act"
+            );
             Ok(plan.facts.model.as_deref().unwrap_or_default())
         }
         Outcome::Refuse(refusal) => Err(refusal.status),
@@ -86,7 +124,11 @@ fn check(asked: &str, claimed: (&str, &str, &str), expected: Result<&str, u16>) 
 #[test]
 fn a_call_goes_where_its_credential_says_and_nowhere_else() {
     check("large", ("default", "cascade", "large"), Ok("large"));
-    check("small-law", ("default", "cascade", "small-law"), Ok("small-law"));
+    check(
+        "small-law",
+        ("default", "cascade", "small-law"),
+        Ok("small-law"),
+    );
     check("large", ("default", "cascade", "small-law"), Err(400));
     check("small", ("default", "cascade", "small"), Err(400));
     check("large", ("default", "gone", "large"), Err(400));

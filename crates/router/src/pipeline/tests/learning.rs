@@ -1,4 +1,5 @@
-//! Requests through the pipeline of a document that learns: outcomes change choices, conversations keep their model.
+//! Requests through the pipeline of a document that learns: outcomes change choices, conversations
+//! keep their model.
 
 use super::*;
 use crate::lasting::{Dispatch, Served};
@@ -36,28 +37,52 @@ struct Gateway {
 
 impl Gateway {
     fn new(set: &str, settings: &str) -> Self {
-        let policy = POLICY.replace("SET}", &format!("{set}}}")).replace("SETTINGS", settings);
-        Self { generation: generation(&policy), sent: std::cell::Cell::new(0) }
+        let policy = POLICY
+            .replace("SET}", &format!("{set}}}"))
+            .replace("SETTINGS", settings);
+        Self {
+            generation: generation(&policy),
+            sent: std::cell::Cell::new(0),
+        }
     }
 
     /// Routes one of ada's requests, and sends it on. Its answer comes at once.
     fn ask(&self, body: &str, session: &str, id: &str) -> Facts {
-        let request = Request::parse(Dialect::OpenAiChat, body.to_owned().into(), &Wrappers::default()).unwrap();
-        let identity = Identity { user: "ada".into(), groups: Vec::new() };
-        let headers = [("x-session-id", session), ("x-conversation-id", "c"), ("x-request-id", id)];
+        let request = Request::parse(
+            Dialect::OpenAiChat,
+            body.to_owned().into(),
+            &Wrappers::default(),
+        )
+        .unwrap();
+        let identity = Identity {
+            user: "ada".into(),
+            groups: Vec::new(),
+        };
+        let headers = [
+            ("x-session-id", session),
+            ("x-conversation-id", "c"),
+            ("x-request-id", id),
+        ];
         let call = Call {
             prompt: request.prompt(),
             dialect: Dialect::OpenAiChat,
             identity: &identity,
             observed: false,
             marks: crate::session::Marks::default(),
-            sent: Sent { headers: &headers, previous_response: false },
+            sent: Sent {
+                headers: &headers,
+                previous_response: false,
+            },
             models: &Nobody,
             deadline: Instant::now() + Duration::from_secs(1),
             full: false,
         };
         let plan = self.generation.route(&call).now_or_never().unwrap().plan;
-        assert!(matches!(plan.outcome, Outcome::Forward(_)), "{:?}", plan.outcome);
+        assert!(
+            matches!(plan.outcome, Outcome::Forward(_)),
+            "{:?}",
+            plan.outcome
+        );
         let facts = plan.facts;
         self.sent.set(self.sent.get() + 1);
         let lasting = &self.generation.lasting;
@@ -71,11 +96,21 @@ impl Gateway {
             tier: 0,
             session: None,
             prompt_tokens: 0,
-            learning: facts.lesson.as_ref().and_then(|lesson| lesson.trail.clone()),
+            learning: facts
+                .lesson
+                .as_ref()
+                .and_then(|lesson| lesson.trail.clone()),
         };
         lasting.begin(dispatch);
         let total = Some(Duration::from_millis(300));
-        lasting.end(id, &Served { status: 200, total, ..Served::default() });
+        lasting.end(
+            id,
+            &Served {
+                status: 200,
+                total,
+                ..Served::default()
+            },
+        );
         facts
     }
 
@@ -90,20 +125,39 @@ impl Gateway {
 
     fn say(&self, id: &str, verdict: Verdict, key: Option<&str>) {
         let judge = Judge::Caller("ada");
-        let judgement = Judgement { request: id, judge, verdict, score: 100.0, model: None, key };
+        let judgement = Judgement {
+            request: id,
+            judge,
+            verdict,
+            score: 100.0,
+            model: None,
+            key,
+        };
         let ttl = Duration::from_secs(60);
-        self.generation.lasting.experience.judge(&judgement, ttl, Instant::now()).unwrap();
+        self.generation
+            .lasting
+            .experience
+            .judge(&judgement, ttl, Instant::now())
+            .unwrap();
     }
 
-    /// Every model of the set answers once, and ada likes only this one. Gives the models and the ids of their requests.
+    /// Every model of the set answers once, and ada likes only this one. Gives the models and the
+    /// ids of their requests.
     fn teach(&self, best: &str, models: usize) -> Vec<(String, String)> {
         let mut seen: Vec<(String, String)> = Vec::new();
         while seen.len() < models {
             let id = format!("teach-{}", self.sent.get());
             let model = self.model(USER, "", &id);
-            let verdict = if model == best { Verdict::Good } else { Verdict::Underpowered };
+            let verdict = if model == best {
+                Verdict::Good
+            } else {
+                Verdict::Underpowered
+            };
             self.judge(&id, verdict);
-            assert!(seen.iter().all(|(other, _)| *other != model), "while drawing, what is unknown is tried first");
+            assert!(
+                seen.iter().all(|(other, _)| *other != model),
+                "while drawing, what is unknown is tried first"
+            );
             seen.push((model, id));
         }
         seen
@@ -128,9 +182,15 @@ fn a_wider_set_stays_among_models_that_can_take_the_request() {
     gateway.teach("other", 3);
     let facts = gateway.ask(USER, "", "r-1");
     assert_eq!(facts.model.as_deref(), Some("other"));
-    assert_eq!(facts.reason.as_deref(), Some("learning: adaptation=sampled_win"));
+    assert_eq!(
+        facts.reason.as_deref(),
+        Some("learning: adaptation=sampled_win")
+    );
     let routing = facts.routing(ResponsePath::Upstream);
-    assert!(routing.contains(&("x-merit-request-id", "r-1".to_owned())), "{routing:?}");
+    assert!(
+        routing.contains(&("x-merit-request-id", "r-1".to_owned())),
+        "{routing:?}"
+    );
 }
 
 #[test]
@@ -151,12 +211,26 @@ fn a_tool_loop_keeps_its_model() {
     let facts = gateway.ask(TOOLS, "s", "loop");
     assert_eq!(facts.model.as_deref(), Some("small"));
     let debug = facts.debug();
-    let shown = |name: &str| debug.iter().find(|(other, _)| *other == name).map_or("", |(_, value)| value.as_str());
+    let shown = |name: &str| {
+        debug
+            .iter()
+            .find(|(other, _)| *other == name)
+            .map_or("", |(_, value)| value.as_str())
+    };
     assert_eq!(shown("x-vsr-learning-methods"), "adaptation,protection");
-    assert_eq!(shown("x-vsr-learning-actions"), "adaptation=propose_switch,protection=hold_current");
+    assert_eq!(
+        shown("x-vsr-learning-actions"),
+        "adaptation=propose_switch,protection=hold_current"
+    );
     assert_eq!(shown("x-vsr-learning-scopes"), "protection=conversation");
-    assert_eq!(shown("x-vsr-learning-reasons"), "adaptation=posterior_win,protection=hard_lock=tool_loop");
-    assert_eq!(shown("x-vsr-learning-modes"), "adaptation=apply,protection=apply");
+    assert_eq!(
+        shown("x-vsr-learning-reasons"),
+        "adaptation=posterior_win,protection=hard_lock=tool_loop"
+    );
+    assert_eq!(
+        shown("x-vsr-learning-modes"),
+        "adaptation=apply,protection=apply"
+    );
     // The user's next turn may move.
     assert_eq!(gateway.model(USER, "s", "next"), "large");
     assert_eq!(gateway.model(TOOLS, "s", "after"), "large");
@@ -168,8 +242,15 @@ fn observing_changes_nothing() {
     for index in 0..5 {
         let id = index.to_string();
         let facts = gateway.ask(USER, "s", &id);
-        assert_eq!((facts.model.as_deref(), facts.algorithm), (Some("small"), Some("static")));
-        assert!(facts.reason.is_none_or(|reason| !reason.contains("learning")));
+        assert_eq!(
+            (facts.model.as_deref(), facts.algorithm),
+            (Some("small"), Some("static"))
+        );
+        assert!(
+            facts
+                .reason
+                .is_none_or(|reason| !reason.contains("learning"))
+        );
         gateway.judge(&id, Verdict::Underpowered);
     }
 }
@@ -190,7 +271,11 @@ impl SharedStore for Down {
     ) -> Pending<'a, ()> {
         Box::pin(std::future::ready(Err(StoreError::Unavailable)))
     }
-    fn exchange<'a>(&'a self, _increments: &'a [Increment], _until: Instant) -> Pending<'a, Vec<(Place, Row)>> {
+    fn exchange<'a>(
+        &'a self,
+        _increments: &'a [Increment],
+        _until: Instant,
+    ) -> Pending<'a, Vec<(Place, Row)>> {
         Box::pin(std::future::ready(Err(StoreError::Unavailable)))
     }
 }
@@ -198,9 +283,18 @@ impl SharedStore for Down {
 #[test]
 fn a_store_that_is_down_degrades_visibly() {
     let gateway = Gateway::new("decision", "");
-    gateway.generation.lasting.experience.share(Some(Arc::new(Down)));
-    let shown =
-        |session: &str| gateway.ask(USER, session, "").degraded.iter().any(|it| **it == *"learning=unavailable");
+    gateway
+        .generation
+        .lasting
+        .experience
+        .share(Some(Arc::new(Down)));
+    let shown = |session: &str| {
+        gateway
+            .ask(USER, session, "")
+            .degraded
+            .iter()
+            .any(|it| **it == *"learning=unavailable")
+    };
     assert!(shown("s"), "an unknown conversation is looked up");
     assert!(!shown("s"), "a known one is not");
     assert!(!shown(""), "a request without identity has none");

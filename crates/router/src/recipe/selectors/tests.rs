@@ -1,5 +1,5 @@
-//! Policies of every algorithm, built and asked: who sets which parameter, what artifacts do, and that nobody ever chooses
-//! a candidate that is not eligible.
+//! Policies of every algorithm, built and asked: who sets which parameter, what artifacts do, and
+//! that nobody ever chooses a candidate that is not eligible.
 
 use crate::config::{self, Document};
 use crate::lasting::Lasting;
@@ -48,7 +48,10 @@ impl Catalog for WithFile {
     fn text(&self, path: &Path) -> Result<String, LoadError> {
         match path.to_str() {
             Some("artifact.json") => Ok(self.file.clone()),
-            _ => Err(LoadError::Missing { name: path.display().to_string(), looked_in: path.to_owned() }),
+            _ => Err(LoadError::Missing {
+                name: path.display().to_string(),
+                looked_in: path.to_owned(),
+            }),
         }
     }
 }
@@ -73,7 +76,9 @@ global: {router: {model_selection: GLOBAL}}
 ";
 
 fn document(algorithm: &str, global: &str) -> Document {
-    let policy = POLICY.replace("ALGORITHM", algorithm).replace("GLOBAL", global);
+    let policy = POLICY
+        .replace("ALGORITHM", algorithm)
+        .replace("GLOBAL", global);
     let loaded = config::load(&policy, &|_| None);
     assert_eq!(loaded.problems, [], "{policy}");
     loaded.document.unwrap()
@@ -85,44 +90,106 @@ fn build(algorithm: &str, global: &str, file: &str) -> Recipe {
         .vector("codes", &[1.0, 0.0])
         .vector("codes. Capabilities: Rust", &[0.0, 1.0])
         .vector("writes", &[0.6, 0.8]);
-    let catalog = WithFile { fake, file: file.to_owned() };
-    let deps = Deps { catalog: &catalog, ..Deps::default() };
-    let built = Recipe::build("r", &document.routing, &document, (&Models::default(), &Lasting::default()), &deps);
+    let catalog = WithFile {
+        fake,
+        file: file.to_owned(),
+    };
+    let deps = Deps {
+        catalog: &catalog,
+        ..Deps::default()
+    };
+    let built = Recipe::build(
+        "r",
+        &document.routing,
+        &document,
+        (&Models::default(), &Lasting::default()),
+        &deps,
+    );
     built.unwrap_or_else(|problems| panic!("{problems:?}"))
 }
 
 fn select(recipe: &Recipe, eligible: &[usize]) -> Selection {
-    let asked = Asked { vector: Some(&[1.0, 0.0]), category: "law", ..Asked::default() };
+    let asked = Asked {
+        vector: Some(&[1.0, 0.0]),
+        category: "law",
+        ..Asked::default()
+    };
     recipe.routes[0].candidates.select(&asked, eligible)
 }
 
 #[track_caller]
 fn check(algorithm: &str, global: &str, file: &str, candidate: usize) {
     let selection = select(&build(algorithm, global, file), &[0, 1, 2]);
-    assert_eq!((selection.candidate, selection.fallback), (Some(candidate), None), "{algorithm}: {}", selection.reason);
+    assert_eq!(
+        (selection.candidate, selection.fallback),
+        (Some(candidate), None),
+        "{algorithm}: {}",
+        selection.reason
+    );
 }
 
 #[test]
 fn each_algorithm_is_built_and_chooses() {
     check("{type: static}", "{}", "", 0);
     check("{type: weighted}", "{}", "", 0);
-    check("{type: multi_factor, multi_factor: {weights: {cost: 1}}}", "{}", "", 1);
-    check("{type: latency_aware, latency_aware: {tpot_percentile: 90}}", "{}", "", 0);
+    check(
+        "{type: multi_factor, multi_factor: {weights: {cost: 1}}}",
+        "{}",
+        "",
+        1,
+    );
+    check(
+        "{type: latency_aware, latency_aware: {tpot_percentile: 90}}",
+        "{}",
+        "",
+        0,
+    );
     check("{type: automix}", "{}", "", 0);
-    check("{type: automix}", "{automix: {cost_aware_routing: true}}", "", 2);
-    check("{type: automix, automix: {cost_aware_routing: true}}", "{}", "", 0);
+    check(
+        "{type: automix}",
+        "{automix: {cost_aware_routing: true}}",
+        "",
+        2,
+    );
+    check(
+        "{type: automix, automix: {cost_aware_routing: true}}",
+        "{}",
+        "",
+        0,
+    );
     // The description of b outweighs the quality of a, and its price helps.
     check("{type: hybrid}", "{}", "", 1);
 }
 
-/// Capabilities are on for the process, and off as soon as a decision has a block that does not mention them.
+/// Capabilities are on for the process, and off as soon as a decision has a block that does not
+/// mention them.
 #[test]
 fn the_decisions_block_turns_capabilities_off() {
-    check("{type: router_dc, router_dc: {temperature: 0.1}}", "{}", "", 0);
-    check("{type: router_dc, router_dc: {use_capabilities: true}}", "{}", "", 1);
+    check(
+        "{type: router_dc, router_dc: {temperature: 0.1}}",
+        "{}",
+        "",
+        0,
+    );
+    check(
+        "{type: router_dc, router_dc: {use_capabilities: true}}",
+        "{}",
+        "",
+        1,
+    );
     check("{type: router_dc}", "{}", "", 1);
-    check("{type: router_dc}", "{router_dc: {use_capabilities: false}}", "", 0);
-    check("{type: router_dc}", "{router_dc: {temperature: 0.2}}", "", 1);
+    check(
+        "{type: router_dc}",
+        "{router_dc: {use_capabilities: false}}",
+        "",
+        0,
+    );
+    check(
+        "{type: router_dc}",
+        "{router_dc: {temperature: 0.2}}",
+        "",
+        1,
+    );
 }
 
 fn artifact(model: &str) -> String {
@@ -144,9 +211,18 @@ fn artifacts_name_the_model() {
     assert!(recipe.routes[0].candidates.embedder().is_some());
     // b was dropped, and nothing else can be named.
     let selection = select(&recipe, &[0, 2]);
-    assert_eq!((selection.candidate, selection.fallback), (Some(0), Some(Fallback::Error)));
-    let stranger = select(&build("{type: knn}", KNN, &artifact("stranger")), &[0, 1, 2]);
-    assert_eq!((stranger.candidate, stranger.fallback), (Some(0), Some(Fallback::Error)));
+    assert_eq!(
+        (selection.candidate, selection.fallback),
+        (Some(0), Some(Fallback::Error))
+    );
+    let stranger = select(
+        &build("{type: knn}", KNN, &artifact("stranger")),
+        &[0, 1, 2],
+    );
+    assert_eq!(
+        (stranger.candidate, stranger.fallback),
+        (Some(0), Some(Fallback::Error))
+    );
 }
 
 #[test]
@@ -155,30 +231,65 @@ fn what_cannot_be_used_is_a_warning_and_the_first_candidate_is_taken() {
     fn check(algorithm: &str, global: &str, file: &str, warning: &str) {
         let recipe = build(&format!("{{type: {algorithm}}}"), global, file);
         let selection = select(&recipe, &[1, 2]);
-        assert_eq!((selection.candidate, selection.fallback), (Some(1), Some(Fallback::Error)));
-        assert!(recipe.routes[0].candidates.embedder().is_none(), "nothing is embedded for nobody");
+        assert_eq!(
+            (selection.candidate, selection.fallback),
+            (Some(1), Some(Fallback::Error))
+        );
+        assert!(
+            recipe.routes[0].candidates.embedder().is_none(),
+            "nothing is embedded for nobody"
+        );
         let path = format!("global.router.model_selection.ml.{algorithm}.pretrained_path");
-        let found: Vec<&Problem> = recipe.warnings.iter().filter(|found| found.path == path).collect();
+        let found: Vec<&Problem> = recipe
+            .warnings
+            .iter()
+            .filter(|found| found.path == path)
+            .collect();
         match warning {
             "" => assert_eq!(recipe.warnings, []),
-            _ => assert!(found.len() == 1 && found[0].message.contains(warning), "{:?}", recipe.warnings),
+            _ => assert!(
+                found.len() == 1 && found[0].message.contains(warning),
+                "{:?}",
+                recipe.warnings
+            ),
         }
     }
     check("knn", "{}", "", "");
     check("knn", "{ml: {models_path: somewhere}}", "", "");
-    check("knn", "{ml: {knn: {pretrained_path: nowhere.json}}}", "", "is not installed");
+    check(
+        "knn",
+        "{ml: {knn: {pretrained_path: nowhere.json}}}",
+        "",
+        "is not installed",
+    );
     check("knn", KNN, "{", "is no artifact of `knn`");
-    check("knn", KNN, &artifact("b").replace(",0]", "]"), "was fitted on 15 numbers; vectors of `encoder`");
+    check(
+        "knn",
+        KNN,
+        &artifact("b").replace(",0]", "]"),
+        "was fitted on 15 numbers; vectors of `encoder`",
+    );
     for algorithm in ["kmeans", "svm", "mlp"] {
         let global = format!("{{ml: {{{algorithm}: {{pretrained_path: artifact.json}}}}}}");
-        check(algorithm, &global, &artifact("b"), &format!("is no artifact of `{algorithm}`"));
+        check(
+            algorithm,
+            &global,
+            &artifact("b"),
+            &format!("is no artifact of `{algorithm}`"),
+        );
     }
 }
 
 #[test]
 fn prompt_is_not_available() {
-    let selection = select(&build("{type: prompt, prompt: {model: a}}", "{}", ""), &[0, 1, 2]);
-    assert_eq!((selection.candidate, selection.fallback), (Some(0), Some(Fallback::Unavailable)));
+    let selection = select(
+        &build("{type: prompt, prompt: {model: a}}", "{}", ""),
+        &[0, 1, 2],
+    );
+    assert_eq!(
+        (selection.candidate, selection.fallback),
+        (Some(0), Some(Fallback::Unavailable))
+    );
 }
 
 const ALGORITHMS: [&str; 9] = [

@@ -20,18 +20,38 @@ impl Artifact for Named {
 
 fn candidate(name: &str) -> Candidate {
     let (model, lora) = name.split_once('+').unwrap_or((name, ""));
-    Candidate::unknown(ModelRef { model: model.into(), lora_name: lora.into(), ..ModelRef::default() })
+    Candidate::unknown(ModelRef {
+        model: model.into(),
+        lora_name: lora.into(),
+        ..ModelRef::default()
+    })
 }
 
 #[track_caller]
-fn check(named: &'static [&'static str], eligible: &[usize], vector: Option<&[f32]>, expected: Option<usize>) {
+fn check(
+    named: &'static [&'static str],
+    eligible: &[usize],
+    vector: Option<&[f32]>,
+    expected: Option<usize>,
+) {
     let candidates = ["a", "m+tuned", "m", "b"].map(candidate);
-    let asked = Asked { vector, ..Asked::default() };
-    let input = SelectionInput { decision: "d", candidates: &candidates, eligible, asked: &asked };
+    let asked = Asked {
+        vector,
+        ..Asked::default()
+    };
+    let input = SelectionInput {
+        decision: "d",
+        candidates: &candidates,
+        eligible,
+        asked: &asked,
+    };
     let selector = Learned::new("knn", Arc::new(Named(named)), Bare::encoder()).unwrap();
     match (selector.select(&input), expected) {
         (Ok(choice), Some(expected)) => {
-            assert_eq!((choice.candidate, choice.score, choice.confidence), (expected, 1.0, 0.8));
+            assert_eq!(
+                (choice.candidate, choice.score, choice.confidence),
+                (expected, 1.0, 0.8)
+            );
         }
         (Err(SelectionError::Failed(_)), None) => {}
         other => panic!("{other:?}"),
@@ -44,7 +64,8 @@ fn names_are_adapters_or_models() {
     check(&["b"], &[0, 1, 2, 3], VECTOR, Some(3));
     check(&["tuned"], &[0, 1, 2, 3], VECTOR, Some(1));
     check(&["m"], &[0, 1, 2, 3], VECTOR, Some(2));
-    // A candidate that was dropped is passed over; a name of no candidate is a wrong answer, as in the reference.
+    // A candidate that was dropped is passed over; a name of no candidate is a wrong answer, as in
+    // the reference.
     check(&["b", "a"], &[0, 1, 2], VECTOR, Some(0));
     check(&["stranger", "a"], &[0, 1, 2], VECTOR, None);
     check(&["b"], &[0, 1, 2], VECTOR, None);
@@ -57,7 +78,11 @@ fn names_are_adapters_or_models() {
 fn features_end_with_the_category() {
     let check = |category: &str, place: usize| {
         let features = features(&[0.5], category);
-        assert_eq!((features.len(), features[0], features[1 + place]), (15, 0.5, 1.0), "{category}");
+        assert_eq!(
+            (features.len(), features[0], features[1 + place]),
+            (15, 0.5, 1.0),
+            "{category}"
+        );
         assert_eq!(features.iter().skip(1).sum::<f64>(), 1.0);
     };
     check("math", 0);
@@ -71,9 +96,21 @@ fn features_end_with_the_category() {
 
 #[test]
 fn an_artifact_of_other_vectors_is_refused() {
-    let encoder = Embedder { dimension: 384, ..Bare::encoder() };
-    let error = Learned::new("knn", Arc::new(Named(&[])), encoder).err().unwrap().to_string();
-    assert_eq!(error, "was fitted on 16 numbers; vectors of `none` and the category have 398");
-    let fitting = Embedder { dimension: 2, ..Bare::encoder() };
+    let encoder = Embedder {
+        dimension: 384,
+        ..Bare::encoder()
+    };
+    let error = Learned::new("knn", Arc::new(Named(&[])), encoder)
+        .err()
+        .unwrap()
+        .to_string();
+    assert_eq!(
+        error,
+        "was fitted on 16 numbers; vectors of `none` and the category have 398"
+    );
+    let fitting = Embedder {
+        dimension: 2,
+        ..Bare::encoder()
+    };
     assert!(Learned::new("knn", Arc::new(Named(&[])), fitting).is_ok());
 }

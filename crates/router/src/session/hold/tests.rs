@@ -8,8 +8,18 @@ use crate::session::stay::Turn;
 use crate::session::{Named, SessionKey, Source};
 use proptest::prelude::*;
 
-const SMALL: Prices = Prices { prompt: 0.15, cached: 0.015, cache_write: 0.15, completion: 0.6 };
-const LARGE: Prices = Prices { prompt: 3.0, cached: 0.3, cache_write: 3.75, completion: 15.0 };
+const SMALL: Prices = Prices {
+    prompt: 0.15,
+    cached: 0.015,
+    cache_write: 0.15,
+    completion: 0.6,
+};
+const LARGE: Prices = Prices {
+    prompt: 3.0,
+    cached: 0.3,
+    cache_write: 3.75,
+    completion: 15.0,
+};
 
 fn policy(change: impl Fn(&mut config::sessions::Sessions)) -> Policy {
     let mut settings = config::sessions::Sessions::default();
@@ -18,7 +28,11 @@ fn policy(change: impl Fn(&mut config::sessions::Sessions)) -> Policy {
 }
 
 fn standing(sessions: &Sessions, turn: Turn, tokens: (u64, u64), now: u64) -> Standing {
-    let named = Named { key: SessionKey(1), source: Source::Header, thread: 1 };
+    let named = Named {
+        key: SessionKey(1),
+        source: Source::Header,
+        thread: 1,
+    };
     Standing {
         named,
         turn,
@@ -32,10 +46,24 @@ fn standing(sessions: &Sessions, turn: Turn, tokens: (u64, u64), now: u64) -> St
     }
 }
 
-const USER: Turn = Turn { phase: Phase::UserTurn, sealed: false, same_turn: false, explicit: true };
-const LOOP: Turn = Turn { phase: Phase::ToolLoop, ..USER };
-const SEALED: Turn = Turn { sealed: true, ..USER };
-const COMPACTION: Turn = Turn { phase: Phase::Compaction, ..USER };
+const USER: Turn = Turn {
+    phase: Phase::UserTurn,
+    sealed: false,
+    same_turn: false,
+    explicit: true,
+};
+const LOOP: Turn = Turn {
+    phase: Phase::ToolLoop,
+    ..USER
+};
+const SEALED: Turn = Turn {
+    sealed: true,
+    ..USER
+};
+const COMPACTION: Turn = Turn {
+    phase: Phase::Compaction,
+    ..USER
+};
 
 /// One session whose requests are offered models by name.
 struct Play {
@@ -46,7 +74,11 @@ struct Play {
 
 impl Play {
     fn new(policy: Policy) -> Self {
-        Self { policy, sessions: Sessions::default(), now: 1_000 }
+        Self {
+            policy,
+            sessions: Sessions::default(),
+            now: 1_000,
+        }
     }
 
     fn ask(
@@ -56,8 +88,14 @@ impl Play {
         proposed: usize,
         allowed: &[&str],
     ) -> (String, Told) {
-        let offers: Vec<Offer<'_>> =
-            offers.iter().map(|&(model, prices)| Offer { model, prices, score: None }).collect();
+        let offers: Vec<Offer<'_>> = offers
+            .iter()
+            .map(|&(model, prices)| Offer {
+                model,
+                prices,
+                score: None,
+            })
+            .collect();
         let standing = standing(&self.sessions, turn, (10_000, 1_000), self.now);
         let allows = |model: &str| allowed.contains(&model);
         let choosing = Choosing {
@@ -78,11 +116,22 @@ impl Play {
     }
 
     #[track_caller]
-    fn check(&mut self, turn: Turn, offers: &[(&str, Option<Prices>)], proposed: usize, expected: &str) {
+    fn check(
+        &mut self,
+        turn: Turn,
+        offers: &[(&str, Option<Prices>)],
+        proposed: usize,
+        expected: &str,
+    ) {
         let (model, told) = self.ask(turn, offers, proposed, &["other"]);
         let reason = told.reason.map_or("", Reason::as_str);
         assert_eq!(
-            format!("{model} {} {reason} {}", told.outcome.as_str(), told.degraded.unwrap_or_default()).trim(),
+            format!(
+                "{model} {} {reason} {}",
+                told.outcome.as_str(),
+                told.degraded.unwrap_or_default()
+            )
+            .trim(),
             expected
         );
     }
@@ -92,7 +141,15 @@ const BOTH: [(&str, Option<Prices>); 2] = [("small", Some(SMALL)), ("large", Som
 
 #[test]
 fn locks_hold_whatever_it_would_save() {
-    for turn in [LOOP, SEALED, COMPACTION, Turn { explicit: false, ..LOOP }] {
+    for turn in [
+        LOOP,
+        SEALED,
+        COMPACTION,
+        Turn {
+            explicit: false,
+            ..LOOP
+        },
+    ] {
         let mut play = Play::new(policy(|_| ()));
         play.check(USER, &BOTH, 1, "large new");
         play.now += 100_000;
@@ -106,9 +163,19 @@ fn locks_hold_whatever_it_would_save() {
 fn a_lock_that_cannot_be_kept_shows() {
     let mut play = Play::new(policy(|_| ()));
     play.check(USER, &BOTH, 1, "large new");
-    play.check(LOOP, &BOTH[..1], 0, "small switch not_eligible locked_model_unavailable");
+    play.check(
+        LOOP,
+        &BOTH[..1],
+        0,
+        "small switch not_eligible locked_model_unavailable",
+    );
     let mut fresh = Play::new(policy(|_| ()));
-    fresh.check(SEALED, &BOTH, 0, "small new  provider_state_of_unknown_model");
+    fresh.check(
+        SEALED,
+        &BOTH,
+        0,
+        "small new  provider_state_of_unknown_model",
+    );
 }
 
 #[test]
@@ -116,12 +183,21 @@ fn policy_wins_unless_any_model_may_be_held() {
     let other = [("other", Some(LARGE))];
     let mut candidates = Play::new(policy(|_| ()));
     candidates.check(USER, &other, 0, "other new");
-    candidates.check(LOOP, &BOTH, 0, "small switch not_eligible locked_model_unavailable");
+    candidates.check(
+        LOOP,
+        &BOTH,
+        0,
+        "small switch not_eligible locked_model_unavailable",
+    );
     let mut any = Play::new(policy(|settings| settings.hold = "any".into()));
     any.check(USER, &other, 0, "other new");
     any.check(LOOP, &BOTH, 0, "other hold tool_loop");
     let (model, told) = any.ask(LOOP, &BOTH, 0, &[]);
-    assert_eq!((model.as_str(), told.degraded), ("small", Some("locked_model_unavailable")), "a boundary wins");
+    assert_eq!(
+        (model.as_str(), told.degraded),
+        ("small", Some("locked_model_unavailable")),
+        "a boundary wins"
+    );
 }
 
 #[test]
@@ -140,7 +216,10 @@ fn a_users_turn_switches_when_it_can_afford_it() {
 
 #[test]
 fn helpers_move_nothing() {
-    let helper = Turn { phase: Phase::Helper, ..USER };
+    let helper = Turn {
+        phase: Phase::Helper,
+        ..USER
+    };
     let mut play = Play::new(policy(|_| ()));
     play.check(USER, &BOTH, 1, "large new");
     play.check(helper, &BOTH, 1, "large helper");
@@ -155,10 +234,14 @@ fn observing_changes_nothing() {
     let mut play = Play::new(policy(|settings| settings.mode = "observe".into()));
     play.check(USER, &BOTH, 1, "large new");
     let (model, told) = play.ask(LOOP, &BOTH, 0, &[]);
-    assert_eq!((model.as_str(), told.outcome, told.observed), ("small", Outcome::Hold, true));
+    assert_eq!(
+        (model.as_str(), told.outcome, told.observed),
+        ("small", Outcome::Hold, true)
+    );
 }
 
-/// A request of a random session: which model is proposed, what may answer, how long it is, what is seen of its answer.
+/// A request of a random session: which model is proposed, what may answer, how long it is, what is
+/// seen of its answer.
 #[derive(Debug, Clone)]
 struct Random {
     turn: Turn,
@@ -175,32 +258,42 @@ fn random() -> impl Strategy<Value = Random> {
     let turn = prop_oneof![4 => Just(USER), 3 => Just(LOOP), 1 => Just(SEALED)];
     let missing = prop_oneof![8 => Just(None), 1 => (0..3_usize).prop_map(Some)];
     let numbers = (0..3_usize, 100..20_000_u64, 1..2_000_u64, 0..400_u64);
-    (turn, missing, numbers, any::<bool>(), prop::bool::weighted(0.9)).prop_map(
-        |(turn, missing, (proposed, said, completion, pause), cached, counted)| Random {
-            turn,
-            proposed,
-            missing: missing.filter(|&index| index != proposed),
-            said,
+    (
+        turn,
+        missing,
+        numbers,
+        any::<bool>(),
+        prop::bool::weighted(0.9),
+    )
+        .prop_map(
+            |(turn, missing, (proposed, said, completion, pause), cached, counted)| Random {
+                turn,
+                proposed,
+                missing: missing.filter(|&index| index != proposed),
+                said,
+                completion,
+                cached,
+                counted,
+                pause,
+            },
+        )
+}
+
+fn prices() -> impl Strategy<Value = Prices> {
+    (0.01..20.0_f64, 0.0..1.0_f64, 0.8..1.5_f64, 0.1..80.0_f64).prop_map(
+        |(prompt, cached, write, completion)| Prices {
+            prompt,
+            cached: prompt * cached,
+            cache_write: prompt * write,
             completion,
-            cached,
-            counted,
-            pause,
         },
     )
 }
 
-fn prices() -> impl Strategy<Value = Prices> {
-    (0.01..20.0_f64, 0.0..1.0_f64, 0.8..1.5_f64, 0.1..80.0_f64).prop_map(|(prompt, cached, write, completion)| Prices {
-        prompt,
-        cached: prompt * cached,
-        cache_write: prompt * write,
-        completion,
-    })
-}
-
 proptest! {
-    /// After each switch that was wished for, all switches together, the forced ones too, have really cost at most the budget's
-    /// share of what the session has really cost. After a pause it is another session.
+    /// After each switch that was wished for, all switches together, the forced ones too, have
+    /// really cost at most the budget's share of what the session has really cost. After a pause it
+    /// is another session.
     #[test]
     fn switches_never_cost_more_than_the_budget(
         models in prop::array::uniform3(prices()),
@@ -256,7 +349,8 @@ proptest! {
         }
     }
 
-    /// No request in a tool loop, and none with sealed state, goes to another model while its own may answer.
+    /// No request in a tool loop, and none with sealed state, goes to another model while its own
+    /// may answer.
     #[test]
     fn locked_requests_never_switch(
         models in prop::array::uniform3(prices()),

@@ -1,7 +1,8 @@
 //! BM25 over the keywords of one rule: each keyword is a document, the text is the query.
 //!
-//! The tokenizer (transliteration, English stop words and stems) is that of the `bm25` crate, which the reference uses; a
-//! text is tokenized once for all rules. The score is the crate's too, with idf times weight multiplied beforehand.
+//! The tokenizer (transliteration, English stop words and stems) is that of the `bm25` crate, which
+//! the reference uses; a text is tokenized once for all rules. The score is the crate's too, with
+//! idf times weight multiplied beforehand.
 
 use crate::signals::keyword::before_nul;
 use ::bm25::{DefaultTokenizer, Tokenizer};
@@ -33,12 +34,18 @@ impl Bm25 {
     pub(super) fn new(keywords: &[String], case_sensitive: bool, threshold: f32) -> Self {
         let mut index = Self {
             keywords: keywords.len(),
-            threshold: if threshold == 0.0 { DEFAULT_THRESHOLD } else { threshold },
+            threshold: if threshold == 0.0 {
+                DEFAULT_THRESHOLD
+            } else {
+                threshold
+            },
             lowers: !case_sensitive,
             gains: HashMap::new(),
         };
-        let documents: Vec<Vec<String>> =
-            keywords.iter().map(|keyword| index.tokenize(before_nul(keyword)).0).collect();
+        let documents: Vec<Vec<String>> = keywords
+            .iter()
+            .map(|keyword| index.tokenize(before_nul(keyword)).0)
+            .collect();
         index.gains = gains(&documents);
         index
     }
@@ -50,18 +57,31 @@ impl Bm25 {
 
     /// Reads a text the way this rule reads it.
     pub(super) fn tokenize(&self, text: &str) -> Tokens {
-        Tokens(if self.lowers { TOKENIZER.tokenize(&text.to_lowercase()) } else { TOKENIZER.tokenize(text) })
+        Tokens(if self.lowers {
+            TOKENIZER.tokenize(&text.to_lowercase())
+        } else {
+            TOKENIZER.tokenize(text)
+        })
     }
 
     /// How many keywords reach the threshold.
     pub(super) fn count(&self, query: &Tokens) -> usize {
-        self.scores(query).into_iter().flatten().filter(|score| *score >= self.threshold).count()
+        self.scores(query)
+            .into_iter()
+            .flatten()
+            .filter(|score| *score >= self.threshold)
+            .count()
     }
 
     /// The score of each keyword that shares a stem with the query.
     fn scores(&self, query: &Tokens) -> Vec<Option<f32>> {
         let mut scores = vec![None; self.keywords];
-        for (keyword, gain) in query.0.iter().filter_map(|token| self.gains.get(token)).flatten() {
+        for (keyword, gain) in query
+            .0
+            .iter()
+            .filter_map(|token| self.gains.get(token))
+            .flatten()
+        {
             *scores[*keyword].get_or_insert(0.0) += gain;
         }
         scores
@@ -108,7 +128,9 @@ mod tests {
         assert_eq!(scores.len(), expected.len());
         for (score, expected) in scores.iter().zip(expected) {
             match (score, expected) {
-                (Some(score), Some(expected)) => assert!((score - expected).abs() < 1e-6, "{score} {expected}"),
+                (Some(score), Some(expected)) => {
+                    assert!((score - expected).abs() < 1e-6, "{score} {expected}")
+                }
                 _ => assert_eq!(score, expected, "{keywords:?} on {text}"),
             }
         }
@@ -116,20 +138,41 @@ mod tests {
 
     #[test]
     fn scores() {
-        check(&["database"], "Which database is best?", &[Some(0.287_682_12)]);
-        check(&["database", "index"], "tune the databases", &[Some(std::f32::consts::LN_2), None]);
+        check(
+            &["database"],
+            "Which database is best?",
+            &[Some(0.287_682_12)],
+        );
+        check(
+            &["database", "index"],
+            "tune the databases",
+            &[Some(std::f32::consts::LN_2), None],
+        );
         check(
             &["database", "index", "query plan"],
             "query plan for the database database",
             &[Some(2.185_138_5), None, Some(1.628_546_6)],
         );
-        check(&["machine learning"], "machine tools", &[Some(0.287_682_12)]);
-        check(&["fix", "fix"], "fixing", &[Some(0.182_321_6), Some(0.182_321_6)]);
+        check(
+            &["machine learning"],
+            "machine tools",
+            &[Some(0.287_682_12)],
+        );
+        check(
+            &["fix", "fix"],
+            "fixing",
+            &[Some(0.182_321_6), Some(0.182_321_6)],
+        );
         check(&["数据库"], "请优化数据库", &[Some(0.863_046_35)]);
         check(
             &["refund", "refund policy", "refund request", "cancel order"],
             "I want a refund refund refund",
-            &[Some(1.297_510_6), Some(1.010_943_7), Some(1.010_943_7), None],
+            &[
+                Some(1.297_510_6),
+                Some(1.010_943_7),
+                Some(1.010_943_7),
+                None,
+            ],
         );
         check(&["how to"], "how to do it", &[None]);
     }
@@ -144,13 +187,29 @@ mod tests {
     fn thresholds() {
         for (threshold, expected) in [(0.0, 1), (0.28, 1), (0.29, 0)] {
             let index = Bm25::new(&strings(&["database"]), false, threshold);
-            assert_eq!(index.count(&index.tokenize("a database")), expected, "{threshold}");
+            assert_eq!(
+                index.count(&index.tokenize("a database")),
+                expected,
+                "{threshold}"
+            );
         }
     }
 
     fn sentence() -> impl Strategy<Value = String> {
-        let words = vec!["refund", "policy", "databases", "index", "how", "plan", "planning", "数据", "café", "the"];
-        proptest::collection::vec(proptest::sample::select(words), 0..7).prop_map(|words| words.join(" "))
+        let words = vec![
+            "refund",
+            "policy",
+            "databases",
+            "index",
+            "how",
+            "plan",
+            "planning",
+            "数据",
+            "café",
+            "the",
+        ];
+        proptest::collection::vec(proptest::sample::select(words), 0..7)
+            .prop_map(|words| words.join(" "))
     }
 
     proptest! {

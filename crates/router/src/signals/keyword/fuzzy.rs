@@ -1,7 +1,8 @@
 //! Near spellings: a keyword also matches when some word of the text is few edits away.
 //!
-//! Words are runs of letters and digits, in lower case, each distinct one once per request. Only words whose length is
-//! within the distance are compared, by a bit-parallel Levenshtein with that bound.
+//! Words are runs of letters and digits, in lower case, each distinct one once per request. Only
+//! words whose length is within the distance are compared, by a bit-parallel Levenshtein with that
+//! bound.
 
 use crate::signals::letters;
 use rapidfuzz::distance::levenshtein::{Args, BatchComparator};
@@ -25,7 +26,11 @@ impl Fuzzy {
         };
         Self {
             keywords: keywords.iter().map(prepare).collect(),
-            distance: if distance == 0 { DEFAULT_DISTANCE } else { distance as usize },
+            distance: if distance == 0 {
+                DEFAULT_DISTANCE
+            } else {
+                distance as usize
+            },
         }
     }
 
@@ -36,7 +41,8 @@ impl Fuzzy {
         };
         let bound = Args::default().score_cutoff(self.distance);
         words.0.iter().any(|(word_length, word)| {
-            word_length.abs_diff(*length) <= self.distance && keyword.distance_with_args(word.chars(), &bound).is_some()
+            word_length.abs_diff(*length) <= self.distance
+                && keyword.distance_with_args(word.chars(), &bound).is_some()
         })
     }
 }
@@ -48,9 +54,16 @@ impl Words {
     /// Splits a text.
     pub(super) fn of(text: &str) -> Self {
         let lower = letters::lower_all(text);
-        let words: HashSet<&str> =
-            lower.split(|c| !letters::is_alphanumeric(c)).filter(|word| !word.is_empty()).collect();
-        Self(words.into_iter().map(|word| (word.chars().count(), word.to_owned())).collect())
+        let words: HashSet<&str> = lower
+            .split(|c| !letters::is_alphanumeric(c))
+            .filter(|word| !word.is_empty())
+            .collect();
+        Self(
+            words
+                .into_iter()
+                .map(|word| (word.chars().count(), word.to_owned()))
+                .collect(),
+        )
     }
 }
 
@@ -75,7 +88,11 @@ mod tests {
             ("привет", 1, "превет мир", true),
         ] {
             let fuzzy = Fuzzy::new(&[keyword.to_owned()], distance);
-            assert_eq!(fuzzy.matches(0, &Words::of(text)), expected, "{keyword} ~{distance} {text}");
+            assert_eq!(
+                fuzzy.matches(0, &Words::of(text)),
+                expected,
+                "{keyword} ~{distance} {text}"
+            );
         }
     }
 

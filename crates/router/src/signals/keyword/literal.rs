@@ -1,12 +1,14 @@
 //! Literal keywords: one Aho-Corasick automaton for each case mode, boundaries checked at its hits.
 //!
-//! The reference puts ASCII `\b` on both sides of a keyword that has a letter, a digit or `_` and no Han character. Each
-//! side's check depends only on the keyword's outermost character, so it is decided once ([`Edge`]). A side that ends in a
-//! non-ASCII letter, where ASCII `\b` could never hold, gets a boundary of its own script instead.
+//! The reference puts ASCII `\b` on both sides of a keyword that has a letter, a digit or `_` and
+//! no Han character. Each side's check depends only on the keyword's outermost character, so it is
+//! decided once ([`Edge`]). A side that ends in a non-ASCII letter, where ASCII `\b` could never
+//! hold, gets a boundary of its own script instead.
 //!
-//! Case folds as in RE2 (Unicode, one to one). The automaton folds ASCII only, so keywords with other cased letters go to
-//! a pattern set; and two characters fold into ASCII from outside it (`ſ` to s, the Kelvin sign to k): texts that have
-//! them are read by the patterns of the keywords concerned as well.
+//! Case folds as in RE2 (Unicode, one to one). The automaton folds ASCII only, so keywords with
+//! other cased letters go to a pattern set; and two characters fold into ASCII from outside it (`ſ`
+//! to s, the Kelvin sign to k): texts that have them are read by the patterns of the keywords
+//! concerned as well.
 
 use crate::signals::letters;
 use crate::signals::pattern::{PatternError, PatternSet};
@@ -77,7 +79,13 @@ impl Automaton {
             .ascii_case_insensitive(fold)
             .kind((bytes <= FAST_LIMIT).then_some(AhoCorasickKind::DFA))
             .build(keywords.iter().map(|keyword| &keyword.text))?;
-        Ok(Some(Self { search, keywords: keywords.iter().map(|keyword| (keyword.slot, keyword.edges)).collect() }))
+        Ok(Some(Self {
+            search,
+            keywords: keywords
+                .iter()
+                .map(|keyword| (keyword.slot, keyword.edges))
+                .collect(),
+        }))
     }
 
     fn mark(&self, text: &str, hits: &mut [bool]) {
@@ -85,7 +93,10 @@ impl Automaton {
             let Some((slot, [left, right])) = self.keywords.get(hit.pattern().as_usize()) else {
                 continue;
             };
-            if !hits[*slot] && left.holds_before(text, hit.start()) && right.holds_after(text, hit.end()) {
+            if !hits[*slot]
+                && left.holds_before(text, hit.start())
+                && right.holds_after(text, hit.end())
+            {
                 hits[*slot] = true;
             }
         }
@@ -122,7 +133,9 @@ impl Edge {
     }
 
     fn both(keyword: &str) -> [Self; 2] {
-        let has_word = keyword.chars().any(|c| c == '_' || letters::is_alphanumeric(c));
+        let has_word = keyword
+            .chars()
+            .any(|c| c == '_' || letters::is_alphanumeric(c));
         if !has_word || keyword.chars().any(letters::is_han) {
             return [Self::Free; 2];
         }
@@ -137,15 +150,24 @@ impl Edge {
     fn holds_before(self, text: &str, at: usize) -> bool {
         match self {
             Self::Free => true,
-            Self::NoLetter => text.get(..at).and_then(|text| text.chars().next_back()).is_none_or(ends_word),
-            _ => self.holds_beside(at.checked_sub(1).and_then(|before| text.as_bytes().get(before))),
+            Self::NoLetter => text
+                .get(..at)
+                .and_then(|text| text.chars().next_back())
+                .is_none_or(ends_word),
+            _ => self.holds_beside(
+                at.checked_sub(1)
+                    .and_then(|before| text.as_bytes().get(before)),
+            ),
         }
     }
 
     fn holds_after(self, text: &str, at: usize) -> bool {
         match self {
             Self::Free => true,
-            Self::NoLetter => text.get(at..).and_then(|text| text.chars().next()).is_none_or(ends_word),
+            Self::NoLetter => text
+                .get(at..)
+                .and_then(|text| text.chars().next())
+                .is_none_or(ends_word),
             _ => self.holds_beside(text.as_bytes().get(at)),
         }
     }
@@ -176,7 +198,8 @@ fn as_pattern(keyword: &str, edges: [Edge; 2], case_sensitive: bool) -> String {
     format!("{flags}{left}{}{right}", regex::escape(keyword))
 }
 
-/// A word between boundaries, whatever its characters, any case: for families with patterns of their own.
+/// A word between boundaries, whatever its characters, any case: for families with patterns of
+/// their own.
 pub(in crate::signals) fn bounded_pattern(word: &str) -> String {
     as_pattern(word, Edge::ends(word), false)
 }
@@ -209,12 +232,19 @@ impl Builder {
         *next += 1;
         self.slots.insert(name, slot);
         let edges = Edge::both(keyword);
-        let entry = || Keyword { text: keyword.to_owned(), slot, edges };
+        let entry = || Keyword {
+            text: keyword.to_owned(),
+            slot,
+            edges,
+        };
         if keyword.is_empty() {
             self.always.push(slot);
         } else if case_sensitive {
             self.exact.push(entry());
-        } else if keyword.chars().any(|c| !c.is_ascii() && letters::has_case(c)) {
+        } else if keyword
+            .chars()
+            .any(|c| !c.is_ascii() && letters::has_case(c))
+        {
             self.cased_reads_ascii |= keyword.contains(FOLDS_INTO_ASCII);
             self.cased.push((as_pattern(keyword, edges, false), slot));
         } else {
@@ -226,7 +256,12 @@ impl Builder {
     /// Compiles what was collected.
     pub(super) fn finish(self) -> Result<Literals, BuildError> {
         let has_twin = |keyword: &&Keyword| keyword.text.contains(['s', 'S', 'k', 'K']);
-        let twin = |keyword: &Keyword| (as_pattern(&keyword.text, keyword.edges, false), keyword.slot);
+        let twin = |keyword: &Keyword| {
+            (
+                as_pattern(&keyword.text, keyword.edges, false),
+                keyword.slot,
+            )
+        };
         let twins: Vec<_> = self.folded.iter().filter(has_twin).map(twin).collect();
         Ok(Literals {
             always: self.always,
@@ -247,14 +282,19 @@ mod tests {
     fn joint(keywords: &[(String, bool)], text: &str) -> Vec<bool> {
         let mut builder = Builder::default();
         let mut next = 0;
-        let slots: Vec<_> = keywords.iter().map(|(word, case)| builder.slot(word, *case, &mut next)).collect();
+        let slots: Vec<_> = keywords
+            .iter()
+            .map(|(word, case)| builder.slot(word, *case, &mut next))
+            .collect();
         let mut hits = vec![false; next];
         builder.finish().unwrap().mark(text, &mut hits);
         slots.iter().map(|slot| hits[*slot]).collect()
     }
 
     fn alone(keyword: &str, case_sensitive: bool, text: &str) -> bool {
-        regex::Regex::new(&as_pattern(keyword, Edge::both(keyword), case_sensitive)).unwrap().is_match(text)
+        regex::Regex::new(&as_pattern(keyword, Edge::both(keyword), case_sensitive))
+            .unwrap()
+            .is_match(text)
     }
 
     #[test]
@@ -294,16 +334,28 @@ mod tests {
             ("हिन्दी", "हिन्दीx", false),
             ("été", "调用été接口", true),
         ] {
-            assert_eq!(joint(&[(keyword.into(), false)], text), [expected], "{keyword} in {text}");
-            assert_eq!(alone(keyword, false, text), expected, "{keyword} in {text}, as a pattern");
+            assert_eq!(
+                joint(&[(keyword.into(), false)], text),
+                [expected],
+                "{keyword} in {text}"
+            );
+            assert_eq!(
+                alone(keyword, false, text),
+                expected,
+                "{keyword} in {text}, as a pattern"
+            );
         }
-        assert_eq!(joint(&[("Ab".into(), true), ("Ab".into(), false)], "ab"), [false, true]);
+        assert_eq!(
+            joint(&[("Ab".into(), true), ("Ab".into(), false)], "ab"),
+            [false, true]
+        );
     }
 
     fn words() -> impl Strategy<Value = String> {
         proptest::collection::vec(
             proptest::sample::select(vec![
-                "a", "B", "k", "s", "S", "é", "É", "я", "Я", "数", "カ", "_", "1", "+", " ", "ſ", "\u{212A}", "ß",
+                "a", "B", "k", "s", "S", "é", "É", "я", "Я", "数", "カ", "_", "1", "+", " ", "ſ",
+                "\u{212A}", "ß",
             ]),
             0..5,
         )

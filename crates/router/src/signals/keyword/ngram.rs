@@ -1,7 +1,9 @@
-//! Character n-grams: a keyword matches a word, or the whole text, that shares enough of its padded n-grams.
+//! Character n-grams: a keyword matches a word, or the whole text, that shares enough of its padded
+//! n-grams.
 //!
-//! Same numbers as the `ngrammatic` crate, which the reference uses (warp 2, padding on both sides), from an index of the
-//! rule's keywords: a word costs its own n-grams, not a comparison with every keyword.
+//! Same numbers as the `ngrammatic` crate, which the reference uses (warp 2, padding on both
+//! sides), from an index of the rule's keywords: a word costs its own n-grams, not a comparison
+//! with every keyword.
 
 use crate::config::signals::KeywordRule;
 use crate::signals::keyword::before_nul;
@@ -34,7 +36,11 @@ impl Ngram {
         };
         let mut index = Self {
             arity,
-            threshold: if rule.ngram_threshold == 0.0 { DEFAULT_THRESHOLD } else { rule.ngram_threshold },
+            threshold: if rule.ngram_threshold == 0.0 {
+                DEFAULT_THRESHOLD
+            } else {
+                rule.ngram_threshold
+            },
             case_sensitive: rule.case_sensitive,
             keywords: Vec::new(),
             grams: HashMap::new(),
@@ -42,7 +48,9 @@ impl Ngram {
         let mut known = HashMap::new();
         for keyword in &rule.keywords {
             let keyword = index.cased(before_nul(keyword)).into_owned();
-            let at = *known.entry(keyword).or_insert_with_key(|keyword| index.add(keyword));
+            let at = *known
+                .entry(keyword)
+                .or_insert_with_key(|keyword| index.add(keyword));
             index.keywords[at].1 += 1;
         }
         index
@@ -53,18 +61,30 @@ impl Ngram {
         let text = self.cased(text);
         let mut found = vec![false; self.keywords.len()];
         let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
-        let words: HashSet<&str> = text.split(|c| !is_word(c)).filter(|word| !word.is_empty()).collect();
+        let words: HashSet<&str> = text
+            .split(|c| !is_word(c))
+            .filter(|word| !word.is_empty())
+            .collect();
         for word in words {
             self.search(word, &mut found);
         }
         if !found.iter().all(|found| *found) {
             self.search(&text, &mut found);
         }
-        self.keywords.iter().zip(&found).filter(|(_, found)| **found).map(|((_, times), _)| times).sum()
+        self.keywords
+            .iter()
+            .zip(&found)
+            .filter(|(_, found)| **found)
+            .map(|((_, times), _)| times)
+            .sum()
     }
 
     fn cased<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        if self.case_sensitive { Cow::Borrowed(text) } else { Cow::Owned(text.to_lowercase()) }
+        if self.case_sensitive {
+            Cow::Borrowed(text)
+        } else {
+            Cow::Owned(text.to_lowercase())
+        }
     }
 
     fn add(&mut self, keyword: &str) -> usize {
@@ -80,7 +100,11 @@ impl Ngram {
     /// Marks the keywords that are similar enough to `text`.
     fn search(&self, text: &str, found: &mut [bool]) {
         let length = text.chars().count() + 2 * (self.arity - 1);
-        if !self.keywords.iter().any(|(other, _)| self.can_reach(length, *other)) {
+        if !self
+            .keywords
+            .iter()
+            .any(|(other, _)| self.can_reach(length, *other))
+        {
             return;
         }
         let padded = Padded::new(text, self.arity);
@@ -101,10 +125,18 @@ impl Ngram {
             }
         }
         let shared = same.into_iter().enumerate().filter(|(_, same)| *same > 0);
-        shared.map(|(at, same)| (at, similarity(same, text.length + self.keywords[at].0, self.arity))).collect()
+        shared
+            .map(|(at, same)| {
+                (
+                    at,
+                    similarity(same, text.length + self.keywords[at].0, self.arity),
+                )
+            })
+            .collect()
     }
 
-    /// Two strings of these padded lengths can be similar enough, if one holds all n-grams of the other.
+    /// Two strings of these padded lengths can be similar enough, if one holds all n-grams of the
+    /// other.
     fn can_reach(&self, length: usize, other: usize) -> bool {
         let most = length.min(other) + 1 - self.arity;
         similarity(most, length + other, self.arity) * 1.000_01 >= self.threshold
@@ -132,14 +164,24 @@ impl Padded {
     fn new(text: &str, arity: usize) -> Self {
         let pad = " ".repeat(arity - 1);
         let text = [pad.as_str(), text, pad.as_str()].concat();
-        Self { length: text.chars().count(), text }
+        Self {
+            length: text.chars().count(),
+            text,
+        }
     }
 
     /// Distinct n-grams and how often each occurs.
     fn grams(&self, arity: usize) -> impl Iterator<Item = (&str, usize)> {
-        let bounds: Vec<usize> = self.text.char_indices().map(|(at, _)| at).chain([self.text.len()]).collect();
-        let mut grams: Vec<&str> =
-            bounds.windows(arity + 1).filter_map(|window| self.text.get(window[0]..window[arity])).collect();
+        let bounds: Vec<usize> = self
+            .text
+            .char_indices()
+            .map(|(at, _)| at)
+            .chain([self.text.len()])
+            .collect();
+        let mut grams: Vec<&str> = bounds
+            .windows(arity + 1)
+            .filter_map(|window| self.text.get(window[0]..window[arity]))
+            .collect();
         grams.sort_unstable();
         let mut counted: Vec<(&str, usize)> = Vec::with_capacity(grams.len());
         for gram in grams {
@@ -181,8 +223,16 @@ mod tests {
         ] {
             let index = Ngram::new(&rule(&[keyword], arity, 0.0));
             let got = index.similarities(&Padded::new(word, index.arity));
-            assert!((got[0].1 - expected).abs() < 1e-6, "{keyword} {word} {}", got[0].1);
-            assert_eq!(index.count(word), usize::from(expected >= 0.4), "{keyword} {word}");
+            assert!(
+                (got[0].1 - expected).abs() < 1e-6,
+                "{keyword} {word} {}",
+                got[0].1
+            );
+            assert_eq!(
+                index.count(word),
+                usize::from(expected >= 0.4),
+                "{keyword} {word}"
+            );
         }
     }
 
@@ -197,9 +247,16 @@ mod tests {
             (&[], "data", 0),
             (&[""], "", 1),
         ] {
-            assert_eq!(Ngram::new(&rule(keywords, 3, 0.0)).count(text), expected, "{keywords:?} {text}");
+            assert_eq!(
+                Ngram::new(&rule(keywords, 3, 0.0)).count(text),
+                expected,
+                "{keywords:?} {text}"
+            );
         }
-        let cased = KeywordRule { case_sensitive: true, ..rule(&["Data"], 3, 0.9) };
+        let cased = KeywordRule {
+            case_sensitive: true,
+            ..rule(&["Data"], 3, 0.9)
+        };
         assert_eq!(Ngram::new(&cased).count("data"), 0);
     }
 

@@ -21,23 +21,36 @@ fn matches(rules: &[KeywordRule], text: &str) -> Vec<String> {
     let mut prompt = Prompt::default();
     prompt.texts.evaluation = text.into();
     let mut report = SignalReport::new(&keys);
-    signal.unwrap().evaluate(&SignalInput::new(&prompt, None), &mut report).unwrap();
+    signal
+        .unwrap()
+        .evaluate(&SignalInput::new(&prompt, None), &mut report)
+        .unwrap();
     let metric = report.families[Kind::Keyword as usize];
     assert!(metric.ran && metric.confidence.total_cmp(&1.0).is_eq());
-    report.matches().inspect(|key| assert_eq!(report.confidence(*key), None)).map(|key| keys.name(key).into()).collect()
+    report
+        .matches()
+        .inspect(|key| assert_eq!(report.confidence(*key), None))
+        .map(|key| keys.name(key).into())
+        .collect()
 }
 
 fn check(operator: &str, method: &str, keywords: &[&str], text: &str, expected: bool) {
     let got = matches(&[rule("r", operator, method, keywords)], text);
-    assert_eq!(got == ["r"], expected, "{operator} {method} {keywords:?} on {text}");
+    assert_eq!(
+        got == ["r"],
+        expected,
+        "{operator} {method} {keywords:?} on {text}"
+    );
 }
 
 #[test]
 fn operators() {
     for method in ["", "regex", "bm25", "ngram", "REGEX"] {
-        for (operator, none, one, both) in
-            [("AND", false, false, true), ("OR", false, true, true), ("NOR", true, false, false)]
-        {
+        for (operator, none, one, both) in [
+            ("AND", false, false, true),
+            ("OR", false, true, true),
+            ("NOR", true, false, false),
+        ] {
             let keywords = ["alpha", "omega"];
             check(operator, method, &keywords, "nothing", none);
             check(operator, method, &keywords, "say omega", one);
@@ -84,8 +97,15 @@ fn fuzzy_serves_literal_and_regex() {
         ("", "NOR", "urgent", "urgnet", false),
         ("", "AND", "urgent", "calm", false),
     ] {
-        let fuzzy = KeywordRule { fuzzy_match: true, ..rule("r", operator, method, &[keyword]) };
-        assert_eq!(matches(&[fuzzy], text) == ["r"], expected, "{method} {operator} {keyword} {text}");
+        let fuzzy = KeywordRule {
+            fuzzy_match: true,
+            ..rule("r", operator, method, &[keyword])
+        };
+        assert_eq!(
+            matches(&[fuzzy], text) == ["r"],
+            expected,
+            "{method} {operator} {keyword} {text}"
+        );
     }
 }
 
@@ -98,7 +118,10 @@ fn names_come_in_declaration_order() {
         rule("bm25", "OR", "bm25", &["database"]),
         rule("regex", "OR", "regex", &["data"]),
     ];
-    assert_eq!(matches(&rules, "a database"), ["ngram", "literal", "bm25", "regex"]);
+    assert_eq!(
+        matches(&rules, "a database"),
+        ["ngram", "literal", "bm25", "regex"]
+    );
 }
 
 #[test]
@@ -120,17 +143,33 @@ fn all_problems_are_reported() {
     ];
     let mut problems = Vec::new();
     build(&rules, &mut Keys::default(), &mut problems);
-    let paths: Vec<_> = problems.iter().map(|problem| problem.path.as_str()).collect();
-    let expected = ["[0].operator", "[1].method", "[2].keywords[1]", "[2].keywords[2]"];
-    assert_eq!(paths, expected.map(|tail| format!("routing.signals.keywords{tail}")));
+    let paths: Vec<_> = problems
+        .iter()
+        .map(|problem| problem.path.as_str())
+        .collect();
+    let expected = [
+        "[0].operator",
+        "[1].method",
+        "[2].keywords[1]",
+        "[2].keywords[2]",
+    ];
+    assert_eq!(
+        paths,
+        expected.map(|tail| format!("routing.signals.keywords{tail}"))
+    );
 }
 
-fn words(alphabet: &'static [&'static str], most: usize) -> impl Strategy<Value = Vec<&'static str>> {
+fn words(
+    alphabet: &'static [&'static str],
+    most: usize,
+) -> impl Strategy<Value = Vec<&'static str>> {
     proptest::collection::vec(proptest::sample::select(alphabet), 0..most)
 }
 
 const KEYWORDS: &[&str] = &["api", "API key", "é", "数据", "user", "us", "ß", "", "C++"];
-const TEXT: &[&str] = &["api", " ", "key", "É", "数据", "user_id", "us", "_", "C++", "1", "\u{17F}", "-"];
+const TEXT: &[&str] = &[
+    "api", " ", "key", "É", "数据", "user_id", "us", "_", "C++", "1", "\u{17F}", "-",
+];
 const OPERATORS: &[&str] = &["AND", "OR", "NOR"];
 
 proptest! {

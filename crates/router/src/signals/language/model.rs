@@ -1,8 +1,8 @@
 //! The language detector: script first, then a small statistical model.
 //!
-//! The model is fastText's compressed language identifier (`lid.176.ftz`, 0.9 MB), an installed asset; without it the
-//! built-in sixteen-language model of `whichlang` answers. Either one chooses only among the languages that the script
-//! leaves.
+//! The model is fastText's compressed language identifier (`lid.176.ftz`, 0.9 MB), an installed
+//! asset; without it the built-in sixteen-language model of `whichlang` answers. Either one chooses
+//! only among the languages that the script leaves.
 
 use super::script::{self, Verdict};
 use super::{DetectLanguage, Detected};
@@ -11,7 +11,8 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use whichlang::Lang;
 
-/// Labels of the model that are looked at: the right one is nearly always among the first few, and more cost time.
+/// Labels of the model that are looked at: the right one is nearly always among the first few, and
+/// more cost time.
 const FEW: usize = 4;
 /// Labels that are looked at when none of those is a language of the script.
 const MANY: usize = 40;
@@ -51,11 +52,21 @@ impl LanguageDetector {
     /// # Errors
     /// The file is named and cannot be used.
     pub fn load(model: Option<&Path>) -> Result<Self, LoadError> {
-        let Some(path) = model else { return Ok(Self::small()) };
-        let bytes = std::fs::read(path).map_err(|source| LoadError::Read { path: path.into(), source })?;
-        let model = FastText::load_from_reader(Cursor::new(bytes))
-            .map_err(|source| LoadError::Format { path: path.into(), source })?;
-        Ok(Self { model: Some(Box::new(model)) })
+        let Some(path) = model else {
+            return Ok(Self::small());
+        };
+        let bytes = std::fs::read(path).map_err(|source| LoadError::Read {
+            path: path.into(),
+            source,
+        })?;
+        let model =
+            FastText::load_from_reader(Cursor::new(bytes)).map_err(|source| LoadError::Format {
+                path: path.into(),
+                source,
+            })?;
+        Ok(Self {
+            model: Some(Box::new(model)),
+        })
     }
 
     /// The built-in model: sixteen languages.
@@ -65,7 +76,10 @@ impl LanguageDetector {
     }
 
     fn choose(&self, text: &str, among: &'static [&'static str]) -> Option<Detected> {
-        let likely = self.model.as_ref().and_then(|model| large(model, text, among));
+        let likely = self
+            .model
+            .as_ref()
+            .and_then(|model| large(model, text, among));
         likely.or_else(|| small(text, among))
     }
 }
@@ -74,34 +88,57 @@ impl DetectLanguage for LanguageDetector {
     fn detect(&self, text: &str) -> Option<Detected> {
         match script::judge(text) {
             Verdict::Nothing => None,
-            Verdict::Decided(code) => Some(Detected { code, confidence: 1.0 }),
+            Verdict::Decided(code) => Some(Detected {
+                code,
+                confidence: 1.0,
+            }),
             Verdict::OneOf(among) => self.choose(text, among),
         }
     }
 }
 
-/// The likeliest of `among`; an unsure answer gives way to the built-in model's, if this one thinks of it too.
+/// The likeliest of `among`; an unsure answer gives way to the built-in model's, if this one thinks
+/// of it too.
 fn large(model: &FastText, text: &str, among: &'static [&'static str]) -> Option<Detected> {
     // The model knows words as they are written, but shouting only as noise.
-    let lower = if text.contains(char::is_lowercase) { None } else { Some(text.to_lowercase()) };
+    let lower = if text.contains(char::is_lowercase) {
+        None
+    } else {
+        Some(text.to_lowercase())
+    };
     let text = lower.as_deref().unwrap_or(text);
     let few = shares(model, text, among, FEW);
-    let likely = if few.is_empty() { shares(model, text, among, MANY) } else { few };
+    let likely = if few.is_empty() {
+        shares(model, text, among, MANY)
+    } else {
+        few
+    };
     let best = *likely.first()?;
     if best.confidence >= SURE {
         return Some(best);
     }
     let second = small(text, among)?;
     let agreed = likely.iter().find(|share| share.code == second.code);
-    Some(agreed.map_or(best, |share| Detected { confidence: share.confidence.midpoint(second.confidence), ..second }))
+    Some(agreed.map_or(best, |share| Detected {
+        confidence: share.confidence.midpoint(second.confidence),
+        ..second
+    }))
 }
 
 /// The model's first `labels` answers as far as they are of `among`, with their shares of one.
-fn shares(model: &FastText, text: &str, among: &'static [&'static str], labels: usize) -> Vec<Detected> {
+fn shares(
+    model: &FastText,
+    text: &str,
+    among: &'static [&'static str],
+    labels: usize,
+) -> Vec<Detected> {
     let predictions = model.predict(text, labels, 0.0).unwrap_or_default();
     let known = predictions.iter().filter_map(|prediction| {
         let code = code_of(prediction.label.strip_prefix(LABEL_PREFIX)?, among)?;
-        Some(Detected { code, confidence: prediction.probability })
+        Some(Detected {
+            code,
+            confidence: prediction.probability,
+        })
     });
     let mut shares: Vec<Detected> = known.collect();
     let total: f32 = shares.iter().map(|share| share.confidence).sum();
@@ -123,9 +160,13 @@ fn code_of(label: &str, among: &'static [&'static str]) -> Option<&'static str> 
 
 /// The built-in model's answer, trusted more the more letters there are.
 fn small(text: &str, among: &'static [&'static str]) -> Option<Detected> {
-    let code = code_of(small_code(whichlang::detect_language(text)), among).or_else(|| among.first().copied())?;
+    let code = code_of(small_code(whichlang::detect_language(text)), among)
+        .or_else(|| among.first().copied())?;
     let letters = text.chars().filter(|c| c.is_alphabetic()).take(100).count() as f32;
-    Some(Detected { code, confidence: letters / (letters + 8.0) })
+    Some(Detected {
+        code,
+        confidence: letters / (letters + 8.0),
+    })
 }
 
 fn small_code(lang: Lang) -> &'static str {
@@ -156,14 +197,18 @@ mod tests {
     /// The installed model, where there is one.
     fn installed() -> Option<PathBuf> {
         let assets = std::env::var_os("MERIT_ASSETS").map(PathBuf::from);
-        let assets = assets.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.merit/assets"));
+        let assets = assets
+            .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.merit/assets"));
         Some(assets.join("lid.176.ftz")).filter(|path| path.exists())
     }
 
     fn check(detector: &LanguageDetector, text: &str, expected: Option<&str>) {
         let detected = detector.detect(text);
         assert_eq!(detected.map(|detected| detected.code), expected, "{text}");
-        assert!(detected.is_none_or(|detected| (0.3..=1.0).contains(&detected.confidence)), "{text} {detected:?}");
+        assert!(
+            detected.is_none_or(|detected| (0.3..=1.0).contains(&detected.confidence)),
+            "{text} {detected:?}"
+        );
     }
 
     const PROSE: [(&str, &str); 9] = [
@@ -199,7 +244,10 @@ mod tests {
         }
         for (text, code) in [
             ("Jak mogę zresetować hasło do swojego konta?", "pl"),
-            ("WHY IS THE NEW HEATING SYSTEM SO EXPENSIVE THIS YEAR?", "en"),
+            (
+                "WHY IS THE NEW HEATING SYSTEM SO EXPENSIVE THIS YEAR?",
+                "en",
+            ),
             ("Как могу да сменя паролата си за пощата?", "bg"),
             ("मैं अपना पासवर्ड कैसे बदल सकता हूँ?", "hi"),
             ("چطور می‌توانم رمز عبورم را عوض کنم؟", "fa"),
@@ -212,16 +260,30 @@ mod tests {
     #[test]
     fn labels_become_codes_of_the_script() {
         let among = &["en", "hr", "nb"];
-        for (label, code) in [("no", Some("nb")), ("sh", Some("hr")), ("en", Some("en")), ("ceb", None), ("ru", None)] {
+        for (label, code) in [
+            ("no", Some("nb")),
+            ("sh", Some("hr")),
+            ("en", Some("en")),
+            ("ceb", None),
+            ("ru", None),
+        ] {
             assert_eq!(code_of(label, among), code, "{label}");
         }
     }
 
     #[test]
     fn a_wrong_file_says_which() {
-        let missing = LanguageDetector::load(Some(Path::new("/nowhere/lid.ftz"))).map(|_| ()).unwrap_err();
-        assert_eq!(missing.to_string(), "cannot read language model /nowhere/lid.ftz");
+        let missing = LanguageDetector::load(Some(Path::new("/nowhere/lid.ftz")))
+            .map(|_| ())
+            .unwrap_err();
+        assert_eq!(
+            missing.to_string(),
+            "cannot read language model /nowhere/lid.ftz"
+        );
         let wrong = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
-        assert!(matches!(LanguageDetector::load(Some(&wrong)), Err(LoadError::Format { .. })));
+        assert!(matches!(
+            LanguageDetector::load(Some(&wrong)),
+            Err(LoadError::Format { .. })
+        ));
     }
 }

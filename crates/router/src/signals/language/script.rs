@@ -1,7 +1,7 @@
 //! What the script alone says of a text's language: often everything, else which languages remain.
 //!
-//! Characters are counted by script. An ideograph or a syllable says about as much as several letters, so it counts for
-//! more; the script with the most weight decides.
+//! Characters are counted by script. An ideograph or a syllable says about as much as several
+//! letters, so it counts for more; the script with the most weight decides.
 
 use Script::{Arabic, Cyrillic, Devanagari, Greek, Han, Hangul, Hebrew, Kana, Latin};
 
@@ -26,9 +26,10 @@ pub(super) fn judge(text: &str) -> Verdict {
 }
 
 const LATIN: &[&str] = &[
-    "en", "af", "sq", "az", "eu", "bs", "ca", "hr", "cs", "da", "nl", "eo", "et", "fi", "fr", "lg", "de", "hu", "is",
-    "id", "ga", "it", "la", "lv", "lt", "ms", "mi", "nb", "nn", "pl", "pt", "ro", "sn", "sk", "sl", "so", "st", "es",
-    "sw", "sv", "tl", "ts", "tn", "tr", "vi", "cy", "xh", "yo", "zu",
+    "en", "af", "sq", "az", "eu", "bs", "ca", "hr", "cs", "da", "nl", "eo", "et", "fi", "fr", "lg",
+    "de", "hu", "is", "id", "ga", "it", "la", "lv", "lt", "ms", "mi", "nb", "nn", "pl", "pt", "ro",
+    "sn", "sk", "sl", "so", "st", "es", "sw", "sv", "tl", "ts", "tn", "tr", "vi", "cy", "xh", "yo",
+    "zu",
 ];
 const CYRILLIC: &[&str] = &["ru", "uk", "be", "bg", "mk", "sr", "kk", "mn"];
 const ARABIC: &[&str] = &["ar", "fa", "ur"];
@@ -83,7 +84,10 @@ fn script(c: char) -> Script {
         '\u{900}'..='\u{963}' | '\u{970}'..='\u{97F}' => Devanagari,
         '\u{1100}'..='\u{11FF}' | '\u{3130}'..='\u{318F}' | '\u{AC00}'..='\u{D7AF}' => Hangul,
         '\u{3041}'..='\u{30FA}' | '\u{30FC}'..='\u{30FF}' | '\u{FF66}'..='\u{FF9D}' => Kana,
-        '\u{3005}'..='\u{3007}' | '\u{3400}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}' | '\u{20000}'..='\u{3FFFF}' => Han,
+        '\u{3005}'..='\u{3007}'
+        | '\u{3400}'..='\u{9FFF}'
+        | '\u{F900}'..='\u{FAFF}'
+        | '\u{20000}'..='\u{3FFFF}' => Han,
         _ => SINGLE
             .iter()
             .position(|(first, last, _)| (*first..=*last).contains(&c))
@@ -177,8 +181,15 @@ impl Census {
             (east, Han),
             (3 * self.hangul, Hangul),
         ];
-        let singles = self.single.iter().enumerate().map(|(at, count)| (*count, Script::Single(at)));
-        let most = scripts.into_iter().chain(singles).max_by_key(|(weight, _)| *weight);
+        let singles = self
+            .single
+            .iter()
+            .enumerate()
+            .map(|(at, count)| (*count, Script::Single(at)));
+        let most = scripts
+            .into_iter()
+            .chain(singles)
+            .max_by_key(|(weight, _)| *weight);
         let Some((1.., script)) = most else {
             return Verdict::Nothing;
         };
@@ -193,7 +204,9 @@ impl Census {
             Han | Kana if self.kana * 12 > self.han => Verdict::Decided("ja"),
             Han | Kana => Verdict::Decided("zh"),
             Hangul => Verdict::Decided("ko"),
-            Script::Single(at) => SINGLE.get(at).map_or(Verdict::Nothing, |(_, _, code)| Verdict::Decided(code)),
+            Script::Single(at) => SINGLE
+                .get(at)
+                .map_or(Verdict::Nothing, |(_, _, code)| Verdict::Decided(code)),
             Script::None => Verdict::Nothing,
         }
     }
@@ -237,7 +250,10 @@ mod tests {
             ("请解释量子纠缠", Verdict::Decided("zh")),
             ("これは何ですか", Verdict::Decided("ja")),
             ("東京の天気を教えて", Verdict::Decided("ja")),
-            ("请用一个の字造句子然后解释它的意思和来源", Verdict::Decided("zh")),
+            (
+                "请用一个の字造句子然后解释它的意思和来源",
+                Verdict::Decided("zh"),
+            ),
             ("コード", Verdict::Decided("ja")),
             ("안녕하세요 여러분", Verdict::Decided("ko")),
             ("Γεια σου κόσμε", Verdict::Decided("el")),

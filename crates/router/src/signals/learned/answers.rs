@@ -78,7 +78,10 @@ pub(super) fn rows<'a>(
 ///
 /// # Errors
 /// Why it was not looked for.
-pub(super) fn entities<'a>(outcome: Option<&'a Outcome>, report: &mut SignalReport) -> Result<&'a [Entity], String> {
+pub(super) fn entities<'a>(
+    outcome: Option<&'a Outcome>,
+    report: &mut SignalReport,
+) -> Result<&'a [Entity], String> {
     match hear(Kind::Pii, outcome, report)? {
         Answer::Entities(entities) => Ok(entities),
         _ => Err(misfit(Kind::Pii, report)),
@@ -92,7 +95,11 @@ pub(super) fn top(row: &[f32]) -> Option<(usize, f32)> {
 }
 
 /// Records that rules could not be evaluated, for leaves with `on_error`.
-pub(super) fn fail_all<'a>(keys: impl IntoIterator<Item = &'a Key>, error: &str, report: &mut SignalReport) {
+pub(super) fn fail_all<'a>(
+    keys: impl IntoIterator<Item = &'a Key>,
+    error: &str,
+    report: &mut SignalReport,
+) {
     for &key in keys {
         report.fail(key, error);
     }

@@ -1,7 +1,8 @@
-//! Cutting a long text into overlapping pieces of bounded size, so that an attack in it is not averaged away.
+//! Cutting a long text into overlapping pieces of bounded size, so that an attack in it is not
+//! averaged away.
 //!
-//! Sizes are estimates in quarter tokens, as the reference has them: a letter or digit 2 at the start of a word and 1 within,
-//! a Han, Hiragana, Katakana or Hangul character 6, anything else 1.
+//! Sizes are estimates in quarter tokens, as the reference has them: a letter or digit 2 at the
+//! start of a word and 1 within, a Han, Hiragana, Katakana or Hangul character 6, anything else 1.
 
 use crate::signals::letters::{is_alphanumeric, is_cjk};
 
@@ -16,7 +17,11 @@ pub(super) fn chunks(text: &str, budget: u32) -> Vec<&str> {
     if text.len() <= budget as usize / 2 {
         return vec![text];
     }
-    let offsets: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
+    let offsets: Vec<usize> = text
+        .char_indices()
+        .map(|(at, _)| at)
+        .chain([text.len()])
+        .collect();
     let letters: Vec<char> = text.chars().collect();
     let mut found = Vec::new();
     let mut start = 0;
@@ -56,8 +61,10 @@ mod tests {
     #[track_caller]
     fn check(text: &str, budget: u32, expected: &[(usize, usize)]) {
         let letters: Vec<char> = text.chars().collect();
-        let pieces: Vec<String> =
-            expected.iter().map(|&(from, to)| letters[from..to].iter().collect::<String>()).collect();
+        let pieces: Vec<String> = expected
+            .iter()
+            .map(|&(from, to)| letters[from..to].iter().collect::<String>())
+            .collect();
         assert_eq!(chunks(text, budget), pieces);
     }
 

@@ -1,5 +1,5 @@
-//! Classifiers of the operator's own: a model folder, or an external model that is asked for a label. One question each, on the
-//! evaluation text.
+//! Classifiers of the operator's own: a model folder, or an external model that is asked for a
+//! label. One question each, on the evaluation text.
 //!
 //! ```yaml
 //! routing:
@@ -8,9 +8,10 @@
 //!       - {name: tool_risk, type: local, model_path: models/tool-risk, labels: [SAFE, RISKY]}
 //! ```
 //!
-//! Never a match by itself: decisions compare the probability of a label (`label` and `predicate`). Any number of local
-//! classifiers is allowed, with any number of labels, where the reference has one binary one. Declared labels that the model
-//! does not have are refused when the document is loaded. Failures are recorded under the rule's name, for leaves with `on_error`.
+//! Never a match by itself: decisions compare the probability of a label (`label` and `predicate`).
+//! Any number of local classifiers is allowed, with any number of labels, where the reference has
+//! one binary one. Declared labels that the model does not have are refused when the document is
+//! loaded. Failures are recorded under the rule's name, for leaves with `on_error`.
 
 use super::models::{Building, remote_classifier};
 use super::{Learned, SignalInput, answers, ran};
@@ -22,21 +23,34 @@ use inference::handle::{Classifier, Cost};
 /// Compiles each rule into a group of its own, as each has its own model.
 pub(super) fn build(building: &mut Building<'_>) -> Vec<Box<dyn Learned>> {
     let rules = building.routing.signals.classifiers.iter().enumerate();
-    rules.filter_map(|(index, rule)| one(building, index, rule)).collect()
+    rules
+        .filter_map(|(index, rule)| one(building, index, rule))
+        .collect()
 }
 
-fn one(building: &mut Building<'_>, index: usize, rule: &ClassifierRule) -> Option<Box<dyn Learned>> {
+fn one(
+    building: &mut Building<'_>,
+    index: usize,
+    rule: &ClassifierRule,
+) -> Option<Box<dyn Learned>> {
     let path = format!("routing.signals.classifiers[{index}]");
     let by = if rule.kind.trim() == "llm" {
         let external = &building.document.global.model_catalog.external;
         let Some(model) = external.iter().find(|model| model.name == rule.model) else {
-            building.problem(format!("{path}.model"), format!("no external model is called `{}`", rule.model));
+            building.problem(
+                format!("{path}.model"),
+                format!("no external model is called `{}`", rule.model),
+            );
             return None;
         };
         let wanted = remote_classifier(model, rule.labels.clone(), &rule.instructions);
         building.remote_classifier(Kind::Classifier, &path, &wanted)
     } else {
-        building.own_classifier(Kind::Classifier, &format!("{path}.model_path"), &rule.model_path)
+        building.own_classifier(
+            Kind::Classifier,
+            &format!("{path}.model_path"),
+            &rule.model_path,
+        )
     };
     let mut labels = Vec::new();
     for label in &rule.labels {
@@ -44,14 +58,24 @@ fn one(building: &mut Building<'_>, index: usize, rule: &ClassifierRule) -> Opti
         // Without a model nothing is known of its labels.
         if class.is_none() && (by.backing.is_some() || !by.labels.is_empty()) {
             let known = by.labels.join(", ");
-            building.problem(format!("{path}.labels"), format!("`{}` has no label `{label}`; it has {known}", by.name));
+            building.problem(
+                format!("{path}.labels"),
+                format!("`{}` has no label `{label}`; it has {known}", by.name),
+            );
         }
-        let key = building.keys.intern(Kind::Classifier, &format!("{}:{label}", rule.name));
+        let key = building
+            .keys
+            .intern(Kind::Classifier, &format!("{}:{label}", rule.name));
         labels.push((key, class));
     }
     let key = building.keys.intern(Kind::Classifier, &rule.name);
     let keys = labels.iter().map(|(key, _)| *key).chain([key]).collect();
-    Some(Box::new(ClassifierSignal { by, key, labels, keys }))
+    Some(Box::new(ClassifierSignal {
+        by,
+        key,
+        labels,
+        keys,
+    }))
 }
 
 /// One classifier.
@@ -85,7 +109,12 @@ impl Learned for ClassifierSignal {
         if answers.is_empty() {
             return ran(report, Kind::Classifier, 0.0);
         }
-        let row = match answers::row(Kind::Classifier, answers.first(), self.by.labels.len(), report) {
+        let row = match answers::row(
+            Kind::Classifier,
+            answers.first(),
+            self.by.labels.len(),
+            report,
+        ) {
             Ok(row) => row.unwrap_or_default(),
             Err(_) => return report.fail(self.key, reason(answers.first())),
         };
@@ -97,7 +126,9 @@ impl Learned for ClassifierSignal {
             return ran(report, Kind::Classifier, 0.0);
         }
         for &(key, class) in &self.labels {
-            let score = class.and_then(|class| row.get(class)).map_or(0.0, |score| f64::from(*score));
+            let score = class
+                .and_then(|class| row.get(class))
+                .map_or(0.0, |score| f64::from(*score));
             report.set_value(key, score);
             report.set_confidence(key, score);
         }

@@ -1,4 +1,5 @@
-//! Hard, medium or easy: is the turn nearer to the hard or to the easy examples? One vector of the evaluation text.
+//! Hard, medium or easy: is the turn nearer to the hard or to the easy examples? One vector of the
+//! evaluation text.
 //!
 //! ```yaml
 //! routing:
@@ -10,8 +11,9 @@
 //!         easy: {candidates: [answer briefly, translate this word]}
 //! ```
 //!
-//! Each rule emits exactly one of `<rule>:hard`, `<rule>:medium`, `<rule>:easy`, with the margin's size as confidence, unless its
-//! composer takes it back later. Examples of images have no effect: there is no encoder of images.
+//! Each rule emits exactly one of `<rule>:hard`, `<rule>:medium`, `<rule>:easy`, with the margin's
+//! size as confidence, unless its composer takes it back later. Examples of images have no effect:
+//! there is no encoder of images.
 
 use super::examples::{Examples, Scoring};
 use super::models::Building;
@@ -29,14 +31,25 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
         return None;
     }
     let by = building.encoder(Kind::Complexity);
-    let module = building.document.global.model_catalog.modules.complexity.as_ref();
+    let module = building
+        .document
+        .global
+        .model_catalog
+        .modules
+        .complexity
+        .as_ref();
     let scoring = Scoring::new(module.and_then(|module| module.prototype_scoring.as_ref()));
     let mut rules = Vec::new();
     for (index, rule) in declared.iter().enumerate() {
         rules.push(Rule::build(index, rule, building, &by, scoring));
     }
     let keys = rules.iter().flat_map(Rule::keys).collect();
-    Some(Box::new(ComplexitySignal { by, rules, weighting: scoring.weighting, keys }))
+    Some(Box::new(ComplexitySignal {
+        by,
+        rules,
+        weighting: scoring.weighting,
+        keys,
+    }))
 }
 
 /// The rules of one recipe.
@@ -73,8 +86,15 @@ impl Rule {
             let examples = Examples::embed(building, Kind::Complexity, &path, by, texts);
             examples.bank(by, scoring.clustering, |_, text| text.to_owned())
         };
-        let (hard_bank, easy_bank) = (bank(&rule.hard.candidates, "hard"), bank(&rule.easy.candidates, "easy"));
-        let mut key = |suffix: &str| building.keys.intern(Kind::Complexity, &format!("{}:{suffix}", rule.name));
+        let (hard_bank, easy_bank) = (
+            bank(&rule.hard.candidates, "hard"),
+            bank(&rule.easy.candidates, "easy"),
+        );
+        let mut key = |suffix: &str| {
+            building
+                .keys
+                .intern(Kind::Complexity, &format!("{}:{suffix}", rule.name))
+        };
         let built = Self {
             hard: key("hard"),
             medium: key("medium"),
@@ -92,14 +112,27 @@ impl Rule {
     }
 
     /// Warns of a threshold that not even the rule's own examples reach.
-    fn check_threshold(&self, index: usize, building: &mut Building<'_>, by: &Embedder, weighting: Weighting) {
-        let examples = self.hard_bank.prototypes().iter().chain(self.easy_bank.prototypes());
+    fn check_threshold(
+        &self,
+        index: usize,
+        building: &mut Building<'_>,
+        by: &Embedder,
+        weighting: Weighting,
+    ) {
+        let examples = self
+            .hard_bank
+            .prototypes()
+            .iter()
+            .chain(self.easy_bank.prototypes());
         let margins = examples.map(|example| self.margin(&example.vector, by, weighting).abs());
-        let widest = margins.max_by(f64::total_cmp).filter(|_| by.backing.is_some());
+        let widest = margins
+            .max_by(f64::total_cmp)
+            .filter(|_| by.backing.is_some());
         if let Some(widest) = widest.filter(|&widest| widest <= self.threshold) {
             let path = format!("routing.signals.complexity[{index}].threshold");
-            let message =
-                format!("not even the rule's own examples come out hard or easy: their margins end at {widest:.2}");
+            let message = format!(
+                "not even the rule's own examples come out hard or easy: their margins end at {widest:.2}"
+            );
             building.warn(path, message);
         }
     }
@@ -110,7 +143,15 @@ impl Rule {
     }
 
     fn keys(&self) -> [Key; 7] {
-        [self.hard, self.medium, self.easy, self.margin, self.text_margin, self.hard_score, self.easy_score]
+        [
+            self.hard,
+            self.medium,
+            self.easy,
+            self.margin,
+            self.text_margin,
+            self.hard_score,
+            self.easy_score,
+        ]
     }
 }
 
@@ -138,14 +179,23 @@ impl Learned for ComplexitySignal {
         let query = match answers::vector(Kind::Complexity, answers.first(), report) {
             Ok(query) => query,
             Err(error) => {
-                let levels = self.rules.iter().flat_map(|rule| [&rule.hard, &rule.medium, &rule.easy]);
+                let levels = self
+                    .rules
+                    .iter()
+                    .flat_map(|rule| [&rule.hard, &rule.medium, &rule.easy]);
                 return answers::fail_all(levels, &error, report);
             }
         };
         let mut widest: f64 = 0.0;
         for rule in &self.rules {
-            let hard = rule.hard_bank.score(query, self.weighting, &self.by.scale).score;
-            let easy = rule.easy_bank.score(query, self.weighting, &self.by.scale).score;
+            let hard = rule
+                .hard_bank
+                .score(query, self.weighting, &self.by.scale)
+                .score;
+            let easy = rule
+                .easy_bank
+                .score(query, self.weighting, &self.by.scale)
+                .score;
             let margin = hard - easy;
             let level = if margin > rule.threshold {
                 rule.hard

@@ -1,5 +1,5 @@
-//! Jailbreak attempts by likeness: nearer to examples of attacks than to examples of harmless requests. One vector of each
-//! piece of the texts in scope.
+//! Jailbreak attempts by likeness: nearer to examples of attacks than to examples of harmless
+//! requests. One vector of each piece of the texts in scope.
 //!
 //! ```yaml
 //! routing:
@@ -11,9 +11,10 @@
 //!         benign_patterns: [explain the instructions]
 //! ```
 //!
-//! The score is the highest similarity to an attack less the highest to a harmless request, the highest over all pieces; a
-//! threshold of 0 or less means 0.1. Kept from the reference: an empty list counts as similarity −1 (`check` warns), and the
-//! family is off with the guard. Unlike there it needs no classifier. Failures are as with the classifier.
+//! The score is the highest similarity to an attack less the highest to a harmless request, the
+//! highest over all pieces; a threshold of 0 or less means 0.1. Kept from the reference: an empty
+//! list counts as similarity −1 (`check` warns), and the family is off with the guard. Unlike there
+//! it needs no classifier. Failures are as with the classifier.
 
 use super::chunks::{JAILBREAK, chunks};
 use super::examples::Examples;
@@ -34,7 +35,9 @@ const MAX_PIECES: usize = 64;
 /// Compiles the contrastive rules; nothing without any, or with the guard off.
 pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
     let declared = building.routing.signals.jailbreak.iter().enumerate();
-    let declared: Vec<_> = declared.filter(|(_, rule)| rule.method == "contrastive").collect();
+    let declared: Vec<_> = declared
+        .filter(|(_, rule)| rule.method == "contrastive")
+        .collect();
     let module = guard(building);
     if declared.is_empty() || module.is_some_and(|module| module.enabled == Some(false)) {
         return None;
@@ -50,7 +53,11 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
         let harmless = vectors(&rule.benign_patterns, "benign_patterns");
         rules.push(Rule {
             key: building.keys.intern(Kind::Jailbreak, &rule.name),
-            threshold: f64::from(if rule.threshold <= 0.0 { THRESHOLD } else { rule.threshold }),
+            threshold: f64::from(if rule.threshold <= 0.0 {
+                THRESHOLD
+            } else {
+                rule.threshold
+            }),
             scope: Scope::new(&rule.scan, rule.include_history),
             attacks,
             harmless,
@@ -58,7 +65,13 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
     }
     let scope = Scope::all(rules.iter().map(|rule| rule.scope));
     let keys = rules.iter().map(|rule| rule.key).collect();
-    Some(Box::new(ContrastiveSignal { by, rules, scope, blocks: blocks(module), keys }))
+    Some(Box::new(ContrastiveSignal {
+        by,
+        rules,
+        scope,
+        blocks: blocks(module),
+        keys,
+    }))
 }
 
 /// The contrastive rules of one recipe.
@@ -88,7 +101,12 @@ impl ContrastiveSignal {
             if pieces.len() > MAX_PIECES {
                 cut.push(part.scope);
             }
-            found.extend(pieces.into_iter().take(MAX_PIECES).map(|text| Part { text, ..part }));
+            found.extend(
+                pieces
+                    .into_iter()
+                    .take(MAX_PIECES)
+                    .map(|text| Part { text, ..part }),
+            );
         }
         (found, cut)
     }
@@ -110,7 +128,10 @@ impl Learned for ContrastiveSignal {
     fn questions(&self, input: &SignalInput<'_>) -> Vec<Question> {
         let (pieces, _) = self.pieces(input);
         let what = || What::Vector(self.by.clone());
-        pieces.iter().map(|piece| Question::new(piece.shared(input), what()).for_safety()).collect()
+        pieces
+            .iter()
+            .map(|piece| Question::new(piece.shared(input), what()).for_safety())
+            .collect()
     }
 
     fn conclude(&self, input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {
@@ -118,7 +139,10 @@ impl Learned for ContrastiveSignal {
         if !cut.is_empty() {
             report.degrade(Kind::Jailbreak, "truncated");
         }
-        let mut gaps: Vec<(Scope, String)> = cut.into_iter().map(|scope| (scope, "truncated".to_owned())).collect();
+        let mut gaps: Vec<(Scope, String)> = cut
+            .into_iter()
+            .map(|scope| (scope, "truncated".to_owned()))
+            .collect();
         let mut read = Vec::new();
         let answers = answers.iter().map(Some).chain(std::iter::repeat(None));
         for (piece, outcome) in pieces.iter().zip(answers) {
@@ -137,7 +161,8 @@ impl Learned for ContrastiveSignal {
                 report.emit(rule.key);
                 report.set_confidence(rule.key, score);
                 highest = highest.max(score);
-            } else if let Some((_, error)) = gaps.iter().find(|(scope, _)| scope.meets(rule.scope)) {
+            } else if let Some((_, error)) = gaps.iter().find(|(scope, _)| scope.meets(rule.scope))
+            {
                 unread(rule.key, error, self.blocks, report);
             }
         }
@@ -148,7 +173,9 @@ impl Learned for ContrastiveSignal {
 impl Rule {
     fn score(&self, query: &[f32], by: &Embedder) -> f64 {
         let nearest = |patterns: &[Arc<[f32]>]| {
-            let similarities = patterns.iter().map(|pattern| similarity(query, pattern, &by.scale));
+            let similarities = patterns
+                .iter()
+                .map(|pattern| similarity(query, pattern, &by.scale));
             similarities.max_by(f64::total_cmp).unwrap_or(-1.0)
         };
         nearest(&self.attacks) - nearest(&self.harmless)

@@ -1,4 +1,5 @@
-//! Topics: one of the labels of a topic model, translated to the domains of the document. One head on the evaluation text.
+//! Topics: one of the labels of a topic model, translated to the domains of the document. One head
+//! on the evaluation text.
 //!
 //! ```yaml
 //! routing:
@@ -7,10 +8,11 @@
 //!       - {name: science, mmlu_categories: [physics, chemistry, biology]}
 //! ```
 //!
-//! A label that no domain claims counts under its own name, so `domain:law` works without a declaration. A sure model gives
-//! its best label, an unsure one all above the threshold. Kept from the reference: where two labels mean one domain and both
-//! count, the confidence is that of the later class, neither sum nor maximum. Where the module sets no threshold, that of
-//! the model's card is taken, then 0.5.
+//! A label that no domain claims counts under its own name, so `domain:law` works without a
+//! declaration. A sure model gives its best label, an unsure one all above the threshold. Kept from
+//! the reference: where two labels mean one domain and both count, the confidence is that of the
+//! later class, neither sum nor maximum. Where the module sets no threshold, that of the model's
+//! card is taken, then 0.5.
 
 use super::models::Building;
 use super::{Learned, SignalInput, answers, ran};
@@ -34,12 +36,21 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
     }
     let by = building.classifier(Kind::Domain, Task::Domain, &asked);
     let threshold = asked.threshold(by.threshold);
-    let classes = by.labels.iter().map(|label| building.keys.intern(Kind::Domain, translate(label, domains)));
+    let classes = by.labels.iter().map(|label| {
+        building
+            .keys
+            .intern(Kind::Domain, translate(label, domains))
+    });
     let classes: Vec<Key> = classes.collect();
     let mut keys = classes.clone();
     keys.sort_unstable();
     keys.dedup();
-    Some(Box::new(DomainSignal { by, classes, threshold, keys }))
+    Some(Box::new(DomainSignal {
+        by,
+        classes,
+        threshold,
+        keys,
+    }))
 }
 
 /// The domain that a label stands for; of several that claim it the last.
@@ -47,9 +58,14 @@ fn translate<'a>(label: &'a str, domains: &'a [DomainRule]) -> &'a str {
     let lower = label.to_lowercase();
     let claims = |domain: &&DomainRule| match domain.mmlu_categories.as_slice() {
         [] => domain.name.to_lowercase() == lower,
-        categories => categories.iter().any(|category| category.to_lowercase() == lower),
+        categories => categories
+            .iter()
+            .any(|category| category.to_lowercase() == lower),
     };
-    domains.iter().rfind(claims).map_or(label, |domain| &domain.name)
+    domains
+        .iter()
+        .rfind(claims)
+        .map_or(label, |domain| &domain.name)
 }
 
 /// The topics of one recipe.
@@ -95,15 +111,27 @@ impl Learned for DomainSignal {
                 report.set_confidence(key, f64::from(probability));
             }
         }
-        ran(report, Kind::Domain, best.map_or(0.0, |(_, probability)| f64::from(probability)));
+        ran(
+            report,
+            Kind::Domain,
+            best.map_or(0.0, |(_, probability)| f64::from(probability)),
+        );
     }
 }
 
 /// Shannon entropy as a share of its maximum: 0 for a sure model, 1 for one that knows nothing.
 fn entropy(row: &[f32]) -> f64 {
-    let terms = row.iter().map(|&p| f64::from(p)).filter(|&p| p > 0.0).map(|p| -p * p.log2());
+    let terms = row
+        .iter()
+        .map(|&p| f64::from(p))
+        .filter(|&p| p > 0.0)
+        .map(|p| -p * p.log2());
     let bits: f64 = terms.sum();
-    if row.len() > 1 { bits / (row.len() as f64).log2() } else { 0.0 }
+    if row.len() > 1 {
+        bits / (row.len() as f64).log2()
+    } else {
+        0.0
+    }
 }
 
 #[cfg(test)]
@@ -132,7 +160,11 @@ mod tests {
             mmlu_categories: categories.iter().map(|name| (*name).into()).collect(),
             ..DomainRule::default()
         };
-        let domains = [domain("science", &["Physics", "math"]), domain("MATH", &["math"]), domain("Law", &[])];
+        let domains = [
+            domain("science", &["Physics", "math"]),
+            domain("MATH", &["math"]),
+            domain("Law", &[]),
+        ];
         let check = |label: &str, expected: &str| assert_eq!(translate(label, &domains), expected);
         check("physics", "science");
         check("math", "MATH");

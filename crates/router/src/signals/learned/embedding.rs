@@ -1,4 +1,5 @@
-//! Similarity of the user's turn to example texts: one vector of the evaluation text, whatever the number of rules.
+//! Similarity of the user's turn to example texts: one vector of the evaluation text, whatever the
+//! number of rules.
 //!
 //! Use it for intents that have no fixed words.
 //!
@@ -12,9 +13,10 @@
 //! ```
 //!
 //! A rule matches hard at its own threshold. Where none does, soft matching takes every rule above
-//! `embedding_config.min_score_threshold`, whatever its own threshold (the reference's rule). Confidence is the score;
-//! values are score, best, support and the number of prototypes of all rules. `top_k` cuts later, after partitions and
-//! composers. Rules on images never match: there is no encoder of images.
+//! `embedding_config.min_score_threshold`, whatever its own threshold (the reference's rule).
+//! Confidence is the score; values are score, best, support and the number of prototypes of all
+//! rules. `top_k` cuts later, after partitions and composers. Rules on images never match: there is
+//! no encoder of images.
 
 use super::examples::{Examples, Scoring};
 use super::models::Building;
@@ -30,25 +32,46 @@ const SOFT: f32 = 0.5;
 /// Compiles the rules on texts; nothing without any.
 pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
     let declared = &building.routing.signals.embeddings;
-    let texts = |modality: &str| modality.trim().is_empty() || modality.trim().eq_ignore_ascii_case("text");
-    let declared = declared.iter().enumerate().filter(|(_, rule)| texts(&rule.query_modality));
-    let declared: Vec<_> = declared.filter(|(_, rule)| !rule.candidates.is_empty()).collect();
+    let texts =
+        |modality: &str| modality.trim().is_empty() || modality.trim().eq_ignore_ascii_case("text");
+    let declared = declared
+        .iter()
+        .enumerate()
+        .filter(|(_, rule)| texts(&rule.query_modality));
+    let declared: Vec<_> = declared
+        .filter(|(_, rule)| !rule.candidates.is_empty())
+        .collect();
     if declared.is_empty() {
         return None;
     }
     let by = building.encoder(Kind::Embedding);
-    let semantic = building.document.global.model_catalog.embeddings.semantic.as_ref();
+    let semantic = building
+        .document
+        .global
+        .model_catalog
+        .embeddings
+        .semantic
+        .as_ref();
     let config = semantic.and_then(|semantic| semantic.embedding_config.as_ref());
     let scoring = Scoring::new(config.and_then(|config| config.prototype_scoring.as_ref()));
-    let soft = config.and_then(|config| config.enable_soft_matching).unwrap_or(true);
-    let least = config.and_then(|config| config.min_score_threshold).filter(|&least| least > 0.0).unwrap_or(SOFT);
+    let soft = config
+        .and_then(|config| config.enable_soft_matching)
+        .unwrap_or(true);
+    let least = config
+        .and_then(|config| config.min_score_threshold)
+        .filter(|&least| least > 0.0)
+        .unwrap_or(SOFT);
     let mut rules = Vec::new();
     for (index, rule) in declared {
         let path = format!("routing.signals.embeddings[{index}]");
         let examples = Examples::embed(building, Kind::Embedding, &path, &by, &rule.candidates);
         examples.check_threshold(building, &format!("{path}.threshold"), &by, rule.threshold);
         let mean = rule.aggregation_method.trim().eq_ignore_ascii_case("mean");
-        let mut key = |suffix: &str| building.keys.intern(Kind::Embedding, &format!("{}{suffix}", rule.name));
+        let mut key = |suffix: &str| {
+            building
+                .keys
+                .intern(Kind::Embedding, &format!("{}{suffix}", rule.name))
+        };
         rules.push(Rule {
             name: rule.name.as_str().into(),
             key: key(""),
@@ -57,11 +80,23 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
             count: key(":prototype_count"),
             threshold: f64::from(rule.threshold),
             bank: examples.bank(&by, scoring.clustering, |_, text| text.to_owned()),
-            weighting: if mean { Weighting::MEAN } else { scoring.weighting },
+            weighting: if mean {
+                Weighting::MEAN
+            } else {
+                scoring.weighting
+            },
         });
     }
-    let keys = rules.iter().flat_map(|rule| [rule.key, rule.best, rule.support, rule.count]).collect();
-    Some(Box::new(EmbeddingSignal { by, rules, soft: soft.then_some(f64::from(least)), keys }))
+    let keys = rules
+        .iter()
+        .flat_map(|rule| [rule.key, rule.best, rule.support, rule.count])
+        .collect();
+    Some(Box::new(EmbeddingSignal {
+        by,
+        rules,
+        soft: soft.then_some(f64::from(least)),
+        keys,
+    }))
 }
 
 /// The rules on texts of one recipe.
@@ -107,7 +142,9 @@ impl Learned for EmbeddingSignal {
         }
         match answers::vector(Kind::Embedding, answers.first(), report) {
             Ok(query) => self.score(query, report),
-            Err(error) => answers::fail_all(self.rules.iter().map(|rule| &rule.key), &error, report),
+            Err(error) => {
+                answers::fail_all(self.rules.iter().map(|rule| &rule.key), &error, report)
+            }
         }
     }
 }
@@ -130,12 +167,18 @@ impl EmbeddingSignal {
             None => false,
         });
         scored.sort_by(|(left, left_score), (right, right_score)| {
-            right_score.total_cmp(left_score).then_with(|| left.name.cmp(&right.name))
+            right_score
+                .total_cmp(left_score)
+                .then_with(|| left.name.cmp(&right.name))
         });
         for (rule, score) in &scored {
             report.emit(rule.key);
             report.set_confidence(rule.key, *score);
         }
-        ran(report, Kind::Embedding, scored.first().map_or(0.0, |(_, score)| *score));
+        ran(
+            report,
+            Kind::Embedding,
+            scored.first().map_or(0.0, |(_, score)| *score),
+        );
     }
 }

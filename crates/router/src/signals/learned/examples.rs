@@ -1,4 +1,5 @@
-//! Example texts of rules as prototype banks, and thresholds that the examples themselves do not reach.
+//! Example texts of rules as prototype banks, and thresholds that the examples themselves do not
+//! reach.
 
 use super::models::Building;
 use crate::config::catalog::PrototypeScoring;
@@ -49,7 +50,11 @@ impl<'a> Examples<'a> {
         by: &Embedder,
         texts: &'a [String],
     ) -> Self {
-        let vectors = if texts.is_empty() { Vec::new() } else { building.vectors(kind, path, by, texts) };
+        let vectors = if texts.is_empty() {
+            Vec::new()
+        } else {
+            building.vectors(kind, path, by, texts)
+        };
         Self::new(texts, vectors)
     }
 
@@ -59,35 +64,65 @@ impl<'a> Examples<'a> {
     }
 
     /// The bank of these examples. Equal keys are one example; `key` gets the index and the text.
-    pub(super) fn bank(&self, by: &Embedder, clustering: Clustering, key: impl Fn(usize, &str) -> String) -> Bank {
-        let examples = self.texts.iter().zip(&self.vectors).enumerate().map(|(index, (text, vector))| Example {
-            key: key(index, text),
-            text: text.as_str().into(),
-            vector: vector.clone(),
-        });
+    pub(super) fn bank(
+        &self,
+        by: &Embedder,
+        clustering: Clustering,
+        key: impl Fn(usize, &str) -> String,
+    ) -> Bank {
+        let examples =
+            self.texts
+                .iter()
+                .zip(&self.vectors)
+                .enumerate()
+                .map(|(index, (text, vector))| Example {
+                    key: key(index, text),
+                    text: text.as_str().into(),
+                    vector: vector.clone(),
+                });
         Bank::build(examples, clustering, &by.scale)
     }
 
     /// The vectors that are there.
     pub(super) fn into_vectors(self) -> Vec<Arc<[f32]>> {
-        self.vectors.into_iter().filter(|vector| !vector.is_empty()).collect()
+        self.vectors
+            .into_iter()
+            .filter(|vector| !vector.is_empty())
+            .collect()
     }
 
-    /// The similarity of the two nearest among two or more different examples, if a model has embedded them.
+    /// The similarity of the two nearest among two or more different examples, if a model has
+    /// embedded them.
     fn nearest_pair(&self, by: &Embedder) -> Option<f64> {
         by.backing.as_ref()?;
-        let vectors = || self.vectors.iter().enumerate().filter(|(_, vector)| !vector.is_empty());
+        let vectors = || {
+            self.vectors
+                .iter()
+                .enumerate()
+                .filter(|(_, vector)| !vector.is_empty())
+        };
         let pairs = vectors().flat_map(|(index, left)| {
-            let later = vectors().filter(move |(other, _)| *other > index && self.texts[*other] != self.texts[index]);
+            let later = vectors().filter(move |(other, _)| {
+                *other > index && self.texts[*other] != self.texts[index]
+            });
             later.map(move |(_, right)| similarity(left, right, &by.scale))
         });
         pairs.max_by(f64::total_cmp)
     }
 
-    /// Warns of a threshold above the similarity of any two of the rule's own examples: a text that is no copy of one of
-    /// them will hardly reach it.
-    pub(super) fn check_threshold(&self, building: &mut Building<'_>, path: &str, by: &Embedder, threshold: f32) {
-        if let Some(nearest) = self.nearest_pair(by).filter(|&nearest| nearest < f64::from(threshold)) {
+    /// Warns of a threshold above the similarity of any two of the rule's own examples: a text that
+    /// is no copy of one of them will hardly reach it.
+    pub(super) fn check_threshold(
+        &self,
+        building: &mut Building<'_>,
+        path: &str,
+        by: &Embedder,
+        threshold: f32,
+    ) {
+        if let Some(nearest) = self
+            .nearest_pair(by)
+            .filter(|&nearest| nearest < f64::from(threshold))
+        {
             let message = format!(
                 "no two of the rule's own examples are as similar as {threshold}: the nearest have {nearest:.2} by `{}`",
                 by.name

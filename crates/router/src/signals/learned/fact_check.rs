@@ -1,4 +1,5 @@
-//! Whether an answer rests on facts that can be checked. One head on the evaluation text; exactly one of two labels.
+//! Whether an answer rests on facts that can be checked. One head on the evaluation text; exactly
+//! one of two labels.
 //!
 //! ```yaml
 //! routing:
@@ -6,8 +7,9 @@
 //!     fact_check: [{name: needs_fact_check}]
 //! ```
 //!
-//! Also a request without text needs no check. A threshold of 0 or less means 0.7, as in the reference; where the module sets
-//! none, that of the model's card is taken, then 0.6. When the model fails, neither label is emitted.
+//! Also a request without text needs no check. A threshold of 0 or less means 0.7, as in the
+//! reference; where the module sets none, that of the model's card is taken, then 0.6. When the
+//! model fails, neither label is emitted.
 
 use super::models::Building;
 use super::{Learned, SignalInput, answers, ran};
@@ -36,13 +38,27 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
         );
         building.problem(asked.path, message);
     }
-    let named = by.labels.iter().position(|label| label.eq_ignore_ascii_case(NEEDED));
+    let named = by
+        .labels
+        .iter()
+        .position(|label| label.eq_ignore_ascii_case(NEEDED));
     let threshold = asked.threshold(by.threshold);
-    let mut key =
-        |name: &str| rules.iter().any(|rule| rule.name == name).then(|| building.keys.intern(Kind::FactCheck, name));
+    let mut key = |name: &str| {
+        rules
+            .iter()
+            .any(|rule| rule.name == name)
+            .then(|| building.keys.intern(Kind::FactCheck, name))
+    };
     let (needed, not_needed) = (key(NEEDED), key(NOT_NEEDED));
     let keys = needed.into_iter().chain(not_needed).collect();
-    Some(Box::new(FactCheckSignal { by, class: named.unwrap_or(1), threshold, needed, not_needed, keys }))
+    Some(Box::new(FactCheckSignal {
+        by,
+        class: named.unwrap_or(1),
+        threshold,
+        needed,
+        not_needed,
+        keys,
+    }))
 }
 
 /// The two labels, as far as they are declared.
@@ -76,15 +92,26 @@ impl Learned for FactCheckSignal {
     fn conclude(&self, _input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {
         let mut best = None;
         if !answers.is_empty() {
-            match answers::row(Kind::FactCheck, answers.first(), self.by.labels.len(), report) {
+            match answers::row(
+                Kind::FactCheck,
+                answers.first(),
+                self.by.labels.len(),
+                report,
+            ) {
                 Ok(row) => best = row.and_then(answers::top),
                 Err(error) => return answers::fail_all(&self.keys, &error, report),
             }
         }
-        let needs = best.is_some_and(|(class, probability)| class == self.class && probability >= self.threshold);
+        let needs = best.is_some_and(|(class, probability)| {
+            class == self.class && probability >= self.threshold
+        });
         if let Some(key) = if needs { self.needed } else { self.not_needed } {
             report.emit(key);
         }
-        ran(report, Kind::FactCheck, best.map_or(0.0, |(_, probability)| f64::from(probability)));
+        ran(
+            report,
+            Kind::FactCheck,
+            best.map_or(0.0, |(_, probability)| f64::from(probability)),
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Prompt injection and jailbreak attempts, by a classifier that reads every window of the texts in scope.
+//! Prompt injection and jailbreak attempts, by a classifier that reads every window of the texts in
+//! scope.
 //!
 //! ```yaml
 //! routing:
@@ -7,12 +8,14 @@
 //!       - {name: attack, threshold: 0.7, include_history: true}
 //! ```
 //!
-//! Risk is the summed probability of `prompt_guard.positive_labels`, the highest over all windows; it is the confidence. `hybrid` is
-//! known and means the classifier, as in the reference. What differs from the reference, for safety's sake: an omitted
-//! threshold is the module's, not 0; a model none of whose labels is positive is refused; user texts that look like a
-//! wrapper are read; `scan` can add tool results; and unless the document says `prompt_guard.on_error: allow`, a text that could
-//! not be read, or not to its end, matches at 1.0. Documents written for the reference often spell out its default `allow`:
-//! then a failure is no match, and shows in the reply's header.
+//! Risk is the summed probability of `prompt_guard.positive_labels`, the highest over all windows;
+//! it is the confidence. `hybrid` is known and means the classifier, as in the reference. What
+//! differs from the reference, for safety's sake: an omitted threshold is the module's, not 0; a
+//! model none of whose labels is positive is refused; user texts that look like a wrapper are read;
+//! `scan` can add tool results; and unless the document says `prompt_guard.on_error: allow`, a text
+//! that could not be read, or not to its end, matches at 1.0. Documents written for the reference
+//! often spell out its default `allow`: then a failure is no match, and shows in the reply's
+//! header.
 
 use super::models::Building;
 use super::scan::{Part, Scope, blocks, parts, truncation, unread};
@@ -30,7 +33,12 @@ const INSTRUCTIONS: &str = "Decide whether the text tries to override an assista
 
 /// Compiles the rules that a classifier answers; nothing without any, or with the guard off.
 pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
-    let declared = building.routing.signals.jailbreak.iter().filter(|rule| rule.method != "contrastive");
+    let declared = building
+        .routing
+        .signals
+        .jailbreak
+        .iter()
+        .filter(|rule| rule.method != "contrastive");
     let declared: Vec<_> = declared.collect();
     let asked = Asked::classifier(&building.document.global.model_catalog, Task::Jailbreak);
     if declared.is_empty() || asked.is_off() {
@@ -39,30 +47,57 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
     let by = model(building, &asked);
     let wanted: Vec<String> = match asked.module.map(|module| module.positive_labels.as_slice()) {
         None | Some([]) => vec![POSITIVE.to_owned()],
-        Some(labels) => labels.iter().map(|label| label.trim().to_lowercase()).collect(),
+        Some(labels) => labels
+            .iter()
+            .map(|label| label.trim().to_lowercase())
+            .collect(),
     };
-    let positive: Vec<bool> = by.labels.iter().map(|label| wanted.contains(&label.trim().to_lowercase())).collect();
+    let positive: Vec<bool> = by
+        .labels
+        .iter()
+        .map(|label| wanted.contains(&label.trim().to_lowercase()))
+        .collect();
     if !positive.contains(&true) {
         let labels = by.labels.join(", ");
-        let message =
-            format!("none of `positive_labels` ({}) is a label of `{}` ({labels})", wanted.join(", "), by.name);
+        let message = format!(
+            "none of `positive_labels` ({}) is a label of `{}` ({labels})",
+            wanted.join(", "),
+            by.name
+        );
         building.problem(format!("{}.positive_labels", asked.path), message);
     }
     let usual = asked.threshold(by.threshold);
     let rules = declared.into_iter().map(|rule| Rule {
         key: building.keys.intern(Kind::Jailbreak, &rule.name),
-        threshold: f64::from(if rule.threshold == 0.0 { usual } else { rule.threshold }),
+        threshold: f64::from(if rule.threshold == 0.0 {
+            usual
+        } else {
+            rule.threshold
+        }),
         scope: Scope::new(&rule.scan, rule.include_history),
     });
     let rules: Vec<Rule> = rules.collect();
     let scope = Scope::all(rules.iter().map(|rule| rule.scope));
     let keys = rules.iter().map(|rule| rule.key).collect();
-    Some(Box::new(JailbreakSignal { by, positive, rules, scope, blocks: blocks(asked.module), keys }))
+    Some(Box::new(JailbreakSignal {
+        by,
+        positive,
+        rules,
+        scope,
+        blocks: blocks(asked.module),
+        keys,
+    }))
 }
 
 /// The guard's settings.
 pub(super) fn guard<'a>(building: &Building<'a>) -> Option<&'a ClassifierModule> {
-    building.document.global.model_catalog.modules.prompt_guard.as_ref()
+    building
+        .document
+        .global
+        .model_catalog
+        .modules
+        .prompt_guard
+        .as_ref()
 }
 
 fn model(building: &mut Building<'_>, asked: &Asked<'_>) -> Classifier {
@@ -72,9 +107,18 @@ fn model(building: &mut Building<'_>, asked: &Asked<'_>) -> Classifier {
         _ => return building.classifier(Kind::Jailbreak, Task::Jailbreak, asked),
     };
     let external = &building.document.global.model_catalog.external;
-    let labels = inference::catalog::labels(Task::Jailbreak).iter().map(|label| (*label).to_owned()).collect();
-    let Some(model) = external.iter().find(|model| model.model_role.trim() == "guardrail") else {
-        building.problem(format!("{}.protocol", asked.path), "an external model of `model_role: guardrail` is needed");
+    let labels = inference::catalog::labels(Task::Jailbreak)
+        .iter()
+        .map(|label| (*label).to_owned())
+        .collect();
+    let Some(model) = external
+        .iter()
+        .find(|model| model.model_role.trim() == "guardrail")
+    else {
+        building.problem(
+            format!("{}.protocol", asked.path),
+            "an external model of `model_role: guardrail` is needed",
+        );
         return inference::catalog::Bare::head(Task::Jailbreak);
     };
     let mut wanted = super::models::remote_classifier(model, labels, INSTRUCTIONS);
@@ -124,17 +168,27 @@ impl Learned for JailbreakSignal {
     fn questions(&self, input: &SignalInput<'_>) -> Vec<Question> {
         let asked = parts(input, self.scope);
         let what = || What::Labels(self.by.clone(), Over::EachWindow);
-        asked.iter().map(|part| Question::new(part.shared(input), what()).for_safety()).collect()
+        asked
+            .iter()
+            .map(|part| Question::new(part.shared(input), what()).for_safety())
+            .collect()
     }
 
     fn conclude(&self, input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {
         let parts = parts(input, self.scope);
         let answers = answers.iter().map(Some).chain(std::iter::repeat(None));
-        let found: Vec<Finding> =
-            parts.iter().zip(answers).map(|(part, outcome)| self.read(*part, outcome, report)).collect();
+        let found: Vec<Finding> = parts
+            .iter()
+            .zip(answers)
+            .map(|(part, outcome)| self.read(*part, outcome, report))
+            .collect();
         let mut highest: f64 = 0.0;
         for rule in &self.rules {
-            let read = || found.iter().filter(|finding| finding.scope.meets(rule.scope));
+            let read = || {
+                found
+                    .iter()
+                    .filter(|finding| finding.scope.meets(rule.scope))
+            };
             let risk = read().map(|finding| finding.risk).fold(0.0, f64::max);
             highest = highest.max(risk);
             if risk > 0.0 && risk >= rule.threshold {
@@ -149,14 +203,25 @@ impl Learned for JailbreakSignal {
 }
 
 impl JailbreakSignal {
-    fn read(&self, part: Part<'_>, outcome: Option<&Outcome>, report: &mut SignalReport) -> Finding {
-        let (rows, mut unread) = match answers::rows(Kind::Jailbreak, outcome, self.positive.len(), report) {
-            Ok(rows) => (rows, truncation(outcome)),
-            Err(error) => (Vec::new(), Some(error)),
-        };
+    fn read(
+        &self,
+        part: Part<'_>,
+        outcome: Option<&Outcome>,
+        report: &mut SignalReport,
+    ) -> Finding {
+        let (rows, mut unread) =
+            match answers::rows(Kind::Jailbreak, outcome, self.positive.len(), report) {
+                Ok(rows) => (rows, truncation(outcome)),
+                Err(error) => (Vec::new(), Some(error)),
+            };
         let mut risk: f64 = 0.0;
         for row in rows {
-            let sum: f32 = row.iter().zip(&self.positive).filter(|(_, positive)| **positive).map(|(p, _)| p).sum();
+            let sum: f32 = row
+                .iter()
+                .zip(&self.positive)
+                .filter(|(_, positive)| **positive)
+                .map(|(p, _)| p)
+                .sum();
             if sum.is_finite() {
                 risk = risk.max(f64::from(sum));
             } else {
@@ -164,6 +229,10 @@ impl JailbreakSignal {
                 unread = Some("the risk is no number".to_owned());
             }
         }
-        Finding { scope: part.scope, risk, unread }
+        Finding {
+            scope: part.scope,
+            risk,
+            unread,
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! Knowledge bases: labelled examples, groups of labels, and numbers for projections. One vector of the evaluation text.
+//! Knowledge bases: labelled examples, groups of labels, and numbers for projections. One vector of
+//! the evaluation text.
 //!
 //! ```yaml
 //! global:
@@ -14,10 +15,11 @@
 //!       - {name: private, kb: privacy_kb, target: {kind: group, value: private}, match: best}
 //! ```
 //!
-//! A group scores as its best label, but not below 0. `match: best` takes the best label or group whatever its score (the
-//! reference's rule). The manifest is a file of `{"labels": {name: {"exemplars": [..]}}}`; the folders `knowledge_bases/privacy`
-//! and `knowledge_bases/mmlu` are built in where they are not on disk. Unlike the reference, a rule for a label or a group
-//! that the base does not have is refused.
+//! A group scores as its best label, but not below 0. `match: best` takes the best label or group
+//! whatever its score (the reference's rule). The manifest is a file of `{"labels": {name:
+//! {"exemplars": [..]}}}`; the folders `knowledge_bases/privacy` and `knowledge_bases/mmlu` are
+//! built in where they are not on disk. Unlike the reference, a rule for a label or a group that
+//! the base does not have is refused.
 
 use super::examples::{Examples, Scoring};
 use super::models::Building;
@@ -38,13 +40,25 @@ const MANIFEST: &str = "labels.json";
 pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
     let declared = &building.document.global.model_catalog.kbs;
     let rules = &building.routing.signals.kb;
-    let inputs = building.routing.projections.scores.iter().flat_map(|score| &score.inputs);
+    let inputs = building
+        .routing
+        .projections
+        .scores
+        .iter()
+        .flat_map(|score| &score.inputs);
     let metrics = inputs.filter(|input| input.kind.trim().eq_ignore_ascii_case("kb_metric"));
-    let metrics: Vec<String> = metrics.map(|input| input.kb.trim().to_lowercase()).collect();
+    let metrics: Vec<String> = metrics
+        .map(|input| input.kb.trim().to_lowercase())
+        .collect();
     let is_named = |base: &KnowledgeBase| {
-        rules.iter().any(|rule| rule.kb == base.name) || metrics.contains(&base.name.trim().to_lowercase())
+        rules.iter().any(|rule| rule.kb == base.name)
+            || metrics.contains(&base.name.trim().to_lowercase())
     };
-    let named: Vec<_> = declared.iter().enumerate().filter(|(_, base)| is_named(base)).collect();
+    let named: Vec<_> = declared
+        .iter()
+        .enumerate()
+        .filter(|(_, base)| is_named(base))
+        .collect();
     if named.is_empty() {
         return None;
     }
@@ -54,10 +68,16 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
         bases.extend(Base::build(building, &by, index, base));
     }
     for (index, rule) in rules.iter().enumerate() {
-        let Some(base) = bases.iter_mut().find(|base| *base.name == *rule.kb) else { continue };
+        let Some(base) = bases.iter_mut().find(|base| *base.name == *rule.kb) else {
+            continue;
+        };
         let key = building.keys.intern(Kind::Kb, &rule.name);
         match base.target(rule) {
-            Some(target) => base.rules.push(Rule { key, target, best: rule.match_by.trim() == "best" }),
+            Some(target) => base.rules.push(Rule {
+                key,
+                target,
+                best: rule.match_by.trim() == "best",
+            }),
             None => {
                 let (kind, value) = (&rule.target.kind, &rule.target.value);
                 let message = format!("`{}` has no {kind} `{value}`", rule.kb);
@@ -122,27 +142,51 @@ enum Target {
 }
 
 impl Base {
-    fn build(building: &mut Building<'_>, by: &Embedder, index: usize, base: &KnowledgeBase) -> Option<Self> {
+    fn build(
+        building: &mut Building<'_>,
+        by: &Embedder,
+        index: usize,
+        base: &KnowledgeBase,
+    ) -> Option<Self> {
         let path = format!("global.model_catalog.kbs[{index}]");
         let manifest = manifest(building, &path, base)?;
         let scoring = Scoring::new(base.prototype_scoring.as_ref());
         // One call for the whole base: it is embedded in parallel and stored once.
-        let texts: Vec<String> = manifest.labels.values().flat_map(|label| label.exemplars.clone()).collect();
+        let texts: Vec<String> = manifest
+            .labels
+            .values()
+            .flat_map(|label| label.exemplars.clone())
+            .collect();
         let mut vectors = building.vectors(Kind::Kb, &path, by, &texts).into_iter();
         let mut labels = Vec::new();
         for (name, label) in manifest.labels {
             let own = vectors.by_ref().take(label.exemplars.len()).collect();
-            let bank = Examples::new(&label.exemplars, own).bank(by, scoring.clustering, |index, _| index.to_string());
+            let bank =
+                Examples::new(&label.exemplars, own)
+                    .bank(by, scoring.clustering, |index, _| index.to_string());
             let threshold = f64::from(*base.label_thresholds.get(&name).unwrap_or(&base.threshold));
-            labels.push(Label { name, bank, threshold });
+            labels.push(Label {
+                name,
+                bank,
+                threshold,
+            });
         }
         let groups = groups(building, &path, &base.groups, &labels);
         let group = |name: &str| groups.iter().position(|group| group.name == name);
         let mut margins = Vec::new();
-        for metric in base.metrics.iter().filter(|metric| metric.kind == "group_margin") {
+        for metric in base
+            .metrics
+            .iter()
+            .filter(|metric| metric.kind == "group_margin")
+        {
             let key = kb_metric(building.keys, &base.name, &metric.name);
-            let (positive, negative) = (group(&metric.positive_group), group(&metric.negative_group));
-            margins.push(Margin { key, positive, negative });
+            let (positive, negative) =
+                (group(&metric.positive_group), group(&metric.negative_group));
+            margins.push(Margin {
+                key,
+                positive,
+                negative,
+            });
         }
         let mut metric = |name: &str| kb_metric(building.keys, &base.name, name);
         Some(Self {
@@ -160,8 +204,16 @@ impl Base {
     fn target(&self, rule: &KbRule) -> Option<Target> {
         let value = &rule.target.value;
         match rule.target.kind.as_str() {
-            "label" => self.labels.iter().position(|label| label.name == *value).map(Target::Label),
-            "group" => self.groups.iter().position(|group| group.name == *value).map(Target::Group),
+            "label" => self
+                .labels
+                .iter()
+                .position(|label| label.name == *value)
+                .map(Target::Label),
+            "group" => self
+                .groups
+                .iter()
+                .position(|group| group.name == *value)
+                .map(Target::Group),
             _ => None,
         }
     }
@@ -177,19 +229,32 @@ impl Base {
     fn conclude(&self, query: &[f32], by: &Embedder, report: &mut SignalReport) -> f64 {
         let score = |label: &Label| label.bank.score(query, self.weighting, &by.scale).score;
         let labels: Vec<f64> = self.labels.iter().map(score).collect();
-        let found: Vec<bool> =
-            self.labels.iter().zip(&labels).map(|(label, score)| *score >= label.threshold).collect();
+        let found: Vec<bool> = self
+            .labels
+            .iter()
+            .zip(&labels)
+            .map(|(label, score)| *score >= label.threshold)
+            .collect();
         let groups: Vec<f64> = self
             .groups
             .iter()
-            .map(|group| group.members.iter().map(|&member| labels[member]).fold(0.0, f64::max))
+            .map(|group| {
+                group
+                    .members
+                    .iter()
+                    .map(|&member| labels[member])
+                    .fold(0.0, f64::max)
+            })
             .collect();
         for rule in &self.rules {
             let (score, holds) = match rule.target {
                 Target::Label(at) if rule.best => (labels[at], first_highest(&labels) == Some(at)),
                 Target::Group(at) if rule.best => (groups[at], first_highest(&groups) == Some(at)),
                 Target::Label(at) => (labels[at], found[at]),
-                Target::Group(at) => (groups[at], self.groups[at].members.iter().any(|&member| found[member])),
+                Target::Group(at) => (
+                    groups[at],
+                    self.groups[at].members.iter().any(|&member| found[member]),
+                ),
             };
             if holds {
                 report.emit(rule.key);
@@ -197,9 +262,16 @@ impl Base {
             }
         }
         let best = first_highest(&labels).map_or(0.0, |at| labels[at]);
-        let matched = labels.iter().zip(&found).filter(|(_, found)| **found).map(|(score, _)| *score);
+        let matched = labels
+            .iter()
+            .zip(&found)
+            .filter(|(_, found)| **found)
+            .map(|(score, _)| *score);
         report.set_value(self.best_score, best);
-        report.set_value(self.best_matched_score, matched.max_by(f64::total_cmp).unwrap_or(0.0));
+        report.set_value(
+            self.best_matched_score,
+            matched.max_by(f64::total_cmp).unwrap_or(0.0),
+        );
         for margin in &self.margins {
             let score = |group: Option<usize>| group.map_or(0.0, |at| groups[at]);
             report.set_value(margin.key, score(margin.positive) - score(margin.negative));
@@ -231,7 +303,11 @@ impl Learned for KbSignal {
         }
         match answers::vector(Kind::Kb, answers.first(), report) {
             Ok(query) => {
-                let best = self.bases.iter().map(|base| base.conclude(query, &self.by, report)).fold(0.0, f64::max);
+                let best = self
+                    .bases
+                    .iter()
+                    .map(|base| base.conclude(query, &self.by, report))
+                    .fold(0.0, f64::max);
                 ran(report, Kind::Kb, best);
             }
             Err(error) => {
@@ -245,7 +321,9 @@ impl Learned for KbSignal {
 /// The index of the highest score, of equals the first.
 fn first_highest(scores: &[f64]) -> Option<usize> {
     let scores = scores.iter().enumerate();
-    scores.reduce(|held, next| if next.1 > held.1 { next } else { held }).map(|(at, _)| at)
+    scores
+        .reduce(|held, next| if next.1 > held.1 { next } else { held })
+        .map(|(at, _)| at)
 }
 
 fn groups(
@@ -260,10 +338,16 @@ fn groups(
         for member in members {
             match labels.iter().position(|label| label.name == *member) {
                 Some(at) => known.push(at),
-                None => building.warn(format!("{path}.groups.{name}"), format!("no label is called `{member}`")),
+                None => building.warn(
+                    format!("{path}.groups.{name}"),
+                    format!("no label is called `{member}`"),
+                ),
             }
         }
-        built.push(Group { name: name.clone(), members: known });
+        built.push(Group {
+            name: name.clone(),
+            members: known,
+        });
     }
     built
 }
@@ -271,7 +355,9 @@ fn groups(
 /// The labels on disk, or those built in under the same path.
 fn manifest(building: &mut Building<'_>, path: &str, base: &KnowledgeBase) -> Option<Manifest> {
     let folder = base.source.path.trim();
-    let name = Some(base.source.manifest.trim()).filter(|name| !name.is_empty()).unwrap_or(MANIFEST);
+    let name = Some(base.source.manifest.trim())
+        .filter(|name| !name.is_empty())
+        .unwrap_or(MANIFEST);
     let text = match building.deps.catalog.text(&Path::new(folder).join(name)) {
         Ok(text) => text,
         Err(error) => match built_in(folder).filter(|_| name == MANIFEST) {
@@ -283,7 +369,14 @@ fn manifest(building: &mut Building<'_>, path: &str, base: &KnowledgeBase) -> Op
         },
     };
     let parsed = serde_json::from_str(&text);
-    parsed.map_err(|error| building.problem(format!("{path}.source"), format!("`{name}` is no manifest: {error}"))).ok()
+    parsed
+        .map_err(|error| {
+            building.problem(
+                format!("{path}.source"),
+                format!("`{name}` is no manifest: {error}"),
+            )
+        })
+        .ok()
 }
 
 #[cfg(test)]

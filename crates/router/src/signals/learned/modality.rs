@@ -1,4 +1,5 @@
-//! Whether a text or an image is wanted: `AR`, `DIFFUSION` or `BOTH`. By words, by a head on the evaluation text, or by both.
+//! Whether a text or an image is wanted: `AR`, `DIFFUSION` or `BOTH`. By words, by a head on the
+//! evaluation text, or by both.
 //!
 //! ```yaml
 //! global:
@@ -10,9 +11,9 @@
 //!     modality: [{name: DIFFUSION}]
 //! ```
 //!
-//! Nothing is emitted unless the detector is enabled. The label is emitted by the first rule of that name in any case; its
-//! confidence shows in the family's metric only. Words are read in the head, middle and tail of a long text; `both_keywords`
-//! count only beside one of `keywords`.
+//! Nothing is emitted unless the detector is enabled. The label is emitted by the first rule of
+//! that name in any case; its confidence shows in the family's metric only. Words are read in the
+//! head, middle and tail of a long text; `both_keywords` count only beside one of `keywords`.
 
 use super::models::Building;
 use super::{Learned, SignalInput, answers, ran};
@@ -32,27 +33,48 @@ const THRESHOLD: f32 = 0.7;
 /// Compiles the family; nothing without rules or with the detector off.
 pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
     let declared = &building.routing.signals.modality;
-    let detector = building.document.global.model_catalog.modules.modality_detector.as_ref()?;
+    let detector = building
+        .document
+        .global
+        .model_catalog
+        .modules
+        .modality_detector
+        .as_ref()?;
     if declared.is_empty() || !detector.enabled {
         return None;
     }
     let key = |label: &str, building: &mut Building<'_>| {
-        let rule = declared.iter().find(|rule| rule.name.eq_ignore_ascii_case(label))?;
+        let rule = declared
+            .iter()
+            .find(|rule| rule.name.eq_ignore_ascii_case(label))?;
         Some(building.keys.intern(Kind::Modality, &rule.name))
     };
     let rules = LABELS.map(|label| key(label, building));
     let lower = |words: &[String]| words.iter().map(|word| word.to_lowercase()).collect();
-    let words = Words { image: lower(&detector.keywords), both: lower(&detector.both_keywords) };
+    let words = Words {
+        image: lower(&detector.keywords),
+        both: lower(&detector.both_keywords),
+    };
     let asks = detector.method != "keyword";
     let model = asks.then(|| {
         let asked = Asked::classifier(&building.document.global.model_catalog, Task::Modality);
         let by = building.classifier(Kind::Modality, Task::Modality, &asked);
-        let known = |label: &str| LABELS.iter().position(|known| known.eq_ignore_ascii_case(label.trim()));
+        let known = |label: &str| {
+            LABELS
+                .iter()
+                .position(|known| known.eq_ignore_ascii_case(label.trim()))
+        };
         let classes: Vec<Option<usize>> = by.labels.iter().map(|label| known(label)).collect();
         if classes.contains(&None) {
-            building.problem(asked.path, format!("`{}` has other labels than AR, DIFFUSION and BOTH", by.name));
+            building.problem(
+                asked.path,
+                format!("`{}` has other labels than AR, DIFFUSION and BOTH", by.name),
+            );
         }
-        let classes = classes.into_iter().map(|label| label.unwrap_or(AR)).collect();
+        let classes = classes
+            .into_iter()
+            .map(|label| label.unwrap_or(AR))
+            .collect();
         Model { by, classes }
     });
     let usual = |number: f32| f64::from(if number > 0.0 { number } else { THRESHOLD });
@@ -110,7 +132,9 @@ impl Learned for ModalitySignal {
     }
 
     fn cost(&self) -> Cost {
-        self.model.as_ref().map_or(Cost::Rules, |model| model.by.cost)
+        self.model
+            .as_ref()
+            .map_or(Cost::Rules, |model| model.by.cost)
     }
 
     fn keys(&self) -> &[Key] {
@@ -141,8 +165,14 @@ impl Learned for ModalitySignal {
 }
 
 impl ModalitySignal {
-    /// The model's label and its probability. Where words can stand in for it, a failure is noted and is none for leaves.
-    fn hear(&self, answers: &[Outcome], has_words: bool, report: &mut SignalReport) -> Option<(usize, f64)> {
+    /// The model's label and its probability. Where words can stand in for it, a failure is noted
+    /// and is none for leaves.
+    fn hear(
+        &self,
+        answers: &[Outcome],
+        has_words: bool,
+        report: &mut SignalReport,
+    ) -> Option<(usize, f64)> {
         let model = self.model.as_ref()?;
         if answers.is_empty() {
             return None;
@@ -167,7 +197,9 @@ impl ModalitySignal {
             (Some(words), None) => words,
             (None, Some(model)) => model,
             (Some(_), Some(model)) if model.1 >= self.threshold => model,
-            (Some(words), Some(model)) if words.0 == model.0 => (words.0, f64::midpoint(words.1, model.1)),
+            (Some(words), Some(model)) if words.0 == model.0 => {
+                (words.0, f64::midpoint(words.1, model.1))
+            }
             (Some(_), Some(model)) if model.1 >= self.lower => model,
             (Some(words), Some(_)) => words,
         }

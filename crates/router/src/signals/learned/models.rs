@@ -1,11 +1,14 @@
-//! Finding the models that a document asks for, and saying what becomes of those that cannot be had.
+//! Finding the models that a document asks for, and saying what becomes of those that cannot be
+//! had.
 
 use crate::config::catalog::ExternalModel;
 use crate::config::{Document, Routing};
 use crate::report::{Keys, Kind};
 use crate::signals::{Deps, Problem};
 use crate::wanted::{Asked, AskedEncoder, encoder_folder};
-use inference::catalog::{Bare, Endpoint, LoadError, RemoteClassifier, RemoteProtocol, Secret, Task, Wanted};
+use inference::catalog::{
+    Bare, Endpoint, LoadError, RemoteClassifier, RemoteProtocol, Secret, Task, Wanted,
+};
 use inference::handle::{Classifier, Embedder, Tagger};
 use std::fmt::Display;
 use std::sync::Arc;
@@ -25,8 +28,21 @@ pub(super) struct Building<'a> {
 }
 
 impl<'a> Building<'a> {
-    pub(super) fn new(routing: &'a Routing, document: &'a Document, keys: &'a mut Keys, deps: &'a Deps<'a>) -> Self {
-        Self { routing, document, keys, deps, problems: Vec::new(), warnings: Vec::new(), encoder: None }
+    pub(super) fn new(
+        routing: &'a Routing,
+        document: &'a Document,
+        keys: &'a mut Keys,
+        deps: &'a Deps<'a>,
+    ) -> Self {
+        Self {
+            routing,
+            document,
+            keys,
+            deps,
+            problems: Vec::new(),
+            warnings: Vec::new(),
+            encoder: None,
+        }
     }
 
     /// The encoder of all signals.
@@ -48,8 +64,13 @@ impl<'a> Building<'a> {
         if name.is_empty() {
             return self.encoder(kind);
         }
-        let folder = encoder_folder(&self.document.global.model_catalog, name).unwrap_or(name).to_owned();
-        let wanted = Wanted { folder, mapping: None };
+        let folder = encoder_folder(&self.document.global.model_catalog, name)
+            .unwrap_or(name)
+            .to_owned();
+        let wanted = Wanted {
+            folder,
+            mapping: None,
+        };
         let found = self.deps.catalog.embedder(&wanted);
         found.unwrap_or_else(|error| {
             self.lack(kind, path, &error);
@@ -64,7 +85,8 @@ impl<'a> Building<'a> {
         }
     }
 
-    /// The classifier of a task: the folder that the document names, or what the catalog has instead.
+    /// The classifier of a task: the folder that the document names, or what the catalog has
+    /// instead.
     pub(super) fn classifier(&mut self, kind: Kind, task: Task, asked: &Asked<'_>) -> Classifier {
         let found = self.deps.catalog.classifier(task, &asked.model);
         found.unwrap_or_else(|error| {
@@ -84,7 +106,10 @@ impl<'a> Building<'a> {
 
     /// A classifier of the operator's own: nothing else will do.
     pub(super) fn own_classifier(&mut self, kind: Kind, path: &str, folder: &str) -> Classifier {
-        let wanted = Wanted { folder: folder.trim().to_owned(), mapping: None };
+        let wanted = Wanted {
+            folder: folder.trim().to_owned(),
+            mapping: None,
+        };
         let found = self.deps.catalog.classifier(Task::Own, &wanted);
         found.unwrap_or_else(|error| {
             self.lack(kind, path, &error);
@@ -93,7 +118,12 @@ impl<'a> Building<'a> {
     }
 
     /// A model that is asked over the network.
-    pub(super) fn remote_classifier(&mut self, kind: Kind, path: &str, wanted: &RemoteClassifier) -> Classifier {
+    pub(super) fn remote_classifier(
+        &mut self,
+        kind: Kind,
+        path: &str,
+        wanted: &RemoteClassifier,
+    ) -> Classifier {
         let found = self.deps.catalog.remote_classifier(wanted);
         found.unwrap_or_else(|error| {
             self.lack(kind, path, &error);
@@ -102,7 +132,13 @@ impl<'a> Building<'a> {
     }
 
     /// Vectors of example texts; empty ones where they cannot be had.
-    pub(super) fn vectors(&mut self, kind: Kind, path: &str, by: &Embedder, texts: &[String]) -> Vec<Arc<[f32]>> {
+    pub(super) fn vectors(
+        &mut self,
+        kind: Kind,
+        path: &str,
+        by: &Embedder,
+        texts: &[String],
+    ) -> Vec<Arc<[f32]>> {
         let found = self.deps.catalog.vectors(by, texts);
         found.unwrap_or_else(|error| {
             self.lack(kind, path, &error);
@@ -139,11 +175,27 @@ fn push(list: &mut Vec<Problem>, path: String, message: String) {
 }
 
 /// A model of `global.model_catalog.external` that is to choose among labels.
-pub(super) fn remote_classifier(external: &ExternalModel, labels: Vec<String>, instructions: &str) -> RemoteClassifier {
+pub(super) fn remote_classifier(
+    external: &ExternalModel,
+    labels: Vec<String>,
+    instructions: &str,
+) -> RemoteClassifier {
     let server = &external.llm_endpoint;
-    let scheme = if server.protocol == "https" { "https" } else { "http" };
-    let port = if server.port == 0 { String::new() } else { format!(":{}", server.port) };
-    let seconds = if external.llm_timeout_seconds == 0 { 5 } else { external.llm_timeout_seconds };
+    let scheme = if server.protocol == "https" {
+        "https"
+    } else {
+        "http"
+    };
+    let port = if server.port == 0 {
+        String::new()
+    } else {
+        format!(":{}", server.port)
+    };
+    let seconds = if external.llm_timeout_seconds == 0 {
+        5
+    } else {
+        external.llm_timeout_seconds
+    };
     let endpoint = Endpoint {
         name: external.name.clone(),
         base_url: format!("{scheme}://{}{port}/v1", server.address),
@@ -153,7 +205,11 @@ pub(super) fn remote_classifier(external: &ExternalModel, labels: Vec<String>, i
         timeout: Duration::from_secs(seconds.into()),
         retries: 0,
     };
-    let max_tokens = if external.max_tokens == 0 { 128 } else { external.max_tokens };
+    let max_tokens = if external.max_tokens == 0 {
+        128
+    } else {
+        external.max_tokens
+    };
     RemoteClassifier {
         endpoint,
         protocol: RemoteProtocol::Chat,

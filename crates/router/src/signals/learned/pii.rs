@@ -1,5 +1,5 @@
-//! Personal data: entities in the texts in scope, less the types that a rule allows. Recognizers with checksums and a head on
-//! the token states, over the whole of every text.
+//! Personal data: entities in the texts in scope, less the types that a rule allows. Recognizers
+//! with checksums and a head on the token states, over the whole of every text.
 //!
 //! ```yaml
 //! routing:
@@ -8,9 +8,11 @@
 //!       - {name: strict, threshold: 0.8, pii_types_allowed: [EMAIL_ADDRESS], scan: [current, tool_results]}
 //! ```
 //!
-//! A match has no confidence and counts 1.0. What differs from the reference, for safety's sake: an omitted threshold is the
-//! module's (0.9 without one), not 0; tool results can be read at all; user texts that look like a wrapper are read; and unless
-//! the document says `modules.classifier.pii.on_error: allow`, a text that could not be read, or not to its end, matches.
+//! A match has no confidence and counts 1.0. What differs from the reference, for safety's sake: an
+//! omitted threshold is the module's (0.9 without one), not 0; tool results can be read at all;
+//! user texts that look like a wrapper are read; and unless the document says
+//! `modules.classifier.pii.on_error: allow`, a text that could not be read, or not to its end,
+//! matches.
 
 use super::models::Building;
 use super::scan::{Scope, blocks, parts, truncation};
@@ -31,14 +33,28 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
     let usual = asked.threshold(None);
     let rules = declared.iter().map(|rule| Rule {
         key: building.keys.intern(Kind::Pii, &rule.name),
-        threshold: if rule.threshold == 0.0 { usual } else { rule.threshold },
-        allowed: rule.pii_types_allowed.iter().map(|kind| kind.trim().to_uppercase()).collect(),
+        threshold: if rule.threshold == 0.0 {
+            usual
+        } else {
+            rule.threshold
+        },
+        allowed: rule
+            .pii_types_allowed
+            .iter()
+            .map(|kind| kind.trim().to_uppercase())
+            .collect(),
         scope: Scope::new(&rule.scan, rule.include_history),
     });
     let rules: Vec<Rule> = rules.collect();
     let scope = Scope::all(rules.iter().map(|rule| rule.scope));
     let keys = rules.iter().map(|rule| rule.key).collect();
-    Some(Box::new(PiiSignal { by, rules, scope, blocks: blocks(asked.module), keys }))
+    Some(Box::new(PiiSignal {
+        by,
+        rules,
+        scope,
+        blocks: blocks(asked.module),
+        keys,
+    }))
 }
 
 /// The rules of one recipe.
@@ -81,7 +97,10 @@ impl Learned for PiiSignal {
     fn questions(&self, input: &SignalInput<'_>) -> Vec<Question> {
         let asked = parts(input, self.scope);
         let what = || What::Entities(self.by.clone());
-        asked.iter().map(|part| Question::new(part.shared(input), what()).for_safety()).collect()
+        asked
+            .iter()
+            .map(|part| Question::new(part.shared(input), what()).for_safety())
+            .collect()
     }
 
     fn conclude(&self, input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {
@@ -97,12 +116,18 @@ impl Learned for PiiSignal {
         }
         let mut best: f64 = 0.0;
         for rule in &self.rules {
-            let read = found.iter().filter(|(scope, _)| scope.meets(rule.scope)).flat_map(|(_, entities)| *entities);
-            let denied = read.filter(|entity| rule.denies(entity)).map(|entity| f64::from(entity.confidence));
+            let read = found
+                .iter()
+                .filter(|(scope, _)| scope.meets(rule.scope))
+                .flat_map(|(_, entities)| *entities);
+            let denied = read
+                .filter(|entity| rule.denies(entity))
+                .map(|entity| f64::from(entity.confidence));
             if let Some(confidence) = denied.max_by(f64::total_cmp) {
                 report.emit(rule.key);
                 best = best.max(confidence);
-            } else if let Some((_, error)) = gaps.iter().find(|(scope, _)| scope.meets(rule.scope)) {
+            } else if let Some((_, error)) = gaps.iter().find(|(scope, _)| scope.meets(rule.scope))
+            {
                 report.fail(rule.key, error.as_str());
                 if self.blocks {
                     report.emit(rule.key);

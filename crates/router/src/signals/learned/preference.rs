@@ -1,5 +1,6 @@
-//! Preferences that the user's turn expresses: the rule whose description and examples are nearest, or the route that an
-//! external model names. One vector of the evaluation text, or one remote call.
+//! Preferences that the user's turn expresses: the rule whose description and examples are nearest,
+//! or the route that an external model names. One vector of the evaluation text, or one remote
+//! call.
 //!
 //! ```yaml
 //! routing:
@@ -8,10 +9,11 @@
 //!       - {name: terse, description: Short answers., examples: [keep it concise], threshold: 0.7}
 //! ```
 //!
-//! Only the best rule is tested, and one that fails does not pass the turn to the second (the reference's rule). Unlike the
-//! reference, an unset `embedding_model` means the encoder of all signals, so that nothing more is run. With `use_contrastive:
-//! false` the rules are labels of the external model of role `preference`; its probability is the confidence, and a turn to
-//! which it gives none of them matches nothing.
+//! Only the best rule is tested, and one that fails does not pass the turn to the second (the
+//! reference's rule). Unlike the reference, an unset `embedding_model` means the encoder of all
+//! signals, so that nothing more is run. With `use_contrastive: false` the rules are labels of the
+//! external model of role `preference`; its probability is the confidence, and a turn to which it
+//! gives none of them matches nothing.
 
 use super::examples::{Examples, Scoring};
 use super::models::{Building, remote_classifier};
@@ -33,7 +35,14 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
     if declared.is_empty() {
         return None;
     }
-    let module = building.document.global.model_catalog.modules.classifier.preference.as_ref();
+    let module = building
+        .document
+        .global
+        .model_catalog
+        .modules
+        .classifier
+        .preference
+        .as_ref();
     if module.is_some_and(|module| module.use_contrastive == Some(false)) {
         return external(building, declared);
     }
@@ -44,7 +53,11 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
     for (index, rule) in declared.iter().enumerate() {
         let path = format!("routing.signals.preferences[{index}]");
         let described = Some(&rule.description).filter(|text| !text.trim().is_empty());
-        let texts: Vec<String> = described.into_iter().chain(&rule.examples).cloned().collect();
+        let texts: Vec<String> = described
+            .into_iter()
+            .chain(&rule.examples)
+            .cloned()
+            .collect();
         let examples = Examples::embed(building, Kind::Preference, &path, &by, &texts);
         examples.check_threshold(building, &format!("{path}.threshold"), &by, rule.threshold);
         let bank = examples.bank(&by, scoring.clustering, |index, _| index.to_string());
@@ -52,7 +65,13 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
     }
     let keys = rules.iter().flat_map(Rule::keys).collect();
     let (weighting, margin) = (scoring.weighting, scoring.margin);
-    Some(Box::new(PreferenceSignal { by, rules, weighting, margin, keys }))
+    Some(Box::new(PreferenceSignal {
+        by,
+        rules,
+        weighting,
+        margin,
+        keys,
+    }))
 }
 
 /// The rules of one recipe, by similarity.
@@ -78,7 +97,11 @@ struct Rule {
 
 impl Rule {
     fn new(rule: &PreferenceRule, bank: Bank, building: &mut Building<'_>) -> Self {
-        let mut key = |suffix: &str| building.keys.intern(Kind::Preference, &format!("{}{suffix}", rule.name));
+        let mut key = |suffix: &str| {
+            building
+                .keys
+                .intern(Kind::Preference, &format!("{}{suffix}", rule.name))
+        };
         Self {
             name: rule.name.as_str().into(),
             key: key(""),
@@ -119,7 +142,9 @@ impl Learned for PreferenceSignal {
         }
         match answers::vector(Kind::Preference, answers.first(), report) {
             Ok(query) => self.choose(query, report),
-            Err(error) => answers::fail_all(self.rules.iter().map(|rule| &rule.key), &error, report),
+            Err(error) => {
+                answers::fail_all(self.rules.iter().map(|rule| &rule.key), &error, report)
+            }
         }
     }
 }
@@ -128,7 +153,8 @@ impl PreferenceSignal {
     fn choose(&self, query: &[f32], report: &mut SignalReport) {
         let score = |rule| (rule, Rule::score(rule, query, self));
         let mut scored: Vec<(&Rule, Score)> = self.rules.iter().map(score).collect();
-        // Single precision, as the reference compares: two scores that differ only beyond it are a tie.
+        // Single precision, as the reference compares: two scores that differ only beyond it are a
+        // tie.
         scored.sort_by(|(left, left_score), (right, right_score)| {
             let order = (right_score.score as f32).total_cmp(&(left_score.score as f32));
             order.then_with(|| left.name.cmp(&right.name))
@@ -137,7 +163,9 @@ impl PreferenceSignal {
             return ran(report, Kind::Preference, 0.0);
         };
         let highest = found.score as f32;
-        let margin = scored.get(1).map_or(0.0, |(_, second)| highest - second.score as f32);
+        let margin = scored
+            .get(1)
+            .map_or(0.0, |(_, second)| highest - second.score as f32);
         let near = best.threshold <= 0.0 || highest >= best.threshold;
         let clear = self.margin <= 0.0 || margin >= self.margin;
         if !near || !clear || highest.is_nan() {
@@ -165,21 +193,29 @@ impl Rule {
 /// The rules as labels of an external model.
 fn external(building: &mut Building<'_>, declared: &[PreferenceRule]) -> Option<Box<dyn Learned>> {
     let models = &building.document.global.model_catalog.external;
-    let Some(model) = models.iter().find(|model| model.model_role.trim() == "preference") else {
+    let Some(model) = models
+        .iter()
+        .find(|model| model.model_role.trim() == "preference")
+    else {
         let message = "with `use_contrastive: false`, an external model of `model_role: preference` is needed";
         building.problem(MODULE, message);
         return None;
     };
-    let mut instructions = String::from("Name the one route whose description fits the user's request best.\n");
+    let mut instructions =
+        String::from("Name the one route whose description fits the user's request best.\n");
     for rule in declared {
         // Writing into a string cannot fail.
-        let _written = writeln!(instructions, "- {}: {}", rule.name, rule.description.trim()).is_ok();
+        let _written =
+            writeln!(instructions, "- {}: {}", rule.name, rule.description.trim()).is_ok();
     }
     let labels = declared.iter().map(|rule| rule.name.clone()).collect();
     let mut wanted = remote_classifier(model, labels, &instructions);
     (wanted.max_tokens, wanted.temperature) = (MAX_TOKENS, 0.0);
     let by = building.remote_classifier(Kind::Preference, MODULE, &wanted);
-    let keys = declared.iter().map(|rule| building.keys.intern(Kind::Preference, &rule.name)).collect();
+    let keys = declared
+        .iter()
+        .map(|rule| building.keys.intern(Kind::Preference, &rule.name))
+        .collect();
     Some(Box::new(ExternalSignal { by, keys }))
 }
 
@@ -212,13 +248,19 @@ impl Learned for ExternalSignal {
             return ran(report, Kind::Preference, 0.0);
         }
         let best = match answers::row(Kind::Preference, answers.first(), self.keys.len(), report) {
-            Ok(row) => row.and_then(answers::top).filter(|(_, probability)| *probability > 0.0),
+            Ok(row) => row
+                .and_then(answers::top)
+                .filter(|(_, probability)| *probability > 0.0),
             Err(error) => return answers::fail_all(&self.keys, &error, report),
         };
         if let Some((route, probability)) = best {
             report.emit(self.keys[route]);
             report.set_confidence(self.keys[route], f64::from(probability));
         }
-        ran(report, Kind::Preference, best.map_or(0.0, |(_, probability)| f64::from(probability)));
+        ran(
+            report,
+            Kind::Preference,
+            best.map_or(0.0, |(_, probability)| f64::from(probability)),
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! Repetition: the user asks again what was asked before. One vector of the current turn and one of each earlier user turn; the
-//! earlier ones were asked for in earlier requests of the conversation and come from the cache.
+//! Repetition: the user asks again what was asked before. One vector of the current turn and one of
+//! each earlier user turn; the earlier ones were asked for in earlier requests of the conversation
+//! and come from the cache.
 //!
 //! ```yaml
 //! routing:
@@ -8,8 +9,9 @@
 //!       - {name: dissatisfied, threshold: 0.8, lookback_turns: 1}
 //! ```
 //!
-//! The streak counts similar turns from the newest back; of several matching rules only those that look back furthest count.
-//! Confidence is the least similarity within the lookback, the value is the streak. At most 64 earlier turns are looked at.
+//! The streak counts similar turns from the newest back; of several matching rules only those that
+//! look back furthest count. Confidence is the least similarity within the lookback, the value is
+//! the streak. At most 64 earlier turns are looked at.
 
 use super::models::Building;
 use super::{Learned, SignalInput, answers, ran};
@@ -35,11 +37,22 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
         let lookback = rule.lookback_turns.max(1) as usize;
         if lookback > MAX_TURNS {
             let path = format!("routing.signals.reasks[{index}].lookback_turns");
-            building.problem(path, format!("at most {MAX_TURNS} earlier turns are looked at"));
+            building.problem(
+                path,
+                format!("at most {MAX_TURNS} earlier turns are looked at"),
+            );
         }
-        let threshold = if rule.threshold == 0.0 { THRESHOLD } else { rule.threshold };
+        let threshold = if rule.threshold == 0.0 {
+            THRESHOLD
+        } else {
+            rule.threshold
+        };
         let key = building.keys.intern(Kind::Reask, &rule.name);
-        rules.push(Rule { key, threshold: f64::from(threshold), lookback });
+        rules.push(Rule {
+            key,
+            threshold: f64::from(threshold),
+            lookback,
+        });
     }
     let keys = rules.iter().map(|rule| rule.key).collect();
     Some(Box::new(ReaskSignal { by, rules, keys }))
@@ -75,15 +88,26 @@ impl Learned for ReaskSignal {
     fn questions(&self, input: &SignalInput<'_>) -> Vec<Question> {
         let texts = &input.prompt.texts;
         let current = texts.current.trim();
-        let earlier = texts.prior_user.iter().rev().map(|turn| turn.trim()).filter(|turn| !turn.is_empty());
+        let earlier = texts
+            .prior_user
+            .iter()
+            .rev()
+            .map(|turn| turn.trim())
+            .filter(|turn| !turn.is_empty());
         let mut earlier = earlier.take(MAX_TURNS).peekable();
         if current.is_empty() || earlier.peek().is_none() {
             return Vec::new();
         }
         let whole = input.evaluation();
-        let current = if **whole == *current { whole.clone() } else { Arc::from(current) };
+        let current = if **whole == *current {
+            whole.clone()
+        } else {
+            Arc::from(current)
+        };
         let asked = std::iter::once(current).chain(earlier.map(Arc::from));
-        asked.map(|text| Question::new(text, What::Vector(self.by.clone()))).collect()
+        asked
+            .map(|text| Question::new(text, What::Vector(self.by.clone())))
+            .collect()
     }
 
     fn conclude(&self, _input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {
@@ -114,17 +138,31 @@ impl ReaskSignal {
     fn compare(&self, similarities: &[f64], broken: Option<&str>, report: &mut SignalReport) {
         let mut found = Vec::new();
         for rule in &self.rules {
-            let streak = similarities.iter().take_while(|&&value| value >= rule.threshold).count();
+            let streak = similarities
+                .iter()
+                .take_while(|&&value| value >= rule.threshold)
+                .count();
             if streak >= rule.lookback {
-                let least = similarities.iter().take(rule.lookback).copied().fold(1.0, f64::min);
+                let least = similarities
+                    .iter()
+                    .take(rule.lookback)
+                    .copied()
+                    .fold(1.0, f64::min);
                 found.push((rule, streak, least));
             } else if let Some(error) = broken.filter(|_| streak == similarities.len()) {
                 report.fail(rule.key, error);
             }
         }
-        let furthest = found.iter().map(|(rule, ..)| rule.lookback).max().unwrap_or(0);
+        let furthest = found
+            .iter()
+            .map(|(rule, ..)| rule.lookback)
+            .max()
+            .unwrap_or(0);
         let mut best: f64 = 0.0;
-        for (rule, streak, least) in found.into_iter().filter(|(rule, ..)| rule.lookback == furthest) {
+        for (rule, streak, least) in found
+            .into_iter()
+            .filter(|(rule, ..)| rule.lookback == furthest)
+        {
             report.emit(rule.key);
             report.set_confidence(rule.key, least);
             report.set_value(rule.key, streak as f64);

@@ -1,8 +1,9 @@
 //! Which texts of a request safety rules read, and what it means that one was not read.
 //!
-//! By default the evaluation text; `include_history` adds system, developer and assistant texts and earlier user turns;
-//! Merit's own `scan` names the parts one by one, tool results among them. User texts that look like an agent's wrapper are
-//! always read: otherwise imitating a wrapper would be a way around the rule.
+//! By default the evaluation text; `include_history` adds system, developer and assistant texts and
+//! earlier user turns; Merit's own `scan` names the parts one by one, tool results among them. User
+//! texts that look like an agent's wrapper are always read: otherwise imitating a wrapper would be
+//! a way around the rule.
 
 use super::SignalInput;
 use crate::config::learned::ScanScope;
@@ -65,7 +66,11 @@ impl Part<'_> {
     /// The text as it is asked about; the evaluation text is shared with all other questions.
     pub(super) fn shared(&self, input: &SignalInput<'_>) -> Arc<str> {
         let whole = input.evaluation();
-        if **whole == *self.text { whole.clone() } else { Arc::from(self.text) }
+        if **whole == *self.text {
+            whole.clone()
+        } else {
+            Arc::from(self.text)
+        }
     }
 }
 
@@ -76,10 +81,18 @@ pub(super) fn parts<'a>(input: &'a SignalInput<'_>, scope: Scope) -> Vec<Part<'a
     let system = texts.non_user.iter().map(|text| (text, Scope::SYSTEM));
     let history = texts.prior_user.iter().map(|text| (text, Scope::HISTORY));
     let wrapped = texts.passed_over.iter().map(|text| (text, Scope::WRAPPED));
-    let results = texts.tool_results.iter().map(|text| (text, Scope::TOOL_RESULTS));
+    let results = texts
+        .tool_results
+        .iter()
+        .map(|text| (text, Scope::TOOL_RESULTS));
     let mut found: Vec<Part<'a>> = Vec::new();
     let mut places = std::collections::HashMap::new();
-    for (text, own) in current.chain(system).chain(history).chain(wrapped).chain(results) {
+    for (text, own) in current
+        .chain(system)
+        .chain(history)
+        .chain(wrapped)
+        .chain(results)
+    {
         if !own.meets(scope) || text.trim().is_empty() {
             continue;
         }
@@ -99,7 +112,9 @@ pub(super) fn blocks(module: Option<&ClassifierModule>) -> bool {
 
 /// The end of a text that was not read, as an error.
 pub(super) fn truncation(outcome: Option<&Outcome>) -> Option<String> {
-    outcome.is_some_and(|outcome| outcome.as_ref().is_ok_and(|reply| reply.truncated)).then(|| "truncated".to_owned())
+    outcome
+        .is_some_and(|outcome| outcome.as_ref().is_ok_and(|reply| reply.truncated))
+        .then(|| "truncated".to_owned())
 }
 
 /// A rule found nothing in what was read of its texts, but not all of it was.
@@ -135,9 +150,21 @@ mod tests {
         check(&[], false, &["now", "<wrap>"]);
         check(&[], true, &["now", "sys", "reply", "before", "<wrap>"]);
         check(&[ScanScope::Current], true, &["now", "<wrap>"]);
-        check(&[ScanScope::ToolResults], false, &["<wrap>", "result", "reply"]);
-        check(&[ScanScope::System, ScanScope::ToolResults], false, &["sys", "reply", "<wrap>", "result"]);
-        check(&[ScanScope::History, ScanScope::Current], false, &["now", "before", "<wrap>"]);
+        check(
+            &[ScanScope::ToolResults],
+            false,
+            &["<wrap>", "result", "reply"],
+        );
+        check(
+            &[ScanScope::System, ScanScope::ToolResults],
+            false,
+            &["sys", "reply", "<wrap>", "result"],
+        );
+        check(
+            &[ScanScope::History, ScanScope::Current],
+            false,
+            &["now", "before", "<wrap>"],
+        );
     }
 
     #[test]
@@ -146,7 +173,10 @@ mod tests {
         prompt.texts.evaluation = "same".into();
         prompt.texts.tool_results = vec!["same".into()];
         let input = SignalInput::new(&prompt, None);
-        let all = Scope::all([Scope::new(&[], false), Scope::new(&[ScanScope::ToolResults], false)]);
+        let all = Scope::all([
+            Scope::new(&[], false),
+            Scope::new(&[ScanScope::ToolResults], false),
+        ]);
         let found = parts(&input, all);
         assert_eq!(found.len(), 1);
         assert!(found[0].scope.meets(Scope::TOOL_RESULTS) && found[0].scope.meets(Scope::CURRENT));

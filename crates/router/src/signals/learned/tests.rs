@@ -1,4 +1,5 @@
-//! Policies with learned signals against scripted models: what is asked, and what comes of the answers.
+//! Policies with learned signals against scripted models: what is asked, and what comes of the
+//! answers.
 
 mod families;
 mod loading;
@@ -27,7 +28,8 @@ fn document(yaml: &str) -> Document {
     loaded.document.unwrap()
 }
 
-/// What the learned families of `signals` (below `routing.signals`) and `modules` find in a request.
+/// What the learned families of `signals` (below `routing.signals`) and `modules` find in a
+/// request.
 struct Found {
     keys: Keys,
     report: SignalReport,
@@ -41,15 +43,23 @@ fn reads(kind: Kind, _: &str) -> bool {
 fn read(yaml: &str, fake: &Fake, prompt: &Prompt) -> Found {
     let document = document(yaml);
     let mut keys = Keys::default();
-    let deps = Deps { catalog: fake, used: &reads, ..Deps::default() };
-    let built = build(&document.routing, &document, &mut keys, &deps).unwrap_or_else(|problems| panic!("{problems:?}"));
+    let deps = Deps {
+        catalog: fake,
+        used: &reads,
+        ..Deps::default()
+    };
+    let built = build(&document.routing, &document, &mut keys, &deps)
+        .unwrap_or_else(|problems| panic!("{problems:?}"));
     let mut report = SignalReport::new(&keys);
     let input = SignalInput::new(prompt, None);
     for family in built.families {
         let questions = family.questions(&input);
         let answers = fake.ask(&questions, Instant::now()).now_or_never().unwrap();
         family.conclude(&input, &answers, &mut report);
-        let told: Vec<Key> = report.matches().filter(|key| keys.kind(*key) == family.kind()).collect();
+        let told: Vec<Key> = report
+            .matches()
+            .filter(|key| keys.kind(*key) == family.kind())
+            .collect();
         assert!(
             family.kind() == Kind::Jailbreak || told.iter().all(|key| family.keys().contains(key)),
             "{:?} matched a key that it does not own",
@@ -60,13 +70,28 @@ fn read(yaml: &str, fake: &Fake, prompt: &Prompt) -> Found {
 }
 
 impl Found {
-    /// Matches in order, each with its confidence if it has one; then `?` failures; then `!` degraded families.
+    /// Matches in order, each with its confidence if it has one; then `?` failures; then `!`
+    /// degraded families.
     fn lines(&self) -> Vec<String> {
         let name = |key: Key| format!("{}:{}", self.keys.kind(key).as_str(), self.keys.name(key));
-        let confidence = |key| self.report.confidence(key).map_or(String::new(), |value| format!(" {value:.4}"));
-        let matches = self.report.matches().map(|key| format!("{}{}", name(key), confidence(key)));
-        let failures = self.report.errors().map(|(key, error)| format!("?{} {error}", name(key)));
-        let degraded = self.report.degraded().iter().map(|(kind, reason)| format!("!{}={reason}", kind.as_str()));
+        let confidence = |key| {
+            self.report
+                .confidence(key)
+                .map_or(String::new(), |value| format!(" {value:.4}"))
+        };
+        let matches = self
+            .report
+            .matches()
+            .map(|key| format!("{}{}", name(key), confidence(key)));
+        let failures = self
+            .report
+            .errors()
+            .map(|(key, error)| format!("?{} {error}", name(key)));
+        let degraded = self
+            .report
+            .degraded()
+            .iter()
+            .map(|(kind, reason)| format!("!{}={reason}", kind.as_str()));
         matches.chain(failures).chain(degraded).collect()
     }
 
@@ -91,5 +116,8 @@ fn signals(rules: &str) -> String {
 
 /// `routing.signals` with settings below `global.model_catalog`.
 fn with(rules: &str, catalog: &str) -> String {
-    format!("{}global:\n  model_catalog:\n    {catalog}\n", signals(rules))
+    format!(
+        "{}global:\n  model_catalog:\n    {catalog}\n",
+        signals(rules)
+    )
 }

@@ -1,4 +1,5 @@
-//! What the user thinks of the last answer. One head on the evaluation text, and only after an assistant's message.
+//! What the user thinks of the last answer. One head on the evaluation text, and only after an
+//! assistant's message.
 //!
 //! ```yaml
 //! routing:
@@ -6,8 +7,9 @@
 //!     user_feedbacks: [{name: wrong_answer}, {name: need_clarification}]
 //! ```
 //!
-//! Kept from the reference: below the threshold, and for a class that it does not know, the label is `satisfied`. A threshold
-//! of 0 or less means 0.5; where the module sets none, that of the model's card is taken, then 0.7.
+//! Kept from the reference: below the threshold, and for a class that it does not know, the label
+//! is `satisfied`. A threshold of 0 or less means 0.5; where the module sets none, that of the
+//! model's card is taken, then 0.7.
 
 use super::models::Building;
 use super::{Learned, SignalInput, answers, ran};
@@ -29,20 +31,33 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
     let by = building.classifier(Kind::UserFeedback, Task::UserFeedback, &asked);
     let threshold = asked.threshold(by.threshold);
     let mut key = |label: &str| {
-        rules.iter().any(|rule| rule.name == label).then(|| building.keys.intern(Kind::UserFeedback, label))
+        rules
+            .iter()
+            .any(|rule| rule.name == label)
+            .then(|| building.keys.intern(Kind::UserFeedback, label))
     };
     let satisfied = key(SATISFIED);
     let classes: Vec<Option<Key>> = by.labels.iter().map(|label| key(known(label))).collect();
     let mut keys: Vec<Key> = classes.iter().flatten().copied().chain(satisfied).collect();
     keys.sort_unstable();
     keys.dedup();
-    Some(Box::new(FeedbackSignal { by, classes, satisfied, threshold, keys }))
+    Some(Box::new(FeedbackSignal {
+        by,
+        classes,
+        satisfied,
+        threshold,
+        keys,
+    }))
 }
 
 /// The document's name of a model's label.
 fn known(label: &str) -> &'static str {
     let label = label.trim().to_lowercase();
-    labels(Task::UserFeedback).iter().copied().find(|known| *known == label).unwrap_or(SATISFIED)
+    labels(Task::UserFeedback)
+        .iter()
+        .copied()
+        .find(|known| *known == label)
+        .unwrap_or(SATISFIED)
 }
 
 /// The labels, as far as they are declared.
@@ -78,14 +93,23 @@ impl Learned for FeedbackSignal {
         if answers.is_empty() {
             return ran(report, Kind::UserFeedback, 0.0);
         }
-        let best = match answers::row(Kind::UserFeedback, answers.first(), self.classes.len(), report) {
+        let best = match answers::row(
+            Kind::UserFeedback,
+            answers.first(),
+            self.classes.len(),
+            report,
+        ) {
             Ok(row) => row.and_then(answers::top),
             Err(error) => return answers::fail_all(&self.keys, &error, report),
         };
         let Some((class, probability)) = best else {
             return ran(report, Kind::UserFeedback, 0.0);
         };
-        let label = if probability < self.threshold { self.satisfied } else { self.classes[class] };
+        let label = if probability < self.threshold {
+            self.satisfied
+        } else {
+            self.classes[class]
+        };
         if let Some(key) = label {
             report.emit(key);
         }

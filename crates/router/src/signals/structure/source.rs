@@ -11,8 +11,14 @@ use std::cell::OnceCell;
 /// A compiled source.
 pub(super) enum Source {
     Regex(Regex),
-    Words { words: Vec<Word>, case_sensitive: bool },
-    Sequences { lists: Vec<Vec<Finder<'static>>>, case_sensitive: bool },
+    Words {
+        words: Vec<Word>,
+        case_sensitive: bool,
+    },
+    Sequences {
+        lists: Vec<Vec<Finder<'static>>>,
+        case_sensitive: bool,
+    },
     TextBytes,
 }
 
@@ -24,7 +30,11 @@ pub(super) struct Word {
 }
 
 impl Source {
-    pub(super) fn build(path: &str, source: &StructureSource, problems: &mut Vec<Problem>) -> Option<Self> {
+    pub(super) fn build(
+        path: &str,
+        source: &StructureSource,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Self> {
         let case_sensitive = source.case_sensitive;
         let built = match source.kind.trim().to_lowercase().as_str() {
             "regex" if source.pattern.is_empty() => Err(("pattern", "must not be empty".into())),
@@ -32,34 +42,65 @@ impl Source {
                 // The reference adds its own flag only where the pattern does not begin with it.
                 let exact = case_sensitive || source.pattern.starts_with("(?i)");
                 let regex = pattern::compile(&source.pattern, exact);
-                regex.map(Self::Regex).map_err(|error| ("pattern", error.to_string()))
+                regex
+                    .map(Self::Regex)
+                    .map_err(|error| ("pattern", error.to_string()))
             }
-            "keyword_set" if source.keywords.is_empty() => Err(("keywords", "must not be empty".into())),
+            "keyword_set" if source.keywords.is_empty() => {
+                Err(("keywords", "must not be empty".into()))
+            }
             "keyword_set" => {
-                let words = source.keywords.iter().map(|word| Word::new(word, case_sensitive)).collect();
-                Ok(Self::Words { words, case_sensitive })
+                let words = source
+                    .keywords
+                    .iter()
+                    .map(|word| Word::new(word, case_sensitive))
+                    .collect();
+                Ok(Self::Words {
+                    words,
+                    case_sensitive,
+                })
             }
             "sequence" if source.sequences.is_empty() || source.sequences.contains(&Vec::new()) => {
                 Err(("sequences", "must be lists of at least one marker".into()))
             }
             "sequence" => {
-                let finder = |marker: &String| Finder::new(&*cased(marker, case_sensitive)).into_owned();
+                let finder =
+                    |marker: &String| Finder::new(&*cased(marker, case_sensitive)).into_owned();
                 let list = |markers: &Vec<String>| markers.iter().map(finder).collect();
-                Ok(Self::Sequences { lists: source.sequences.iter().map(list).collect(), case_sensitive })
+                Ok(Self::Sequences {
+                    lists: source.sequences.iter().map(list).collect(),
+                    case_sensitive,
+                })
             }
             "text_bytes" => Ok(Self::TextBytes),
-            _ => Err(("type", "must be regex, keyword_set, sequence or text_bytes".into())),
+            _ => Err((
+                "type",
+                "must be regex, keyword_set, sequence or text_bytes".into(),
+            )),
         };
-        built.map_err(|(field, message)| problems.push(Problem { path: format!("{path}.{field}"), message })).ok()
+        built
+            .map_err(|(field, message)| {
+                problems.push(Problem {
+                    path: format!("{path}.{field}"),
+                    message,
+                })
+            })
+            .ok()
     }
 
     /// How often it occurs; a sequence occurs once or not at all.
     pub(super) fn count(&self, text: &Text<'_>) -> usize {
         match self {
             Self::Regex(regex) => regex.find_iter(text.evaluation).count(),
-            Self::Words { words, case_sensitive } => {
+            Self::Words {
+                words,
+                case_sensitive,
+            } => {
                 let text = text.cased(*case_sensitive);
-                words.iter().map(|word| word.occurrences(text).count()).sum()
+                words
+                    .iter()
+                    .map(|word| word.occurrences(text).count())
+                    .sum()
             }
             Self::Sequences { .. } => usize::from(self.occurs(text)),
             Self::TextBytes => text.current.len(),
@@ -70,11 +111,19 @@ impl Source {
     pub(super) fn occurs(&self, text: &Text<'_>) -> bool {
         match self {
             Self::Regex(regex) => regex.is_match(text.evaluation),
-            Self::Words { words, case_sensitive } => {
+            Self::Words {
+                words,
+                case_sensitive,
+            } => {
                 let text = text.cased(*case_sensitive);
-                words.iter().any(|word| word.occurrences(text).next().is_some())
+                words
+                    .iter()
+                    .any(|word| word.occurrences(text).next().is_some())
             }
-            Self::Sequences { lists, case_sensitive } => {
+            Self::Sequences {
+                lists,
+                case_sensitive,
+            } => {
                 let text = text.cased(*case_sensitive);
                 lists.iter().any(|markers| in_order(markers, text))
             }
@@ -123,7 +172,11 @@ fn continues_word(c: char) -> bool {
 }
 
 fn cased(text: &str, case_sensitive: bool) -> Cow<'_, str> {
-    if case_sensitive { Cow::Borrowed(text) } else { Cow::Owned(letters::lower_all(text)) }
+    if case_sensitive {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(letters::lower_all(text))
+    }
 }
 
 /// One request's texts, and what is made of them on demand and once.
@@ -136,11 +189,21 @@ pub(super) struct Text<'a> {
 
 impl<'a> Text<'a> {
     pub(super) fn new(texts: &'a Texts) -> Self {
-        Self { evaluation: &texts.evaluation, current: &texts.current, lower: OnceCell::new(), units: OnceCell::new() }
+        Self {
+            evaluation: &texts.evaluation,
+            current: &texts.current,
+            lower: OnceCell::new(),
+            units: OnceCell::new(),
+        }
     }
 
     fn cased(&self, case_sensitive: bool) -> &str {
-        if case_sensitive { self.evaluation } else { self.lower.get_or_init(|| letters::lower_all(self.evaluation)) }
+        if case_sensitive {
+            self.evaluation
+        } else {
+            self.lower
+                .get_or_init(|| letters::lower_all(self.evaluation))
+        }
     }
 
     /// CJK characters and runs of other letters and digits.
@@ -153,9 +216,16 @@ fn units(text: &str) -> usize {
     if text.is_ascii() {
         // Where a word begins, without a branch: compilers make vector code of it.
         let bytes = text.as_bytes();
-        let begins = |pair: (&u8, &u8)| usize::from(pair.1.is_ascii_alphanumeric() & !pair.0.is_ascii_alphanumeric());
+        let begins = |pair: (&u8, &u8)| {
+            usize::from(pair.1.is_ascii_alphanumeric() & !pair.0.is_ascii_alphanumeric())
+        };
         let first = usize::from(bytes.first().is_some_and(u8::is_ascii_alphanumeric));
-        return first + bytes.iter().zip(bytes.iter().skip(1)).map(begins).sum::<usize>();
+        return first
+            + bytes
+                .iter()
+                .zip(bytes.iter().skip(1))
+                .map(begins)
+                .sum::<usize>();
     }
     let mut units = 0;
     let mut in_word = false;
@@ -208,7 +278,9 @@ mod tests {
             ("", "anything", 0),
         ] {
             assert_eq!(
-                Word::new(word, false).occurrences(&letters::lower_all(text)).count(),
+                Word::new(word, false)
+                    .occurrences(&letters::lower_all(text))
+                    .count(),
                 expected,
                 "{word} {text}"
             );

@@ -14,13 +14,25 @@ pub(super) struct Clusters<'a>(BTreeMap<&'a str, (usize, &'a Value)>);
 
 impl<'a> Clusters<'a> {
     pub(super) fn of(document: &'a Value) -> Self {
-        let clusters = document.pointer("/static_resources/clusters").and_then(Value::as_array);
-        let named = |(index, cluster): (usize, &'a Value)| Some((cluster["name"].as_str()?, (index, cluster)));
-        Self(clusters.into_iter().flatten().enumerate().filter_map(named).collect())
+        let clusters = document
+            .pointer("/static_resources/clusters")
+            .and_then(Value::as_array);
+        let named = |(index, cluster): (usize, &'a Value)| {
+            Some((cluster["name"].as_str()?, (index, cluster)))
+        };
+        Self(
+            clusters
+                .into_iter()
+                .flatten()
+                .enumerate()
+                .filter_map(named)
+                .collect(),
+        )
     }
 
     pub(super) fn check(&self, filter: &Filter<'_>) -> Vec<Diagnostic> {
-        // A filter with google_grpc, or a document without static clusters, gives nothing to look at.
+        // A filter with google_grpc, or a document without static clusters, gives nothing to look
+        // at.
         let Some(name) = filter.cluster().filter(|_| !self.0.is_empty()) else {
             return Vec::new();
         };
@@ -31,7 +43,8 @@ impl<'a> Clusters<'a> {
         let path = format!("static_resources.clusters[{index}]");
         let mut found = Vec::new();
         if !speaks_http2(cluster) {
-            let message = "gRPC needs HTTP/2: set http2_protocol_options, or explicit_http_config with it";
+            let message =
+                "gRPC needs HTTP/2: set http2_protocol_options, or explicit_http_config with it";
             found.push(error(path.clone(), message));
         }
         let limit = max_requests(cluster);
@@ -49,13 +62,22 @@ impl<'a> Clusters<'a> {
 fn speaks_http2(cluster: &Value) -> bool {
     let options = &cluster["typed_extension_protocol_options"][PROTOCOL_OPTIONS];
     !cluster["http2_protocol_options"].is_null()
-        || ["explicit_http_config", "use_downstream_protocol_config", "auto_config"]
-            .iter()
-            .any(|kind| !options[*kind]["http2_protocol_options"].is_null())
+        || [
+            "explicit_http_config",
+            "use_downstream_protocol_config",
+            "auto_config",
+        ]
+        .iter()
+        .any(|kind| !options[*kind]["http2_protocol_options"].is_null())
 }
 
 fn max_requests(cluster: &Value) -> u64 {
-    let thresholds = cluster.pointer("/circuit_breakers/thresholds").and_then(Value::as_array);
-    let limits = thresholds.into_iter().flatten().filter_map(|threshold| threshold["max_requests"].as_u64());
+    let thresholds = cluster
+        .pointer("/circuit_breakers/thresholds")
+        .and_then(Value::as_array);
+    let limits = thresholds
+        .into_iter()
+        .flatten()
+        .filter_map(|threshold| threshold["max_requests"].as_u64());
     limits.max().unwrap_or(MAX_REQUESTS_DEFAULT)
 }

@@ -7,7 +7,8 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Merit's own deadline where Envoy has one per message: it must come first, or Envoy answers 504 in our place.
+/// Merit's own deadline where Envoy has one per message: it must come first, or Envoy answers 504
+/// in our place.
 const DEADLINE: Duration = Duration::from_millis(150);
 const MESSAGE_TIMEOUT_DEFAULT: Duration = Duration::from_millis(200);
 
@@ -39,18 +40,24 @@ impl<'a> Filter<'a> {
 
     /// The cluster of Merit, if the filter uses one.
     pub(super) fn cluster(&self) -> Option<&'a str> {
-        self.config.pointer("/grpc_service/envoy_grpc/cluster_name")?.as_str()
+        self.config
+            .pointer("/grpc_service/envoy_grpc/cluster_name")?
+            .as_str()
     }
 
     /// A gRPC stream stays open while the model generates.
     pub(super) fn holds_streams(&self) -> bool {
-        let response = self.mode("response_body_mode") != "NONE" || self.mode("response_header_mode") != "SKIP";
+        let response = self.mode("response_body_mode") != "NONE"
+            || self.mode("response_header_mode") != "SKIP";
         (self.mode("request_body_mode") == "BUFFERED" && !self.is_attempt()) || response
     }
 
     /// A processing mode as written, or as Envoy defaults it.
     fn mode(&self, key: &str) -> &'a str {
-        let written = self.config.pointer("/processing_mode").and_then(|modes| modes[key].as_str());
+        let written = self
+            .config
+            .pointer("/processing_mode")
+            .and_then(|modes| modes[key].as_str());
         let written = written.filter(|mode| *mode != "DEFAULT");
         written.unwrap_or(if key.ends_with("header_mode") {
             "SEND"
@@ -82,9 +89,10 @@ impl<'a> Filter<'a> {
                 "BUFFERED_PARTIAL routes only bodies below the buffer limit; larger ones are cut and get an error; use \
                  FULL_DUPLEX_STREAMED, or BUFFERED",
             )),
-            "NONE" if !self.is_true("allow_mode_override") => {
-                Some(error(path, "NONE sends no body, so there is nothing to route on; use FULL_DUPLEX_STREAMED"))
-            }
+            "NONE" if !self.is_true("allow_mode_override") => Some(error(
+                path,
+                "NONE sends no body, so there is nothing to route on; use FULL_DUPLEX_STREAMED",
+            )),
             _ => None,
         }
     }
@@ -96,13 +104,17 @@ impl<'a> Filter<'a> {
         }
         let duplex = self.mode("request_body_mode") == "FULL_DUPLEX_STREAMED";
         (duplex && self.mode("request_trailer_mode") != "SEND").then(|| {
-            error(self.mode_path("request_trailer_mode"), "FULL_DUPLEX_STREAMED needs SEND here, Envoy refuses it else")
+            error(
+                self.mode_path("request_trailer_mode"),
+                "FULL_DUPLEX_STREAMED needs SEND here, Envoy refuses it else",
+            )
         })
     }
 
     fn response_body(&self) -> Option<Diagnostic> {
         (self.mode("response_body_mode") == "BUFFERED").then(|| {
-            let message = "BUFFERED holds a streamed answer back until its end; use NONE or STREAMED";
+            let message =
+                "BUFFERED holds a streamed answer back until its end; use NONE or STREAMED";
             warning(self.mode_path("response_body_mode"), message)
         })
     }
@@ -112,7 +124,9 @@ impl<'a> Filter<'a> {
             // Envoy sets no timer there.
             return None;
         }
-        let timeout = self.config["message_timeout"].as_str().map_or(Some(MESSAGE_TIMEOUT_DEFAULT), duration)?;
+        let timeout = self.config["message_timeout"]
+            .as_str()
+            .map_or(Some(MESSAGE_TIMEOUT_DEFAULT), duration)?;
         (!timeout.is_zero() && timeout <= DEADLINE).then(|| {
             let message = format!(
                 "{timeout:?} is not above Merit's own deadline of {DEADLINE:?}: Envoy would answer 504 before Merit can"
@@ -126,7 +140,9 @@ impl<'a> Filter<'a> {
         if self.mode("request_body_mode") == "FULL_DUPLEX_STREAMED" || self.is_attempt() {
             return None;
         }
-        let timeout = self.config["message_timeout"].as_str().map_or(Some(MESSAGE_TIMEOUT_DEFAULT), duration)?;
+        let timeout = self.config["message_timeout"]
+            .as_str()
+            .map_or(Some(MESSAGE_TIMEOUT_DEFAULT), duration)?;
         (!timeout.is_zero() && timeout < Duration::from_millis(RUN_AT_LEAST_MS)).then(|| {
             let message = format!(
                 "{timeout:?} is too short for decisions that ask several models: their first candidate serves the request; \
@@ -138,29 +154,54 @@ impl<'a> Filter<'a> {
 
     /// A filter of upstream attempts, which attaches no metadata and holds nothing.
     fn is_attempt(&self) -> bool {
-        let metadata = self.config.pointer("/grpc_service/initial_metadata").and_then(Value::as_array);
-        metadata.into_iter().flatten().any(|pair| pair["key"] == "x-merit-attempt")
+        let metadata = self
+            .config
+            .pointer("/grpc_service/initial_metadata")
+            .and_then(Value::as_array);
+        metadata
+            .into_iter()
+            .flatten()
+            .any(|pair| pair["key"] == "x-merit-attempt")
     }
 
     fn metadata(&self, namespaces: &BTreeSet<String>) -> Option<Diagnostic> {
         if self.is_attempt() {
             return None;
         }
-        let received = self.config.pointer("/metadata_options/receiving_namespaces/untyped").and_then(Value::as_array);
-        let received: BTreeSet<_> = received.into_iter().flatten().filter_map(Value::as_str).collect();
+        let received = self
+            .config
+            .pointer("/metadata_options/receiving_namespaces/untyped")
+            .and_then(Value::as_array);
+        let received: BTreeSet<_> = received
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
         let path = self.path("metadata_options.receiving_namespaces.untyped");
         if received.is_empty() {
             let message = "no namespace is received: Envoy drops Merit's dynamic metadata silently";
-            return Some(if namespaces.is_empty() { warning(path, message) } else { error(path, message) });
+            return Some(if namespaces.is_empty() {
+                warning(path, message)
+            } else {
+                error(path, message)
+            });
         }
-        let missing = namespaces.iter().find(|name| is_merits(name) && !received.contains(name.as_str()))?;
-        Some(error(path, format!("{missing:?} is read by this bootstrap but not received here: its values stay empty")))
+        let missing = namespaces
+            .iter()
+            .find(|name| is_merits(name) && !received.contains(name.as_str()))?;
+        Some(error(
+            path,
+            format!(
+                "{missing:?} is read by this bootstrap but not received here: its values stay empty"
+            ),
+        ))
     }
 
     fn switches(&self) -> Vec<Diagnostic> {
         let mut found = Vec::new();
         if self.config["route_cache_action"] == "RETAIN" {
-            let message = "RETAIN wins over Merit's request to match routes again: the old route is used";
+            let message =
+                "RETAIN wins over Merit's request to match routes again: the old route is used";
             found.push(error(self.path("route_cache_action"), message));
         }
         if self.is_true("observability_mode") {

@@ -52,10 +52,19 @@ impl Risk {
     pub(super) fn of(guard: &Sequence, reply: &Reply) -> Self {
         let positive = |row: &[f32]| -> f32 {
             let labelled = guard.model.labels.iter().zip(row);
-            labelled.filter(|(label, _)| guard.positive.iter().any(|own| **own == ***label)).map(|(_, p)| *p).sum()
+            labelled
+                .filter(|(label, _)| guard.positive.iter().any(|own| **own == ***label))
+                .map(|(_, p)| *p)
+                .sum()
         };
-        let risk = rows(reply).iter().map(|row| positive(row)).fold(0.0, f32::max);
-        Self { risk, is_attack: risk > 0.0 && risk >= guard.threshold }
+        let risk = rows(reply)
+            .iter()
+            .map(|row| positive(row))
+            .fold(0.0, f32::max);
+        Self {
+            risk,
+            is_attack: risk > 0.0 && risk >= guard.threshold,
+        }
     }
 }
 
@@ -64,13 +73,17 @@ impl Generation {
         let text = spoken("text", &request.text)?;
         let pii = loaded(self.classifiers.pii.as_ref(), "pii")?;
         let replies = self.ask("pii", &[question(text, What::Entities(pii.model.clone()))])?;
-        let Some(reply) = replies.first() else { return Err(Refusal::internal("no answer")) };
+        let Some(reply) = replies.first() else {
+            return Err(Refusal::internal("no answer"));
+        };
         let found = counted(reply, &request.options, pii.threshold);
         let options = &request.options;
-        let shown: Vec<Value> = found.iter().map(|entity| shown(text, entity, options)).collect();
+        let shown: Vec<Value> = found
+            .iter()
+            .map(|entity| shown(text, entity, options))
+            .collect();
         let recommendation = if found.is_empty() { "allow" } else { "block" };
-        let mut answer =
-            json!({"has_pii": !found.is_empty(), "entities": shown, "security_recommendation": recommendation});
+        let mut answer = json!({"has_pii": !found.is_empty(), "entities": shown, "security_recommendation": recommendation});
         if options.mask_entities {
             answer["masked_text"] = masked(text, &found).into();
         }
@@ -79,17 +92,35 @@ impl Generation {
 
     pub(super) fn security(&self, request: &Asked<SecurityOptions>) -> Result<Value, Refusal> {
         let text = spoken("text", &request.text)?;
-        let known =
-            |kind: &&String| !matches!(kind.to_ascii_lowercase().as_str(), "jailbreak" | "prompt_injection" | "all");
+        let known = |kind: &&String| {
+            !matches!(
+                kind.to_ascii_lowercase().as_str(),
+                "jailbreak" | "prompt_injection" | "all"
+            )
+        };
         if let Some(unknown) = request.options.detection_types.iter().find(known) {
-            let message = format!("unknown detection type {unknown:?}; known are jailbreak, prompt_injection and all");
+            let message = format!(
+                "unknown detection type {unknown:?}; known are jailbreak, prompt_injection and all"
+            );
             return Err(Refusal::invalid_input(message));
         }
         let guard = loaded(self.classifiers.jailbreak.as_ref(), "jailbreak")?;
-        let replies = self.ask("jailbreak", &[question(text, What::Labels(guard.model.clone(), Over::EachWindow))])?;
-        let Some(reply) = replies.first() else { return Err(Refusal::internal("no answer")) };
+        let replies = self.ask(
+            "jailbreak",
+            &[question(
+                text,
+                What::Labels(guard.model.clone(), Over::EachWindow),
+            )],
+        )?;
+        let Some(reply) = replies.first() else {
+            return Err(Refusal::internal("no answer"));
+        };
         let verdict = Risk::of(guard, reply);
-        let found: &[&str] = if verdict.is_attack { &["jailbreak"] } else { &[] };
+        let found: &[&str] = if verdict.is_attack {
+            &["jailbreak"]
+        } else {
+            &[]
+        };
         let mut answer = json!({
             "is_jailbreak": verdict.is_attack,
             "risk_score": verdict.risk,
@@ -99,8 +130,15 @@ impl Generation {
             "recommendation": if verdict.is_attack { "block" } else { "allow" },
         });
         if request.options.include_reasoning {
-            let side = if verdict.is_attack { "reaches" } else { "stays below" };
-            let reasoning = format!("risk {:.4} {side} the threshold {}", verdict.risk, guard.threshold);
+            let side = if verdict.is_attack {
+                "reaches"
+            } else {
+                "stays below"
+            };
+            let reasoning = format!(
+                "risk {:.4} {side} the threshold {}",
+                verdict.risk, guard.threshold
+            );
             answer["reasoning"] = reasoning.into();
         }
         Ok(mark(answer, reply))
@@ -110,21 +148,42 @@ impl Generation {
         let fact_check = loaded(self.classifiers.fact_check.as_ref(), "fact_check")?;
         let (label, confidence, reply) = self.label("fact_check", fact_check, &request.text)?;
         let needs = label == "needs_fact_check" && confidence >= fact_check.threshold;
-        let label = if needs { "needs_fact_check" } else { "no_fact_check_needed" };
-        Ok(mark(json!({"needs_fact_check": needs, "label": label, "confidence": confidence}), &reply))
+        let label = if needs {
+            "needs_fact_check"
+        } else {
+            "no_fact_check_needed"
+        };
+        Ok(mark(
+            json!({"needs_fact_check": needs, "label": label, "confidence": confidence}),
+            &reply,
+        ))
     }
 
     pub(super) fn user_feedback(&self, request: &Asked<Nothing>) -> Result<Value, Refusal> {
         let feedback = loaded(self.classifiers.user_feedback.as_ref(), "user_feedback")?;
         let (label, confidence, reply) = self.label("user_feedback", feedback, &request.text)?;
-        let kind = if confidence < feedback.threshold { "satisfied".to_owned() } else { label.clone() };
-        Ok(mark(json!({"feedback_type": kind, "label": label, "confidence": confidence}), &reply))
+        let kind = if confidence < feedback.threshold {
+            "satisfied".to_owned()
+        } else {
+            label.clone()
+        };
+        Ok(mark(
+            json!({"feedback_type": kind, "label": label, "confidence": confidence}),
+            &reply,
+        ))
     }
 
     /// The likeliest label of a text.
-    fn label(&self, name: &str, by: &Sequence, text: &str) -> Result<(String, f32, Reply), Refusal> {
+    fn label(
+        &self,
+        name: &str,
+        by: &Sequence,
+        text: &str,
+    ) -> Result<(String, f32, Reply), Refusal> {
         let mut replies = self.ask(name, &[question(spoken("text", text)?, sampled(&by.model))])?;
-        let Some(reply) = replies.pop() else { return Err(Refusal::internal("no answer")) };
+        let Some(reply) = replies.pop() else {
+            return Err(Refusal::internal("no answer"));
+        };
         let row = rows(&reply).first().map_or(&[][..], |row| row);
         let (index, confidence) = best(row);
         let label = by.model.labels.get(index).map(ToString::to_string);
@@ -134,17 +193,31 @@ impl Generation {
 
 /// The entities that count.
 pub(super) fn counted(reply: &Reply, options: &PiiOptions, threshold: f32) -> Vec<Entity> {
-    let Answer::Entities(entities) = &reply.answer else { return Vec::new() };
+    let Answer::Entities(entities) = &reply.answer else {
+        return Vec::new();
+    };
     let least = options.confidence_threshold.unwrap_or(threshold);
     let wanted = |kind: &str| {
-        options.entity_types.is_empty() || options.entity_types.iter().any(|own| own.eq_ignore_ascii_case(kind))
+        options.entity_types.is_empty()
+            || options
+                .entity_types
+                .iter()
+                .any(|own| own.eq_ignore_ascii_case(kind))
     };
-    entities.iter().filter(|entity| entity.confidence >= least && wanted(&entity.kind)).cloned().collect()
+    entities
+        .iter()
+        .filter(|entity| entity.confidence >= least && wanted(&entity.kind))
+        .cloned()
+        .collect()
 }
 
 fn shown(text: &str, entity: &Entity, options: &PiiOptions) -> Value {
     let masked = mask(entity);
-    let value = if options.reveal_entity_text { span(text, entity.start, entity.end) } else { masked.clone() };
+    let value = if options.reveal_entity_text {
+        span(text, entity.start, entity.end)
+    } else {
+        masked.clone()
+    };
     let mut shown = json!({"type": &*entity.kind, "value": value, "confidence": entity.confidence});
     if options.return_positions != Some(false) {
         shown["start_position"] = entity.start.into();
@@ -162,10 +235,14 @@ fn mask(entity: &Entity) -> String {
 
 /// The scalars from `start` to before `end`.
 fn span(text: &str, start: usize, end: usize) -> String {
-    text.chars().skip(start).take(end.saturating_sub(start)).collect()
+    text.chars()
+        .skip(start)
+        .take(end.saturating_sub(start))
+        .collect()
 }
 
-/// The text with every entity replaced by its type. Entities come in order of their start; one inside another goes with it.
+/// The text with every entity replaced by its type. Entities come in order of their start; one
+/// inside another goes with it.
 fn masked(text: &str, entities: &[Entity]) -> String {
     let mut out = String::with_capacity(text.len());
     let (mut chars, mut at) = (text.chars(), 0);
@@ -192,8 +269,12 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, entities: &[(&str, usize, usize)], expected: &str) {
-        let entity =
-            |&(kind, start, end): &(&str, usize, usize)| Entity { kind: kind.into(), confidence: 1.0, start, end };
+        let entity = |&(kind, start, end): &(&str, usize, usize)| Entity {
+            kind: kind.into(),
+            confidence: 1.0,
+            start,
+            end,
+        };
         let entities: Vec<Entity> = entities.iter().map(entity).collect();
         assert_eq!(masked(text, &entities), expected);
     }
@@ -201,7 +282,11 @@ mod tests {
     #[test]
     fn masks_by_scalars() {
         check("ask Zoë 🙂 now", &[("PERSON", 4, 7)], "ask [PERSON] 🙂 now");
-        check("🙂a@b.c, d@e.f", &[("EMAIL", 1, 6), ("EMAIL", 8, 13)], "🙂[EMAIL], [EMAIL]");
+        check(
+            "🙂a@b.c, d@e.f",
+            &[("EMAIL", 1, 6), ("EMAIL", 8, 13)],
+            "🙂[EMAIL], [EMAIL]",
+        );
         check("abcdef", &[("A", 0, 4), ("B", 1, 2), ("C", 3, 5)], "[A]f");
         check("abc", &[("A", 1, 9)], "a[A]");
         check("abc", &[], "abc");

@@ -26,19 +26,25 @@ struct Options {
 }
 
 impl Generation {
-    /// The domain classifier's category, and the recipe's decision. All signals are evaluated, whatever the options say:
-    /// the decision is the same.
+    /// The domain classifier's category, and the recipe's decision. All signals are evaluated,
+    /// whatever the options say: the decision is the same.
     pub(super) fn intent(&self, body: &[u8]) -> Result<Value, Refusal> {
         let request = EvalRequest::parse(body, true, &self.router.settings.wrappers)
             .map_err(|error| Refusal::invalid_input(error.to_string()))?;
         let Body { options } = parse(body)?;
         let domain = loaded(self.classifiers.domain.as_ref(), "domain")?;
-        let replies = self.ask("domain", &[question(&request.original_text, sampled(&domain.model))])?;
-        let Some(reply) = replies.first() else { return Err(Refusal::internal("no answer")) };
+        let replies = self.ask(
+            "domain",
+            &[question(&request.original_text, sampled(&domain.model))],
+        )?;
+        let Some(reply) = replies.first() else {
+            return Err(Refusal::internal("no answer"));
+        };
         let row = rows(reply).first().map_or(&[][..], |row| row);
         let (category, confidence) = domain.category(row);
         let eval = self.eval(body, true)?;
-        let mut answer = json!({"classification": {"category": category, "confidence": confidence}});
+        let mut answer =
+            json!({"classification": {"category": category, "confidence": confidence}});
         if options.return_probabilities {
             answer["probabilities"] = json!(probabilities(&domain.model.labels, row));
         }
@@ -52,9 +58,17 @@ impl super::super::classifiers::Sequence {
     /// The likeliest label, or the fallback where nothing reaches the threshold.
     pub(super) fn category(&self, row: &[f32]) -> (String, f32) {
         let (index, confidence) = best(row);
-        let label = self.model.labels.get(index).map(ToString::to_string).unwrap_or_default();
+        let label = self
+            .model
+            .labels
+            .get(index)
+            .map(ToString::to_string)
+            .unwrap_or_default();
         let unsure = confidence < self.threshold && !self.fallback.is_empty();
-        (if unsure { self.fallback.clone() } else { label }, confidence)
+        (
+            if unsure { self.fallback.clone() } else { label },
+            confidence,
+        )
     }
 }
 
@@ -66,18 +80,30 @@ fn add_decision(answer: &mut Value, eval: &Value, is_sure: bool) {
         answer["signal_errors"] = errors.clone();
     }
     if name.is_empty() {
-        let word = if is_sure { "high_confidence_specialized" } else { "low_confidence_general" };
+        let word = if is_sure {
+            "high_confidence_specialized"
+        } else {
+            "low_confidence_general"
+        };
         answer["routing_decision"] = word.into();
         return;
     }
     answer["routing_decision"] = name.into();
-    if let Some(model) = eval["selected_model"].as_str().or_else(|| eval["recommended_models"][0].as_str()) {
+    if let Some(model) = eval["selected_model"]
+        .as_str()
+        .or_else(|| eval["recommended_models"][0].as_str())
+    {
         answer["recommended_model"] = model.into();
     }
-    let traced = eval["eval_trace"].as_array().into_iter().flatten().find(|one| one["decision_name"] == name);
+    let traced = eval["eval_trace"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|one| one["decision_name"] == name);
     let confidence = traced.map_or(Value::Null, |trace| trace["confidence"].clone());
     let rules = matched_rules(result);
-    answer["decision_result"] = json!({"decision_name": name, "confidence": confidence, "matched_rules": rules});
+    answer["decision_result"] =
+        json!({"decision_name": name, "confidence": confidence, "matched_rules": rules});
 }
 
 /// Leaves of the winner that matched, as `family:name`.
@@ -85,12 +111,22 @@ fn matched_rules(result: &Value) -> Vec<String> {
     let empty = Map::new();
     let used = result["used_signals"].as_object().unwrap_or(&empty);
     let matched = |family: &str, name: &Value| {
-        result["matched_signals"][family].as_array().is_some_and(|names| names.contains(name))
+        result["matched_signals"][family]
+            .as_array()
+            .is_some_and(|names| names.contains(name))
     };
     let mut rules = Vec::new();
     for (family, names) in used {
-        let names = names.as_array().into_iter().flatten().filter(|name| matched(family, name));
-        rules.extend(names.filter_map(Value::as_str).map(|name| format!("{family}:{name}")));
+        let names = names
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|name| matched(family, name));
+        rules.extend(
+            names
+                .filter_map(Value::as_str)
+                .map(|name| format!("{family}:{name}")),
+        );
     }
     rules
 }

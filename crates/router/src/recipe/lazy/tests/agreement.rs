@@ -1,9 +1,12 @@
-//! Lazy and full evaluation agree on random policies and findings, and lazy evaluation saves something.
+//! Lazy and full evaluation agree on random policies and findings, and lazy evaluation saves
+//! something.
 
 use super::script::{Fact, Group, Health, Script, leaf, node};
 use crate::config::algorithms::Algorithm;
 use crate::config::decisions::{Allowed, Boundary, Decision, ModelRef, RuleNode};
-use crate::config::projections::{Calibration, Mapping, MappingOutput, Partition, Projections, Score, ScoreInput};
+use crate::config::projections::{
+    Calibration, Mapping, MappingOutput, Partition, Projections, Score, ScoreInput,
+};
 use crate::config::signals::NumericPredicate;
 use crate::recipe::Extent;
 use inference::handle::Cost;
@@ -35,7 +38,11 @@ const OUTPUTS: [&str; 3] = ["high", "mid", "low"];
 /// Quarters make ties, the rest all else.
 fn number(low: f64, high: f64) -> BoxedStrategy<f64> {
     let quarters = (low * 4.0).ceil() as i32..=(high * 4.0).floor() as i32;
-    prop_oneof![quarters.prop_map(|quarter| f64::from(quarter) / 4.0), low..high].boxed()
+    prop_oneof![
+        quarters.prop_map(|quarter| f64::from(quarter) / 4.0),
+        low..high
+    ]
+    .boxed()
 }
 
 /// Facts of a group: each key matches or not, and its numbers lie where those of its family do.
@@ -50,18 +57,32 @@ fn group(
         Some((low, high)) => prop::option::weighted(0.8, number(low, high)).boxed(),
         None => Just(None).boxed(),
     };
-    let fact = (any::<bool>(), numbers(confidence), numbers(value), prop::bool::weighted(0.1));
-    let health = prop_oneof![12 => Just(Health::Sound), 1 => Just(Health::Down), 1 => Just(Health::Partial)];
+    let fact = (
+        any::<bool>(),
+        numbers(confidence),
+        numbers(value),
+        prop::bool::weighted(0.1),
+    );
+    let health =
+        prop_oneof![12 => Just(Health::Sound), 1 => Just(Health::Down), 1 => Just(Health::Partial)];
     (prop::collection::vec(fact, keys.len()), health)
         .prop_map(move |(facts, health)| {
-            let facts = keys.iter().zip(facts).map(|(key, (matched, confidence, value, failed))| Fact {
-                key: (*key).to_owned(),
-                matched,
-                confidence: confidence.filter(|_| matched || key.starts_with("classifier")),
-                value,
-                failed,
-            });
-            Group { name, cost, facts: facts.collect(), health }
+            let facts =
+                keys.iter()
+                    .zip(facts)
+                    .map(|(key, (matched, confidence, value, failed))| Fact {
+                        key: (*key).to_owned(),
+                        matched,
+                        confidence: confidence.filter(|_| matched || key.starts_with("classifier")),
+                        value,
+                        failed,
+                    });
+            Group {
+                name,
+                cost,
+                facts: facts.collect(),
+                health,
+            }
         })
         .boxed()
 }
@@ -72,35 +93,91 @@ fn groups() -> BoxedStrategy<Vec<Group>> {
     let margin = Some((-2.0, 2.0));
     let any = Some((-9.0, 9.0));
     let heuristics = (
-        group("keyword", None, &["keyword:a", "keyword:b", "keyword:c"], None, None),
+        group(
+            "keyword",
+            None,
+            &["keyword:a", "keyword:b", "keyword:c"],
+            None,
+            None,
+        ),
         group("structure", None, &["structure:s"], probability, any),
     );
     let encoder = Some(Cost::Encoder);
     let cheap = (
         group("pii rules", Some(Cost::Rules), &["pii:p"], None, None),
-        group("domain", encoder, &["domain:da", "domain:db", "domain:dc", "domain:math"], probability, None),
-        group("embedding", encoder, &["embedding:ea", "embedding:eb", "embedding:ec"], cosine, cosine),
-        group("complexity", encoder, &["complexity:c:hard", "complexity:c:easy"], Some((0.0, 2.0)), margin),
+        group(
+            "domain",
+            encoder,
+            &["domain:da", "domain:db", "domain:dc", "domain:math"],
+            probability,
+            None,
+        ),
+        group(
+            "embedding",
+            encoder,
+            &["embedding:ea", "embedding:eb", "embedding:ec"],
+            cosine,
+            cosine,
+        ),
+        group(
+            "complexity",
+            encoder,
+            &["complexity:c:hard", "complexity:c:easy"],
+            Some((0.0, 2.0)),
+            margin,
+        ),
         group("fact check", encoder, &["fact_check:f"], None, None),
         group("kb", encoder, &["kb:k", "kb:kb_metric:x:m"], cosine, margin),
     );
     let dear = (
         group("pii tokens", Some(Cost::Model), &["pii:p"], None, None),
-        group("classifier", Some(Cost::Model), &["classifier:l", "classifier:l:x"], any, any),
-        group("jailbreak", Some(Cost::Model), &["jailbreak:j"], margin, None),
-        group("preference", Some(Cost::Remote), &["preference:p"], any, any),
-        group("image", Some(Cost::Remote), &["embedding:ed"], cosine, cosine),
+        group(
+            "classifier",
+            Some(Cost::Model),
+            &["classifier:l", "classifier:l:x"],
+            any,
+            any,
+        ),
+        group(
+            "jailbreak",
+            Some(Cost::Model),
+            &["jailbreak:j"],
+            margin,
+            None,
+        ),
+        group(
+            "preference",
+            Some(Cost::Remote),
+            &["preference:p"],
+            any,
+            any,
+        ),
+        group(
+            "image",
+            Some(Cost::Remote),
+            &["embedding:ed"],
+            cosine,
+            cosine,
+        ),
     );
     (heuristics, cheap, dear)
-        .prop_map(|((a, b), (c, d, e, f, g, h), (i, j, k, l, m))| vec![a, b, c, d, e, f, g, h, i, j, k, l, m])
+        .prop_map(|((a, b), (c, d, e, f, g, h), (i, j, k, l, m))| {
+            vec![a, b, c, d, e, f, g, h, i, j, k, l, m]
+        })
         .boxed()
 }
 
 fn predicate() -> BoxedStrategy<NumericPredicate> {
     let bound = || number(-1.0, 1.0);
     prop_oneof![
-        bound().prop_map(|bound| NumericPredicate { gte: Some(bound), ..NumericPredicate::default() }),
-        bound().prop_map(|bound| NumericPredicate { lt: Some(bound), ..NumericPredicate::default() }),
+        bound().prop_map(|bound| NumericPredicate {
+            gte: Some(bound),
+            ..NumericPredicate::default()
+        }),
+        bound().prop_map(|bound| NumericPredicate {
+            lt: Some(bound),
+            ..NumericPredicate::default()
+        }),
         (bound(), bound()).prop_map(|(gt, lte)| NumericPredicate {
             gt: Some(gt),
             lte: Some(lte),
@@ -119,15 +196,25 @@ fn rules() -> BoxedStrategy<RuleNode> {
         1 => Just(leaf("kb:k")),
         1 => Just(leaf("classifier:l:x")),
     ];
-    let leaf = (plain, prop::option::weighted(0.2, predicate()), prop::bool::weighted(0.15)).prop_map(
-        |(leaf, predicate, rescued)| RuleNode {
-            predicate: predicate.or(leaf.predicate).or((leaf.kind == "classifier").then(NumericPredicate::default)),
-            on_error: if rescued { "match".into() } else { String::new() },
+    let leaf = (
+        plain,
+        prop::option::weighted(0.2, predicate()),
+        prop::bool::weighted(0.15),
+    )
+        .prop_map(|(leaf, predicate, rescued)| RuleNode {
+            predicate: predicate
+                .or(leaf.predicate)
+                .or((leaf.kind == "classifier").then(NumericPredicate::default)),
+            on_error: if rescued {
+                "match".into()
+            } else {
+                String::new()
+            },
             ..leaf
-        },
-    );
+        });
     leaf.prop_recursive(3, 12, 3, |inner| {
-        let operator = prop_oneof![3 => Just("AND"), 3 => Just("OR"), 2 => Just("NOT"), 1 => Just("")];
+        let operator =
+            prop_oneof![3 => Just("AND"), 3 => Just("OR"), 2 => Just("NOT"), 1 => Just("")];
         (operator, prop::collection::vec(inner, 1..4)).prop_map(|(operator, mut conditions)| {
             if operator == "NOT" {
                 conditions.truncate(1);
@@ -140,18 +227,33 @@ fn rules() -> BoxedStrategy<RuleNode> {
 
 fn decisions() -> BoxedStrategy<Vec<Decision>> {
     let tier = prop_oneof![4 => Just(0_i64), 1 => -1_i64..3];
-    let one = (0_i64..4, tier, prop::option::weighted(0.95, rules()), any::<bool>());
+    let one = (
+        0_i64..4,
+        tier,
+        prop::option::weighted(0.95, rules()),
+        any::<bool>(),
+    );
     prop::collection::vec(one, 1..7)
         .prop_map(|decisions| {
-            let built = decisions.into_iter().enumerate().map(|(index, (priority, tier, rules, fusion))| Decision {
-                name: format!("d{}", 9 - index),
-                priority,
-                tier,
-                rules,
-                model_refs: ["m", "n"].map(|model| ModelRef { model: model.into(), ..ModelRef::default() }).into(),
-                algorithm: fusion.then(|| Algorithm { kind: "fusion".into(), ..Algorithm::default() }),
-                ..Decision::default()
-            });
+            let built = decisions.into_iter().enumerate().map(
+                |(index, (priority, tier, rules, fusion))| Decision {
+                    name: format!("d{}", 9 - index),
+                    priority,
+                    tier,
+                    rules,
+                    model_refs: ["m", "n"]
+                        .map(|model| ModelRef {
+                            model: model.into(),
+                            ..ModelRef::default()
+                        })
+                        .into(),
+                    algorithm: fusion.then(|| Algorithm {
+                        kind: "fusion".into(),
+                        ..Algorithm::default()
+                    }),
+                    ..Decision::default()
+                },
+            );
             built.collect()
         })
         .boxed()
@@ -164,12 +266,20 @@ fn boundaries() -> BoxedStrategy<Vec<Boundary>> {
     let words = |words: Vec<&str>| words.into_iter().map(str::to_owned).collect();
     let one = one.prop_map(move |(when, models, locations)| Boundary {
         when,
-        allow: Allowed { models: words(models), locations: words(locations) },
+        allow: Allowed {
+            models: words(models),
+            locations: words(locations),
+        },
         ..Boundary::default()
     });
     let some = prop::collection::vec(one, 1..4).prop_map(|boundaries| {
         let named = boundaries.into_iter().enumerate();
-        named.map(|(index, boundary)| Boundary { name: format!("b{index}"), ..boundary }).collect()
+        named
+            .map(|(index, boundary)| Boundary {
+                name: format!("b{index}"),
+                ..boundary
+            })
+            .collect()
     });
     prop_oneof![1 => Just(Vec::new()), 1 => some].boxed()
 }
@@ -179,10 +289,19 @@ fn partitions() -> BoxedStrategy<Vec<Partition>> {
         prop::sample::subsequence(vec!["da", "db", "dc"], 2..=3),
         prop::sample::subsequence(vec!["ea", "eb", "ec", "ed"], 2..=4),
     ];
-    let one = (members, prop::option::of(prop::sample::select(vec![0.1, 1.0])), any::<prop::sample::Index>());
+    let one = (
+        members,
+        prop::option::of(prop::sample::select(vec![0.1, 1.0])),
+        any::<prop::sample::Index>(),
+    );
     let one = one.prop_map(|(members, temperature, default)| Partition {
         name: "p".into(),
-        semantics: if temperature.is_some() { "softmax_exclusive" } else { "exclusive" }.into(),
+        semantics: if temperature.is_some() {
+            "softmax_exclusive"
+        } else {
+            "exclusive"
+        }
+        .into(),
         temperature: temperature.unwrap_or_default(),
         default: (*default.get(&members)).into(),
         members: members.into_iter().map(str::to_owned).collect(),
@@ -197,7 +316,10 @@ fn input(score: usize) -> BoxedStrategy<ScoreInput> {
     sources.extend(["keyword:a", "keyword:b", "kb_metric:x:m", "classifier:l"].map(str::to_owned));
     sources.extend((0..score).map(|earlier| format!("score:s{earlier}")));
     sources.extend((0..score).map(|earlier| format!("output:{}", OUTPUTS[earlier % 3])));
-    let source = (prop::sample::select(sources), prop::sample::select(vec!["", "confidence", "raw"]));
+    let source = (
+        prop::sample::select(sources),
+        prop::sample::select(vec!["", "confidence", "raw"]),
+    );
     (source, number(-1.0, 1.0), prop::bool::weighted(0.3))
         .prop_map(|((source, value_source), weight, misses)| {
             let (kind, name) = source.split_once(':').unwrap();
@@ -210,9 +332,21 @@ fn input(score: usize) -> BoxedStrategy<ScoreInput> {
                 ..ScoreInput::default()
             };
             match kind {
-                "kb_metric" => ScoreInput { kb: "x".into(), metric: "m".into(), ..plain },
-                "score" => ScoreInput { kind: "projection".into(), value_source: "score".into(), ..plain },
-                "output" => ScoreInput { kind: "projection".into(), value_source: "confidence".into(), ..plain },
+                "kb_metric" => ScoreInput {
+                    kb: "x".into(),
+                    metric: "m".into(),
+                    ..plain
+                },
+                "score" => ScoreInput {
+                    kind: "projection".into(),
+                    value_source: "score".into(),
+                    ..plain
+                },
+                "output" => ScoreInput {
+                    kind: "projection".into(),
+                    value_source: "confidence".into(),
+                    ..plain
+                },
                 _ => plain,
             }
         })
@@ -222,18 +356,41 @@ fn input(score: usize) -> BoxedStrategy<ScoreInput> {
 fn mapping(score: usize) -> BoxedStrategy<Mapping> {
     let own = OUTPUTS[score % 3];
     // The first output is the score's own: inputs of later scores name it.
-    let output = (prop::sample::select(vec![own, own, OUTPUTS[2]]), predicate()).prop_map(|(name, bounds)| {
-        let NumericPredicate { gt, gte, lt, lte } = bounds;
-        MappingOutput { name: name.into(), gt, gte, lt, lte, ..MappingOutput::default() }
-    });
-    (prop::collection::vec(output, 1..4), any::<bool>(), any::<bool>())
+    let output = (
+        prop::sample::select(vec![own, own, OUTPUTS[2]]),
+        predicate(),
+    )
+        .prop_map(|(name, bounds)| {
+            let NumericPredicate { gt, gte, lt, lte } = bounds;
+            MappingOutput {
+                name: name.into(),
+                gt,
+                gte,
+                lt,
+                lte,
+                ..MappingOutput::default()
+            }
+        });
+    (
+        prop::collection::vec(output, 1..4),
+        any::<bool>(),
+        any::<bool>(),
+    )
         .prop_map(move |(mut outputs, multi, steep)| {
             outputs[0].name = own.into();
             Mapping {
                 name: "m".into(),
                 source: format!("s{score}"),
-                method: if multi { "multi_emit" } else { "threshold_bands" }.into(),
-                calibration: steep.then(|| Calibration { slope: 2.0, ..Calibration::default() }),
+                method: if multi {
+                    "multi_emit"
+                } else {
+                    "threshold_bands"
+                }
+                .into(),
+                calibration: steep.then(|| Calibration {
+                    slope: 2.0,
+                    ..Calibration::default()
+                }),
                 outputs,
                 ..Mapping::default()
             }
@@ -245,40 +402,72 @@ fn projections() -> BoxedStrategy<Projections> {
     let score = |index: usize| {
         let inputs = prop::collection::vec(input(index), 1..4);
         (inputs, prop::collection::vec(mapping(index), 1..3)).prop_map(move |(inputs, mappings)| {
-            (Score { name: format!("s{index}"), inputs, ..Score::default() }, mappings)
+            (
+                Score {
+                    name: format!("s{index}"),
+                    inputs,
+                    ..Score::default()
+                },
+                mappings,
+            )
         })
     };
     (partitions(), score(0), score(1), score(2))
         .prop_map(|(partitions, first, second, third)| {
             let (scores, mappings): (Vec<_>, Vec<_>) = [first, second, third].into_iter().unzip();
-            Projections { partitions, scores, mappings: mappings.into_iter().flatten().collect() }
+            Projections {
+                partitions,
+                scores,
+                mappings: mappings.into_iter().flatten().collect(),
+            }
         })
         .boxed()
 }
 
 fn script() -> BoxedStrategy<Script> {
     let composed = prop::collection::vec(
-        prop::sample::select(vec!["keyword:a", "domain:da", "embedding:ea", "fact_check:f"]),
+        prop::sample::select(vec![
+            "keyword:a",
+            "domain:da",
+            "embedding:ea",
+            "fact_check:f",
+        ]),
         1..3,
     );
-    let composed =
-        composed.prop_map(|all| ("complexity:c:hard".to_owned(), all.into_iter().map(str::to_owned).collect()));
+    let composed = composed.prop_map(|all| {
+        (
+            "complexity:c:hard".to_owned(),
+            all.into_iter().map(str::to_owned).collect(),
+        )
+    });
     let policy = (decisions(), boundaries());
-    let parts = (policy, any::<bool>(), projections(), prop::option::of(composed), -1_i64..3, groups());
+    let parts = (
+        policy,
+        any::<bool>(),
+        projections(),
+        prop::option::of(composed),
+        -1_i64..3,
+        groups(),
+    );
     parts
-        .prop_map(|((decisions, boundaries), by_confidence, projections, composer, top_k, groups)| Script {
-            decisions,
-            boundaries,
-            by_confidence,
-            projections,
-            composer,
-            top_k,
-            groups,
-        })
+        .prop_map(
+            |((decisions, boundaries), by_confidence, projections, composer, top_k, groups)| {
+                Script {
+                    decisions,
+                    boundaries,
+                    by_confidence,
+                    projections,
+                    composer,
+                    top_k,
+                    groups,
+                }
+            },
+        )
         .boxed()
 }
 
-/// Stages that full and lazy evaluation ran, and how often lazy evaluation asked nothing though full did.
+/// Stages that full and lazy evaluation ran, and how often lazy evaluation asked nothing though
+/// full did.
 #[derive(Debug, Default)]
 struct Tally {
     full: usize,
@@ -298,10 +487,28 @@ impl Tally {
         prop_assert_eq!(&lazy.verdict, &full.verdict);
         let bound = script.run(Extent::Bounding, only);
         prop_assert_eq!(&bound.verdict, &full.verdict);
-        prop_assert!(!script.boundaries.is_empty() || bound.asked.is_empty(), "{:?}", bound.asked);
-        let cost = |name: &String| script.groups.iter().find(|group| group.name == name).and_then(|group| group.cost);
-        prop_assert!(lazy.asked.iter().all(|group| full.asked.contains(group)), "{:?}", lazy.asked);
-        prop_assert!(lazy.asked.is_sorted_by_key(cost), "a stage comes back: {:?}", lazy.asked);
+        prop_assert!(
+            !script.boundaries.is_empty() || bound.asked.is_empty(),
+            "{:?}",
+            bound.asked
+        );
+        let cost = |name: &String| {
+            script
+                .groups
+                .iter()
+                .find(|group| group.name == name)
+                .and_then(|group| group.cost)
+        };
+        prop_assert!(
+            lazy.asked.iter().all(|group| full.asked.contains(group)),
+            "{:?}",
+            lazy.asked
+        );
+        prop_assert!(
+            lazy.asked.is_sorted_by_key(cost),
+            "a stage comes back: {:?}",
+            lazy.asked
+        );
         let stages = |asked: &[String]| asked.iter().map(cost).collect::<BTreeSet<_>>().len();
         let (before, after) = (stages(&full.asked), stages(&lazy.asked));
         self.full += before;
@@ -315,7 +522,11 @@ impl Tally {
 
 fn config() -> Config {
     let usual = Config::default();
-    Config { cases: usual.cases.max(2_000), failure_persistence: None, ..usual }
+    Config {
+        cases: usual.cases.max(2_000),
+        failure_persistence: None,
+        ..usual
+    }
 }
 
 proptest! {
@@ -329,15 +540,21 @@ proptest! {
 
 #[test]
 fn lazy_evaluation_avoids_stages() {
-    let mut runner = TestRunner::new_with_rng(config(), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let mut runner =
+        TestRunner::new_with_rng(config(), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let tally = RefCell::new(Tally::default());
-    runner.run(&script(), |script| tally.borrow_mut().agree(&script, None)).unwrap();
+    runner
+        .run(&script(), |script| tally.borrow_mut().agree(&script, None))
+        .unwrap();
     let tally = tally.into_inner();
     let (avoided, requests) = (tally.full - tally.lazy, tally.requests);
     eprintln!("{tally:?}: {avoided} stages avoided");
     assert!(requests > 1_000, "{tally:?}");
     assert!(avoided * 3 > tally.full, "{tally:?}");
-    assert!(tally.silent * 8 > requests && tally.partly * 5 > requests, "{tally:?}");
+    assert!(
+        tally.silent * 8 > requests && tally.partly * 5 > requests,
+        "{tally:?}"
+    );
     // Nor does the test pass because nothing is ever asked.
     assert!(tally.lazy * 5 > tally.full, "{tally:?}");
 }

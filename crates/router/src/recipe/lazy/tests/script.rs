@@ -35,11 +35,19 @@ pub(super) struct Fact {
 }
 
 pub(super) fn found(key: &str, confidence: Option<f64>) -> Fact {
-    Fact { key: key.to_owned(), matched: true, confidence, ..Fact::default() }
+    Fact {
+        key: key.to_owned(),
+        matched: true,
+        confidence,
+        ..Fact::default()
+    }
 }
 
 pub(super) fn missed(key: &str) -> Fact {
-    Fact { key: key.to_owned(), ..Fact::default() }
+    Fact {
+        key: key.to_owned(),
+        ..Fact::default()
+    }
 }
 
 /// Rules of one family that are evaluated together.
@@ -68,7 +76,8 @@ pub(super) enum Health {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Script {
     pub(super) decisions: Vec<Decision>,
-    /// They may allow the models `m0` to `m3` and the places `here` (where the service `preference` is) and `there`.
+    /// They may allow the models `m0` to `m3` and the places `here` (where the service `preference`
+    /// is) and `there`.
     pub(super) boundaries: Vec<Boundary>,
     pub(super) by_confidence: bool,
     pub(super) projections: document::Projections,
@@ -103,41 +112,79 @@ impl Script {
         let fake = Fake::default();
         let prompt = Prompt::default();
         let input = SignalInput::new(&prompt, None);
-        let reading = recipe.read(&input, extent, &fake, Instant::now()).now_or_never().unwrap().unwrap();
+        let reading = recipe
+            .read(&input, extent, &fake, Instant::now())
+            .now_or_never()
+            .unwrap()
+            .unwrap();
         let Reading { report, verdict } = reading;
         let routed = recipe.decide(&report, only).map(|decided| Routed {
             winner: recipe.routes[decided.index].name.to_string(),
             confidence: decided.confidence.to_bits(),
-            category: recipe.decisions.category(decided.index, &report).map(str::to_owned),
-            candidate: recipe.routes[decided.index].candidates.select_any().candidate,
+            category: recipe
+                .decisions
+                .category(decided.index, &report)
+                .map(str::to_owned),
+            candidate: recipe.routes[decided.index]
+                .candidates
+                .select_any()
+                .candidate,
         });
-        let asked = fake.asked().iter().map(|asked| asked.trim_end_matches(": ").to_owned()).collect();
-        Run { routed, asked, verdict, report }
+        let asked = fake
+            .asked()
+            .iter()
+            .map(|asked| asked.trim_end_matches(": ").to_owned())
+            .collect();
+        Run {
+            routed,
+            asked,
+            verdict,
+            report,
+        }
     }
 
     fn recipe(&self) -> Recipe {
         let mut keys = Keys::default();
         let declared = declared();
-        let composer = self.composer.as_ref().map(|(_, all)| node("AND", all.iter().map(|rule| leaf(rule)).collect()));
+        let composer = self
+            .composer
+            .as_ref()
+            .map(|(_, all)| node("AND", all.iter().map(|rule| leaf(rule)).collect()));
         let composed = |rule: &str| composer.as_ref().filter(|_| rule == "c");
-        let bounding = used::used(used::bounding(&self.boundaries), &self.projections, composed);
+        let bounding = used::used(
+            used::bounding(&self.boundaries),
+            &self.projections,
+            composed,
+        );
         let trees = used::decided(&self.decisions).chain(used::bounding(&self.boundaries));
         let used = used::used(trees, &self.projections, composed);
         let projections = Projections::build(&self.projections, &mut keys, &declared).unwrap();
-        let strategy = if self.by_confidence { Strategy::Confidence } else { Strategy::Priority };
+        let strategy = if self.by_confidence {
+            Strategy::Confidence
+        } else {
+            Strategy::Priority
+        };
         let decisions = Decisions::build(&self.decisions, strategy, &mut keys, &declared).unwrap();
-        let boundaries = Boundaries::build(&self.boundaries, &document(), &mut keys, &declared).unwrap();
+        let boundaries =
+            Boundaries::build(&self.boundaries, &document(), &mut keys, &declared).unwrap();
         let mut signals: Vec<Box<dyn Signal>> = Vec::new();
         let mut learned: Vec<Box<dyn Learned>> = Vec::new();
         for group in &self.groups {
             let scripted = Scripted::new(group, &mut keys);
-            if group.cost.is_some() { learned.push(Box::new(scripted)) } else { signals.push(Box::new(scripted)) }
+            if group.cost.is_some() {
+                learned.push(Box::new(scripted))
+            } else {
+                signals.push(Box::new(scripted))
+            }
         }
         learned.sort_by_key(|family| family.cost());
         let mut steps: Vec<Box<dyn Step>> = Vec::new();
         if let Some((own, all)) = &self.composer {
             let all = all.iter().map(|rule| key(rule, &mut keys)).collect();
-            steps.push(Box::new(Composer { all, own: [key(own, &mut keys)] }));
+            steps.push(Box::new(Composer {
+                all,
+                own: [key(own, &mut keys)],
+            }));
         }
         steps.push(Box::new(Cut::new(Kind::Embedding, self.top_k, &keys)));
         Recipe {
@@ -166,9 +213,18 @@ fn document() -> Document {
         location: location.into(),
         ..ProviderModel::default()
     };
-    let service = ExternalModel { name: "preference".into(), location: "here".into(), ..ExternalModel::default() };
+    let service = ExternalModel {
+        name: "preference".into(),
+        location: "here".into(),
+        ..ExternalModel::default()
+    };
     let mut document = Document::default();
-    document.providers.models = vec![model("m0", "here"), model("m1", "here"), model("m2", "there"), model("m3", "")];
+    document.providers.models = vec![
+        model("m0", "here"),
+        model("m1", "here"),
+        model("m2", "there"),
+        model("m3", ""),
+    ];
     document.global.model_catalog.external = vec![service];
     document
 }
@@ -178,13 +234,24 @@ fn declared() -> Declared {
     for (name, categories) in [("da", &[][..]), ("db", &["math".to_owned()]), ("dc", &[])] {
         declared.push_domain(name, categories);
     }
-    ["ea", "eb", "ec", "ed"].iter().for_each(|name| declared.push(Kind::Embedding, name));
+    ["ea", "eb", "ec", "ed"]
+        .iter()
+        .for_each(|name| declared.push(Kind::Embedding, name));
     declared
 }
 
 fn route(decision: &Decision) -> Route {
-    let algorithm = decision.algorithm.as_ref().map(|block| block.kind.clone()).unwrap_or_default();
-    let candidates = decision.model_refs.iter().cloned().map(Candidate::unknown).collect();
+    let algorithm = decision
+        .algorithm
+        .as_ref()
+        .map(|block| block.kind.clone())
+        .unwrap_or_default();
+    let candidates = decision
+        .model_refs
+        .iter()
+        .cloned()
+        .map(Candidate::unknown)
+        .collect();
     Route {
         tier: decision.tier,
         name: decision.name.as_str().into(),
@@ -210,11 +277,20 @@ pub(super) fn leaf(rule: &str) -> RuleNode {
     let (kind, name) = rule.split_once(':').unwrap();
     let labelled = name.split_once(':').filter(|_| kind == "classifier");
     let (name, label) = labelled.unwrap_or((name, ""));
-    RuleNode { kind: kind.to_owned(), name: name.to_owned(), label: label.to_owned(), ..RuleNode::default() }
+    RuleNode {
+        kind: kind.to_owned(),
+        name: name.to_owned(),
+        label: label.to_owned(),
+        ..RuleNode::default()
+    }
 }
 
 pub(super) fn node(operator: &str, conditions: Vec<RuleNode>) -> RuleNode {
-    RuleNode { operator: operator.to_owned(), conditions, ..RuleNode::default() }
+    RuleNode {
+        operator: operator.to_owned(),
+        conditions,
+        ..RuleNode::default()
+    }
 }
 
 struct Scripted {
@@ -225,8 +301,16 @@ struct Scripted {
 
 impl Scripted {
     fn new(group: &Group, keys: &mut Keys) -> Self {
-        let interned: Vec<Key> = group.facts.iter().map(|fact| key(&fact.key, keys)).collect();
-        Self { group: group.clone(), kind: keys.kind(interned[0]), keys: interned }
+        let interned: Vec<Key> = group
+            .facts
+            .iter()
+            .map(|fact| key(&fact.key, keys))
+            .collect();
+        Self {
+            group: group.clone(),
+            kind: keys.kind(interned[0]),
+            keys: interned,
+        }
     }
 
     fn write(&self, report: &mut SignalReport) {
@@ -252,7 +336,11 @@ impl Signal for Scripted {
         self.kind
     }
 
-    fn evaluate(&self, _input: &SignalInput<'_>, report: &mut SignalReport) -> Result<(), SignalError> {
+    fn evaluate(
+        &self,
+        _input: &SignalInput<'_>,
+        report: &mut SignalReport,
+    ) -> Result<(), SignalError> {
         self.write(report);
         Ok(())
     }
@@ -273,8 +361,17 @@ impl Learned for Scripted {
 
     fn questions(&self, _input: &SignalInput<'_>) -> Vec<Question> {
         let name = self.group.name.into();
-        let classifier = Classifier { name, labels: [].into(), threshold: None, cost: self.cost(), backing: None };
-        vec![Question::new("".into(), What::Labels(classifier, Over::Sample))]
+        let classifier = Classifier {
+            name,
+            labels: [].into(),
+            threshold: None,
+            cost: self.cost(),
+            backing: None,
+        };
+        vec![Question::new(
+            "".into(),
+            What::Labels(classifier, Over::Sample),
+        )]
     }
 
     fn conclude(&self, _input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {
@@ -282,7 +379,9 @@ impl Learned for Scripted {
         match (&answers[0], self.group.health) {
             (Err(failure), _) => {
                 report.degrade(self.kind, failure.reason());
-                self.keys.iter().for_each(|&key| report.fail(key, failure.to_string()));
+                self.keys
+                    .iter()
+                    .for_each(|&key| report.fail(key, failure.to_string()));
             }
             (Ok(_), Health::Sound) => self.write(report),
             (Ok(_), Health::Down) => {
@@ -318,7 +417,9 @@ impl Step for Composer {
         if !self.all.iter().all(|&key| report.is_matched(key)) {
             let confidence = report.confidence(self.own[0]);
             report.withdraw(self.own[0]);
-            confidence.into_iter().for_each(|confidence| report.set_confidence(self.own[0], confidence));
+            confidence
+                .into_iter()
+                .for_each(|confidence| report.set_confidence(self.own[0], confidence));
         }
     }
 }
