@@ -178,6 +178,28 @@ async fn envoy_gateway_carries_traffic() -> Result<()> {
     Ok(())
 }
 
+/// A model that has no rule in the manifests is served by nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_choice_without_a_rule_gets_503() -> Result<()> {
+    for (name, config) in [
+        ("envoy-gateway/manifests.yaml", "envoy-gateway/config.yaml"),
+        (
+            "envoy-gateway/manifests-buffered.yaml",
+            "envoy-gateway/config.yaml",
+        ),
+    ] {
+        let vault = "  models:\n    - {name: vault, backend_refs: [{endpoint: \"v:1\"}]}\n";
+        let document = read(config)?.replacen("  models:\n", vault, 1);
+        let attached = attach(name, &document, |_| Neighbours::default(), false).await?;
+        let sent = tests::prompt::chat("vault", "hello").to_string();
+        let call = Call::post(CHAT, sent).header("x-case", name);
+        let answer = client::call(attached.envoy.listener(LISTENER)?, call).await?;
+        ensure!(answer.status == 503, "{name}: {}", answer.status);
+        attached.models.untouched_by(name)?;
+    }
+    Ok(())
+}
+
 /// Tokens and the key that they are checked with.
 fn fixture() -> Result<Value> {
     Ok(serde_json::from_str(&fs::read_to_string(file(

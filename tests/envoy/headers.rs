@@ -1,9 +1,10 @@
 //! A client that writes Merit's own headers gains nothing by it, whether Merit is there or not.
 
-use crate::stage::{Stage, chat, check_routed};
+use crate::stage::{Models, Stage, chat, check_routed};
 use anyhow::{Context, Result, ensure};
 use tests::client::{Answer, Call};
 use tests::listener::Listener;
+use tests::policy;
 use tests::process::Signal;
 use tests::prompt::CHAT;
 
@@ -111,6 +112,33 @@ async fn a_spoofed_choice_gains_nothing_where_merit_does_not_route() -> Result<(
             seen.header("x-selected-model").is_empty(),
             "{path}: the backend saw it"
         );
+    }
+    Ok(())
+}
+
+/// What Merit chose may be all that a boundary allows: no other model gets the request.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_choice_without_a_route_is_served_by_nobody() -> Result<()> {
+    let vault = "    - {name: vault, backend_refs: [{endpoint: \"127.0.0.1:8002\"}]}\n";
+    let document = policy::two_models().replacen("  models:\n", &format!("  models:\n{vault}"), 1);
+    for bootstrap in BOOTSTRAPS {
+        let models = Models::start().await?;
+        let stage = Stage::shipped_with(bootstrap, &document, models).await?;
+        let sent = tests::prompt::chat("vault", "Hello there").to_string();
+        let call = Call::post(CHAT, sent).header("x-case", bootstrap);
+        let answer = stage.call("clients", call).await?;
+        ensure!(
+            answer.status == 503 && answer.text().contains("no route"),
+            "{bootstrap}: answered {}: {}",
+            answer.status,
+            answer.text()
+        );
+        ensure!(
+            answer.header("content-type") == "application/json",
+            "{bootstrap}: {:?}",
+            answer.headers
+        );
+        stage.models.untouched_by(bootstrap)?;
     }
     Ok(())
 }

@@ -103,7 +103,13 @@ impl Stage {
         } else {
             "route"
         };
-        let merit = Merit::start(&policy::with_server(&format!("profile: {profile}"))).await?;
+        let document = policy::with_server(&format!("profile: {profile}"));
+        Self::shipped_with(name, &document, models).await
+    }
+
+    /// Merit with a document of its own behind a bootstrap of `envoy/`.
+    pub(crate) async fn shipped_with(name: &str, document: &str, models: Models) -> Result<Self> {
+        let merit = Merit::start(document).await?;
         let ports = ShippedPorts {
             merit: merit.port(),
             small: models.small.address().port(),

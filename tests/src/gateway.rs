@@ -137,11 +137,15 @@ impl Manifests {
         }))
     }
 
-    /// Routes with more conditions first, each with every filter that the chain has disabled.
+    /// Routes with more conditions first, of equally many those with more exact ones; each with every
+    /// filter that the chain has disabled.
     fn routes(&self, filters: &[Value]) -> Result<Vec<Value>> {
-        let route = self
-            .one("HTTPRoute")
-            .or_else(|_| self.one("AIGatewayRoute"))?;
+        let sources = self
+            .0
+            .iter()
+            .filter(|object| object["kind"] == "HTTPRoute" || object["kind"] == "AIGatewayRoute");
+        let sources: Vec<&Value> = sources.collect();
+        ensure!(!sources.is_empty(), "no routes");
         let on = json!({"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "config": {}});
         let named = |filter: &Value| filter["name"].as_str().unwrap_or_default().to_owned();
         let disabled: Vec<String> = filters
@@ -170,13 +174,12 @@ impl Manifests {
                 .collect()
         };
         let mut routes = Vec::new();
-        for rule in route["spec"]["rules"]
-            .as_array()
-            .context("a route without rules")?
-        {
-            let backend = rule["backendRefs"][0]["name"]
-                .as_str()
-                .context("a rule without backend")?;
+        let rules = sources
+            .iter()
+            .flat_map(|route| route["spec"]["rules"].as_array().into_iter().flatten());
+        for rule in rules {
+            let backend = rule["backendRefs"][0]["name"].as_str().unwrap_or_default();
+            let action = self.action(rule, backend)?;
             for condition in rule["matches"]
                 .as_array()
                 .context("a rule without matches")?
@@ -186,23 +189,54 @@ impl Manifests {
                     .into_iter()
                     .flatten()
                     .map(header_match);
-                routes.push(json!({
+                let mut route = json!({
                     "match": {"prefix": "/", "headers": headers.collect::<Result<Vec<_>>>()?},
-                    "route": {"cluster": backend, "timeout": rule["timeouts"]["request"]},
                     "typed_per_filter_config": settings(backend),
-                }));
+                });
+                let (name, action) = &action;
+                route[*name] = action.clone();
+                routes.push(route);
             }
         }
-        if route["kind"] == "AIGatewayRoute" {
+        if sources
+            .iter()
+            .any(|route| route["kind"] == "AIGatewayRoute")
+        {
             // Its controller adds a route for what no rule matches; filters are enabled on it too.
             routes.push(json!({
                 "match": {"prefix": "/"}, "direct_response": {"status": 404}, "typed_per_filter_config": settings(""),
             }));
         }
         routes.sort_by_key(|route| {
-            std::cmp::Reverse(route["match"]["headers"].as_array().map(Vec::len))
+            let headers = route["match"]["headers"].as_array();
+            let is_exact = |header: &&Value| header["string_match"].get("exact").is_some();
+            let exact = headers.map(|headers| headers.iter().filter(is_exact).count());
+            std::cmp::Reverse((headers.map(Vec::len), exact))
         });
         Ok(routes)
+    }
+
+    /// What a rule does: it forwards to a backend, or answers as its filter says.
+    fn action(&self, rule: &Value, backend: &str) -> Result<(&'static str, Value)> {
+        if !backend.is_empty() {
+            let to = json!({"cluster": backend, "timeout": rule["timeouts"]["request"]});
+            return Ok(("route", to));
+        }
+        let reference = &rule["filters"][0]["extensionRef"];
+        ensure!(
+            reference["kind"] == "HTTPRouteFilter",
+            "a rule without backend or filter"
+        );
+        let filter = self.one("HTTPRouteFilter")?;
+        ensure!(
+            filter["metadata"]["name"] == reference["name"],
+            "no filter {}",
+            reference["name"]
+        );
+        let response = &filter["spec"]["directResponse"];
+        let body = json!({"inline_string": response["body"]["inline"]});
+        let answer = json!({"status": response["statusCode"], "body": body});
+        Ok(("direct_response", answer))
     }
 }
 

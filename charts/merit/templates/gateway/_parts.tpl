@@ -40,6 +40,13 @@ response: {body: Streamed}
 {{- end }}
 {{- end -}}
 
+{{- /* What a rule for a chosen model without a rule of its own answers with. */ -}}
+{{- define "merit.unroutedFilter" -}}
+filters:
+- type: ExtensionRef
+  extensionRef: {group: gateway.envoyproxy.io, kind: HTTPRouteFilter, name: {{ .Values.gateway.name }}-merit}
+{{- end -}}
+
 {{- define "merit.gatewayMeta" -}}
 name: {{ .Values.gateway.name }}-merit
 namespace: {{ include "merit.gatewayNamespace" . }}
