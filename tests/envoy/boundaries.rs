@@ -4,7 +4,7 @@
 use crate::stage::{Models, Stage, chat, check_routed};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use tests::client::{Answer, Call};
+use tests::client::{Answer, Call, push};
 use tests::listener::Listener;
 use tests::merit::Settings;
 use tests::policy;
@@ -158,6 +158,51 @@ async fn what_is_allowed_goes_on() -> Result<()> {
         let (name, _) = model.split_once('-').context("a model id has a size")?;
         let sent = sent.replacen(&format!("\"{name}\""), "\"auto\"", 1);
         check_routed(&answer, &stage.models.only(case)?, &sent, model).context(case)?;
+    }
+    Ok(())
+}
+
+/// No mode lets a body go on where nobody reads it; what has none does.
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_on_paths_that_are_not_read_are_refused() -> Result<()> {
+    let settings = Settings {
+        document: document(),
+        ..Settings::default()
+    };
+    let modes = [
+        "FULL_DUPLEX_STREAMED",
+        "BUFFERED",
+        "BUFFERED_PARTIAL",
+        "STREAMED",
+        "NONE",
+    ];
+    let stage = Stage::with(&modes.map(|mode| Listener::new(mode, mode)), &settings).await?;
+    for mode in modes {
+        for path in ["/openai/v1/chat/completions", "/v1/embeddings"] {
+            let case = format!("{mode} {path}");
+            let call = Call::post(path, chat("keep this secret")).header("x-case", &case);
+            let answer = stage.call(mode, call).await?;
+            ensure!(answer.status == 404, "{case}: {}", answer.status);
+            stage.models.untouched_by(&case)?;
+
+            let case = format!("{mode} {path} without a length");
+            let (mut body, call) = Call::open(path);
+            push(&mut body, chat("keep this secret")).await?;
+            drop(body);
+            let answer = stage.call(mode, call.header("x-case", &case)).await?;
+            let expected = if matches!(mode, "STREAMED" | "NONE") {
+                500
+            } else {
+                404
+            };
+            ensure!(answer.status == expected, "{case}: {}", answer.status);
+            stage.models.untouched_by(&case)?;
+        }
+        let case = format!("{mode} nothing");
+        let call = Call::get("/version").header("x-case", &case);
+        let answer = stage.call(mode, call).await?;
+        ensure!(answer.status.is_success(), "{case}: {}", answer.status);
+        stage.models.only(&case)?;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use crate::lasting::Lasting;
 use crate::models::{Env, Models};
 use crate::names::Names;
 use crate::recipe::Recipe;
+use crate::report::Kind;
 use crate::session;
 use crate::signals::language::DetectLanguage;
 use crate::signals::{self, Identity, Problem, TokenRatio};
@@ -208,6 +209,17 @@ impl Generation {
             warnings,
             document,
             value,
+        })
+    }
+}
+
+impl Generation {
+    /// Some policy has a boundary, or a rule that looks for attacks or personal data: text that
+    /// nobody reads must not pass.
+    #[must_use]
+    pub fn guards_text(&self) -> bool {
+        self.recipes.iter().any(|recipe| {
+            !recipe.boundaries.is_empty() || recipe.uses(Kind::Jailbreak) || recipe.uses(Kind::Pii)
         })
     }
 }

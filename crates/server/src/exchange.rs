@@ -13,6 +13,7 @@ mod response;
 mod route;
 mod run;
 mod sent;
+mod unknown;
 
 use crate::engine::Generation;
 use crate::looper::Looper;
@@ -47,6 +48,7 @@ pub(crate) struct LlmExchanges {
     tracing: Tracing,
     large: Arc<Semaphore>,
     looper: Arc<Looper>,
+    told: Arc<unknown::Told>,
 }
 
 impl LlmExchanges {
@@ -70,6 +72,7 @@ impl LlmExchanges {
             tracing,
             large: Arc::new(Semaphore::new(cores)),
             looper,
+            told: Arc::default(),
         }
     }
 }
@@ -82,6 +85,7 @@ impl Exchanges for LlmExchanges {
             tracing: self.tracing,
             large: self.large.clone(),
             looper: self.looper.clone(),
+            told: self.told.clone(),
             deadline: None,
             models_until: None,
             phase: Phase::Opened,
@@ -97,6 +101,8 @@ struct LlmExchange {
     /// Turns at parsing large bodies.
     large: Arc<Semaphore>,
     looper: Arc<Looper>,
+    /// Paths whose refusal is in the log.
+    told: Arc<unknown::Told>,
     /// Of the decision that is asked for.
     deadline: Option<Instant>,
     /// Until when models may be waited for; the rest of the request's time is for planning.
@@ -110,6 +116,8 @@ enum Phase {
     Opened,
     /// The headers ask for inference; the body is on its way.
     AwaitsBody(Box<Head>),
+    /// Merit does not read the path, and whether a body follows is not known yet.
+    AwaitsEnd(Box<Unread>),
     /// The gateway tries another model; the body is on its way.
     AwaitsAttempt(Box<attempt::Attempting>),
     /// Several models are about to be asked.
@@ -127,6 +135,12 @@ struct Head {
     request: RequestHead,
     span: ExchangeSpan,
     since: Instant,
+}
+
+/// A request on a path that is not read.
+struct Unread {
+    serving: Arc<Loaded<Generation>>,
+    request: RequestHead,
 }
 
 #[async_trait]
@@ -156,10 +170,7 @@ impl Exchange for LlmExchange {
         }
         let dialect = match Endpoint::of(method, path) {
             Endpoint::Inference(dialect) => dialect,
-            Endpoint::Foreign | Endpoint::Passthrough => {
-                self.phase = Phase::Done(None);
-                return HeadStep::Forward(forward::untouched(&serving, &head));
-            }
+            Endpoint::Foreign | Endpoint::Passthrough => return self.unread(serving, head),
             Endpoint::Models => return HeadStep::Respond(immediate::models(&serving, &head)),
             Endpoint::Model(id) => {
                 return HeadStep::Respond(immediate::model(&serving, &head, &id));
@@ -196,6 +207,12 @@ impl Exchange for LlmExchange {
         let head = match phase {
             Phase::AwaitsBody(head) => head,
             Phase::AwaitsAttempt(attempting) => return attempting.body(body, &self.metrics),
+            Phase::AwaitsEnd(unread) if body.is_empty() => {
+                return BodyStep::Forward(forward::untouched(&unread.serving, &unread.request));
+            }
+            Phase::AwaitsEnd(unread) => {
+                return BodyStep::Respond(self.refuse_unread(unknown::BODY, &unread.request));
+            }
             phase => {
                 self.phase = phase;
                 return BodyStep::Forward(BodyReply::default());
@@ -282,6 +299,10 @@ impl Exchange for LlmExchange {
             Phase::AwaitsBody(head) => {
                 (Some(head.dialect), head.request.headers.get("x-request-id"))
             }
+            Phase::AwaitsEnd(unread) => (
+                immediate::wire(&unread.request),
+                unread.request.headers.get("x-request-id"),
+            ),
             Phase::Done(dialect) => (*dialect, None),
             Phase::Running(running) => (Some(running.dialect()), None),
             Phase::Opened | Phase::Responding(_) | Phase::AwaitsAttempt(_) => (None, None),
@@ -350,6 +371,38 @@ impl LlmExchange {
                 route::Planned::Run(_) => BodyStep::Respond(self.fault(Fault::DeadlineExceeded)),
             },
         }
+    }
+
+    /// A request on a path that Merit does not read: it goes on as it came, but no body does where a
+    /// policy guards text.
+    fn unread(&mut self, serving: Arc<Loaded<Generation>>, head: RequestHead) -> HeadStep {
+        self.phase = Phase::Done(None);
+        let carries = if serving.router.guards_text() {
+            unknown::carries(&head)
+        } else {
+            unknown::Carries::Nothing
+        };
+        match carries {
+            unknown::Carries::Nothing => HeadStep::Forward(forward::untouched(&serving, &head)),
+            unknown::Carries::Text(why) => HeadStep::Respond(self.refuse_unread(why, &head)),
+            unknown::Carries::Unknown => {
+                let request = head;
+                self.phase = Phase::AwaitsEnd(Box::new(Unread { serving, request }));
+                HeadStep::NeedBody
+            }
+        }
+    }
+
+    fn refuse_unread(&mut self, why: unknown::Why, head: &RequestHead) -> Immediate {
+        let path = head.headers.get(":path").unwrap_or_default();
+        self.told.tell(path);
+        self.metrics.refused("", "unread_path");
+        immediate::refusal(
+            why.status,
+            why.message,
+            immediate::wire(head),
+            head.headers.get("x-request-id"),
+        )
     }
 
     fn turn_down(&mut self, status: u16, message: &str, head: &RequestHead) -> Immediate {

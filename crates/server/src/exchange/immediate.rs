@@ -17,6 +17,7 @@ pub(super) fn wire(head: &RequestHead) -> Option<Dialect> {
     match Endpoint::of("POST", path) {
         Endpoint::Inference(dialect) => Some(dialect),
         _ if path.starts_with("/v1/messages") => Some(Dialect::AnthropicMessages),
+        _ if head.headers.get("anthropic-version").is_some() => Some(Dialect::AnthropicMessages),
         _ => None,
     }
 }

@@ -338,3 +338,105 @@ async fn an_outcome_by_the_shown_id_changes_later_choices() {
         "{text}"
     );
 }
+
+/// What becomes of a request on a path that is not read: `on`, or the status of the refusal.
+async fn on_path(
+    document: &str,
+    headers: &[(&str, &str)],
+    body: Option<&[u8]>,
+) -> (String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("merit.yaml");
+    std::fs::write(&file, document).unwrap();
+    let preparer = preparer(Scripted::new(Fake::default()));
+    let metrics = preparer.metrics.clone();
+    let reloader = Reloader::first(file, preparer).unwrap_or_else(|refusal| panic!("{refusal:?}"));
+    let exchanges = LlmExchanges::new(reloader.live(), metrics.clone(), Tracing::off());
+    let mut exchange = exchanges.open();
+    let entries = headers
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), value.to_string().into()));
+    let head = RequestHead {
+        headers: Headers::new(entries.collect()),
+        end_of_stream: body.is_none(),
+        ..RequestHead::default()
+    };
+    let answer = match exchange.request_headers(head).await {
+        HeadStep::Forward(_) => None,
+        HeadStep::Respond(answer) => Some(answer),
+        HeadStep::NeedBody => {
+            let body = Bytes::copy_from_slice(body.unwrap_or_default());
+            match exchange.request_body(body).await {
+                BodyStep::Forward(_) => None,
+                BodyStep::Respond(answer) => Some(answer),
+                BodyStep::Wait(_) => panic!("waits"),
+            }
+        }
+    };
+    let counted = metrics.render().unwrap().contains("unread_path");
+    assert_eq!(counted, answer.is_some(), "{headers:?}");
+    answer.map_or(("on".to_owned(), String::new()), |answer| {
+        let body = String::from_utf8_lossy(&answer.body.concat()).into_owned();
+        (answer.status.as_str().to_owned(), body)
+    })
+}
+
+#[tokio::test]
+async fn a_body_on_a_path_that_is_not_read_is_refused_where_text_is_guarded() {
+    let boundary = "boundaries: [{name: b, when: {type: domain, name: law}, allow: {models: [large]}}], signals:";
+    let bounded = DOCUMENT.replace("signals:", boundary);
+    let safe = DOCUMENT
+        .replace(
+            "domains: [{name: law}]",
+            "domains: [{name: law}], pii: [{name: p}]",
+        )
+        .replace("{type: domain, name: law}", "{type: pii, name: p}");
+    let idle = DOCUMENT.replace(
+        "domains: [{name: law}]",
+        "domains: [{name: law}], pii: [{name: p}]",
+    );
+    let post = |path| vec![(":method", "POST"), (":path", path)];
+    let sized = |path, length| [post(path), vec![("content-length", length)]].concat();
+    let text: &[u8] = b"hello";
+    for guarded in [&bounded, &safe] {
+        for (headers, body, expected) in [
+            (sized("/invocations", "5"), Some(text), "404"),
+            (post("/v1/embeddings"), Some(text), "404"),
+            (post("/v1/messages/count_tokens"), Some(text), "404"),
+            (post("/v1/responses/compact"), Some(text), "404"),
+            (post("/chat/completions"), Some(&[][..]), "on"),
+            (sized("/chat/completions", "0"), Some(&[][..]), "on"),
+            (vec![(":method", "GET"), (":path", "/version")], None, "on"),
+            (
+                vec![
+                    (":method", "GET"),
+                    (":path", "/x"),
+                    ("upgrade", "websocket"),
+                ],
+                Some(text),
+                "426",
+            ),
+        ] {
+            let (outcome, _) = on_path(guarded, &headers, body).await;
+            assert_eq!(outcome, expected, "{headers:?}");
+        }
+    }
+    for unguarded in [DOCUMENT, &idle] {
+        for path in ["/invocations", "/v1/embeddings"] {
+            let (outcome, _) = on_path(unguarded, &sized(path, "5"), Some(text)).await;
+            assert_eq!(outcome, "on", "{path}");
+        }
+    }
+    let (_, openai) = on_path(&bounded, &post("/openai/v1/chat/completions"), Some(text)).await;
+    assert!(openai.starts_with("{\"error\":"), "{openai}");
+    let versioned = [
+        post("/anthropic/v1/messages"),
+        vec![("anthropic-version", "2023-06-01")],
+    ]
+    .concat();
+    let (_, anthropic) = on_path(&bounded, &versioned, Some(text)).await;
+    assert!(
+        anthropic.contains("\"type\":\"not_found_error\""),
+        "{anthropic}"
+    );
+}
