@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::gather::{self, Gathered};
 use crate::json::{self, Kind};
 use crate::meter::{MESSAGE, Measure, Meter, TOOL};
 use crate::request::{Fields, Reading, Refused};
@@ -31,6 +32,7 @@ pub(crate) fn read(fields: &Fields<'_>, wrappers: &Wrappers) -> Result<Reading, 
         mut meter,
         ..
     } = reader;
+    fields.note_unknown(&mut turns, &["messages", "system"]);
     turns.conversation.tool_definitions = meter.definitions(fields.get("tools"));
     meter.structured(fields.get("tool_choice"));
     meter.reserve(&[fields.get("max_tokens")]);
@@ -62,17 +64,22 @@ impl Reader<'_> {
         if Kind::of(raw) != Kind::Object {
             self.meter.structured(Some(raw));
             self.turns.count(Role::Other);
+            self.turns.note(Role::Other, gather::text(raw));
             return;
         }
-        let (mut role, mut content) = (None, None);
+        let (mut role, mut content, mut others) = (None, None, Vec::new());
         json::members(raw, |key, value| match key.as_ref() {
             "role" => role = Some(value),
             "content" => content = Some(value),
-            _ => {}
+            "id" | "type" | "cache_control" => {}
+            _ => others.push(value),
         });
         self.meter.text(role);
         let role = Role::named(&role.and_then(json::string).unwrap_or_default());
         self.turns.count(role);
+        for value in others {
+            self.turns.note(role, gather::text(value));
+        }
         if let Some(content) = content {
             self.content(role, content);
         }
@@ -92,7 +99,10 @@ impl Reader<'_> {
             }),
             Kind::Object => has_results = self.block(role, &mut said, raw),
             Kind::Null => {}
-            Kind::Boolean | Kind::Number => self.meter.structured(Some(raw)),
+            Kind::Boolean | Kind::Number => {
+                self.meter.structured(Some(raw));
+                self.turns.note(role, gather::text(raw));
+            }
         }
         if has_results && role == Role::User {
             self.turns.carries_tool_results();
@@ -103,7 +113,7 @@ impl Reader<'_> {
 
     /// Reads one content block; says whether it is a tool result.
     fn block(&mut self, role: Role, said: &mut Said, raw: &str) -> bool {
-        let block = Block::read(raw);
+        let mut block = Block::read(raw);
         match block
             .kind
             .and_then(json::string)
@@ -112,8 +122,22 @@ impl Reader<'_> {
         {
             "text" if block.text.is_some() => {
                 self.meter.text(block.text);
-                let text = block.text.and_then(json::string).unwrap_or_default();
-                self.keep_text(role, said, &text);
+                match block.text.and_then(json::string) {
+                    Some(text) => self.keep_text(role, said, &text),
+                    None => block.others.extend(block.text),
+                }
+                for value in &block.others {
+                    self.turns.note(role, gather::text(value));
+                }
+            }
+            // The message's own words, but never a client's wrapper.
+            "document" | "search_result" => {
+                self.meter.structured(Some(raw));
+                let mut found = gather::text(raw);
+                if !matches!(role, Role::Tool | Role::Other) {
+                    said.add(&std::mem::take(&mut found.text));
+                }
+                self.turns.note(role, found);
             }
             "image" => {
                 self.meter.image();
@@ -131,6 +155,7 @@ impl Reader<'_> {
                     self.meter.text(text);
                 }
                 self.meter.structured(block.input);
+                self.input(&block);
                 self.turns.conversation.tool_calls += u64::from(role == Role::Assistant);
             }
             "tool_result" => {
@@ -142,6 +167,13 @@ impl Reader<'_> {
             }
             kind => {
                 self.meter.structured(Some(raw));
+                if kind.ends_with("_tool_result") {
+                    self.turns.output(block.content);
+                } else if kind.ends_with("tool_use") {
+                    self.input(&block);
+                } else {
+                    self.turns.note(role, gather::text(raw));
+                }
                 let signed = |seal: Option<&str>| {
                     seal.and_then(json::string)
                         .is_some_and(|seal| !seal.is_empty())
@@ -154,9 +186,18 @@ impl Reader<'_> {
         false
     }
 
+    /// Keeps the input of a call.
+    fn input(&mut self, block: &Block<'_>) {
+        if let Some(input) = block.input {
+            self.turns.note(Role::Assistant, gather::arguments(input));
+        }
+    }
+
     fn keep_text(&mut self, role: Role, said: &mut Said, text: &str) {
         if role == Role::User && self.wrappers.cover(text) {
             self.turns.pass_over(text);
+        } else if matches!(role, Role::Tool | Role::Other) {
+            self.turns.note(role, Gathered::of(text));
         } else {
             said.add(text);
         }
@@ -207,6 +248,8 @@ struct Block<'a> {
     tool_use_id: Option<&'a str>,
     content: Option<&'a str>,
     signature: Option<&'a str>,
+    /// Values of members of other names.
+    others: Vec<&'a str>,
 }
 
 impl<'a> Block<'a> {
@@ -224,7 +267,8 @@ impl<'a> Block<'a> {
                 "tool_use_id" => &mut block.tool_use_id,
                 "content" => &mut block.content,
                 "signature" => &mut block.signature,
-                _ => return,
+                "cache_control" => return,
+                _ => return block.others.push(value),
             };
             *field = Some(value);
         });

@@ -95,6 +95,7 @@ impl EvalRequest {
 fn settle(prompt: &mut Prompt, mut chat: ChatReader<'_>, given: &str) -> Result<(), EvalError> {
     let current = std::mem::take(&mut chat.untrimmed);
     let turns = &mut chat.turns;
+    let (asides, unread) = turns.asides(turns.user.len());
     let turn = turns.user.pop().unwrap_or_default();
     let promoted = turn.is_empty() && turns.image.is_none();
     let mut texts = Texts {
@@ -110,6 +111,8 @@ fn settle(prompt: &mut Prompt, mut chat: ChatReader<'_>, given: &str) -> Result<
         assistant_replied: turns.assistant_replied,
         passed_over: std::mem::take(&mut turns.passed_over),
         tool_results: std::mem::take(&mut turns.tool_results),
+        asides,
+        unread,
     };
     let counters = turns.conversation;
     let spoken = counters.user + counters.assistant + counters.system + counters.tool > 0

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use crate::{Dialect, Edits, Request, Wrappers};
+use crate::{Dialect, Edits, Place, Request, Wrappers};
 
 /// Reads a client's request, compares it with its snapshot, and gives it back.
 fn check(name: &str, dialect: Dialect, body: &'static str) -> Request {
@@ -16,6 +16,10 @@ fn check(name: &str, dialect: Dialect, body: &'static str) -> Request {
     insta::with_settings!({snapshot_path => "golden", prepend_module_to_snapshot => false, omit_expression => true}, {
         insta::assert_debug_snapshot!(name, request.prompt());
     });
+    let texts = &request.prompt().texts;
+    assert_eq!(texts.unread, [], "clients' own requests are read");
+    let beside = texts.asides.iter().map(|aside| aside.place);
+    assert!(beside.into_iter().all(|place| place != Place::Current));
     let mut edits = Edits::new();
     edits.set_model("backend/model-7b");
     let edited = String::from_utf8(edits.apply(&request).to_vec()).unwrap();

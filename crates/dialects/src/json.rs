@@ -100,6 +100,34 @@ pub(crate) fn is_empty_array(raw: &str) -> bool {
         .is_some_and(|rest| rest.trim_start().starts_with(']'))
 }
 
+/// Whether a text is JSON.
+pub(crate) fn is_valid(text: &str) -> bool {
+    serde_json::from_str::<&RawValue>(text).is_ok()
+}
+
+/// Calls `each` with every string, decoded, and every number of a value, in order; and whether it
+/// is the name of a member. The text must be valid JSON.
+pub(crate) fn each_word(text: &str, mut each: impl FnMut(&str, bool)) {
+    let mut rest = text;
+    while let Some(start) = rest.find(|c: char| c == '"' || c == '-' || c.is_ascii_digit()) {
+        rest = rest.get(start..).unwrap_or_default();
+        if let Some(inner) = rest.strip_prefix('"') {
+            let after = after_string(inner.as_bytes());
+            let (word, tail) = rest.split_at(rest.len() - after.len());
+            rest = tail;
+            let is_name = tail.trim_start().starts_with(':');
+            each(&string(word).unwrap_or_default(), is_name);
+        } else {
+            let is_number =
+                |c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.' | 'e' | 'E');
+            let end = rest.find(|c: char| !is_number(c)).unwrap_or(rest.len());
+            let (word, tail) = rest.split_at(end);
+            rest = tail;
+            each(word, false);
+        }
+    }
+}
+
 /// A Rust string as JSON text, quotes included.
 pub(crate) fn quote(text: &str) -> String {
     serde_json::Value::from(text).to_string()

@@ -15,6 +15,7 @@ pub mod usage;
 pub mod wrappers;
 
 mod anthropic_messages;
+mod gather;
 mod json;
 mod metadata;
 mod meter;
@@ -30,7 +31,7 @@ pub use endpoint::{Dialect, Endpoint};
 pub use eval::{EvalError, EvalRequest};
 pub use fast_response::FastResponse;
 pub use models::{ListShape, ModelEntry, Routing};
-pub use prompt::{Continuity, Conversation, Prompt, Texts, TokenFacts};
+pub use prompt::{Aside, Continuity, Conversation, Place, Prompt, Texts, TokenFacts};
 pub use refusal::{Refusal, error_body};
 pub use request::{Refused, RefusedKind, Request};
 pub use usage::{BodyKind, Outcome, Usage, UsageReader};

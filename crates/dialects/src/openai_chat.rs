@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::gather::{self, Gathered};
 use crate::json::{self, Kind};
 use crate::meter::{MESSAGE, Measure, Meter, TOOL};
 use crate::request::{Fields, Reading, Refused};
@@ -11,7 +12,8 @@ use crate::wrappers::Wrappers;
 /// The two ways in which the reference reads the same messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flavor {
-    /// Roles and part types exact, texts verbatim.
+    /// Roles and part types exact, texts verbatim. What is spelled otherwise is no turn's words, but
+    /// safety scans read it.
     Wire,
     /// Roles and part types trimmed and lowercased, texts trimmed.
     Eval,
@@ -25,6 +27,7 @@ pub(crate) fn read(fields: &Fields<'_>, wrappers: &Wrappers) -> Result<Reading, 
     let no_messages = !reader.has_messages;
     let (mut turns, mut meter) = (reader.turns, reader.meter);
     envelope(&mut turns, &mut meter, |name| fields.get(name));
+    fields.note_unknown(&mut turns, &["messages"]);
     let reasoning_effort = fields.text("reasoning_effort");
     Ok(Reading {
         turns,
@@ -86,6 +89,7 @@ impl<'w> ChatReader<'w> {
         if Kind::of(raw) != Kind::Object {
             self.meter.structured(Some(raw));
             self.turns.count(Role::Other);
+            self.turns.note(Role::Other, gather::text(raw));
             return;
         }
         let message = Message::read(raw, self.flavor);
@@ -106,6 +110,13 @@ impl<'w> ChatReader<'w> {
         }
         self.turns.count(role);
         self.calls(role, &message);
+        for value in [message.refusal, message.reasoning_content]
+            .into_iter()
+            .flatten()
+            .chain(message.others)
+        {
+            self.turns.note(role, gather::text(value));
+        }
         if is_result {
             self.meter.framing(TOOL);
             self.turns.result(message.content);
@@ -129,6 +140,7 @@ impl<'w> ChatReader<'w> {
                 });
             } else {
                 self.meter.structured(Some(calls));
+                self.turns.note(Role::Assistant, gather::arguments(calls));
             }
         }
         if let Some(call) = json::present(message.function_call) {
@@ -137,6 +149,7 @@ impl<'w> ChatReader<'w> {
                 self.meter.framing(TOOL);
             } else {
                 self.meter.structured(Some(call));
+                self.turns.note(Role::Assistant, gather::arguments(call));
             }
         }
     }
@@ -156,7 +169,10 @@ impl<'w> ChatReader<'w> {
                 texts.into_iter().for_each(|text| self.meter.text(text));
                 self.function(function);
             }
-            None => self.meter.structured(Some(raw)),
+            None => {
+                self.meter.structured(Some(raw));
+                self.turns.note(Role::Assistant, gather::text(raw));
+            }
         }
     }
 
@@ -170,6 +186,10 @@ impl<'w> ChatReader<'w> {
         });
         self.meter.text(name);
         self.meter.structured(arguments);
+        if let Some(arguments) = arguments {
+            self.turns
+                .note(Role::Assistant, gather::arguments(arguments));
+        }
     }
 
     fn content(&mut self, mut content: Content, raw: Option<&str>) {
@@ -199,13 +219,24 @@ impl<'w> ChatReader<'w> {
                 self.close(content, false);
             }
             Kind::Null => {}
-            Kind::Boolean | Kind::Number => self.meter.structured(Some(raw)),
+            Kind::Boolean | Kind::Number => {
+                self.meter.structured(Some(raw));
+                self.beside(&content, raw);
+            }
+        }
+    }
+
+    /// Keeps what is none of the message's words. A result is read as a whole.
+    fn beside(&mut self, content: &Content, raw: &str) {
+        if !content.is_result {
+            self.turns.note(content.role, gather::text(raw));
         }
     }
 
     fn part(&mut self, content: &mut Content, raw: &str) {
         if Kind::of(raw) != Kind::Object {
             self.meter.structured(Some(raw));
+            self.beside(content, raw);
             content.broken = true;
             return;
         }
@@ -232,7 +263,7 @@ impl<'w> ChatReader<'w> {
         let untyped = json::present(part.kind).is_none_or(|raw| Kind::of(raw) == Kind::String);
         content.broken |= !untyped || (text.is_none() && json::present(part.text).is_some());
         let kept = match self.flavor {
-            Flavor::Wire => untyped && matches!(kind.as_ref(), "" | "text"),
+            Flavor::Wire => untyped && matches!(kind.as_ref(), "" | "text" | "input_text"),
             Flavor::Eval => matches!(kind.as_ref(), "" | "text" | "input_text"),
         };
         if kept {
@@ -240,6 +271,11 @@ impl<'w> ChatReader<'w> {
                 .or_else(|| json::present(part.text).map(Cow::Borrowed))
                 .unwrap_or_default();
             self.keep_text(content, &text);
+            for value in &part.others {
+                self.beside(content, value);
+            }
+        } else {
+            self.beside(content, raw);
         }
     }
 
@@ -272,6 +308,8 @@ impl<'w> ChatReader<'w> {
             self.turns.pass_over(text);
         } else if !matches!(content.role, Role::Tool | Role::Other) {
             content.said.add(text);
+        } else if !content.is_result {
+            self.turns.note(content.role, Gathered::of(text));
         }
     }
 
@@ -327,6 +365,8 @@ struct Message<'a> {
     function_call: Option<&'a str>,
     refusal: Option<&'a str>,
     reasoning_content: Option<&'a str>,
+    /// Values of members of other names.
+    others: Vec<&'a str>,
 }
 
 impl<'a> Message<'a> {
@@ -347,7 +387,8 @@ impl<'a> Message<'a> {
                 "function_call" => &mut message.function_call,
                 "refusal" => &mut message.refusal,
                 "reasoning_content" => &mut message.reasoning_content,
-                _ => return,
+                "id" | "type" | "status" | "cache_control" => return,
+                _ => return message.others.push(value),
             };
             *field = Some(value);
         });
@@ -361,6 +402,8 @@ struct Part<'a> {
     kind: Option<&'a str>,
     text: Option<&'a str>,
     image_url: Option<&'a str>,
+    /// Values of members of other names.
+    others: Vec<&'a str>,
 }
 
 impl<'a> Part<'a> {
@@ -370,7 +413,8 @@ impl<'a> Part<'a> {
             "type" => part.kind = Some(value),
             "text" => part.text = Some(value),
             "image_url" => part.image_url = Some(value),
-            _ => {}
+            "cache_control" => {}
+            _ => part.others.push(value),
         });
         part
     }

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use crate::gather::{self, Gathered};
 use crate::json::{self, Kind};
 use crate::meter::{MESSAGE, Measure, Meter, TOOL};
 use crate::request::{Fields, Reading, Refused};
@@ -35,6 +36,14 @@ pub(crate) fn read(fields: &Fields<'_>, wrappers: &Wrappers) -> Result<Reading, 
         mut meter,
         ..
     } = reader;
+    if let Some(prompt) = fields.get("prompt") {
+        json::members(prompt, |key, value| {
+            if key == "variables" {
+                turns.note(Role::User, gather::text(value));
+            }
+        });
+    }
+    fields.note_unknown(&mut turns, &["instructions", "input", "prompt", "text"]);
     turns.conversation.tool_definitions = meter.definitions(fields.get("tools"));
     meter.structured(fields.get("tool_choice"));
     meter.structured(fields.get("text"));
@@ -87,19 +96,24 @@ impl Reader<'_> {
         let kind = item.kind.and_then(json::string).unwrap_or_default();
         let was_calling = std::mem::replace(&mut self.calling, kind.ends_with("_call"));
         match kind.as_ref() {
-            "message" => self.message(item.role, item.content),
             // The SDKs leave `type` out of plain messages.
-            "" if item.role.is_some() => self.message(item.role, item.content),
+            "message" | "" if kind == "message" || item.role.is_some() => {
+                self.message(item.role, item.content);
+                self.beside(item.role, &item);
+            }
             "function_call" => {
                 self.call(was_calling);
                 self.meter.text(item.call_id);
                 self.meter.text_bytes("function".len());
                 self.meter.text(item.name);
                 self.meter.structured(item.arguments);
+                self.arguments(&item);
+                self.beside(Some(r#""assistant""#), &item);
             }
             call if call.ends_with("_call") => {
                 self.call(was_calling);
                 self.meter.structured(Some(raw));
+                self.hosted(call, &item, raw);
             }
             result if result.ends_with("_call_output") => {
                 self.turns.count(Role::Tool);
@@ -108,6 +122,9 @@ impl Reader<'_> {
                 self.meter.text(item.call_id);
                 self.meter.structured(item.output);
                 self.turns.result(item.output);
+                for value in &item.others {
+                    self.turns.output(Some(value));
+                }
             }
             // Reasoning, references and what is still to come: weight, but nobody's words and no
             // turn of their own.
@@ -117,7 +134,64 @@ impl Reader<'_> {
                 self.turns.continuity.sealed_state |=
                     sealed.is_some_and(|sealed| !sealed.is_empty());
                 self.meter.structured(Some(raw));
+                self.other(&kind, &item, raw);
             }
+        }
+    }
+
+    /// Keeps what a call of a hosted tool says: its arguments, and what came of it.
+    fn hosted(&mut self, kind: &str, item: &Item<'_>, raw: &str) {
+        self.turns.output(item.output);
+        self.arguments(item);
+        if kind == "image_generation_call" {
+            return self.turns.note(Role::Assistant, gather::text(raw));
+        }
+        json::members(raw, |key, value| match key.as_ref() {
+            "outputs" | "results" | "result" | "error" => self.turns.output(Some(value)),
+            "action" | "input" | "operation" | "code" | "queries" => {
+                self.turns.note(Role::Assistant, gather::arguments(value));
+            }
+            "id"
+            | "type"
+            | "status"
+            | "call_id"
+            | "name"
+            | "namespace"
+            | "server_label"
+            | "output"
+            | "arguments"
+            | "caller"
+            | "pending_safety_checks" => {}
+            _ => self.turns.note(Role::Assistant, gather::text(value)),
+        });
+    }
+
+    /// Keeps members that an item of this role should not have.
+    fn beside(&mut self, role: Option<&str>, item: &Item<'_>) {
+        let role = Role::named(&role.and_then(json::string).unwrap_or_default());
+        for value in item.others.iter().copied().chain(item.text) {
+            self.turns.note(role, gather::text(value));
+        }
+    }
+
+    fn arguments(&mut self, item: &Item<'_>) {
+        if let Some(arguments) = item.arguments {
+            self.turns
+                .note(Role::Assistant, gather::arguments(arguments));
+        }
+    }
+
+    /// Keeps the words of an item that is no turn.
+    fn other(&mut self, kind: &str, item: &Item<'_>, raw: &str) {
+        match kind {
+            // They hold definitions of tools.
+            "mcp_list_tools" | "tool_search_output" | "additional_tools" => {}
+            "item_reference" => {}
+            "mcp_approval_request" => self.arguments(item),
+            "reasoning" | "compaction" | "compaction_summary" | "context_compaction" => {
+                self.turns.note(Role::Assistant, gather::text(raw));
+            }
+            _ => self.turns.note(Role::Other, gather::text(raw)),
         }
     }
 
@@ -147,14 +221,17 @@ impl Reader<'_> {
             Kind::Array => json::elements(content, |part| self.part(role, &mut said, part)),
             Kind::Object => self.part(role, &mut said, content),
             Kind::Null => {}
-            Kind::Boolean | Kind::Number => self.meter.structured(Some(content)),
+            Kind::Boolean | Kind::Number => {
+                self.meter.structured(Some(content));
+                self.turns.note(role, gather::text(content));
+            }
         }
         self.turns.image = self.turns.image.take().or(said.image);
         self.turns.say(role, said.text);
     }
 
     fn part(&mut self, role: Role, said: &mut Said, raw: &str) {
-        let part = Item::read(raw);
+        let mut part = Item::read(raw);
         match part
             .kind
             .and_then(json::string)
@@ -163,10 +240,18 @@ impl Reader<'_> {
         {
             "input_text" | "output_text" | "text" if part.text.is_some() => {
                 self.meter.text(part.text);
-                let text = part.text.and_then(json::string).unwrap_or_default();
-                self.keep_text(role, said, &text);
+                match part.text.and_then(json::string) {
+                    Some(text) => self.keep_text(role, said, &text),
+                    None => part.others.extend(part.text),
+                }
+                for value in &part.others {
+                    self.turns.note(role, gather::text(value));
+                }
             }
-            "refusal" => self.meter.text(part.refusal),
+            "refusal" => {
+                self.meter.text(part.refusal);
+                self.turns.note(role, gather::text(raw));
+            }
             "input_image" => {
                 self.meter.image();
                 if role == Role::User {
@@ -178,13 +263,18 @@ impl Reader<'_> {
                     said.image = said.image.take().or(url.map(Cow::into_owned));
                 }
             }
-            _ => self.meter.structured(Some(raw)),
+            _ => {
+                self.meter.structured(Some(raw));
+                self.turns.note(role, gather::text(raw));
+            }
         }
     }
 
     fn keep_text(&mut self, role: Role, said: &mut Said, text: &str) {
         if role == Role::User && self.wrappers.cover(text) {
             self.turns.pass_over(text);
+        } else if matches!(role, Role::Tool | Role::Other) {
+            self.turns.note(role, Gathered::of(text));
         } else {
             said.add(text);
         }
@@ -205,6 +295,8 @@ struct Item<'a> {
     arguments: Option<&'a str>,
     output: Option<&'a str>,
     encrypted_content: Option<&'a str>,
+    /// Values of members of other names.
+    others: Vec<&'a str>,
 }
 
 impl<'a> Item<'a> {
@@ -223,7 +315,8 @@ impl<'a> Item<'a> {
                 "arguments" => &mut item.arguments,
                 "output" => &mut item.output,
                 "encrypted_content" => &mut item.encrypted_content,
-                _ => return,
+                "id" | "status" | "phase" | "namespace" | "caller" => return,
+                _ => return item.others.push(value),
             };
             *field = Some(value);
         });

@@ -107,6 +107,43 @@ pub struct Texts {
     /// Texts of tool results, in order. They too are in none of the other fields: only a safety
     /// scan that asks for them reads them.
     pub tool_results: Vec<String>,
+    /// Texts that are no turn's words: arguments of calls, reasoning, variables of a stored prompt,
+    /// parts and members of unknown sorts. They too are in none of the other fields.
+    pub asides: Vec<Aside>,
+    /// Places with a file, or a reference to one, whose text was not read.
+    pub unread: Vec<Place>,
+}
+
+/// A text that is no turn's words, and the place that it counts to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aside {
+    /// Where it stands.
+    pub place: Place,
+    /// What it says.
+    pub text: String,
+}
+
+/// A place of a conversation, as safety scans name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The user's turn.
+    Current,
+    /// Earlier turns of the user.
+    History,
+    /// What system, developer and assistant say.
+    System,
+    /// Results of tools.
+    ToolResults,
+}
+
+impl Place {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::Current,
+        Self::History,
+        Self::System,
+        Self::ToolResults,
+    ];
 }
 
 /// Counts over all messages and tools.

@@ -8,17 +8,69 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use crate::endpoint::Dialect;
+use crate::gather;
 use crate::json::{self, Kind};
 use crate::metadata;
 use crate::meter::Meter;
 use crate::prompt::{Continuity, Prompt};
-use crate::turns::Turns;
+use crate::turns::{Role, Turns};
 use crate::wrappers::Wrappers;
 use crate::{anthropic_messages, openai_chat, openai_responses};
 
 /// How deep arrays and objects may nest. What a model server accepts ends near here as well, and
 /// not always gracefully.
 const MAX_DEPTH: usize = 128;
+
+/// Members that say how a request is to be served, or which definitions it brings: no text of a
+/// conversation.
+const PARAMETERS: &[&str] = &[
+    "anthropic_beta",
+    "anthropic_version",
+    "audio",
+    "betas",
+    "cache_control",
+    "cache_salt",
+    "client_metadata",
+    "container",
+    "context_management",
+    "conversation",
+    "function_call",
+    "functions",
+    "include",
+    "inference_geo",
+    "logit_bias",
+    "mcp_servers",
+    "metadata",
+    "modalities",
+    "model",
+    "models",
+    "moderation",
+    "output_config",
+    "output_format",
+    "plugins",
+    "previous_response_id",
+    "prompt_cache_key",
+    "prompt_cache_options",
+    "prompt_cache_retention",
+    "provider",
+    "reasoning",
+    "reasoning_effort",
+    "request_id",
+    "response_format",
+    "safety_identifier",
+    "service_tier",
+    "speed",
+    "stop",
+    "stop_sequences",
+    "stream_options",
+    "thinking",
+    "tool_choice",
+    "tools",
+    "truncation",
+    "user",
+    "verbosity",
+    "web_search_options",
+];
 
 /// A parsed request body. Nothing of it is re-serialised: edits are spans over [`Request::body`].
 #[derive(Debug, Clone)]
@@ -211,6 +263,18 @@ impl<'a> Fields<'a> {
             Ok(raw)
         } else {
             Err(Refused::wrong("messages field must be an array"))
+        }
+    }
+
+    /// Keeps the text of members that are neither parameters nor `read` by the dialect: a template, a
+    /// predicted output, and what is still to come.
+    pub(crate) fn note_unknown(&self, turns: &mut Turns, read: &[&str]) {
+        let unknown = self.0.iter().filter(|(name, raw)| {
+            let is_known = PARAMETERS.contains(&name.as_ref()) || read.contains(&name.as_ref());
+            !is_known && matches!(Kind::of(raw), Kind::String | Kind::Array | Kind::Object)
+        });
+        for (_, raw) in unknown {
+            turns.note(Role::System, gather::text(raw));
         }
     }
 

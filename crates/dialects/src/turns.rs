@@ -1,7 +1,8 @@
 //! Gathers who said what, message by message, into the texts and counters that signals read.
 
+use crate::gather::{self, Gathered};
 use crate::json;
-use crate::prompt::{Continuity, Conversation, Texts};
+use crate::prompt::{Aside, Continuity, Conversation, Place, Texts};
 
 /// Who speaks in a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +41,17 @@ pub(crate) struct Turns {
     pub(crate) conversation: Conversation,
     pub(crate) image: Option<String>,
     pub(crate) continuity: Continuity,
+    beside: Vec<Beside>,
     step: Step,
+}
+
+/// What stands beside the turns' words.
+#[derive(Debug)]
+struct Beside {
+    role: Role,
+    /// User texts that came before its message.
+    after: usize,
+    found: Gathered,
 }
 
 /// Where in a tool loop the last message stands; system messages do not count.
@@ -116,30 +127,63 @@ impl Turns {
         }
     }
 
-    /// Keeps the text of a tool result: a JSON string, or a list of parts that have a `text`. It is
-    /// nobody's turn.
+    /// Keeps the text of a tool result, which ends with the message that carries it. It is nobody's
+    /// turn.
     pub(crate) fn result(&mut self, raw: Option<&str>) {
         self.stand(Step::Result);
+        self.output(raw);
+    }
+
+    /// Keeps what a tool of the provider's own gave.
+    pub(crate) fn output(&mut self, raw: Option<&str>) {
         let Some(raw) = raw else { return };
-        let mut said = Said::default();
-        match json::string(raw) {
-            Some(text) => said.add(&text),
-            None => json::elements(raw, |part| {
-                said.add(&json::string(part).unwrap_or_default());
-                json::members(part, |key, value| {
-                    if key == "text" {
-                        said.add(&json::string(value).unwrap_or_default());
-                    }
-                });
-            }),
+        let mut found = match json::string(raw) {
+            Some(text) => Gathered::of(&text),
+            None => gather::text(raw),
+        };
+        let text = std::mem::take(&mut found.text);
+        if !text.is_empty() {
+            self.tool_results.push(text);
         }
-        if !said.text.is_empty() {
-            self.tool_results.push(said.text);
+        self.note(Role::Tool, found);
+    }
+
+    /// Keeps what stands in a message of `role`, and is none of its words.
+    pub(crate) fn note(&mut self, role: Role, found: Gathered) {
+        if found.has_file || !found.text.is_empty() {
+            let after = self.user.len();
+            self.beside.push(Beside { role, after, found });
         }
+    }
+
+    /// Gives what stands beside the turns its places, where `users` user texts were said.
+    pub(crate) fn asides(&mut self, users: usize) -> (Vec<Aside>, Vec<Place>) {
+        let (mut asides, mut unread) = (Vec::new(), Vec::new());
+        for Beside { role, after, found } in std::mem::take(&mut self.beside) {
+            let places: &[Place] = match role {
+                Role::User if after + 1 >= users => &[Place::Current],
+                Role::User => &[Place::History],
+                Role::Assistant | Role::System | Role::Developer => &[Place::System],
+                Role::Tool => &[Place::ToolResults],
+                // Whose words these are is for the backend to say.
+                Role::Other => &Place::ALL,
+            };
+            for &place in places {
+                if found.has_file && !unread.contains(&place) {
+                    unread.push(place);
+                }
+                if !found.text.is_empty() {
+                    let text = found.text.clone();
+                    asides.push(Aside { place, text });
+                }
+            }
+        }
+        (asides, unread)
     }
 
     /// The texts as the wire defines them: the last user text is the turn.
     pub(crate) fn into_texts(mut self) -> Texts {
+        let (asides, unread) = self.asides(self.user.len());
         let current = self.user.pop().unwrap_or_default();
         let evaluation = if current.is_empty() {
             self.non_user.join(" ")
@@ -155,6 +199,8 @@ impl Turns {
             assistant_replied: self.assistant_replied,
             passed_over: self.passed_over,
             tool_results: self.tool_results,
+            asides,
+            unread,
         }
     }
 }

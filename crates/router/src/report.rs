@@ -131,6 +131,35 @@ impl Kind {
         }
     }
 
+    /// Its rules read the evaluation text alone: words beside it are not seen.
+    #[must_use]
+    pub fn reads_evaluation(self) -> bool {
+        match self {
+            Self::Keyword
+            | Self::Embedding
+            | Self::Domain
+            | Self::FactCheck
+            | Self::UserFeedback
+            | Self::Reask
+            | Self::Preference
+            | Self::Language
+            | Self::Structure
+            | Self::Complexity
+            | Self::Modality
+            | Self::Kb
+            | Self::Classifier => true,
+            // The safety families read what their `scan` names; the others read no words.
+            Self::Jailbreak
+            | Self::Pii
+            | Self::Context
+            | Self::Authz
+            | Self::Conversation
+            | Self::Event
+            | Self::Metadata
+            | Self::Projection => false,
+        }
+    }
+
     /// Parses a leaf's `type:` (trimmed, any case).
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

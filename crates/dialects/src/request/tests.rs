@@ -635,3 +635,220 @@ fn the_last_user_text_may_be_a_wrapper() {
     );
     assert_eq!(asked.last_user(), "a");
 }
+
+/// What stands beside the turns' words: `place: text`, and `place?` for a file that is not read.
+fn beside(prompt: &Prompt) -> Vec<String> {
+    let texts = &prompt.texts;
+    let asides = texts
+        .asides
+        .iter()
+        .map(|aside| format!("{:?}: {}", aside.place, aside.text));
+    let unread = texts.unread.iter().map(|place| format!("{place:?}?"));
+    asides.chain(unread).collect()
+}
+
+const ANY_PLACE: [&str; 4] = ["Current: x", "History: x", "System: x", "ToolResults: x"];
+
+/// No text of a chat request is lost: it is a turn's, a result's, or stands beside them.
+#[test]
+fn chat_accounts_for_every_text() {
+    let check = |messages: &str, current: &str, expected: &[&str]| {
+        let prompt = chat(&format!(r#"{{"messages":[{messages}]}}"#));
+        assert_eq!(prompt.texts.current, current, "{messages}");
+        assert_eq!(beside(&prompt), expected, "{messages}");
+    };
+    let part = |part: &str| format!(r#"{{"role":"user","content":[{part}]}}"#);
+    check(&part(r#"{"type":"input_text","text":"x"}"#), "x", &[]);
+    check(&part(r#"{"type":"Text","text":"x"}"#), "", &["Current: x"]);
+    check(
+        &part(r#"{"type":"strange","deep":{"er":["x"]}}"#),
+        "",
+        &["Current: x"],
+    );
+    check(
+        &part(r#"{"type":"text","text":"y","note":"x"}"#),
+        "y",
+        &["Current: x"],
+    );
+    check(&part(r#""x""#), "", &["Current: x"]);
+    check(
+        &part(r#"{"type":"file","file":{"file_data":"AA"}}"#),
+        "",
+        &["Current?"],
+    );
+    check(
+        &part(
+            r#"{"type":"image_url","image_url":{"url":"https://x/y.png","detail":"low"}},{"type":"input_audio","input_audio":{"data":"AA","format":"wav"}}"#,
+        ),
+        "",
+        &[],
+    );
+    let earlier = format!(
+        r#"{},{{"role":"user","content":"now"}}"#,
+        part(r#"{"type":"text","text":"then"},{"type":"strange","a":"x"}"#)
+    );
+    check(&earlier, "now", &["History: x"]);
+    check(
+        r#"{"role":"user","content":{"type":"text","text":"x"}}"#,
+        "",
+        &ANY_PLACE,
+    );
+    check(r#"{"role":"User","content":"x"}"#, "", &ANY_PLACE);
+    check(
+        r#"{"role":"critic","content":[{"type":"text","text":"x"}]}"#,
+        "",
+        &ANY_PLACE,
+    );
+    check(r#""x""#, "", &ANY_PLACE);
+    check(r#"{"role":"user","content":41}"#, "", &["Current: 41"]);
+    let assistant = |members: &str| format!(r#"{{"role":"assistant","content":null,{members}}}"#);
+    let calls = assistant(
+        r#""tool_calls":[{"id":"t","type":"function","function":{"name":"f","arguments":"{\"to\":\"x\"}"}},{"id":"c","type":"custom","custom":{"name":"f","input":"y"}}]"#,
+    );
+    check(&calls, "", &["System: to: x", "System: f y"]);
+    check(
+        &assistant(r#""function_call":{"name":"f","arguments":"x"}"#),
+        "",
+        &["System: x"],
+    );
+    check(
+        &assistant(
+            r#""refusal":"r","reasoning_content":"x","reasoning_details":[{"type":"reasoning.text","text":"z"},{"type":"reasoning.encrypted","data":"gA"}]"#,
+        ),
+        "",
+        &["System: r", "System: x", "System: z"],
+    );
+    let prompt = chat(
+        r#"{"messages":[],"temperature":1,"stop":["s"],"user":"u","metadata":{"a":"b"},
+            "tools":[{"type":"function","function":{"name":"f","description":"d"}}],
+            "prediction":{"type":"content","content":"x"},"chat_template":"y"}"#,
+    );
+    assert_eq!(beside(&prompt), ["System: x", "System: y"]);
+}
+
+#[test]
+fn anthropic_accounts_for_every_text() {
+    let check = |role: &str, block: &str, current: &str, expected: &[&str]| {
+        let body = format!(r#"{{"messages":[{{"role":"{role}","content":[{block}]}}]}}"#);
+        let prompt = anthropic(&body);
+        assert_eq!(prompt.texts.current, current, "{block}");
+        let results = prompt.texts.tool_results.iter();
+        let mut found: Vec<String> = results.map(|text| format!("result: {text}")).collect();
+        found.extend(beside(&prompt));
+        assert_eq!(found, expected, "{block}");
+    };
+    let document = |source: &str| {
+        format!(r#"{{"type":"document","source":{source}}},{{"type":"text","text":"sum up"}}"#)
+    };
+    let text = document(r#"{"type":"text","media_type":"text/plain","data":"x"}"#);
+    check("user", &text, "x sum up", &[]);
+    let blocks = document(r#"{"type":"content","content":[{"type":"text","text":"x"}]}"#);
+    check("user", &blocks, "x sum up", &[]);
+    let pdf = document(r#"{"type":"base64","media_type":"application/pdf","data":"AA"}"#);
+    check("user", &pdf, "sum up", &["Current?"]);
+    check("critic", r#"{"type":"text","text":"x"}"#, "", &ANY_PLACE);
+    check("user", r#"{"type":"strange","a":"x"}"#, "", &["Current: x"]);
+    check(
+        "user",
+        r#"{"type":"text","text":{"a":"x"}}"#,
+        "",
+        &["Current: x"],
+    );
+    check(
+        "assistant",
+        r#"{"type":"tool_use","id":"t","name":"n","input":{"to":"x"}}"#,
+        "",
+        &["System: to: x"],
+    );
+    check(
+        "assistant",
+        r#"{"type":"mcp_tool_use","id":"t","name":"n","input":{"to":"x"}}"#,
+        "",
+        &["System: to: x"],
+    );
+    check(
+        "assistant",
+        r#"{"type":"thinking","thinking":"x","signature":"s"}"#,
+        "",
+        &[],
+    );
+    check(
+        "assistant",
+        r#"{"type":"thinking","thinking":"x"}"#,
+        "",
+        &["System: x"],
+    );
+    check(
+        "assistant",
+        r#"{"type":"mcp_tool_result","tool_use_id":"t","content":[{"type":"text","text":"x"}]}"#,
+        "",
+        &["result: x"],
+    );
+    check(
+        "user",
+        r#"{"type":"tool_result","tool_use_id":"t","content":[{"type":"document","source":{"type":"text","data":"x"}}]}"#,
+        "",
+        &["result: x"],
+    );
+    check(
+        "user",
+        r#"{"type":"tool_result","tool_use_id":"t","content":[{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"AA"}}]}"#,
+        "",
+        &["ToolResults?"],
+    );
+}
+
+#[test]
+fn responses_account_for_every_text() {
+    let check = |items: &str, expected: &[&str]| {
+        let prompt = responses(&format!(
+            r#"{{"input":[{{"role":"user","content":"hi"}},{items}]}}"#
+        ));
+        assert_eq!(prompt.texts.current, "hi", "{items}");
+        let results = prompt.texts.tool_results.iter();
+        let mut found: Vec<String> = results.map(|text| format!("result: {text}")).collect();
+        found.extend(beside(&prompt));
+        assert_eq!(found, expected, "{items}");
+    };
+    check(
+        r#"{"type":"shell_call","call_id":"c","action":{"commands":["ls"]}},
+           {"type":"shell_call_output","call_id":"c","output":[{"stdout":"x","stderr":"","outcome":{"type":"exit","exit_code":0}}]}"#,
+        &["result: x", "System: commands: ls"],
+    );
+    check(
+        r#"{"type":"mcp_call","id":"c","name":"find","server_label":"s","arguments":"{\"q\":\"a\"}","output":"x"}"#,
+        &["result: x", "System: q: a"],
+    );
+    check(
+        r#"{"type":"custom_tool_call","call_id":"c","name":"patch","input":"x"}"#,
+        &["System: x"],
+    );
+    check(
+        r#"{"type":"file_search_call","id":"f","queries":["q"],"results":[{"file_id":"f","text":"x"}]}"#,
+        &["result: f x", "System: q"],
+    );
+    check(
+        r#"{"type":"reasoning","id":"r","summary":[{"type":"summary_text","text":"x"}],"encrypted_content":"gA"}"#,
+        &["System: x"],
+    );
+    check(
+        r#"{"type":"image_generation_call","id":"i","result":"AA"}"#,
+        &[],
+    );
+    check(r#"{"type":"item_reference","id":"i"}"#, &[]);
+    check(
+        r#"{"type":"mcp_list_tools","tools":[{"name":"n","description":"d"}]}"#,
+        &[],
+    );
+    check(r#"{"type":"strange","a":"x"}"#, &ANY_PLACE);
+    check(
+        r#"{"type":"message","role":"tool","content":"x"}"#,
+        &["ToolResults: x"],
+    );
+    check(
+        r#"{"type":"message","role":"user","content":[{"type":"input_file","file_id":"f"},{"type":"input_image","image_url":"https://x/y.png"}]}"#,
+        &["Current?"],
+    );
+    let prompt = responses(r#"{"input":"hi","prompt":{"id":"p","variables":{"who":"x"}}}"#);
+    assert_eq!(beside(&prompt), ["Current: x"]);
+}

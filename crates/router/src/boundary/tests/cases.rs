@@ -242,6 +242,42 @@ fn what_is_not_known_is_bound() {
     );
 }
 
+/// Words beside the user's turn are read by safety scans; what reads the turn alone is not sure.
+#[test]
+fn words_beside_the_turn_are_not_missed() {
+    let part = |part: Value| {
+        let text = json!({"type": "text", "text": "hello"});
+        json!({"model": "cloud", "messages": [{"role": "user", "content": [text, part]}]})
+    };
+    let strange = part(json!({"type": "strange", "payload": "a secret"}));
+    let file = part(json!({"type": "file", "file": {"file_data": "AA"}}));
+    let image = part(json!({"type": "image_url", "image_url": {"url": "https://x/y.png"}}));
+    let call = json!({"model": "cloud", "messages": [
+        {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "a secret"}}]},
+        {"role": "user", "content": "hello"},
+    ]});
+    let found = |boundaries: &str, models: Fake, body: &Value| {
+        let generation = generation(&policy(boundaries), &models);
+        outcome(&route(&generation, &models, "ada", body))
+    };
+    let secrets = format!("-: {FORBIDDEN} -cloud=boundary:secrets_stay !keyword=unread");
+    let data = FORBIDDEN.replace("secrets_stay", "data_stays");
+    let data = format!("-: {data} -cloud=boundary:data_stays");
+    let shed = || Fake::default().truncated("a secret");
+    let cases = [
+        (SECRET, &strange, secrets),
+        (SECRET, &image, "-: cloud".to_owned()),
+        (SECRET, &call, "-: cloud".to_owned()),
+        (DATA, &strange, format!("{data} !pii=truncated")),
+        (DATA, &call, format!("{data} !pii=truncated")),
+        (DATA, &file, format!("{data} !pii=unread")),
+        (DATA, &image, "-: cloud".to_owned()),
+    ];
+    for (boundaries, body, expected) in cases {
+        assert_eq!(found(boundaries, shed(), body), expected, "{body}");
+    }
+}
+
 #[test]
 fn an_empty_conversation_is_bound_too() {
     let guests = "[{name: guests, when: {type: authz, name: guest}, allow: {models: [cloud]}}]";

@@ -12,10 +12,10 @@
 //! omitted threshold is the module's (0.9 without one), not 0; tool results can be read at all;
 //! user texts that look like a wrapper are read; and unless the document says
 //! `modules.classifier.pii.on_error: allow`, a text that could not be read, or not to its end,
-//! matches.
+//! matches. So does a file whose text cannot be read, where the rule reads its place.
 
 use super::models::Building;
-use super::scan::{Scope, blocks, parts, truncation};
+use super::scan::{Scope, blocks, files, parts, truncation};
 use super::{Learned, SignalInput, answers, ran};
 use crate::report::{Key, Kind, SignalReport};
 use crate::wanted::Asked;
@@ -113,6 +113,10 @@ impl Learned for PiiSignal {
                 Err(error) => gaps.push((part.scope, error)),
             }
             gaps.extend(truncation(outcome).map(|error| (part.scope, error)));
+        }
+        for scope in files(input).filter(|scope| scope.meets(self.scope)) {
+            report.degrade(Kind::Pii, "unread");
+            gaps.push((scope, "a file is not read".to_owned()));
         }
         let mut best: f64 = 0.0;
         for rule in &self.rules {

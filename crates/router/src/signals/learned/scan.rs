@@ -3,12 +3,14 @@
 //! By default the evaluation text; `include_history` adds system, developer and assistant texts and
 //! earlier user turns; Merit's own `scan` names the parts one by one, tool results among them. User
 //! texts that look like an agent's wrapper are always read: otherwise imitating a wrapper would be
-//! a way around the rule.
+//! a way around the rule. What is no turn's words (arguments of calls, parts of unknown sorts) is
+//! read with the place where it stands.
 
 use super::SignalInput;
 use crate::config::learned::ScanScope;
 use crate::config::modules::ClassifierModule;
 use crate::report::{Key, SignalReport};
+use dialects::Place;
 use inference::ask::Outcome;
 use std::sync::Arc;
 
@@ -49,6 +51,15 @@ impl Scope {
         scopes.into_iter().fold(Self(0), Self::and)
     }
 
+    fn of(place: Place) -> Self {
+        match place {
+            Place::Current => Self::CURRENT,
+            Place::History => Self::HISTORY,
+            Place::System => Self::SYSTEM,
+            Place::ToolResults => Self::TOOL_RESULTS,
+        }
+    }
+
     /// They have a part in common.
     pub(super) fn meets(self, other: Self) -> bool {
         self.0 & other.0 != 0
@@ -85,6 +96,10 @@ pub(super) fn parts<'a>(input: &'a SignalInput<'_>, scope: Scope) -> Vec<Part<'a
         .tool_results
         .iter()
         .map(|text| (text, Scope::TOOL_RESULTS));
+    let asides = texts
+        .asides
+        .iter()
+        .map(|aside| (&aside.text, Scope::of(aside.place)));
     let mut found: Vec<Part<'a>> = Vec::new();
     let mut places = std::collections::HashMap::new();
     for (text, own) in current
@@ -92,6 +107,7 @@ pub(super) fn parts<'a>(input: &'a SignalInput<'_>, scope: Scope) -> Vec<Part<'a
         .chain(history)
         .chain(wrapped)
         .chain(results)
+        .chain(asides)
     {
         if !own.meets(scope) || text.trim().is_empty() {
             continue;
@@ -103,6 +119,11 @@ pub(super) fn parts<'a>(input: &'a SignalInput<'_>, scope: Scope) -> Vec<Part<'a
         }
     }
     found
+}
+
+/// Where files stand whose text nobody read.
+pub(super) fn files(input: &SignalInput<'_>) -> impl Iterator<Item = Scope> {
+    input.prompt.texts.unread.iter().copied().map(Scope::of)
 }
 
 /// What was not read counts as found: the safe side, unless the document says otherwise.

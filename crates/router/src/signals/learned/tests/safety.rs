@@ -268,6 +268,18 @@ fn contrast_is_looked_for_in_every_piece() {
     assert_eq!(fake.asked().len(), 2 + 64);
 }
 
+#[test]
+fn a_file_counts_for_personal_data_alone() {
+    let mut prompt = says("now");
+    prompt.texts.unread = vec![dialects::Place::ToolResults];
+    let pii = |scan: &str| signals(&format!("pii: [{{name: p, scan: [{scan}]}}]"));
+    let unread = ["pii:p", "?pii:p a file is not read", "!pii=unread"];
+    check(&pii("tool_results"), &Fake::default(), &prompt, &unread);
+    check(&pii("current"), &Fake::default(), &prompt, &[]);
+    let guard = "jailbreak: [{name: j, threshold: 0.8, scan: [current, tool_results]}]";
+    check(&signals(guard), &risks(&[]), &prompt, &[]);
+}
+
 fn entity(kind: &str, confidence: f32) -> Entity {
     Entity {
         kind: kind.into(),
