@@ -8,8 +8,11 @@ use anyhow::{Context, Result, bail};
 use crate::setup;
 use crate::workspace::{Workspace, execute};
 
-/// Builds the evaluation as it would be shipped and runs it; its tables go to README where that is
-/// asked for.
+/// The page whose marked part `--readme` replaces by the tables.
+const PAGE: &str = "crates/training/README.md";
+
+/// Builds the evaluation in the release profile and runs it; with `--readme` its tables go to
+/// [`PAGE`].
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     let options = Options::read(args)?;
     let tools = setup::run(workspace)?;
@@ -23,9 +26,7 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
         evaluate.arg("--data").arg(data);
     }
     if options.readme {
-        evaluate
-            .arg("--readme")
-            .arg(workspace.root.join("README.md"));
+        evaluate.arg("--readme").arg(workspace.root.join(PAGE));
     }
     if options.fit {
         evaluate.arg("--fit");

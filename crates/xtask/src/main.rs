@@ -31,7 +31,7 @@ usage: cargo xtask <chore>
   tidy                     the rules of the house that no compiler knows, and generated files fresh
   schema                   write the JSON Schema of the routing document
   bench [load|learned|share|micro] [ARG…]  the load driver through a real Envoy, and the Criterion benches
-  evaluate [--data DIR] [--readme]  what the learned signals are worth on held-out texts
+  evaluate [--data DIR] [--readme]  what the learned signals are worth on held-out texts; `--readme` writes the tables
   image [--profile NAME]   an image of Merit FROM scratch, its contents checked, and run (needs buildah)
   envoy-matrix [VERSION…]  the real-Envoy suite on several versions of Envoy
 ";

@@ -1,4 +1,4 @@
-//! Tables in Markdown, and their place in README.
+//! Tables in Markdown, and the marks between which a page holds them.
 
 use anyhow::{Context as _, Result};
 
