@@ -6,12 +6,18 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// Routes every LLM request to the least costly intelligence that merits it, as Envoy's external
-/// processor.
+const EXAMPLES: &str = "\
+Examples:
+  merit check policy.yaml                                  every problem, with line and column
+  merit explain --config policy.yaml \"Prove it, please.\"   where a request would go, and why
+  merit serve --config policy.yaml                         serve Envoy on port 50051
+  merit check policy.yaml --envoy envoy.yaml               the document and the Envoy in front";
+
+/// Chooses the model for each LLM request, as an external processor of Envoy.
 #[derive(Debug, Parser)]
-#[command(name = "merit", version)]
+#[command(name = "merit", version, after_help = EXAMPLES)]
 pub struct Cli {
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -21,13 +27,14 @@ pub struct Cli {
 pub enum Command {
     /// Serve Envoy over gRPC, with the admin API and metrics beside it
     Serve(Box<ServeArgs>),
-    /// Report every problem of routing documents, and of an Envoy bootstrap
+    /// Report every problem of routing documents and of an Envoy bootstrap; loads models only with
+    /// --models
     Check(CheckArgs),
     /// Show where one request would go, and why
     Explain(ExplainArgs),
-    /// Fit, calibrate and measure a head from labelled texts
+    /// Fit, calibrate and measure a classifier head or a selector from labelled data
     Train(Box<TrainArgs>),
-    /// Ask a running Merit whether it serves, as Envoy's health check does
+    /// Ask a running Merit whether it is serving, as Envoy's health check does
     Probe(ProbeArgs),
     /// Print the JSON Schema of the routing document
     Schema,
@@ -39,44 +46,44 @@ pub struct ServeArgs {
     /// Routing document (YAML); reloaded when it changes and on SIGHUP
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
-    /// Where Envoy connects: ADDR:PORT or unix:PATH
+    /// Address that Envoy connects to: ADDR:PORT or unix:PATH
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:50051")]
     pub listen: Address,
-    /// Admin HTTP API
+    /// Address of the admin HTTP API
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub admin: SocketAddr,
-    /// Prometheus metrics
+    /// Address of the Prometheus metrics
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9190")]
     pub metrics: SocketAddr,
     /// TLS of the ext_proc listener.
     #[command(flatten)]
     pub tls: TlsArgs,
-    /// Allow plaintext ext_proc beyond loopback although a backend has a credential
+    /// Allow plaintext ext_proc beyond loopback even if a backend has a credential
     #[arg(long)]
     pub insecure_listen: bool,
-    /// File with the bearer token of the admin API; required beyond loopback
+    /// File with the bearer token of the admin API; required if it listens beyond loopback
     #[arg(long, value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
-    /// Folder of installed word lists
+    /// Folder with the language identification model; a smaller built-in one is used without it
     #[arg(long, env = "MERIT_ASSETS", value_name = "DIR")]
     pub assets: Option<PathBuf>,
     /// Models of learned signals.
     #[command(flatten)]
     pub models: ModelArgs,
-    /// How the log is written
+    /// Format of the log on standard error; RUST_LOG sets the level
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
-    /// Grace period of a shutdown, from signal to exit
+    /// Grace period of a shutdown in seconds, from signal to exit
     #[arg(long, value_name = "N", default_value_t = 30)]
     pub drain_seconds: u32,
-    /// Part of the grace period in which streams are still accepted although health says not
-    /// serving, so that gateways notice; 5, or half of the grace period if that is less, if absent
+    /// Seconds of the grace period in which new streams are still accepted while health reports not
+    /// serving, so that gateways notice [default: 5, or half of the grace period if that is less]
     #[arg(long, value_name = "N")]
     pub settle_seconds: Option<u32>,
-    /// Threads that serve requests; as many as there are cores if absent
+    /// Threads that serve requests [default: the number of cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub workers: Option<u16>,
-    /// Write the addresses bound, as JSON, once all listeners are ready
+    /// Write the bound addresses to this file, as JSON, once all listeners are ready
     #[arg(long, value_name = "FILE")]
     pub ports_file: Option<PathBuf>,
 }
@@ -98,10 +105,10 @@ pub struct TlsArgs {
 /// Where the models of learned signals are.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ModelArgs {
-    /// Folder of installed models, for documents whose decisions reach a learned signal
+    /// Folder of installed models; needed if a decision can reach a learned signal
     #[arg(long, env = "MERIT_MODELS", value_name = "DIR")]
     pub models: Option<PathBuf>,
-    /// ONNX Runtime library; the one in the folder of models if absent
+    /// ONNX Runtime library [default: the one in the folder of models]
     #[arg(long, env = "MERIT_ONNXRUNTIME", value_name = "FILE")]
     pub onnxruntime: Option<PathBuf>,
 }
@@ -118,16 +125,16 @@ impl From<ModelArgs> for Installed {
 /// `merit check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// Routing documents
+    /// Routing documents (YAML)
     #[arg(value_name = "FILE", required_unless_present = "envoy")]
     pub files: Vec<PathBuf>,
-    /// An Envoy bootstrap whose ext_proc filters to check
+    /// Envoy bootstrap (YAML or JSON) whose ext_proc filters are checked
     #[arg(long, value_name = "FILE")]
     pub envoy: Option<PathBuf>,
-    /// Load the models as well; without a folder only names and labels are checked.
+    /// Models to load as well; without a folder only names and labels are checked.
     #[command(flatten)]
     pub models: ModelArgs,
-    /// How problems are written
+    /// Format of the report
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub format: LogFormat,
 }
@@ -135,10 +142,10 @@ pub struct CheckArgs {
 /// `merit explain`.
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
-    /// Routing document
+    /// Routing document (YAML)
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
-    /// A request body (JSON)
+    /// File with a whole request body (JSON), instead of TEXT
     #[arg(
         long,
         value_name = "FILE",
@@ -146,15 +153,15 @@ pub struct ExplainArgs {
         required_unless_present = "text"
     )]
     pub request: Option<PathBuf>,
-    /// What the user says
+    /// The user's message
     pub text: Option<String>,
-    /// Model name asked for
+    /// Model name that the client asks for
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
-    /// A request header, `name=value`; may be repeated
+    /// Request header as `name=value`; may be repeated
     #[arg(long = "header", value_name = "K=V", value_parser = header)]
     pub headers: Vec<(String, String)>,
-    /// Folder of installed word lists
+    /// Folder with the language identification model; a smaller built-in one is used without it
     #[arg(long, env = "MERIT_ASSETS", value_name = "DIR")]
     pub assets: Option<PathBuf>,
     /// Models of learned signals.
@@ -165,28 +172,28 @@ pub struct ExplainArgs {
 /// `merit probe`.
 #[derive(Debug, Args)]
 pub struct ProbeArgs {
-    /// HOST:PORT of an ext_proc listener
+    /// Address of an ext_proc listener, HOST:PORT
     pub address: String,
-    /// Name asked for; others are `readiness` and `liveness`
+    /// Name of the health service; others are `readiness` and `liveness`
     #[arg(
         long,
         value_name = "NAME",
         default_value = "envoy.service.ext_proc.v3.ExternalProcessor"
     )]
     pub service: String,
-    /// Speak TLS and trust these authorities (PEM)
+    /// Use TLS, and trust these certificate authorities (PEM)
     #[arg(long, value_name = "FILE")]
     pub tls_ca: Option<PathBuf>,
-    /// Client certificate to show (PEM)
+    /// Client certificate (PEM)
     #[arg(long, value_name = "FILE", requires_all = ["tls_key", "tls_ca"])]
     pub tls_cert: Option<PathBuf>,
-    /// Its private key (PEM)
+    /// Private key of the client certificate (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
-    /// Name in the server's certificate; the host asked if absent
+    /// Name expected in the server's certificate [default: the host of the address]
     #[arg(long, value_name = "NAME", requires = "tls_ca")]
     pub tls_name: Option<String>,
-    /// Ask again until it serves, for so long
+    /// Keep asking until Merit is serving, for at most this many seconds
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub timeout_seconds: u32,
 }
@@ -194,54 +201,55 @@ pub struct ProbeArgs {
 /// `merit train`.
 #[derive(Debug, Args)]
 pub struct TrainArgs {
-    /// What the head decides
+    /// What to fit
     #[arg(value_enum)]
     pub task: TrainTask,
-    /// Folder of the data sets; for `own` a file or folder of {"text", "label"} lines
+    /// Folder of the data sets; for `own` a file or folder of {"text", "label"} lines, for
+    /// `selection` a file of routing records
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
-    /// Folder of the texts that were written for the shipped heads
+    /// Folder of the texts written for the shipped heads
     #[arg(long, value_name = "DIR", default_value = "crates/training/corpus")]
     pub corpus: PathBuf,
-    /// Folder for the head, or file of the artifact; nothing is written without it
+    /// Folder of the new head, or file of the new artifact; nothing is written without it
     #[arg(long, value_name = "PATH")]
     pub out: Option<PathBuf>,
-    /// Name on the card; that of the task if absent
+    /// Name on the head's card [default: the task's name]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// Read the encoder's vector alone
+    /// Use the encoder's vector alone, without the word tables
     #[arg(long)]
     pub encoder_only: bool,
-    /// Also fit without each source of attacks in turn
+    /// Also fit once without each source of attacks, and measure on that source
     #[arg(long)]
     pub leave_one_out: bool,
-    /// Turns that nothing was chosen by, for figures only
+    /// File of held-out turns, used for figures only
     #[arg(long, value_name = "FILE")]
     pub evaluation: Option<PathBuf>,
-    /// Folder that keeps what was read of texts, for further runs
+    /// Folder that caches the features of texts for further runs
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
-    /// `selection`: what is fitted on the routing records of `--data`
+    /// `selection`: algorithm to fit on the routing records
     #[arg(long, value_enum, default_value_t = SelectionAlgorithm::Kmeans)]
     pub algorithm: SelectionAlgorithm,
-    /// `selection`: records that are read at most, spread over the file; 0 reads all
+    /// `selection`: number of records to read at most, spread over the file; 0 reads all
     #[arg(long, value_name = "N", default_value_t = 2000)]
     pub limit: usize,
-    /// `selection`, `knn`: requests that vote
+    /// `selection` with `knn`: number of nearest requests that vote
     #[arg(long, value_name = "N", default_value_t = 50)]
     pub neighbours: usize,
-    /// `selection`, `kmeans`: groups
+    /// `selection` with `kmeans`: number of groups
     #[arg(long, value_name = "N", default_value_t = 16)]
     pub clusters: usize,
-    /// `selection`: read the records' categories beside their texts
+    /// `selection`: use the records' categories as well as their texts
     #[arg(long)]
     pub categories: bool,
-    /// Models that read the texts.
+    /// Models that embed the texts.
     #[command(flatten)]
     pub models: ModelArgs,
 }
 
-/// What is fitted on routing records.
+/// An algorithm that can be fitted on routing records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SelectionAlgorithm {
     /// The nearest requests vote.
@@ -250,29 +258,30 @@ pub enum SelectionAlgorithm {
     Kmeans,
 }
 
-/// What a head decides.
+/// What `merit train` fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub enum TrainTask {
     /// One of the 14 categories of MMLU-Pro.
     Domain,
-    /// Attack or not.
+    /// Whether a text is an attack.
     Jailbreak,
-    /// The answer rests on facts.
+    /// Whether the answer rests on facts that can be checked.
     FactCheck,
-    /// What the user thinks of the last answer.
+    /// The user's opinion of the last answer.
     UserFeedback,
-    /// Text, image or both.
+    /// Whether text, an image or both are wanted.
     Modality,
     /// Spans of personal data.
     Pii,
-    /// Labels of the operator's own.
+    /// Labels of your own.
     Own,
-    /// No head: an artifact of `knn` or `kmeans`, from routing records; `--out` names its file.
+    /// Not a head but an artifact of `knn` or `kmeans`, from routing records; `--out` names its
+    /// file.
     Selection,
 }
 
-/// Text for people or JSON for machines.
+/// An output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// Lines for people.
