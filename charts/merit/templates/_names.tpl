@@ -53,37 +53,37 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- fail "shutdown: terminationGracePeriodSeconds must exceed settleSeconds + reserveSeconds by more than 4, or nothing is left to drain" -}}
 {{- end -}}
 {{- if and .Values.insecureListen .Values.tls.secretName -}}
-{{- fail "insecureListen says that plaintext is meant; with tls.secretName there is none" -}}
+{{- fail "insecureListen: plaintext is meant with it, but tls.secretName turns TLS on; remove one of them" -}}
 {{- end -}}
 {{- if and .Values.insecureListen (not .Values.networkPolicy.enabled) (eq .Values.mode "deployment") -}}
-{{- fail "insecureListen lets whoever connects spend the backends' keys: it needs networkPolicy.enabled" -}}
+{{- fail "insecureListen: any pod that connects could spend the backends' keys; it needs networkPolicy.enabled" -}}
 {{- end -}}
 {{- if and .Values.tls.verifyClients (not .Values.tls.secretName) -}}
 {{- fail "tls.verifyClients needs tls.secretName" -}}
 {{- end -}}
 {{- if and (gt (int (include "merit.replicas" .)) 1) (not .Values.signingSecret.name) (regexMatch "type: *[\"']?(session_aware|confidence|ratings|remom|fusion|workflows)\\b" (include "merit.document" .)) -}}
-{{- fail "the document keeps sessions or runs several models, and there is more than one replica: give signingSecret.name, or what one replica signs is void at the next" -}}
+{{- fail "signingSecret.name: the document keeps sessions or runs several models, and there is more than one replica; without a shared secret no replica accepts what another one signed" -}}
 {{- end -}}
 {{- if and (ne .Values.gateway.kind "none") .Values.tls.secretName (not .Values.gateway.tlsCaConfigMap) (ne .Values.gateway.kind "ai-gateway-before") -}}
-{{- fail "gateway.tlsCaConfigMap: Envoy needs the authority of tls.secretName, or it would speak plaintext" -}}
+{{- fail "gateway.tlsCaConfigMap: Envoy needs the certificate authority of tls.secretName, or it would use plaintext" -}}
 {{- end -}}
 {{- if and .Values.tls.secretName (eq .Values.gateway.kind "ai-gateway-before") (not .Values.gateway.tlsCaPem) -}}
-{{- fail "gateway.tlsCaPem: Envoy needs the authority of tls.secretName" -}}
+{{- fail "gateway.tlsCaPem: Envoy needs the certificate authority of tls.secretName" -}}
 {{- end -}}
 {{- if and .Values.tls.verifyClients (ne .Values.gateway.kind "none") (not .Values.gateway.clientCertificateSecret) -}}
-{{- fail "gateway.clientCertificateSecret: tls.verifyClients refuses an Envoy that shows no certificate" -}}
+{{- fail "gateway.clientCertificateSecret: tls.verifyClients refuses an Envoy that presents no certificate" -}}
 {{- end -}}
 {{- if and .Values.tls.verifyClients (eq .Values.gateway.kind "ai-gateway-before") -}}
 {{- fail "tls.verifyClients with gateway.kind ai-gateway-before: a patch cannot refer to the Secret of a client certificate" -}}
 {{- end -}}
 {{- if and .Values.gateway.models (not .Values.gateway.defaultModel) -}}
-{{- fail "gateway.defaultModel: before a body is read no model is known, so there must be a catch-all route" -}}
+{{- fail "gateway.defaultModel: no model is known before a body is read, so requests need a catch-all route to begin with" -}}
 {{- end -}}
 {{- if and (eq .Values.mode "sidecar") (not (has .Values.gateway.kind (list "envoy-gateway" "ai-gateway-after"))) -}}
 {{- fail "mode sidecar: gateway.kind must be envoy-gateway or ai-gateway-after" -}}
 {{- end -}}
 {{- $source := .Values.assets.source -}}
-{{- if and (eq $source "persistentVolumeClaim") (not .Values.assets.persistentVolumeClaim.claimName) -}}{{- fail "assets.persistentVolumeClaim.claimName" -}}{{- end -}}
-{{- if and (eq $source "initContainer") (not .Values.assets.initContainer.image) -}}{{- fail "assets.initContainer.image" -}}{{- end -}}
-{{- if and (eq $source "imageVolume") (not .Values.assets.imageVolume.reference) -}}{{- fail "assets.imageVolume.reference" -}}{{- end -}}
+{{- if and (eq $source "persistentVolumeClaim") (not .Values.assets.persistentVolumeClaim.claimName) -}}{{- fail "assets.persistentVolumeClaim.claimName: assets.source persistentVolumeClaim needs the name of the claim" -}}{{- end -}}
+{{- if and (eq $source "initContainer") (not .Values.assets.initContainer.image) -}}{{- fail "assets.initContainer.image: assets.source initContainer needs an image" -}}{{- end -}}
+{{- if and (eq $source "imageVolume") (not .Values.assets.imageVolume.reference) -}}{{- fail "assets.imageVolume.reference: assets.source imageVolume needs the reference of an image" -}}{{- end -}}
 {{- end -}}

@@ -16,7 +16,7 @@ args:
 - --admin={{ $values.listenAddress }}:8080
 - --admin-token-file=/etc/merit-admin/token
 {{- else }}
-# Reached by `kubectl port-forward` only.
+# Reachable by `kubectl port-forward` only.
 - --admin=127.0.0.1:8080
 {{- end }}
 - --metrics={{ $values.listenAddress }}:9190
@@ -83,7 +83,7 @@ resources: {{- toYaml $values.resources | nindent 2 }}
 {{- end }}
 securityContext: {{- include "merit.containerSecurity" .root | nindent 2 }}
 volumeMounts:
-# The directory, not the file by `subPath`: a file mounted so never changes.
+# Mounts the directory, not the file by `subPath`: a file mounted by `subPath` never changes.
 - {name: config, mountPath: /etc/merit, readOnly: true}
 - {name: cache, mountPath: /var/cache/merit}
 {{- if .socket }}
@@ -127,7 +127,7 @@ readinessProbe:
   failureThreshold: {{ $probes.readiness.failureThreshold }}
 livenessProbe:
   {{- if $grpc }}
-  # Not `readiness`: a stopping process that drains is alive.
+  # Not `readiness`: a process that drains is still alive.
   grpc: {port: 50051, service: liveness}
   {{- else }}
   httpGet: {port: metrics, path: /health}

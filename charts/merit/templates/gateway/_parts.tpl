@@ -35,7 +35,7 @@ request: {body: {{ ternary "Buffered" "FullDuplexStreamed" (eq .Values.gateway.r
 {{- if eq .Values.gateway.response "headers" }}
 response: {}
 {{- else if eq .Values.gateway.response "streamed" }}
-# Passes each piece on as soon as Merit has seen it.
+# Forwards each piece as soon as Merit has seen it.
 response: {body: Streamed}
 {{- end }}
 {{- end -}}
