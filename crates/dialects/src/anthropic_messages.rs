@@ -92,7 +92,7 @@ impl Reader<'_> {
             Kind::String => {
                 let text = json::string(raw).unwrap_or_default();
                 self.meter.text_bytes(text.len());
-                self.keep_text(role, &mut said, &text);
+                self.keep_text(role, &mut said, text);
             }
             Kind::Array => json::elements(raw, |block| {
                 has_results |= self.block(role, &mut said, block)
@@ -121,10 +121,15 @@ impl Reader<'_> {
             .as_ref()
         {
             "text" if block.text.is_some() => {
-                self.meter.text(block.text);
                 match block.text.and_then(json::string) {
-                    Some(text) => self.keep_text(role, said, &text),
-                    None => block.others.extend(block.text),
+                    Some(text) => {
+                        self.meter.text_bytes(text.len());
+                        self.keep_text(role, said, text);
+                    }
+                    None => {
+                        self.meter.structured(block.text);
+                        block.others.extend(block.text);
+                    }
                 }
                 for value in &block.others {
                     self.turns.note(role, gather::text(value));
@@ -135,7 +140,7 @@ impl Reader<'_> {
                 self.meter.structured(Some(raw));
                 let mut found = gather::text(raw);
                 if !matches!(role, Role::Tool | Role::Other) {
-                    said.add(&std::mem::take(&mut found.text));
+                    said.add(std::mem::take(&mut found.text).into());
                 }
                 self.turns.note(role, found);
             }
@@ -193,8 +198,8 @@ impl Reader<'_> {
         }
     }
 
-    fn keep_text(&mut self, role: Role, said: &mut Said, text: &str) {
-        if role == Role::User && self.wrappers.cover(text) {
+    fn keep_text(&mut self, role: Role, said: &mut Said, text: Cow<'_, str>) {
+        if role == Role::User && self.wrappers.cover(&text) {
             self.turns.pass_over(text);
         } else if matches!(role, Role::Tool | Role::Other) {
             self.turns.note(role, Gathered::of(text));

@@ -172,8 +172,8 @@ impl<'a> Envelope<'a> {
         json::each_member(text, |key, raw| {
             fields.push((folded_key(&key).into_owned().into(), raw))
         })
-        .map_err(|error| EvalError::Json {
-            reason: error.to_string(),
+        .map_err(|_| EvalError::Json {
+            reason: json::complaint(text),
         })?;
         let envelope = Self(fields);
         for (list, wanted) in [

@@ -4,6 +4,8 @@
 //! Whatever is a string or a number counts as text, except what providers sealed, media, and the
 //! members that hold a protocol together (types, ids, states).
 
+use std::borrow::Cow;
+
 use crate::json::{self, Kind};
 use crate::turns::Said;
 
@@ -46,9 +48,9 @@ pub(crate) struct Gathered {
 
 impl Gathered {
     /// A text that was found already.
-    pub(crate) fn of(text: &str) -> Self {
+    pub(crate) fn of(text: Cow<'_, str>) -> Self {
         Self {
-            text: text.to_owned(),
+            text: text.into_owned(),
             has_file: false,
         }
     }
@@ -67,7 +69,7 @@ pub(crate) fn arguments(raw: &str) -> Gathered {
     let mut walk = Walk::default();
     match json::string(raw) {
         Some(text) if json::is_valid(&text) => walk.words(&text),
-        Some(text) => walk.said.add(&text),
+        Some(text) => walk.said.add(text),
         None => walk.words(raw),
     }
     walk.finish()
@@ -89,8 +91,8 @@ impl Walk {
 
     fn value(&mut self, raw: &str, depth: usize) {
         match Kind::of(raw) {
-            Kind::String => self.string(&json::string(raw).unwrap_or_default()),
-            Kind::Number => self.said.add(raw),
+            Kind::String => self.string(json::string(raw).unwrap_or_default()),
+            Kind::Number => self.said.add(raw.into()),
             Kind::Array if depth < WALKED => {
                 json::elements(raw, |element| self.value(element, depth + 1));
             }
@@ -101,8 +103,8 @@ impl Walk {
     }
 
     /// A data URI of an image or a sound is no text, that of anything else is a file.
-    fn string(&mut self, text: &str) {
-        match data_uri(text) {
+    fn string(&mut self, text: Cow<'_, str>) {
+        match data_uri(&text) {
             None => self.said.add(text),
             Some(kind) => self.has_file |= !is_media(kind),
         }
@@ -131,7 +133,7 @@ impl Walk {
                 .bytes()
                 .all(|byte| byte.is_ascii_alphabetic() || byte == b'_')
             {
-                self.said.add(key);
+                self.said.add(key.as_ref().into());
             }
             self.value(value, depth + 1);
         }
@@ -147,7 +149,8 @@ impl Walk {
                 text.push_str(if is_name { ": " } else { "\n" });
             }
         });
-        self.said.add(text.trim_end());
+        text.truncate(text.trim_end().len());
+        self.said.add(text.into());
     }
 }
 

@@ -25,6 +25,8 @@ mod turns;
 
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod linear;
 
 pub use edit::{Edits, PromptMode, RequestParams};
 pub use endpoint::{Dialect, Endpoint};

@@ -195,14 +195,15 @@ impl<'w> ChatReader<'w> {
     fn content(&mut self, mut content: Content, raw: Option<&str>) {
         let Some(raw) = raw else { return };
         match Kind::of(raw) {
+            // Its text was kept as that of a result.
+            Kind::String if content.is_result => {
+                self.meter.structured(Some(raw));
+                self.close(content, true);
+            }
             Kind::String => {
                 let text = json::string(raw).unwrap_or_default();
-                if content.is_result {
-                    self.meter.structured(Some(raw));
-                } else {
-                    self.meter.text_bytes(text.len());
-                }
-                self.keep_text(&mut content, &text);
+                self.meter.text_bytes(text.len());
+                self.keep_text(&mut content, text);
                 self.close(content, true);
             }
             Kind::Array => {
@@ -270,7 +271,7 @@ impl<'w> ChatReader<'w> {
             let text = text
                 .or_else(|| json::present(part.text).map(Cow::Borrowed))
                 .unwrap_or_default();
-            self.keep_text(content, &text);
+            self.keep_text(content, text);
             for value in &part.others {
                 self.beside(content, value);
             }
@@ -303,8 +304,8 @@ impl<'w> ChatReader<'w> {
         });
     }
 
-    fn keep_text(&mut self, content: &mut Content, text: &str) {
-        if content.role == Role::User && self.wrappers.cover(text) {
+    fn keep_text(&mut self, content: &mut Content, text: Cow<'_, str>) {
+        if content.role == Role::User && self.wrappers.cover(&text) {
             self.turns.pass_over(text);
         } else if !matches!(content.role, Role::Tool | Role::Other) {
             content.said.add(text);

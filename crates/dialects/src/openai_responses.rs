@@ -216,7 +216,7 @@ impl Reader<'_> {
             Kind::String => {
                 let text = json::string(content).unwrap_or_default();
                 self.meter.text_bytes(text.len());
-                self.keep_text(role, &mut said, &text);
+                self.keep_text(role, &mut said, text);
             }
             Kind::Array => json::elements(content, |part| self.part(role, &mut said, part)),
             Kind::Object => self.part(role, &mut said, content),
@@ -239,10 +239,15 @@ impl Reader<'_> {
             .as_ref()
         {
             "input_text" | "output_text" | "text" if part.text.is_some() => {
-                self.meter.text(part.text);
                 match part.text.and_then(json::string) {
-                    Some(text) => self.keep_text(role, said, &text),
-                    None => part.others.extend(part.text),
+                    Some(text) => {
+                        self.meter.text_bytes(text.len());
+                        self.keep_text(role, said, text);
+                    }
+                    None => {
+                        self.meter.structured(part.text);
+                        part.others.extend(part.text);
+                    }
                 }
                 for value in &part.others {
                     self.turns.note(role, gather::text(value));
@@ -270,8 +275,8 @@ impl Reader<'_> {
         }
     }
 
-    fn keep_text(&mut self, role: Role, said: &mut Said, text: &str) {
-        if role == Role::User && self.wrappers.cover(text) {
+    fn keep_text(&mut self, role: Role, said: &mut Said, text: Cow<'_, str>) {
+        if role == Role::User && self.wrappers.cover(&text) {
             self.turns.pass_over(text);
         } else if matches!(role, Role::Tool | Role::Other) {
             self.turns.note(role, Gathered::of(text));

@@ -95,9 +95,9 @@ impl Request {
     /// What is answered to the client instead: always status 400, see [`RefusedKind`].
     pub fn parse(dialect: Dialect, body: Bytes, wrappers: &Wrappers) -> Result<Self, Refused> {
         let text = std::str::from_utf8(&body).map_err(|_| Refused::malformed())?;
-        let fields = Fields::read(text)?;
+        let (fields, depth) = Fields::read(text)?;
         fields.refuse_duplicates()?;
-        if json::deeper_than(text, MAX_DEPTH) {
+        if depth > MAX_DEPTH {
             let message = format!("invalid request body: nested deeper than {MAX_DEPTH} levels");
             return Err(Refused::new(RefusedKind::TooDeep, message));
         }
@@ -223,11 +223,12 @@ impl Refused {
 pub(crate) struct Fields<'a>(Vec<(Cow<'a, str>, &'a str)>);
 
 impl<'a> Fields<'a> {
-    fn read(text: &'a str) -> Result<Self, Refused> {
+    /// Reads the members, and how deep the body nests.
+    fn read(text: &'a str) -> Result<(Self, usize), Refused> {
         let mut members = Vec::with_capacity(16);
-        json::each_member(text, |name, raw| members.push((name, raw)))
+        let depth = json::each_member(text, |name, raw| members.push((name, raw)))
             .map_err(|_| Refused::malformed())?;
-        Ok(Self(members))
+        Ok((Self(members), depth))
     }
 
     fn refuse_duplicates(&self) -> Result<(), Refused> {

@@ -1,5 +1,7 @@
 //! Gathers who said what, message by message, into the texts and counters that signals read.
 
+use std::borrow::Cow;
+
 use crate::gather::{self, Gathered};
 use crate::json;
 use crate::prompt::{Aside, Continuity, Conversation, Place, Texts};
@@ -93,9 +95,9 @@ impl Turns {
     }
 
     /// A user text that a wrapper pattern covers.
-    pub(crate) fn pass_over(&mut self, text: &str) {
+    pub(crate) fn pass_over(&mut self, text: Cow<'_, str>) {
         self.continuity.ends_with_wrapper = true;
-        self.passed_over.push(text.to_owned());
+        self.passed_over.push(text.into_owned());
     }
 
     /// The user message just counted carries tool results: it is one tool message as well.
@@ -138,7 +140,7 @@ impl Turns {
     pub(crate) fn output(&mut self, raw: Option<&str>) {
         let Some(raw) = raw else { return };
         let mut found = match json::string(raw) {
-            Some(text) => Gathered::of(&text),
+            Some(text) => Gathered::of(text),
             None => gather::text(raw),
         };
         let text = std::mem::take(&mut found.text);
@@ -233,14 +235,16 @@ pub(crate) struct Said {
 
 impl Said {
     /// Adds a part's text; an empty one is no part.
-    pub(crate) fn add(&mut self, text: &str) {
+    pub(crate) fn add(&mut self, text: Cow<'_, str>) {
         if text.is_empty() {
             return;
         }
-        if !self.text.is_empty() {
-            self.text.push(' ');
+        if self.text.is_empty() {
+            self.text = text.into_owned();
+            return;
         }
-        self.text.push_str(text);
+        self.text.push(' ');
+        self.text.push_str(&text);
     }
 }
 
