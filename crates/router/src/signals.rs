@@ -15,6 +15,7 @@ mod metadata;
 mod pattern;
 mod structure;
 mod window;
+mod words;
 
 use crate::config::signals::{NumericPredicate, Signals};
 use crate::report::{Keys, Kind, SignalReport};
@@ -140,8 +141,10 @@ pub struct SignalInput<'a> {
     pub prompt: &'a Prompt,
     /// The caller; `None` on eval, which has no headers.
     pub identity: Option<&'a Identity>,
-    window: OnceLock<Cow<'a, str>>,
+    /// `None` where nothing is left out.
+    window: OnceLock<Option<String>>,
     evaluation: OnceLock<Arc<str>>,
+    lower: OnceLock<String>,
 }
 
 impl<'a> SignalInput<'a> {
@@ -153,19 +156,30 @@ impl<'a> SignalInput<'a> {
             identity,
             window: OnceLock::new(),
             evaluation: OnceLock::new(),
+            lower: OnceLock::new(),
         }
     }
 
     /// The evaluation text, sampled to head, middle and tail beyond 2,048 scalar values. Made once,
     /// on demand.
     pub fn windowed(&self) -> &str {
-        self.window
-            .get_or_init(|| window::window(&self.prompt.texts.evaluation))
+        let whole = &self.prompt.texts.evaluation;
+        let window = self.window.get_or_init(|| match window::window(whole) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(sampled) => Some(sampled),
+        });
+        window.as_ref().unwrap_or(whole)
     }
 
     /// [`windowed`](Self::windowed) leaves something out.
     fn is_sampled(&self) -> bool {
         self.windowed().len() != self.prompt.texts.evaluation.len()
+    }
+
+    /// The whole evaluation text in lower case. Made once, on demand.
+    fn lower(&self) -> &str {
+        self.lower
+            .get_or_init(|| letters::lower_all(&self.prompt.texts.evaluation))
     }
 
     /// The whole evaluation text, shared: all questions about it are about one text. Made once, on

@@ -19,23 +19,29 @@
 //!         case_sensitive: true
 //! ```
 //!
-//! All literal keywords of all rules are one automaton and all patterns one set, so a request's
-//! text is read once for each, however many rules there are.
+//! All literal keywords of all rules are one search, and so are the pieces that patterns demand: a
+//! request's text is read once for each, however many rules there are, and by the patterns that it
+//! may match.
 
 mod bm25;
 mod fuzzy;
+mod gate;
 mod literal;
 mod ngram;
+mod patterns;
+mod search;
 
-use super::pattern::{self, PatternSet};
+use super::pattern;
 use super::{Problem, Signal, SignalError, SignalInput, ran};
 use crate::config::signals::KeywordRule;
 use crate::report::{Key, Keys, Kind, SignalReport};
 use bm25::{Bm25, Tokens};
 use fuzzy::{Fuzzy, Words};
-use literal::Literals;
 pub(super) use literal::bounded_pattern;
+use literal::{Bounded, Literals};
 use ngram::Ngram;
+use patterns::{Pattern, Patterns};
+use search::WordSearch;
 use std::cell::OnceCell;
 
 /// Compiles the keyword rules; nothing without rules.
@@ -70,8 +76,17 @@ struct KeywordSignal {
     rules: Vec<Rule>,
     /// Slots of the literal keywords and patterns of all rules.
     slots: usize,
+    search: WordSearch<Target>,
     literals: Literals,
-    patterns: PatternSet,
+    patterns: Patterns,
+}
+
+/// What a literal is searched for.
+enum Target {
+    /// A rule has it as keyword.
+    Keyword(Bounded),
+    /// The pattern of this number demands it.
+    Piece(usize),
 }
 
 struct Rule {
@@ -129,10 +144,16 @@ impl Signal for KeywordSignal {
         input: &SignalInput<'_>,
         report: &mut SignalReport,
     ) -> Result<(), SignalError> {
-        let reading = Reading::new(&input.prompt.texts.evaluation);
+        let reading = Reading::new(input);
         let mut hits = vec![false; self.slots];
+        let mut possible = self.patterns.open();
+        self.search
+            .find(reading.text, |target, place| match target {
+                Target::Keyword(keyword) => keyword.mark(reading.text, place, &mut hits),
+                Target::Piece(pattern) => possible[*pattern] = true,
+            });
         self.literals.mark(reading.text, &mut hits);
-        self.patterns.mark(reading.text, &mut hits);
+        self.patterns.mark(&reading, possible, &mut hits);
         let mut matched: Vec<bool> = self
             .rules
             .iter()
@@ -184,19 +205,25 @@ impl Rule {
 /// One request's text, and what is made of it on demand and once.
 struct Reading<'a> {
     text: &'a str,
+    input: &'a SignalInput<'a>,
     words: OnceCell<Words>,
     tokens: OnceCell<Tokens>,
     raw_tokens: OnceCell<Tokens>,
 }
 
 impl<'a> Reading<'a> {
-    fn new(text: &'a str) -> Self {
+    fn new(input: &'a SignalInput<'a>) -> Self {
         Self {
-            text,
+            text: &input.prompt.texts.evaluation,
+            input,
             words: OnceCell::new(),
             tokens: OnceCell::new(),
             raw_tokens: OnceCell::new(),
         }
+    }
+
+    fn lower(&self) -> &str {
+        self.input.lower()
     }
 
     /// What the native methods see: all before U+0000.
@@ -223,7 +250,7 @@ fn before_nul(text: &str) -> &str {
 struct Builder {
     slots: usize,
     literals: literal::Builder,
-    patterns: Vec<(String, usize)>,
+    patterns: patterns::Builder,
     native: Vec<(String, &'static str, usize)>,
 }
 
@@ -312,9 +339,10 @@ impl Builder {
         let mut slots = Vec::with_capacity(rule.keywords.len());
         for (at, keyword) in rule.keywords.iter().enumerate() {
             match pattern::checked(keyword, rule.case_sensitive) {
-                Ok(own) => {
-                    slots.push(self.slots);
-                    self.patterns.push((own, self.slots));
+                Ok((regex, without_case)) => {
+                    let slot = self.slots;
+                    slots.push(slot);
+                    self.patterns.add(Pattern { regex, slot }, &without_case);
                     self.slots += 1;
                 }
                 Err(error) => {
@@ -347,11 +375,13 @@ impl Builder {
     }
 
     fn finish(self, rules: Vec<Rule>) -> Result<KeywordSignal, literal::BuildError> {
+        let mut search = WordSearch::default();
         Ok(KeywordSignal {
             rules,
             slots: self.slots,
-            literals: self.literals.finish()?,
-            patterns: PatternSet::build(&self.patterns)?,
+            literals: self.literals.finish(&mut search)?,
+            patterns: self.patterns.finish(&mut search)?,
+            search,
         })
     }
 }

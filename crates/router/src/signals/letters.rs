@@ -14,7 +14,14 @@ pub(super) fn is_alphanumeric(c: char) -> bool {
 
 /// What RE2 calls a word character: ASCII letters, digits and `_`.
 pub(super) fn is_ascii_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_'
+    is_ascii_alphanumeric(byte) | (byte == b'_')
+}
+
+/// An ASCII letter or digit. Without branches, so that compilers make vector code of loops.
+pub(super) fn is_ascii_alphanumeric(byte: u8) -> bool {
+    let is_letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+    let is_digit = byte.wrapping_sub(b'0') < 10;
+    is_letter | is_digit
 }
 
 /// A word character of any script: letters, marks, digits, connectors.
@@ -54,6 +61,9 @@ pub(super) fn lower_all(text: &str) -> String {
     }
     text.chars().map(lower).collect()
 }
+
+/// The characters outside ASCII that fold into it: to `s` and to `k`.
+pub(super) const FOLDS_INTO_ASCII: [char; 2] = ['\u{17F}', '\u{212A}'];
 
 /// Some other character is the same but for case.
 pub(super) fn has_case(c: char) -> bool {

@@ -88,11 +88,17 @@ pub(super) fn compile(pattern: &str, case_sensitive: bool) -> Result<Regex, Patt
     )
 }
 
-/// The engine's form of a document's pattern, checked, to stand in a [`PatternSet`].
-pub(super) fn checked(pattern: &str, case_sensitive: bool) -> Result<String, PatternError> {
-    let own = with_case(&translate(pattern)?, case_sensitive);
-    RegexBuilder::new(&own).size_limit(SIZE_LIMIT).build()?;
-    Ok(own)
+/// A document's pattern compiled, whose text in the engine's form may stand in a [`PatternSet`];
+/// and that form without a flag for its case.
+pub(super) fn checked(
+    pattern: &str,
+    case_sensitive: bool,
+) -> Result<(Regex, String), PatternError> {
+    let own = translate(pattern)?;
+    let regex = RegexBuilder::new(&with_case(&own, case_sensitive))
+        .size_limit(SIZE_LIMIT)
+        .build()?;
+    Ok((regex, own))
 }
 
 fn with_case(pattern: &str, case_sensitive: bool) -> String {

@@ -126,7 +126,7 @@ impl Signal for StructureSignal {
         input: &SignalInput<'_>,
         report: &mut SignalReport,
     ) -> Result<(), SignalError> {
-        let text = Text::new(&input.prompt.texts);
+        let text = Text::new(input);
         let mut best: f64 = 0.0;
         for rule in &self.rules {
             let value = rule.value(&text);

@@ -1,36 +1,40 @@
-//! Literal keywords: one Aho-Corasick automaton for each case mode, boundaries checked at its hits.
+//! Literal keywords: searched by their words, and those without an ASCII word by Aho-Corasick
+//! automata; boundaries are checked at the hits.
 //!
 //! The reference puts ASCII `\b` on both sides of a keyword that has a letter, a digit or `_` and
 //! no Han character. Each side's check depends only on the keyword's outermost character, so it is
 //! decided once ([`Edge`]). A side that ends in a non-ASCII letter, where ASCII `\b` could never
 //! hold, gets a boundary of its own script instead.
 //!
-//! Case folds as in RE2 (Unicode, one to one). The automaton folds ASCII only, so keywords with
+//! Case folds as in RE2 (Unicode, one to one). The searches fold ASCII only, so keywords with
 //! other cased letters go to a pattern set; and two characters fold into ASCII from outside it (`ſ`
 //! to s, the Kelvin sign to k): texts that have them are read by the patterns of the keywords
 //! concerned as well.
 
-use crate::signals::letters;
+use super::Target;
+use super::search::WordSearch;
+use crate::signals::letters::{self, FOLDS_INTO_ASCII};
 use crate::signals::pattern::{PatternError, PatternSet};
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use std::collections::HashMap;
+use std::ops::Range;
 
 /// Keywords above this many bytes are searched by the slower, smaller automaton.
 const FAST_LIMIT: usize = 16 << 10;
 
-/// The characters outside ASCII that fold into it.
-const FOLDS_INTO_ASCII: [char; 2] = ['\u{17F}', '\u{212A}'];
-
 /// The literal keywords of all rules.
 pub(super) struct Literals {
     always: Vec<usize>,
+    /// Keywords of ASCII without a word character: punctuation.
+    odd: Option<Automaton>,
+    /// Keywords with other characters.
     folded: Option<Automaton>,
     exact: Option<Automaton>,
     /// Keywords with cased letters outside ASCII.
     cased: PatternSet,
     /// Some keyword of `cased` can match an ASCII text.
     cased_reads_ascii: bool,
-    /// Keywords of `folded` with an s or a k.
+    /// Keywords with an s or a k of which case does not matter.
     twins: PatternSet,
 }
 
@@ -46,21 +50,41 @@ pub(super) enum BuildError {
 }
 
 impl Literals {
-    /// Sets `hits[slot]` for every keyword found in `text`.
+    /// Sets `hits[slot]` for every keyword found in `text` of those that are not searched by words.
     pub(super) fn mark(&self, text: &str, hits: &mut [bool]) {
         for slot in &self.always {
             hits[*slot] = true;
         }
-        for automaton in [&self.folded, &self.exact].into_iter().flatten() {
-            automaton.mark(text, hits);
+        if let Some(odd) = &self.odd {
+            odd.mark(text, hits);
         }
         let ascii = text.is_ascii();
+        if !ascii {
+            for automaton in [&self.folded, &self.exact].into_iter().flatten() {
+                automaton.mark(text, hits);
+            }
+        }
         if !ascii || self.cased_reads_ascii {
             self.cased.mark(text, hits);
         }
         if !ascii && text.contains(FOLDS_INTO_ASCII) {
             self.twins.mark(text, hits);
         }
+    }
+}
+
+/// A keyword that is searched by words, with what is asked of its neighbours.
+pub(super) struct Bounded {
+    slot: usize,
+    edges: [Edge; 2],
+}
+
+impl Bounded {
+    /// Sets the keyword's hit if it stands alone where it was found.
+    pub(super) fn mark(&self, text: &str, place: Range<usize>, hits: &mut [bool]) {
+        let [left, right] = self.edges;
+        hits[self.slot] = hits[self.slot]
+            || (left.holds_before(text, place.start) && right.holds_after(text, place.end));
     }
 }
 
@@ -253,8 +277,8 @@ impl Builder {
         slot
     }
 
-    /// Compiles what was collected.
-    pub(super) fn finish(self) -> Result<Literals, BuildError> {
+    /// Compiles what was collected; what can be searched by words goes to `search`.
+    pub(super) fn finish(self, search: &mut WordSearch<Target>) -> Result<Literals, BuildError> {
         let has_twin = |keyword: &&Keyword| keyword.text.contains(['s', 'S', 'k', 'K']);
         let twin = |keyword: &Keyword| {
             (
@@ -263,10 +287,29 @@ impl Builder {
             )
         };
         let twins: Vec<_> = self.folded.iter().filter(has_twin).map(twin).collect();
+        let mut odd = Vec::new();
+        let mut rest = |keywords: Vec<Keyword>, case_sensitive: bool| {
+            let mut foreign = Vec::new();
+            for keyword in keywords {
+                let (slot, edges) = (keyword.slot, keyword.edges);
+                let target = Target::Keyword(Bounded { slot, edges });
+                if search.add(&keyword.text, case_sensitive, target) {
+                    continue;
+                }
+                if keyword.text.is_ascii() {
+                    odd.push(keyword);
+                } else {
+                    foreign.push(keyword);
+                }
+            }
+            foreign
+        };
+        let (folded, exact) = (rest(self.folded, false), rest(self.exact, true));
         Ok(Literals {
             always: self.always,
-            folded: Automaton::build(self.folded, true)?,
-            exact: Automaton::build(self.exact, false)?,
+            odd: Automaton::build(odd, false)?,
+            folded: Automaton::build(folded, true)?,
+            exact: Automaton::build(exact, false)?,
             cased: PatternSet::build(&self.cased)?,
             cased_reads_ascii: self.cased_reads_ascii,
             twins: PatternSet::build(&twins)?,
@@ -287,7 +330,14 @@ mod tests {
             .map(|(word, case)| builder.slot(word, *case, &mut next))
             .collect();
         let mut hits = vec![false; next];
-        builder.finish().unwrap().mark(text, &mut hits);
+        let mut search = WordSearch::default();
+        let literals = builder.finish(&mut search).unwrap();
+        search.find(text, |target, place| {
+            if let Target::Keyword(keyword) = target {
+                keyword.mark(text, place, &mut hits);
+            }
+        });
+        literals.mark(text, &mut hits);
         slots.iter().map(|slot| hits[*slot]).collect()
     }
 

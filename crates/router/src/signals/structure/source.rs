@@ -1,8 +1,7 @@
 //! Where a structure feature is read: patterns, words, ordered markers, or the turn's length.
 
 use crate::config::signals::StructureSource;
-use crate::signals::{Problem, letters, pattern};
-use dialects::Texts;
+use crate::signals::{Problem, SignalInput, letters, pattern, words};
 use memchr::memmem::Finder;
 use regex::Regex;
 use std::borrow::Cow;
@@ -183,16 +182,16 @@ fn cased(text: &str, case_sensitive: bool) -> Cow<'_, str> {
 pub(super) struct Text<'a> {
     evaluation: &'a str,
     current: &'a str,
-    lower: OnceCell<String>,
+    input: &'a SignalInput<'a>,
     units: OnceCell<usize>,
 }
 
 impl<'a> Text<'a> {
-    pub(super) fn new(texts: &'a Texts) -> Self {
+    pub(super) fn new(input: &'a SignalInput<'a>) -> Self {
         Self {
-            evaluation: &texts.evaluation,
-            current: &texts.current,
-            lower: OnceCell::new(),
+            evaluation: &input.prompt.texts.evaluation,
+            current: &input.prompt.texts.current,
+            input,
             units: OnceCell::new(),
         }
     }
@@ -201,8 +200,7 @@ impl<'a> Text<'a> {
         if case_sensitive {
             self.evaluation
         } else {
-            self.lower
-                .get_or_init(|| letters::lower_all(self.evaluation))
+            self.input.lower()
         }
     }
 
@@ -214,18 +212,7 @@ impl<'a> Text<'a> {
 
 fn units(text: &str) -> usize {
     if text.is_ascii() {
-        // Where a word begins, without a branch: compilers make vector code of it.
-        let bytes = text.as_bytes();
-        let begins = |pair: (&u8, &u8)| {
-            usize::from(pair.1.is_ascii_alphanumeric() & !pair.0.is_ascii_alphanumeric())
-        };
-        let first = usize::from(bytes.first().is_some_and(u8::is_ascii_alphanumeric));
-        return first
-            + bytes
-                .iter()
-                .zip(bytes.iter().skip(1))
-                .map(begins)
-                .sum::<usize>();
+        return words::count_ascii_words(text);
     }
     let mut units = 0;
     let mut in_word = false;
