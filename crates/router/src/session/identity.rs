@@ -120,11 +120,16 @@ impl Namer {
     pub fn name(&self, principal: u128, recipe: &str, prompt: &Prompt, marks: &Marks<'_>) -> Named {
         let (source, id) = told(prompt, marks);
         let principal = principal.to_string();
-        let first = prompt.first_user();
+        // Hashed once: a user's first words may be most of the request.
+        let first = self.hash(&[prompt.first_user()]);
         let key = match source {
-            Source::Fingerprint => {
-                self.hash(&[&principal, recipe, "fingerprint", prompt.system(), first])
-            }
+            Source::Fingerprint => self.hash(&[
+                &principal,
+                recipe,
+                "fingerprint",
+                prompt.system(),
+                &first.to_string(),
+            ]),
             // A response and its conversation are different kinds of name; headers and body members
             // are not.
             Source::Response => self.hash(&[&principal, recipe, "response", id]),
@@ -133,7 +138,7 @@ impl Namer {
         Named {
             key: SessionKey(key),
             source,
-            thread: self.hash(&[first]) as u32,
+            thread: first as u32,
         }
     }
 
