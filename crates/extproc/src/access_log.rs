@@ -4,25 +4,22 @@
 //! stream for all its requests. Requests are known again by a tag, a string that was put into their
 //! dynamic metadata. Entries without it, and whatever else comes, are counted and passed over.
 
+mod wire;
+
 use crate::counters::Count;
-use envoy_types::pb::envoy::data::accesslog::v3::{
-    AccessLogCommon, AccessLogType, HttpAccessLogEntry, ResponseFlags,
-};
-use envoy_types::pb::envoy::service::accesslog::v3::access_log_service_server::{
-    AccessLogService, AccessLogServiceServer,
-};
-use envoy_types::pb::envoy::service::accesslog::v3::stream_access_logs_message::LogEntries;
-use envoy_types::pb::envoy::service::accesslog::v3::{
-    StreamAccessLogsMessage, StreamAccessLogsResponse,
-};
-use envoy_types::pb::google::protobuf::Duration as WireDuration;
+use envoy_types::pb::envoy::data::accesslog::v3::{AccessLogType, ResponseFlags};
+use envoy_types::pb::envoy::service::accesslog::v3::StreamAccessLogsResponse;
 use envoy_types::pb::google::protobuf::value::Kind;
+use envoy_types::pb::google::protobuf::{Duration as WireDuration, Struct};
+use prost::Message as _;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::{Code, Request, Response, Status, Streaming};
+use tonic::{Code, Response, Status, Streaming};
+
+pub use wire::AccessLogServer;
 
 /// Streams at a time: one per worker of each gateway.
 const STREAMS_MAX: usize = 1_024;
@@ -132,8 +129,8 @@ impl LogCounters {
 impl AccessLogs {
     /// The service to add to a tonic server.
     #[must_use]
-    pub fn server(&self) -> AccessLogServiceServer<Self> {
-        AccessLogServiceServer::new(self.clone()).max_decoding_message_size(MESSAGE_MAX)
+    pub fn server(&self) -> AccessLogServer {
+        AccessLogServer(self.clone())
     }
 
     /// What came so far.
@@ -142,7 +139,7 @@ impl AccessLogs {
         &self.0.counters
     }
 
-    fn take(&self, message: StreamAccessLogsMessage) {
+    fn take(&self, message: wire::LogsMessage) {
         let Shared {
             log,
             namespace,
@@ -150,7 +147,7 @@ impl AccessLogs {
             counters,
             ..
         } = &*self.0;
-        let Some(LogEntries::HttpLogs(entries)) = message.log_entries else {
+        let Some(entries) = message.http_logs else {
             counters.unusable.add();
             return;
         };
@@ -168,17 +165,16 @@ impl AccessLogs {
     }
 }
 
-#[tonic::async_trait]
-impl AccessLogService for AccessLogs {
-    async fn stream_access_logs(
+impl AccessLogs {
+    /// Takes messages until the gateway goes away.
+    async fn stream(
         &self,
-        request: Request<Streaming<StreamAccessLogsMessage>>,
+        mut messages: Streaming<wire::LogsMessage>,
     ) -> Result<Response<StreamAccessLogsResponse>, Status> {
         if self.0.tracker.len() >= STREAMS_MAX {
             return Err(Status::resource_exhausted("too many access log streams"));
         }
         let _open = self.0.tracker.token();
-        let mut messages = request.into_inner();
         while let Some(next) = self.0.stop.run_until_cancelled(messages.message()).await {
             match next {
                 Ok(Some(message)) => self.take(message),
@@ -222,7 +218,7 @@ enum Read {
     Unusable,
 }
 
-fn read(entry: HttpAccessLogEntry, namespace: &str, key: &str) -> Read {
+fn read(entry: wire::HttpEntry, namespace: &str, key: &str) -> Read {
     let Some(common) = entry.common_properties else {
         return Read::Unusable;
     };
@@ -257,17 +253,18 @@ fn read(entry: HttpAccessLogEntry, namespace: &str, key: &str) -> Read {
 }
 
 /// Entries may also be asked for at a request's begin and periodically.
-fn is_end(common: &AccessLogCommon) -> bool {
+fn is_end(common: &wire::Common) -> bool {
     matches!(
         AccessLogType::try_from(common.access_log_type),
         Ok(AccessLogType::NotSet | AccessLogType::DownstreamEnd) | Err(_)
     )
 }
 
-fn tag(common: &AccessLogCommon, namespace: &str, key: &str) -> Option<String> {
-    let fields = common.metadata.as_ref()?.filter_metadata.get(namespace)?;
-    match fields.fields.get(key)?.kind.as_ref()? {
-        Kind::StringValue(text) => Some(text.clone()),
+fn tag(common: &wire::Common, namespace: &str, key: &str) -> Option<String> {
+    let metadata = common.metadata.as_ref()?.filter_metadata.get(namespace)?;
+    let mut fields = Struct::decode(metadata.clone()).ok()?.fields;
+    match fields.remove(key)?.kind? {
+        Kind::StringValue(text) => Some(text),
         _ => None,
     }
 }

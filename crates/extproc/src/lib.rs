@@ -19,7 +19,9 @@ mod script;
 mod service;
 mod session;
 
-pub use access_log::{AccessLog, AccessLogs, Ending, LogCounters, LogEntry, access_log};
+pub use access_log::{
+    AccessLog, AccessLogServer, AccessLogs, Ending, LogCounters, LogEntry, access_log,
+};
 pub use client::{Answer, FakeEnvoy, FakeRequest, FakeResponse, Forwarded, Outcome, Violation};
 pub use counters::Counters;
 pub use exchange::{

@@ -2,12 +2,15 @@
 
 use super::*;
 use envoy_types::pb::envoy::config::core::v3::Metadata;
-use envoy_types::pb::envoy::data::accesslog::v3::{HttpResponseProperties, TcpAccessLogEntry};
+use envoy_types::pb::envoy::data::accesslog::v3::{
+    AccessLogCommon, HttpAccessLogEntry, HttpResponseProperties, TcpAccessLogEntry,
+};
+use envoy_types::pb::envoy::service::accesslog::v3::StreamAccessLogsMessage;
 use envoy_types::pb::envoy::service::accesslog::v3::access_log_service_client::AccessLogServiceClient;
 use envoy_types::pb::envoy::service::accesslog::v3::stream_access_logs_message::{
-    HttpAccessLogEntries, TcpAccessLogEntries,
+    HttpAccessLogEntries, LogEntries, TcpAccessLogEntries,
 };
-use envoy_types::pb::google::protobuf::{Struct, UInt32Value, Value};
+use envoy_types::pb::google::protobuf::{UInt32Value, Value};
 use std::sync::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
