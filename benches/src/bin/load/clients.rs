@@ -13,17 +13,24 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-/// Bodies that requests take turns in.
+/// Bodies that requests take turns in, and the path to which they are sent.
 #[derive(Clone)]
 pub(crate) struct Bodies {
+    path: &'static str,
     all: Arc<[Bytes]>,
     taken: Arc<AtomicUsize>,
 }
 
 impl Bodies {
-    /// In this order, and again from the first.
+    /// Of chat requests, in this order, and again from the first.
     pub(crate) fn new(all: impl IntoIterator<Item = Bytes>) -> Self {
+        Self::sent_to("/v1/chat/completions", all)
+    }
+
+    /// Of requests to `path`, in this order, and again from the first.
+    pub(crate) fn sent_to(path: &'static str, all: impl IntoIterator<Item = Bytes>) -> Self {
         Self {
+            path,
             all: all.into_iter().collect(),
             taken: Arc::default(),
         }
@@ -115,15 +122,16 @@ async fn ask_alone(address: SocketAddr, bodies: Bodies, stop: Instant) -> Result
     };
     while Instant::now() < stop {
         let start = Instant::now();
-        waits.degraded += usize::from(ask_once(&mut sender, bodies.next()).await?);
+        let degraded = ask_once(&mut sender, bodies.path, bodies.next()).await?;
+        waits.degraded += usize::from(degraded);
         waits.all.push(start.elapsed());
     }
     Ok(waits)
 }
 
 /// Whether the answer says that some signal did not do its whole work.
-async fn ask_once(sender: &mut SendRequest<Full<Bytes>>, body: Bytes) -> Result<bool> {
-    let request = http::Request::post("/v1/chat/completions")
+async fn ask_once(sender: &mut SendRequest<Full<Bytes>>, path: &str, body: Bytes) -> Result<bool> {
+    let request = http::Request::post(path)
         .header("host", "models")
         .header("content-type", "application/json");
     let request = mix::CALLER.iter().fold(request, |request, (name, value)| {

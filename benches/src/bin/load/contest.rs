@@ -1,17 +1,51 @@
 //! Waits and processor time through Envoy: Merit's against those of a server that does nothing.
 
-use crate::clients::{Waits, ask};
+use crate::clients::{Bodies, Waits, ask_each};
 use crate::stage::{Lane, MODES, Stage};
 use crate::table;
 use anyhow::Result;
-use benches::mix;
+use benches::{agent, mix};
 use std::time::Duration;
 
-/// Body sizes, and how much more processor time than nothing a request may take, microseconds.
-const SIZES: [(usize, f64); 2] = [(1 << 10, 60.0), (16 << 10, 250.0)];
-/// How much longer than with a server that does nothing the median request of 1 KB may take. One of
-/// 16 KB may take more: its budget of processor time alone is more than the rest of its way.
-const WAIT_BUDGET: f64 = 1.5;
+/// A request that is measured, with its budgets.
+struct Case {
+    name: &'static str,
+    bodies: Bodies,
+    /// How much more processor time than nothing it may take, microseconds: on one connection, and
+    /// on several, where a wake-up serves more than one request.
+    alone: f64,
+    crowded: f64,
+    /// How much longer than with a server that does nothing the median request may take.
+    wait: Option<f64>,
+}
+
+impl Case {
+    fn all() -> [Self; 3] {
+        [
+            Self {
+                name: "1 KB",
+                bodies: Bodies::new([mix::body(1 << 10)]),
+                alone: 40.0,
+                crowded: 20.0,
+                wait: Some(1.3),
+            },
+            Self {
+                name: "16 KB",
+                bodies: Bodies::new([mix::body(16 << 10)]),
+                alone: 60.0,
+                crowded: 60.0,
+                wait: Some(1.4),
+            },
+            Self {
+                name: "120 KB, agent",
+                bodies: Bodies::sent_to("/v1/messages", [agent::body(agent::STEPS)]),
+                alone: 400.0,
+                crowded: 400.0,
+                wait: None,
+            },
+        ]
+    }
+}
 
 /// How many rounds of each case, and how long each.
 #[derive(Clone, Copy)]
@@ -61,10 +95,10 @@ pub(crate) async fn run(plan: Plan, connections: &[usize]) -> Result<()> {
     table::waits_head(plan.rounds, plan.time)?;
     for (mode, (_, name)) in MODES.iter().enumerate() {
         let lanes = stage.lanes(mode)?;
-        for (size, budget) in SIZES {
+        for case in Case::all() {
             for &connections in connections {
-                let both = measure(&lanes, connections, size, plan).await?;
-                report(name, size, connections, &both, budget)?;
+                let both = measure(&lanes, connections, &case.bodies, plan).await?;
+                report(name, &case, connections, &both)?;
             }
         }
     }
@@ -78,20 +112,19 @@ pub(crate) async fn run(plan: Plan, connections: &[usize]) -> Result<()> {
 async fn measure(
     lanes: &[Lane<'_>; 2],
     connections: usize,
-    size: usize,
+    bodies: &Bodies,
     plan: Plan,
 ) -> Result<[Rounds; 2]> {
-    let body = mix::body(size);
     let mut both = [Rounds::default(), Rounds::default()];
     for lane in lanes {
-        ask(lane.clients, connections, &body, plan.time / 4).await?;
+        ask_each(lane.clients, connections, bodies, plan.time / 4).await?;
     }
     for round in 0..plan.rounds {
         let order = if round % 2 == 0 { [0, 1] } else { [1, 0] };
         for at in order {
             let lane = &lanes[at];
             let before = (lane.server.cpu_time()?, lane.envoy.cpu_time()?);
-            let waits = ask(lane.clients, connections, &body, plan.time).await?;
+            let waits = ask_each(lane.clients, connections, bodies, plan.time).await?;
             both[at].0.push(Round {
                 waits,
                 server: lane.server.cpu_time()?.saturating_sub(before.0),
@@ -102,13 +135,7 @@ async fn measure(
     Ok(both)
 }
 
-fn report(
-    mode: &str,
-    size: usize,
-    connections: usize,
-    [noop, merit]: &[Rounds; 2],
-    budget: f64,
-) -> Result<()> {
+fn report(mode: &str, case: &Case, connections: usize, [noop, merit]: &[Rounds; 2]) -> Result<()> {
     let ratios = noop.medians().into_iter().zip(merit.medians());
     let ratio = median(ratios.map(|(noop, merit)| merit / noop).collect());
     let [noop_server, merit_server] =
@@ -117,15 +144,19 @@ fn report(
         [noop, merit].map(|rounds| rounds.per_request(|round| round.envoy));
     table::waits_row(&table::WaitsRow {
         mode,
-        size,
+        body: case.name,
         connections,
         p50: [noop, merit].map(|rounds| rounds.medians().into_iter().fold(f64::INFINITY, f64::min)),
         p99: [noop, merit].map(Rounds::worst),
         ratio,
-        wait_kept: (size == SIZES[0].0).then_some(ratio <= WAIT_BUDGET),
+        wait: case.wait,
         server: [noop_server, merit_server],
         envoy: [noop_envoy, merit_envoy],
-        budget,
+        budget: if connections == 1 {
+            case.alone
+        } else {
+            case.crowded
+        },
     })
 }
 

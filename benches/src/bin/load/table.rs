@@ -8,12 +8,12 @@ use std::time::Duration;
 /// One case of waits; pairs are of the server that does nothing, then Merit. Times in microseconds.
 pub(crate) struct WaitsRow<'a> {
     pub(crate) mode: &'a str,
-    pub(crate) size: usize,
+    pub(crate) body: &'a str,
     pub(crate) connections: usize,
     pub(crate) p50: [f64; 2],
     pub(crate) p99: [f64; 2],
     pub(crate) ratio: f64,
-    pub(crate) wait_kept: Option<bool>,
+    pub(crate) wait: Option<f64>,
     pub(crate) server: [f64; 2],
     pub(crate) envoy: [f64; 2],
     pub(crate) budget: f64,
@@ -45,7 +45,7 @@ pub(crate) fn waits_head(rounds: usize, time: Duration) -> Result<()> {
         "p50: of the best round; p50 ratio: median over the rounds; CPU: mean over all requests. Microseconds.\n",
     )?;
     line(
-        "| mode | body | conns | p50 | p50 Merit | ratio | ≤ 1.5 | p99 | p99 Merit | CPU | CPU Merit | added | budget | Envoy CPU | with Merit |",
+        "| mode | body | conns | p50 | p50 Merit | ratio | budget | p99 | p99 Merit | CPU | CPU Merit | added | budget | Envoy CPU | with Merit |",
     )?;
     line("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|")
 }
@@ -54,14 +54,17 @@ pub(crate) fn waits_head(rounds: usize, time: Duration) -> Result<()> {
 pub(crate) fn waits_row(row: &WaitsRow<'_>) -> Result<()> {
     let added = row.server[1] - row.server[0];
     line(&format!(
-        "| {} | {} KB | {} | {:.0} | {:.0} | {:.2} | {} | {:.0} | {:.0} | {:.0} | {:.0} | {added:.0} | ≤ {:.0} {} | {:.0} | {:.0} |",
+        "| {} | {} | {} | {:.0} | {:.0} | {:.2} | {} | {:.0} | {:.0} | {:.0} | {:.0} | {added:.0} | ≤ {:.0} {} | {:.0} | {:.0} |",
         row.mode,
-        row.size >> 10,
+        row.body,
         row.connections,
         row.p50[0],
         row.p50[1],
         row.ratio,
-        row.wait_kept.map_or("–", kept),
+        row.wait.map_or_else(
+            || "–".to_owned(),
+            |most| format!("≤ {most} {}", kept(row.ratio <= most))
+        ),
         row.p99[0],
         row.p99[1],
         row.server[0],
