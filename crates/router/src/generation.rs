@@ -4,12 +4,12 @@ use crate::capability::Guard;
 use crate::config::Document;
 use crate::config::pool::LooperLimits;
 use crate::credential::{SHORTEST_SECRET, Secret};
-use crate::lasting::Lasting;
 use crate::models::{Env, Models};
 use crate::names::Names;
 use crate::recipe::Recipe;
 use crate::report::Kind;
 use crate::session;
+use crate::shared_state::SharedState;
 use crate::signals::language::DetectLanguage;
 use crate::signals::{self, Identity, Problem, TokenRatio};
 use dialects::Wrappers;
@@ -37,7 +37,7 @@ pub struct Generation {
     /// Bytes per token, shared by all generations.
     pub token_ratio: Arc<TokenRatio>,
     /// State of pools, sessions and experience, shared by all generations.
-    pub lasting: Arc<Lasting>,
+    pub lasting: Arc<SharedState>,
     /// What leaves a part unusable, but not the document.
     pub warnings: Vec<Problem>,
     /// The document as read.
@@ -132,7 +132,7 @@ pub struct Deps<'a> {
     /// Models of learned signals, shared by all generations.
     pub catalog: &'a dyn Catalog,
     /// State of pools, sessions and experience, shared by all generations.
-    pub lasting: Arc<Lasting>,
+    pub lasting: Arc<SharedState>,
 }
 
 impl Generation {

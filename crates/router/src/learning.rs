@@ -3,14 +3,16 @@
 //!
 //! [`Experience::advise`] runs after a decision's algorithm: adaptation may propose another model,
 //! protection has the last word. What it rests on comes back later: [`Experience::sent`] when the
-//! request goes on, `Experience::served` when its answer is known, [`Experience::judge`] when
+//! request goes on, [`Experience::observe`] when its answer is known, [`Experience::judge`] when
 //! somebody says what the answer was worth.
 
 pub mod adaptation;
 pub mod advise;
 pub mod beta;
+pub mod context;
 pub mod conversations;
 mod field;
+pub mod input;
 pub mod lesson;
 pub mod policy;
 pub mod protection;
@@ -22,7 +24,7 @@ pub mod store;
 mod tests;
 
 use crate::card::{Prices, Tokens};
-use crate::lasting::{Dispatch, Served};
+use crate::served::Served;
 use conversations::{CONVERSATIONS, ConversationKey, Conversations};
 use requests::{Accepted, Judgement, NotJudged, REQUESTS, RequestKey, Requests};
 use rows::{Counts, Observation, Place, ROWS, Rows};
@@ -111,11 +113,8 @@ impl Experience {
         }
     }
 
-    /// A request's answer is known.
-    pub(crate) fn served(&self, dispatch: &Dispatch, served: &Served) {
-        let Some(trail) = &dispatch.learning else {
-            return;
-        };
+    /// Records what the answer to a request shows of its model.
+    pub fn observe(&self, trail: &Trail, served: &Served) {
         let seen = observation(trail, served);
         self.rows().observe(&trail.place, &seen);
         if let (Some(key), Some(warmth)) = (trail.conversation, seen.cache) {

@@ -27,10 +27,13 @@ pub mod card;
 pub mod credential;
 pub mod eligible;
 pub mod forecast;
-pub mod lasting;
 pub mod learning;
 pub mod pool;
+pub mod served;
 pub mod session;
+
+pub mod dispatch;
+pub mod shared_state;
 
 pub mod escalation;
 pub mod models;

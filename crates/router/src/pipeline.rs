@@ -19,7 +19,7 @@ use crate::card::Tokens;
 use crate::decision::Decided;
 use crate::eligible::Eligible;
 use crate::generation::Generation;
-use crate::learning::lesson::Sent;
+use crate::learning::context::RequestContext;
 use crate::models::{Credential, Model};
 use crate::names::Target;
 use crate::plan::{BodyEdit, Facts, Forward, Outcome, Refusal, RoutePlan, UNREAD_TURN};
@@ -52,7 +52,7 @@ pub struct Call<'a> {
     /// Until when they may be waited for.
     pub deadline: Instant,
     /// What it says beside its body.
-    pub sent: Sent<'a>,
+    pub sent: RequestContext<'a>,
     /// Evaluate all that a decision can reach, even what cannot change the outcome any more: for
     /// debugging.
     pub full: bool,

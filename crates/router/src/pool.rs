@@ -9,12 +9,11 @@
 //!       rest_after_errors: 5                    # errors in a row, then 5 s of rest, 10 s, ... up to 120 s
 //! ```
 //!
-//! A request is counted when it is sent and until its end is told, by whomever: the response phase
-//! or Envoy's access log. An end that nobody tells is given up after [`LEASE`]. What algorithms
-//! read is published in atomics, so that a selection takes no lock that a response holds.
+//! A request is counted from when it is [sent](ModelPool::send) until its guard is dropped; how it
+//! was served is [recorded](Pool::record) when its end is known. What algorithms read is published
+//! in atomics, so that a selection takes no lock that a response holds.
 
 mod latency;
-mod open;
 mod rates;
 mod reading;
 mod report;
@@ -23,7 +22,6 @@ mod share;
 #[cfg(test)]
 mod tests;
 
-pub use open::{LEASE, OPEN_MAX};
 pub use reading::{LatencyReading, ModelReading};
 pub use report::Report;
 pub use share::Share;
@@ -31,15 +29,13 @@ pub use share::Share;
 use crate::config::Document;
 use crate::config::pool::PoolSettings;
 use crate::config::providers::ModelCard;
-use crate::lasting::{Dispatch, Served};
+use crate::served::Served;
 use latency::Latencies;
-use open::{Ended, Open};
 use rates::Rates;
 use report::Reported;
 use rest::{Rest, RestSettings};
 use share::Elsewhere;
 use std::collections::HashMap;
-use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -52,9 +48,7 @@ const MODELS_MAX: usize = 4_096;
 #[derive(Debug)]
 pub struct Pool {
     rows: Mutex<Rows>,
-    open: Open,
     settings: Mutex<Settings>,
-    next_id: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -111,11 +105,7 @@ impl Default for Pool {
     fn default() -> Self {
         Self {
             rows: Mutex::default(),
-            open: Open::default(),
             settings: Mutex::new(Settings::from(&PoolSettings::default())),
-            // Ids of an earlier process may still be in a gateway's log: those of this one begin
-            // elsewhere.
-            next_id: AtomicU64::new(RandomState::new().hash_one(0) >> 1),
         }
     }
 }
@@ -143,47 +133,14 @@ impl Pool {
         }
     }
 
-    /// An id for a [`Dispatch`]: ids grow, and differ between processes.
-    pub fn next_id(&self) -> u64 {
-        self.next_id.fetch_add(1, Ordering::Relaxed)
-    }
-
-    pub(crate) fn begin(&self, dispatch: Dispatch) {
-        let model = self.model(&dispatch.model);
-        self.open.expire(dispatch.at);
-        model.rest.sent(dispatch.id, dispatch.at);
-        self.open.insert(dispatch, model);
-    }
-
-    /// Keeps what is known of an answer for the report of its end.
-    pub(crate) fn note(&self, id: u64, part: &Served) {
-        self.open.note(id, part);
-    }
-
-    /// The dispatch, and what became of it by all that is known.
-    pub(crate) fn end(&self, id: u64, served: &Served, now: Instant) -> Option<(Dispatch, Served)> {
-        let Ended {
-            dispatch,
-            model,
-            noted,
-        } = self.open.remove(id)?;
-        let served = noted.merged(served);
+    /// Records how a request was served that was sent to `model` at the instant `sent`.
+    pub fn record(&self, model: &ModelPool, id: u64, sent: Instant, served: &Served, now: Instant) {
         let settings = *lock(&self.settings);
-        model.record(&dispatch, &served, settings, now);
-        Some((dispatch, served))
+        model.record(id, sent, served, settings, now);
     }
 
-    /// Nobody will tell how it ends, or its end says nothing of the model.
-    pub(crate) fn forget(&self, id: u64) {
-        if let Some(ended) = self.open.remove(id) {
-            ended.model.rest.forget(id);
-        }
-    }
-
-    /// Gives up what is overdue: dispatches beyond their lease, figures of others that were not
-    /// renewed. To be called about once a second.
+    /// Gives up figures of others that were not renewed. To be called about once a second.
     pub fn tick(&self, now: Instant) {
-        self.open.expire(now);
         let models: Vec<_> = lock(&self.rows).models.values().cloned().collect();
         for model in models {
             model.reported.expire(now);
@@ -195,18 +152,6 @@ impl Pool {
     pub fn report(&self, model: &str, report: &Report, until: Instant) {
         let samples = lock(&self.settings).samples;
         self.model(model).reported.take(report, until, samples);
-    }
-
-    /// Dispatches that are kept.
-    #[must_use]
-    pub fn open(&self) -> usize {
-        self.open.len()
-    }
-
-    /// Dispatches that were given up, as nobody told their end in time or too many were open.
-    #[must_use]
-    pub fn given_up(&self) -> u64 {
-        self.open.given_up()
     }
 }
 
@@ -240,7 +185,31 @@ fn adapters(document: &Document) -> HashMap<Arc<str>, Arc<str>> {
         .collect()
 }
 
+/// Counts one request as in flight while it lives: no way of ending leaves the count behind.
+#[derive(Debug)]
+pub struct InFlight(Arc<ModelPool>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl ModelPool {
+    /// Counts a request as in flight until the guard is dropped. The first after a rest is the
+    /// probe.
+    #[must_use]
+    pub fn send(self: &Arc<Self>, id: u64, at: Instant) -> InFlight {
+        self.rest.sent(id, at);
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(Arc::clone(self))
+    }
+
+    /// Forgets a request of which nothing will be known: if it was the probe, another one may be.
+    pub fn forget(&self, id: u64) {
+        self.rest.forget(id);
+    }
+
     /// Requests that were sent and not answered yet, here and, where state is shared, at other
     /// replicas; or as many as the model's own server reports, if that is more, as it may serve
     /// others too.
@@ -275,17 +244,15 @@ impl ModelPool {
     }
 
     /// The model kept failing and gets no requests at the moment. When its time is over, one
-    /// request at a time is let through to probe it: that which
-    /// [`Lasting::begin`](crate::lasting::Lasting::begin) is told of first.
+    /// request at a time is let through to probe it: the first that is [sent](Self::send).
     #[must_use]
     pub fn is_resting(&self, now: Instant) -> bool {
         self.rest.is_resting(now)
     }
 
-    fn record(&self, dispatch: &Dispatch, served: &Served, settings: Settings, now: Instant) {
+    fn record(&self, id: u64, sent: Instant, served: &Served, settings: Settings, now: Instant) {
         let failed = served.failed();
-        self.rest
-            .ended((dispatch.id, dispatch.at), failed, settings.rest, now);
+        self.rest.ended(id, sent, failed, settings.rest, now);
         let completion = served.tokens.map_or(0, |tokens| tokens.completion);
         lock(&self.rates).add(now, failed, completion);
         // A refusal is quick whatever the load.

@@ -13,7 +13,6 @@ use crate::decision::{Decisions, Strategy};
 use crate::declared::Declared;
 use crate::escalation::Looper;
 use crate::forecast::Forecaster;
-use crate::lasting::Lasting;
 use crate::learning::policy::{Policy, Roster};
 use crate::models::{Model, Models};
 use crate::plugins::{self, Plugin};
@@ -21,6 +20,7 @@ use crate::projection::Projections;
 use crate::projection::step::Step;
 use crate::report::{Key, Keys, Kind, SignalReport};
 use crate::selection::{Candidate, Candidates};
+use crate::shared_state::SharedState;
 use crate::signals::learned::{self, Learned};
 use crate::signals::{self, Problem, Signal, SignalError, SignalInput};
 use crate::used::{self, UsedSet};
@@ -123,7 +123,7 @@ impl Recipe {
         name: &str,
         routing: &Routing,
         document: &Document,
-        (models, lasting): (&Models, &Lasting),
+        (models, lasting): (&Models, &SharedState),
         deps: &signals::Deps<'_>,
     ) -> Result<Self, Vec<Problem>> {
         let mut keys = Keys::default();
@@ -257,7 +257,7 @@ impl Route {
     fn build_all(
         routing: &Routing,
         document: &Document,
-        (models, lasting): (&Models, &Lasting),
+        (models, lasting): (&Models, &SharedState),
         deps: &signals::Deps<'_>,
     ) -> Result<(Vec<Self>, Vec<Problem>), Vec<Problem>> {
         let mut selectors = Selectors::new(routing, document, deps);
@@ -277,7 +277,7 @@ impl Route {
     fn build(
         decision: &Decision,
         document: &Document,
-        (models, lasting): (&Models, &Lasting),
+        (models, lasting): (&Models, &SharedState),
         selectors: &mut Selectors<'_>,
     ) -> Self {
         let algorithm = decision

@@ -34,7 +34,6 @@ pub use told::{Outcome, Told};
 use crate::card::Prices;
 use crate::config;
 use crate::credential::Secret;
-use crate::lasting::{Dispatch, Served};
 use crate::signals::Problem;
 use identity::Namer;
 use phase::PhaseTexts;
@@ -153,12 +152,6 @@ impl Sessions {
             .clone();
         if let (Some(store), Some(saved)) = (store, self.table.save(ticket.key)) {
             store.save(ticket.key, saved);
-        }
-    }
-
-    pub(crate) fn served(&self, dispatch: &Dispatch, served: &Served) {
-        if let (Some(ticket), Some(tokens)) = (dispatch.session, served.tokens) {
-            self.answered(ticket, &dispatch.model, tokens);
         }
     }
 

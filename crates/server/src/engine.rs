@@ -31,7 +31,7 @@ use router::config::server::Inference;
 use router::config::{self, Checked};
 use router::evaluation::EvalRefused;
 use router::generation::Deps;
-use router::lasting::Lasting;
+use router::shared_state::SharedState;
 use router::signals::TokenRatio;
 use router::signals::language::{DetectLanguage, LanguageDetector};
 use serde_json::Value;
@@ -65,7 +65,7 @@ pub struct Generation {
 struct Shared {
     language: Arc<dyn DetectLanguage>,
     token_ratio: Arc<TokenRatio>,
-    lasting: Arc<Lasting>,
+    lasting: Arc<SharedState>,
     models: Arc<dyn Ask>,
     catalog: Arc<dyn Catalog>,
     /// The same two, if they count what they do.

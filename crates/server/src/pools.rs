@@ -8,7 +8,8 @@ use crate::reload::Live;
 use crate::scrape::{Scraper, Scrapes, Targets};
 use crate::shutdown::Tasks;
 use extproc::{AccessLog, AccessLogs, Ending, LogCounters, LogEntry};
-use router::lasting::{Lasting, Served};
+use router::served::Served;
+use router::shared_state::SharedState;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -21,7 +22,7 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// The pools' upkeep while the process runs.
 pub(crate) struct Pools {
-    lasting: Arc<Lasting>,
+    lasting: Arc<SharedState>,
     targets: watch::Sender<Targets>,
     scrapes: Arc<Scrapes>,
 }
@@ -69,7 +70,7 @@ impl Pools {
             "Requests whose end nobody told in time",
         );
         metrics.observe(name, help, Observed::Counter, move || {
-            lasting.pool.given_up()
+            lasting.dispatches.given_up()
         });
         let log = |name, help, read: fn(&LogCounters) -> u64| {
             let logs = logs.clone();
@@ -109,17 +110,17 @@ impl Pools {
     }
 }
 
-async fn tick(lasting: Arc<Lasting>, stop: CancellationToken) {
+async fn tick(lasting: Arc<SharedState>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        lasting.pool.tick(Instant::now());
+        lasting.tick(Instant::now());
     }
 }
 
 /// What the access log says, as ends of dispatches.
 struct Log {
-    lasting: Arc<Lasting>,
+    lasting: Arc<SharedState>,
 }
 
 impl AccessLog for Log {
@@ -146,16 +147,16 @@ impl AccessLog for Log {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use router::lasting::Dispatch;
+    use router::dispatch::Dispatch;
 
     #[test]
     fn only_the_upstream_is_held_to_account() {
         let check = |status, ending, errors: Option<f64>| {
-            let lasting = Arc::<Lasting>::default();
+            let lasting = Arc::<SharedState>::default();
             let log = Log {
                 lasting: Arc::clone(&lasting),
             };
-            let id = lasting.pool.next_id();
+            let id = lasting.dispatches.next_id();
             let (model, recipe, decision) = ("a".into(), None, None);
             let (at, session, learning) = (Instant::now(), None, None);
             lasting.begin(Dispatch {

@@ -19,8 +19,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use page::Page;
 use router::config::pool::{PoolSettings, ScrapeTarget};
-use router::lasting::Lasting;
 use router::pool::Report;
+use router::shared_state::SharedState;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -81,7 +81,7 @@ pub(crate) struct Scrapes {
 
 /// Scrapes while the process runs.
 pub(crate) struct Scraper {
-    lasting: Arc<Lasting>,
+    lasting: Arc<SharedState>,
     scrapes: Arc<Scrapes>,
     http: Option<Http>,
     /// The last page of each target, `None` if it could not be read.
@@ -110,7 +110,7 @@ enum Unread {
 }
 
 impl Scraper {
-    pub(crate) fn new(lasting: Arc<Lasting>, scrapes: Arc<Scrapes>) -> Self {
+    pub(crate) fn new(lasting: Arc<SharedState>, scrapes: Arc<Scrapes>) -> Self {
         Self {
             lasting,
             scrapes,

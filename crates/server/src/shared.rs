@@ -10,7 +10,7 @@ use crate::reload::Live;
 use crate::shutdown::Tasks;
 use anyhow::{Context as _, Result};
 use router::config::databases::RedisStore;
-use router::lasting::Lasting;
+use router::shared_state::SharedState;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use stores::learning::RedisLearning;
@@ -114,7 +114,7 @@ fn until_stopped(tasks: &Tasks, work: impl Future<Output = ()> + Send + 'static)
 }
 
 async fn tell_lessons(
-    lasting: Arc<Lasting>,
+    lasting: Arc<SharedState>,
     keep: Duration,
     limit: Duration,
     stop: CancellationToken,

@@ -1,6 +1,6 @@
 //! How long answers are: moving means per decision and model, bounded by what documents name.
 
-use crate::lasting::{Dispatch, Served};
+use crate::served::Served;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -81,20 +81,16 @@ impl Lengths {
         )
     }
 
-    /// An answer came whole. Only pairs that a document names are kept.
-    pub(crate) fn served(&self, dispatch: &Dispatch, served: &Served) {
+    /// Records the length of an answer that came whole. Only pairs that a document names are kept.
+    pub fn record(&self, decision: &str, model: &str, served: &Served) {
         let tokens = served.tokens.map_or(0, |tokens| tokens.completion);
-        let Some(decision) = dispatch
-            .decision
-            .as_deref()
-            .filter(|_| tokens > 0 && !served.failed())
-        else {
+        if tokens == 0 || served.failed() {
             return;
-        };
+        }
         let pairs = self.pairs.lock().unwrap_or_else(PoisonError::into_inner);
         let answers = pairs
             .get(decision)
-            .and_then(|models| models.get(&*dispatch.model))
+            .and_then(|models| models.get(model))
             .cloned();
         drop(pairs);
         if let Some(answers) = answers {
@@ -159,21 +155,6 @@ impl Answers {
 mod tests {
     use super::*;
     use crate::card::Tokens;
-    use std::time::Instant;
-
-    fn dispatch(decision: &str, model: &str) -> Dispatch {
-        Dispatch {
-            learning: None,
-            id: 1,
-            at: Instant::now(),
-            model: model.into(),
-            recipe: None,
-            decision: Some(decision.into()),
-            tier: 0,
-            session: None,
-            prompt_tokens: 0,
-        }
-    }
 
     fn served(status: u16, completion: u64) -> Served {
         let tokens = Some(Tokens {
@@ -219,10 +200,10 @@ mod tests {
         let lengths = Lengths::default();
         let answers = lengths.of("d", "m");
         for _ in 0..10 {
-            lengths.served(&dispatch("d", "m"), &served(503, 9_000));
-            lengths.served(&dispatch("d", "m"), &served(200, 0));
-            lengths.served(&dispatch("d", "other"), &served(200, 9_000));
-            lengths.served(&dispatch("d", "m"), &served(200, 50));
+            lengths.record("d", "m", &served(503, 9_000));
+            lengths.record("d", "m", &served(200, 0));
+            lengths.record("d", "other", &served(200, 9_000));
+            lengths.record("d", "m", &served(200, 50));
         }
         assert_eq!(
             (answers.length(0).expected, answers.length(0).samples),

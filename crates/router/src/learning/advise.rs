@@ -2,50 +2,24 @@
 
 use super::adaptation::{self, Arm};
 use super::beta::Sampler;
-use super::conversations::{ConversationKey, Record};
+use super::conversations::Record;
 use super::field::{Change, Field, Proposal};
-use super::lesson::{Lesson, Note, Sent};
-use super::policy::{Mode, Player, Policy};
+use super::input::LearningInput;
+use super::lesson::{Lesson, Note};
+use super::policy::{Mode, Player};
 use super::protection::{self, Contender, Question, Standing};
 use super::requests::RequestKey;
 use super::{Experience, Trail};
-use crate::selection::{Candidates, Selection};
+use crate::selection::Selection;
 use dialects::{Dialect, Prompt};
 use std::sync::Arc;
 use std::time::Instant;
-
-/// A request whose model was chosen by an algorithm.
-pub struct Asked<'a> {
-    /// How learning acts here.
-    pub policy: &'a Policy,
-    /// Name of the recipe.
-    pub recipe: &'a Arc<str>,
-    /// Name of the decision.
-    pub decision: &'a Arc<str>,
-    /// The decision's tier.
-    pub tier: i64,
-    /// The decision's candidates.
-    pub candidates: &'a Candidates,
-    /// Indices of those that may serve the request.
-    pub eligible: &'a [usize],
-    /// Whether a model, candidate or not, may serve the request: boundaries, abilities, wire,
-    /// backend.
-    pub allows: &'a (dyn Fn(&str) -> bool + Sync),
-    /// The authenticated caller; empty if there is none.
-    pub caller: &'a str,
-    /// What the request says beside its body.
-    pub sent: Sent<'a>,
-    /// What the body says of the conversation.
-    pub standing: Standing,
-    /// Now.
-    pub now: Instant,
-}
 
 impl Experience {
     /// Looks the conversation up where other replicas keep it, then advises.
     pub async fn advise_shared(
         &self,
-        asked: &Asked<'_>,
+        asked: &LearningInput<'_>,
         selection: Selection,
         deadline: Instant,
     ) -> (Selection, Lesson) {
@@ -62,7 +36,7 @@ impl Experience {
     /// one that answers by itself are left alone. The winner is always allowed.
     pub fn advise(
         &self,
-        asked: &Asked<'_>,
+        asked: &LearningInput<'_>,
         selection: Selection,
         sampler: &mut Sampler,
     ) -> (Selection, Lesson) {
@@ -306,17 +280,7 @@ impl Experience {
     }
 }
 
-impl Asked<'_> {
-    /// The conversation; `None` without protection, and if the client names none.
-    fn key(&self) -> Option<ConversationKey> {
-        match self.policy.protection {
-            Mode::Off | Mode::Bypass => None,
-            Mode::Observe | Mode::Apply => self
-                .policy
-                .key((self.recipe, self.caller), self.sent.headers),
-        }
-    }
-
+impl LearningInput<'_> {
     /// The selection with another model: a candidate, or one from elsewhere.
     fn changed(&self, selection: &Selection, change: &Change) -> Selection {
         let refs = self.candidates.model_refs();

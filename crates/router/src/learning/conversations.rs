@@ -25,7 +25,8 @@ impl ConversationKey {
     /// scope needs.
     #[must_use]
     pub fn of(
-        (recipe, caller): (&str, &str),
+        recipe: &str,
+        caller: &str,
         scope: Scope,
         session: &str,
         conversation: &str,
@@ -226,7 +227,7 @@ mod tests {
     #[test]
     fn identity_holds_recipe_caller_and_names() {
         let of = |recipe, caller, scope, session, conversation| {
-            ConversationKey::of((recipe, caller), scope, session, conversation)
+            ConversationKey::of(recipe, caller, scope, session, conversation)
         };
         use Scope::{Conversation, Session};
         assert_eq!(of("r", "ada", Session, " ", "c"), None);

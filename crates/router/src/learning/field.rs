@@ -1,7 +1,7 @@
 //! A request's field: the models that may answer it, and what speaks for each.
 
 use super::adaptation::Arm;
-use super::advise::Asked;
+use super::input::LearningInput;
 use super::policy::Player;
 use super::rows::{Place, Row};
 use crate::selection::Selection;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// A request's field: the models that may answer, and the algorithm's choice.
 pub(super) struct Field<'a> {
-    pub(super) asked: &'a Asked<'a>,
+    pub(super) asked: &'a LearningInput<'a>,
     pub(super) base: &'a str,
     pub(super) selection: &'a Selection,
 }
@@ -37,7 +37,7 @@ pub(super) type Indices = (usize, usize, Option<usize>);
 
 impl Field<'_> {
     pub(super) fn place(&self, model: &str) -> Place {
-        let Asked {
+        let LearningInput {
             recipe,
             decision,
             tier,

@@ -1,46 +1,9 @@
-//! What a request tells learning beside its body, and what learning did to it.
+//! What learning did to a request.
 
 use super::Trail;
 use super::policy::{Mode, Policy};
 use super::protection::Scope;
 use std::sync::Arc;
-
-/// Request headers.
-pub trait Headers: Sync {
-    /// The value of a header, its name in lower case.
-    fn value(&self, name: &str) -> Option<&str>;
-}
-
-impl Headers for () {
-    fn value(&self, _name: &str) -> Option<&str> {
-        None
-    }
-}
-
-impl<const N: usize> Headers for [(&str, &str); N] {
-    fn value(&self, name: &str) -> Option<&str> {
-        self.iter()
-            .find(|(other, _)| *other == name)
-            .map(|&(_, value)| value)
-    }
-}
-
-/// What a request says beside its body.
-#[derive(Clone, Copy)]
-pub struct Sent<'a> {
-    /// Its headers.
-    pub headers: &'a dyn Headers,
-    /// It goes on from a response that the provider keeps.
-    pub previous_response: bool,
-}
-
-impl Sent<'_> {
-    /// Nothing.
-    pub const NOTHING: Self = Self {
-        headers: &(),
-        previous_response: false,
-    };
-}
 
 /// What a part of learning did.
 #[derive(Debug, Clone, PartialEq)]

@@ -11,8 +11,8 @@
 //! ```
 
 use super::adaptation::CandidateSet;
+use super::context::Headers;
 use super::conversations::ConversationKey;
-use super::lesson::Headers;
 use super::protection::{Scope, Tuning, pressures};
 use crate::card::Card;
 use crate::config::decisions::{Decision, ModelRef, ProtectionMode};
@@ -229,12 +229,14 @@ impl Policy {
     /// The key of a request's conversation; `None` if its headers do not name one.
     pub(super) fn key(
         &self,
-        (recipe, caller): (&str, &str),
+        recipe: &str,
+        caller: &str,
         headers: &dyn Headers,
     ) -> Option<ConversationKey> {
         let value = |name: &str| headers.value(name).unwrap_or_default();
         ConversationKey::of(
-            (recipe, caller),
+            recipe,
+            caller,
             self.scope,
             value(&self.session_header),
             value(&self.conversation_header),
@@ -474,8 +476,8 @@ global: {router: {learning: {enabled: true, LEARNING}}}
             (Scope::Session, Duration::from_secs(60))
         );
         assert!(
-            found[0].key(("r", "ada"), &[("x-mine", "s")]).is_some()
-                && found[0].key(("r", "ada"), &()).is_none()
+            found[0].key("r", "ada", &[("x-mine", "s")]).is_some()
+                && found[0].key("r", "ada", &()).is_none()
         );
     }
 }

@@ -1,9 +1,10 @@
 //! Requests through the whole run: outcomes change choices, conversations stay, and what is never
 //! allowed is never chosen.
 
-use super::advise::Asked;
 use super::beta::Sampler;
-use super::lesson::{Lesson, Sent};
+use super::context::RequestContext;
+use super::input::LearningInput;
+use super::lesson::Lesson;
 use super::policy::{Mode, Policy, Roster};
 use super::protection::Standing;
 use super::requests::Judge;
@@ -100,7 +101,7 @@ impl World {
             own(name).is_none_or(|index| self.eligible.contains(&index))
                 && !self.forbidden.contains(&name)
         };
-        let asked = Asked {
+        let asked = LearningInput {
             policy: &self.policy,
             recipe: &self.recipe,
             decision: &self.decision,
@@ -109,7 +110,7 @@ impl World {
             eligible: &self.eligible,
             allows: &allows,
             caller: turn.caller,
-            sent: Sent {
+            sent: RequestContext {
                 headers: &headers,
                 previous_response: false,
             },
@@ -399,17 +400,6 @@ fn answers_teach_speed_cache_and_failures() {
         cache_write: 2.0,
         completion: 9.0,
     });
-    let dispatch = Dispatch {
-        id: 1,
-        at: world.now,
-        model: "a".into(),
-        recipe: None,
-        decision: None,
-        tier: 3,
-        session: None,
-        prompt_tokens: 0,
-        learning: Some(trail.clone()),
-    };
     let tokens = Tokens {
         prompt: 1_000,
         cached: 400,
@@ -417,8 +407,8 @@ fn answers_teach_speed_cache_and_failures() {
         completion: 500,
     };
     let total = Some(Duration::from_millis(700));
-    world.experience.served(
-        &dispatch,
+    world.experience.observe(
+        &trail,
         &Served {
             status: 200,
             total,
@@ -426,16 +416,16 @@ fn answers_teach_speed_cache_and_failures() {
             ..Served::default()
         },
     );
-    world.experience.served(
-        &dispatch,
+    world.experience.observe(
+        &trail,
         &Served {
             status: 503,
             total,
             ..Served::default()
         },
     );
-    world.experience.served(
-        &dispatch,
+    world.experience.observe(
+        &trail,
         &Served {
             status: 400,
             ..Served::default()
@@ -474,7 +464,7 @@ fn a_decision_without_candidates_is_left_alone() {
         ..world.candidates.select_any()
     };
     let (empty, lesson) = {
-        let asked = Asked {
+        let asked = LearningInput {
             policy: &world.policy,
             recipe: &world.recipe,
             decision: &world.decision,
@@ -483,7 +473,7 @@ fn a_decision_without_candidates_is_left_alone() {
             eligible: &[],
             allows: &|_| true,
             caller: "",
-            sent: Sent::NOTHING,
+            sent: RequestContext::NOTHING,
             standing: Standing::default(),
             now: world.now,
         };

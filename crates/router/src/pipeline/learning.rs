@@ -5,6 +5,7 @@ use crate::capability::Demand;
 use crate::eligible::Eligible;
 use crate::generation::Generation;
 use crate::learning::advise;
+use crate::learning::input::LearningInput;
 use crate::models::Model;
 use crate::plan::Facts;
 use crate::recipe::{Recipe, Route};
@@ -26,7 +27,7 @@ impl Generation {
         let demand = Demand::of(call.prompt, &self.token_ratio);
         let barred = |name: &str| self.barrier(name, &facts.verdict, &demand).is_some();
         let allows = |name: &str| !barred(name) && self.may_serve(route, eligible, name, call);
-        let asked = advise::Asked {
+        let asked = LearningInput {
             policy,
             recipe: &recipe.name,
             decision: &route.name,

@@ -112,7 +112,7 @@ pub(super) fn call<'a>(request: &'a Request, dialect: Dialect, identity: &'a Ide
         observed: false,
         models: &Nobody,
         deadline: Instant::now(),
-        sent: Sent::NOTHING,
+        sent: RequestContext::NOTHING,
         full: false,
     }
 }
@@ -364,7 +364,7 @@ fn forecasts_name_every_candidate_that_was_considered() {
         dialect: Dialect::OpenAiChat,
         identity: &identity,
         marks: crate::session::Marks::default(),
-        sent: Sent::NOTHING,
+        sent: RequestContext::NOTHING,
         observed: false,
         models: &Nobody,
         deadline: Instant::now(),

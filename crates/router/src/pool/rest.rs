@@ -99,7 +99,8 @@ impl Rest {
     /// A request, sent at an instant, has ended.
     pub(super) fn ended(
         &self,
-        (id, sent): (u64, Instant),
+        id: u64,
+        sent: Instant,
         failed: bool,
         settings: RestSettings,
         now: Instant,
@@ -191,7 +192,7 @@ mod tests {
         let rest = Rest::default();
         for id in 0..2 {
             assert!(!rest.is_resting(at(0)));
-            rest.ended((id, at(0)), true, SETTINGS, at(0));
+            rest.ended(id, at(0), true, SETTINGS, at(0));
         }
         (rest, at)
     }
@@ -203,14 +204,14 @@ mod tests {
         assert!(!rest.is_resting(at(5)), "a probe may go");
         let rest = Rest::default();
         for (id, failed) in [true, false, true, false, true].into_iter().enumerate() {
-            rest.ended((id as u64, at(0)), failed, SETTINGS, at(0));
+            rest.ended(id as u64, at(0), failed, SETTINGS, at(0));
         }
         assert!(!rest.is_resting(at(0)));
         let never = RestSettings {
             after: 0,
             ..SETTINGS
         };
-        (0..9).for_each(|id| rest.ended((id, at(0)), true, never, at(0)));
+        (0..9).for_each(|id| rest.ended(id, at(0), true, never, at(0)));
         assert!(!rest.is_resting(at(0)));
     }
 
@@ -222,7 +223,7 @@ mod tests {
         rest.sent(8, at(6));
         rest.forget(8);
         assert!(rest.is_resting(at(6)), "8 was not the probe");
-        rest.ended((7, at(5)), false, SETTINGS, at(7));
+        rest.ended(7, at(5), false, SETTINGS, at(7));
         assert!(!rest.is_resting(at(7)));
         assert_eq!(rest.reading(at(7)), RestReading::default());
     }
@@ -233,7 +234,7 @@ mod tests {
         let mut now = 5;
         for expected in [10, 12, 12] {
             rest.sent(now, at(now));
-            rest.ended((now, at(now)), true, SETTINGS, at(now));
+            rest.ended(now, at(now), true, SETTINGS, at(now));
             assert!(rest.is_resting(at(now + expected - 1)), "{expected}");
             now += expected;
             assert!(!rest.is_resting(at(now)), "{expected}");
@@ -256,18 +257,18 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let rest = Rest::default();
-        (0..2).for_each(|id| rest.ended((id, at(1)), true, SETTINGS, at(2)));
-        rest.ended((2, at(1)), false, SETTINGS, at(3));
+        (0..2).for_each(|id| rest.ended(id, at(1), true, SETTINGS, at(2)));
+        rest.ended(2, at(1), false, SETTINGS, at(3));
         assert!(
             rest.is_resting(at(3)),
             "a long answer that began before the rest ends well"
         );
-        rest.ended((3, at(3)), true, SETTINGS, at(4));
+        rest.ended(3, at(3), true, SETTINGS, at(4));
         assert!(
             !rest.is_resting(at(7)),
             "an error during the rest does not lengthen it"
         );
-        rest.ended((4, at(3)), false, SETTINGS, at(5));
+        rest.ended(4, at(3), false, SETTINGS, at(5));
         assert!(
             !rest.is_resting(at(5)),
             "sent during the rest, as nobody else could serve it, and served"

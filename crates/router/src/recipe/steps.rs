@@ -33,9 +33,9 @@ fn top_k(document: &Document) -> i64 {
 #[cfg(test)]
 mod tests {
     use crate::config;
-    use crate::lasting::Lasting;
     use crate::models::Models;
     use crate::recipe::{Extent, Recipe};
+    use crate::shared_state::SharedState;
     use crate::signals::{Deps, SignalInput};
     use dialects::Prompt;
     use futures_util::FutureExt;
@@ -81,7 +81,7 @@ global: {model_catalog: {embeddings: {semantic: {embedding_config: {top_k: TOP_K
             "r",
             &document.routing,
             &document,
-            (&Models::default(), &Lasting::default()),
+            (&Models::default(), &SharedState::default()),
             &deps,
         );
         let recipe = recipe.unwrap_or_else(|problems| panic!("{problems:?}"));

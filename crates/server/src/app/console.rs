@@ -53,7 +53,7 @@ impl Console for AppConsole {
 
     fn pool(&self) -> Value {
         let lasting = &self.live.load().router.lasting;
-        let (open, given_up) = (lasting.pool.open(), lasting.pool.given_up());
+        let (open, given_up) = (lasting.dispatches.len(), lasting.dispatches.given_up());
         json!({"models": lasting.pool.readings(Instant::now()), "open": open, "given_up": given_up})
     }
 

@@ -12,9 +12,9 @@ use crate::reload::Loaded;
 use bytes::Bytes;
 use dialects::{Dialect, Endpoint, Request};
 use extproc::{BodyReply, BodyStep, HeadStep, Immediate, RequestHead};
-use router::lasting::Served;
 use router::pipeline::fallback::{ATTEMPT, Attempt, DECISION, DISPATCH, MODEL, RECIPE};
 use router::plan::{Refusal, body};
+use router::served::Served;
 use std::sync::Arc;
 
 /// An attempt whose body is awaited.

@@ -8,9 +8,11 @@ use dialects::{BodyKind, Dialect, Usage, UsageReader};
 use extproc::{HeaderEdit, HeaderEdits, ResponseHead};
 use http::HeaderValue;
 use router::card::Tokens;
-use router::lasting::{Dispatch, Lasting, Served};
+use router::dispatch::Dispatch;
 use router::plan::surface::ReplyHeader;
+use router::served::Served;
 use router::session::Chain;
+use router::shared_state::SharedState;
 use router::signals::TokenRatio;
 use std::sync::Arc;
 use std::time::Instant;
@@ -37,7 +39,7 @@ pub(super) struct ResponsePlan {
     /// Envoy's access log will tell how the request ended.
     pub(super) is_logged: bool,
     /// Where it is kept that the request is under way.
-    pub(super) lasting: Arc<Lasting>,
+    pub(super) lasting: Arc<SharedState>,
     /// The request that goes out.
     pub(super) dispatch: Dispatch,
     /// How a later request finds this one's session by the response's id.

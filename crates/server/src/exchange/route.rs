@@ -11,10 +11,10 @@ use dialects::{Request, TokenFacts};
 use extproc::{BodyReply, Immediate, ResponseInterest};
 use immediate::Said;
 use inference::ask::Ask;
+use router::dispatch::Dispatch;
 use router::eligible::Barrier;
 use router::generation::Profile;
-use router::lasting::Dispatch;
-use router::learning::lesson::{Headers, Sent};
+use router::learning::context::{Headers, RequestContext};
 use router::pipeline::{Call, Routed};
 use router::plan::surface::{ReplyHeader, ResponsePath};
 use router::plan::{Escalation, Facts, Forward, Outcome, RoutePlan, body};
@@ -84,7 +84,7 @@ pub(super) async fn plan(
             head.request.headers.get(name)
         }),
         observed: counts_usage(head),
-        sent: Sent {
+        sent: RequestContext {
             headers: head,
             previous_response,
         },
@@ -185,7 +185,7 @@ pub(super) fn go_on(
     let settings = &head.serving.router.settings;
     let lasting = &head.serving.router.lasting;
     let dispatch = Dispatch {
-        id: lasting.pool.next_id(),
+        id: lasting.dispatches.next_id(),
         at: Instant::now(),
         model: facts.model.clone().unwrap_or_else(|| Arc::from("")),
         recipe: facts.recipe.clone(),

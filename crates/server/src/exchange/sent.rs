@@ -1,13 +1,15 @@
 //! A request under way, and who tells how it ends.
 
-use router::lasting::{Dispatch, Lasting, Served};
+use router::dispatch::Dispatch;
+use router::served::Served;
+use router::shared_state::SharedState;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Holds a dispatch open. Dropped without an end it is forgotten, unless Envoy's access log will
 /// tell the end: whatever becomes of the exchange, nothing stays counted as in flight.
 pub(super) struct Sent {
-    lasting: Arc<Lasting>,
+    lasting: Arc<SharedState>,
     id: u64,
     at: Instant,
     is_logged: bool,
@@ -15,7 +17,7 @@ pub(super) struct Sent {
 }
 
 impl Sent {
-    pub(super) fn begin(lasting: &Arc<Lasting>, dispatch: Dispatch, is_logged: bool) -> Self {
+    pub(super) fn begin(lasting: &Arc<SharedState>, dispatch: Dispatch, is_logged: bool) -> Self {
         let (id, at) = (dispatch.id, dispatch.at);
         lasting.begin(dispatch);
         Self {

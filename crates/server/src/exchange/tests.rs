@@ -104,7 +104,7 @@ async fn what_could_not_be_read_is_shown_and_counted() {
 /// One request of [`DOCUMENT`] that has gone out, and the state that lasts.
 struct Out {
     exchange: Box<dyn Exchange>,
-    lasting: Arc<router::lasting::Lasting>,
+    lasting: Arc<router::shared_state::SharedState>,
     id: u64,
 }
 
@@ -238,7 +238,7 @@ async fn the_access_log_ends_what_was_seen_in_part() {
     let total = Some(Duration::from_secs(2));
     lasting.end(
         id,
-        &router::lasting::Served {
+        &router::served::Served {
             status: 200,
             total,
             cut: true,

@@ -38,7 +38,7 @@ fn page(running: u32, first_tokens: u32) -> (StatusCode, String) {
 }
 
 struct Stage {
-    lasting: Arc<Lasting>,
+    lasting: Arc<SharedState>,
     scrapes: Arc<Scrapes>,
     scraper: Scraper,
     told: Told,
@@ -48,7 +48,7 @@ struct Stage {
 async fn stage() -> Stage {
     let told = Told::default();
     let url = server(Arc::clone(&told)).await;
-    let (lasting, scrapes) = (Arc::<Lasting>::default(), Arc::<Scrapes>::default());
+    let (lasting, scrapes) = (Arc::<SharedState>::default(), Arc::<Scrapes>::default());
     let scraper = Scraper::new(Arc::clone(&lasting), Arc::clone(&scrapes));
     let targets = Targets {
         interval: SHORTEST,

@@ -78,7 +78,7 @@ fn route<'g>(generation: &'g Generation, models: &Fake, user: &str, body: &Value
     )
     .unwrap();
     let call = Call {
-        sent: crate::learning::lesson::Sent::NOTHING,
+        sent: crate::learning::context::RequestContext::NOTHING,
         marks: crate::session::Marks::default(),
         prompt: request.prompt(),
         dialect: Dialect::OpenAiChat,

@@ -363,7 +363,7 @@ impl Case {
             groups: Vec::new(),
         };
         let call = Call {
-            sent: crate::learning::lesson::Sent::NOTHING,
+            sent: crate::learning::context::RequestContext::NOTHING,
             marks: crate::session::Marks::default(),
             prompt: request.prompt(),
             dialect: Dialect::OpenAiChat,

@@ -2,12 +2,13 @@
 //! keep their model.
 
 use super::*;
-use crate::lasting::{Dispatch, Served};
+use crate::dispatch::Dispatch;
 use crate::learning::conversations::{ConversationKey, Record};
 use crate::learning::requests::{Judge, Judgement};
 use crate::learning::rows::{Increment, Place, Row, Verdict};
 use crate::learning::store::{Pending, SharedStore, StoreError};
 use crate::plan::surface::ResponsePath;
+use crate::served::Served;
 
 const POLICY: &str = r#"
 version: v0.3
@@ -69,7 +70,7 @@ impl Gateway {
             identity: &identity,
             observed: false,
             marks: crate::session::Marks::default(),
-            sent: Sent {
+            sent: RequestContext {
                 headers: &headers,
                 previous_response: false,
             },
@@ -86,7 +87,7 @@ impl Gateway {
         let facts = plan.facts;
         self.sent.set(self.sent.get() + 1);
         let lasting = &self.generation.lasting;
-        let id = lasting.pool.next_id();
+        let id = lasting.dispatches.next_id();
         let dispatch = Dispatch {
             id,
             at: Instant::now(),

@@ -2,10 +2,10 @@
 //! that nobody ever chooses a candidate that is not eligible.
 
 use crate::config::{self, Document};
-use crate::lasting::Lasting;
 use crate::models::Models;
 use crate::recipe::Recipe;
 use crate::selection::{Asked, Fallback, Selection};
+use crate::shared_state::SharedState;
 use crate::signals::{Deps, Problem};
 use inference::catalog::{Catalog, LoadError, RemoteClassifier, RemoteEmbedder, Task, Wanted};
 use inference::fake::Fake;
@@ -102,7 +102,7 @@ fn build(algorithm: &str, global: &str, file: &str) -> Recipe {
         "r",
         &document.routing,
         &document,
-        (&Models::default(), &Lasting::default()),
+        (&Models::default(), &SharedState::default()),
         &deps,
     );
     built.unwrap_or_else(|problems| panic!("{problems:?}"))

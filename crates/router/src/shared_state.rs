@@ -1,0 +1,102 @@
+//! State that requests share and that outlives them: pools, sessions, experience, requests under
+//! way.
+//!
+//! All of it is keyed by names of the document, bounded, and survives a reload. A request leaves a
+//! trace here twice: when it is sent ([`begin`](SharedState::begin)) and when its answer is known
+//! ([`end`](SharedState::end)). The parts do not know each other; here each gets the values that it
+//! needs.
+
+use crate::credential::Secret;
+use crate::dispatch::{Dispatch, Dispatches, Ended};
+use crate::forecast::Lengths;
+use crate::learning::Experience;
+use crate::pool::Pool;
+use crate::served::Served;
+use crate::session::Sessions;
+use std::sync::OnceLock;
+use std::time::Instant;
+
+/// The state that outlives requests and generations.
+#[derive(Debug, Default)]
+pub struct SharedState {
+    /// State of the models' pools.
+    pub pool: Pool,
+    /// Sessions and their models.
+    pub sessions: Sessions,
+    /// What outcomes have taught.
+    pub experience: Experience,
+    /// How long answers are.
+    pub lengths: Lengths,
+    /// Requests under way.
+    pub dispatches: Dispatches,
+    secret: OnceLock<Secret>,
+}
+
+impl SharedState {
+    /// Returns the secret of this process alone, for documents that configure none.
+    pub fn secret(&self) -> Secret {
+        self.secret
+            .get_or_init(|| {
+                tracing::info!(
+                    "no secret is configured; turn states and credentials hold in this process only"
+                );
+                Secret::random()
+            })
+            .clone()
+    }
+
+    /// Records that a request goes on to a model.
+    pub fn begin(&self, dispatch: Dispatch) {
+        if let Some(trail) = &dispatch.learning {
+            self.experience.sent(trail, dispatch.at);
+        }
+        let model = self.pool.model(&dispatch.model);
+        self.dispatches.begin(dispatch, model);
+    }
+
+    /// Records what is known of a request's answer before its end, which somebody else will report.
+    pub fn note(&self, id: u64, part: &Served) {
+        self.dispatches.note(id, part);
+    }
+
+    /// Records the end of a request. Only the first report counts.
+    pub fn end(&self, id: u64, served: &Served) {
+        self.end_at(id, served, Instant::now());
+    }
+
+    fn end_at(&self, id: u64, served: &Served, now: Instant) -> Option<Served> {
+        let Ended {
+            dispatch,
+            model,
+            served,
+        } = self.dispatches.end(id, served)?;
+        self.pool
+            .record(&model, dispatch.id, dispatch.at, &served, now);
+        if let (Some(ticket), Some(tokens)) = (dispatch.session, served.tokens) {
+            self.sessions.answered(ticket, &dispatch.model, tokens);
+        }
+        if let Some(trail) = &dispatch.learning {
+            self.experience.observe(trail, &served);
+        }
+        if let Some(decision) = &dispatch.decision {
+            self.lengths.record(decision, &dispatch.model, &served);
+        }
+        Some(served)
+    }
+
+    /// Forgets a request whose end nobody will report, or whose end says nothing of its model: its
+    /// client left, or the gateway refused it.
+    pub fn forget(&self, id: u64) {
+        self.dispatches.forget(id);
+    }
+
+    /// Gives up what is overdue: requests beyond their lease, figures of others that were not
+    /// renewed. To be called about once a second.
+    pub fn tick(&self, now: Instant) {
+        self.dispatches.expire(now);
+        self.pool.tick(now);
+    }
+}
+
+#[cfg(test)]
+mod tests;
