@@ -3,7 +3,7 @@
 
 use benches::candidates;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use router::selection::Asked;
+use router::selection::SelectionRequest;
 
 fn selection(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("select among 8");
@@ -13,7 +13,7 @@ fn selection(criterion: &mut Criterion) {
         };
         let candidates = &generation.recipes[0].routes[0].candidates;
         let eligible: Vec<usize> = (0..candidates.candidates().len()).collect();
-        let asked = Asked::default();
+        let asked = SelectionRequest::default();
         group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
             bencher.iter(|| candidates.select(&asked, &eligible));
         });
@@ -25,7 +25,7 @@ fn selection(criterion: &mut Criterion) {
     let route = &generation.recipes[0].routes[0];
     let eligible: Vec<usize> = (0..route.candidates.candidates().len()).collect();
     criterion.bench_function("forecasts of 8", |bencher| {
-        let tokens = Asked::default().tokens;
+        let tokens = SelectionRequest::default().tokens;
         bencher.iter(|| {
             route
                 .forecaster

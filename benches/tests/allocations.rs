@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use inference::ask::Nobody;
 use router::recipe::Extent;
 use router::report::SignalReport;
-use router::selection::Asked;
+use router::selection::SelectionRequest;
 use router::signals::{Identity, SignalInput};
 use std::time::Instant;
 
@@ -52,7 +52,7 @@ fn choosing_by_factors_allocates_twice() -> Result<()> {
     let generation = candidates::generation("{type: multi_factor}")?;
     let candidates = &generation.recipes[0].routes[0].candidates;
     let eligible: Vec<usize> = (0..candidates::COUNT).collect();
-    let asked = Asked::default();
+    let asked = SelectionRequest::default();
     let choosing = measure(|| {
         assert!(candidates.select(&asked, &eligible).fallback.is_none());
     });

@@ -3,16 +3,20 @@
 use anyhow::{Context, Result, bail, ensure};
 use extproc::{FakeEnvoy, FakeRequest, Outcome};
 use router::config::databases::RedisStore;
+use router::conversation::store::{Change, ChangeBy, Entry, SharedStore};
+use router::conversation::{Record, Timestamp};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use stores::redis::{Failure, Redis};
+use stores::shared::RedisShared;
 use tests::listener::Address;
 use tests::merit::{Merit, Settings};
 use tests::process::until;
 use tests::prompt::CHAT;
 use tests::redis;
+use tokio::task::JoinSet;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_dies_is_missed_in_time_and_found_again() -> Result<()> {
@@ -48,6 +52,102 @@ async fn a_server_that_dies_is_missed_in_time_and_found_again() -> Result<()> {
         async || Ok(client.ask::<String>(&get).await.ok()),
     );
     ensure!(found.await? == "1");
+    Ok(())
+}
+
+/// A store on a server, and its writer, which runs until it is dropped.
+fn store(server: &redis::Redis) -> Result<(RedisShared, JoinSet<()>)> {
+    let settings = RedisStore {
+        address: server.address(),
+        ..RedisStore::default()
+    };
+    let client = Redis::new(&settings, "t:", Duration::from_secs(2))?;
+    let (store, writer) = RedisShared::new(Arc::new(client));
+    let mut writers = JoinSet::new();
+    writers.spawn(writer.run());
+    Ok((store, writers))
+}
+
+fn deadline() -> Instant {
+    Instant::now() + Duration::from_secs(2)
+}
+
+/// A conversation's record at a time, as a store keeps it.
+fn entry(at: u64, model: &str) -> Entry {
+    let record = Record {
+        model: model.into(),
+        at: Timestamp(at),
+        ..Record::default()
+    };
+    Entry {
+        key: "conversation".to_owned(),
+        value: record.encode(),
+        at: record.at,
+        keep: Duration::from_secs(60),
+    }
+}
+
+async fn kept(store: &RedisShared) -> Result<Option<String>> {
+    let found = store.load("conversation", deadline()).await?;
+    let record = found.map(|value| Record::decode(&value)).transpose()?;
+    Ok(record.map(|record| record.model.to_string()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_younger_value_stays_unless_a_request_writes_it() -> Result<()> {
+    let server = redis::Redis::start().await?;
+    let (store, _writers) = store(&server)?;
+    ensure!(kept(&store).await?.is_none());
+    store.save(&[entry(2_500, "first")], deadline()).await?;
+    store.save(&[entry(2_499, "older")], deadline()).await?;
+    ensure!(kept(&store).await?.as_deref() == Some("first"));
+    store.save(&[entry(2_501, "younger")], deadline()).await?;
+    ensure!(kept(&store).await?.as_deref() == Some("younger"));
+    // Clocks of replicas differ: whoever has the conversation's last request writes it.
+    store.save_soon(entry(1_000, "last"));
+    let limit = Duration::from_secs(5);
+    let written = until("the value to be written", limit, async || {
+        Ok((kept(&store).await?.as_deref() == Some("last")).then_some(()))
+    });
+    written.await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_add_up_and_groups_know_their_members() -> Result<()> {
+    let server = redis::Redis::start().await?;
+    let (store, _writers) = store(&server)?;
+    let keep = Duration::from_secs(60);
+    let changes = [
+        Change {
+            name: "count".to_owned(),
+            by: ChangeBy::Adding(2),
+        },
+        Change {
+            name: "average".to_owned(),
+            by: ChangeBy::Setting(0.5),
+        },
+    ];
+    let mut numbers = Vec::new();
+    for _ in 0..2 {
+        numbers = store
+            .exchange("numbers", &changes, keep, deadline())
+            .await?;
+    }
+    numbers.sort_by(|one, other| one.0.cmp(&other.0));
+    ensure!(numbers == [("average".to_owned(), 0.5), ("count".to_owned(), 4.0)]);
+
+    let publish =
+        |member: &'static str, keep| store.publish("pool", member, member.into(), keep, deadline());
+    ensure!(publish("one", Duration::from_millis(1)).await?.is_empty());
+    publish("two", keep).await?;
+    let left = until("the first member's end", keep, async || {
+        Ok((publish("three", keep).await? == [b"two"]).then_some(()))
+    });
+    left.await?;
+    ensure!(
+        server.ask(&["SCARD", "t:pool:replicas"])?.starts_with(":2"),
+        "a member that is gone is forgotten"
+    );
     Ok(())
 }
 
@@ -166,6 +266,67 @@ async fn replicas_agree_on_sessions_and_pools() -> Result<()> {
     seen.await
 }
 
+/// The text of a bulk answer.
+fn bulk(answer: &str) -> Option<&str> {
+    answer.split("\r\n").nth(1)
+}
+
+/// Replicas that are upgraded one after the other: what an earlier version wrote is read, what a
+/// later one wrote counts as no session, and shows.
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_of_several_versions_live_together() -> Result<()> {
+    let server = redis::Redis::start().await?;
+    let (one, other) = (
+        replica(&server.address()).await?,
+        replica(&server.address()).await?,
+    );
+    for (session, rewrite, expected) in [
+        ("same", "", ("large", "")),
+        ("earlier", "old", ("large", "")),
+        (
+            "later",
+            "future",
+            ("small", "session=unknown_record_version"),
+        ),
+    ] {
+        server.ask(&["FLUSHALL"])?;
+        ensure!(ask(&one, session, turn()).await? == ("large".to_owned(), String::new()));
+        let limit = Duration::from_secs(5);
+        let key = until("the record", limit, async || {
+            let keys = server.ask(&["KEYS", "merit:session:*"])?;
+            Ok(keys
+                .split("\r\n")
+                .find(|line| line.starts_with("merit:session:"))
+                .map(str::to_owned))
+        });
+        let key = key.await?;
+        let answer = server.ask(&["GET", &key])?;
+        let mut record: Value = serde_json::from_str(bulk(&answer).context("no record")?)?;
+        ensure!(record["version"] == 1, "{record}");
+        let members = record.as_object_mut().context("no object")?;
+        match rewrite {
+            "old" => members.retain(|name, _| !["version", "millis"].contains(&name.as_str())),
+            "future" => {
+                members.insert("version".to_owned(), json!(2));
+                members.insert("at".to_owned(), json!({"moved": true}));
+            }
+            _ => {}
+        }
+        server.ask(&["SET", &key, &record.to_string()])?;
+        let (model, degraded) = ask(&other, session, step()).await?;
+        ensure!(
+            (model.as_str(), degraded.as_str()) == expected,
+            "{session}: {model} {degraded}"
+        );
+    }
+    // The later replica's record was read as none: this one's own took its place.
+    ensure!(
+        other.metric("merit_degraded_total").await? > 0.0,
+        "the unknown version is not counted"
+    );
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_dies_under_load_is_missed_visibly_and_comes_back() -> Result<()> {
     let mut server = redis::Redis::start().await?;
@@ -174,7 +335,7 @@ async fn a_store_that_dies_under_load_is_missed_visibly_and_comes_back() -> Resu
         replica(&server.address()).await?,
     );
     ensure!(ask(&one, "kept", turn()).await?.0 == "large");
-    let mut load = tokio::task::JoinSet::new();
+    let mut load = JoinSet::new();
     let stop = Arc::new(AtomicBool::new(false));
     for client in 0..4 {
         let (stop, Address::Tcp(address)) = (Arc::clone(&stop), one.address()) else {

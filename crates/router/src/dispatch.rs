@@ -4,7 +4,7 @@
 //! counts. An end that nobody reports is given up after [`LEASE`], so that nothing stays counted as
 //! in flight.
 
-use crate::learning::Trail;
+use crate::learning::LearningRecord;
 use crate::pool::{InFlight, ModelPool};
 use crate::served::Served;
 use crate::session::Ticket;
@@ -43,7 +43,7 @@ pub struct Dispatch {
     /// The token estimate of its prompt; 0 if none was made.
     pub prompt_tokens: u64,
     /// What learning must remember of it; none where the document does not learn.
-    pub learning: Option<Arc<Trail>>,
+    pub learning: Option<Arc<LearningRecord>>,
 }
 
 /// All requests under way.

@@ -24,6 +24,7 @@ pub mod used;
 pub mod boundary;
 pub mod capability;
 pub mod card;
+pub mod conversation;
 pub mod credential;
 pub mod eligible;
 pub mod forecast;

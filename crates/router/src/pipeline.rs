@@ -26,8 +26,8 @@ use crate::plan::{BodyEdit, Facts, Forward, Outcome, Refusal, RoutePlan, UNREAD_
 use crate::plugins::Flow;
 use crate::recipe::{Extent, Recipe, Route};
 use crate::report::{Key, Kind, SignalReport};
-use crate::selection::{Asked, Selection};
-use crate::session::{Marks, Standing};
+use crate::selection::{Selection, SelectionRequest};
+use crate::session::{SessionContext, SessionHints};
 use crate::signals::{Identity, SignalError, SignalInput, estimate};
 use dialects::{Dialect, Prompt};
 use inference::ask::{Answer, Ask, Question, What};
@@ -44,7 +44,7 @@ pub struct Call<'a> {
     /// Who asks.
     pub identity: &'a Identity,
     /// What its headers say of its session.
-    pub marks: Marks<'a>,
+    pub marks: SessionHints<'a>,
     /// The response's body will be seen, so its usage is worth asking for.
     pub observed: bool,
     /// Who answers the questions of learned signals.
@@ -267,7 +267,7 @@ impl Generation {
     async fn select(
         &self,
         (route, eligible): (&Route, &Eligible),
-        standing: Option<&Standing>,
+        standing: Option<&SessionContext>,
         facts: &mut Facts,
         call: &Call<'_>,
     ) -> Selection {
@@ -278,15 +278,15 @@ impl Generation {
         if vector.is_none() && route.candidates.embedder().is_some() {
             facts.degraded.push(UNREAD_TURN.into());
         }
-        let asked = Asked {
+        let asked = SelectionRequest {
             vector: vector.as_deref(),
             category: facts.category.as_deref().unwrap_or_default(),
             tokens: tokens(facts, call),
             continuation: standing
                 .map(|standing| standing.continuation(call.prompt))
                 .unwrap_or_default(),
-            draw: standing.map(Standing::draw),
-            ..Asked::default()
+            draw: standing.map(SessionContext::draw),
+            ..SelectionRequest::default()
         };
         route.candidates.select(&asked, eligible.kept())
     }

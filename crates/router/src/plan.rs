@@ -14,9 +14,9 @@ use crate::credential::Void;
 use crate::eligible::{Barrier, Dropped};
 use crate::escalation::Cascade;
 use crate::forecast::Forecast;
-use crate::learning::lesson::Lesson;
+use crate::learning::outcome::LearningOutcome;
 use crate::report::Kind;
-use crate::session::Told;
+use crate::session::SessionOutcome;
 use std::sync::Arc;
 
 /// The outcome of routing one request, with what is known about why.
@@ -124,11 +124,11 @@ pub struct Facts {
     /// Why the winner won, for people.
     pub reason: Option<Arc<str>>,
     /// What the session did; none where sessions are off or nothing was selected.
-    pub session: Option<Told>,
+    pub session: Option<SessionOutcome>,
     /// The client sent a turn state that does not hold.
     pub void_turn_state: Option<Void>,
     /// What learning did; none where the document does not learn.
-    pub lesson: Option<Lesson>,
+    pub lesson: Option<LearningOutcome>,
     /// What the request is predicted to cost at each candidate that was considered.
     pub forecasts: Vec<Forecast>,
 }

@@ -13,7 +13,7 @@ use crate::decision::{Decisions, Strategy};
 use crate::declared::Declared;
 use crate::escalation::Looper;
 use crate::forecast::Forecaster;
-use crate::learning::policy::{Policy, Roster};
+use crate::learning::policy::{ModelProfiles, Policy};
 use crate::models::{Model, Models};
 use crate::plugins::{self, Plugin};
 use crate::projection::Projections;
@@ -261,9 +261,9 @@ impl Route {
         deps: &signals::Deps<'_>,
     ) -> Result<(Vec<Self>, Vec<Problem>), Vec<Problem>> {
         let mut selectors = Selectors::new(routing, document, deps);
-        let roster = Arc::new(Roster::of(document));
+        let profiles = Arc::new(ModelProfiles::of(document));
         let route = |decision| Self {
-            learning: Policy::of(decision, routing, document, &roster),
+            learning: Policy::of(decision, routing, document, &profiles),
             ..Self::build(decision, document, (models, lasting), &mut selectors)
         };
         let routes = routing.decisions.iter().map(route).collect();

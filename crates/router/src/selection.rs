@@ -95,7 +95,7 @@ pub struct SelectionInput<'a> {
     /// Indices of those that may be chosen, in order.
     pub eligible: &'a [usize],
     /// What is known of the request.
-    pub asked: &'a Asked<'a>,
+    pub request: &'a SelectionRequest<'a>,
 }
 
 impl<'a> SelectionInput<'a> {
@@ -110,7 +110,7 @@ impl<'a> SelectionInput<'a> {
 
 /// What algorithms may know of a request.
 #[derive(Debug, Clone, Copy)]
-pub struct Asked<'a> {
+pub struct SelectionRequest<'a> {
     /// Vector of the user's turn by the algorithm's encoder; `None` if it reads none or none could
     /// be had.
     pub vector: Option<&'a [f32]>,
@@ -141,7 +141,7 @@ pub struct Continuation<'a> {
     pub previous_response: bool,
 }
 
-impl Default for Asked<'_> {
+impl Default for SelectionRequest<'_> {
     fn default() -> Self {
         Self {
             vector: None,
@@ -375,10 +375,10 @@ impl Candidates {
     /// The candidate for a request of which nothing is known but that any candidate may serve it.
     #[must_use]
     pub fn select_any(&self) -> Selection {
-        self.select(&Asked::default(), &self.everyone)
+        self.select(&SelectionRequest::default(), &self.everyone)
     }
 
-    /// The encoder whose vector [`Asked::vector`] must hold, if the algorithm will be asked and
+    /// The encoder whose vector [`SelectionRequest::vector`] must hold, if the algorithm will run and
     /// reads one.
     #[must_use]
     pub fn embedder(&self) -> Option<&Embedder> {
@@ -391,11 +391,11 @@ impl Candidates {
 
     /// The candidate for one request, among those that are eligible.
     #[must_use]
-    pub fn select(&self, asked: &Asked<'_>, eligible: &[usize]) -> Selection {
+    pub fn select(&self, request: &SelectionRequest<'_>, eligible: &[usize]) -> Selection {
         match self.first_valid(eligible) {
             None => self.settled(None, "default"),
             Some(first) if self.fast_response => self.settled(Some(first), "fast_response"),
-            Some(first) => self.select_among(first, asked, eligible),
+            Some(first) => self.select_among(first, request, eligible),
         }
     }
 
@@ -404,11 +404,16 @@ impl Candidates {
     pub fn preview(&self, eligible: &[usize]) -> Selection {
         match self.first_valid(eligible) {
             None => self.settled(None, "default"),
-            Some(first) => self.select_among(first, &Asked::default(), eligible),
+            Some(first) => self.select_among(first, &SelectionRequest::default(), eligible),
         }
     }
 
-    fn select_among(&self, first: usize, asked: &Asked<'_>, eligible: &[usize]) -> Selection {
+    fn select_among(
+        &self,
+        first: usize,
+        request: &SelectionRequest<'_>,
+        eligible: &[usize],
+    ) -> Selection {
         if self.model_refs.iter().any(is_blank) {
             return self.fall_back(first, Fallback::InvalidContext);
         }
@@ -430,7 +435,7 @@ impl Candidates {
             decision: &self.decision,
             candidates: &self.candidates,
             eligible,
-            asked,
+            request,
         };
         match selector.select(&input) {
             Err(error) => self.fall_back(first, Fallback::from(&error)),

@@ -1,5 +1,5 @@
 //! Sessions: which requests belong together, and when they stay with the model that they already
-//! use. Merit's own.
+//! use. Merit's own policy on conversations.
 //!
 //! ```yaml
 //! global:
@@ -7,182 +7,161 @@
 //!     sessions: {mode: apply, hold: candidates, switch_budget_percent: 25}
 //! ```
 //!
-//! [`identity`] names the session, [`phase`] says what part of it a request is, [`table`](self)
-//! remembers a bounded number of them, [`stay`] decides, [`hold`] applies that to a decision's
-//! candidates. A session never leaves what boundaries, abilities and rest allow, and under `hold:
-//! candidates` not what the winning decision lists: policy wins, and a lock that it breaks shows.
+//! [`identity`] names the session, [`phase`] says what part of it a request is, [`context`] finds
+//! it, [`budget`] decides, [`hold`] applies that to a decision's candidates. A session never leaves
+//! what boundaries, abilities and health allow, and under `hold: candidates` not what the winning
+//! decision lists: policy wins, and a lock that it breaks shows.
 
+pub mod budget;
+pub mod context;
 pub mod hold;
 pub mod identity;
-mod model_names;
+pub mod outcome;
 pub mod phase;
-pub mod standing;
-pub mod stay;
-pub mod store;
-mod table;
-pub mod told;
 pub mod turn_state;
 
-pub use hold::{Held, Offer};
-pub use identity::{Marks, Named, Source};
+pub use budget::Action;
+pub use context::{Chain, SessionContext, SessionLookup};
+pub use hold::{ChoiceInput, Chosen, ModelOffer};
+pub use identity::{SessionHints, SessionRef, Source};
+pub use outcome::SessionOutcome;
 pub use phase::Phase;
-pub use standing::{Chain, Standing};
-pub use store::{Saved, SavedThread, SessionStore, StoreError};
-pub use table::Seen;
-pub use told::{Outcome, Told};
 
-use crate::card::Prices;
+use crate::card::{Prices, Tokens};
 use crate::config;
+use crate::conversation::{
+    Conversation, ConversationKey, Conversations, SharedStore, Step, StoreError, Timestamp,
+};
 use crate::credential::Secret;
 use crate::signals::Problem;
-use identity::Namer;
+use identity::SessionKeyer;
 use phase::PhaseTexts;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant, SystemTime};
-use table::{Step, Table};
+use std::time::{Duration, Instant};
 
-/// Names a session: a digest of the authenticated caller, the recipe and what the client calls its
-/// session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct SessionKey(pub u128);
+/// Sessions that are remembered until a document says how many.
+const CAPACITY: usize = 100_000;
 
 /// What a request's answer is counted to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ticket {
     /// The session.
-    pub key: SessionKey,
-    /// The conversation in it.
+    pub key: ConversationKey,
+    /// The request's thread.
     pub thread: u32,
     /// What its bill already holds of this request, millionths.
     pub billed: u64,
 }
 
-/// All sessions. Lasts over reloads.
-#[derive(Debug, Default)]
+/// All sessions; they outlive reloads.
+#[derive(Debug)]
 pub struct Sessions {
-    table: Table,
-    store: RwLock<Option<Arc<dyn SessionStore>>>,
+    conversations: Conversations,
     overhead: AtomicU64,
 }
 
+impl Default for Sessions {
+    fn default() -> Self {
+        Self {
+            conversations: Conversations::new("session", CAPACITY),
+            overhead: AtomicU64::new(0),
+        }
+    }
+}
+
 impl Sessions {
-    /// How many are remembered.
+    /// Returns how many are remembered.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.table.len()
+        self.conversations.len()
     }
 
-    /// None is remembered.
+    /// Returns whether none is remembered.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.conversations.is_empty()
     }
 
-    /// How many had to be forgotten for others.
+    /// Returns how many had to be forgotten for others.
     #[must_use]
     pub fn forgotten(&self) -> u64 {
-        self.table.forgotten()
+        self.conversations.forgotten()
     }
 
-    /// What all switches have cost, millionths of the document's currency, at an upper estimate.
+    /// Returns what all switches have cost, millionths of the document's currency, at an upper
+    /// estimate.
     #[must_use]
     pub fn switch_overhead(&self) -> u64 {
         self.overhead.load(Ordering::Relaxed)
     }
 
-    /// How many are remembered at most.
+    /// Limits how many are remembered.
     pub fn limit(&self, capacity: u32) {
-        self.table.limit(capacity as usize);
+        self.conversations.limit(capacity as usize);
     }
 
-    /// Shares sessions with other replicas, or with nobody.
-    pub fn share(&self, store: Option<Arc<dyn SessionStore>>) {
-        *self.store.write().unwrap_or_else(PoisonError::into_inner) = store;
+    /// Shares sessions with other replicas; the store keeps them for `keep` after their last
+    /// request.
+    pub fn share(&self, store: Arc<dyn SharedStore>, keep: Duration) {
+        self.conversations.share(store, keep);
     }
 
-    /// What is known of a session.
+    /// Finds a session among those that this process remembers.
     #[must_use]
-    pub fn look(&self, key: SessionKey, thread: u32) -> Option<Seen> {
-        self.table.look(key, thread)
+    pub fn find(&self, key: ConversationKey, thread: u32, now: Timestamp) -> Conversation {
+        self.conversations.find(key, thread, now)
     }
 
-    /// The same, with what other replicas know of it.
+    /// Takes over what other replicas know of a session.
     ///
     /// # Errors
-    /// The store did not answer; what this process knows still counts.
-    pub async fn fetch(&self, key: SessionKey, deadline: Instant) -> Result<(), StoreError> {
-        let store = self
-            .store
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let Some(store) = store else { return Ok(()) };
-        let Some(saved) = store.load(key, deadline).await? else {
-            return Ok(());
-        };
-        if self.table.save(key).is_none_or(|own| own.at <= saved.at) {
-            self.table.restore(key, &saved);
-        }
-        Ok(())
+    /// The store is of no use; what this process knows still counts.
+    pub async fn refresh(&self, key: ConversationKey, deadline: Instant) -> Result<(), StoreError> {
+        self.conversations.refresh(key, deadline).await
     }
 
-    /// A request was sent to this model.
-    pub fn sent(&self, told: &Told, model: &str, now: u64) {
-        let Some(ticket) = told.ticket else { return };
+    /// Records a request that was sent to this model.
+    pub fn sent(&self, outcome: &SessionOutcome, model: &str, now: Timestamp) {
+        let Some(ticket) = outcome.ticket else { return };
         let step = Step {
             thread: ticket.thread,
             model,
-            prices: told.prices,
-            user_turn: told.phase == Phase::UserTurn,
-            anew: told.anew,
-            switched: told.outcome == Outcome::Switch,
-            forced: told.forced,
+            prices: outcome.prices,
+            user_turn: outcome.phase == Phase::UserTurn,
+            restarts: outcome.restarts,
+            switched: Some(outcome.action == Action::Switch),
+            forced: outcome.forced,
             billed: ticket.billed,
-            least: told.least,
+            least: outcome.least,
             now,
         };
-        self.table.note(ticket.key, &step);
+        self.conversations.note(ticket.key, &step);
         self.overhead
-            .fetch_add(told.forced + told.charged, Ordering::Relaxed);
-        let store = self
-            .store
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        if let (Some(store), Some(saved)) = (store, self.table.save(ticket.key)) {
-            store.save(ticket.key, saved);
-        }
+            .fetch_add(outcome.forced + outcome.charged, Ordering::Relaxed);
+        self.conversations.save_soon(ticket.key);
     }
 
-    /// An answer's tokens are known.
-    pub fn answered(&self, ticket: Ticket, model: &str, tokens: crate::card::Tokens) {
-        self.table
-            .served((ticket.key, ticket.thread, ticket.billed), model, tokens);
+    /// Records the tokens of an answer.
+    pub fn answered(&self, ticket: Ticket, model: &str, tokens: Tokens) {
+        self.conversations
+            .answered(ticket.key, ticket.thread, ticket.billed, model, tokens);
     }
 
-    /// What is known of one session is known of another: a conversation goes on under a new name.
-    pub fn follow(&self, from: SessionKey, to: SessionKey) {
-        if let Some(saved) = self.table.save(from).filter(|_| from != to) {
-            self.table.restore(to, &saved);
-            let store = self
-                .store
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone();
-            if let Some(store) = store {
-                store.save(to, saved);
-            }
-        }
+    /// Copies what is known of one session to another: a conversation goes on under a new name.
+    pub fn follow(&self, from: ConversationKey, to: ConversationKey) {
+        self.conversations.copy(from, to);
     }
 
-    fn charge(&self, key: SessionKey, cost: u64, rules: &stay::Rules) -> bool {
-        self.table.charge(key, cost, rules)
+    fn charge(&self, key: ConversationKey, cost: u64, rules: &budget::Rules) -> bool {
+        self.conversations.charge(key, cost, |bill, spent| {
+            budget::affords(rules, bill, spent, cost)
+        })
     }
 
-    /// The prices of a model that some session has used.
+    /// Returns the prices of a model that some session has used.
     fn prices(&self, model: &str) -> Option<Prices> {
-        self.table.prices(model)
+        self.conversations.prices(model)
     }
 }
 
@@ -197,6 +176,17 @@ pub enum Mode {
     Off,
 }
 
+impl Mode {
+    fn parse(word: &str) -> Option<Self> {
+        match word {
+            "apply" => Some(Self::Apply),
+            "observe" => Some(Self::Observe),
+            "off" => Some(Self::Off),
+            _ => None,
+        }
+    }
+}
+
 /// `global.router.sessions`, ready for use.
 #[derive(Debug, Clone)]
 pub struct Policy {
@@ -209,12 +199,12 @@ pub struct Policy {
     /// Headers that name a session.
     pub identity_headers: Vec<String>,
     /// When a session may switch.
-    pub rules: stay::Rules,
+    pub rules: budget::Rules,
     /// How long a turn state holds, seconds.
     pub turn_state_seconds: u64,
     /// How long a store may take.
     pub store_timeout: Duration,
-    pub(crate) namer: Namer,
+    pub(crate) keyer: SessionKeyer,
     pub(crate) texts: PhaseTexts,
 }
 
@@ -250,15 +240,15 @@ impl Policy {
         }
         let texts = PhaseTexts::new(&settings.helper_patterns, &settings.compaction_patterns)
             .map_err(|(key, error)| problems.push(at(key, error.to_string())));
-        let (Ok(texts), true) = (texts, problems.is_empty()) else {
+        let mode = Mode::parse(&settings.mode);
+        if mode.is_none() {
+            problems.push(at("mode", format!("unknown mode `{}`", settings.mode)));
+        }
+        let (Ok(texts), Some(mode), true) = (texts, mode, problems.is_empty()) else {
             return Err(problems);
         };
         Ok(Self {
-            mode: match settings.mode.as_str() {
-                "off" => Mode::Off,
-                "observe" => Mode::Observe,
-                _ => Mode::Apply,
-            },
+            mode,
             any: settings.hold == "any",
             cheapest_helpers: settings.helpers == "cheapest",
             identity_headers: settings
@@ -266,7 +256,7 @@ impl Policy {
                 .iter()
                 .map(|name| name.to_ascii_lowercase())
                 .collect(),
-            rules: stay::Rules {
+            rules: budget::Rules {
                 budget: settings.switch_budget_percent / 100.0,
                 margin: settings.switch_margin,
                 lead: settings.switch_lead,
@@ -276,16 +266,8 @@ impl Policy {
             },
             turn_state_seconds: settings.turn_state_seconds,
             store_timeout: Duration::from_millis(settings.store_timeout_ms),
-            namer: Namer::new(secret),
+            keyer: SessionKeyer::new(secret),
             texts,
         })
     }
-}
-
-/// Seconds since 1970.
-#[must_use]
-pub fn unix_now() -> u64 {
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |passed| passed.as_secs())
 }

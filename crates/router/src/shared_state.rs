@@ -6,15 +6,16 @@
 //! ([`end`](SharedState::end)). The parts do not know each other; here each gets the values that it
 //! needs.
 
+use crate::conversation::{SharedStore, StoreError};
 use crate::credential::Secret;
 use crate::dispatch::{Dispatch, Dispatches, Ended};
 use crate::forecast::Lengths;
 use crate::learning::Experience;
-use crate::pool::Pool;
+use crate::pool::{Pool, Share};
 use crate::served::Served;
 use crate::session::Sessions;
 use std::sync::OnceLock;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The state that outlives requests and generations.
 #[derive(Debug, Default)]
@@ -47,8 +48,8 @@ impl SharedState {
 
     /// Records that a request goes on to a model.
     pub fn begin(&self, dispatch: Dispatch) {
-        if let Some(trail) = &dispatch.learning {
-            self.experience.sent(trail, dispatch.at);
+        if let Some(record) = &dispatch.learning {
+            self.experience.sent(record, dispatch.at);
         }
         let model = self.pool.model(&dispatch.model);
         self.dispatches.begin(dispatch, model);
@@ -75,8 +76,8 @@ impl SharedState {
         if let (Some(ticket), Some(tokens)) = (dispatch.session, served.tokens) {
             self.sessions.answered(ticket, &dispatch.model, tokens);
         }
-        if let Some(trail) = &dispatch.learning {
-            self.experience.observe(trail, &served);
+        if let Some(record) = &dispatch.learning {
+            self.experience.observe(record, &served);
         }
         if let Some(decision) = &dispatch.decision {
             self.lengths.record(decision, &dispatch.model, &served);
@@ -95,6 +96,44 @@ impl SharedState {
     pub fn tick(&self, now: Instant) {
         self.dispatches.expire(now);
         self.pool.tick(now);
+    }
+}
+
+/// What an exchange with other replicas brought.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Exchanged {
+    /// Replicas whose share was taken in.
+    pub replicas: usize,
+    /// Replicas of another version, whose share cannot be read.
+    pub unreadable: usize,
+}
+
+impl SharedState {
+    /// Tells other replicas this one's share of the pools, and takes in theirs. A share counts for
+    /// `keep`.
+    ///
+    /// # Errors
+    /// The store is of no use; what others told before counts until its time is over.
+    pub async fn exchange_pool(
+        &self,
+        store: &dyn SharedStore,
+        replica: &str,
+        keep: Duration,
+        deadline: Instant,
+    ) -> Result<Exchanged, StoreError> {
+        let own = Share::encode(&self.pool.export());
+        let others = store.publish("pool", replica, own, keep, deadline).await?;
+        let shares: Vec<Vec<Share>> = others
+            .iter()
+            .filter_map(|share| Share::decode(share))
+            .collect();
+        let exchanged = Exchanged {
+            replicas: shares.len(),
+            unreadable: others.len() - shares.len(),
+        };
+        self.pool
+            .import(shares.into_iter().flatten(), Instant::now() + keep);
+        Ok(exchanged)
     }
 }
 

@@ -1,8 +1,8 @@
 //! What replicas share: sessions, learning and the state of pools, on the Redis that the document
 //! names. Read at start only.
 //!
-//! No request waits for a store that is away: what this process knows goes on to count, and the
-//! loss shows in `x-merit-degraded`, in `merit_store_failures_total` and in the log.
+//! No request waits for a store that is away: what this process knows still counts, and the loss
+//! shows in `x-merit-degraded`, in `merit_store_failures_total` and in the log.
 
 use crate::engine::Generation;
 use crate::metrics::{Metrics, Observed};
@@ -10,13 +10,12 @@ use crate::reload::Live;
 use crate::shutdown::Tasks;
 use anyhow::{Context as _, Result};
 use router::config::databases::RedisStore;
+use router::conversation::SharedStore;
 use router::shared_state::SharedState;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use stores::learning::RedisLearning;
-use stores::pool::PoolExchange;
 use stores::redis::Redis;
-use stores::sessions::RedisSessions;
+use stores::shared::RedisShared;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -26,8 +25,10 @@ const PREFIX: &str = "merit:";
 const LEARNING_PREFIX: &str = "vsr:router-session:v1:";
 /// Sessions are kept at least so long: locks of tool loops hold beyond a pause.
 const SESSIONS_KEPT: Duration = Duration::from_secs(3_600);
+/// A share of the pools that was not written again within so many intervals counts no more.
+const SHARE_LIFETIME: u32 = 4;
 /// How often replicas tell each other what they learned.
-const LESSONS: Duration = Duration::from_secs(1);
+const LEARNING_INTERVAL: Duration = Duration::from_secs(1);
 /// Where the document says nothing: the reference's time limit of an access, and a month of
 /// learning.
 const LEARNING_LIMIT: Duration = Duration::from_millis(50);
@@ -35,7 +36,7 @@ const LEARNING_KEPT: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// Time limit of an exchange in the background.
 const BACKGROUND_LIMIT: Duration = Duration::from_millis(500);
 
-/// Reaches the stores that the document names.
+/// Opens the stores that the document names.
 ///
 /// # Errors
 /// The settings of one cannot be used.
@@ -47,12 +48,10 @@ pub(crate) fn start(live: &Live<Generation>, tasks: &Tasks, metrics: &Metrics) -
     let sessions = &document.global.router.sessions;
     if let Some(settings) = &sessions.redis {
         let limit = Duration::from_millis(sessions.store_timeout_ms.max(1));
-        let redis =
-            reach(settings, PREFIX, limit, &mut servers).context("global.router.sessions.redis")?;
+        let store = open(settings, PREFIX, limit, tasks, &mut servers)
+            .context("global.router.sessions.redis")?;
         let keep = Duration::from_secs(sessions.idle_timeout_seconds).max(SESSIONS_KEPT);
-        let (store, writer) = RedisSessions::new(redis, keep);
-        lasting.sessions.share(Some(Arc::new(store)));
-        until_stopped(tasks, writer.run());
+        lasting.sessions.share(store, keep);
     }
 
     let store = document
@@ -63,14 +62,12 @@ pub(crate) fn start(live: &Live<Generation>, tasks: &Tasks, metrics: &Metrics) -
         .and_then(|learning| learning.state_store.as_ref());
     if let Some(store) = store.filter(|store| store.backend == "redis") {
         let settings = store.redis.clone().unwrap_or_default();
-        let limit = or(Duration::from_millis(store.timeout_ms), LEARNING_LIMIT);
-        let redis = reach(&settings, LEARNING_PREFIX, limit, &mut servers);
-        let redis = redis.context("global.router.learning.state_store.redis")?;
-        let keep = or(Duration::from_secs(store.ttl_seconds), LEARNING_KEPT);
-        lasting
-            .experience
-            .share(Some(Arc::new(RedisLearning::new(redis, keep))));
-        tasks.spawn(tell_lessons(
+        let limit = with_default(Duration::from_millis(store.timeout_ms), LEARNING_LIMIT);
+        let shared = open(&settings, LEARNING_PREFIX, limit, tasks, &mut servers)
+            .context("global.router.learning.state_store.redis")?;
+        let keep = with_default(Duration::from_secs(store.ttl_seconds), LEARNING_KEPT);
+        lasting.experience.share(shared, keep);
+        tasks.spawn(exchange_learning(
             Arc::clone(lasting),
             keep,
             limit,
@@ -80,59 +77,92 @@ pub(crate) fn start(live: &Live<Generation>, tasks: &Tasks, metrics: &Metrics) -
 
     let pool = &document.global.server.pool;
     if let Some(settings) = &pool.redis {
-        let redis = reach(settings, PREFIX, BACKGROUND_LIMIT, &mut servers)
+        let store = open(settings, PREFIX, BACKGROUND_LIMIT, tasks, &mut servers)
             .context("global.server.pool.redis")?;
         let interval = Duration::from_millis(pool.share_interval_ms.max(50));
-        let exchange = PoolExchange::new(redis, &replica(), interval);
-        let lasting = Arc::clone(lasting);
-        until_stopped(tasks, async move { exchange.run(&lasting.pool).await });
+        tasks.spawn(exchange_pools(
+            Arc::clone(lasting),
+            store,
+            interval,
+            tasks.stopping(),
+        ));
     }
     observe(metrics, &servers);
     Ok(())
 }
 
-fn reach(
+/// Opens a store, and starts the task that writes to it.
+fn open(
     settings: &RedisStore,
     prefix: &str,
     limit: Duration,
+    tasks: &Tasks,
     servers: &mut Vec<Arc<Redis>>,
-) -> Result<Arc<Redis>> {
+) -> Result<Arc<dyn SharedStore>> {
     let redis = Arc::new(Redis::new(settings, prefix, limit)?);
     servers.push(Arc::clone(&redis));
-    Ok(redis)
+    let (store, writer) = RedisShared::new(redis);
+    let stop = tasks.stopping();
+    tasks.spawn(async move {
+        stop.run_until_cancelled(writer.run()).await;
+    });
+    Ok(Arc::new(store))
 }
 
-fn or(written: Duration, usual: Duration) -> Duration {
+fn with_default(written: Duration, usual: Duration) -> Duration {
     if written.is_zero() { usual } else { written }
 }
 
-fn until_stopped(tasks: &Tasks, work: impl Future<Output = ()> + Send + 'static) {
-    let stop = tasks.stopping();
-    tasks.spawn(async move {
-        stop.run_until_cancelled(work).await;
-    });
-}
-
-async fn tell_lessons(
+async fn exchange_learning(
     lasting: Arc<SharedState>,
     keep: Duration,
     limit: Duration,
     stop: CancellationToken,
 ) {
-    let mut ticks = tokio::time::interval(LESSONS);
+    let mut ticks = tokio::time::interval(LEARNING_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        if let Err(failure) = lasting
-            .experience
-            .exchange(keep, Instant::now() + limit)
-            .await
-        {
+        let deadline = Instant::now() + limit;
+        if let Err(failure) = lasting.experience.exchange(keep, deadline).await {
             tracing::debug!(%failure, "what was learned was not shared");
         }
     }
 }
 
-/// Tells this process from its replicas, also after a restart under the same host name.
+async fn exchange_pools(
+    lasting: Arc<SharedState>,
+    store: Arc<dyn SharedStore>,
+    interval: Duration,
+    stop: CancellationToken,
+) {
+    let replica = replica();
+    let keep = interval * SHARE_LIFETIME;
+    let mut unreadable = 0;
+    let mut ticks = tokio::time::interval(interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        // Two commands, one after the other, each within the limit.
+        let deadline = Instant::now() + 2 * BACKGROUND_LIMIT;
+        let exchange = lasting.exchange_pool(&*store, &replica, keep, deadline);
+        match stop.run_until_cancelled(exchange).await {
+            Some(Ok(exchanged)) => {
+                if exchanged.unreadable > 0 && unreadable == 0 {
+                    tracing::warn!(
+                        replicas = exchanged.unreadable,
+                        "other replicas are of another version: the state of their pools cannot be read"
+                    );
+                }
+                unreadable = exchanged.unreadable;
+            }
+            Some(Err(failure)) => {
+                tracing::debug!(%failure, "the state of pools was not shared");
+            }
+            None => return,
+        }
+    }
+}
+
+/// Returns a name that no other replica has, nor this one after a restart.
 fn replica() -> String {
     let host = std::env::var("HOSTNAME").unwrap_or_default();
     format!("{host}-{}-{:016x}", std::process::id(), fastrand::u64(..))

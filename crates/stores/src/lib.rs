@@ -5,7 +5,5 @@
 //! the store is left alone for a moment, so that not every request waits for it. Callers get an
 //! error, go on with what they know, and say so.
 
-pub mod learning;
-pub mod pool;
 pub mod redis;
-pub mod sessions;
+pub mod shared;

@@ -1,6 +1,7 @@
 //! Memory and time of the table of sessions while millions of ids pass through it.
 
-use router::session::{SessionKey, Sessions, Ticket, Told};
+use router::conversation::{ConversationKey, Timestamp};
+use router::session::{SessionOutcome, Sessions, Ticket};
 use std::hint::black_box;
 use std::io::Write;
 use std::time::Instant;
@@ -23,9 +24,9 @@ pub(crate) fn run(out: &mut impl Write, ids: u64, capacity: u32) -> anyhow::Resu
             billed: 1,
         };
         sessions.sent(
-            &Told::first(ticket),
+            &SessionOutcome::first(ticket),
             if id % 3 == 0 { "large" } else { "small" },
-            id,
+            Timestamp::from_seconds(id),
         );
         if (id + 1) % (ids / 10).max(1) == 0 {
             let (entries, forgotten) = (sessions.len(), sessions.forgotten());
@@ -45,7 +46,8 @@ pub(crate) fn run(out: &mut impl Write, ids: u64, capacity: u32) -> anyhow::Resu
     let mut found = 0_u64;
     for round in 0..rounds {
         let id = known + round.wrapping_mul(7_919) % (ids - known).max(1);
-        found += u64::from(black_box(sessions.look(key(id), id as u32)).is_some());
+        found +=
+            u64::from(black_box(sessions.find(key(id), id as u32, Timestamp(0)).record).is_some());
     }
     let each = started.elapsed().as_nanos() as f64 / rounds as f64;
     writeln!(
@@ -56,13 +58,13 @@ pub(crate) fn run(out: &mut impl Write, ids: u64, capacity: u32) -> anyhow::Resu
 }
 
 /// Spread as keyed digests are.
-fn key(id: u64) -> SessionKey {
+fn key(id: u64) -> ConversationKey {
     let mix = |number: u64| {
         let number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let number = (number ^ (number >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         number ^ (number >> 31)
     };
-    SessionKey(
+    ConversationKey(
         u128::from(mix(id.wrapping_add(1))) << 64
             | u128::from(mix(id.wrapping_add(0x9E37_79B9_7F4A_7C15))),
     )

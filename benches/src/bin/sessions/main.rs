@@ -12,7 +12,7 @@ use clap::Parser;
 use fastrand::Rng;
 use policies::{NAMES, policy};
 use router::session::Phase;
-use router::session::stay::Rules;
+use router::session::budget::Rules;
 use std::io::Write as _;
 use world::{Assumptions, Caches, Request, prices, session, solves};
 

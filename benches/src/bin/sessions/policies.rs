@@ -3,9 +3,14 @@
 
 use crate::world::{Assumptions, Caches, MODELS, Request, prices};
 use router::card::{Card, Tokens};
-use router::learning::protection::{self, Contender, Question, Scope, Standing, Tuning};
+use router::conversation::{
+    Conversation, ConversationKey, Current, Offers, StayPolicy as _, Timestamp,
+};
+use router::learning::reference::{
+    self, ConversationState, ModelEvidence, Reference, Scope, Tuning,
+};
 use router::session::Phase;
-use router::session::stay::{self, Choice, Past, Rules, Turn};
+use router::session::budget::{self, Choice, Past, Rules, Turn};
 use std::time::Duration;
 
 /// Chooses a model for each request of a session.
@@ -95,19 +100,19 @@ impl Policy for Formula {
                 ..Card::default()
             })
             .collect();
-        let pressures = protection::pressures(&cards.iter().collect::<Vec<_>>());
-        let contenders: Vec<Contender> = (0..MODELS.len())
-            .map(|model| Contender {
+        let pressures = reference::pressures(&cards.iter().collect::<Vec<_>>());
+        let models: Vec<ModelEvidence> = (0..MODELS.len())
+            .map(|model| ModelEvidence {
                 base: Some(request.scores[model]),
                 pressure: pressures[model],
-                ..Contender::default()
+                ..ModelEvidence::default()
             })
             .collect();
         let known = self.knows_history;
         let warmth = self
             .current
             .map(|model| caches.cached(model, request, world) as f64 / request.prompt as f64);
-        let standing = Standing {
+        let state = ConversationState {
             turns: self.turns,
             switches: self.switches,
             history_tokens: if known { request.shared } else { 0 },
@@ -119,16 +124,25 @@ impl Policy for Formula {
         };
         let base = best(&request.scores);
         let tuning = Tuning::default();
-        protection::decide(&Question {
-            contenders: &contenders,
+        let policy = Reference {
+            state,
             base,
-            proposal: base,
-            current: self.current,
-            standing: &standing,
             tuning: &tuning,
             scope: Scope::Conversation,
-        })
-        .winner
+        };
+        // The state says all that is known of the conversation.
+        let conversation = Conversation {
+            key: ConversationKey(0),
+            thread: 0,
+            record: None,
+            now: Timestamp(0),
+        };
+        let offers = Offers {
+            models: &models,
+            proposed: base,
+            current: self.current.map_or(Current::Unknown, Current::Offer),
+        };
+        policy.decide(&conversation, &offers).winner
     }
 
     fn answered(&mut self, request: &Request, model: usize, _tokens: Tokens, _cost: f64) {
@@ -178,7 +192,7 @@ impl Policy for Merit {
             return proposed;
         }
         let thread = self.thread.filter(|thread| thread.0 == request.thread);
-        let locked = stay::lock(&turn).is_some();
+        let locked = budget::lock(&turn).is_some();
         let Some(current) = thread
             .map(|thread| thread.1)
             .or(self.last.filter(|_| locked))
@@ -203,17 +217,19 @@ impl Policy for Merit {
                 score: Some(request.scores[model]),
             })
             .collect();
-        let (taken, reason) = stay::choose(
+        let (taken, reason) = budget::choose(
             &past,
             &turn,
-            (&choices[current], &choices, proposed),
+            &choices[current],
+            &choices,
+            proposed,
             &self.rules,
         );
         let Some(taken) = taken else { return current };
-        if reason == stay::Reason::Idle {
+        if reason == budget::Reason::Idle {
             *self = Self::new(self.rules);
         } else {
-            self.overhead += stay::overhead(past.prefix, &prices(taken, world));
+            self.overhead += budget::overhead(past.prefix, &prices(taken, world));
         }
         taken
     }

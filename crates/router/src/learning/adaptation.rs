@@ -8,7 +8,7 @@
 //! Pure: a model's quality is a beta distribution over its good and underpowered outcomes, its mean
 //! or a draw from it is the prediction, and price, failures, latency and cache hits move it a
 //! little. The base model keeps the request unless another leads by a margin. While drawing is
-//! allowed, a model of which nothing is known goes first, whatever its score: as in the reference,
+//! allowed, a model without any outcome goes first, whatever its score: as in the reference,
 //! a new model is tried once at once.
 
 use super::beta::Sampler;
@@ -34,7 +34,7 @@ pub enum CandidateSet {
 }
 
 impl CandidateSet {
-    /// The set by its word in the document; empty means `decision`.
+    /// Parses a set's word in the document; empty means `decision`.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
         match word.trim() {
@@ -45,7 +45,7 @@ impl CandidateSet {
         }
     }
 
-    /// Weight of the price, the larger the wider the set.
+    /// Returns the weight of the price: the larger, the wider the set.
     fn cost_factor(self) -> f64 {
         match self {
             Self::Decision => 0.04,
@@ -54,7 +54,7 @@ impl CandidateSet {
         }
     }
 
-    /// Lead over the base model that a switch needs.
+    /// Returns the lead over the base model that a switch needs.
     fn margin(self) -> f64 {
         match self {
             Self::Decision => 0.0,
@@ -78,7 +78,7 @@ pub struct Arm<'a> {
 }
 
 /// Why a model was chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// No other model leads by enough.
     BaseBest,
@@ -91,7 +91,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The word of headers and metrics.
+    /// Returns the word of headers and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -116,7 +116,7 @@ pub struct Choice {
     pub mean: f64,
 }
 
-/// α and β of a model's quality.
+/// Returns α and β of a model's quality.
 #[must_use]
 pub fn quality(arm: &Arm<'_>) -> (f64, f64) {
     let counts = arm.row.unwrap_or_default().counts;
@@ -156,7 +156,7 @@ pub fn choose(
     let winner = base
         .filter(|&base| base != top && !leads(base))
         .unwrap_or(top);
-    // In the order of scores: the most promising of those of which nothing is known.
+    // In the order of scores: the most promising of those without any outcome.
     let unknown = order
         .iter()
         .copied()
@@ -177,7 +177,7 @@ pub fn choose(
     })
 }
 
-/// What each arm's price and input cost take off its score.
+/// Returns what each arm's price and input cost take off its score.
 fn costs(arms: &[Arm<'_>], set: CandidateSet) -> Vec<f64> {
     let dearest = arms.iter().map(|arm| arm.price).fold(0.0, f64::max);
     let cost = |arm: &Arm<'_>| {

@@ -1,108 +1,110 @@
-//! The run for one request: what is known of its conversation, then adaptation, then protection.
+//! Learning for one request: what is known of its conversation, then adaptation, then protection.
 
 use super::adaptation::{self, Arm};
 use super::beta::Sampler;
-use super::conversations::Record;
-use super::field::{Change, Field, Proposal};
+use super::field::{Change, Contenders, Field, Proposal};
 use super::input::LearningInput;
-use super::lesson::{Lesson, Note};
-use super::policy::{Mode, Player};
-use super::protection::{self, Contender, Question, Standing};
+use super::outcome::{LearningOutcome, LearningStep, Part, StepAction, StepReason};
+use super::policy::{Mode, ModelProfile};
+use super::reference::{self, ConversationState, ModelEvidence, Reference};
 use super::requests::RequestKey;
-use super::{Experience, Trail};
+use super::{Experience, LearningRecord};
+use crate::conversation::{Conversation, Offers, StayPolicy as _};
 use crate::selection::Selection;
 use dialects::{Dialect, Prompt};
 use std::sync::Arc;
 use std::time::Instant;
 
+/// What protection leaves of a proposal.
+enum Protected {
+    /// The proposal stands.
+    Proposal,
+    /// Another model is taken; `None` goes back to the algorithm's choice.
+    Instead(Option<Change>),
+}
+
 impl Experience {
     /// Looks the conversation up where other replicas keep it, then advises.
     pub async fn advise_shared(
         &self,
-        asked: &LearningInput<'_>,
+        input: &LearningInput<'_>,
         selection: Selection,
         deadline: Instant,
-    ) -> (Selection, Lesson) {
-        let recalled = match asked.key() {
-            Some(key) => self.recall(key, asked.policy, deadline).await,
+    ) -> (Selection, LearningOutcome) {
+        let recalled = match input.key() {
+            Some(key) => self.recall(key, input.policy, input.now, deadline).await,
             None => Ok(()),
         };
-        let (selection, mut lesson) = self.advise(asked, selection, &mut Sampler::random());
-        lesson.degraded = recalled.err().map(super::store::StoreError::as_str);
-        (selection, lesson)
+        let (selection, mut outcome) = self.advise(input, selection, &mut Sampler::random());
+        outcome.degraded = recalled.err().map(|error| error.as_str());
+        (selection, outcome)
     }
 
-    /// The selection as learning would have it, and what it did. A decision without candidates and
-    /// one that answers by itself are left alone. The winner is always allowed.
+    /// Returns the selection as learning would have it, and what learning did. A decision without
+    /// candidates and one that answers by itself are left alone. The winner is always allowed.
     pub fn advise(
         &self,
-        asked: &LearningInput<'_>,
+        input: &LearningInput<'_>,
         selection: Selection,
         sampler: &mut Sampler,
-    ) -> (Selection, Lesson) {
+    ) -> (Selection, LearningOutcome) {
         let chosen = selection
             .candidate
-            .and_then(|index| asked.candidates.model_refs().get(index));
-        let (Some(base), false) = (chosen, selection.method == "fast_response") else {
-            return (selection, Lesson::default());
+            .and_then(|index| input.candidates.model_refs().get(index))
+            .filter(|_| !input.candidates.answers_itself());
+        let Some(base) = chosen else {
+            return (selection, LearningOutcome::default());
         };
-        let base = base.model.trim();
-        let key = asked.key();
-        let record = key.and_then(|key| self.conversations().get(key, asked.policy.ttl, asked.now));
-        let standing = standing(asked.standing, record.as_ref());
         let field = Field {
-            asked,
-            base,
+            input,
+            base: base.model.trim(),
             selection: &selection,
         };
-        let sampling = asked.policy.adaptation == Mode::Apply
-            && (key.is_none()
-                || asked.policy.protection != Mode::Apply
-                || standing.may_sample(record.is_some()).is_ok());
-        let mut notes = Vec::with_capacity(2);
-        let proposal = self.adapt(&field, sampling.then_some(sampler), &mut notes);
-        let current = record.as_ref().map(|record| &record.model);
-        let change = self.protect(
-            &field,
-            (proposal.as_ref(), current),
-            (&standing, key.is_some()),
-            &mut notes,
-        );
-        let change = change.unwrap_or_else(|| proposal.as_ref().map(Proposal::as_change));
-        let request_id = asked.sent.headers.value("x-request-id");
-        let request = request_id.and_then(|id| RequestKey::of(id, asked.caller));
-        let place = field.place(change.as_ref().map_or(base, |change| &*change.model));
-        let trail = Trail {
-            place,
+        let conversation = input
+            .key()
+            .map(|key| self.find(key, input.policy.ttl, input.now));
+
+        let mut steps = Vec::with_capacity(2);
+        let sampler = may_sample(input, conversation.as_ref()).then_some(sampler);
+        let proposal = self.adapt(&field, sampler, &mut steps);
+        let change =
+            match self.protect(&field, proposal.as_ref(), conversation.as_ref(), &mut steps) {
+                Protected::Proposal => proposal.as_ref().map(Proposal::as_change),
+                Protected::Instead(change) => change,
+            };
+
+        let request_id = input.request.headers.value("x-request-id");
+        let request = request_id.and_then(|id| RequestKey::of(id, input.caller));
+        let model = change.as_ref().map_or(field.base, |change| &*change.model);
+        let record = LearningRecord {
+            place: field.place(model),
             prices: None,
-            conversation: key,
+            conversation: conversation.map(|conversation| conversation.key),
             request,
         };
-        let lesson = Lesson {
-            notes,
-            trail: Some(Arc::new(trail)),
+        let outcome = LearningOutcome {
+            steps,
+            record: Some(Arc::new(record)),
             request_id: request.and(request_id).map(Arc::from),
             degraded: None,
         };
-        (
-            change.map_or_else(
-                || selection.clone(),
-                |change| asked.changed(&selection, &change),
-            ),
-            lesson,
-        )
+        let selection = match &change {
+            Some(change) => input.changed(&selection, change),
+            None => selection,
+        };
+        (selection, outcome)
     }
 
-    /// Adaptation: a model that outcomes prefer to the algorithm's choice.
+    /// Runs adaptation: a model that outcomes prefer to the algorithm's choice.
     fn adapt(
         &self,
         field: &Field<'_>,
         sampler: Option<&mut Sampler>,
-        notes: &mut Vec<Note>,
+        steps: &mut Vec<LearningStep>,
     ) -> Option<Proposal> {
-        let policy = field.asked.policy;
-        let note = |action, reason| Note {
-            part: "adaptation",
+        let policy = field.input.policy;
+        let step = |action, reason| LearningStep {
+            part: Part::Adaptation,
             mode: policy.adaptation,
             action,
             scope: None,
@@ -112,183 +114,213 @@ impl Experience {
         match policy.adaptation {
             Mode::Off => return None,
             Mode::Bypass => {
-                notes.push(note("bypass", "decision_bypass"));
+                steps.push(step(StepAction::Bypass, StepReason::DecisionBypass));
                 return None;
             }
             Mode::Observe | Mode::Apply => {}
         }
-        let players: Vec<&Arc<Player>> = policy
+
+        let profiles: Vec<&Arc<ModelProfile>> = policy
             .among
             .iter()
-            .filter(|player| (field.asked.allows)(&player.name))
+            .filter(|profile| (field.input.allows)(&profile.name))
             .collect();
-        let choice = {
-            let mut rows = self.rows();
-            let arm = |player: &&'_ Arc<Player>| rows.find(&field.place(&player.name));
-            let found: Vec<_> = players.iter().map(arm).collect();
-            let arms: Vec<Arm<'_>> = players
-                .iter()
-                .zip(found)
-                .map(|(player, row)| player.arm(row))
-                .collect();
-            let base = arms.iter().position(|arm| arm.name == field.base);
-            adaptation::choose(&arms, base, policy.set, sampler)
-        };
-        let Some(choice) = choice else {
-            notes.push(note("keep_base", "candidate_set_empty"));
+        let Some(choice) = self.choose(field, &profiles, sampler) else {
+            steps.push(step(StepAction::KeepBase, StepReason::CandidateSetEmpty));
             return None;
         };
-        let scores: Vec<_> = players
+
+        let scores: Vec<(Arc<ModelProfile>, f64)> = profiles
             .iter()
             .zip(&choice.scores)
-            .map(|(&player, &score)| (player.clone(), score))
+            .map(|(&profile, &score)| (Arc::clone(profile), score))
             .collect();
-        let shown = scores
-            .iter()
-            .map(|(player, score)| (player.name.clone(), *score))
-            .collect();
-        let winner = players
+        let winner = profiles
             .get(choice.winner)
-            .filter(|player| *player.name != *field.base);
-        let reason = choice.reason.as_str();
-        let (action, shown_reason) = match (policy.adaptation, winner) {
-            (Mode::Observe, _) => ("observe", "observe_only"),
-            (_, None) => ("keep_base", reason),
-            (_, Some(_)) => ("propose_switch", reason),
+            .filter(|profile| *profile.name != *field.base);
+        let reason = StepReason::Adaptation(choice.reason);
+        let (action, shown) = match (policy.adaptation, winner) {
+            (Mode::Observe, _) => (StepAction::Observe, StepReason::ObserveOnly),
+            (_, None) => (StepAction::KeepBase, reason),
+            (_, Some(_)) => (StepAction::ProposeSwitch, reason),
         };
-        notes.push(Note {
-            scores: shown,
-            ..note(action, shown_reason)
+        steps.push(LearningStep {
+            scores: scores
+                .iter()
+                .map(|(profile, score)| (Arc::clone(&profile.name), *score))
+                .collect(),
+            ..step(action, shown)
         });
+
         let model = Arc::clone(winner.filter(|_| policy.adaptation == Mode::Apply)?);
-        let score = choice
-            .scores
-            .get(choice.winner)
-            .copied()
-            .unwrap_or_default();
+        let score = choice.scores.get(choice.winner).copied();
         Some(Proposal {
             model,
-            score,
+            score: score.unwrap_or_default(),
             mean: choice.mean,
             reason,
             scores,
         })
     }
 
-    /// Protection: the model that the conversation keeps or gets. The outer `None` leaves the
-    /// proposal as it is; the inner one goes back to the algorithm's choice.
+    /// Chooses among models by what outcomes have said of them; with a sampler, by chance.
+    fn choose(
+        &self,
+        field: &Field<'_>,
+        profiles: &[&Arc<ModelProfile>],
+        sampler: Option<&mut Sampler>,
+    ) -> Option<adaptation::Choice> {
+        let mut rows = self.rows();
+        let arms: Vec<Arm<'_>> = profiles
+            .iter()
+            .map(|profile| profile.arm(rows.find(&field.place(&profile.name))))
+            .collect();
+        drop(rows);
+        let base = arms.iter().position(|arm| arm.name == field.base);
+        adaptation::choose(&arms, base, field.input.policy.set, sampler)
+    }
+
+    /// Runs protection: the model that the conversation keeps or gets.
     fn protect(
         &self,
         field: &Field<'_>,
-        (proposal, current): (Option<&Proposal>, Option<&Arc<str>>),
-        (standing, identified): (&Standing, bool),
-        notes: &mut Vec<Note>,
-    ) -> Option<Option<Change>> {
-        let policy = field.asked.policy;
-        let note = |action, reason| Note {
-            part: "protection",
+        proposal: Option<&Proposal>,
+        conversation: Option<&Conversation>,
+        steps: &mut Vec<LearningStep>,
+    ) -> Protected {
+        let policy = field.input.policy;
+        let step = |action, reason| LearningStep {
+            part: Part::Protection,
             mode: policy.protection,
             action,
             scope: Some(policy.scope),
             reason,
             scores: Vec::new(),
         };
-        match policy.protection {
-            Mode::Off => return None,
-            Mode::Bypass => {
-                notes.push(note("bypass", "decision_bypass"));
-                return None;
+        let conversation = match (policy.protection, conversation) {
+            (Mode::Off, _) => return Protected::Proposal,
+            (Mode::Bypass, _) => {
+                steps.push(step(StepAction::Bypass, StepReason::DecisionBypass));
+                return Protected::Proposal;
             }
             // The reference calls this `suppress_sampling`, and samples.
-            Mode::Observe | Mode::Apply if !identified => {
-                notes.push(note("allow_sampling", "missing_identity"));
-                return None;
+            (Mode::Observe | Mode::Apply, None) => {
+                steps.push(step(StepAction::AllowSampling, StepReason::MissingIdentity));
+                return Protected::Proposal;
             }
-            Mode::Observe | Mode::Apply => {}
-        }
-        let (players, indices) = field.contenders(proposal, current)?;
-        let contenders = self.weigh(field, &players, proposal);
-        let (tuning, scope) = (&policy.tuning, policy.scope);
-        let (base, proposed, current_index) = indices;
-        let question = Question {
-            contenders: &contenders,
-            base,
-            proposal: proposed,
-            current: current_index,
-            standing,
-            tuning,
-            scope,
+            (Mode::Observe | Mode::Apply, Some(conversation)) => conversation,
         };
-        let verdict = protection::decide(&question);
-        let lost = current.is_some() && current_index.is_none();
-        let reason = if lost {
-            "current_model_not_allowed"
+
+        let Some(contenders) = field.contenders(proposal, conversation) else {
+            return Protected::Proposal;
+        };
+        let evidence = self.evidence(field, &contenders, proposal);
+        let reference = Reference {
+            state: field.input.state,
+            base: contenders.base,
+            tuning: &policy.tuning,
+            scope: policy.scope,
+        };
+        let offers = Offers {
+            models: &evidence,
+            proposed: contenders.proposed,
+            current: contenders.current,
+        };
+        let stay = reference.decide(conversation, &offers);
+
+        let scores = contenders
+            .profiles
+            .iter()
+            .zip(&stay.scores)
+            .map(|(profile, &score)| (Arc::clone(&profile.name), score))
+            .collect();
+        let (action, reason) = if policy.protection == Mode::Observe {
+            (StepAction::Observe, StepReason::ObserveOnly)
         } else {
-            verdict.reason.as_str()
+            (
+                StepAction::Protection(stay.action),
+                StepReason::Protection(stay.reason),
+            )
         };
-        let named = |(player, &score): (&Arc<Player>, &f64)| (player.name.clone(), score);
-        let scores = players.iter().zip(&verdict.scores).map(named).collect();
-        if policy.protection == Mode::Observe {
-            notes.push(Note {
-                scores,
-                ..note("observe", "observe_only")
-            });
-            return None;
-        }
-        notes.push(Note {
+        steps.push(LearningStep {
             scores,
-            ..note(verdict.action.as_str(), reason)
+            ..step(action, reason)
         });
-        let winner = players.get(verdict.winner)?;
-        if verdict.winner == proposed {
-            return None;
+        if policy.protection == Mode::Observe || stay.winner == contenders.proposed {
+            return Protected::Proposal;
         }
-        let score = verdict
-            .scores
-            .get(verdict.winner)
-            .copied()
-            .or_else(|| contenders.get(verdict.winner)?.base);
-        let (model, confidence) = (Arc::clone(&winner.name), verdict.confidence);
-        let change = Change {
-            model,
-            score: score.unwrap_or_default(),
-            confidence,
-            part: "protection",
-            reason,
-        };
-        Some((*winner.name != *field.base).then_some(change))
+        protected(field, &contenders, &evidence, &stay)
     }
 
-    /// The contenders with their scores and what outcomes say of them.
-    fn weigh(
+    /// Returns the contenders' scores and what outcomes say of them.
+    fn evidence(
         &self,
         field: &Field<'_>,
-        players: &[Arc<Player>],
+        contenders: &Contenders,
         proposal: Option<&Proposal>,
-    ) -> Vec<Contender> {
+    ) -> Vec<ModelEvidence> {
         let mut rows = self.rows();
-        let contender = |player: &Arc<Player>| Contender {
-            base: field.score(player, proposal),
-            pressure: player.pressure,
-            quality_gap: 0.0,
-            counts: rows
-                .find(&field.place(&player.name))
-                .unwrap_or_default()
-                .counts,
+        let evidence = |profile: &Arc<ModelProfile>| {
+            let row = rows.find(&field.place(&profile.name));
+            ModelEvidence {
+                base: field.score(profile, proposal),
+                pressure: profile.pressure,
+                quality_gap: 0.0,
+                counts: row.unwrap_or_default().counts,
+            }
         };
-        players.iter().map(contender).collect()
+        contenders.profiles.iter().map(evidence).collect()
     }
 }
 
+/// Returns what is taken instead of the proposal.
+fn protected(
+    field: &Field<'_>,
+    contenders: &Contenders,
+    evidence: &[ModelEvidence],
+    stay: &reference::Stay,
+) -> Protected {
+    let Some(winner) = contenders.profiles.get(stay.winner) else {
+        return Protected::Proposal;
+    };
+    let score = stay
+        .scores
+        .get(stay.winner)
+        .copied()
+        .or_else(|| evidence.get(stay.winner)?.base);
+    let change = Change {
+        model: Arc::clone(&winner.name),
+        score: score.unwrap_or_default(),
+        confidence: stay.confidence,
+        part: Part::Protection,
+        reason: StepReason::Protection(stay.reason),
+    };
+    Protected::Instead((*winner.name != *field.base).then_some(change))
+}
+
+/// Returns whether adaptation may try a model by chance.
+fn may_sample(input: &LearningInput<'_>, conversation: Option<&Conversation>) -> bool {
+    let policy = input.policy;
+    let Some(conversation) = conversation.filter(|_| policy.protection == Mode::Apply) else {
+        return policy.adaptation == Mode::Apply;
+    };
+    let state = input.state.with(conversation);
+    policy.adaptation == Mode::Apply && state.may_sample(conversation.record.is_some()).is_ok()
+}
+
 impl LearningInput<'_> {
-    /// The selection with another model: a candidate, or one from elsewhere.
+    /// Returns the selection with another model: a candidate, or one from elsewhere.
     fn changed(&self, selection: &Selection, change: &Change) -> Selection {
         let refs = self.candidates.model_refs();
-        let named = |&index: &usize| {
+        let own = self.eligible.iter().copied().find(|&index| {
             refs.get(index)
                 .is_some_and(|candidate| *candidate.model.trim() == *change.model)
-        };
-        let own = self.eligible.iter().copied().find(named);
+        });
+        let reason = format!(
+            "learning: {}={}",
+            change.part.as_str(),
+            change.reason.as_str()
+        );
         Selection {
             candidate: own.or(selection.candidate),
             held: if own.is_some() {
@@ -298,26 +330,26 @@ impl LearningInput<'_> {
             },
             score: change.score,
             confidence: change.confidence,
-            reason: format!("learning: {}={}", change.part, change.reason).into(),
+            reason: reason.into(),
             ..selection.clone()
         }
     }
 }
 
-/// What a body says of its conversation. As in the reference, chat and Messages requests show
-/// neither turns nor history when their model is chosen, so that the numbers are the same; a
+/// Returns what a body shows of its conversation. As in the reference, chat and Messages requests
+/// show neither turns nor history when their model is chosen, so that the numbers are the same; a
 /// Responses request does.
 #[must_use]
-pub fn standing_of(
+pub fn state_of(
     prompt: &Prompt,
     dialect: Dialect,
     context_tokens: u64,
     previous_response: bool,
-) -> Standing {
+) -> ConversationState {
     let facts = &prompt.conversation;
     let responses = dialect == Dialect::OpenAiResponses;
     let newest = prompt.texts.current.len() as u64 / 4;
-    Standing {
+    ConversationState {
         turns: if responses { facts.assistant } else { 0 },
         history_tokens: if responses && facts.assistant > 0 {
             context_tokens.saturating_sub(newest)
@@ -329,18 +361,6 @@ pub fn standing_of(
             || facts.last_user_follows_tool
             || facts.tool_calls > facts.tool,
         previous_response,
-        ..Standing::default()
-    }
-}
-
-/// What the body says, with what is remembered.
-fn standing(body: Standing, record: Option<&Record>) -> Standing {
-    let Some(record) = record else { return body };
-    Standing {
-        turns: body.turns.max(record.turns),
-        switches: record.switches,
-        warmth: record.warmth,
-        idle_for: Some(record.age),
-        ..body
+        ..ConversationState::default()
     }
 }

@@ -2,25 +2,27 @@
 
 use super::adaptation::Arm;
 use super::input::LearningInput;
-use super::policy::Player;
+use super::outcome::{Part, StepReason};
+use super::policy::ModelProfile;
 use super::rows::{Place, Row};
+use crate::conversation::{Conversation, Current};
 use crate::selection::Selection;
 use std::sync::Arc;
 
 /// A request's field: the models that may answer, and the algorithm's choice.
 pub(super) struct Field<'a> {
-    pub(super) asked: &'a LearningInput<'a>,
+    pub(super) input: &'a LearningInput<'a>,
     pub(super) base: &'a str,
     pub(super) selection: &'a Selection,
 }
 
 /// What adaptation proposes, with the scores that speak for it.
 pub(super) struct Proposal {
-    pub(super) model: Arc<Player>,
+    pub(super) model: Arc<ModelProfile>,
     pub(super) score: f64,
     pub(super) mean: f64,
-    pub(super) reason: &'static str,
-    pub(super) scores: Vec<(Arc<Player>, f64)>,
+    pub(super) reason: StepReason,
+    pub(super) scores: Vec<(Arc<ModelProfile>, f64)>,
 }
 
 /// The model that a request ends up with, if learning changed it.
@@ -28,12 +30,19 @@ pub(super) struct Change {
     pub(super) model: Arc<str>,
     pub(super) score: f64,
     pub(super) confidence: f64,
-    pub(super) part: &'static str,
-    pub(super) reason: &'static str,
+    pub(super) part: Part,
+    pub(super) reason: StepReason,
 }
 
-/// Base, proposal and current model as indices among the contenders.
-pub(super) type Indices = (usize, usize, Option<usize>);
+/// The models among which protection chooses.
+pub(super) struct Contenders {
+    pub(super) profiles: Vec<Arc<ModelProfile>>,
+    /// Index of the algorithm's choice.
+    pub(super) base: usize,
+    /// Index of adaptation's choice; the same where it made none.
+    pub(super) proposed: usize,
+    pub(super) current: Current,
+}
 
 impl Field<'_> {
     pub(super) fn place(&self, model: &str) -> Place {
@@ -43,11 +52,11 @@ impl Field<'_> {
             tier,
             policy,
             ..
-        } = *self.asked;
+        } = *self.input;
         let model = policy
-            .roster
+            .profiles
             .get(model)
-            .map_or_else(|| model.into(), |player| Arc::clone(&player.name));
+            .map_or_else(|| model.into(), |profile| Arc::clone(&profile.name));
         Place {
             recipe: Arc::clone(recipe),
             decision: Arc::clone(decision),
@@ -56,54 +65,62 @@ impl Field<'_> {
         }
     }
 
-    /// The models among which protection chooses: the candidates, or those of adaptation if it
-    /// proposes one, and the conversation's model, wherever it comes from.
+    /// Returns the models among which protection chooses: the candidates, or those of adaptation if
+    /// it proposes one, and the conversation's model, wherever it comes from.
     pub(super) fn contenders(
         &self,
         proposal: Option<&Proposal>,
-        current: Option<&Arc<str>>,
-    ) -> Option<(Vec<Arc<Player>>, Indices)> {
-        let policy = self.asked.policy;
-        let allowed = |player: &&Arc<Player>| (self.asked.allows)(&player.name);
-        let mut players: Vec<Arc<Player>> = match proposal {
+        conversation: &Conversation,
+    ) -> Option<Contenders> {
+        let policy = self.input.policy;
+        let allowed = |profile: &&Arc<ModelProfile>| (self.input.allows)(&profile.name);
+        let mut profiles: Vec<Arc<ModelProfile>> = match proposal {
             Some(proposal) => proposal
                 .scores
                 .iter()
-                .map(|(player, _)| Arc::clone(player))
+                .map(|(profile, _)| Arc::clone(profile))
                 .collect(),
             None => policy.own.iter().filter(allowed).cloned().collect(),
         };
+        let current = conversation.record.as_ref().map(|record| &record.model);
         if let Some(current) = current
-            .and_then(|name| policy.roster.get(name))
+            .and_then(|name| policy.profiles.get(name))
             .filter(allowed)
-            && !players.iter().any(|player| player.name == current.name)
+            && !profiles.iter().any(|profile| profile.name == current.name)
         {
-            players.push(Arc::clone(current));
+            profiles.push(Arc::clone(current));
         }
-        let index = |name: &str| players.iter().position(|player| *player.name == *name);
+
+        let index = |name: &str| profiles.iter().position(|profile| *profile.name == *name);
         let proposed = index(proposal.map_or(self.base, |proposal| &*proposal.model.name))?;
-        let base = index(self.base).unwrap_or(proposed);
-        let current = current.and_then(|name| index(name));
-        Some((players, (base, proposed, current)))
+        Some(Contenders {
+            base: index(self.base).unwrap_or(proposed),
+            proposed,
+            current: match current {
+                None => Current::Unknown,
+                Some(name) => index(name).map_or(Current::NotOffered, Current::Offer),
+            },
+            profiles,
+        })
     }
 
-    /// A model's score: adaptation's if it proposes a model, else the algorithm's.
-    pub(super) fn score(&self, player: &Player, proposal: Option<&Proposal>) -> Option<f64> {
+    /// Returns a model's score: adaptation's if it proposes a model, else the algorithm's.
+    pub(super) fn score(&self, profile: &ModelProfile, proposal: Option<&Proposal>) -> Option<f64> {
         if let Some((_, score)) = proposal.and_then(|it| {
             it.scores
                 .iter()
-                .find(|(other, _)| other.name == player.name)
+                .find(|(other, _)| other.name == profile.name)
         }) {
             return Some(*score);
         }
-        if *player.name == *self.base {
+        if *profile.name == *self.base {
             return Some(self.selection.score);
         }
-        let candidates = self.asked.candidates.model_refs();
+        let candidates = self.input.candidates.model_refs();
         let of = |&&(index, _): &&(usize, f64)| {
             candidates
                 .get(index)
-                .is_some_and(|it| *it.model.trim() == *player.name)
+                .is_some_and(|it| *it.model.trim() == *profile.name)
         };
         self.selection
             .scores
@@ -120,13 +137,13 @@ impl Proposal {
             model,
             score: self.score,
             confidence: self.mean,
-            part: "adaptation",
+            part: Part::Adaptation,
             reason: self.reason,
         }
     }
 }
 
-impl Player {
+impl ModelProfile {
     pub(super) fn arm(&self, row: Option<Row>) -> Arm<'_> {
         Arm {
             name: &self.name,

@@ -1,9 +1,9 @@
 //! The input of learning: a request whose model was chosen by an algorithm.
 
 use super::context::RequestContext;
-use super::conversations::ConversationKey;
 use super::policy::{Mode, Policy};
-use super::protection::Standing;
+use super::reference::ConversationState;
+use crate::conversation::ConversationKey;
 use crate::selection::Candidates;
 use std::sync::Arc;
 use std::time::Instant;
@@ -28,9 +28,9 @@ pub struct LearningInput<'a> {
     /// The authenticated caller; empty if there is none.
     pub caller: &'a str,
     /// What the request says beside its body.
-    pub sent: RequestContext<'a>,
+    pub request: RequestContext<'a>,
     /// What the body says of the conversation.
-    pub standing: Standing,
+    pub state: ConversationState,
     /// Now.
     pub now: Instant,
 }
@@ -42,7 +42,8 @@ impl LearningInput<'_> {
         match self.policy.protection {
             Mode::Off | Mode::Bypass => None,
             Mode::Observe | Mode::Apply => {
-                self.policy.key(self.recipe, self.caller, self.sent.headers)
+                self.policy
+                    .key(self.recipe, self.caller, self.request.headers)
             }
         }
     }

@@ -12,12 +12,13 @@
 
 use super::adaptation::CandidateSet;
 use super::context::Headers;
-use super::conversations::ConversationKey;
-use super::protection::{Scope, Tuning, pressures};
+use super::reference::{Scope, Tuning, pressures};
 use crate::card::Card;
 use crate::config::decisions::{Decision, ModelRef, ProtectionMode};
 use crate::config::global::{Learning, Protection};
 use crate::config::{Document, Routing};
+use crate::conversation::ConversationKey;
+use crate::conversation::key::digest;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +42,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// The word of the document and of headers.
+    /// Returns the word of the document and of headers.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -52,7 +53,7 @@ impl Mode {
         }
     }
 
-    /// The mode of a part: `bypass` above wins, `observe` above caps, the part's own word counts
+    /// Returns the mode of a part: `bypass` above wins, `observe` above caps, the part's own word counts
     /// otherwise.
     fn of(enabled: Option<bool>, whole: &str, own: &str) -> Self {
         match (whole, own) {
@@ -64,25 +65,25 @@ impl Mode {
     }
 }
 
-/// A model of the document.
+/// What is known of a model of the document.
 #[derive(Debug)]
-pub(super) struct Player {
+pub(super) struct ModelProfile {
     pub(super) name: Arc<str>,
     pub(super) card: Card,
     /// Prompt and completion price.
     pub(super) price: f64,
     /// What giving up its cache costs, 0 to 1.
     pub(super) pressure: f64,
-    /// It has a model card. Adaptation passes over those without.
+    /// It has a model card; adaptation passes over models without one.
     carded: bool,
 }
 
-/// All models of a document.
+/// The profiles of all models of a document.
 #[derive(Debug, Default)]
-pub struct Roster(HashMap<Arc<str>, Arc<Player>>);
+pub struct ModelProfiles(HashMap<Arc<str>, Arc<ModelProfile>>);
 
-impl Roster {
-    /// The models of a document; none if it does not learn.
+impl ModelProfiles {
+    /// Builds the profiles of a document's models; none if it does not learn.
     #[must_use]
     pub fn of(document: &Document) -> Self {
         if !document
@@ -111,7 +112,7 @@ impl Roster {
         names.extend(document.model_cards().map(|card| card.name.trim()));
         let cards: Vec<Card> = names.iter().map(|name| Card::of(name, document)).collect();
         let pressures = pressures(&cards.iter().collect::<Vec<_>>());
-        let player = |(card, pressure): (Card, f64)| {
+        let profile = |(card, pressure): (Card, f64)| {
             let name: Arc<str> = Arc::clone(&card.name);
             let price = card
                 .prices
@@ -119,7 +120,7 @@ impl Roster {
             let carded = document.model_card(&name).is_some();
             (
                 Arc::clone(&name),
-                Arc::new(Player {
+                Arc::new(ModelProfile {
                     name,
                     card,
                     price,
@@ -128,10 +129,10 @@ impl Roster {
                 }),
             )
         };
-        Self(cards.into_iter().zip(pressures).map(player).collect())
+        Self(cards.into_iter().zip(pressures).map(profile).collect())
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&Arc<Player>> {
+    pub(super) fn get(&self, name: &str) -> Option<&Arc<ModelProfile>> {
         self.0.get(name.trim())
     }
 }
@@ -154,22 +155,22 @@ pub struct Policy {
     /// How long a look into a shared store may take.
     pub store_timeout: Duration,
     /// The models of [`set`](Self::set), those without a card left out, in order.
-    pub(super) among: Vec<Arc<Player>>,
+    pub(super) among: Vec<Arc<ModelProfile>>,
     /// The decision's own models, in the order of its candidates.
-    pub(super) own: Vec<Arc<Player>>,
-    pub(super) roster: Arc<Roster>,
+    pub(super) own: Vec<Arc<ModelProfile>>,
+    pub(super) profiles: Arc<ModelProfiles>,
     session_header: Box<str>,
     conversation_header: Box<str>,
 }
 
 impl Policy {
-    /// The policy of a decision; `None` if the document does not learn.
+    /// Builds the policy of a decision; `None` if the document does not learn.
     #[must_use]
     pub fn of(
         decision: &Decision,
         routing: &Routing,
         document: &Document,
-        roster: &Arc<Roster>,
+        profiles: &Arc<ModelProfiles>,
     ) -> Option<Self> {
         let learning = document
             .global
@@ -194,8 +195,8 @@ impl Policy {
             .and_then(|identity| identity.headers)
             .unwrap_or_default();
         let names = |refs: &[ModelRef]| {
-            players(
-                roster,
+            profiles_of(
+                profiles,
                 refs.iter().map(|candidate| candidate.model.as_str()),
             )
         };
@@ -212,21 +213,21 @@ impl Policy {
             tuning: tuning(&general, &protection),
             ttl: ttl(learning),
             store_timeout: store_timeout(learning),
-            among: among(set, decision, routing, (document, roster)),
+            among: among(set, decision, routing, document, profiles),
             own: names(&decision.model_refs),
-            roster: Arc::clone(roster),
+            profiles: Arc::clone(profiles),
             session_header: header(&headers.session, "x-session-id"),
             conversation_header: header(&headers.conversation, "x-conversation-id"),
         })
     }
 
-    /// Some part changes the choice.
+    /// Returns whether some part changes the choice.
     #[must_use]
     pub fn applies(&self) -> bool {
         self.adaptation == Mode::Apply || self.protection == Mode::Apply
     }
 
-    /// The key of a request's conversation; `None` if its headers do not name one.
+    /// Returns the key of a request's conversation; `None` if its headers do not name one.
     pub(super) fn key(
         &self,
         recipe: &str,
@@ -234,7 +235,7 @@ impl Policy {
         headers: &dyn Headers,
     ) -> Option<ConversationKey> {
         let value = |name: &str| headers.value(name).unwrap_or_default();
-        ConversationKey::of(
+        key(
             recipe,
             caller,
             self.scope,
@@ -244,7 +245,28 @@ impl Policy {
     }
 }
 
-/// How long a document's conversations and requests are remembered.
+/// Returns the key of a caller's conversation in a recipe; `None` if the client does not name what
+/// the scope needs.
+fn key(
+    recipe: &str,
+    caller: &str,
+    scope: Scope,
+    session: &str,
+    conversation: &str,
+) -> Option<ConversationKey> {
+    let (session, conversation) = (session.trim(), conversation.trim());
+    if session.is_empty() {
+        return None;
+    }
+    let digest = match scope {
+        Scope::Session => digest(&["session", recipe, caller, session]),
+        Scope::Conversation if conversation.is_empty() => return None,
+        Scope::Conversation => digest(&["conversation", recipe, caller, session, conversation]),
+    };
+    Some(ConversationKey(digest))
+}
+
+/// Returns how long a document's conversations and requests are remembered.
 #[must_use]
 pub fn ttl(learning: &Learning) -> Duration {
     let seconds = learning
@@ -308,13 +330,14 @@ fn tuning(general: &Protection, own: &ProtectionMode) -> Tuning {
     }
 }
 
-/// The models of a candidate set, in the reference's order.
+/// Returns the models of a candidate set, in the reference's order.
 fn among(
     set: CandidateSet,
     decision: &Decision,
     routing: &Routing,
-    (document, roster): (&Document, &Roster),
-) -> Vec<Arc<Player>> {
+    document: &Document,
+    profiles: &ModelProfiles,
+) -> Vec<Arc<ModelProfile>> {
     let refs = |decision: &Decision| -> Vec<String> {
         decision
             .model_refs
@@ -345,17 +368,20 @@ fn among(
         }
         CandidateSet::Decision | CandidateSet::Tier => refs(decision),
     };
-    let mut found = players(roster, names.iter().map(String::as_str));
-    found.retain(|player| player.carded);
+    let mut found = profiles_of(profiles, names.iter().map(String::as_str));
+    found.retain(|profile| profile.carded);
     found
 }
 
-/// The models of these names, each once.
-fn players<'n>(roster: &Roster, names: impl Iterator<Item = &'n str>) -> Vec<Arc<Player>> {
-    let mut found: Vec<Arc<Player>> = Vec::new();
-    for player in names.filter_map(|name| roster.get(name)) {
-        if !player.name.is_empty() && !found.iter().any(|other| other.name == player.name) {
-            found.push(Arc::clone(player));
+/// Returns the profiles of these names, each once.
+fn profiles_of<'n>(
+    profiles: &ModelProfiles,
+    names: impl Iterator<Item = &'n str>,
+) -> Vec<Arc<ModelProfile>> {
+    let mut found: Vec<Arc<ModelProfile>> = Vec::new();
+    for profile in names.filter_map(|name| profiles.get(name)) {
+        if !profile.name.is_empty() && !found.iter().any(|other| other.name == profile.name) {
+            found.push(Arc::clone(profile));
         }
     }
     found
@@ -365,6 +391,7 @@ fn players<'n>(roster: &Roster, names: impl Iterator<Item = &'n str>) -> Vec<Arc
 mod tests {
     use super::*;
     use crate::config;
+    use std::collections::HashSet;
 
     #[test]
     fn modes() {
@@ -409,12 +436,12 @@ global: {router: {learning: {enabled: true, LEARNING}}}
         let document = checked
             .document
             .unwrap_or_else(|| panic!("{:?}", checked.problems));
-        let roster = Arc::new(Roster::of(&document));
+        let profiles = Arc::new(ModelProfiles::of(&document));
         let routing = &document.routing;
         routing
             .decisions
             .iter()
-            .filter_map(|decision| Policy::of(decision, routing, &document, &roster))
+            .filter_map(|decision| Policy::of(decision, routing, &document, &profiles))
             .collect()
     }
 
@@ -478,6 +505,28 @@ global: {router: {learning: {enabled: true, LEARNING}}}
         assert!(
             found[0].key("r", "ada", &[("x-mine", "s")]).is_some()
                 && found[0].key("r", "ada", &()).is_none()
+        );
+    }
+
+    #[test]
+    fn identity_holds_recipe_caller_and_names() {
+        use Scope::{Conversation, Session};
+        assert_eq!(key("r", "ada", Session, " ", "c"), None);
+        assert_eq!(key("r", "ada", Conversation, "s", ""), None);
+        let keys = [
+            key("r", "ada", Session, "s", ""),
+            key("r", "ada", Conversation, "s", "c"),
+            key("r", "bob", Conversation, "s", "c"),
+            key("q", "ada", Conversation, "s", "c"),
+            key("r", "ada", Conversation, "sc", ""),
+            key("r", "ada", Conversation, "s", "d"),
+            key("r", "adas", Conversation, "c", "c"),
+        ];
+        let different: HashSet<_> = keys.iter().flatten().collect();
+        assert_eq!(different.len(), 6);
+        assert_eq!(
+            key("r", "ada", Session, "s", "x"),
+            key("r", "ada", Session, " s ", "y")
         );
     }
 }

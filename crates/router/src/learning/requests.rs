@@ -5,8 +5,8 @@
 //! id. Each of a request's outcomes has a key, and the same key counts once. Bounded: the request
 //! that was longest untouched leaves.
 
-use super::conversations::digest;
 use super::rows::{Place, Verdict};
+use crate::conversation::key::digest;
 use lru::LruCache;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};

@@ -4,20 +4,21 @@
 use super::beta::Sampler;
 use super::context::RequestContext;
 use super::input::LearningInput;
-use super::lesson::Lesson;
-use super::policy::{Mode, Policy, Roster};
-use super::protection::Standing;
+use super::outcome::LearningOutcome;
+use super::policy::{Mode, ModelProfiles, Policy};
+use super::reference::ConversationState;
 use super::requests::Judge;
 use super::rows::Verdict;
-use super::store::{Pending, StoreError};
 use super::*;
 use crate::config::{self, Document};
+use crate::conversation::store::InMemory;
+use crate::conversation::{Record, StoreError};
 use crate::pool::Pool;
 use crate::selection::r#static::Static;
 use crate::selection::{Candidate, Candidates, Selection};
 use futures_util::FutureExt as _;
 use proptest::prelude::*;
-use std::collections::HashMap;
+use std::sync::Arc;
 
 const DOCUMENT: &str = "
 version: v0.3
@@ -54,7 +55,7 @@ struct Turn<'a> {
     session: &'a str,
     caller: &'a str,
     id: &'a str,
-    standing: Standing,
+    state: ConversationState,
 }
 
 fn document(decision: &str, learning: &str) -> Document {
@@ -71,13 +72,13 @@ impl World {
     fn new(decision: &str, learning: &str) -> Self {
         let document = document(decision, learning);
         let written = &document.routing.decisions[0];
-        let roster = Arc::new(Roster::of(&document));
+        let profiles = Arc::new(ModelProfiles::of(&document));
         let pool = Pool::default();
         let candidate = |model_ref: &_| Candidate::new(Clone::clone(model_ref), &document, &pool);
         let known = written.model_refs.iter().map(candidate).collect();
         let selector = Box::new(Static::new("d", Vec::new()));
         Self {
-            policy: Policy::of(written, &document.routing, &document, &roster).unwrap(),
+            policy: Policy::of(written, &document.routing, &document, &profiles).unwrap(),
             candidates: Candidates::new("d", known, "static", Some(selector)),
             experience: Experience::default(),
             recipe: "default".into(),
@@ -89,7 +90,7 @@ impl World {
     }
 
     /// The algorithm takes the first eligible candidate.
-    fn choose(&self, turn: Turn<'_>, seed: u64) -> (Selection, Lesson) {
+    fn choose(&self, turn: Turn<'_>, seed: u64) -> (Selection, LearningOutcome) {
         let headers = [
             ("x-session-id", turn.session),
             ("x-conversation-id", "c"),
@@ -101,7 +102,7 @@ impl World {
             own(name).is_none_or(|index| self.eligible.contains(&index))
                 && !self.forbidden.contains(&name)
         };
-        let asked = LearningInput {
+        let input = LearningInput {
             policy: &self.policy,
             recipe: &self.recipe,
             decision: &self.decision,
@@ -110,18 +111,19 @@ impl World {
             eligible: &self.eligible,
             allows: &allows,
             caller: turn.caller,
-            sent: RequestContext {
+            request: RequestContext {
                 headers: &headers,
                 previous_response: false,
             },
-            standing: turn.standing,
+            state: turn.state,
             now: self.now,
         };
-        let base = self
-            .candidates
-            .select(&crate::selection::Asked::default(), &self.eligible);
+        let base = self.candidates.select(
+            &crate::selection::SelectionRequest::default(),
+            &self.eligible,
+        );
         self.experience
-            .advise(&asked, base, &mut Sampler::seeded(seed))
+            .advise(&input, base, &mut Sampler::seeded(seed))
     }
 
     fn model(&self, selection: &Selection) -> String {
@@ -135,13 +137,13 @@ impl World {
     }
 
     /// A request goes on; what is remembered of it is remembered.
-    fn send(&self, turn: Turn<'_>) -> (String, Lesson) {
-        let (selection, mut lesson) = self.choose(turn, 1);
+    fn send(&self, turn: Turn<'_>) -> (String, LearningOutcome) {
+        let (selection, mut outcome) = self.choose(turn, 1);
         let model = self.model(&selection);
-        lesson.settle(&model, &self.policy);
+        outcome.settle(&model, &self.policy);
         self.experience
-            .sent(lesson.trail.as_ref().unwrap(), self.now);
-        (model, lesson)
+            .sent(outcome.record.as_ref().unwrap(), self.now);
+        (model, outcome)
     }
 
     fn judge(&self, id: &str, judge: Judge<'_>, verdict: Verdict) -> Result<Judged, NotJudged> {
@@ -170,11 +172,14 @@ impl World {
     }
 }
 
-fn words(lesson: &Lesson) -> Vec<String> {
-    lesson
-        .notes
+fn words(outcome: &LearningOutcome) -> Vec<String> {
+    outcome
+        .steps
         .iter()
-        .map(|note| format!("{} {} {}", note.part, note.action, note.reason))
+        .map(|step| {
+            let (part, action) = (step.part.as_str(), step.action.as_str());
+            format!("{part} {action} {}", step.reason.as_str())
+        })
         .collect()
 }
 
@@ -184,13 +189,13 @@ fn outcomes_change_the_choice() {
     world.teach("a", Verdict::Good, 60);
     world.teach("b", Verdict::Good, 20);
     world.teach("b", Verdict::Underpowered, 20);
-    let (first, lesson) = world.send(Turn {
+    let (first, outcome) = world.send(Turn {
         id: "r1",
         caller: "ada",
         ..Turn::default()
     });
     assert_eq!(
-        (first.as_str(), lesson.request_id.as_deref()),
+        (first.as_str(), outcome.request_id.as_deref()),
         ("a", Some("r1"))
     );
     assert_eq!(
@@ -212,7 +217,7 @@ fn outcomes_change_the_choice() {
             .updated,
         0
     );
-    assert_eq!(words(&lesson), ["adaptation keep_base base_best"]);
+    assert_eq!(words(&outcome), ["adaptation keep_base base_best"]);
     assert_eq!(
         world.send(Turn::default()).0,
         "a",
@@ -234,9 +239,9 @@ fn outcomes_change_the_choice() {
             .unwrap();
     }
     for seed in 0..50 {
-        let (selection, lesson) = world.choose(Turn::default(), seed);
+        let (selection, outcome) = world.choose(Turn::default(), seed);
         assert_eq!(world.model(&selection), "b");
-        assert_eq!(words(&lesson), ["adaptation propose_switch sampled_win"]);
+        assert_eq!(words(&outcome), ["adaptation propose_switch sampled_win"]);
     }
     // Another decision of the tier has no row of its own and finds the tier's.
     let other = Place {
@@ -267,34 +272,34 @@ fn a_conversation_keeps_its_model() {
     world.teach("a", Verdict::Underpowered, 300);
     world.teach("b", Verdict::Good, 300);
     let tools = Turn {
-        standing: Standing {
+        state: ConversationState {
             tool_loop: true,
-            ..Standing::default()
+            ..ConversationState::default()
         },
         ..turn
     };
     for pause in [1, 3_600] {
         world.now += Duration::from_secs(pause);
-        let (model, lesson) = world.send(tools);
+        let (model, outcome) = world.send(tools);
         let expected = "protection hold_current hard_lock=tool_loop";
         assert_eq!(
-            (model.as_str(), words(&lesson).last().unwrap().as_str()),
+            (model.as_str(), words(&outcome).last().unwrap().as_str()),
             ("a", expected)
         );
     }
     // Another caller's session of that name is another one.
-    let (model, lesson) = world.send(Turn {
+    let (model, outcome) = world.send(Turn {
         caller: "bob",
         ..turn
     });
     assert_eq!(
-        (model.as_str(), words(&lesson)[1].as_str()),
+        (model.as_str(), words(&outcome)[1].as_str()),
         ("b", "protection establish_baseline new_conversation")
     );
     // The next turn of the user is rescued.
-    let (model, lesson) = world.send(turn);
+    let (model, outcome) = world.send(turn);
     assert_eq!(
-        (model.as_str(), words(&lesson)[1].as_str()),
+        (model.as_str(), words(&outcome)[1].as_str()),
         ("b", "protection rescue_switch rescue_underpowered_model")
     );
     let (model, _) = world.send(tools);
@@ -319,16 +324,16 @@ fn a_model_from_elsewhere_is_held_while_it_is_allowed() {
     );
     assert_eq!(&*selection.reason, "learning: adaptation=sampled_win");
     assert_eq!(world.send(turn).0, "c");
-    let standing = Standing {
+    let state = ConversationState {
         tool_loop: true,
-        ..Standing::default()
+        ..ConversationState::default()
     };
-    assert_eq!(world.send(Turn { standing, ..turn }).0, "c");
+    assert_eq!(world.send(Turn { state, ..turn }).0, "c");
     world.forbidden.push("c");
-    let (model, lesson) = world.send(Turn { standing, ..turn });
+    let (model, outcome) = world.send(Turn { state, ..turn });
     let expected = "protection establish_baseline current_model_not_allowed";
     assert_eq!(
-        (model.as_str(), words(&lesson).last().unwrap().as_str()),
+        (model.as_str(), words(&outcome).last().unwrap().as_str()),
         ("a", expected)
     );
 }
@@ -339,12 +344,12 @@ fn modes_and_missing_identity() {
         let world = World::new(decision, "");
         world.teach("a", Verdict::Underpowered, 50);
         world.teach("b", Verdict::Good, 50);
-        let (model, lesson) = world.send(Turn {
+        let (model, outcome) = world.send(Turn {
             session,
             ..Turn::default()
         });
         assert_eq!(
-            (model.as_str(), words(&lesson)),
+            (model.as_str(), words(&outcome)),
             (
                 expected.0,
                 expected.1.iter().map(|it| (*it).to_owned()).collect()
@@ -389,12 +394,12 @@ fn modes_and_missing_identity() {
 #[test]
 fn answers_teach_speed_cache_and_failures() {
     let world = World::new("", "");
-    let (_, mut lesson) = world.send(Turn {
+    let (_, mut outcome) = world.send(Turn {
         session: "s",
         ..Turn::default()
     });
-    let mut trail = lesson.trail.take().unwrap();
-    Arc::make_mut(&mut trail).prices = Some(Prices {
+    let mut record = outcome.record.take().unwrap();
+    Arc::make_mut(&mut record).prices = Some(Prices {
         prompt: 2.0,
         cached: 0.5,
         cache_write: 2.0,
@@ -408,7 +413,7 @@ fn answers_teach_speed_cache_and_failures() {
     };
     let total = Some(Duration::from_millis(700));
     world.experience.observe(
-        &trail,
+        &record,
         &Served {
             status: 200,
             total,
@@ -417,7 +422,7 @@ fn answers_teach_speed_cache_and_failures() {
         },
     );
     world.experience.observe(
-        &trail,
+        &record,
         &Served {
             status: 503,
             total,
@@ -425,13 +430,13 @@ fn answers_teach_speed_cache_and_failures() {
         },
     );
     world.experience.observe(
-        &trail,
+        &record,
         &Served {
             status: 400,
             ..Served::default()
         },
     );
-    let row = world.experience.rows().find(&trail.place).unwrap();
+    let row = world.experience.rows().find(&record.place).unwrap();
     assert!(
         (row.latency - 0.7).abs() < 1e-9 && (row.cache - 0.4).abs() < 1e-9,
         "{row:?}"
@@ -447,12 +452,10 @@ fn answers_teach_speed_cache_and_failures() {
             ..Counts::default()
         }
     );
-    let record = world.experience.conversations().get(
-        trail.conversation.unwrap(),
-        world.policy.ttl,
-        world.now,
-    );
-    assert_eq!(record.unwrap().warmth, Some(0.4));
+    let found = world
+        .experience
+        .find(record.conversation.unwrap(), world.policy.ttl, world.now);
+    assert_eq!(found.record.unwrap().warmth, Some(0.4));
 }
 
 #[test]
@@ -463,8 +466,8 @@ fn a_decision_without_candidates_is_left_alone() {
         method: "default",
         ..world.candidates.select_any()
     };
-    let (empty, lesson) = {
-        let asked = LearningInput {
+    let (empty, outcome) = {
+        let input = LearningInput {
             policy: &world.policy,
             recipe: &world.recipe,
             decision: &world.decision,
@@ -473,81 +476,73 @@ fn a_decision_without_candidates_is_left_alone() {
             eligible: &[],
             allows: &|_| true,
             caller: "",
-            sent: RequestContext::NOTHING,
-            standing: Standing::default(),
+            request: RequestContext::NOTHING,
+            state: ConversationState::default(),
             now: world.now,
         };
         world
             .experience
-            .advise(&asked, nothing.clone(), &mut Sampler::seeded(1))
+            .advise(&input, nothing.clone(), &mut Sampler::seeded(1))
     };
-    assert_eq!((empty, lesson), (nothing, Lesson::default()));
+    assert_eq!((empty, outcome), (nothing, LearningOutcome::default()));
 }
 
-/// A store in memory, as two replicas see it.
-#[derive(Debug, Default)]
-struct Shelf {
-    rows: Mutex<HashMap<Place, rows::Row>>,
-    records: Mutex<HashMap<ConversationKey, conversations::Record>>,
-    down: std::sync::atomic::AtomicBool,
+#[test]
+fn an_old_conversation_is_forgotten() {
+    let mut world = World::new("", "");
+    let turn = Turn {
+        session: "s",
+        ..Turn::default()
+    };
+    let (_, outcome) = world.send(turn);
+    let key = outcome.record.unwrap().conversation.unwrap();
+    let find = |now| world.experience.find(key, world.policy.ttl, now).record;
+    assert_eq!(find(world.now).unwrap().requests, 1);
+    let late = world.now + world.policy.ttl + Duration::from_secs(1);
+    assert_eq!(find(late), None);
+    assert_eq!(world.experience.size().conversations, 0);
+    world.now = late;
+    world.send(turn);
+    assert_eq!(
+        world
+            .experience
+            .find(key, world.policy.ttl, late)
+            .record
+            .unwrap()
+            .requests,
+        1
+    );
 }
 
-impl Shelf {
-    fn up(&self) -> Result<(), StoreError> {
-        let down = self.down.load(std::sync::atomic::Ordering::Relaxed);
-        if down {
-            Err(StoreError::Unavailable)
-        } else {
-            Ok(())
-        }
-    }
-}
-
-impl SharedStore for Shelf {
-    fn load(
-        &self,
-        key: ConversationKey,
-        _deadline: Instant,
-    ) -> Pending<'_, Option<conversations::Record>> {
-        Box::pin(async move {
-            self.up()
-                .map(|()| self.records.lock().unwrap().get(&key).cloned())
-        })
-    }
-
-    fn save<'a>(
-        &'a self,
-        records: &'a [(ConversationKey, conversations::Record)],
-        _ttl: Duration,
-        _deadline: Instant,
-    ) -> Pending<'a, ()> {
-        Box::pin(async move {
-            self.up()
-                .map(|()| self.records.lock().unwrap().extend(records.iter().cloned()))
-        })
-    }
-
-    fn exchange<'a>(
-        &'a self,
-        increments: &'a [rows::Increment],
-        _deadline: Instant,
-    ) -> Pending<'a, Vec<(Place, rows::Row)>> {
-        Box::pin(async move {
-            self.up()?;
-            let mut rows = self.rows.lock().unwrap();
-            for increment in increments {
-                let row = rows.entry(increment.place.clone()).or_default();
-                *row = rows::Row {
-                    counts: row.counts.plus(increment.counts),
-                    ..increment.row
-                };
-            }
-            Ok(rows
-                .iter()
-                .map(|(place, row)| (place.clone(), *row))
-                .collect())
-        })
-    }
+#[test]
+fn the_younger_record_wins() {
+    let world = World::new("", "");
+    let (_, outcome) = world.send(Turn {
+        session: "s",
+        ..Turn::default()
+    });
+    let key = outcome.record.unwrap().conversation.unwrap();
+    let find = || {
+        world
+            .experience
+            .find(key, world.policy.ttl, world.now)
+            .record
+            .unwrap()
+    };
+    let own = find();
+    let adopt = |at| {
+        world.experience.conversations.adopt(
+            key,
+            &Record {
+                requests: 7,
+                at,
+                ..own.clone()
+            },
+        );
+        find().requests
+    };
+    assert_eq!(adopt(Timestamp(own.at.0 - 1)), 1);
+    assert_eq!(adopt(Timestamp(own.at.0 + 1)), 7);
 }
 
 #[test]
@@ -555,10 +550,10 @@ fn replicas_learn_together() {
     let (one, two, shelf) = (
         World::new("", ""),
         World::new("", ""),
-        Arc::new(Shelf::default()),
+        Arc::new(InMemory::default()),
     );
     for world in [&one, &two] {
-        world.experience.share(Some(shelf.clone()));
+        world.experience.share(shelf.clone(), world.policy.ttl);
     }
     let exchange = |world: &World| {
         world
@@ -566,6 +561,7 @@ fn replicas_learn_together() {
             .exchange(world.policy.ttl, world.now)
             .now_or_never()
             .unwrap()
+            .map_err(|error: StoreError| error.as_str())
     };
     let good = |world: &World| {
         let place = Place {
@@ -587,15 +583,10 @@ fn replicas_learn_together() {
         (Ok(()), Ok(()), Ok(()))
     );
     assert_eq!((good(&one), good(&two)), (7, 7));
-    shelf.down.store(true, std::sync::atomic::Ordering::Relaxed);
+    shelf.set_away(true);
     two.teach("a", Verdict::Good, 1);
-    assert_eq!(
-        (exchange(&two), good(&two)),
-        (Err(StoreError::Unavailable), 8)
-    );
-    shelf
-        .down
-        .store(false, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!((exchange(&two), good(&two)), (Err("unavailable"), 8));
+    shelf.set_away(false);
     assert_eq!((exchange(&two), exchange(&one)), (Ok(()), Ok(())));
     assert_eq!(
         (good(&one), good(&two)),
@@ -603,33 +594,33 @@ fn replicas_learn_together() {
         "what could not be told was told later, once"
     );
     // A conversation that began at one replica goes on at the other.
-    let (_, lesson) = one.send(Turn {
+    let (_, outcome) = one.send(Turn {
         session: "s",
         ..Turn::default()
     });
-    let key = lesson.trail.unwrap().conversation.unwrap();
+    let key = outcome.record.unwrap().conversation.unwrap();
     exchange(&one).unwrap();
     let recalled = two
         .experience
-        .recall(key, &two.policy, two.now)
+        .recall(key, &two.policy, two.now, two.now)
         .now_or_never()
         .unwrap();
-    assert_eq!(recalled, Ok(()));
+    assert!(recalled.is_ok());
     assert_eq!(
         two.experience
-            .conversations()
-            .get(key, two.policy.ttl, two.now)
+            .find(key, two.policy.ttl, two.now)
+            .record
             .unwrap()
-            .turns,
+            .requests,
         1
     );
-    shelf.down.store(true, std::sync::atomic::Ordering::Relaxed);
+    shelf.set_away(true);
     let unknown = two
         .experience
-        .recall(ConversationKey(1), &two.policy, two.now)
+        .recall(ConversationKey(1), &two.policy, two.now, two.now)
         .now_or_never()
         .unwrap();
-    assert_eq!(unknown, Err(StoreError::Unavailable));
+    assert_eq!(unknown.unwrap_err().as_str(), "unavailable");
 }
 
 #[test]
@@ -685,20 +676,20 @@ proptest! {
         }
         for (session, tool_loop, seed) in turns {
             let session = ["s0", "s1", ""][session];
-            let turn = Turn { session, standing: Standing { tool_loop, ..Standing::default() }, ..Turn::default() };
-            let (selection, mut lesson) = world.choose(turn, seed);
+            let turn = Turn { session, state: ConversationState { tool_loop, ..ConversationState::default() }, ..Turn::default() };
+            let (selection, mut outcome) = world.choose(turn, seed);
             let model = world.model(&selection);
             let own = ["a", "b", "bare"].iter().position(|name| *name == model);
             let allowed = own.map_or(model == "c" && !forbid_c && set != "decision", |index| kept.contains(&index));
             let recalled = session == "s0" && model == "c" && !forbid_c;
-            prop_assert!(allowed || recalled, "{} {:?}", model, lesson.notes);
-            lesson.settle(&model, &world.policy);
-            world.experience.sent(lesson.trail.as_ref().unwrap(), world.now);
-            let base = observer.candidates.select(&crate::selection::Asked::default(), &observer.eligible);
-            let (observed, lesson) = observer.choose(turn, seed);
+            prop_assert!(allowed || recalled, "{} {:?}", model, outcome.steps);
+            outcome.settle(&model, &world.policy);
+            world.experience.sent(outcome.record.as_ref().unwrap(), world.now);
+            let base = observer.candidates.select(&crate::selection::SelectionRequest::default(), &observer.eligible);
+            let (observed, outcome) = observer.choose(turn, seed);
             prop_assert_eq!(&observed, &base);
-            prop_assert!(lesson.notes.iter().all(|note| note.mode == Mode::Observe));
-            observer.experience.sent(lesson.trail.as_ref().unwrap(), observer.now);
+            prop_assert!(outcome.steps.iter().all(|step| step.mode == Mode::Observe));
+            observer.experience.sent(outcome.record.as_ref().unwrap(), observer.now);
         }
     }
 }

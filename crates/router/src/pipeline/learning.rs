@@ -36,8 +36,8 @@ impl Generation {
             eligible: eligible.kept(),
             allows: &allows,
             caller: &call.identity.user,
-            sent: call.sent,
-            standing: advise::standing_of(
+            request: call.sent,
+            state: advise::state_of(
                 call.prompt,
                 call.dialect,
                 facts.context_tokens,

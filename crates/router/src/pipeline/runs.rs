@@ -9,7 +9,7 @@ use crate::generation::Generation;
 use crate::plan::{BodyEdit, Escalation, Facts, Forward, Outcome, Refusal, RoutePlan};
 use crate::plugins::Flow;
 use crate::recipe::{Extent, Recipe, Route};
-use crate::selection::{Asked, Selection, upstream_name};
+use crate::selection::{Selection, SelectionRequest, upstream_name};
 use crate::signals::{SignalError, SignalInput};
 use std::sync::Arc;
 
@@ -26,7 +26,9 @@ impl Generation {
             .iter()
             .find(|&&index| self.is_capable(route, index, call));
         let first = first.or(eligible.kept().first()).copied();
-        let selection = route.candidates.select(&Asked::default(), first.as_slice());
+        let selection = route
+            .candidates
+            .select(&SelectionRequest::default(), first.as_slice());
         if selection.method != "single" || route.candidates.model_refs().len() == 1 {
             return selection;
         }

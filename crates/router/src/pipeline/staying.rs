@@ -4,36 +4,41 @@
 use super::Call;
 use crate::capability::Demand;
 use crate::card::Card;
+use crate::conversation::Timestamp;
 use crate::credential::Void;
 use crate::eligible::Eligible;
 use crate::generation::Generation;
 use crate::plan::{Facts, HeaderOp, Outcome, RoutePlan};
 use crate::recipe::{Recipe, Route};
 use crate::selection::{Selection, upstream_name};
-use crate::session::hold::{Choosing, hold};
-use crate::session::standing::{Asking, Standing, chain_for, turn_state_for};
-use crate::session::stay::lock;
+use crate::session::budget::lock;
+use crate::session::context::{SessionContext, SessionLookup, chain_for, turn_state_for};
+use crate::session::hold::{ChoiceInput, hold};
 use crate::session::turn_state::{self, TurnState};
-use crate::session::{Held, Mode, Offer, unix_now};
+use crate::session::{Chosen, Mode, ModelOffer};
 use dialects::Dialect;
 use std::sync::Arc;
 use std::time::Instant;
 
 impl Generation {
     /// The request's session; none where sessions are off.
-    pub(super) async fn standing(&self, recipe: &Recipe, call: &Call<'_>) -> Option<Standing> {
+    pub(super) async fn standing(
+        &self,
+        recipe: &Recipe,
+        call: &Call<'_>,
+    ) -> Option<SessionContext> {
         if self.sessions.mode == Mode::Off {
             return None;
         }
-        let asking = Asking {
+        let asking = SessionLookup {
             prompt: call.prompt,
-            marks: call.marks,
+            hints: call.marks,
             identity: call.identity,
             recipe: &recipe.name,
-            now: unix_now(),
+            now: Timestamp::now(),
         };
         Some(
-            Standing::find(
+            SessionContext::find(
                 &self.sessions,
                 &self.lasting.sessions,
                 asking,
@@ -48,7 +53,7 @@ impl Generation {
         &self,
         (route, eligible): (&Route, &Eligible),
         mut selection: Selection,
-        (standing, call): (Option<&Standing>, &Call<'_>),
+        (standing, call): (Option<&SessionContext>, &Call<'_>),
         facts: &mut Facts,
     ) -> Selection {
         let Some(standing) = standing else {
@@ -61,10 +66,10 @@ impl Generation {
             .copied()
             .filter(|&index| index < candidates.len())
             .collect();
-        let mut offers: Vec<Offer<'_>> = kept
+        let mut offers: Vec<ModelOffer<'_>> = kept
             .iter()
             .filter_map(|&index| Some((index, candidates.get(index)?)))
-            .map(|(index, it)| Offer {
+            .map(|(index, it)| ModelOffer {
                 model: upstream_name(&it.model_ref).trim(),
                 prices: it.card.prices,
                 score: selection
@@ -77,7 +82,7 @@ impl Generation {
         // What learning chose may be no candidate.
         let learned = selection.held.clone();
         if let Some(learned) = &learned {
-            offers.push(Offer {
+            offers.push(ModelOffer {
                 model: learned,
                 prices: Card::of(learned, &self.document).prices,
                 score: None,
@@ -98,11 +103,11 @@ impl Generation {
             facts,
         );
         match held {
-            Held::Offer(index) if index == proposed => {}
-            Held::Offer(index) => {
+            Chosen::Offer(index) if index == proposed => {}
+            Chosen::Offer(index) => {
                 (selection.candidate, selection.held) = (kept.get(index).copied(), None)
             }
-            Held::Other => selection.held = standing.current().map(Arc::from),
+            Chosen::Other => selection.held = standing.current().map(Arc::from),
         }
         selection
     }
@@ -112,34 +117,34 @@ impl Generation {
     pub(super) fn stay_without_decision(
         &self,
         name: &str,
-        (standing, call): (&Standing, &Call<'_>),
+        (standing, call): (&SessionContext, &Call<'_>),
         facts: &mut Facts,
     ) -> Option<Arc<str>> {
-        let offers = [Offer {
+        let offers = [ModelOffer {
             model: name,
             prices: Card::of(name, &self.document).prices,
             score: None,
         }];
         let any = self.sessions.any || lock(&standing.turn).is_some();
         match self.held((standing, call), (&offers, 0, any), facts) {
-            Held::Other => standing.current().map(Arc::from),
-            Held::Offer(_) => None,
+            Chosen::Other => standing.current().map(Arc::from),
+            Chosen::Offer(_) => None,
         }
     }
 
     fn held(
         &self,
-        (standing, call): (&Standing, &Call<'_>),
-        (offers, proposed, any): (&[Offer<'_>], usize, bool),
+        (standing, call): (&SessionContext, &Call<'_>),
+        (offers, proposed, any): (&[ModelOffer<'_>], usize, bool),
         facts: &mut Facts,
-    ) -> Held {
+    ) -> Chosen {
         let demand = Demand::of(call.prompt, &self.token_ratio);
         let rests = |model: &str| self.lasting.pool.model(model).is_resting(Instant::now());
         let allows = |model: &str| {
             let routable = self.models.get(model).is_some_and(|model| model.routable);
             routable && self.barrier(model, &facts.verdict, &demand).is_none() && !rests(model)
         };
-        let choosing = Choosing {
+        let choosing = ChoiceInput {
             policy: &self.sessions,
             sessions: &self.lasting.sessions,
             offers,
@@ -160,7 +165,7 @@ impl Generation {
     pub(super) fn noted(
         &self,
         mut plan: RoutePlan,
-        standing: Option<&Standing>,
+        standing: Option<&SessionContext>,
         call: &Call<'_>,
     ) -> RoutePlan {
         let facts = &mut plan.facts;
@@ -183,9 +188,9 @@ impl Generation {
             return plan;
         };
         let decision = facts.decision.as_deref().unwrap_or_default();
-        told.turn_state = turn_state_for(standing, &self.sessions, call.dialect, (decision, model));
+        told.turn_state = turn_state_for(standing, &self.sessions, call.dialect, decision, model);
         told.chain = chain_for(standing, &self.sessions, call.dialect);
-        self.lasting.sessions.sent(told, model, unix_now());
+        self.lasting.sessions.sent(told, model, Timestamp::now());
         plan
     }
 }

@@ -2,8 +2,8 @@
 //! surface, schema "2".
 
 use super::Facts;
-use crate::learning::lesson::{Lesson, Note};
-use crate::learning::protection::Scope;
+use crate::learning::outcome::{LearningOutcome, LearningStep};
+use crate::learning::reference::Scope;
 use crate::report::Kind;
 use std::fmt::Write as _;
 
@@ -211,26 +211,36 @@ impl Facts {
 }
 
 /// What learning did, each header a list by part.
-fn learning(lesson: &Lesson) -> impl Iterator<Item = ReplyHeader> {
-    let list = |word: &dyn Fn(&Note) -> Option<&'static str>| {
-        let pairs = lesson
-            .notes
+fn learning(outcome: &LearningOutcome) -> impl Iterator<Item = ReplyHeader> {
+    let list = |word: &dyn Fn(&LearningStep) -> Option<&'static str>| {
+        let pairs = outcome
+            .steps
             .iter()
-            .filter_map(|note| Some(format!("{}={}", note.part, word(note)?)));
+            .filter_map(|step| Some(format!("{}={}", step.part.as_str(), word(step)?)));
         pairs.collect::<Vec<_>>().join(",")
     };
-    let methods: Vec<&str> = lesson.notes.iter().map(|note| note.part).collect();
+    let methods: Vec<&str> = outcome
+        .steps
+        .iter()
+        .map(|step| step.part.as_str())
+        .collect();
     let headers = [
         ("x-vsr-learning-methods", methods.join(",")),
-        ("x-vsr-learning-actions", list(&|note| Some(note.action))),
+        (
+            "x-vsr-learning-actions",
+            list(&|step| Some(step.action.as_str())),
+        ),
         (
             "x-vsr-learning-scopes",
-            list(&|note| note.scope.map(Scope::as_str)),
+            list(&|step| step.scope.map(Scope::as_str)),
         ),
-        ("x-vsr-learning-reasons", list(&|note| Some(note.reason))),
+        (
+            "x-vsr-learning-reasons",
+            list(&|step| Some(step.reason.as_str())),
+        ),
         (
             "x-vsr-learning-modes",
-            list(&|note| Some(note.mode.as_str())),
+            list(&|step| Some(step.mode.as_str())),
         ),
     ];
     headers.into_iter().filter(|(_, value)| !value.is_empty())

@@ -1,5 +1,5 @@
-//! What replicas tell each other of their pools. The way of it, a database say, is not this
-//! module's business: it hands out this replica's own share and takes in those of the others.
+//! What replicas tell each other of their pools. How they reach each other is not this module's
+//! business: it exports this replica's own share and imports those of the others.
 
 use super::latency::Published;
 use super::{Pool, lock};
@@ -20,6 +20,22 @@ pub struct Share {
     pub ttft_ms: Option<f64>,
     /// Moving average of the time per output token, milliseconds.
     pub tpot_ms: Option<f64>,
+}
+
+impl Share {
+    /// Encodes the shares of all models for other replicas.
+    #[must_use]
+    pub fn encode(shares: &[Self]) -> Vec<u8> {
+        // Numbers and texts: they can always be written.
+        serde_json::to_vec(shares).unwrap_or_default()
+    }
+
+    /// Decodes the shares of another replica. A list of shares is the first version of what they
+    /// write; `None` for any other.
+    #[must_use]
+    pub fn decode(value: &[u8]) -> Option<Vec<Self>> {
+        serde_json::from_slice(value).ok()
+    }
 }
 
 /// What the other replicas told of one model.
@@ -88,7 +104,7 @@ impl Mean {
 }
 
 impl Pool {
-    /// This replica's own part, of every model.
+    /// Exports this replica's own part, of every model.
     #[must_use]
     pub fn export(&self) -> Vec<Share> {
         let rows = lock(&self.rows);
@@ -105,7 +121,7 @@ impl Pool {
         shares.collect()
     }
 
-    /// Takes in the shares of all other replicas, in place of those before. They count until
+    /// Imports the shares of all other replicas, in place of those before. They count until
     /// `until`; models that this replica does not know are left out.
     pub fn import(&self, others: impl IntoIterator<Item = Share>, until: Instant) {
         let mut sums: HashMap<String, Sum> = HashMap::new();

@@ -14,7 +14,7 @@ pub(super) fn adjust(scores: &mut [(usize, f64)], input: &SelectionInput<'_>) {
     let Some(gap) = gap(scores) else { return };
     let strength = 0.14 * course.warmth * (1.0 - gap / 0.2).clamp(0.0, 1.0);
     for ((_, score), (_, candidate)) in scores.iter_mut().zip(input.among()) {
-        let (pull, trust) = course.of_candidate(candidate, input.asked.continuation);
+        let (pull, trust) = course.of_candidate(candidate, input.request.continuation);
         *score += strength * trust * pull.tanh();
     }
 }
@@ -47,11 +47,11 @@ impl Course {
             history_tokens,
             previous_response,
             ..
-        } = input.asked.continuation;
+        } = input.request.continuation;
         if turns == 0 && history_tokens == 0 && !previous_response {
             return None;
         }
-        let context = input.asked.tokens.prompt as f64;
+        let context = input.request.tokens.prompt as f64;
         let reused = (history_tokens as f64 / context.max(1.0)).clamp(0.0, 1.0);
         let history = (history_tokens as f64 / 4_096.0).clamp(0.0, 1.0);
         let turns = (turns as f64 / 4.0).clamp(0.0, 1.0);
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
     use crate::card::{Card, Tokens};
     use crate::config::decisions::ModelRef;
-    use crate::selection::Asked;
+    use crate::selection::SelectionRequest;
     use std::sync::Arc;
 
     fn candidate(name: &str, window: Option<u64>) -> Candidate {
@@ -134,19 +134,19 @@ mod tests {
     #[track_caller]
     fn check(continuation: Continuation<'_>, prompt: u64, scores: [f64; 2], expected: [f64; 2]) {
         let candidates = [candidate("a", Some(8_192)), candidate("b", None)];
-        let asked = Asked {
+        let request = SelectionRequest {
             continuation,
             tokens: Tokens {
                 prompt,
                 ..Tokens::default()
             },
-            ..Asked::default()
+            ..SelectionRequest::default()
         };
         let input = SelectionInput {
             decision: "d",
             candidates: &candidates,
             eligible: &[0, 1],
-            asked: &asked,
+            request: &request,
         };
         let mut adjusted = [(0, scores[0]), (1, scores[1])];
         adjust(&mut adjusted, &input);

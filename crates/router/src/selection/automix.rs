@@ -124,7 +124,7 @@ mod tests {
     use super::*;
     use crate::card::{Card, Prices};
     use crate::config::decisions::ModelRef;
-    use crate::selection::Asked;
+    use crate::selection::SelectionRequest;
 
     fn candidate((quality, price): (f64, f64)) -> Candidate {
         let card = Card {
@@ -153,12 +153,12 @@ mod tests {
     ) {
         let candidates: Vec<Candidate> = models.iter().copied().map(candidate).collect();
         let known = models.iter().map(|(quality, _)| *quality >= 0.0).collect();
-        let asked = Asked::default();
+        let request = SelectionRequest::default();
         let input = SelectionInput {
             decision: "d",
             candidates: &candidates,
             eligible,
-            asked: &asked,
+            request: &request,
         };
         let choice = Automix::new(config, 0.5, known).select(&input).unwrap();
         assert_eq!(choice.candidate, expected.0, "{choice:?}");

@@ -206,7 +206,7 @@ impl Selector for Hybrid {
             .filter(|opinion| opinion.winner == candidate)
             .count() as f64;
         let sure: f64 = opinions.iter().map(|opinion| opinion.confidence).sum();
-        let blind = self.embedder().is_some() && input.asked.vector.is_none();
+        let blind = self.embedder().is_some() && input.request.vector.is_none();
         let reason = Arc::clone(if blind {
             &self.undescribed
         } else {
@@ -233,7 +233,7 @@ mod tests {
     use super::*;
     use crate::card::{Card, Prices};
     use crate::config::decisions::ModelRef;
-    use crate::selection::Asked;
+    use crate::selection::SelectionRequest;
     use crate::selection::router_dc::Parameters;
     use inference::catalog::Bare;
 
@@ -278,15 +278,15 @@ mod tests {
     ) {
         let candidates: Vec<Candidate> = models.iter().copied().map(self::candidate).collect();
         let eligible: Vec<usize> = (0..models.len()).collect();
-        let asked = Asked {
+        let request = SelectionRequest {
             vector: Some(&[1.0, 0.0]),
-            ..Asked::default()
+            ..SelectionRequest::default()
         };
         let input = SelectionInput {
             decision: "d",
             candidates: &candidates,
             eligible: &eligible,
-            asked: &asked,
+            request: &request,
         };
         let choice = hybrid.select(&input).unwrap();
         assert_eq!(choice.candidate, candidate, "{choice:?}");
@@ -368,12 +368,12 @@ mod tests {
             ..only
         };
         let candidates: Vec<Candidate> = models.map(self::candidate).into();
-        let asked = Asked::default();
+        let request = SelectionRequest::default();
         let input = SelectionInput {
             decision: "d",
             candidates: &candidates,
             eligible: &[0, 1],
-            asked: &asked,
+            request: &request,
         };
         assert!(matches!(
             hybrid(Some(&none), 0.5, &[&[], &[]]).select(&input),
@@ -412,12 +412,12 @@ mod tests {
     #[test]
     fn goes_on_without_a_vector() {
         let candidates: Vec<Candidate> = [(0.6, 2.0), (0.9, 2.0)].map(candidate).into();
-        let asked = Asked::default();
+        let request = SelectionRequest::default();
         let input = SelectionInput {
             decision: "d",
             candidates: &candidates,
             eligible: &[0, 1],
-            asked: &asked,
+            request: &request,
         };
         let choice = hybrid(None, 0.5, &[&[1.0, 0.0], &[0.0, 1.0]])
             .select(&input)

@@ -156,7 +156,7 @@ impl Selector for LatencyAware {
 mod tests {
     use super::*;
     use crate::config::decisions::ModelRef;
-    use crate::selection::Asked;
+    use crate::selection::SelectionRequest;
 
     fn by(tpot_percentile: u32, ttft_percentile: u32) -> LatencyAware {
         LatencyAware::new(Some(&Config {
@@ -216,12 +216,12 @@ mod tests {
                 })
             })
             .into();
-        let asked = Asked::default();
+        let request = SelectionRequest::default();
         let input = SelectionInput {
             decision: "d",
             candidates: &candidates,
             eligible: &[1, 2],
-            asked: &asked,
+            request: &request,
         };
         let choice = by(90, 0).select(&input).unwrap();
         assert_eq!(

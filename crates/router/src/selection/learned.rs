@@ -193,10 +193,10 @@ impl Selector for Learned {
     fn select(&self, input: &SelectionInput<'_>) -> Result<Choice, SelectionError> {
         let failed = |why: &str| SelectionError::Failed(why.into());
         let vector = input
-            .asked
+            .request
             .vector
             .ok_or_else(|| failed("no vector of the user's turn"))?;
-        let features = features(vector, input.asked.category);
+        let features = features(vector, input.request.category);
         if features.len() != self.artifact.dimension()
             || features.iter().any(|number| !number.is_finite())
         {

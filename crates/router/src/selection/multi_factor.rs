@@ -282,7 +282,7 @@ fn reason(weights: &[f64; TERMS], percentile: u32, kept: usize, dropped: usize) 
 
 impl Selector for MultiFactor {
     fn select(&self, input: &SelectionInput<'_>) -> Result<Choice, SelectionError> {
-        let tokens = input.asked.tokens;
+        let tokens = input.request.tokens;
         let mut observed = Vec::with_capacity(input.eligible.len());
         observed.extend(
             input

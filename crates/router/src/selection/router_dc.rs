@@ -163,7 +163,7 @@ impl Selector for RouterDc {
             return self.first(input, &self.reasons.none);
         }
         let query = input
-            .asked
+            .request
             .vector
             .ok_or_else(|| SelectionError::Failed("no vector of the user's turn".into()))?;
         let similarities = input
@@ -236,7 +236,7 @@ fn softmax(mut scores: Vec<(usize, f64)>, temperature: f64) -> Vec<(usize, f64)>
 mod tests {
     use super::*;
     use crate::config::decisions::ModelRef;
-    use crate::selection::{Asked, Candidate};
+    use crate::selection::{Candidate, SelectionRequest};
     use inference::catalog::Bare;
 
     /// Candidates whose descriptions have these cosines with the query (1, 0).
@@ -266,15 +266,15 @@ mod tests {
             })
         };
         let candidates: Vec<Candidate> = selector.vectors.iter().map(candidate).collect();
-        let asked = Asked {
+        let request = SelectionRequest {
             vector: query,
-            ..Asked::default()
+            ..SelectionRequest::default()
         };
         selector.select(&SelectionInput {
             decision: "d",
             candidates: &candidates,
             eligible,
-            asked: &asked,
+            request: &request,
         })
     }
 

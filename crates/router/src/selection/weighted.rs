@@ -62,7 +62,7 @@ impl Selector for Weighted {
             .among()
             .map(|(index, candidate)| (index, share(candidate)))
             .collect();
-        let mut rest = input.asked.draw.unwrap_or_else(|| self.spread());
+        let mut rest = input.request.draw.unwrap_or_else(|| self.spread());
         let drawn = scores
             .iter()
             .filter(|(_, share)| *share > 0.0)
@@ -97,7 +97,7 @@ fn weight(candidate: &Candidate) -> f64 {
 mod tests {
     use super::*;
     use crate::config::decisions::ModelRef;
-    use crate::selection::Asked;
+    use crate::selection::SelectionRequest;
 
     fn candidates(weights: &[Option<f64>]) -> Vec<Candidate> {
         let candidate = |(index, weight): (usize, &Option<f64>)| {
@@ -114,15 +114,15 @@ mod tests {
     fn check(weights: &[Option<f64>], eligible: &[usize], drawn: &[(f64, usize)]) {
         let candidates = candidates(weights);
         for &(draw, expected) in drawn {
-            let asked = Asked {
+            let request = SelectionRequest {
                 draw: Some(draw),
-                ..Asked::default()
+                ..SelectionRequest::default()
             };
             let input = SelectionInput {
                 decision: "d",
                 candidates: &candidates,
                 eligible,
-                asked: &asked,
+                request: &request,
             };
             assert_eq!(
                 Weighted::default().select(&input).unwrap().candidate,
@@ -178,12 +178,12 @@ mod tests {
     #[test]
     fn requests_without_a_session_keep_close_to_the_weights() {
         let candidates = candidates(&[Some(95.0), Some(5.0)]);
-        let asked = Asked::default();
+        let request = SelectionRequest::default();
         let input = SelectionInput {
             decision: "d",
             candidates: &candidates,
             eligible: &[0, 1],
-            asked: &asked,
+            request: &request,
         };
         let weighted = Weighted::default();
         let new = (0..1_000)

@@ -1,16 +1,17 @@
 //! What a request's session makes of the model that was chosen.
 
+use super::budget::{self, Action, Budget, Choice, Past, Reason, Stay};
+use super::context::SessionContext;
+use super::outcome::SessionOutcome;
 use super::phase::Phase;
-use super::standing::Standing;
-use super::stay::{self, Choice, Past, Reason};
-use super::told::{Outcome, Told};
 use super::{Mode, Policy, Sessions, Ticket};
 use crate::card::Prices;
+use crate::conversation::{Current, Offers, StayPolicy};
 use std::sync::Arc;
 
 /// A model that may answer.
 #[derive(Debug, Clone, Copy)]
-pub struct Offer<'a> {
+pub struct ModelOffer<'a> {
     /// Its name, or its adapter's.
     pub model: &'a str,
     /// Its prices.
@@ -19,244 +20,245 @@ pub struct Offer<'a> {
     pub score: Option<f64>,
 }
 
-/// What became of the choice.
+/// The model that a request goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Held {
-    /// This offer is taken.
+pub enum Chosen {
+    /// The offer of this index.
     Offer(usize),
-    /// The session's model is, which is none of the offers.
+    /// The session's model, which is none of the offers.
     Other,
 }
 
 /// What a choice is made from.
 #[derive(Clone, Copy)]
-pub struct Choosing<'a> {
+pub struct ChoiceInput<'a> {
     /// The section.
     pub policy: &'a Policy,
     /// All sessions.
     pub sessions: &'a Sessions,
     /// Models that may answer.
-    pub offers: &'a [Offer<'a>],
+    pub offers: &'a [ModelOffer<'a>],
     /// The algorithm's choice among them.
     pub proposed: usize,
     /// A model that is no offer may be stayed with, if it is allowed.
     pub any: bool,
-    /// A model that is no offer may answer as far as boundaries, abilities and rest go.
+    /// A model that is no offer may answer as far as boundaries, abilities and health go.
     pub allows: &'a dyn Fn(&str) -> bool,
 }
 
-/// What is decided before anything is charged.
-struct Draft {
-    held: Held,
-    outcome: Outcome,
-    reason: Option<Reason>,
-    degraded: Option<&'static str>,
-    /// A switch against the session's wish, or one that has no price to check.
-    forced: bool,
+/// What a session decided, with what its switch costs.
+#[derive(Debug, Clone, Copy)]
+struct Settled {
+    chosen: Chosen,
+    stay: Stay,
+    /// What a forced switch costs.
+    forced: u64,
+    /// What a switch costs that was wished for, and that was charged.
+    charged: u64,
 }
 
-impl Draft {
-    fn new(held: Held, outcome: Outcome, reason: Option<Reason>) -> Self {
-        Self {
-            held,
-            outcome,
-            reason,
-            degraded: None,
-            forced: false,
-        }
-    }
-}
-
-/// Stays or switches.
+/// Stays with the session's model, or switches.
 #[must_use]
-pub fn hold(standing: &Standing, choosing: &Choosing<'_>) -> (Held, Told) {
-    let mut draft = draft(standing, choosing);
-    let past = standing.past();
-    let applies = choosing.policy.mode == Mode::Apply;
-    let to = match draft.held {
-        Held::Offer(index) => choosing.offers.get(index),
-        Held::Other => None,
-    };
-    let cost = match (draft.outcome, to.and_then(|offer| offer.prices)) {
-        (Outcome::Switch, Some(prices)) => stay::overhead(past.prefix, &prices),
+pub fn hold(context: &SessionContext, input: &ChoiceInput<'_>) -> (Chosen, SessionOutcome) {
+    let models = Models::of(context, input);
+    let mut stay = decide(context, input, &models);
+    let applies = input.policy.mode == Mode::Apply;
+
+    let cost = match (stay.action, input.offers.get(stay.taken)) {
+        (Action::Switch, Some(offer)) => offer
+            .prices
+            .map_or(0, |prices| budget::overhead(context.past().prefix, &prices)),
         _ => 0,
     };
     let mut charged = 0;
-    if draft.outcome == Outcome::Switch && !draft.forced && applies {
-        if choosing
+    if stay.action == Action::Switch && !stay.forced && applies {
+        if input
             .sessions
-            .charge(standing.named.key, cost, &choosing.policy.rules)
+            .charge(context.session.key, cost, &input.policy.rules)
         {
             charged = cost;
-        } else if let Some(stays) = standing
-            .current()
-            .and_then(|current| place(current, choosing))
-        {
-            draft = Draft::new(stays, Outcome::Hold, Some(Reason::Budget));
+        } else if let Current::Offer(current) = models.current {
+            // Another request of the session has spent it meanwhile.
+            stay = Stay {
+                taken: current,
+                action: Action::Hold,
+                reason: Some(Reason::Budget),
+                forced: false,
+            };
         }
     }
-    let held = if applies || draft.outcome == Outcome::Helper {
-        draft.held
+
+    let taken = if applies || stay.action == Action::Helper {
+        stay.taken
     } else {
-        Held::Offer(choosing.proposed)
+        input.proposed
     };
-    let forced = if draft.outcome == Outcome::Switch && charged == 0 {
-        cost
-    } else {
-        0
+    let uncharged = stay.action == Action::Switch && charged == 0;
+    let settled = Settled {
+        chosen: if taken == input.offers.len() && models.choices.len() > taken {
+            Chosen::Other
+        } else {
+            Chosen::Offer(taken)
+        },
+        stay,
+        forced: if uncharged { cost } else { 0 },
+        charged,
     };
-    let told = tell(standing, choosing, (held, draft), (forced, charged));
-    (held, told)
+    (settled.chosen, outcome(context, input, &settled))
 }
 
-fn draft(standing: &Standing, choosing: &Choosing<'_>) -> Draft {
-    let takes = Held::Offer(choosing.proposed);
-    let turn = &standing.turn;
-    if turn.phase == Phase::Helper {
-        let cheapest = choosing.policy.cheapest_helpers && choosing.policy.mode == Mode::Apply;
-        let takes = if cheapest {
-            Held::Offer(self::cheapest(choosing))
-        } else {
-            takes
-        };
-        return Draft::new(takes, Outcome::Helper, None);
-    }
-    let lock = stay::lock(turn);
-    let Some(current) = standing.current() else {
-        let unknown = turn.sealed.then_some("provider_state_of_unknown_model");
-        return Draft {
-            degraded: unknown,
-            ..Draft::new(takes, Outcome::New, None)
-        };
-    };
-    let Some(proposed) = choosing.offers.get(choosing.proposed) else {
-        return Draft::new(takes, Outcome::New, None);
-    };
-    if proposed.model == current {
-        return Draft::new(takes, Outcome::Same, lock);
-    }
-    let stays = place(current, choosing);
-    match (lock, stays) {
-        (Some(lock), Some(stays)) => Draft::new(stays, Outcome::Hold, Some(lock)),
-        (Some(_), None) => Draft {
-            degraded: Some("locked_model_unavailable"),
-            forced: true,
-            ..Draft::new(takes, Outcome::Switch, Some(Reason::NotEligible))
-        },
-        (None, None)
-            if turn.explicit && standing.past().idle < choosing.policy.rules.idle_timeout =>
-        {
-            Draft {
-                forced: true,
-                ..Draft::new(takes, Outcome::Switch, Some(Reason::NotEligible))
-            }
-        }
-        (None, _) => {
-            let choice = |offer: &Offer<'_>| Choice {
+/// The models among which the policy decides.
+struct Models {
+    /// The offers, and behind them the session's own model where it is none of them.
+    choices: Vec<Choice>,
+    current: Current,
+}
+
+impl Models {
+    fn of(context: &SessionContext, input: &ChoiceInput<'_>) -> Self {
+        let mut choices: Vec<Choice> = input
+            .offers
+            .iter()
+            .map(|offer| Choice {
                 prices: offer.prices,
                 score: offer.score,
+            })
+            .collect();
+        let Some(model) = context.current().filter(|_| input.proposed < choices.len()) else {
+            return Self {
+                choices,
+                current: Current::Unknown,
             };
-            let own = choosing
-                .offers
-                .iter()
-                .find(|offer| offer.model == current)
-                .map(choice);
-            let from = own.unwrap_or_else(|| Choice {
-                prices: prices_of(current, choosing),
-                score: None,
-            });
-            let choices: Vec<Choice> = choosing.offers.iter().map(choice).collect();
-            let asked = (&from, choices.as_slice(), choosing.proposed);
-            match stay::choose(&standing.past(), turn, asked, &choosing.policy.rules) {
-                (None, reason) => Draft::new(stays.unwrap_or(takes), Outcome::Hold, Some(reason)),
-                (Some(_), reason @ (Reason::Idle | Reason::Unnamed)) => {
-                    Draft::new(takes, Outcome::New, Some(reason))
-                }
-                (Some(index), reason) => Draft {
-                    forced: reason == Reason::Unpriced,
-                    ..Draft::new(Held::Offer(index), Outcome::Switch, Some(reason))
-                },
+        };
+
+        let is_it = |index: &usize| input.offers[*index].model == model;
+        let offered = Some(input.proposed)
+            .filter(is_it)
+            .or_else(|| (0..input.offers.len()).find(is_it));
+        let current = match offered {
+            Some(index) => Current::Offer(index),
+            None if input.any && (input.allows)(model) => {
+                choices.push(Choice {
+                    prices: prices_of(model, input),
+                    score: None,
+                });
+                Current::Offer(input.offers.len())
             }
-        }
+            None => Current::NotOffered,
+        };
+        Self { choices, current }
     }
 }
 
-/// Where the session's model is, if it may answer.
-fn place(current: &str, choosing: &Choosing<'_>) -> Option<Held> {
-    let offer = choosing
-        .offers
-        .iter()
-        .position(|offer| offer.model == current);
-    let other = || (choosing.any && (choosing.allows)(current)).then_some(Held::Other);
-    offer.map(Held::Offer).or_else(other)
+fn decide(context: &SessionContext, input: &ChoiceInput<'_>, models: &Models) -> Stay {
+    if context.turn.phase == Phase::Helper {
+        let cheapest = input.policy.cheapest_helpers && input.policy.mode == Mode::Apply;
+        return Stay {
+            taken: if cheapest {
+                self::cheapest(input)
+            } else {
+                input.proposed
+            },
+            action: Action::Helper,
+            reason: None,
+            forced: false,
+        };
+    }
+    let policy = Budget {
+        rules: &input.policy.rules,
+        turn: &context.turn,
+        tokens: context.tokens.most,
+    };
+    let offers = Offers {
+        models: &models.choices,
+        proposed: input.proposed,
+        current: models.current,
+    };
+    policy.decide(&context.conversation, &offers)
 }
 
-fn prices_of(model: &str, choosing: &Choosing<'_>) -> Option<Prices> {
-    let offer = choosing.offers.iter().find(|offer| offer.model == model);
-    offer.map_or_else(|| choosing.sessions.prices(model), |offer| offer.prices)
+fn prices_of(model: &str, input: &ChoiceInput<'_>) -> Option<Prices> {
+    let offer = input.offers.iter().find(|offer| offer.model == model);
+    offer.map_or_else(|| input.sessions.prices(model), |offer| offer.prices)
 }
 
-fn cheapest(choosing: &Choosing<'_>) -> usize {
-    let price = |offer: &Offer<'_>| offer.prices.map(|prices| prices.prompt + prices.completion);
-    let priced = choosing
+/// Returns the offer with the lowest prices; the proposed one where none has prices.
+fn cheapest(input: &ChoiceInput<'_>) -> usize {
+    let priced = input
         .offers
         .iter()
         .enumerate()
-        .filter_map(|(index, offer)| Some((index, price(offer)?)));
+        .filter_map(|(index, offer)| {
+            let prices = offer.prices?;
+            Some((index, prices.prompt + prices.completion))
+        });
     priced
         .min_by(|one, other| one.1.total_cmp(&other.1))
-        .map_or(choosing.proposed, |(index, _)| index)
+        .map_or(input.proposed, |(index, _)| index)
 }
 
-fn tell(
-    standing: &Standing,
-    choosing: &Choosing<'_>,
-    (held, draft): (Held, Draft),
-    (forced, charged): (u64, u64),
-) -> Told {
-    let taken = match held {
-        Held::Offer(index) => choosing.offers.get(index).and_then(|offer| offer.prices),
-        Held::Other => standing
+/// Returns a lock that could not be kept, or why the session cannot be known.
+fn degraded(context: &SessionContext, stay: &Stay) -> Option<&'static str> {
+    let locked = budget::lock(&context.turn).is_some();
+    match (stay.action, stay.reason) {
+        (Action::Switch, Some(Reason::NotEligible)) if locked => Some("locked_model_unavailable"),
+        (Action::New, None) if context.turn.sealed && context.current().is_none() => {
+            Some("provider_state_of_unknown_model")
+        }
+        _ => context.degraded,
+    }
+}
+
+fn outcome(context: &SessionContext, input: &ChoiceInput<'_>, settled: &Settled) -> SessionOutcome {
+    let Settled {
+        chosen,
+        stay,
+        forced,
+        charged,
+    } = *settled;
+    let taken = match chosen {
+        Chosen::Offer(index) => input.offers.get(index).and_then(|offer| offer.prices),
+        Chosen::Other => context
             .current()
-            .and_then(|current| prices_of(current, choosing)),
+            .and_then(|current| prices_of(current, input)),
     };
-    let billed = taken.map_or(0, |prices| standing.least_price(&prices));
-    let anew = draft.outcome == Outcome::New && draft.reason.is_some();
-    let named = standing.named;
+    let billed = taken.map_or(0, |prices| context.least_price(&prices));
+    let restarts = stay.action == Action::New && stay.reason.is_some();
+
     let budget_left = taken.map(|_| {
-        let past = if anew {
+        let past = if restarts {
             Past::default()
         } else {
-            standing.past()
+            context.past()
         };
-        let budget = (choosing.policy.rules.budget * past.bill as f64) as u64;
+        let budget = (input.policy.rules.budget * past.bill as f64) as u64;
         budget.saturating_sub(past.overhead.saturating_add(forced + charged))
     });
-    let stayed = draft.outcome != Outcome::Helper && held != Held::Offer(choosing.proposed);
-    let store = standing.store_failed.then_some("store_unavailable");
-    Told {
-        phase: standing.turn.phase,
-        outcome: draft.outcome,
-        reason: draft.reason,
-        previous: standing.current().map(Arc::from),
-        proposed: choosing
+    let is_helper = stay.action == Action::Helper;
+    let against = !is_helper && chosen != Chosen::Offer(input.proposed);
+    SessionOutcome {
+        phase: context.turn.phase,
+        action: stay.action,
+        reason: stay.reason,
+        previous: context.current().map(Arc::from),
+        proposed: input
             .offers
-            .get(choosing.proposed)
-            .filter(|_| stayed)
+            .get(input.proposed)
+            .filter(|_| against)
             .map(|offer| offer.model.into()),
-        degraded: draft.degraded.or(store),
+        degraded: degraded(context, &stay),
         budget_left,
-        observed: choosing.policy.mode == Mode::Observe,
-        ticket: (draft.outcome != Outcome::Helper).then_some(Ticket {
-            key: named.key,
-            thread: named.thread,
+        observed: input.policy.mode == Mode::Observe,
+        ticket: (!is_helper).then_some(Ticket {
+            key: context.session.key,
+            thread: context.session.thread,
             billed,
         }),
         turn_state: None,
         chain: None,
         prices: taken,
-        anew,
-        least: standing.tokens.1,
+        restarts,
+        least: context.tokens.least,
         forced,
         charged,
     }

@@ -7,19 +7,18 @@
 //! only. `x-request-id` names a request, not a session.
 //!
 //! All of it is chosen by the client, so it only counts together with who calls: the authenticated
-//! principal, or else the key that the request carries. What comes out is a keyed digest; nobody
+//! principal, or else the key that the request carries. What comes out is a keyed digest, so nobody
 //! can aim at somebody else's session.
 
-use super::SessionKey;
+use crate::conversation::ConversationKey;
+use crate::conversation::key::Keyed;
 use crate::credential::Secret;
 use crate::signals::Identity;
 use dialects::Prompt;
-use siphasher::sip128::{Hasher128 as _, SipHasher24};
-use std::hash::Hasher as _;
 
-/// What the headers of a request say of its session.
+/// Headers of a request that say something of its session.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Marks<'a> {
+pub struct SessionHints<'a> {
     /// The first configured header that is there.
     pub session: Option<&'a str>,
     /// `x-inferoa-request-class`.
@@ -31,7 +30,7 @@ pub struct Marks<'a> {
     pub key: Option<&'a str>,
 }
 
-impl<'a> Marks<'a> {
+impl<'a> SessionHints<'a> {
     /// Reads the headers; `get` finds one by its lower-case name.
     #[must_use]
     pub fn of(identity_headers: &[String], get: impl Fn(&str) -> Option<&'a str>) -> Self {
@@ -45,7 +44,7 @@ impl<'a> Marks<'a> {
     }
 }
 
-/// What a session is told by.
+/// What identifies a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Source {
     /// A header.
@@ -63,7 +62,8 @@ pub enum Source {
 }
 
 impl Source {
-    /// The client says which session it is, so two conversations do not share it by chance.
+    /// Returns whether the client says which session it is, so that two conversations do not share
+    /// it by chance.
     #[must_use]
     pub fn is_explicit(self) -> bool {
         self != Self::Fingerprint
@@ -72,58 +72,61 @@ impl Source {
 
 /// A request's session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Named {
+pub struct SessionRef {
     /// Its key.
-    pub key: SessionKey,
-    /// What told it.
+    pub key: ConversationKey,
+    /// What identifies it.
     pub source: Source,
-    /// Tells the conversations of one session apart, as a session may have some at a time (an agent
-    /// and those it sends out).
+    /// Distinguishes the threads of one session, as an agent and those that it starts.
     pub thread: u32,
 }
 
-/// Makes keys.
+/// Makes the keys of sessions.
 #[derive(Debug, Clone)]
-pub struct Namer {
+pub struct SessionKeyer {
     secret: Secret,
-    key: [u8; 16],
+    keyed: Keyed,
 }
 
-impl Namer {
-    /// Keys by this secret.
+impl SessionKeyer {
+    /// Keys digests by this secret.
     #[must_use]
     pub fn new(secret: Secret) -> Self {
-        let digest = secret.digest("session", &[]);
-        let mut key = [0; 16];
-        key.copy_from_slice(digest.first_chunk::<16>().unwrap_or(&[0; 16]));
-        Self { secret, key }
+        let keyed = Keyed::new(&secret.digest("session", &[]));
+        Self { secret, keyed }
     }
 
-    /// The secret.
+    /// Returns the secret.
     #[must_use]
     pub fn secret(&self) -> &Secret {
         &self.secret
     }
 
-    /// Who calls, as a digest: the authenticated principal, or else the key that the request
+    /// Returns who calls, as a digest: the authenticated principal, or else the key that the request
     /// carries.
     #[must_use]
-    pub fn principal(&self, identity: &Identity, marks: &Marks<'_>) -> u128 {
-        match (identity.user.as_str(), marks.key) {
-            ("", Some(key)) => self.hash(&["key", key]),
-            (user, _) => self.hash(&["user", user]),
+    pub fn principal(&self, identity: &Identity, hints: &SessionHints<'_>) -> u128 {
+        match (identity.user.as_str(), hints.key) {
+            ("", Some(key)) => self.keyed.digest(&["key", key]),
+            (user, _) => self.keyed.digest(&["user", user]),
         }
     }
 
-    /// The session of a request.
+    /// Returns the session of a request.
     #[must_use]
-    pub fn name(&self, principal: u128, recipe: &str, prompt: &Prompt, marks: &Marks<'_>) -> Named {
-        let (source, id) = told(prompt, marks);
+    pub fn session(
+        &self,
+        principal: u128,
+        recipe: &str,
+        prompt: &Prompt,
+        hints: &SessionHints<'_>,
+    ) -> SessionRef {
+        let (source, id) = source(prompt, hints);
         let principal = principal.to_string();
         // Hashed once: a user's first words may be most of the request.
-        let first = self.hash(&[prompt.first_user()]);
+        let first = self.keyed.digest(&[prompt.first_user()]);
         let key = match source {
-            Source::Fingerprint => self.hash(&[
+            Source::Fingerprint => self.keyed.digest(&[
                 &principal,
                 recipe,
                 "fingerprint",
@@ -132,34 +135,29 @@ impl Namer {
             ]),
             // A response and its conversation are different kinds of name; headers and body members
             // are not.
-            Source::Response => self.hash(&[&principal, recipe, "response", id]),
-            _ => self.hash(&[&principal, recipe, "session", id]),
+            Source::Response => self.keyed.digest(&[&principal, recipe, "response", id]),
+            _ => self.keyed.digest(&[&principal, recipe, "session", id]),
         };
-        Named {
-            key: SessionKey(key),
+        SessionRef {
+            key: ConversationKey(key),
             source,
             thread: first as u32,
         }
     }
 
-    /// The key under which a response is remembered, so that the request that goes on from it is
+    /// Returns the key under which a response is remembered, so that the request that goes on from it is
     /// found.
     #[must_use]
-    pub fn response(&self, principal: u128, recipe: &str, id: &str) -> SessionKey {
-        SessionKey(self.hash(&[&principal.to_string(), recipe, "response", id]))
-    }
-
-    fn hash(&self, parts: &[&str]) -> u128 {
-        let mut hasher = SipHasher24::new_with_key(&self.key);
-        for part in parts {
-            hasher.write_u64(part.len() as u64);
-            hasher.write(part.as_bytes());
-        }
-        hasher.finish128().as_u128()
+    pub fn response(&self, principal: u128, recipe: &str, id: &str) -> ConversationKey {
+        ConversationKey(
+            self.keyed
+                .digest(&[&principal.to_string(), recipe, "response", id]),
+        )
     }
 }
 
-fn told<'a>(prompt: &'a Prompt, marks: &Marks<'a>) -> (Source, &'a str) {
+/// Returns the first source of the request that names a session, and the name.
+fn source<'a>(prompt: &'a Prompt, hints: &SessionHints<'a>) -> (Source, &'a str) {
     let continuity = &prompt.continuity;
     let user_id = || {
         prompt
@@ -169,7 +167,7 @@ fn told<'a>(prompt: &'a Prompt, marks: &Marks<'a>) -> (Source, &'a str) {
             .filter(|id| !id.trim().is_empty())
     };
     let sources = [
-        (Source::Header, marks.session),
+        (Source::Header, hints.session),
         (Source::Conversation, continuity.conversation.as_deref()),
         (Source::Response, continuity.previous_response.as_deref()),
         (Source::UserId, user_id().map(session_in)),
@@ -201,9 +199,9 @@ mod tests {
     use super::*;
     use dialects::Continuity;
 
-    fn marks(headers: &[(&str, &'static str)]) -> Marks<'static> {
+    fn hints(headers: &[(&str, &'static str)]) -> SessionHints<'static> {
         let listed = crate::config::sessions::Sessions::default().identity_headers;
-        Marks::of(&listed, |name| {
+        SessionHints::of(&listed, |name| {
             headers
                 .iter()
                 .find(|(other, _)| *other == name)
@@ -223,10 +221,10 @@ mod tests {
         prompt
     }
 
-    fn name(prompt: &Prompt, marks: Marks<'_>) -> Named {
-        let namer = Namer::new(Secret::new(*b"test"));
-        let principal = namer.principal(&Identity::default(), &marks);
-        namer.name(principal, "default", prompt, &marks)
+    fn name(prompt: &Prompt, hints: SessionHints<'_>) -> SessionRef {
+        let keyer = SessionKeyer::new(Secret::new(*b"test"));
+        let principal = keyer.principal(&Identity::default(), &hints);
+        keyer.session(principal, "default", prompt, &hints)
     }
 
     #[test]
@@ -240,7 +238,7 @@ mod tests {
         let claude = r#"{"device_id":"d","account_uuid":"","session_id":"s-1"}"#;
         let check = |headers: &[(&str, &'static str)], prompt: &Prompt, source: Source| {
             assert_eq!(
-                name(prompt, marks(headers)).source,
+                name(prompt, hints(headers)).source,
                 source,
                 "{headers:?} {prompt:?}"
             );
@@ -282,31 +280,32 @@ mod tests {
     fn header_and_body_may_name_the_same_session() {
         let body = prompt("a", Some(r#"{"session_id":"s-1"}"#), Continuity::default());
         let header = prompt("b", None, Continuity::default());
-        let by_header = name(&header, marks(&[("x-claude-code-session-id", "s-1")]));
-        assert_eq!(name(&body, marks(&[])).key, by_header.key);
+        let by_header = name(&header, hints(&[("x-claude-code-session-id", "s-1")]));
+        assert_eq!(name(&body, hints(&[])).key, by_header.key);
         let whole = prompt("a", Some("plain"), Continuity::default());
-        assert_ne!(name(&whole, marks(&[])).key, by_header.key);
+        assert_ne!(name(&whole, hints(&[])).key, by_header.key);
     }
 
     #[test]
     fn callers_recipes_and_secrets_keep_sessions_apart() {
-        let namer = Namer::new(Secret::new(*b"test"));
+        let keyer = SessionKeyer::new(Secret::new(*b"test"));
         let asked = prompt("a", None, Continuity::default());
-        let key = |namer: &Namer, user: &str, recipe: &str, headers: &[(&str, &'static str)]| {
-            let marks = marks(headers);
-            let identity = Identity {
-                user: user.to_owned(),
-                groups: Vec::new(),
+        let key =
+            |keyer: &SessionKeyer, user: &str, recipe: &str, headers: &[(&str, &'static str)]| {
+                let hints = hints(headers);
+                let identity = Identity {
+                    user: user.to_owned(),
+                    groups: Vec::new(),
+                };
+                keyer
+                    .session(keyer.principal(&identity, &hints), recipe, &asked, &hints)
+                    .key
             };
-            namer
-                .name(namer.principal(&identity, &marks), recipe, &asked, &marks)
-                .key
-        };
-        let mine = key(&namer, "ada", "default", &[("x-session-id", "s")]);
+        let mine = key(&keyer, "ada", "default", &[("x-session-id", "s")]);
         assert_eq!(
             mine,
             key(
-                &namer,
+                &keyer,
                 "ada",
                 "default",
                 &[("x-session-id", "s"), ("authorization", "Bearer 1")]
@@ -314,13 +313,13 @@ mod tests {
         );
         assert_ne!(
             mine,
-            key(&namer, "eve", "default", &[("x-session-id", "s")])
+            key(&keyer, "eve", "default", &[("x-session-id", "s")])
         );
-        assert_ne!(mine, key(&namer, "ada", "other", &[("x-session-id", "s")]));
+        assert_ne!(mine, key(&keyer, "ada", "other", &[("x-session-id", "s")]));
         assert_ne!(
             mine,
             key(
-                &Namer::new(Secret::new(*b"other")),
+                &SessionKeyer::new(Secret::new(*b"other")),
                 "ada",
                 "default",
                 &[("x-session-id", "s")]
@@ -328,7 +327,7 @@ mod tests {
         );
         let anonymous = |bearer: &'static str| {
             key(
-                &namer,
+                &keyer,
                 "",
                 "default",
                 &[("x-session-id", "s"), ("authorization", bearer)],
@@ -339,12 +338,12 @@ mod tests {
 
     #[test]
     fn a_fingerprint_is_that_of_the_beginning() {
-        let beginning = name(&prompt("a", None, Continuity::default()), marks(&[]));
+        let beginning = name(&prompt("a", None, Continuity::default()), hints(&[]));
         let mut later = prompt("c", None, Continuity::default());
         later.texts.prior_user = vec!["a".to_owned(), "b".to_owned()];
-        assert_eq!(name(&later, marks(&[])), beginning);
+        assert_eq!(name(&later, hints(&[])), beginning);
         assert_ne!(
-            name(&prompt("b", None, Continuity::default()), marks(&[])).key,
+            name(&prompt("b", None, Continuity::default()), hints(&[])).key,
             beginning.key
         );
     }

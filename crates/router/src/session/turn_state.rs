@@ -3,10 +3,10 @@
 //!
 //! What we put in is a [credential](crate::credential): the model of the turn, for this caller and
 //! recipe, until it expires. So a turn stays together at any replica with the same secret, without
-//! any shared memory. It is a wish like any other: a boundary or a missing ability still sends the
-//! request elsewhere.
+//! any shared memory. It binds nobody: a boundary or a missing ability still sends the request
+//! elsewhere.
 
-use super::identity::Namer;
+use super::identity::SessionKeyer;
 use crate::credential::{Claims, Purpose, Void};
 
 /// The header.
@@ -23,15 +23,15 @@ pub struct TurnState {
     pub model: String,
 }
 
-/// Makes a turn state that holds until `expires`, seconds since 1970.
+/// Signs a turn state that holds until `expires`, seconds since 1970.
 #[must_use]
-pub fn mint(namer: &Namer, principal: u128, state: &TurnState, expires: u64) -> String {
+pub fn mint(keyer: &SessionKeyer, principal: u128, state: &TurnState, expires: u64) -> String {
     let TurnState {
         recipe,
         decision,
         model,
     } = state.clone();
-    // The principal is a keyed digest already: the header tells nobody who calls.
+    // The principal is a keyed digest already: the header reveals nobody's name.
     let claims = Claims {
         principal: format!("{principal:x}"),
         recipe,
@@ -40,15 +40,20 @@ pub fn mint(namer: &Namer, principal: u128, state: &TurnState, expires: u64) -> 
         depth: 0,
         expires,
     };
-    namer.secret().sign(Purpose::TurnState, &claims)
+    keyer.secret().sign(Purpose::TurnState, &claims)
 }
 
 /// Reads a turn state of ours, made for this caller.
 ///
 /// # Errors
 /// If it is void.
-pub fn read(namer: &Namer, principal: u128, header: &str, now: u64) -> Result<TurnState, Void> {
-    let claims = namer
+pub fn read(
+    keyer: &SessionKeyer,
+    principal: u128,
+    header: &str,
+    now: u64,
+) -> Result<TurnState, Void> {
+    let claims = keyer
         .secret()
         .open(Purpose::TurnState, header, &format!("{principal:x}"), now)?;
     let Claims {
@@ -71,20 +76,20 @@ mod tests {
 
     #[test]
     fn comes_back_to_its_caller_alone() {
-        let namer = Namer::new(Secret::new(*b"0123456789abcdef0123456789abcdef"));
+        let keyer = SessionKeyer::new(Secret::new(*b"0123456789abcdef0123456789abcdef"));
         let state = TurnState {
             recipe: "default".into(),
             decision: "code".into(),
             model: "large".into(),
         };
-        let header = mint(&namer, 1, &state, 100);
+        let header = mint(&keyer, 1, &state, 100);
         assert!(http::HeaderValue::from_str(&header).is_ok());
-        assert_eq!(read(&namer, 1, &header, 100), Ok(state));
-        assert_eq!(read(&namer, 2, &header, 100), Err(Void::OtherPrincipal));
-        assert_eq!(read(&namer, 1, &header, 101), Err(Void::Expired));
-        assert_eq!(read(&namer, 1, "ts_openai_own", 1), Err(Void::Malformed));
+        assert_eq!(read(&keyer, 1, &header, 100), Ok(state));
+        assert_eq!(read(&keyer, 2, &header, 100), Err(Void::OtherPrincipal));
+        assert_eq!(read(&keyer, 1, &header, 101), Err(Void::Expired));
+        assert_eq!(read(&keyer, 1, "ts_openai_own", 1), Err(Void::Malformed));
         assert_eq!(
-            read(&Namer::new(Secret::random()), 1, &header, 1),
+            read(&SessionKeyer::new(Secret::random()), 1, &header, 1),
             Err(Void::Forged)
         );
     }

@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::card::Tokens;
+use crate::conversation::store::InMemory;
 use crate::dispatch::{LEASE, OPEN_MAX};
+use futures_util::FutureExt as _;
 use proptest::prelude::*;
-use std::time::Duration;
 
 fn begin(state: &SharedState, model: &str, at: Instant) -> u64 {
     let id = state.dispatches.next_id();
@@ -122,6 +123,48 @@ fn what_was_noted_is_part_of_the_end() {
         }
     );
     assert_eq!(state.pool.model("a").tpot_ms(50), Some(100.0));
+}
+
+#[test]
+fn replicas_share_what_they_saw() {
+    let (one, other, store) = (
+        SharedState::default(),
+        SharedState::default(),
+        InMemory::default(),
+    );
+    let now = Instant::now();
+    let exchange = |state: &SharedState, name: &str| {
+        let keep = Duration::from_secs(60);
+        let exchanged = state.exchange_pool(&store, name, keep, now);
+        exchanged.now_or_never().unwrap()
+    };
+    begin(&one, "a", now);
+    let model = other.pool.model("a");
+    exchange(&one, "one").unwrap();
+    assert_eq!(
+        exchange(&other, "other").unwrap(),
+        Exchanged {
+            replicas: 1,
+            unreadable: 0
+        }
+    );
+    assert_eq!(model.in_flight(), 1);
+
+    // A replica of a later version writes what this one cannot read.
+    let future = br#"{"version":2}"#.to_vec();
+    let keep = Duration::from_secs(60);
+    let told = store.publish("pool", "one", future, keep, now);
+    told.now_or_never().unwrap().unwrap();
+    assert_eq!(
+        exchange(&other, "other").unwrap(),
+        Exchanged {
+            replicas: 0,
+            unreadable: 1
+        }
+    );
+    assert_eq!(model.in_flight(), 0);
+    store.set_away(true);
+    assert!(exchange(&other, "other").is_err());
 }
 
 #[derive(Debug, Clone)]

@@ -203,7 +203,7 @@ mod tests {
     use crate::models::tests::Scripted;
     use crate::reload::Prepare as _;
     use inference::fake::Fake;
-    use router::learning::Trail;
+    use router::learning::LearningRecord;
     use router::learning::requests::RequestKey;
     use router::learning::rows::Place;
 
@@ -224,7 +224,7 @@ mod tests {
         };
         for (id, caller) in [("r-1", "ada"), ("r-2", "")] {
             let request = RequestKey::of(id, caller);
-            let trail = Trail {
+            let record = LearningRecord {
                 place: place.clone(),
                 prices: None,
                 conversation: None,
@@ -234,7 +234,7 @@ mod tests {
                 .router
                 .lasting
                 .experience
-                .sent(&trail, Instant::now());
+                .sent(&record, Instant::now());
         }
         generation
     }

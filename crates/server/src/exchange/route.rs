@@ -80,9 +80,10 @@ pub(super) async fn plan(
         prompt: request.prompt(),
         dialect: head.dialect,
         identity: &identity,
-        marks: router::session::Marks::of(&head.serving.router.sessions.identity_headers, |name| {
-            head.request.headers.get(name)
-        }),
+        marks: router::session::SessionHints::of(
+            &head.serving.router.sessions.identity_headers,
+            |name| head.request.headers.get(name),
+        ),
         observed: counts_usage(head),
         sent: RequestContext {
             headers: head,
@@ -196,7 +197,7 @@ pub(super) fn go_on(
         learning: facts
             .lesson
             .as_ref()
-            .and_then(|lesson| lesson.trail.clone()),
+            .and_then(|lesson| lesson.record.clone()),
     };
     let always = Facts::always(ResponsePath::Upstream).to_vec();
     let on_success = surface(facts, ResponsePath::Upstream, debug);

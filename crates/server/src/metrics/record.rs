@@ -103,9 +103,9 @@ impl Metrics {
         }
         if let Some(lesson) = &facts.lesson {
             lesson
-                .notes
+                .steps
                 .iter()
-                .for_each(|note| self.learned(note.part, note.action));
+                .for_each(|step| self.learned(step.part.as_str(), step.action.as_str()));
             lesson
                 .degraded
                 .into_iter()
@@ -135,7 +135,7 @@ impl Metrics {
         let Some(told) = &facts.session else { return };
         let reason = told.reason.map_or("", |reason| reason.as_str());
         let label = Session {
-            outcome: told.outcome.as_str(),
+            outcome: told.action.as_str(),
             reason,
             phase: told.phase.as_str(),
         };

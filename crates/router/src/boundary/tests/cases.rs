@@ -79,7 +79,7 @@ fn route<'g>(generation: &'g Generation, models: &Fake, user: &str, body: &Value
     .unwrap();
     let call = Call {
         sent: crate::learning::context::RequestContext::NOTHING,
-        marks: crate::session::Marks::default(),
+        marks: crate::session::SessionHints::default(),
         prompt: request.prompt(),
         dialect: Dialect::OpenAiChat,
         identity: &Identity {

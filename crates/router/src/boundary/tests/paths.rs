@@ -364,7 +364,7 @@ impl Case {
         };
         let call = Call {
             sent: crate::learning::context::RequestContext::NOTHING,
-            marks: crate::session::Marks::default(),
+            marks: crate::session::SessionHints::default(),
             prompt: request.prompt(),
             dialect: Dialect::OpenAiChat,
             identity: &identity,

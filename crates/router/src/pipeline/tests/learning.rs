@@ -2,11 +2,10 @@
 //! keep their model.
 
 use super::*;
+use crate::conversation::store::InMemory;
 use crate::dispatch::Dispatch;
-use crate::learning::conversations::{ConversationKey, Record};
 use crate::learning::requests::{Judge, Judgement};
-use crate::learning::rows::{Increment, Place, Row, Verdict};
-use crate::learning::store::{Pending, SharedStore, StoreError};
+use crate::learning::rows::Verdict;
 use crate::plan::surface::ResponsePath;
 use crate::served::Served;
 
@@ -69,7 +68,7 @@ impl Gateway {
             dialect: Dialect::OpenAiChat,
             identity: &identity,
             observed: false,
-            marks: crate::session::Marks::default(),
+            marks: crate::session::SessionHints::default(),
             sent: RequestContext {
                 headers: &headers,
                 previous_response: false,
@@ -100,7 +99,7 @@ impl Gateway {
             learning: facts
                 .lesson
                 .as_ref()
-                .and_then(|lesson| lesson.trail.clone()),
+                .and_then(|lesson| lesson.record.clone()),
         };
         lasting.begin(dispatch);
         let total = Some(Duration::from_millis(300));
@@ -256,39 +255,16 @@ fn observing_changes_nothing() {
     }
 }
 
-/// A store that is down.
-#[derive(Debug)]
-struct Down;
-
-impl SharedStore for Down {
-    fn load(&self, _key: ConversationKey, _deadline: Instant) -> Pending<'_, Option<Record>> {
-        Box::pin(std::future::ready(Err(StoreError::Unavailable)))
-    }
-    fn save<'a>(
-        &'a self,
-        _records: &'a [(ConversationKey, Record)],
-        _ttl: Duration,
-        _until: Instant,
-    ) -> Pending<'a, ()> {
-        Box::pin(std::future::ready(Err(StoreError::Unavailable)))
-    }
-    fn exchange<'a>(
-        &'a self,
-        _increments: &'a [Increment],
-        _until: Instant,
-    ) -> Pending<'a, Vec<(Place, Row)>> {
-        Box::pin(std::future::ready(Err(StoreError::Unavailable)))
-    }
-}
-
 #[test]
 fn a_store_that_is_down_degrades_visibly() {
     let gateway = Gateway::new("decision", "");
+    let store = Arc::new(InMemory::default());
+    store.set_away(true);
     gateway
         .generation
         .lasting
         .experience
-        .share(Some(Arc::new(Down)));
+        .share(store, Duration::from_secs(60));
     let shown = |session: &str| {
         gateway
             .ask(USER, session, "")

@@ -4,7 +4,7 @@
 use crate::config::{self, Document};
 use crate::models::Models;
 use crate::recipe::Recipe;
-use crate::selection::{Asked, Fallback, Selection};
+use crate::selection::{Fallback, Selection, SelectionRequest};
 use crate::shared_state::SharedState;
 use crate::signals::{Deps, Problem};
 use inference::catalog::{Catalog, LoadError, RemoteClassifier, RemoteEmbedder, Task, Wanted};
@@ -109,10 +109,10 @@ fn build(algorithm: &str, global: &str, file: &str) -> Recipe {
 }
 
 fn select(recipe: &Recipe, eligible: &[usize]) -> Selection {
-    let asked = Asked {
+    let asked = SelectionRequest {
         vector: Some(&[1.0, 0.0]),
         category: "law",
-        ..Asked::default()
+        ..SelectionRequest::default()
     };
     recipe.routes[0].candidates.select(&asked, eligible)
 }
@@ -316,7 +316,7 @@ proptest! {
     ) {
         for algorithm in ALGORITHMS {
             let recipe = build(algorithm, KNN, &artifact("b"));
-            let asked = Asked { vector: vector.as_deref(), draw, ..Asked::default() };
+            let asked = SelectionRequest { vector: vector.as_deref(), draw, ..SelectionRequest::default() };
             let selection = recipe.routes[0].candidates.select(&asked, &kept);
             prop_assert!(selection.candidate.is_some_and(|index| kept.contains(&index)), "{algorithm} {selection:?}");
             prop_assert!(selection.score.is_finite() && selection.confidence.is_finite(), "{algorithm} {selection:?}");

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::decisions::ModelRef;
-use crate::selection::{Asked, Candidate};
+use crate::selection::{Candidate, SelectionRequest};
 use inference::catalog::Bare;
 
 /// Names the models in order, whatever it is asked.
@@ -35,15 +35,15 @@ fn check(
     expected: Option<usize>,
 ) {
     let candidates = ["a", "m+tuned", "m", "b"].map(candidate);
-    let asked = Asked {
+    let request = SelectionRequest {
         vector,
-        ..Asked::default()
+        ..SelectionRequest::default()
     };
     let input = SelectionInput {
         decision: "d",
         candidates: &candidates,
         eligible,
-        asked: &asked,
+        request: &request,
     };
     let selector = Learned::new("knn", Arc::new(Named(named)), Bare::encoder()).unwrap();
     match (selector.select(&input), expected) {

@@ -3,9 +3,11 @@
 use super::*;
 use crate::card::Tokens;
 use crate::config;
+use crate::conversation::{ConversationKey, Timestamp};
 use crate::credential::Secret;
-use crate::session::stay::Turn;
-use crate::session::{Named, SessionKey, Source};
+use crate::session::budget::Turn;
+use crate::session::context::PromptTokens;
+use crate::session::{SessionRef, Source};
 use proptest::prelude::*;
 
 const SMALL: Prices = Prices {
@@ -27,21 +29,21 @@ fn policy(change: impl Fn(&mut config::sessions::Sessions)) -> Policy {
     Policy::build(&settings, Secret::new(*b"test")).unwrap()
 }
 
-fn standing(sessions: &Sessions, turn: Turn, tokens: (u64, u64), now: u64) -> Standing {
-    let named = Named {
-        key: SessionKey(1),
+fn context(sessions: &Sessions, turn: Turn, tokens: PromptTokens, now: u64) -> SessionContext {
+    let session = SessionRef {
+        key: ConversationKey(1),
         source: Source::Header,
         thread: 1,
     };
-    Standing {
-        named,
+    let now = Timestamp::from_seconds(now);
+    SessionContext {
+        session,
         turn,
-        seen: sessions.look(named.key, named.thread),
+        conversation: sessions.find(session.key, session.thread, now),
         turn_state: None,
-        store_failed: false,
+        degraded: None,
         principal: 0,
         recipe: "default".into(),
-        now,
         tokens,
     }
 }
@@ -87,18 +89,22 @@ impl Play {
         offers: &[(&str, Option<Prices>)],
         proposed: usize,
         allowed: &[&str],
-    ) -> (String, Told) {
-        let offers: Vec<Offer<'_>> = offers
+    ) -> (String, SessionOutcome) {
+        let offers: Vec<ModelOffer<'_>> = offers
             .iter()
-            .map(|&(model, prices)| Offer {
+            .map(|&(model, prices)| ModelOffer {
                 model,
                 prices,
                 score: None,
             })
             .collect();
-        let standing = standing(&self.sessions, turn, (10_000, 1_000), self.now);
+        let tokens = PromptTokens {
+            most: 10_000,
+            least: 1_000,
+        };
+        let context = context(&self.sessions, turn, tokens, self.now);
         let allows = |model: &str| allowed.contains(&model);
-        let choosing = Choosing {
+        let input = ChoiceInput {
             policy: &self.policy,
             sessions: &self.sessions,
             offers: &offers,
@@ -106,13 +112,14 @@ impl Play {
             any: self.policy.any,
             allows: &allows,
         };
-        let (held, told) = hold(&standing, &choosing);
-        let model = match held {
-            Held::Offer(index) => offers[index].model.to_owned(),
-            Held::Other => standing.current().unwrap().to_owned(),
+        let (chosen, outcome) = hold(&context, &input);
+        let model = match chosen {
+            Chosen::Offer(index) => offers[index].model.to_owned(),
+            Chosen::Other => context.current().unwrap().to_owned(),
         };
-        self.sessions.sent(&told, &model, self.now);
-        (model, told)
+        self.sessions
+            .sent(&outcome, &model, Timestamp::from_seconds(self.now));
+        (model, outcome)
     }
 
     #[track_caller]
@@ -123,13 +130,13 @@ impl Play {
         proposed: usize,
         expected: &str,
     ) {
-        let (model, told) = self.ask(turn, offers, proposed, &["other"]);
-        let reason = told.reason.map_or("", Reason::as_str);
+        let (model, outcome) = self.ask(turn, offers, proposed, &["other"]);
+        let reason = outcome.reason.map_or("", Reason::as_str);
         assert_eq!(
             format!(
                 "{model} {} {reason} {}",
-                told.outcome.as_str(),
-                told.degraded.unwrap_or_default()
+                outcome.action.as_str(),
+                outcome.degraded.unwrap_or_default()
             )
             .trim(),
             expected
@@ -153,7 +160,7 @@ fn locks_hold_whatever_it_would_save() {
         let mut play = Play::new(policy(|_| ()));
         play.check(USER, &BOTH, 1, "large new");
         play.now += 100_000;
-        let reason = stay::lock(&turn).unwrap().as_str();
+        let reason = budget::lock(&turn).unwrap().as_str();
         play.check(turn, &BOTH, 0, &format!("large hold {reason}"));
         play.check(turn, &BOTH, 1, &format!("large same {reason}"));
     }
@@ -192,9 +199,9 @@ fn policy_wins_unless_any_model_may_be_held() {
     let mut any = Play::new(policy(|settings| settings.hold = "any".into()));
     any.check(USER, &other, 0, "other new");
     any.check(LOOP, &BOTH, 0, "other hold tool_loop");
-    let (model, told) = any.ask(LOOP, &BOTH, 0, &[]);
+    let (model, outcome) = any.ask(LOOP, &BOTH, 0, &[]);
     assert_eq!(
-        (model.as_str(), told.degraded),
+        (model.as_str(), outcome.degraded),
         ("small", Some("locked_model_unavailable")),
         "a boundary wins"
     );
@@ -233,10 +240,10 @@ fn helpers_move_nothing() {
 fn observing_changes_nothing() {
     let mut play = Play::new(policy(|settings| settings.mode = "observe".into()));
     play.check(USER, &BOTH, 1, "large new");
-    let (model, told) = play.ask(LOOP, &BOTH, 0, &[]);
+    let (model, outcome) = play.ask(LOOP, &BOTH, 0, &[]);
     assert_eq!(
-        (model.as_str(), told.outcome, told.observed),
-        ("small", Outcome::Hold, true)
+        (model.as_str(), outcome.action, outcome.observed),
+        ("small", Action::Hold, true)
     );
 }
 
@@ -309,15 +316,16 @@ proptest! {
             now += request.pause;
             let prefix = history;
             history += request.said;
-            let offers: Vec<Offer<'_>> = (0..3)
+            let offers: Vec<ModelOffer<'_>> = (0..3)
                 .filter(|&index| request.missing != Some(index))
-                .map(|index| Offer { model: names[index], prices: Some(models[index]), score: None })
+                .map(|index| ModelOffer { model: names[index], prices: Some(models[index]), score: None })
                 .collect();
             let proposed = offers.iter().position(|offer| offer.model == names[request.proposed]).unwrap();
             // What is estimated beforehand errs to either side.
-            let standing = standing(&sessions, request.turn, (history * 2, history / 2), now);
+            let tokens = PromptTokens { most: history * 2, least: history / 2 };
+            let context = context(&sessions, request.turn, tokens, now);
             let allows = |_: &str| false;
-            let choosing = Choosing {
+            let input = ChoiceInput {
                 policy: &policy,
                 sessions: &sessions,
                 offers: &offers,
@@ -325,18 +333,18 @@ proptest! {
                 any: false,
                 allows: &allows,
             };
-            let (held, told) = hold(&standing, &choosing);
-            let Held::Offer(taken) = held else { panic!("no other model may be held") };
+            let (chosen, outcome) = hold(&context, &input);
+            let Chosen::Offer(taken) = chosen else { panic!("no other model may be held") };
             let (model, price) = (offers[taken].model, offers[taken].prices.unwrap());
-            if told.anew {
+            if outcome.restarts {
                 (bill, overhead) = (0.0, 0.0);
             }
-            if told.outcome == Outcome::Switch {
+            if outcome.action == Action::Switch {
                 overhead += prefix as f64 * (price.prompt.max(price.cache_write) - price.cached).max(0.0);
-                let wished = !matches!(told.reason, Some(Reason::NotEligible | Reason::Unpriced));
-                prop_assert!(!wished || overhead <= percent / 100.0 * bill + 1.0, "{overhead} of {bill}: {told:?}");
+                let wished = !matches!(outcome.reason, Some(Reason::NotEligible | Reason::Unpriced));
+                prop_assert!(!wished || overhead <= percent / 100.0 * bill + 1.0, "{overhead} of {bill}: {outcome:?}");
             }
-            sessions.sent(&told, model, now);
+            sessions.sent(&outcome, model, Timestamp::from_seconds(now));
             // Only who answered last has the last answer in its cache.
             let cached = if request.cached && last == Some(model) { prefix } else { 0 };
             last = Some(model);
@@ -344,7 +352,7 @@ proptest! {
             bill += price.cost(tokens) * 1e6;
             history += request.completion;
             if request.counted {
-                sessions.answered(told.ticket.unwrap(), model, tokens);
+                sessions.answered(outcome.ticket.unwrap(), model, tokens);
             }
         }
     }

@@ -3,7 +3,7 @@
 
 use crate::card::Prices;
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 /// All models that sessions have used. Grows with the documents that are loaded, never with
 /// requests.
@@ -16,13 +16,21 @@ struct Models {
     names: Vec<(Arc<str>, Option<Prices>)>,
 }
 
+/// The names, while nobody adds to them.
+pub(super) struct Names<'a>(RwLockReadGuard<'a, Models>);
+
+impl Names<'_> {
+    /// Returns the name of a model's number.
+    pub(super) fn get(&self, number: u16) -> Option<Arc<str>> {
+        let (name, _) = self.0.names.get(usize::from(number))?;
+        Some(Arc::clone(name))
+    }
+}
+
 impl ModelNames {
-    pub(super) fn name(&self, number: u16) -> Option<Arc<str>> {
-        let models = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        models
-            .names
-            .get(usize::from(number))
-            .map(|(name, _)| Arc::clone(name))
+    /// Locks the names, to read several at once.
+    pub(super) fn read(&self) -> Names<'_> {
+        Names(self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn prices(&self, model: &str) -> Option<Prices> {
@@ -54,7 +62,9 @@ impl ModelNames {
         let number = match models.numbers.get(model) {
             Some(&number) => number,
             None => {
-                let number = u16::try_from(models.names.len()).ok()?;
+                let number = u16::try_from(models.names.len())
+                    .ok()
+                    .filter(|&number| number != u16::MAX)?;
                 let name: Arc<str> = model.into();
                 models.names.push((Arc::clone(&name), None));
                 models.numbers.insert(name, number);

@@ -1,58 +1,19 @@
-//! What a session did: for headers, traces and metrics, and to be noted once the request is sent.
+//! What a session did: for headers, traces and metrics, and to be recorded once the request is sent.
 
 use super::Ticket;
+use super::budget::{Action, Reason};
+use super::context::Chain;
 use super::phase::Phase;
-use super::standing::Chain;
-use super::stay::Reason;
 use crate::card::Prices;
 use std::sync::Arc;
 
-/// What a session did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    /// It begins, or begins anew.
-    New,
-    /// The choice is the model that it uses anyway.
-    Same,
-    /// It stayed, against the choice.
-    Hold,
-    /// It goes on with another model.
-    Switch,
-    /// The request is none of its own.
-    Helper,
-}
-
-impl Outcome {
-    /// All of them, for metrics.
-    pub const ALL: [Self; 5] = [
-        Self::New,
-        Self::Same,
-        Self::Hold,
-        Self::Switch,
-        Self::Helper,
-    ];
-
-    /// The word of headers and metrics.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::New => "new",
-            Self::Same => "same",
-            Self::Hold => "hold",
-            Self::Switch => "switch",
-            Self::Helper => "helper",
-        }
-    }
-}
-
-/// What a session did, for headers, traces and metrics, and what is to be noted once the request is
-/// sent.
+/// What a session did to a request.
 #[derive(Debug, Clone)]
-pub struct Told {
+pub struct SessionOutcome {
     /// The phase.
     pub phase: Phase,
     /// What the session did.
-    pub outcome: Outcome,
+    pub action: Action,
     /// Why.
     pub reason: Option<Reason>,
     /// The session's model before.
@@ -73,19 +34,19 @@ pub struct Told {
     /// How a later request finds the session by this response's id; none on other wires.
     pub chain: Option<Chain>,
     pub(super) prices: Option<Prices>,
-    pub(super) anew: bool,
+    pub(super) restarts: bool,
     pub(super) least: u64,
     pub(super) forced: u64,
     pub(super) charged: u64,
 }
 
-impl Told {
-    /// What a session's first request amounts to where nothing is known of prices.
+impl SessionOutcome {
+    /// Returns what a session's first request amounts to where nothing is known of prices.
     #[must_use]
     pub fn first(ticket: Ticket) -> Self {
         Self {
             phase: Phase::UserTurn,
-            outcome: Outcome::New,
+            action: Action::New,
             reason: None,
             previous: None,
             proposed: None,
@@ -96,7 +57,7 @@ impl Told {
             turn_state: None,
             chain: None,
             prices: None,
-            anew: false,
+            restarts: false,
             least: 0,
             forced: 0,
             charged: 0,
@@ -104,10 +65,10 @@ impl Told {
     }
 }
 
-impl std::fmt::Display for Told {
+impl std::fmt::Display for SessionOutcome {
     /// `hold=tool_loop;proposed=small;budget_left=120`
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.outcome.as_str())?;
+        f.write_str(self.action.as_str())?;
         if let Some(reason) = self.reason {
             write!(f, "={}", reason.as_str())?;
         }
@@ -117,7 +78,7 @@ impl std::fmt::Display for Told {
         if let Some(previous) = self
             .previous
             .as_ref()
-            .filter(|_| self.outcome == Outcome::Switch)
+            .filter(|_| self.action == Action::Switch)
         {
             write!(f, ";previous={previous}")?;
         }

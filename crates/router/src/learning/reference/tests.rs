@@ -1,25 +1,59 @@
 //! The worked numbers of the reference, and what holds for all numbers.
 
 use super::*;
+use crate::conversation::{ConversationKey, Timestamp};
 use proptest::prelude::*;
 
-fn contender(base: f64, pressure: f64) -> Contender {
-    Contender {
+/// A request, the models among which it chooses, and the policy.
+struct Question<'a> {
+    contenders: &'a [ModelEvidence],
+    base: usize,
+    proposal: usize,
+    current: Option<usize>,
+    state: &'a ConversationState,
+    tuning: &'a Tuning,
+    scope: Scope,
+}
+
+/// Decides for a conversation of which the state says all that is known.
+fn decide(question: &Question<'_>) -> Stay {
+    let policy = Reference {
+        state: *question.state,
+        base: question.base,
+        tuning: question.tuning,
+        scope: question.scope,
+    };
+    let conversation = Conversation {
+        key: ConversationKey(1),
+        thread: 0,
+        record: None,
+        now: Timestamp(0),
+    };
+    let offers = Offers {
+        models: question.contenders,
+        proposed: question.proposal,
+        current: question.current.map_or(Current::Unknown, Current::Offer),
+    };
+    policy.decide(&conversation, &offers)
+}
+
+fn contender(base: f64, pressure: f64) -> ModelEvidence {
+    ModelEvidence {
         base: Some(base),
         pressure,
-        ..Contender::default()
+        ..ModelEvidence::default()
     }
 }
 
-/// A standing of mass .5 whose turns are past the minimum: 8 turns give .20, 6,666 tokens of
+/// A state of mass .5 whose turns are past the minimum: 8 turns give .20, 6,666 tokens of
 /// history the rest.
-fn half_mass() -> Standing {
-    Standing {
+fn half_mass() -> ConversationState {
+    ConversationState {
         turns: 8,
         history_tokens: 4_096,
         context_tokens: 14_745,
         warmth: Some(0.5),
-        ..Standing::default()
+        ..ConversationState::default()
     }
 }
 
@@ -32,15 +66,15 @@ fn near(found: f64, expected: f64, what: &str) {
 
 #[test]
 fn the_worked_example() {
-    let standing = half_mass();
-    near(standing.mass(), 0.5, "mass");
+    let state = half_mass();
+    near(state.mass(), 0.5, "mass");
     let contenders = [contender(0.62, 1.0), contender(0.55, 0.2)];
     let verdict = decide(&Question {
         contenders: &contenders,
         base: 0,
         proposal: 0,
         current: Some(1),
-        standing: &standing,
+        state: &state,
         tuning: &Tuning::default(),
         scope: Scope::Conversation,
     });
@@ -56,14 +90,14 @@ fn the_worked_example() {
 #[test]
 fn mass_of_a_conversation() {
     let check = |history, context, turns, previous_response, expected| {
-        let standing = Standing {
+        let state = ConversationState {
             history_tokens: history,
             context_tokens: context,
             turns,
             previous_response,
-            ..Standing::default()
+            ..ConversationState::default()
         };
-        near(standing.mass(), expected, &format!("{standing:?}"));
+        near(state.mass(), expected, &format!("{state:?}"));
     };
     check(0, 0, 0, false, 0.0);
     check(0, 100, 8, false, 0.20);
@@ -75,28 +109,24 @@ fn mass_of_a_conversation() {
 
 /// Scores of staying and of switching from contender 0 (.5) to contender 1 (.8), both of pressure
 /// 0, with mass 0.
-fn check_scores(standing: Standing, tuning: Tuning, stay: f64, switch: f64) {
+fn check_scores(state: ConversationState, tuning: Tuning, stay: f64, switch: f64) {
     let found = scores(
         &[contender(0.5, 0.0), contender(0.8, 0.0)],
         0,
-        &standing,
+        &state,
         &tuning,
     );
-    near(found[0], stay, &format!("staying {standing:?} {tuning:?}"));
-    near(
-        found[1],
-        switch,
-        &format!("switching {standing:?} {tuning:?}"),
-    );
+    near(found[0], stay, &format!("staying {state:?} {tuning:?}"));
+    near(found[1], switch, &format!("switching {state:?} {tuning:?}"));
 }
 
 #[test]
 fn each_term_alone() {
-    let young = Standing::default();
+    let young = ConversationState::default();
     let usual = Tuning::default();
     check_scores(young, usual, 0.60, 0.70);
     check_scores(
-        Standing {
+        ConversationState {
             switches: 4,
             ..young
         },
@@ -105,7 +135,7 @@ fn each_term_alone() {
         0.68,
     );
     check_scores(
-        Standing {
+        ConversationState {
             switches: 400,
             ..young
         },
@@ -114,7 +144,7 @@ fn each_term_alone() {
         0.66,
     );
     check_scores(
-        Standing {
+        ConversationState {
             tool_loop: true,
             ..young
         },
@@ -124,7 +154,7 @@ fn each_term_alone() {
     );
     let idle = Some(Duration::from_secs(300));
     check_scores(
-        Standing {
+        ConversationState {
             switches: 400,
             idle_for: idle,
             ..young
@@ -134,7 +164,7 @@ fn each_term_alone() {
         0.80,
     );
     check_scores(
-        Standing {
+        ConversationState {
             switches: 400,
             idle_for: idle,
             tool_loop: true,
@@ -146,7 +176,7 @@ fn each_term_alone() {
     );
     let just = Some(Duration::from_secs(299));
     check_scores(
-        Standing {
+        ConversationState {
             idle_for: just,
             ..young
         },
@@ -155,7 +185,7 @@ fn each_term_alone() {
         0.70,
     );
     check_scores(
-        Standing {
+        ConversationState {
             idle_for: idle,
             ..young
         },
@@ -167,7 +197,7 @@ fn each_term_alone() {
         0.70,
     );
     check_scores(
-        Standing {
+        ConversationState {
             switches: 8,
             ..young
         },
@@ -179,7 +209,7 @@ fn each_term_alone() {
         0.57,
     );
     check_scores(
-        Standing {
+        ConversationState {
             switches: 8,
             ..young
         },
@@ -207,9 +237,9 @@ fn each_term_alone() {
     );
     near(equal[1], 0.5 - 0.05 - 0.05 - 0.10, "a switch without gain");
     let unscored = [
-        Contender::default(),
-        Contender::default(),
-        Contender::default(),
+        ModelEvidence::default(),
+        ModelEvidence::default(),
+        ModelEvidence::default(),
     ];
     near(
         scores(&unscored, 0, &young, &usual)[2],
@@ -219,18 +249,18 @@ fn each_term_alone() {
 }
 
 fn verdict(
-    standing: Standing,
+    state: ConversationState,
     scope: Scope,
-    contenders: &[Contender],
+    contenders: &[ModelEvidence],
     current: Option<usize>,
 ) -> (usize, Action, Reason) {
-    let (standing, tuning) = (&standing, &Tuning::default());
+    let (state, tuning) = (&state, &Tuning::default());
     let found = decide(&Question {
         contenders,
         base: 1,
         proposal: 1,
         current,
-        standing,
+        state,
         tuning,
         scope,
     });
@@ -241,16 +271,16 @@ fn verdict(
 fn the_flow() {
     use Scope::{Conversation, Session};
     let far_better = [contender(0.1, 0.0), contender(0.9, 0.0)];
-    let check = |standing, scope, current, expected| {
+    let check = |state, scope, current, expected| {
         assert_eq!(
-            verdict(standing, scope, &far_better, current),
+            verdict(state, scope, &far_better, current),
             expected,
-            "{standing:?} {scope:?} {current:?}"
+            "{state:?} {scope:?} {current:?}"
         );
     };
-    let turn = Standing {
+    let turn = ConversationState {
         turns: 1,
-        ..Standing::default()
+        ..ConversationState::default()
     };
     let idle = Some(Duration::from_secs(301));
     let stays = |reason| (0, Action::HoldCurrent, reason);
@@ -274,7 +304,7 @@ fn the_flow() {
     );
     check(turn, Session, Some(0), stays(Reason::SessionScope));
     check(
-        Standing {
+        ConversationState {
             idle_for: idle,
             ..turn
         },
@@ -283,12 +313,12 @@ fn the_flow() {
         (1, Action::AllowSwitch, Reason::SwitchAllowed),
     );
     check(
-        Standing { turns: 0, ..turn },
+        ConversationState { turns: 0, ..turn },
         Conversation,
         Some(0),
         stays(Reason::MinTurns),
     );
-    let fresh = Standing {
+    let fresh = ConversationState {
         turns: 0,
         idle_for: idle,
         ..turn
@@ -300,7 +330,7 @@ fn the_flow() {
         (1, Action::AllowSwitch, Reason::SwitchAllowed),
     );
     check(
-        Standing {
+        ConversationState {
             tool_loop: true,
             idle_for: idle,
             ..turn
@@ -309,7 +339,7 @@ fn the_flow() {
         Some(0),
         stays(Reason::ToolLoop),
     );
-    let kept = Standing {
+    let kept = ConversationState {
         previous_response: true,
         idle_for: idle,
         ..turn
@@ -332,18 +362,18 @@ fn outcomes_rescue() {
     };
     let check = |own: Counts, other: Counts, bases: (f64, f64), rescued: bool| {
         let contenders = [
-            Contender {
+            ModelEvidence {
                 counts: own,
                 ..contender(bases.0, 0.0)
             },
-            Contender {
+            ModelEvidence {
                 counts: other,
                 ..contender(bases.1, 0.0)
             },
         ];
-        let turn = Standing {
+        let turn = ConversationState {
             turns: 1,
-            ..Standing::default()
+            ..ConversationState::default()
         };
         let (winner, action, reason) = verdict(turn, Scope::Session, &contenders, Some(0));
         let expected = if rescued {
@@ -357,11 +387,11 @@ fn outcomes_rescue() {
             "{own:?} {other:?} {bases:?}"
         );
         for locked in [
-            Standing {
+            ConversationState {
                 tool_loop: true,
                 ..turn
             },
-            Standing {
+            ConversationState {
                 previous_response: true,
                 ..turn
             },
@@ -385,17 +415,17 @@ fn outcomes_rescue() {
 
 #[test]
 fn sampling_is_for_cold_and_portable_conversations() {
-    let check = |standing: Standing, knows_model, expected| {
+    let check = |state: ConversationState, knows_model, expected| {
         assert_eq!(
-            standing.may_sample(knows_model),
+            state.may_sample(knows_model),
             expected,
-            "{standing:?} {knows_model}"
+            "{state:?} {knows_model}"
         );
     };
-    let cold = Standing::default();
+    let cold = ConversationState::default();
     check(cold, true, Ok(Reason::NoToolOrProtocolState));
     check(
-        Standing {
+        ConversationState {
             warmth: Some(0.64),
             ..cold
         },
@@ -403,7 +433,7 @@ fn sampling_is_for_cold_and_portable_conversations() {
         Ok(Reason::NoToolOrProtocolState),
     );
     check(
-        Standing {
+        ConversationState {
             warmth: Some(0.65),
             ..cold
         },
@@ -411,7 +441,7 @@ fn sampling_is_for_cold_and_portable_conversations() {
         Err(Reason::SteadyState),
     );
     check(
-        Standing {
+        ConversationState {
             warmth: Some(0.65),
             ..cold
         },
@@ -419,7 +449,7 @@ fn sampling_is_for_cold_and_portable_conversations() {
         Ok(Reason::NoToolOrProtocolState),
     );
     check(
-        Standing {
+        ConversationState {
             tool_loop: true,
             ..cold
         },
@@ -427,7 +457,7 @@ fn sampling_is_for_cold_and_portable_conversations() {
         Err(Reason::ToolOrProtocolState),
     );
     check(
-        Standing {
+        ConversationState {
             previous_response: true,
             ..cold
         },
@@ -481,7 +511,7 @@ fn pressure_by_cache_cost_then_quality() {
     check(&[Card::default()], &[0.5]);
 }
 
-fn any_standing() -> impl Strategy<Value = Standing> {
+fn any_standing() -> impl Strategy<Value = ConversationState> {
     let numbers = (0_u64..20, 0_u64..20, 0_u64..20_000, 0_u64..20_000);
     let rest = (
         proptest::option::of(0.0..1.0),
@@ -493,7 +523,7 @@ fn any_standing() -> impl Strategy<Value = Standing> {
         |((turns, switches, history_tokens, context_tokens), rest)| {
             let (warmth, idle, tool_loop, previous_response) = rest;
             let idle_for = idle.map(Duration::from_secs);
-            Standing {
+            ConversationState {
                 turns,
                 switches,
                 history_tokens,
@@ -507,7 +537,7 @@ fn any_standing() -> impl Strategy<Value = Standing> {
     )
 }
 
-fn any_contender() -> impl Strategy<Value = Contender> {
+fn any_contender() -> impl Strategy<Value = ModelEvidence> {
     (
         proptest::option::of(-1.0..2.0),
         0.0..=1.0,
@@ -515,7 +545,7 @@ fn any_contender() -> impl Strategy<Value = Contender> {
         0_u64..4,
         0_u64..4,
     )
-        .prop_map(|(base, pressure, good, under, failed)| Contender {
+        .prop_map(|(base, pressure, good, under, failed)| ModelEvidence {
             base,
             pressure,
             counts: Counts {
@@ -524,7 +554,7 @@ fn any_contender() -> impl Strategy<Value = Contender> {
                 failed,
                 ..Counts::default()
             },
-            ..Contender::default()
+            ..ModelEvidence::default()
         })
 }
 
@@ -534,18 +564,18 @@ proptest! {
         contenders in proptest::collection::vec(any_contender(), 1..6),
         (base, proposal) in (0_usize..6, 0_usize..6),
         current in proptest::option::of(0_usize..8),
-        (standing, session) in (any_standing(), any::<bool>()),
+        (state, session) in (any_standing(), any::<bool>()),
     ) {
         let count = contenders.len();
         let scope = if session { Scope::Session } else { Scope::Conversation };
-        let (standing, tuning) = (&standing, &Tuning::default());
+        let (state, tuning) = (&state, &Tuning::default());
         let (base, proposal) = (base % count, proposal % count);
-        let question = Question { contenders: &contenders, base, proposal, current, standing, tuning, scope };
+        let question = Question { contenders: &contenders, base, proposal, current, state, tuning, scope };
         let verdict = decide(&question);
         prop_assert!(verdict.winner < count);
         prop_assert!((0.0..=1.0).contains(&verdict.confidence));
         if let Some(current) = current.filter(|&current| current < count)
-            && (standing.tool_loop || standing.previous_response)
+            && (state.tool_loop || state.previous_response)
         {
             prop_assert_eq!(verdict.winner, current);
         }

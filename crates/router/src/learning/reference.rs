@@ -1,4 +1,4 @@
-//! Staying with a conversation's model: what a switch would throw away against what it would gain,
+//! The reference's policy, `protection`: what a switch would throw away against what it would gain,
 //! scored as the reference does.
 //!
 //! ```yaml
@@ -9,7 +9,7 @@
 //!       protection: {scope: conversation, tuning: {idle_timeout_seconds: 300, switch_margin: 0.05}}
 //! ```
 //!
-//! Pure: numbers in, a [`Verdict`] out; [`super::advise`] says what is known of a conversation. In
+//! Pure: numbers in, a [`Stay`] out; [`super::advise`] says what is known of a conversation. In
 //! order: a model that outcomes have shown to be weak or unreliable is left; under the scope
 //! `session` everything else stays until the session is idle; tool loops, responses that the
 //! provider keeps and young conversations stay; the rest is scored.
@@ -17,11 +17,9 @@
 //! One step differs on purpose: outcomes never pull a conversation out of a tool loop or away from
 //! provider state. The next model could not read what the first one left there.
 
-#[cfg(test)]
-mod tests;
-
 use super::rows::Counts;
 use crate::card::{Card, Prices};
+use crate::conversation::{Conversation, Current, Offers, StayPolicy};
 use std::time::Duration;
 
 /// Staying is worth this by itself.
@@ -50,7 +48,7 @@ const ENOUGH: u64 = 2;
 /// Weights of staying and switching.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tuning {
-    /// Pause after which a conversation starts anew; zero means never.
+    /// Pause after which a conversation begins again; zero means never.
     pub idle_timeout: Duration,
     /// Turns before a switch.
     pub min_turns: u64,
@@ -82,7 +80,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// The word of the document and of headers.
+    /// Returns the word of the document and of headers.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -94,7 +92,7 @@ impl Scope {
 
 /// What is known of a conversation when a model is chosen.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Standing {
+pub struct ConversationState {
     /// Turns so far.
     pub turns: u64,
     /// Switches of model so far.
@@ -113,8 +111,23 @@ pub struct Standing {
     pub previous_response: bool,
 }
 
-impl Standing {
-    /// The pause was long enough to start anew.
+impl ConversationState {
+    /// Returns the state with what is remembered of the conversation.
+    #[must_use]
+    pub fn with(self, conversation: &Conversation) -> Self {
+        let Some(record) = &conversation.record else {
+            return self;
+        };
+        Self {
+            turns: self.turns.max(record.requests),
+            switches: record.switches,
+            warmth: record.warmth,
+            idle_for: conversation.idle(),
+            ..self
+        }
+    }
+
+    /// Returns whether the pause was long enough to begin again.
     #[must_use]
     pub fn is_idle(&self, tuning: &Tuning) -> bool {
         !tuning.idle_timeout.is_zero()
@@ -123,7 +136,7 @@ impl Standing {
                 .is_some_and(|pause| pause >= tuning.idle_timeout)
     }
 
-    /// How much of the request goes on with what went before, 0 to 1.
+    /// Returns how much of the request continues what went before, 0 to 1.
     #[must_use]
     pub fn mass(&self) -> f64 {
         let history = self.history_tokens as f64;
@@ -142,7 +155,7 @@ impl Standing {
             .map_or(UNKNOWN_WARMTH, |warmth| warmth.clamp(0.0, 1.0))
     }
 
-    /// What keeps the current model whatever the scores say. A pause ends no tool loop: its calls
+    /// Returns what keeps the current model whatever the scores say. A pause ends no tool loop: its calls
     /// still wait.
     #[must_use]
     pub fn lock(&self, tuning: &Tuning) -> Option<Reason> {
@@ -157,7 +170,7 @@ impl Standing {
         }
     }
 
-    /// Whether adaptation may try a model by chance. `knows_model`: the conversation has a model.
+    /// Returns whether adaptation may try a model by chance. `knows_model`: the conversation has a model.
     ///
     /// # Errors
     /// Why it may not.
@@ -172,9 +185,9 @@ impl Standing {
     }
 }
 
-/// A model that may answer.
+/// What speaks for a model that may answer, and against leaving it.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Contender {
+pub struct ModelEvidence {
     /// Score of the algorithm or of adaptation; `None` if it gave none.
     pub base: Option<f64>,
     /// How expensive giving up its cache is, 0 to 1; see [`pressures`].
@@ -185,29 +198,10 @@ pub struct Contender {
     pub counts: Counts,
 }
 
-/// A conversation and the models among which it chooses.
-#[derive(Debug, Clone, Copy)]
-pub struct Question<'a> {
-    /// The models, the candidates in order.
-    pub contenders: &'a [Contender],
-    /// The algorithm's choice, an index.
-    pub base: usize,
-    /// Adaptation's choice; the same where there is none.
-    pub proposal: usize,
-    /// The conversation's model; `None` for a new conversation.
-    pub current: Option<usize>,
-    /// The conversation.
-    pub standing: &'a Standing,
-    /// Weights.
-    pub tuning: &'a Tuning,
-    /// What it stays together by.
-    pub scope: Scope,
-}
-
 /// What was decided about a conversation's model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// A new conversation: the proposal is its model.
+    /// A new conversation, or one whose model may not answer: the proposal becomes its model.
     EstablishBaseline,
     /// The conversation stays.
     HoldCurrent,
@@ -218,7 +212,7 @@ pub enum Action {
 }
 
 impl Action {
-    /// The word of headers and metrics.
+    /// Returns the word of headers and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -234,6 +228,7 @@ impl Action {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
     NewConversation,
+    CurrentNotAllowed,
     ToolLoop,
     ContextPortability,
     MinTurns,
@@ -247,11 +242,12 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The word of headers and metrics.
+    /// Returns the word of headers and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NewConversation => "new_conversation",
+            Self::CurrentNotAllowed => "current_model_not_allowed",
             Self::ToolLoop => "hard_lock=tool_loop",
             Self::ContextPortability => "hard_lock=context_portability",
             Self::MinTurns => "hard_lock=min_turns",
@@ -268,7 +264,7 @@ impl Reason {
 
 /// The model, and why.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Verdict {
+pub struct Stay {
     /// Index of the winner.
     pub winner: usize,
     /// How sure, 0 to 1.
@@ -277,102 +273,119 @@ pub struct Verdict {
     pub action: Action,
     /// Why.
     pub reason: Reason,
-    /// Scores by contender; empty if none were made.
+    /// Scores by model; empty if none were made.
     pub scores: Vec<f64>,
 }
 
-/// Decides by the whole flow.
-#[must_use]
-pub fn decide(question: &Question<'_>) -> Verdict {
-    let settled = |winner, action, reason| Verdict {
-        winner,
-        confidence: 1.0,
-        action,
-        reason,
-        scores: Vec::new(),
-    };
-    let Some(current) = question
-        .current
-        .filter(|&index| index < question.contenders.len())
-    else {
-        return settled(
-            question.proposal,
-            Action::EstablishBaseline,
-            Reason::NewConversation,
-        );
-    };
-    let (standing, tuning) = (question.standing, question.tuning);
-    let portable = !standing.tool_loop && !standing.previous_response;
-    if let Some(rescuer) = rescuer(question, current).filter(|_| portable) {
-        return settled(rescuer, Action::RescueSwitch, Reason::Rescue);
-    }
-    if question.scope == Scope::Session && !standing.is_idle(tuning) {
-        return settled(current, Action::HoldCurrent, Reason::SessionScope);
-    }
-    if let Some(lock) = standing.lock(tuning) {
-        return settled(current, Action::HoldCurrent, lock);
-    }
-    let scores = scores(question.contenders, current, standing, tuning);
-    let (winner, confidence) = best(&scores, current);
-    let (action, reason) = match winner == current {
-        true => (Action::HoldCurrent, Reason::StayIsBest),
-        false => (Action::AllowSwitch, Reason::SwitchAllowed),
-    };
-    Verdict {
-        winner,
-        confidence,
-        action,
-        reason,
-        scores,
+/// The reference's policy for one request.
+#[derive(Debug, Clone, Copy)]
+pub struct Reference<'a> {
+    /// What the request itself shows of the conversation.
+    pub state: ConversationState,
+    /// Index of the algorithm's choice, before adaptation made its proposal.
+    pub base: usize,
+    /// Weights.
+    pub tuning: &'a Tuning,
+    /// What the conversation stays together by.
+    pub scope: Scope,
+}
+
+impl StayPolicy for Reference<'_> {
+    type Offer = ModelEvidence;
+    type Stay = Stay;
+
+    fn decide(&self, conversation: &Conversation, offers: &Offers<'_, ModelEvidence>) -> Stay {
+        let settled = |winner, action, reason| Stay {
+            winner,
+            confidence: 1.0,
+            action,
+            reason,
+            scores: Vec::new(),
+        };
+        let establish = |reason| settled(offers.proposed, Action::EstablishBaseline, reason);
+        let current = match offers.current {
+            Current::Offer(current) if current < offers.models.len() => current,
+            Current::Offer(_) | Current::Unknown => return establish(Reason::NewConversation),
+            Current::NotOffered => return establish(Reason::CurrentNotAllowed),
+        };
+
+        let state = self.state.with(conversation);
+        let portable = !state.tool_loop && !state.previous_response;
+        if let Some(rescuer) = self.rescuer(offers, current).filter(|_| portable) {
+            return settled(rescuer, Action::RescueSwitch, Reason::Rescue);
+        }
+        if self.scope == Scope::Session && !state.is_idle(self.tuning) {
+            return settled(current, Action::HoldCurrent, Reason::SessionScope);
+        }
+        if let Some(lock) = state.lock(self.tuning) {
+            return settled(current, Action::HoldCurrent, lock);
+        }
+
+        let scores = scores(offers.models, current, &state, self.tuning);
+        let (winner, confidence) = best(&scores, current);
+        let (action, reason) = if winner == current {
+            (Action::HoldCurrent, Reason::StayIsBest)
+        } else {
+            (Action::AllowSwitch, Reason::SwitchAllowed)
+        };
+        Stay {
+            winner,
+            confidence,
+            action,
+            reason,
+            scores,
+        }
     }
 }
 
-/// The model that takes over from a current one against which outcomes speak.
-fn rescuer(question: &Question<'_>, current: usize) -> Option<usize> {
-    let proposal = if question.proposal == current {
-        question.base
-    } else {
-        question.proposal
-    };
-    if proposal == current {
-        return None;
+impl Reference<'_> {
+    /// Returns the model that takes over from a current one against which outcomes speak.
+    fn rescuer(&self, offers: &Offers<'_, ModelEvidence>, current: usize) -> Option<usize> {
+        let proposal = if offers.proposed == current {
+            self.base
+        } else {
+            offers.proposed
+        };
+        if proposal == current {
+            return None;
+        }
+        let own = offers.models.get(current)?;
+        let other = offers.models.get(proposal)?;
+        let weak = own.counts.under >= ENOUGH && own.counts.under > own.counts.good;
+        if !weak && own.counts.failed < ENOUGH {
+            return None;
+        }
+        let margin = self.tuning.switch_margin;
+        let leads =
+            matches!((other.base, own.base), (Some(other), Some(own)) if other - own >= margin);
+        (leads || other.counts.good > other.counts.under).then_some(proposal)
     }
-    let (own, other) = (
-        question.contenders.get(current)?,
-        question.contenders.get(proposal)?,
-    );
-    let weak = own.counts.under >= ENOUGH && own.counts.under > own.counts.good;
-    if !weak && own.counts.failed < ENOUGH {
-        return None;
-    }
-    let leads = matches!((other.base, own.base), (Some(other), Some(own)) if other - own >= question.tuning.switch_margin);
-    (leads || other.counts.good > other.counts.under).then_some(proposal)
 }
 
-/// Scores of staying with `current` and of switching to each other contender, in their order.
+/// Returns the scores of staying with `current` and of switching to each other model, in their order.
 #[must_use]
 pub fn scores(
-    contenders: &[Contender],
+    models: &[ModelEvidence],
     current: usize,
-    standing: &Standing,
+    state: &ConversationState,
     tuning: &Tuning,
 ) -> Vec<f64> {
-    let Some(own) = contenders.get(current) else {
+    let Some(own) = models.get(current) else {
         return Vec::new();
     };
-    let idle = standing.is_idle(tuning);
+    let idle = state.is_idle(tuning);
     let stable = tuning.stability_weight;
     let prefix = |pressure: f64| {
         let cost = 1.0 + (DEAREST - 1.0) * pressure;
-        stable * PREFIX * standing.mass() * standing.known_warmth() * cost
+        stable * PREFIX * state.mass() * state.known_warmth() * cost
     };
-    let tool_loop = if standing.tool_loop {
+    let tool_loop = if state.tool_loop {
         stable * TOOL_LOOP
     } else {
         0.0
     };
     let own_base = base(current, own);
-    let score = |(index, contender): (usize, &Contender)| {
+    let score = |(index, model): (usize, &ModelEvidence)| {
         if index == current {
             let stay = if idle {
                 0.0
@@ -381,32 +394,32 @@ pub fn scores(
             };
             return own_base + stay + tool_loop;
         }
-        let base = base(index, contender);
-        let gained = base + contender.quality_gap - tool_loop;
+        let base = base(index, model);
+        let gained = base + model.quality_gap - tool_loop;
         if idle {
             return gained;
         }
-        let history = stable * HISTORY * (standing.switches as f64 / MANY).min(1.0);
+        let history = stable * HISTORY * (state.switches as f64 / MANY).min(1.0);
         let lost = stable * HANDOFF
-            + prefix(own.pressure.max(contender.pressure))
+            + prefix(own.pressure.max(model.pressure))
             + history
             + tuning.switch_margin;
-        let needless = if base <= own_base && contender.quality_gap <= 0.0 {
+        let needless = if base <= own_base && model.quality_gap <= 0.0 {
             STAY
         } else {
             0.0
         };
         gained - lost - needless
     };
-    contenders.iter().enumerate().map(score).collect()
+    models.iter().enumerate().map(score).collect()
 }
 
-/// A contender without a score ranks behind those before it.
-fn base(index: usize, contender: &Contender) -> f64 {
-    contender.base.unwrap_or(-0.001 * index as f64)
+/// Returns a model's own score; one without a score ranks behind those before it.
+fn base(index: usize, model: &ModelEvidence) -> f64 {
+    model.base.unwrap_or(-0.001 * index as f64)
 }
 
-/// The first of the highest, and how far it leads. Without any usable score the current model
+/// Returns the first of the highest scores, and how far it leads. Without any usable score the current model
 /// stays.
 fn best(scores: &[f64], current: usize) -> (usize, f64) {
     let mut winner = None;
@@ -437,7 +450,7 @@ fn best(scores: &[f64], current: usize) -> (usize, f64) {
     (winner, confidence)
 }
 
-/// How expensive giving up each model's cache is, 0 to 1, measured against the dearest of all
+/// Returns how expensive giving up each model's cache is, 0 to 1, measured against the dearest of all
 /// models of the document. A model without prices counts by its quality.
 #[must_use]
 pub fn pressures(cards: &[&Card]) -> Vec<f64> {
@@ -456,8 +469,11 @@ pub fn pressures(cards: &[&Card]) -> Vec<f64> {
     costs.iter().copied().zip(cards).map(pressure).collect()
 }
 
-/// What filling a cache costs above reading it, per million tokens.
+/// Returns what filling a cache costs above reading it, per million tokens.
 fn cache_cost(prices: &Prices) -> f64 {
     let above = prices.cache_write.max(0.0) - prices.cached;
     if above > 0.0 { above } else { prices.prompt }
 }
+
+#[cfg(test)]
+mod tests;
