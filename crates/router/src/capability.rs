@@ -13,8 +13,7 @@
 //!     - {name: large, context_window_size: 262144, capabilities: [chat, tools, vision, reasoning]}
 //! ```
 
-use crate::card::Card;
-use crate::config::Document;
+use crate::card::{Card, ModelDescriptions};
 use crate::eligible::{Barrier, Eligible};
 use crate::selection::Candidate;
 use crate::signals::{TokenRatio, estimate};
@@ -122,18 +121,17 @@ pub struct Guard {
 impl Guard {
     /// Reads the cards of a document.
     #[must_use]
-    pub fn of(document: &Document) -> Self {
+    pub fn of(models: &dyn ModelDescriptions) -> Self {
         let spoken = Ability::ALL.map(|ability| {
-            document
+            models
                 .model_cards()
                 .any(|card| ability.is_in(&card.capabilities))
         });
-        let card = |name: &str| (Arc::from(name), Arc::new(Card::of(name, document)));
+        let card = |name: &str| (Arc::from(name), Arc::new(Card::of(name, models)));
         Self {
             spoken,
-            cards: document
-                .providers
-                .models
+            cards: models
+                .provider_models()
                 .iter()
                 .map(|model| card(&model.name))
                 .collect(),

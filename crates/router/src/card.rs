@@ -1,9 +1,29 @@
 //! What is known of a model beforehand: the model card and the prices of the document, ready for
 //! use.
 
-use crate::config::Document;
-use crate::config::providers::{EnergyCurve, Pricing};
+use crate::config::providers::{EnergyCurve, ModelCard, Pricing, ProviderModel};
 use std::sync::Arc;
+
+/// What a document says of models, wherever it stands there.
+pub trait ModelDescriptions {
+    /// Returns the models that requests can be sent to.
+    fn provider_models(&self) -> &[ProviderModel];
+
+    /// Returns the model cards of all recipes, the default one's first.
+    fn model_cards(&self) -> Box<dyn Iterator<Item = &ModelCard> + '_>;
+
+    /// Returns the endpoints, ids and prices of a model.
+    fn provider_model(&self, name: &str) -> Option<&ProviderModel>;
+
+    /// Returns the card of a model.
+    fn model_card(&self, name: &str) -> Option<&ModelCard>;
+
+    /// Returns the model whose adapter has this name.
+    fn lora_base(&self, lora: &str) -> Option<&ModelCard>;
+
+    /// Returns the prices of a model, or of the model that an adapter belongs to.
+    fn price(&self, name: &str) -> Option<&Pricing>;
+}
 
 /// A model's fixed facts.
 #[derive(Debug, Clone, Default)]
@@ -32,7 +52,7 @@ pub struct Card {
     pub reasons: bool,
 }
 
-/// Prices per million tokens; none is below 0.
+/// Prices per million tokens, all 0 or more.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Prices {
     /// Prompt tokens.
@@ -46,7 +66,7 @@ pub struct Prices {
 }
 
 impl Prices {
-    /// Prices as written: below 0 counts as 0, an omitted price of cache writes as the prompt
+    /// Reads prices as written: below 0 counts as 0, an omitted price of cache writes as the prompt
     /// price.
     #[must_use]
     pub fn of(pricing: &Pricing) -> Self {
@@ -63,8 +83,8 @@ impl Prices {
         }
     }
 
-    /// Price of a request in the document's currency. `cached` and `written` are parts of `prompt`;
-    /// what exceeds it does not count.
+    /// Returns the price of a request in the document's currency. `cached` and `written` are parts
+    /// of `prompt`; what exceeds it does not count.
     #[must_use]
     pub fn cost(&self, tokens: Tokens) -> f64 {
         let cached = tokens.cached.min(tokens.prompt);
@@ -92,22 +112,17 @@ pub struct Tokens {
 }
 
 impl Card {
-    /// The card of the model of this name; an adapter's is that of its base. Nothing is known of a
-    /// model without one.
+    /// Returns the card of the model of this name; an adapter's is that of its base. Nothing is
+    /// known of a model without one.
     #[must_use]
-    pub fn of(name: &str, document: &Document) -> Self {
-        let base = document.lora_base(name).map(|card| card.name.clone());
-        let named = |wanted: &str| {
-            document
-                .providers
-                .models
-                .iter()
-                .find(|model| model.name == wanted)
-        };
-        let provider = named(name).or_else(|| named(base.as_deref()?));
-        let card = document
+    pub fn of(name: &str, models: &dyn ModelDescriptions) -> Self {
+        let base = models.lora_base(name).map(|card| card.name.clone());
+        let provider = models
+            .provider_model(name)
+            .or_else(|| models.provider_model(base.as_deref()?));
+        let card = models
             .model_card(name)
-            .or_else(|| document.model_card(base.as_deref()?));
+            .or_else(|| models.model_card(base.as_deref()?));
         let pricing = provider.and_then(|provider| provider.pricing.as_ref());
         let location = provider.map_or("", |provider| provider.location.trim());
         Self {
@@ -133,8 +148,8 @@ impl Card {
         }
     }
 
-    /// The prompt price per million tokens, if it is above 0: 0 counts as not priced, as in the
-    /// reference.
+    /// Returns the prompt price per million tokens, if it is above 0: 0 counts as not priced, as in
+    /// the reference.
     #[must_use]
     pub fn prompt_price(&self) -> Option<f64> {
         self.prices
@@ -150,7 +165,7 @@ fn lower(words: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// `8B`, `500m`, `70` (billions): millions of parameters.
+/// Parses `8B`, `500m` or `70` (billions) to millions of parameters.
 fn parameters(written: &str) -> Option<f64> {
     let written = written.trim().to_ascii_lowercase();
     let (number, factor) = match written.strip_suffix(['b', 'm', 'k']) {

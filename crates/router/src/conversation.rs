@@ -119,7 +119,7 @@ impl Conversations {
         self.table.len()
     }
 
-    /// Returns whether none is remembered.
+    /// Returns whether no conversation is remembered.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -276,7 +276,8 @@ impl Conversations {
         })
     }
 
-    /// The key is a digest already: its name reveals nothing of what the client called it.
+    /// Returns the name of a key in a shared store. The key is a digest already: its name reveals
+    /// nothing of what the client called it.
     fn name_of(&self, key: ConversationKey) -> String {
         format!("{}:{:032x}", self.name, key.0)
     }

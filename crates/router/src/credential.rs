@@ -45,7 +45,7 @@ pub enum Purpose {
 /// What a credential states.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
-    /// For whom it was made; may be empty.
+    /// The principal that it was made for; may be empty.
     pub principal: String,
     /// The recipe that was asked.
     pub recipe: String,
@@ -85,7 +85,7 @@ impl Void {
         Self::OtherPrincipal,
     ];
 
-    /// The reason's name in metrics and traces.
+    /// Returns the reason's name in metrics and traces.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -98,13 +98,13 @@ impl Void {
 }
 
 impl Secret {
-    /// A configured secret.
+    /// Wraps a configured secret.
     #[must_use]
     pub fn new(secret: impl Into<Box<[u8]>>) -> Self {
         Self(secret.into())
     }
 
-    /// A secret of this process alone.
+    /// Makes a secret of this process alone.
     #[must_use]
     pub fn random() -> Self {
         let mut bytes = [0_u8; 32];
@@ -148,7 +148,8 @@ impl Secret {
         }
     }
 
-    /// As [`open`](Self::open), where the credential itself says for whom the request is made.
+    /// Opens a credential as [`open`](Self::open) does, where the credential itself names the
+    /// principal.
     ///
     /// # Errors
     /// If it is void.
@@ -178,8 +179,8 @@ impl Secret {
         }
     }
 
-    /// A keyed digest of several texts; nobody without the secret can make two that are equal, or
-    /// tell what went in. `domain` keeps digests of different uses apart.
+    /// Returns a keyed digest of several texts; nobody without the secret can make two that are
+    /// equal, or tell what went in. `domain` keeps digests of different uses apart.
     #[must_use]
     pub fn digest(&self, domain: &str, parts: &[&[u8]]) -> [u8; 32] {
         let lengths: Vec<[u8; 8]> = parts

@@ -18,8 +18,7 @@ mod lengths;
 
 pub use lengths::{Length, Lengths};
 
-use crate::card::Tokens;
-use crate::config::Document;
+use crate::card::{ModelDescriptions, Tokens};
 use crate::pool::ModelPool;
 use crate::selection::{Candidate, upstream_name};
 use curves::Energy;
@@ -65,13 +64,13 @@ pub struct Forecast {
 }
 
 impl Forecast {
-    /// Predicted price in millionths of the currency, for sums that must be exact.
+    /// Returns the predicted price in millionths of the currency, for sums that must be exact.
     #[must_use]
     pub fn microcurrency(&self) -> Option<u64> {
         self.money.as_ref().map(|money| whole(money.expected * 1e6))
     }
 
-    /// Predicted thousandths of a joule, for sums that must be exact.
+    /// Returns the predicted thousandths of a joule, for sums that must be exact.
     #[must_use]
     pub fn millijoules(&self) -> Option<u64> {
         self.joules
@@ -80,7 +79,7 @@ impl Forecast {
     }
 }
 
-/// Rounded; what is not a number or below 0 is 0, what is too large the largest.
+/// Rounds; what is not a number or below 0 becomes 0, what is too large the largest.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -135,7 +134,7 @@ impl fmt::Display for Forecast {
     }
 }
 
-/// Three significant digits.
+/// Writes three significant digits.
 fn significant(number: f64) -> String {
     if number == 0.0 || !number.is_finite() {
         return number.to_string();
@@ -166,23 +165,24 @@ struct Known {
 }
 
 impl Forecaster {
-    /// `lengths` is what earlier answers have taught.
+    /// Prepares the forecasts of a decision's candidates; `lengths` holds the lengths of earlier
+    /// answers.
     #[must_use]
     pub fn new(
         decision: &str,
         candidates: &[Candidate],
-        document: &Document,
+        models: &dyn ModelDescriptions,
         lengths: &Lengths,
     ) -> Self {
         let prices: Arc<str> = "providers.models[].pricing".into();
         let known = |candidate: &Candidate| {
             let model: Arc<str> = upstream_name(&candidate.model_ref).trim().into();
-            let provider = document.provider_model(&candidate.card.name);
+            let provider = models.provider_model(&candidate.card.name);
             let id = provider.map_or("", |provider| provider.provider_model_id.trim());
             Known {
                 answers: lengths.of(decision, &model),
                 energy: Energy::of(&candidate.card, id),
-                currency: document
+                currency: models
                     .price(&candidate.card.name)
                     .map_or("", |price| price.currency.trim())
                     .into(),
@@ -195,8 +195,8 @@ impl Forecaster {
         }
     }
 
-    /// What is predicted for these candidates. `tokens.completion` is the answer's length if it is
-    /// known, else 0.
+    /// Predicts what a request costs at these candidates. `tokens.completion` is the answer's
+    /// length if it is known, else 0.
     #[must_use]
     pub fn forecasts(
         &self,
@@ -211,7 +211,7 @@ impl Forecaster {
             .collect()
     }
 
-    /// Predicted joules of one candidate, as its share of the pool's power.
+    /// Predicts the joules of one candidate, as its share of the pool's power.
     #[must_use]
     pub fn joules(&self, candidate: usize, pool: &ModelPool, tokens: Tokens) -> Option<f64> {
         let known = self.candidates.get(candidate)?;
@@ -253,7 +253,7 @@ impl Known {
     }
 }
 
-/// Requests in flight that share a pool's power: the one that is asked about is there.
+/// Returns the requests in flight that share a pool's power, at least the request itself.
 fn load(pool: &ModelPool) -> f64 {
     pool.in_flight().max(1) as f64
 }

@@ -26,7 +26,7 @@ pub use reading::{LatencyReading, ModelReading};
 pub use report::Report;
 pub use share::Share;
 
-use crate::config::Document;
+use crate::card::ModelDescriptions;
 use crate::config::pool::PoolSettings;
 use crate::config::providers::ModelCard;
 use crate::served::Served;
@@ -111,21 +111,20 @@ impl Default for Pool {
 }
 
 impl Pool {
-    /// The state of this model, made at first use. An adapter's is that of its base.
+    /// Returns the state of this model, made at first use. An adapter's is that of its base.
     pub fn model(&self, name: &str) -> Arc<ModelPool> {
         lock(&self.rows).row(name)
     }
 
     /// Takes over settings and names of a document that begins to serve. State stays; models that
     /// no document in use names any more are dropped.
-    pub fn configure(&self, document: &Document) {
-        let settings = Settings::from(&document.global.server.pool);
+    pub fn configure(&self, settings: &PoolSettings, models: &dyn ModelDescriptions) {
+        let settings = Settings::from(settings);
         *lock(&self.settings) = settings;
         let mut rows = lock(&self.rows);
-        rows.bases = adapters(document);
-        let named = |name: &str| {
-            document.provider_model(name).is_some() || document.model_card(name).is_some()
-        };
+        rows.bases = adapters(models);
+        let named =
+            |name: &str| models.provider_model(name).is_some() || models.model_card(name).is_some();
         rows.models
             .retain(|name, model| named(name) || Arc::strong_count(model) > 1);
         if settings.rest.after == 0 {
@@ -168,7 +167,8 @@ impl Rows {
     }
 }
 
-fn adapters(document: &Document) -> HashMap<Arc<str>, Arc<str>> {
+/// Returns the base model of each adapter.
+fn adapters(models: &dyn ModelDescriptions) -> HashMap<Arc<str>, Arc<str>> {
     let of_card = |card: &ModelCard| {
         let base: Arc<str> = card.name.as_str().into();
         card.loras
@@ -177,8 +177,8 @@ fn adapters(document: &Document) -> HashMap<Arc<str>, Arc<str>> {
             .collect::<Vec<_>>()
     };
     // A model that has a pool of its own is nobody's adapter here.
-    let own = |name: &str| document.provider_model(name).is_some();
-    document
+    let own = |name: &str| models.provider_model(name).is_some();
+    models
         .model_cards()
         .flat_map(of_card)
         .filter(|(lora, _): &(Arc<str>, _)| !own(lora))
@@ -205,14 +205,14 @@ impl ModelPool {
         InFlight(Arc::clone(self))
     }
 
-    /// Forgets a request of which nothing will be known: if it was the probe, another one may be.
+    /// Forgets a request whose end nobody will report: if it was the probe, another one may be.
     pub fn forget(&self, id: u64) {
         self.rest.forget(id);
     }
 
-    /// Requests that were sent and not answered yet, here and, where state is shared, at other
-    /// replicas; or as many as the model's own server reports, if that is more, as it may serve
-    /// others too.
+    /// Returns the requests that were sent and not answered yet, here and, where state is shared,
+    /// at other replicas; or as many as the model's own server reports, if that is more, as it may
+    /// serve others too.
     #[must_use]
     pub fn in_flight(&self) -> u64 {
         let sent = self
@@ -222,8 +222,8 @@ impl ModelPool {
         sent.max(self.reported.requests())
     }
 
-    /// Time to the first token, milliseconds, at a percentile of 1 to 100; `None` without a sample.
-    /// One or two samples give their moving average, more are interpolated.
+    /// Returns the time to the first token, milliseconds, at a percentile of 1 to 100; `None`
+    /// without a sample. One or two samples give their moving average, more are interpolated.
     ///
     /// By the best source there is: answers that were seen, the model's own server, the first byte
     /// of answers that were not seen, other replicas.
@@ -235,7 +235,7 @@ impl ModelPool {
             .or_else(|| self.elsewhere.ttft_ms(percentile))
     }
 
-    /// Time per output token, milliseconds; as [`ttft_ms`](Self::ttft_ms).
+    /// Returns the time per output token, milliseconds; as [`ttft_ms`](Self::ttft_ms).
     #[must_use]
     pub fn tpot_ms(&self, percentile: u32) -> Option<f64> {
         let seen = self.seen.tpot.percentile(percentile);
@@ -243,8 +243,9 @@ impl ModelPool {
             .or_else(|| self.elsewhere.tpot_ms(percentile))
     }
 
-    /// The model kept failing and gets no requests at the moment. When its time is over, one
-    /// request at a time is let through to probe it: the first that is [sent](Self::send).
+    /// Returns whether the model kept failing and gets no requests at the moment. When its time is
+    /// over, one request at a time is let through to probe it: the first that is
+    /// [sent](Self::send).
     #[must_use]
     pub fn is_resting(&self, now: Instant) -> bool {
         self.rest.is_resting(now)
@@ -272,8 +273,8 @@ impl ModelPool {
     }
 }
 
-/// Of a stream the time between its tokens; an answer in one piece is as a whole the time of its
-/// tokens.
+/// Returns the time between the tokens of a stream; of an answer in one piece, its time divided by
+/// its tokens.
 fn time_per_token(served: &Served) -> Option<Duration> {
     let tokens = u32::try_from(served.tokens?.completion).ok()?;
     let total = served.total?;

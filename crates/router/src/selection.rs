@@ -22,8 +22,7 @@ pub mod weighted;
 #[cfg(test)]
 mod tests;
 
-use crate::card::{Card, Tokens};
-use crate::config::Document;
+use crate::card::{Card, ModelDescriptions, Tokens};
 use crate::config::algorithms::Algorithm;
 use crate::config::decisions::ModelRef;
 use crate::pool::{ModelPool, Pool};
@@ -40,7 +39,7 @@ pub trait Selector: Send + Sync {
     /// and says so.
     fn select(&self, input: &SelectionInput<'_>) -> Result<Choice, SelectionError>;
 
-    /// The encoder whose vector of the user's turn the algorithm reads, if it reads one.
+    /// Returns the encoder whose vector of the user's turn the algorithm reads, if it reads one.
     fn embedder(&self) -> Option<&Embedder> {
         None
     }
@@ -58,10 +57,10 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// A candidate as written, with its model's card and pool.
+    /// Builds a candidate as written, with its model's card and pool.
     #[must_use]
-    pub fn new(model_ref: ModelRef, document: &Document, pool: &Pool) -> Self {
-        let card = Arc::new(Card::of(model_ref.model.trim(), document));
+    pub fn new(model_ref: ModelRef, models: &dyn ModelDescriptions, pool: &Pool) -> Self {
+        let card = Arc::new(Card::of(model_ref.model.trim(), models));
         let pool = pool.model(model_ref.model.trim());
         Self {
             model_ref,
@@ -70,7 +69,7 @@ impl Candidate {
         }
     }
 
-    /// A candidate of which nothing is known.
+    /// Builds a candidate without a card or a pool.
     #[must_use]
     pub fn unknown(model_ref: ModelRef) -> Self {
         let card = Arc::new(Card {
@@ -99,7 +98,7 @@ pub struct SelectionInput<'a> {
 }
 
 impl<'a> SelectionInput<'a> {
-    /// The candidates that may be chosen, with their indices.
+    /// Returns the candidates that may be chosen, with their indices.
     pub fn among(&self) -> impl Iterator<Item = (usize, &'a Candidate)> + use<'a> {
         let candidates = self.candidates;
         self.eligible
@@ -224,7 +223,7 @@ pub enum Fallback {
 }
 
 impl Fallback {
-    /// The reason's name in headers, traces and metrics.
+    /// Returns the reason's name in headers, traces and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -267,8 +266,8 @@ pub(crate) const METHODS: [&str; 12] = [
     "prompt",
 ];
 
-/// The single-choice method of an `algorithm.type`: multi-model, unknown and missing types select
-/// statically.
+/// Returns the single-choice method of an `algorithm.type`: multi-model, unknown and missing types
+/// select statically.
 #[must_use]
 pub fn method(algorithm: &str) -> &'static str {
     METHODS
@@ -277,8 +276,8 @@ pub fn method(algorithm: &str) -> &'static str {
         .unwrap_or("static")
 }
 
-/// How much price counts in a request of a decision: what its `automix` block says, else its
-/// `hybrid` block, else a half.
+/// Returns how much price counts in a request of a decision: what its `automix` block says, else
+/// its `hybrid` block, else a half.
 #[must_use]
 pub fn cost_weight(algorithm: &Algorithm) -> f64 {
     let automix = algorithm
@@ -313,8 +312,8 @@ struct Reasons {
 }
 
 impl Candidates {
-    /// `algorithm` is the decision's `algorithm.type`, empty if it has none; `selector` is `None`
-    /// where that algorithm is not available.
+    /// Prepares a decision's selection. `algorithm` is the decision's `algorithm.type`, empty if it
+    /// has none; `selector` is `None` where that algorithm is not available.
     #[must_use]
     pub fn new(
         decision: &str,
@@ -341,45 +340,45 @@ impl Candidates {
         }
     }
 
-    /// The decision answers by itself: no algorithm runs.
+    /// Lets the decision answer by itself: no algorithm runs.
     #[must_use]
     pub fn with_fast_response(mut self) -> Self {
         self.fast_response = true;
         self
     }
 
-    /// A fixed answer stands in for a model.
+    /// Returns whether a fixed answer stands in for a model.
     #[must_use]
     pub fn answers_itself(&self) -> bool {
         self.fast_response
     }
 
-    /// The candidates in order.
+    /// Returns the candidates as written, in order.
     #[must_use]
     pub fn model_refs(&self) -> &[ModelRef] {
         &self.model_refs
     }
 
-    /// The single-choice method of the decision's algorithm.
+    /// Returns the single-choice method of the decision's algorithm.
     #[must_use]
     pub fn method(&self) -> &'static str {
         self.method
     }
 
-    /// The candidates with what is known of them.
+    /// Returns the candidates with what is known of them.
     #[must_use]
     pub fn candidates(&self) -> &[Candidate] {
         &self.candidates
     }
 
-    /// The candidate for a request of which nothing is known but that any candidate may serve it.
+    /// Selects without request data; every candidate is eligible.
     #[must_use]
     pub fn select_any(&self) -> Selection {
         self.select(&SelectionRequest::default(), &self.everyone)
     }
 
-    /// The encoder whose vector [`SelectionRequest::vector`] must hold, if the algorithm will run and
-    /// reads one.
+    /// Returns the encoder whose vector [`SelectionRequest::vector`] must hold, if the algorithm
+    /// will run and reads one.
     #[must_use]
     pub fn embedder(&self) -> Option<&Embedder> {
         if self.fast_response || self.candidates.len() < 2 {
@@ -389,7 +388,7 @@ impl Candidates {
         }
     }
 
-    /// The candidate for one request, among those that are eligible.
+    /// Selects the candidate for one request, among those that are eligible.
     #[must_use]
     pub fn select(&self, request: &SelectionRequest<'_>, eligible: &[usize]) -> Selection {
         match self.first_valid(eligible) {
@@ -399,7 +398,8 @@ impl Candidates {
         }
     }
 
-    /// The candidate an upstream call would use, as if no plugin answered: what eval previews.
+    /// Selects the candidate that an upstream call would use, as if no plugin answered: what eval
+    /// previews.
     #[must_use]
     pub fn preview(&self, eligible: &[usize]) -> Selection {
         match self.first_valid(eligible) {
@@ -455,8 +455,8 @@ impl Candidates {
         }
     }
 
-    /// An algorithm chooses a model, not a reference: the first reference whose model or adapter
-    /// has that name is meant.
+    /// Returns the candidate that is meant by the chosen one. An algorithm chooses a model, not a
+    /// reference: the first reference whose model or adapter has that name is meant.
     fn declared(&self, chosen: usize, eligible: &[usize]) -> Option<usize> {
         let name = &self
             .model_refs
@@ -504,7 +504,7 @@ impl Candidates {
     }
 }
 
-/// What a candidate is called upstream: its adapter if it has one.
+/// Returns a candidate's name upstream: its adapter if it has one.
 #[must_use]
 pub fn upstream_name(model_ref: &ModelRef) -> &str {
     if model_ref.lora_name.is_empty() {

@@ -77,7 +77,7 @@ impl Sessions {
         self.conversations.len()
     }
 
-    /// Returns whether none is remembered.
+    /// Returns whether no session is remembered.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.conversations.is_empty()

@@ -44,15 +44,17 @@ impl Pools {
         pools
     }
 
-    /// A document begins to serve. State stays.
+    /// Takes over the settings of a document that begins to serve. State stays.
     pub(crate) fn follow(&self, generation: &Generation) {
         let document = &generation.router.document;
-        self.lasting.pool.configure(document);
+        self.lasting
+            .pool
+            .configure(&document.global.server.pool, document);
         self.targets
             .send_replace(Targets::of(&document.global.server.pool));
     }
 
-    /// The service that Envoy sends its access log to.
+    /// Returns the service that Envoy sends its access log to.
     pub(crate) fn access_log(&self, stop: CancellationToken) -> AccessLogs {
         let log = Arc::new(Log {
             lasting: Arc::clone(&self.lasting),

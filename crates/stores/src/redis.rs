@@ -54,7 +54,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The reason's name in headers and metrics.
+    /// Returns the reason's name in headers and metrics.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
@@ -85,8 +85,9 @@ pub enum Unusable {
 }
 
 impl Redis {
-    /// A server as the document names it. Nothing is sent before the first access. `prefix` is used
-    /// where the document has none; `limit` bounds every access, connecting included.
+    /// Prepares the connection to a server as the document names it. Nothing is sent before the
+    /// first access. `prefix` is used where the document has none; `limit` bounds every access,
+    /// connecting included.
     ///
     /// Must be called within a tokio runtime.
     ///
@@ -125,7 +126,7 @@ impl Redis {
         })
     }
 
-    /// A key below the prefix.
+    /// Returns a key below the prefix.
     #[must_use]
     pub fn key(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
@@ -151,7 +152,7 @@ impl Redis {
             .await
     }
 
-    /// Accesses that were answered, and those that were not or not even tried.
+    /// Returns how many accesses were answered, and how many were not or not even tried.
     #[must_use]
     pub fn counts(&self) -> (u64, u64) {
         (
@@ -160,7 +161,7 @@ impl Redis {
         )
     }
 
-    /// The last access was answered, or there was none yet.
+    /// Returns whether the last access was answered, or there was none yet.
     #[must_use]
     pub fn is_available(&self) -> bool {
         self.leave
@@ -266,7 +267,7 @@ fn client(settings: &RedisStore) -> Result<Client, Unusable> {
     )?)
 }
 
-/// `host:port`, `[v6]:port`, or a host alone.
+/// Parses `host:port`, `[v6]:port`, or a host alone.
 fn place(address: &str) -> Result<(String, u16), Unusable> {
     let odd = || Unusable::Settings(format!("`{address}` is not host:port"));
     let (host, port) = match address.rsplit_once(':') {

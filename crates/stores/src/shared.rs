@@ -100,8 +100,8 @@ impl RedisShared {
         self.redis.ask_all(&commands).await
     }
 
-    /// One transaction: all changes or none. Where its answer is lost, it may have been carried out
-    /// and is tried again: an outcome then counts twice, which is better than never.
+    /// Applies changes in one transaction: all or none. Where its answer is lost, it may have been
+    /// carried out and is tried again: an outcome then counts twice, which is better than never.
     async fn change(
         &self,
         table: &str,
@@ -251,8 +251,8 @@ impl Writer {
         }
     }
 
-    /// Here the last writer counts: the clocks of replicas differ, and one that is ahead must not
-    /// lock the others out of a conversation.
+    /// Writes values. The last writer counts: the clocks of replicas differ, and one that is ahead
+    /// must not lock the others out of a conversation.
     async fn write(&self, latest: &HashMap<String, Entry>) -> Result<(), Failure> {
         let mut commands = pipe();
         for entry in latest.values() {

@@ -4,6 +4,7 @@
 use super::integrations::Looper;
 use super::providers::{ModelCard, Pricing, ProviderModel};
 use super::{Document, Routing};
+use crate::card::ModelDescriptions;
 
 /// Name of the top-level recipe.
 pub const DEFAULT_RECIPE: &str = "default";
@@ -162,6 +163,32 @@ impl Document {
     #[must_use]
     pub fn knows_model(&self, name: &str) -> bool {
         self.model_card(name).is_some() || self.provider_model(name).is_some()
+    }
+}
+
+impl ModelDescriptions for Document {
+    fn provider_models(&self) -> &[ProviderModel] {
+        &self.providers.models
+    }
+
+    fn model_cards(&self) -> Box<dyn Iterator<Item = &ModelCard> + '_> {
+        Box::new(Self::model_cards(self))
+    }
+
+    fn provider_model(&self, name: &str) -> Option<&ProviderModel> {
+        Self::provider_model(self, name)
+    }
+
+    fn model_card(&self, name: &str) -> Option<&ModelCard> {
+        Self::model_card(self, name)
+    }
+
+    fn lora_base(&self, lora: &str) -> Option<&ModelCard> {
+        Self::lora_base(self, lora)
+    }
+
+    fn price(&self, name: &str) -> Option<&Pricing> {
+        Self::price(self, name)
     }
 }
 

@@ -41,8 +41,8 @@ impl ModelNames {
             .1
     }
 
-    /// The model's number; `None` if there are more models than numbers. A document with new prices
-    /// changes those kept here.
+    /// Returns the model's number; `None` if there are more models than numbers. A document with
+    /// new prices changes those kept here.
     pub(super) fn number(&self, model: &str, prices: Option<Prices>) -> Option<u16> {
         let known = {
             let models = self.0.read().unwrap_or_else(PoisonError::into_inner);

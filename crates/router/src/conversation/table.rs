@@ -29,7 +29,7 @@ const NO_MODEL: u16 = u16::MAX;
 
 /// Warmth is kept in billionths, in which fractions of tokens survive as they are.
 const BILLION: f64 = 1e9;
-/// A warmth of which nothing is known.
+/// Stands for a warmth that is not known.
 const UNKNOWN_WARMTH: u32 = u32::MAX;
 
 /// The table.

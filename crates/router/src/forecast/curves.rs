@@ -46,8 +46,8 @@ enum Shape {
 }
 
 impl Energy {
-    /// The card's curve; else a fit for a model of the same name, or of the name `id` that its
-    /// server knows it by; else by size.
+    /// Finds the card's curve; else a fit for a model of the same name, or of the name `id` that
+    /// its server knows it by; else by size.
     pub(super) fn of(card: &Card, id: &str) -> Option<Self> {
         if let Some(curve) = &card.energy {
             return Some(Self::written(curve));
@@ -117,18 +117,18 @@ impl Energy {
         }
     }
 
-    /// Joules of one output token, as its share of the pool's power; `None` where the curve leaves
-    /// what is possible.
+    /// Returns the joules of one output token, as its share of the pool's power; `None` where the
+    /// curve leaves what is possible.
     pub(super) fn expected_per_token(&self, b: f64) -> Option<f64> {
         self.curves.first()?.per_token(b)
     }
 
-    /// Joules that one more output token takes from a pool that is on anyway.
+    /// Returns the joules that one more output token takes from a pool that is on anyway.
     pub(super) fn marginal_per_token(&self, b: f64) -> Option<f64> {
         self.curves.first()?.marginal(b)
     }
 
-    /// The whole answer's, with the interval of curve and length together.
+    /// Returns the joules of the whole answer, with the interval of curve and length together.
     pub(super) fn joules(&self, b: f64, length: &Length) -> Option<Figure> {
         let expected = self.expected_per_token(b)? * length.expected;
         let spans = self
@@ -170,8 +170,8 @@ impl Curve {
         }
     }
 
-    /// The interval reaches from the prediction divided by this to the prediction times this.
-    /// Beyond the loads that were measured the factor counts twice.
+    /// Returns the factor of the interval, which reaches from the prediction divided by this to the
+    /// prediction times this. Beyond the loads that were measured the factor counts twice.
     fn factor(&self, b: f64) -> f64 {
         let factor = 1.0 + self.error;
         // A run of 8 requests has a mean load of a little less.
@@ -180,15 +180,15 @@ impl Curve {
     }
 }
 
-/// Joules of a token at one request in flight, by billions of parameters.
+/// Estimates the joules of a token at one request in flight, by billions of parameters.
 fn by_size(billions: f64) -> f64 {
     let gigabytes = 1.2 * billions * 2.0;
     let accelerators = (gigabytes / 80.0).ceil().max(1.0).log2().ceil().exp2();
     (-0.844 + (0.205 + 0.397) * billions.ln() + 0.381 * accelerators.ln()).exp()
 }
 
-/// A name without its owner, punctuation and the word for tuning, which changes no shape: what else
-/// differs is another model.
+/// Returns a name without its owner, punctuation and the word for tuning, which changes no shape:
+/// what else differs is another model.
 fn plain(name: &str) -> String {
     let name = name
         .rsplit('/')
@@ -220,7 +220,7 @@ fn table() -> &'static [(String, Vec<Curve>)] {
     })
 }
 
-/// `model,gpu,gpus,b_min,b_max,c,a,j,i,error`.
+/// Parses `model,gpu,gpus,b_min,b_max,c,a,j,i,error`.
 fn row(line: &str) -> Option<(String, bool, u32, Curve)> {
     let mut fields = line.split(',').map(str::trim);
     let (name, hopper, accelerators) = (

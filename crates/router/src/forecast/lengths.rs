@@ -62,7 +62,7 @@ pub struct Lengths {
 }
 
 impl Lengths {
-    /// The answers that a decision had from a model, none at first. Who holds them may read them
+    /// Returns the answers that a decision had from a model. A caller that keeps them reads them
     /// without a lookup.
     pub(super) fn of(&self, decision: &str, model: &str) -> Arc<Answers> {
         let mut pairs = self.pairs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -126,7 +126,7 @@ impl Answers {
         moments.log_variance = (1.0 - weight) * (moments.log_variance + weight * away * away);
     }
 
-    /// What the next answer is predicted to have; `known` tokens if that is not 0.
+    /// Predicts the tokens of the next answer: `known` if that is not 0.
     pub(super) fn length(&self, known: u64) -> Length {
         if known > 0 {
             let known = known as f64;

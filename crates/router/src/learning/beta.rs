@@ -6,19 +6,19 @@
 pub struct Sampler(fastrand::Rng);
 
 impl Sampler {
-    /// One that nobody can foresee.
+    /// Makes a sampler whose draws nobody can foresee.
     #[must_use]
     pub fn random() -> Self {
         Self(fastrand::Rng::new())
     }
 
-    /// One that always draws the same.
+    /// Makes a sampler that always draws the same.
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
         Self(fastrand::Rng::with_seed(seed))
     }
 
-    /// A draw from Beta(α, β), both 1 or more; 0 to 1.
+    /// Draws from Beta(α, β), both 1 or more; 0 to 1.
     pub fn beta(&mut self, alpha: f64, beta: f64) -> f64 {
         let (x, y) = (self.gamma(alpha), self.gamma(beta));
         if x + y > 0.0 {
@@ -28,7 +28,7 @@ impl Sampler {
         }
     }
 
-    /// A draw from Gamma(shape, 1), for shapes of 1 or more. Rejects one in twenty draws, so that
+    /// Draws from Gamma(shape, 1), for shapes of 1 or more. Rejects one in twenty draws, so that
     /// the loop is short.
     fn gamma(&mut self, shape: f64) -> f64 {
         let d = shape.max(1.0) - 1.0 / 3.0;
@@ -46,7 +46,7 @@ impl Sampler {
         }
     }
 
-    /// A draw from the standard normal distribution (Box and Muller).
+    /// Draws from the standard normal distribution (Box and Muller).
     fn normal(&mut self) -> f64 {
         let radius = (-2.0 * (1.0 - self.0.f64()).ln()).sqrt();
         radius * (std::f64::consts::TAU * self.0.f64()).cos()

@@ -28,7 +28,7 @@ const STAY: f64 = 0.10;
 const PREFIX: f64 = 0.20;
 /// What a handover costs, whatever the models.
 const HANDOFF: f64 = 0.05;
-/// Weight of earlier switches, of which [`MANY`] count in full.
+/// Weight of earlier switches; [`MANY`] of them count in full.
 const HISTORY: f64 = 0.04;
 /// What keeps a tool loop together where the lock does not.
 const TOOL_LOOP: f64 = 0.35;
@@ -38,7 +38,7 @@ const DEAREST: f64 = 2.5;
 const MANY: f64 = 8.0;
 /// History that counts as long, tokens.
 const LONG: f64 = 8_192.0;
-/// Warmth of a cache of which nothing is known.
+/// Warmth of a cache where it is not known.
 const UNKNOWN_WARMTH: f64 = 0.5;
 /// A cache as warm as this is not given up for exploring.
 const WARM: f64 = 0.65;

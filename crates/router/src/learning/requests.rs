@@ -26,8 +26,8 @@ pub struct RequestKey {
 }
 
 impl RequestKey {
-    /// The key of a request id (visible ASCII, 128 bytes at most) and its caller; empty if nobody
-    /// is authenticated.
+    /// Returns the key of a request id (visible ASCII, 128 bytes at most) and its caller; empty if
+    /// nobody is authenticated.
     #[must_use]
     pub fn of(id: &str, caller: &str) -> Option<Self> {
         let sane =
@@ -39,7 +39,7 @@ impl RequestKey {
     }
 }
 
-/// Who judges.
+/// The one who judges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judge<'a> {
     /// An operator, who may judge every request.
@@ -53,7 +53,7 @@ pub enum Judge<'a> {
 pub struct Judgement<'a> {
     /// The request's id.
     pub request: &'a str,
-    /// Who says so.
+    /// The one who judges.
     pub judge: Judge<'a>,
     /// What the answer was found to be.
     pub verdict: Verdict,
@@ -66,7 +66,7 @@ pub struct Judgement<'a> {
 }
 
 impl Judgement<'_> {
-    /// How often it counts.
+    /// Returns how often it counts.
     #[must_use]
     #[expect(
         clippy::cast_possible_truncation,
@@ -118,7 +118,7 @@ struct Kept {
 #[derive(Debug)]
 pub(super) struct Requests {
     kept: LruCache<u128, Kept>,
-    /// The last request of an id, whoever made it.
+    /// The last request of an id, by any caller.
     last: LruCache<u128, u128>,
 }
 
@@ -134,7 +134,8 @@ impl Requests {
         self.kept.len()
     }
 
-    /// A request was sent. One that is sent again, to another model, is judged anew.
+    /// Records a request that was sent. One that is sent again, to another model, loses its
+    /// outcomes.
     pub(super) fn add(&mut self, key: RequestKey, place: Place, now: Instant) {
         self.kept.put(
             key.own,

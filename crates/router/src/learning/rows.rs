@@ -26,7 +26,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// All outcomes.
+    /// Returns the number of all outcomes.
     #[must_use]
     pub fn sum(&self) -> u64 {
         self.good
@@ -35,7 +35,7 @@ impl Counts {
             .saturating_add(self.failed)
     }
 
-    /// Both together.
+    /// Adds two counts.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
@@ -46,7 +46,7 @@ impl Counts {
         }
     }
 
-    /// Outcomes of one kind.
+    /// Counts outcomes of one kind.
     #[must_use]
     pub fn of(verdict: Verdict, times: u64) -> Self {
         let mut counts = Self::default();
@@ -74,7 +74,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// The reference's word and a shorter one.
+    /// Parses the reference's word or a shorter one.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
         match word.trim() {
@@ -86,7 +86,7 @@ impl Verdict {
         }
     }
 
-    /// The word of metrics.
+    /// Returns the word of metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -113,7 +113,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// This place, its tier, everywhere; from the narrowest to the widest, none twice.
+    /// Returns this place, its tier and its recipe, from the narrowest to the widest, each once.
     fn widening(&self) -> impl Iterator<Item = Self> {
         let tier = Self {
             decision: "".into(),
@@ -145,7 +145,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// Nothing is known.
+    /// Returns whether nothing is known.
     #[must_use]
     pub fn is_blank(&self) -> bool {
         *self == Self::default()
@@ -212,7 +212,7 @@ impl Rows {
         self.0.len()
     }
 
-    /// The narrowest row that there is.
+    /// Finds the narrowest row that there is.
     pub(super) fn find(&mut self, place: &Place) -> Option<Row> {
         place
             .widening()
@@ -245,7 +245,7 @@ impl Rows {
         changed
     }
 
-    /// What other replicas do not know yet. It counts as told.
+    /// Takes what other replicas do not know yet; it counts as sent.
     pub(super) fn take_increments(&mut self) -> Vec<Increment> {
         let changed = self.0.iter_mut().filter(|(_, kept)| kept.changed);
         let take = |(place, kept): (&Place, &mut Kept)| {
@@ -259,7 +259,7 @@ impl Rows {
         changed.map(take).collect()
     }
 
-    /// Telling failed: the increments are told with the next ones.
+    /// Puts back increments that could not be sent; they go with the next ones.
     pub(super) fn put_back(&mut self, increments: &[Increment]) {
         for increment in increments {
             // A row that left meanwhile comes back: its outcomes count elsewhere.

@@ -12,8 +12,8 @@ const BOUNDS: (f64, f64) = (0.1, 1e6);
 /// Fewer samples give their moving average at every percentile.
 const INTERPOLATED_FROM: usize = 3;
 
-/// Milliseconds. Who adds takes a lock and publishes all hundred percentiles; who reads loads one
-/// number and waits for nobody.
+/// Latencies in milliseconds. Adding takes a lock and publishes all hundred percentiles; reading
+/// loads one number and waits for nobody.
 #[derive(Debug)]
 pub(super) struct Latencies {
     samples: Mutex<Samples>,
@@ -86,19 +86,19 @@ impl Latencies {
         self.publish(&kept);
     }
 
-    /// At a percentile of 1 to 100.
+    /// Returns the latency at a percentile of 1 to 100.
     pub(super) fn percentile(&self, percentile: u32) -> Option<f64> {
         self.percentiles
             .get(usize::try_from(percentile).ok()?.checked_sub(1)?)?
             .get()
     }
 
-    /// The moving average.
+    /// Returns the moving average.
     pub(super) fn average(&self) -> Option<f64> {
         self.average.get()
     }
 
-    /// How many samples there are.
+    /// Returns how many samples there are.
     pub(super) fn len(&self) -> usize {
         lock(&self.samples).recent.len()
     }
@@ -139,7 +139,7 @@ impl Samples {
         (!self.recent.is_empty()).then_some(self.average)
     }
 
-    /// Linear interpolation at `share · (n − 1)` of the sorted samples.
+    /// Interpolates linearly at `share · (n − 1)` of the sorted samples.
     fn at(&self, share: f64) -> Option<f64> {
         if self.sorted.len() < INTERPOLATED_FROM {
             return self.moving_average();

@@ -17,7 +17,7 @@ pub(super) struct Rates {
 }
 
 impl Rates {
-    /// A request has ended with so many tokens.
+    /// Counts a request that has ended, with its tokens.
     pub(super) fn add(&mut self, now: Instant, failed: bool, tokens: u64) {
         self.fade(now);
         self.requests += 1.0;
@@ -25,13 +25,14 @@ impl Rates {
         self.tokens += tokens as f64;
     }
 
-    /// Errors among the requests of the last minutes, 0 to 1; `None` if there were none.
+    /// Returns the share of errors among the requests of the last minutes, 0 to 1; `None` if there
+    /// were none.
     pub(super) fn error_rate(&mut self, now: Instant) -> Option<f64> {
         self.fade(now);
         (self.requests >= LEAST).then(|| (self.errors / self.requests).clamp(0.0, 1.0))
     }
 
-    /// Completion tokens per second over about a minute.
+    /// Returns the completion tokens per second over about a minute.
     pub(super) fn tokens_per_second(&mut self, now: Instant) -> f64 {
         self.fade(now);
         self.tokens / FADING

@@ -85,7 +85,7 @@ impl LatencyReading {
 }
 
 impl Pool {
-    /// Every model's state, by name.
+    /// Returns every model's state, by name.
     #[must_use]
     pub fn readings(&self, now: Instant) -> Vec<ModelReading> {
         let mut models: Vec<_> = lock(&self.rows)

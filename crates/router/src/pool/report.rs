@@ -76,7 +76,7 @@ impl Reported {
         *lock(&self.last)
     }
 
-    /// Stale figures are worse than none.
+    /// Drops a report whose time is over: stale figures are worse than none.
     pub(super) fn expire(&self, now: Instant) {
         let mut last = lock(&self.last);
         if last.is_some_and(|last| last.until <= now) {

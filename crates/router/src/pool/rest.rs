@@ -83,7 +83,7 @@ impl Rest {
             .is_some_and(|resting| now < resting.until || resting.is_probed(now))
     }
 
-    /// A request goes to the model. The first after the rest is the probe.
+    /// Records that a request goes to the model. The first after the rest is the probe.
     pub(super) fn sent(&self, id: u64, at: Instant) {
         if !self.active.load(Ordering::Relaxed) {
             return;
@@ -96,7 +96,7 @@ impl Rest {
         }
     }
 
-    /// A request, sent at an instant, has ended.
+    /// Records the end of a request that was sent at an instant.
     pub(super) fn ended(
         &self,
         id: u64,
@@ -142,7 +142,7 @@ impl Rest {
             .store(state.resting.is_some(), Ordering::Relaxed);
     }
 
-    /// Nothing will be known of this request: if it was the probe, another one may be.
+    /// Forgets a request whose end nobody will report: if it was the probe, another one may be.
     pub(super) fn forget(&self, id: u64) {
         if !self.active.load(Ordering::Relaxed) {
             return;

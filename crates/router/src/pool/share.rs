@@ -52,7 +52,7 @@ impl Elsewhere {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// An average stands for every percentile, as it does for one or two samples.
+    /// Returns the average, which stands for every percentile, as it does for one or two samples.
     pub(super) fn ttft_ms(&self, percentile: u32) -> Option<f64> {
         self.ttft.get().filter(|_| (1..=100).contains(&percentile))
     }

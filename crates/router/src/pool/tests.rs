@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::card::Tokens;
+use crate::config::Document;
 
 /// A request that was sent.
 struct Request {
@@ -36,6 +37,10 @@ fn served(first: u64, total: u64) -> Served {
         total: time(total),
         ..Served::default()
     }
+}
+
+fn configure(pool: &Pool, document: &Document) {
+    pool.configure(&document.global.server.pool, document);
 }
 
 fn document(text: &str) -> Document {
@@ -112,7 +117,10 @@ fn settings_change_and_state_stays() {
              global: {{server: {{pool: {{{pool}}}}}}}}}"
         )
     };
-    pool.configure(&document(&text("rest_after_errors: 1, rest_seconds: 7")));
+    configure(
+        &pool,
+        &document(&text("rest_after_errors: 1, rest_seconds: 7")),
+    );
     let request = begin(&pool, "tuned", now);
     assert_eq!(
         pool.model("a").in_flight(),
@@ -131,7 +139,7 @@ fn settings_change_and_state_stays() {
     );
     assert!(pool.model("a").is_resting(now + Duration::from_secs(6)));
     let request = begin(&pool, "a", now);
-    pool.configure(&document(&text("rest_after_errors: 3, samples: 10")));
+    configure(&pool, &document(&text("rest_after_errors: 3, samples: 10")));
     assert!(
         pool.model("a").is_resting(now),
         "a reload does not end a rest"
@@ -143,7 +151,7 @@ fn settings_change_and_state_stays() {
         "models that no document names are dropped"
     );
     request.model.forget(request.id);
-    pool.configure(&document(&text("rest_after_errors: 0")));
+    configure(&pool, &document(&text("rest_after_errors: 0")));
     assert!(
         !pool.model("a").is_resting(now),
         "nobody is rested any more"

@@ -124,11 +124,12 @@ impl<'a> Selectors<'a> {
     fn hybrid(&mut self, algorithm: &Algorithm, candidates: &[Candidate]) -> Hybrid {
         let global = self.global().and_then(|global| global.hybrid.as_ref());
         let weights = Weights::new(global, algorithm.hybrid.as_ref());
-        let parts = (
+        Hybrid::new(
+            weights,
+            selection::cost_weight(algorithm),
             self.router_dc(candidates),
             self.automix(algorithm, candidates),
-        );
-        Hybrid::new(weights, selection::cost_weight(algorithm), parts)
+        )
     }
 
     fn router_dc(&mut self, candidates: &[Candidate]) -> RouterDc {

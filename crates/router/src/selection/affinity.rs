@@ -19,7 +19,7 @@ pub(super) fn adjust(scores: &mut [(usize, f64)], input: &SelectionInput<'_>) {
     }
 }
 
-/// Lead of the best over the second.
+/// Returns the lead of the best over the second.
 fn gap(scores: &[(usize, f64)]) -> Option<f64> {
     let (best, score) = highest(scores.iter().copied())?;
     let (_, second) = highest(scores.iter().copied().filter(|(index, _)| *index != best))?;
@@ -40,7 +40,7 @@ struct Course {
 }
 
 impl Course {
-    /// `None` where nothing goes on.
+    /// Returns the course of a conversation; `None` for a new one.
     fn of(input: &SelectionInput<'_>) -> Option<Self> {
         let Continuation {
             turns,
@@ -70,7 +70,7 @@ impl Course {
         })
     }
 
-    /// What draws the conversation to a candidate, and how far that may be trusted.
+    /// Returns what draws the conversation to a candidate, and how far that may be trusted.
     fn of_candidate(&self, candidate: &Candidate, continuation: Continuation<'_>) -> (f64, f64) {
         let Self {
             reused,
@@ -94,7 +94,7 @@ impl Course {
         (pull, if known { trust } else { trust * 0.6 })
     }
 
-    /// Room that the context leaves in the candidate's window.
+    /// Returns the room that the context leaves in the candidate's window.
     fn fit(&self, candidate: &Candidate) -> f64 {
         let Some(window) = candidate.card.context_window else {
             return 0.5;

@@ -23,7 +23,7 @@ use std::sync::Arc;
 const QUALITY: f64 = 0.8;
 /// Probability of verification at first.
 const VERIFIES: f64 = 0.7;
-/// Value of a model of which no card is known.
+/// Value of a model without a card.
 const UNKNOWN: f64 = 0.5;
 
 /// Values candidates.
@@ -40,8 +40,8 @@ pub struct Automix {
 }
 
 impl Automix {
-    /// `config` is the block of `global.router.model_selection`; without it every parameter is 0 or
-    /// off.
+    /// Builds the algorithm. `config` is the block of `global.router.model_selection`; without it
+    /// every parameter is 0 or off.
     #[must_use]
     pub fn new(config: Option<&Config>, cost_weight: f64, known: Vec<bool>) -> Self {
         let number = |of: fn(&Config) -> f64| {
@@ -66,7 +66,7 @@ impl Automix {
         }
     }
 
-    /// A candidate's value; `None` if it is not considered.
+    /// Returns a candidate's value; `None` if it is not considered.
     fn value(&self, index: usize, candidate: &Candidate) -> Option<f64> {
         if !self.known.get(index).copied().unwrap_or(false) {
             return (!self.cost_aware).then_some(UNKNOWN);

@@ -51,8 +51,8 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// What the decision's block gives wins over the process's; 0 gives nothing. Below 0 switches a
-    /// component off.
+    /// Merges the weights: what the decision's block gives wins over the process's; 0 gives
+    /// nothing. Below 0 switches a component off.
     #[must_use]
     pub fn new(global: Option<&Config>, own: Option<&Config>) -> Self {
         let given = |of: fn(&Config) -> f64, usual: f64| {
@@ -80,13 +80,9 @@ struct Opinion {
 }
 
 impl Hybrid {
-    /// `router_dc` and `automix` are made for the same candidates.
+    /// Builds the algorithm; `router_dc` and `automix` are made for the same candidates.
     #[must_use]
-    pub fn new(
-        weights: Weights,
-        cost_weight: f64,
-        (router_dc, automix): (RouterDc, Automix),
-    ) -> Self {
+    pub fn new(weights: Weights, cost_weight: f64, router_dc: RouterDc, automix: Automix) -> Self {
         let reason = "highest mean of experience, router_dc and automix".into();
         let undescribed =
             "highest mean of experience and automix; router_dc had no vector of the user's turn"
@@ -142,7 +138,7 @@ impl Hybrid {
             .collect()
     }
 
-    /// A factor above 1 for candidates that cost less than the dearest.
+    /// Returns a factor above 1 for candidates that cost less than the dearest.
     fn bonus(&self, candidate: &Candidate, prices: Option<Range>) -> f64 {
         match (
             candidate
@@ -159,8 +155,8 @@ impl Hybrid {
     }
 }
 
-/// Weighted mean of the spread scores; a candidate that a component does not score gets nothing
-/// from it.
+/// Returns the weighted mean of the spread scores; a candidate that a component does not score gets
+/// nothing from it.
 fn combine(opinions: &[Opinion], eligible: &[usize]) -> Vec<(usize, f64)> {
     let total: f64 = opinions.iter().map(|opinion| opinion.weight).sum();
     let mut combined: Vec<(usize, f64)> = eligible.iter().map(|&index| (index, 0.0)).collect();
@@ -264,7 +260,8 @@ mod tests {
         Hybrid::new(
             weights,
             cost_weight,
-            (router_dc, Automix::new(None, cost_weight, known)),
+            router_dc,
+            Automix::new(None, cost_weight, known),
         )
     }
 

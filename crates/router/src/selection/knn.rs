@@ -122,7 +122,7 @@ impl Knn {
     }
 }
 
-/// Place among all latencies; in the middle where it is missing.
+/// Returns the place among all latencies; in the middle where it is missing.
 fn slowness(latency: Option<f64>, range: Option<Range>) -> f64 {
     match (latency, range) {
         (Some(latency), Some(range)) => (latency - range.low) / (range.high - range.low).max(1.0),

@@ -43,7 +43,8 @@ struct Latency {
 }
 
 impl LatencyAware {
-    /// Percentiles of 0 are omitted ones; without any the first candidate is taken.
+    /// Builds the algorithm. Percentiles of 0 are omitted ones; without any the first candidate is
+    /// taken.
     #[must_use]
     pub fn new(config: Option<&Config>) -> Self {
         let given = |percentile: fn(&Config) -> u32| {
@@ -73,14 +74,14 @@ impl LatencyAware {
         }
     }
 
-    /// What is known of a candidate; `None` where something that is asked for is missing.
-    fn observe(&self, (index, candidate): (usize, &Candidate)) -> Option<Latency> {
+    /// Returns a candidate's latencies; `None` where a wanted one is missing.
+    fn observe(&self, index: usize, candidate: &Candidate) -> Option<Latency> {
         let pool = &candidate.pool;
         let tpot = self.tpot.map(|percentile| pool.tpot_ms(percentile));
         let ttft = self.ttft.map(|percentile| pool.ttft_ms(percentile));
         let usable = |time: Option<f64>| time.filter(|time| time.is_finite() && *time > 0.0);
         let known =
-            |asked: Option<Option<f64>>| asked.map_or(Some(None), |time| usable(time).map(Some));
+            |wanted: Option<Option<f64>>| wanted.map_or(Some(None), |time| usable(time).map(Some));
         Some(Latency {
             index,
             tpot: known(tpot)?,
@@ -120,7 +121,7 @@ impl LatencyAware {
     }
 }
 
-/// Mean of the ratios to the least.
+/// Returns the mean of the ratios to the least.
 fn relative(known: &[Latency]) -> Vec<(usize, f64)> {
     let least = |time: fn(&Latency) -> Option<f64>| {
         Range::of(known.iter().filter_map(time)).map(|range| range.low)
@@ -146,7 +147,7 @@ impl Selector for LatencyAware {
             .ok_or(SelectionError::InvalidOutput)?;
         let known: Vec<Latency> = input
             .among()
-            .filter_map(|candidate| self.observe(candidate))
+            .filter_map(|(index, candidate)| self.observe(index, candidate))
             .collect();
         Ok(self.choose(first, &known))
     }

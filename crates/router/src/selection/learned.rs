@@ -36,7 +36,7 @@ pub const CATEGORIES: [&str; 14] = [
 /// Place of everything that is not in the list.
 const OTHER: usize = 12;
 
-/// The vector that artifacts are fitted on and asked with.
+/// Returns the vector that artifacts are fitted on and read.
 #[must_use]
 pub fn features(vector: &[f32], category: &str) -> Vec<f64> {
     let place = CATEGORIES
@@ -53,11 +53,11 @@ pub fn features(vector: &[f32], category: &str) -> Vec<f64> {
 
 /// A fitted algorithm.
 pub trait Artifact: Send + Sync {
-    /// Numbers of the vector that it reads.
+    /// Returns how many numbers its vector has.
     fn dimension(&self) -> usize;
 
-    /// The model that it names, among those that it may name; `None` if it may name none, or has no
-    /// finite answer.
+    /// Chooses a model among those that it may name; `None` if it may name none, or has no finite
+    /// answer.
     fn choose<'a>(&'a self, features: &[f64], may: &dyn Fn(&str) -> bool) -> Option<&'a str>;
 }
 
@@ -129,7 +129,8 @@ impl Checking {
         }
     }
 
-    /// All rows are there, equally long, and made of finite numbers. Returns their length.
+    /// Checks that all rows are there, equally long, and made of finite numbers. Returns their
+    /// length.
     pub(super) fn rows(&self, name: &str, rows: &[Vec<f64>]) -> Result<usize, ArtifactError> {
         let length = rows.first().map_or(0, Vec::len);
         self.ensure(length > 0, format!("`{name}` is empty"))?;
@@ -163,7 +164,7 @@ pub struct Learned {
 }
 
 impl Learned {
-    /// `algorithm` is its name, for the reason.
+    /// Builds the algorithm; `algorithm` is its name, for the reason.
     ///
     /// # Errors
     /// The artifact reads other vectors than the encoder gives. An encoder that does not know its
@@ -224,7 +225,7 @@ impl Selector for Learned {
     }
 }
 
-/// Candidates that a label means: by adapter, or by model where there is no adapter.
+/// Returns the candidates that a label means: by adapter, or by model where there is no adapter.
 fn names<'a>(input: &SelectionInput<'a>, label: &str) -> impl Iterator<Item = usize> + use<'a> {
     let label = label.to_owned();
     let candidates = input.candidates.iter().enumerate();
@@ -247,7 +248,7 @@ impl Selector for Untrained {
     }
 }
 
-/// L2, squared.
+/// Returns the squared Euclidean distance.
 pub(super) fn squared_distance(left: &[f64], right: &[f64]) -> f64 {
     left.iter()
         .zip(right)

@@ -122,7 +122,7 @@ impl Mlp {
 }
 
 impl Layer {
-    /// `None` for a layer that does nothing.
+    /// Reads a layer; `None` for one that does nothing.
     fn read(
         checking: &Checking,
         index: usize,
@@ -223,7 +223,7 @@ impl Layer {
     }
 }
 
-/// One row an output, also where the file has them one after the other.
+/// Reads one row an output, also where the file has them one after the other.
 fn rows(weight: Weight, takes: usize) -> Vec<Vec<f64>> {
     match weight {
         Weight::Rows(rows) => rows,

@@ -69,8 +69,8 @@ struct Observed {
 }
 
 impl MultiFactor {
-    /// Weights as written are made to add up to 1. `forecaster` predicts the joules of `candidates`
-    /// candidates.
+    /// Builds the algorithm. Weights as written are made to add up to 1. `forecaster` predicts the
+    /// joules of `candidates` candidates.
     #[must_use]
     pub fn new(config: &Config, forecaster: Arc<Forecaster>, candidates: usize) -> Self {
         let percentile = match config.latency_percentile {
@@ -96,7 +96,7 @@ impl MultiFactor {
         }
     }
 
-    fn observe(&self, (index, candidate): (usize, &Candidate), tokens: Tokens) -> Observed {
+    fn observe(&self, index: usize, candidate: &Candidate, tokens: Tokens) -> Observed {
         let [_, latency, _, _, energy] = self.weights;
         let read = |ceiling: f64| latency > 0.0 || ceiling > 0.0;
         let tpot_ms = read(self.slo.max_tpot_ms)
@@ -214,8 +214,8 @@ impl MultiFactor {
 }
 
 impl Observed {
-    /// From the worst (0) to the best (1) of the numbers that a term compares; the worst where it
-    /// is missing.
+    /// Returns the place from the worst (0) to the best (1) of the numbers that a term compares;
+    /// the worst where it is missing.
     fn place(&self, term: usize, range: Range) -> f64 {
         match (self.term(term).filter(|number| number.is_finite()), term) {
             (None, _) => 0.0,
@@ -224,7 +224,7 @@ impl Observed {
         }
     }
 
-    /// The number that a term compares.
+    /// Returns the number that a term compares.
     fn term(&self, term: usize) -> Option<f64> {
         match term {
             0 => self.quality,
@@ -236,13 +236,13 @@ impl Observed {
     }
 }
 
-/// The first of the lowest prices; a candidate without a price costs more than any other.
+/// Returns the first of the lowest prices; a candidate without a price costs more than any other.
 fn lowest_price(observed: &[Observed]) -> Option<usize> {
     super::ranking::lowest(observed.iter().filter_map(|it| Some((it.index, it.price?))))
         .map(|(index, _)| index)
 }
 
-/// Written weights replace all defaults; below 0 counts as 0.
+/// Normalises weights. Written ones replace all defaults; below 0 counts as 0.
 fn normalised(weights: Option<&FactorWeights>) -> [f64; TERMS] {
     const EVEN: [f64; TERMS] = [0.25, 0.25, 0.25, 0.25, 0.0];
     let Some(weights) = weights else { return EVEN };
@@ -287,7 +287,7 @@ impl Selector for MultiFactor {
         observed.extend(
             input
                 .among()
-                .map(|candidate| self.observe(candidate, tokens)),
+                .map(|(index, candidate)| self.observe(index, candidate, tokens)),
         );
         self.choose(observed)
     }

@@ -1,7 +1,7 @@
 //! What algorithms do with scores: the best of them, and their places between the least and the
 //! most.
 
-/// The first of the highest. A number that is not finite never wins.
+/// Returns the first of the highest. A number that is not finite never wins.
 pub(super) fn highest(scores: impl IntoIterator<Item = (usize, f64)>) -> Option<(usize, f64)> {
     let finite = scores.into_iter().filter(|(_, score)| score.is_finite());
     finite.fold(None, |best: Option<(usize, f64)>, next| match best {
@@ -10,7 +10,7 @@ pub(super) fn highest(scores: impl IntoIterator<Item = (usize, f64)>) -> Option<
     })
 }
 
-/// The first of the lowest. A number that is not finite never wins.
+/// Returns the first of the lowest. A number that is not finite never wins.
 pub(super) fn lowest(scores: impl IntoIterator<Item = (usize, f64)>) -> Option<(usize, f64)> {
     highest(scores.into_iter().map(|(index, score)| (index, -score)))
         .map(|(index, score)| (index, -score))
@@ -24,7 +24,7 @@ pub(super) struct Range {
 }
 
 impl Range {
-    /// `None` without a finite number.
+    /// Returns the spread; `None` without a finite number.
     pub(super) fn of(numbers: impl IntoIterator<Item = f64>) -> Option<Self> {
         numbers
             .into_iter()
@@ -41,7 +41,7 @@ impl Range {
             })
     }
 
-    /// 0 for the least, 1 for the most, a half where all are equal.
+    /// Returns 0 for the least, 1 for the most, a half where all are equal.
     pub(super) fn place(&self, number: f64) -> f64 {
         let width = self.high - self.low;
         if width == f64::INFINITY {

@@ -54,10 +54,10 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// `global` is the block of `global.router.model_selection`, `first` that of the recipe's first
-    /// decision with this algorithm: its temperature counts if it is not 0, and its switches
-    /// always, so that omitting them turns capabilities off. Blocks of other decisions and its
-    /// `min_similarity` are not read.
+    /// Reads the settings. `global` is the block of `global.router.model_selection`, `first` that
+    /// of the recipe's first decision with this algorithm: its temperature counts if it is not 0,
+    /// and its switches always, so that omitting them turns capabilities off. Blocks of other
+    /// decisions and its `min_similarity` are not read.
     #[must_use]
     pub fn new(global: Option<&Config>, first: Option<&Config>) -> Self {
         let usable =
@@ -81,7 +81,7 @@ impl Parameters {
     }
 }
 
-/// What stands for a model; empty if nothing is known of it.
+/// Returns the text that stands for a model; empty if it has none.
 #[must_use]
 pub fn text(description: &str, capabilities: &[String], use_capabilities: bool) -> String {
     let able = use_capabilities && !capabilities.is_empty();
@@ -95,7 +95,8 @@ pub fn text(description: &str, capabilities: &[String], use_capabilities: bool) 
 }
 
 impl RouterDc {
-    /// `vectors` are those of the candidates' texts by `encoder`, empty where there is no text.
+    /// Builds the algorithm. `vectors` are those of the candidates' texts by `encoder`, empty where
+    /// there is no text.
     #[must_use]
     pub fn new(parameters: Parameters, encoder: Embedder, vectors: Vec<Arc<[f32]>>) -> Self {
         let Parameters {
@@ -118,13 +119,13 @@ impl RouterDc {
         }
     }
 
-    /// Some candidate has a description that a request can be compared with.
+    /// Returns whether some candidate has a description that a request can be compared with.
     #[must_use]
     pub fn is_described(&self) -> bool {
         self.vectors.iter().any(|vector| !vector.is_empty())
     }
 
-    /// σ(cosine/τ) of a candidate's description; `None` without one.
+    /// Returns σ(cosine/τ) of a candidate's description; `None` without one.
     fn similarity(&self, candidate: usize, query: &[f32]) -> Option<f64> {
         let vector = self
             .vectors
@@ -203,7 +204,7 @@ impl Selector for RouterDc {
     }
 }
 
-/// In double precision; 0 where a vector has no length.
+/// Returns the cosine in double precision; 0 where a vector has no length.
 fn cosine(left: &[f32], right: &[f32]) -> f64 {
     let (mut dot, mut one, mut other) = (0.0, 0.0, 0.0);
     for (left, right) in left.iter().zip(right) {

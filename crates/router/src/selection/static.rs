@@ -30,8 +30,8 @@ pub struct Static {
 }
 
 impl Static {
-    /// `scores` are the `model_scores` of the domain that is named like `decision`; empty if there
-    /// is none.
+    /// Builds the algorithm. `scores` are the `model_scores` of the domain that is named like
+    /// `decision`; empty if there is none.
     #[must_use]
     pub fn new(decision: &str, scores: Vec<(String, f64)>) -> Self {
         Self {

@@ -110,7 +110,8 @@ impl Svm {
         let dimension = checking.rows("weights", std::slice::from_ref(&weights))?;
         self.add(
             checking,
-            (model_name, dimension),
+            model_name,
+            dimension,
             Machine::Linear { weights, rho },
         )
     }
@@ -134,7 +135,8 @@ impl Svm {
         let dimension = checking.rows("support_vectors", &support)?;
         self.add(
             checking,
-            (model_name, dimension),
+            model_name,
+            dimension,
             Machine::Rbf {
                 alpha,
                 support,
@@ -147,7 +149,8 @@ impl Svm {
     fn add(
         &mut self,
         checking: &Checking,
-        (model, dimension): (String, usize),
+        model: String,
+        dimension: usize,
         machine: Machine,
     ) -> Result<(), ArtifactError> {
         let same = self.machines.is_empty() || dimension == self.dimension;

@@ -39,7 +39,7 @@ impl Default for Weighted {
 }
 
 impl Weighted {
-    /// The next number from 0 to 1, excluding 1.
+    /// Returns the next number from 0 to 1, excluding 1.
     fn spread(&self) -> f64 {
         let place = self.place.fetch_add(GOLDEN, Ordering::Relaxed);
         // 53 bits are what a double holds.
@@ -83,7 +83,7 @@ impl Selector for Weighted {
     }
 }
 
-/// What cannot be drawn by counts as 0. The bound keeps the sum finite.
+/// Returns a weight that can be drawn by; any other counts as 0. The bound keeps the sum finite.
 fn weight(candidate: &Candidate) -> f64 {
     let weight = candidate.model_ref.weight.unwrap_or(1.0);
     if weight.is_finite() {

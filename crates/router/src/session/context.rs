@@ -49,7 +49,7 @@ pub struct SessionLookup<'a> {
     pub prompt: &'a Prompt,
     /// What its headers say.
     pub hints: SessionHints<'a>,
-    /// Who asks.
+    /// The caller.
     pub identity: &'a Identity,
     /// The recipe that it is for.
     pub recipe: &'a Arc<str>,

@@ -179,8 +179,8 @@ fn source<'a>(prompt: &'a Prompt, hints: &SessionHints<'a>) -> (Source, &'a str)
     found.unwrap_or((Source::Fingerprint, ""))
 }
 
-/// Claude Code writes a JSON object into `user_id`; other clients a plain id. The session id is cut
-/// out as it stands there: only whether two are equal matters.
+/// Returns the session id of a `user_id`. Claude Code writes a JSON object there, other clients a
+/// plain id. The session id is cut out as it stands there: only whether two are equal matters.
 fn session_in(user_id: &str) -> &str {
     #[derive(serde::Deserialize)]
     struct Claude<'a> {

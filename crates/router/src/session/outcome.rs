@@ -66,7 +66,7 @@ impl SessionOutcome {
 }
 
 impl std::fmt::Display for SessionOutcome {
-    /// `hold=tool_loop;proposed=small;budget_left=120`
+    /// Writes `hold=tool_loop;proposed=small;budget_left=120`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.action.as_str())?;
         if let Some(reason) = self.reason {

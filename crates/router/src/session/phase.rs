@@ -22,7 +22,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// The word of headers and metrics.
+    /// Returns the word of headers and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -54,7 +54,7 @@ impl Phase {
     }
 }
 
-/// A system prompt says so, and nothing is there that only a conversation has.
+/// Returns whether a system prompt says so and nothing is there that only a conversation has.
 fn is_helper(prompt: &Prompt, texts: &PhaseTexts) -> bool {
     let bare = prompt.conversation.tool_definitions == 0 && prompt.conversation.assistant == 0;
     bare && texts.helper.is_match(prompt.system())

@@ -159,7 +159,7 @@ impl Outcome {
     }
 }
 
-/// A header that stands there twice has two authors.
+/// Returns a header that must not be repeated: two values may have two authors.
 fn only<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Refusal> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
@@ -186,7 +186,7 @@ fn refusal(error: NotJudged) -> Refusal {
     Refusal::new(status, code, error.to_string())
 }
 
-/// What the metric calls a refusal.
+/// Returns the metric's word for a refusal.
 fn word(refusal: &Refusal) -> &'static str {
     match refusal.status {
         StatusCode::NOT_FOUND => "unknown",
