@@ -61,7 +61,7 @@ pub fn build(text: &str) -> Result<Generation> {
         language: Arc::new(LanguageDetector::small()),
         token_ratio: Arc::new(TokenRatio::default()),
         catalog: &inference::catalog::Bare,
-        lasting: Arc::default(),
+        state: Arc::default(),
     };
     match Generation::build(document, value, &deps) {
         Ok(generation) => Ok(generation),

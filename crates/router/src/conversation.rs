@@ -1,11 +1,12 @@
 //! Conversations: which requests belong together, what is remembered of them, and where replicas
 //! share that.
 //!
-//! Two policies decide by a conversation whether it stays with its model: Merit's
-//! [sessions](crate::session) and the reference's `protection`, a part of [learning](crate::learning).
-//! They name conversations by different marks of a request, so each keeps its own table, but both
-//! keep the same [`Record`] in the same kind of table under the same kind of key, share it through
-//! the same [port](store), and answer the same question: [`StayPolicy::decide`].
+//! Two policies decide whether a conversation stays with its model: Merit's
+//! [sessions](crate::session), and the reference's `protection`, a part of
+//! [learning](crate::learning). They name conversations by different marks of a request, so each
+//! has a table of its own. Both keep the same [`Record`] in the same kind of table under the same
+//! kind of key, share it through the same [port](store), and answer the same question:
+//! [`StayPolicy::decide`].
 
 pub mod key;
 mod model_names;

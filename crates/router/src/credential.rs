@@ -4,8 +4,8 @@
 //! A credential is `base64url(statement)` + `.` + `base64url(HMAC-SHA256)`. It is not secret, only
 //! unforgeable: what must not be read by its holder goes in as a [digest](Secret::digest). The
 //! purpose is part of what is signed, so that a credential handed to a client is never one that the
-//! gateway's internal listener accepts. It expires, and grants nothing by itself: whoever opens one
-//! still asks boundaries and abilities.
+//! gateway's internal listener accepts. It expires, and grants nothing by itself: boundaries and
+//! abilities are still asked.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;

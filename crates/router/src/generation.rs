@@ -37,7 +37,7 @@ pub struct Generation {
     /// Bytes per token, shared by all generations.
     pub token_ratio: Arc<TokenRatio>,
     /// State of pools, sessions and experience, shared by all generations.
-    pub lasting: Arc<SharedState>,
+    pub state: Arc<SharedState>,
     /// What leaves a part unusable, but not the document.
     pub warnings: Vec<Problem>,
     /// The document as read.
@@ -132,7 +132,7 @@ pub struct Deps<'a> {
     /// Models of learned signals, shared by all generations.
     pub catalog: &'a dyn Catalog,
     /// State of pools, sessions and experience, shared by all generations.
-    pub lasting: Arc<SharedState>,
+    pub state: Arc<SharedState>,
 }
 
 impl Generation {
@@ -161,7 +161,7 @@ impl Generation {
                 name,
                 routing,
                 &document,
-                (&models, &deps.lasting),
+                (&models, &deps.state),
                 &signal_deps,
             ) {
                 Ok(recipe) => {
@@ -186,7 +186,7 @@ impl Generation {
         else {
             return Err(problems);
         };
-        deps.lasting
+        deps.state
             .sessions
             .limit(document.global.router.sessions.capacity);
         let sessions = Arc::new(sessions);
@@ -195,7 +195,7 @@ impl Generation {
         let names = Names::build(&document, &recipe_names);
         let guard = Guard::of(&document);
         let token_ratio = Arc::clone(&deps.token_ratio);
-        let lasting = Arc::clone(&deps.lasting);
+        let state = Arc::clone(&deps.state);
         Ok(Self {
             recipes,
             names,
@@ -205,7 +205,7 @@ impl Generation {
             sessions,
             secret,
             token_ratio,
-            lasting,
+            state,
             warnings,
             document,
             value,
@@ -228,7 +228,7 @@ impl Generation {
 fn secret(document: &Document, deps: &Deps<'_>, warnings: &mut Vec<Problem>) -> Secret {
     let name = &document.global.server.secret_env;
     let Some(configured) = (deps.env)(name).filter(|secret| !secret.is_empty()) else {
-        return deps.lasting.secret();
+        return deps.state.secret();
     };
     if configured.len() < SHORTEST_SECRET {
         let message = format!(

@@ -123,7 +123,7 @@ impl Recipe {
         name: &str,
         routing: &Routing,
         document: &Document,
-        (models, lasting): (&Models, &SharedState),
+        (models, state): (&Models, &SharedState),
         deps: &signals::Deps<'_>,
     ) -> Result<Self, Vec<Problem>> {
         let mut keys = Keys::default();
@@ -161,7 +161,7 @@ impl Recipe {
         let decisions = collect(built, &mut problems);
         let boundaries = Boundaries::build(&routing.boundaries, document, &mut keys, &declared);
         let boundaries = collect(boundaries, &mut problems).unwrap_or_default();
-        let routes = Route::build_all(routing, document, (models, lasting), deps);
+        let routes = Route::build_all(routing, document, (models, state), deps);
         let (routes, odd) = collect(routes, &mut problems).unwrap_or_default();
         if !problems.is_empty() {
             return Err(problems);
@@ -257,14 +257,14 @@ impl Route {
     fn build_all(
         routing: &Routing,
         document: &Document,
-        (models, lasting): (&Models, &SharedState),
+        (models, state): (&Models, &SharedState),
         deps: &signals::Deps<'_>,
     ) -> Result<(Vec<Self>, Vec<Problem>), Vec<Problem>> {
         let mut selectors = Selectors::new(routing, document, deps);
         let profiles = Arc::new(ModelProfiles::of(document));
         let route = |decision| Self {
             learning: Policy::of(decision, routing, document, &profiles),
-            ..Self::build(decision, document, (models, lasting), &mut selectors)
+            ..Self::build(decision, document, (models, state), &mut selectors)
         };
         let routes = routing.decisions.iter().map(route).collect();
         if selectors.problems.is_empty() {
@@ -277,7 +277,7 @@ impl Route {
     fn build(
         decision: &Decision,
         document: &Document,
-        (models, lasting): (&Models, &SharedState),
+        (models, state): (&Models, &SharedState),
         selectors: &mut Selectors<'_>,
     ) -> Self {
         let algorithm = decision
@@ -285,14 +285,13 @@ impl Route {
             .as_ref()
             .map(|block| block.kind.trim().to_owned())
             .unwrap_or_default();
-        let known =
-            |model_ref: &ModelRef| Candidate::new(model_ref.clone(), document, &lasting.pool);
+        let known = |model_ref: &ModelRef| Candidate::new(model_ref.clone(), document, &state.pool);
         let known: Vec<Candidate> = decision.model_refs.iter().map(known).collect();
         let forecaster = Arc::new(Forecaster::new(
             &decision.name,
             &known,
             document,
-            &lasting.lengths,
+            &state.lengths,
         ));
         let selector = selectors.build(decision, &known, &forecaster);
         let mut candidates = Candidates::new(&decision.name, known, &algorithm, selector);

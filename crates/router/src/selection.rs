@@ -123,7 +123,7 @@ pub struct SelectionRequest<'a> {
     /// A number from 0 to 1, excluding 1, by which `weighted` draws: the same for all requests of a
     /// session. Without a session `weighted` spreads requests by itself.
     pub draw: Option<f64>,
-    /// Now.
+    /// When the request came.
     pub now: Instant,
 }
 

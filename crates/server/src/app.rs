@@ -372,7 +372,7 @@ fn observe_sessions(metrics: &Metrics, live: &Arc<Live<Generation>>) {
     let read = |name, help, kind, read: fn(&Sessions) -> u64| {
         let live = Arc::clone(live);
         metrics.observe(name, help, kind, move || {
-            read(&live.load().router.lasting.sessions)
+            read(&live.load().router.state.sessions)
         });
     };
     let entries: fn(&Sessions) -> u64 = |sessions| sessions.len() as u64;

@@ -65,7 +65,7 @@ pub struct Generation {
 struct Shared {
     language: Arc<dyn DetectLanguage>,
     token_ratio: Arc<TokenRatio>,
-    lasting: Arc<SharedState>,
+    state: Arc<SharedState>,
     models: Arc<dyn Ask>,
     catalog: Arc<dyn Catalog>,
     /// The same two, if they count what they do.
@@ -90,7 +90,7 @@ impl Shared {
         Self {
             language: Arc::new(LanguageDetector::small()),
             token_ratio: Arc::default(),
-            lasting: Arc::default(),
+            state: Arc::default(),
             models: Arc::new(Nobody),
             catalog: Arc::new(Bare),
             opened: None,
@@ -217,7 +217,7 @@ fn build(
         language: shared.language.clone(),
         token_ratio: shared.token_ratio.clone(),
         catalog: &*shared.catalog,
-        lasting: shared.lasting.clone(),
+        state: shared.state.clone(),
     };
     router::generation::Generation::build(document, checked.value, &deps).map_err(|problems| {
         let errors = problems.into_iter();

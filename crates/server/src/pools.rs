@@ -22,7 +22,7 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// The pools' upkeep while the process runs.
 pub(crate) struct Pools {
-    lasting: Arc<SharedState>,
+    state: Arc<SharedState>,
     targets: watch::Sender<Targets>,
     scrapes: Arc<Scrapes>,
 }
@@ -30,16 +30,16 @@ pub(crate) struct Pools {
 impl Pools {
     /// Begins with what serves now.
     pub(crate) fn start(live: &Live<Generation>, tasks: &Tasks) -> Self {
-        let lasting = Arc::clone(&live.load().router.lasting);
+        let state = Arc::clone(&live.load().router.state);
         let scrapes = Arc::<Scrapes>::default();
         let pools = Self {
-            lasting,
+            state,
             targets: watch::Sender::default(),
             scrapes,
         };
         pools.follow(&live.load());
-        tasks.spawn(tick(Arc::clone(&pools.lasting), tasks.stopping()));
-        let scraper = Scraper::new(Arc::clone(&pools.lasting), Arc::clone(&pools.scrapes));
+        tasks.spawn(tick(Arc::clone(&pools.state), tasks.stopping()));
+        let scraper = Scraper::new(Arc::clone(&pools.state), Arc::clone(&pools.scrapes));
         tasks.spawn(scraper.run(pools.targets.subscribe(), tasks.stopping()));
         pools
     }
@@ -47,7 +47,7 @@ impl Pools {
     /// Takes over the settings of a document that begins to serve. State stays.
     pub(crate) fn follow(&self, generation: &Generation) {
         let document = &generation.router.document;
-        self.lasting
+        self.state
             .pool
             .configure(&document.global.server.pool, document);
         self.targets
@@ -57,22 +57,22 @@ impl Pools {
     /// Returns the service that Envoy sends its access log to.
     pub(crate) fn access_log(&self, stop: CancellationToken) -> AccessLogs {
         let log = Arc::new(Log {
-            lasting: Arc::clone(&self.lasting),
+            state: Arc::clone(&self.state),
         });
         extproc::access_log(log, forward::NAMESPACE, forward::DISPATCH, stop)
     }
 
     /// Shows the pools, and what feeds them, among the metrics.
     pub(crate) fn observe(&self, metrics: &Metrics, logs: &AccessLogs) {
-        let lasting = Arc::clone(&self.lasting);
-        metrics.observe_pool(move || lasting.pool.readings(Instant::now()));
-        let lasting = Arc::clone(&self.lasting);
+        let state = Arc::clone(&self.state);
+        metrics.observe_pool(move || state.pool.readings(Instant::now()));
+        let state = Arc::clone(&self.state);
         let (name, help) = (
             "merit_pool_given_up",
             "Requests whose end nobody told in time",
         );
         metrics.observe(name, help, Observed::Counter, move || {
-            lasting.dispatches.given_up()
+            state.dispatches.given_up()
         });
         let log = |name, help, read: fn(&LogCounters) -> u64| {
             let logs = logs.clone();
@@ -112,17 +112,17 @@ impl Pools {
     }
 }
 
-async fn tick(lasting: Arc<SharedState>, stop: CancellationToken) {
+async fn tick(state: Arc<SharedState>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        lasting.tick(Instant::now());
+        state.tick(Instant::now());
     }
 }
 
 /// What the access log says, as ends of dispatches.
 struct Log {
-    lasting: Arc<SharedState>,
+    state: Arc<SharedState>,
 }
 
 impl AccessLog for Log {
@@ -138,10 +138,10 @@ impl AccessLog for Log {
             ..Served::default()
         };
         match entry.ending {
-            Ending::UpstreamFailed => self.lasting.end(id, &served),
-            Ending::Complete if entry.status != 0 => self.lasting.end(id, &served),
+            Ending::UpstreamFailed => self.state.end(id, &served),
+            Ending::Complete if entry.status != 0 => self.state.end(id, &served),
             // Else clients that leave could have a model rested.
-            Ending::Complete | Ending::ClientLeft | Ending::Refused => self.lasting.forget(id),
+            Ending::Complete | Ending::ClientLeft | Ending::Refused => self.state.forget(id),
         }
     }
 }
@@ -154,14 +154,14 @@ mod tests {
     #[test]
     fn only_the_upstream_is_held_to_account() {
         let check = |status, ending, errors: Option<f64>| {
-            let lasting = Arc::<SharedState>::default();
+            let state = Arc::<SharedState>::default();
             let log = Log {
-                lasting: Arc::clone(&lasting),
+                state: Arc::clone(&state),
             };
-            let id = lasting.dispatches.next_id();
+            let id = state.dispatches.next_id();
             let (model, recipe, decision) = ("a".into(), None, None);
             let (at, session, learning) = (Instant::now(), None, None);
-            lasting.begin(Dispatch {
+            state.begin(Dispatch {
                 id,
                 at,
                 model,
@@ -178,14 +178,14 @@ mod tests {
                 ending,
                 ..LogEntry::default()
             });
-            assert_eq!(lasting.pool.model("a").in_flight(), 1);
+            assert_eq!(state.pool.model("a").in_flight(), 1);
             log.ended(LogEntry {
                 tag: format!("{id:016x}"),
                 status,
                 ending,
                 ..LogEntry::default()
             });
-            let reading = &lasting.pool.readings(Instant::now())[0];
+            let reading = &state.pool.readings(Instant::now())[0];
             assert_eq!(
                 (reading.in_flight, reading.error_rate),
                 (0, errors),

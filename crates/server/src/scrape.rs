@@ -81,7 +81,7 @@ pub(crate) struct Scrapes {
 
 /// Scrapes while the process runs.
 pub(crate) struct Scraper {
-    lasting: Arc<SharedState>,
+    state: Arc<SharedState>,
     scrapes: Arc<Scrapes>,
     http: Option<Http>,
     /// The last page of each target, `None` if it could not be read.
@@ -110,9 +110,9 @@ enum Unread {
 }
 
 impl Scraper {
-    pub(crate) fn new(lasting: Arc<SharedState>, scrapes: Arc<Scrapes>) -> Self {
+    pub(crate) fn new(state: Arc<SharedState>, scrapes: Arc<Scrapes>) -> Self {
         Self {
-            lasting,
+            state,
             scrapes,
             http: None,
             last: HashMap::new(),
@@ -172,7 +172,7 @@ impl Scraper {
         }
         let until = Instant::now() + targets.interval * FRESH;
         for (model, report) in reports {
-            self.lasting.pool.report(&model, &report, until);
+            self.state.pool.report(&model, &report, until);
         }
     }
 

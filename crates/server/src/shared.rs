@@ -42,7 +42,7 @@ const BACKGROUND_LIMIT: Duration = Duration::from_millis(500);
 /// The settings of one cannot be used.
 pub(crate) fn start(live: &Live<Generation>, tasks: &Tasks, metrics: &Metrics) -> Result<()> {
     let loaded = live.load();
-    let (document, lasting) = (&loaded.router.document, &loaded.router.lasting);
+    let (document, state) = (&loaded.router.document, &loaded.router.state);
     let mut servers: Vec<Arc<Redis>> = Vec::new();
 
     let sessions = &document.global.router.sessions;
@@ -51,7 +51,7 @@ pub(crate) fn start(live: &Live<Generation>, tasks: &Tasks, metrics: &Metrics) -
         let store = open(settings, PREFIX, limit, tasks, &mut servers)
             .context("global.router.sessions.redis")?;
         let keep = Duration::from_secs(sessions.idle_timeout_seconds).max(SESSIONS_KEPT);
-        lasting.sessions.share(store, keep);
+        state.sessions.share(store, keep);
     }
 
     let store = document
@@ -66,9 +66,9 @@ pub(crate) fn start(live: &Live<Generation>, tasks: &Tasks, metrics: &Metrics) -
         let shared = open(&settings, LEARNING_PREFIX, limit, tasks, &mut servers)
             .context("global.router.learning.state_store.redis")?;
         let keep = with_default(Duration::from_secs(store.ttl_seconds), LEARNING_KEPT);
-        lasting.experience.share(shared, keep);
+        state.experience.share(shared, keep);
         tasks.spawn(exchange_learning(
-            Arc::clone(lasting),
+            Arc::clone(state),
             keep,
             limit,
             tasks.stopping(),
@@ -81,7 +81,7 @@ pub(crate) fn start(live: &Live<Generation>, tasks: &Tasks, metrics: &Metrics) -
             .context("global.server.pool.redis")?;
         let interval = Duration::from_millis(pool.share_interval_ms.max(50));
         tasks.spawn(exchange_pools(
-            Arc::clone(lasting),
+            Arc::clone(state),
             store,
             interval,
             tasks.stopping(),
@@ -114,7 +114,7 @@ fn with_default(written: Duration, usual: Duration) -> Duration {
 }
 
 async fn exchange_learning(
-    lasting: Arc<SharedState>,
+    state: Arc<SharedState>,
     keep: Duration,
     limit: Duration,
     stop: CancellationToken,
@@ -123,14 +123,14 @@ async fn exchange_learning(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         let deadline = Instant::now() + limit;
-        if let Err(failure) = lasting.experience.exchange(keep, deadline).await {
+        if let Err(failure) = state.experience.exchange(keep, deadline).await {
             tracing::debug!(%failure, "what was learned was not shared");
         }
     }
 }
 
 async fn exchange_pools(
-    lasting: Arc<SharedState>,
+    state: Arc<SharedState>,
     store: Arc<dyn SharedStore>,
     interval: Duration,
     stop: CancellationToken,
@@ -143,7 +143,7 @@ async fn exchange_pools(
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         // Two commands, one after the other, each within the limit.
         let deadline = Instant::now() + 2 * BACKGROUND_LIMIT;
-        let exchange = lasting.exchange_pool(&*store, &replica, keep, deadline);
+        let exchange = state.exchange_pool(&*store, &replica, keep, deadline);
         match stop.run_until_cancelled(exchange).await {
             Some(Ok(exchanged)) => {
                 if exchanged.unreadable > 0 && unreadable == 0 {

@@ -108,7 +108,7 @@ impl Reason {
 pub struct Choice {
     /// Index of the arm.
     pub winner: usize,
-    /// Why.
+    /// The reason, for headers and metrics.
     pub reason: Reason,
     /// Scores by arm.
     pub scores: Vec<f64>,
@@ -313,8 +313,8 @@ mod tests {
         );
     }
 
-    /// Who wins between the base `a` (mean .5) and `b` with these outcomes, both free of charge
-    /// unless `price` says otherwise.
+    /// Checks which model wins: the base `a` (mean .5) or `b` with these outcomes, both free of
+    /// charge unless `price` says otherwise.
     fn check_margin(set: CandidateSet, good: u64, under: u64, price: f64, expected: &str) {
         let arms = [
             Arm {

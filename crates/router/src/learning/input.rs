@@ -31,7 +31,7 @@ pub struct LearningInput<'a> {
     pub request: RequestContext<'a>,
     /// What the body says of the conversation.
     pub state: ConversationState,
-    /// Now.
+    /// When the request came.
     pub now: Instant,
 }
 

@@ -120,8 +120,8 @@ pub struct LearningOutcome {
 }
 
 impl LearningOutcome {
-    /// Records the model that the request really goes to: what comes after learning may hold another
-    /// one.
+    /// Records the model that the request really goes to: what comes after learning may hold
+    /// another one.
     pub fn settle(&mut self, model: &str, policy: &Policy) {
         let Some(record) = &mut self.record else {
             return;

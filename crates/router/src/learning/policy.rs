@@ -53,8 +53,8 @@ impl Mode {
         }
     }
 
-    /// Returns the mode of a part: `bypass` above wins, `observe` above caps, the part's own word counts
-    /// otherwise.
+    /// Returns the mode of a part: `bypass` above wins, `observe` above caps, the part's own word
+    /// counts otherwise.
     fn of(enabled: Option<bool>, whole: &str, own: &str) -> Self {
         match (whole, own) {
             _ if enabled == Some(false) => Self::Off,

@@ -155,8 +155,8 @@ impl ConversationState {
             .map_or(UNKNOWN_WARMTH, |warmth| warmth.clamp(0.0, 1.0))
     }
 
-    /// Returns what keeps the current model whatever the scores say. A pause ends no tool loop: its calls
-    /// still wait.
+    /// Returns what keeps the current model whatever the scores say. A pause ends no tool loop: its
+    /// calls still wait.
     #[must_use]
     pub fn lock(&self, tuning: &Tuning) -> Option<Reason> {
         if self.tool_loop {
@@ -170,7 +170,8 @@ impl ConversationState {
         }
     }
 
-    /// Returns whether adaptation may try a model by chance. `knows_model`: the conversation has a model.
+    /// Returns whether adaptation may try a model by chance. `knows_model`: the conversation has a
+    /// model.
     ///
     /// # Errors
     /// Why it may not.
@@ -224,7 +225,7 @@ impl Action {
     }
 }
 
-/// Why.
+/// The reason of a decision, or of what adaptation may do meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
     NewConversation,
@@ -271,7 +272,7 @@ pub struct Stay {
     pub confidence: f64,
     /// What is done.
     pub action: Action,
-    /// Why.
+    /// The reason, for headers and metrics.
     pub reason: Reason,
     /// Scores by model; empty if none were made.
     pub scores: Vec<f64>,
@@ -284,7 +285,7 @@ pub struct Reference<'a> {
     pub state: ConversationState,
     /// Index of the algorithm's choice, before adaptation made its proposal.
     pub base: usize,
-    /// Weights.
+    /// Weights of staying and switching.
     pub tuning: &'a Tuning,
     /// What the conversation stays together by.
     pub scope: Scope,
@@ -362,7 +363,8 @@ impl Reference<'_> {
     }
 }
 
-/// Returns the scores of staying with `current` and of switching to each other model, in their order.
+/// Returns the scores of staying with `current` and of switching to each other model, in their
+/// order.
 #[must_use]
 pub fn scores(
     models: &[ModelEvidence],
@@ -419,8 +421,8 @@ fn base(index: usize, model: &ModelEvidence) -> f64 {
     model.base.unwrap_or(-0.001 * index as f64)
 }
 
-/// Returns the first of the highest scores, and how far it leads. Without any usable score the current model
-/// stays.
+/// Returns the first of the highest scores, and how far it leads. Without any usable score the
+/// current model stays.
 fn best(scores: &[f64], current: usize) -> (usize, f64) {
     let mut winner = None;
     for (index, &score) in scores
@@ -450,8 +452,8 @@ fn best(scores: &[f64], current: usize) -> (usize, f64) {
     (winner, confidence)
 }
 
-/// Returns how expensive giving up each model's cache is, 0 to 1, measured against the dearest of all
-/// models of the document. A model without prices counts by its quality.
+/// Returns how expensive giving up each model's cache is, 0 to 1, measured against the dearest of
+/// all models of the document. A model without prices counts by its quality.
 #[must_use]
 pub fn pressures(cards: &[&Card]) -> Vec<f64> {
     let costs: Vec<f64> = cards

@@ -46,7 +46,7 @@ impl Generation {
             now: Instant::now(),
         };
         let (selection, lesson) = self
-            .lasting
+            .state
             .experience
             .advise_shared(&asked, selection, call.deadline)
             .await;

@@ -38,13 +38,7 @@ impl Generation {
             now: Timestamp::now(),
         };
         Some(
-            SessionContext::find(
-                &self.sessions,
-                &self.lasting.sessions,
-                asking,
-                call.deadline,
-            )
-            .await,
+            SessionContext::find(&self.sessions, &self.state.sessions, asking, call.deadline).await,
         )
     }
 
@@ -139,14 +133,14 @@ impl Generation {
         facts: &mut Facts,
     ) -> Chosen {
         let demand = Demand::of(call.prompt, &self.token_ratio);
-        let rests = |model: &str| self.lasting.pool.model(model).is_resting(Instant::now());
+        let rests = |model: &str| self.state.pool.model(model).is_resting(Instant::now());
         let allows = |model: &str| {
             let routable = self.models.get(model).is_some_and(|model| model.routable);
             routable && self.barrier(model, &facts.verdict, &demand).is_none() && !rests(model)
         };
         let choosing = ChoiceInput {
             policy: &self.sessions,
-            sessions: &self.lasting.sessions,
+            sessions: &self.state.sessions,
             offers,
             proposed,
             any,
@@ -190,7 +184,7 @@ impl Generation {
         let decision = facts.decision.as_deref().unwrap_or_default();
         told.turn_state = turn_state_for(standing, &self.sessions, call.dialect, decision, model);
         told.chain = chain_for(standing, &self.sessions, call.dialect);
-        self.lasting.sessions.sent(told, model, Timestamp::now());
+        self.state.sessions.sent(told, model, Timestamp::now());
         plan
     }
 }

@@ -96,7 +96,7 @@ pub(super) fn generation(policy: &str) -> Generation {
         language: Arc::new(LanguageDetector::small()),
         token_ratio: Arc::default(),
         catalog: &Bare,
-        lasting: Arc::default(),
+        state: Arc::default(),
     };
     Generation::build(checked.document.unwrap(), checked.value, &deps)
         .unwrap_or_else(|problems| panic!("{problems:?}"))

@@ -8,8 +8,8 @@
 //!         knn: { pretrained_path: selection/knn.json }   # written by `merit train selection`
 //! ```
 //!
-//! Each reads one vector: that of the user's turn, followed by fourteen numbers of which one is 1
-//! and names the category. What they answer is a model's name. Without a usable artifact they do
+//! Each reads one vector: that of the user's turn, followed by fourteen numbers, one of them 1,
+//! for the category. They answer with a model's name. Without a usable artifact they do
 //! not choose, and the decision falls back visibly.
 
 use super::{Choice, SelectionError, SelectionInput, Selector};

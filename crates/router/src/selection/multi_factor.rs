@@ -14,7 +14,7 @@
 //! ```
 //!
 //! Each term is a place between the worst (0) and the best (1) of the candidates below the
-//! ceilings; a candidate of which the number is not known counts as the worst. `energy` is Merit's
+//! ceilings; a candidate whose number is not known counts as the worst. `energy` is Merit's
 //! own: the joules that the request is predicted to take. Without it scores are those of the other
 //! four terms, to the last bit.
 

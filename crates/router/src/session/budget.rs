@@ -171,7 +171,7 @@ pub struct Stay {
     pub taken: usize,
     /// What that amounts to.
     pub action: Action,
-    /// Why.
+    /// The reason, where there is a choice to explain.
     pub reason: Option<Reason>,
     /// A switch against the session's wish, or one that has no price to check.
     pub forced: bool,
@@ -274,8 +274,8 @@ impl StayPolicy for Budget<'_> {
     }
 }
 
-/// Returns why a request may not switch, whatever it would save. A pause opens no lock: a tool may run for
-/// long, and state stays sealed.
+/// Returns why a request may not switch, whatever it would save. A pause opens no lock: a tool may
+/// run for long, and state stays sealed.
 #[must_use]
 pub fn lock(turn: &Turn) -> Option<Reason> {
     if turn.same_turn {

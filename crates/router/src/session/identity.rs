@@ -102,8 +102,8 @@ impl SessionKeyer {
         &self.secret
     }
 
-    /// Returns who calls, as a digest: the authenticated principal, or else the key that the request
-    /// carries.
+    /// Returns who calls, as a digest: the authenticated principal, or else the key that the
+    /// request carries.
     #[must_use]
     pub fn principal(&self, identity: &Identity, hints: &SessionHints<'_>) -> u128 {
         match (identity.user.as_str(), hints.key) {
@@ -145,8 +145,8 @@ impl SessionKeyer {
         }
     }
 
-    /// Returns the key under which a response is remembered, so that the request that goes on from it is
-    /// found.
+    /// Returns the key under which a response is remembered, so that the request that goes on from
+    /// it is found.
     #[must_use]
     pub fn response(&self, principal: u128, recipe: &str, id: &str) -> ConversationKey {
         ConversationKey(

@@ -1,4 +1,5 @@
-//! What a session did: for headers, traces and metrics, and to be recorded once the request is sent.
+//! What a session did: for headers, traces and metrics, and to be recorded once the request is
+//! sent.
 
 use super::Ticket;
 use super::budget::{Action, Reason};
@@ -14,7 +15,7 @@ pub struct SessionOutcome {
     pub phase: Phase,
     /// What the session did.
     pub action: Action,
-    /// Why.
+    /// The reason, where there is a choice to explain.
     pub reason: Option<Reason>,
     /// The session's model before.
     pub previous: Option<Arc<str>>,

@@ -52,9 +52,9 @@ impl Console for AppConsole {
     }
 
     fn pool(&self) -> Value {
-        let lasting = &self.live.load().router.lasting;
-        let (open, given_up) = (lasting.dispatches.len(), lasting.dispatches.given_up());
-        json!({"models": lasting.pool.readings(Instant::now()), "open": open, "given_up": given_up})
+        let state = &self.live.load().router.state;
+        let (open, given_up) = (state.dispatches.len(), state.dispatches.given_up());
+        json!({"models": state.pool.readings(Instant::now()), "open": open, "given_up": given_up})
     }
 
     fn models(&self) -> Value {

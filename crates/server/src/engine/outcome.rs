@@ -5,9 +5,9 @@
 //! ```
 //!
 //! The id is the request's `x-request-id`, which a learning document shows its clients as
-//! `x-merit-request-id`. Whoever reaches the admin API is an operator and may judge every request,
+//! `x-merit-request-id`. A caller of the admin API is an operator and may judge every request,
 //! unless the header that names users (`authz.identity.user_id_header`) comes along: then a front
-//! of ours forwards what that user says, and only his own requests are his to judge. An
+//! of ours forwards what that user says, who may judge only their own requests. An
 //! `Idempotency-Key` counts once for a request; without one, each verdict counts once.
 
 use super::Generation;
@@ -114,7 +114,7 @@ impl Generation {
         };
         let judged = self
             .router
-            .lasting
+            .state
             .experience
             .judge(&judgement, ttl(learning), Instant::now())
             .map_err(refusal)?;
@@ -232,7 +232,7 @@ mod tests {
             };
             generation
                 .router
-                .lasting
+                .state
                 .experience
                 .sent(&record, Instant::now());
         }

@@ -84,7 +84,7 @@ impl Attempting {
         if let Ok(dispatch) = header(DISPATCH).parse() {
             // Why it failed is the gateway's knowledge; that it did is enough for a model to be
             // rested.
-            router.lasting.end(
+            router.state.end(
                 dispatch,
                 &Served {
                     status: 503,

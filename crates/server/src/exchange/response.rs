@@ -39,7 +39,7 @@ pub(super) struct ResponsePlan {
     /// Envoy's access log will tell how the request ended.
     pub(super) is_logged: bool,
     /// Where it is kept that the request is under way.
-    pub(super) lasting: Arc<SharedState>,
+    pub(super) state: Arc<SharedState>,
     /// The request that goes out.
     pub(super) dispatch: Dispatch,
     /// How a later request finds this one's session by the response's id.
@@ -59,7 +59,7 @@ pub(super) struct Responding {
 impl Responding {
     /// The request goes out.
     pub(super) fn new(plan: ResponsePlan, metrics: Arc<Metrics>) -> Self {
-        let sent = Sent::begin(&plan.lasting, plan.dispatch.clone(), plan.is_logged);
+        let sent = Sent::begin(&plan.state, plan.dispatch.clone(), plan.is_logged);
         Self {
             plan,
             metrics,
@@ -165,7 +165,7 @@ impl Responding {
         }
         // After the answer was counted, so that the session goes on with its bill.
         if let (Some(chain), Some(id)) = (&self.plan.chain, response_id) {
-            chain.goes_on(&self.plan.lasting.sessions, &id);
+            chain.goes_on(&self.plan.state.sessions, &id);
         }
     }
 }

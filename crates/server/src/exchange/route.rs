@@ -184,9 +184,9 @@ pub(super) fn go_on(
     debug: bool,
 ) -> Planned {
     let settings = &head.serving.router.settings;
-    let lasting = &head.serving.router.lasting;
+    let state = &head.serving.router.state;
     let dispatch = Dispatch {
-        id: lasting.dispatches.next_id(),
+        id: state.dispatches.next_id(),
         at: Instant::now(),
         model: facts.model.clone().unwrap_or_else(|| Arc::from("")),
         recipe: facts.recipe.clone(),
@@ -225,7 +225,7 @@ pub(super) fn go_on(
         token_ratio: Arc::clone(&head.serving.router.token_ratio),
         sees_body: reply.response == ResponseInterest::Body,
         is_logged: head.serving.router.document.global.server.pool.access_log,
-        lasting: Arc::clone(lasting),
+        state: Arc::clone(state),
         dispatch,
         chain: facts.session.as_ref().and_then(|told| told.chain.clone()),
     };

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 /// Holds a dispatch open. Dropped without an end it is forgotten, unless Envoy's access log will
 /// tell the end: whatever becomes of the exchange, nothing stays counted as in flight.
 pub(super) struct Sent {
-    lasting: Arc<SharedState>,
+    state: Arc<SharedState>,
     id: u64,
     at: Instant,
     is_logged: bool,
@@ -17,11 +17,11 @@ pub(super) struct Sent {
 }
 
 impl Sent {
-    pub(super) fn begin(lasting: &Arc<SharedState>, dispatch: Dispatch, is_logged: bool) -> Self {
+    pub(super) fn begin(state: &Arc<SharedState>, dispatch: Dispatch, is_logged: bool) -> Self {
         let (id, at) = (dispatch.id, dispatch.at);
-        lasting.begin(dispatch);
+        state.begin(dispatch);
         Self {
-            lasting: Arc::clone(lasting),
+            state: Arc::clone(state),
             id,
             at,
             is_logged,
@@ -38,7 +38,7 @@ impl Sent {
     pub(super) fn ended(&mut self, served: &Served) {
         if !self.is_over {
             self.is_over = true;
-            self.lasting.end(self.id, served);
+            self.state.end(self.id, served);
         }
     }
 
@@ -47,7 +47,7 @@ impl Sent {
     /// against the model: else clients could have it rested.
     pub(super) fn broke_off(&mut self, served: &Served) {
         if !self.is_over && self.is_logged {
-            self.lasting.note(self.id, served);
+            self.state.note(self.id, served);
         }
     }
 
@@ -67,7 +67,7 @@ impl Sent {
 impl Drop for Sent {
     fn drop(&mut self) {
         if !self.is_over && !self.is_logged {
-            self.lasting.forget(self.id);
+            self.state.forget(self.id);
         }
     }
 }

@@ -104,7 +104,7 @@ async fn what_could_not_be_read_is_shown_and_counted() {
 /// One request of [`DOCUMENT`] that has gone out, and the state that lasts.
 struct Out {
     exchange: Box<dyn Exchange>,
-    lasting: Arc<router::shared_state::SharedState>,
+    state: Arc<router::shared_state::SharedState>,
     id: u64,
 }
 
@@ -115,7 +115,7 @@ impl Out {
         let server = format!("global: {{server: {{pool: {{access_log: {access_log}}}}}}}");
         std::fs::write(&file, DOCUMENT.replacen('{', &format!("{{{server}, "), 1)).unwrap();
         let reloader = Reloader::first(file, preparer(Scripted::new(Fake::default()))).unwrap();
-        let lasting = reloader.live().load().router.lasting.clone();
+        let state = reloader.live().load().router.state.clone();
         let exchanges = LlmExchanges::new(reloader.live(), Arc::default(), Tracing::off());
         let mut exchange = exchanges.open();
         let headers = [(":method", "POST"), (":path", "/v1/chat/completions")];
@@ -138,10 +138,10 @@ impl Out {
         };
         let id = reply.metadata["merit"]["dispatch"].as_str().unwrap();
         let id = u64::from_str_radix(id, 16).unwrap();
-        assert_eq!(lasting.pool.model("small").in_flight(), 1);
+        assert_eq!(state.pool.model("small").in_flight(), 1);
         Self {
             exchange,
-            lasting,
+            state,
             id,
         }
     }
@@ -160,7 +160,7 @@ impl Out {
     }
 
     fn small(&self) -> router::pool::ModelReading {
-        self.lasting
+        self.state
             .pool
             .readings(Instant::now())
             .into_iter()
@@ -171,7 +171,7 @@ impl Out {
     /// After the exchange: requests in flight, share of errors.
     fn left(self) -> (u64, Option<f64>) {
         drop(self.exchange);
-        let pool = &self.lasting.pool;
+        let pool = &self.state.pool;
         let small = pool
             .readings(Instant::now())
             .into_iter()
@@ -233,10 +233,10 @@ async fn the_access_log_ends_what_was_seen_in_part() {
     let event = format!("data: {}\n\n", USAGE.replace('\n', ""));
     out.exchange.response_chunk(&Bytes::from(event), false);
     out.exchange.closed();
-    let (lasting, id) = (Arc::clone(&out.lasting), out.id);
+    let (state, id) = (Arc::clone(&out.state), out.id);
     assert_eq!(out.left(), (1, None), "the log has not come yet");
     let total = Some(Duration::from_secs(2));
-    lasting.end(
+    state.end(
         id,
         &router::served::Served {
             status: 200,
@@ -245,7 +245,7 @@ async fn the_access_log_ends_what_was_seen_in_part() {
             ..Default::default()
         },
     );
-    let small = lasting
+    let small = state
         .pool
         .readings(Instant::now())
         .into_iter()

@@ -38,7 +38,7 @@ fn page(running: u32, first_tokens: u32) -> (StatusCode, String) {
 }
 
 struct Stage {
-    lasting: Arc<SharedState>,
+    state: Arc<SharedState>,
     scrapes: Arc<Scrapes>,
     scraper: Scraper,
     told: Told,
@@ -48,8 +48,8 @@ struct Stage {
 async fn stage() -> Stage {
     let told = Told::default();
     let url = server(Arc::clone(&told)).await;
-    let (lasting, scrapes) = (Arc::<SharedState>::default(), Arc::<Scrapes>::default());
-    let scraper = Scraper::new(Arc::clone(&lasting), Arc::clone(&scrapes));
+    let (state, scrapes) = (Arc::<SharedState>::default(), Arc::<Scrapes>::default());
+    let scraper = Scraper::new(Arc::clone(&state), Arc::clone(&scrapes));
     let targets = Targets {
         interval: SHORTEST,
         pages: vec![Target {
@@ -58,7 +58,7 @@ async fn stage() -> Stage {
         }],
     };
     Stage {
-        lasting,
+        state,
         scrapes,
         scraper,
         told,
@@ -69,13 +69,13 @@ async fn stage() -> Stage {
 #[tokio::test]
 async fn figures_are_taken_and_grow_stale() {
     let Stage {
-        lasting,
+        state,
         scrapes,
         mut scraper,
         told,
         targets,
     } = stage().await;
-    let model = lasting.pool.model("a");
+    let model = state.pool.model("a");
     *told.lock().unwrap() = Some(page(4, 100));
     scraper.round(&targets).await;
     assert_eq!(
@@ -89,16 +89,16 @@ async fn figures_are_taken_and_grow_stale() {
     let ttft = model.ttft_ms(95).unwrap();
     assert!((100.0..=200.0).contains(&ttft), "{ttft}");
     assert_eq!(scrapes.read.load(Ordering::Relaxed), 2);
-    lasting.pool.tick(Instant::now());
+    state.pool.tick(Instant::now());
     assert_eq!(model.in_flight(), 7, "still fresh");
-    lasting.pool.tick(Instant::now() + targets.interval * FRESH);
+    state.pool.tick(Instant::now() + targets.interval * FRESH);
     assert_eq!((model.in_flight(), model.ttft_ms(95)), (0, None), "stale");
 }
 
 #[tokio::test]
 async fn pages_of_one_model_are_added_up() {
     let Stage {
-        lasting,
+        state,
         mut scraper,
         told,
         mut targets,
@@ -111,19 +111,19 @@ async fn pages_of_one_model_are_added_up() {
     });
     *told.lock().unwrap() = Some(page(4, 0));
     scraper.round(&targets).await;
-    assert_eq!(lasting.pool.model("a").in_flight(), 10);
+    assert_eq!(state.pool.model("a").in_flight(), 10);
 }
 
 #[tokio::test]
 async fn what_cannot_be_read_changes_nothing() {
     let Stage {
-        lasting,
+        state,
         scrapes,
         mut scraper,
         told,
         mut targets,
     } = stage().await;
-    let model = lasting.pool.model("a");
+    let model = state.pool.model("a");
     *told.lock().unwrap() = Some(page(4, 0));
     scraper.round(&targets).await;
     let huge = "x".repeat(PAGE_MAX + 1);
@@ -154,7 +154,7 @@ async fn what_cannot_be_read_changes_nothing() {
 #[tokio::test]
 async fn a_reload_changes_the_targets() {
     let Stage {
-        lasting,
+        state,
         scraper,
         told,
         targets,
@@ -166,7 +166,7 @@ async fn a_reload_changes_the_targets() {
     let tasks = TaskTracker::new();
     tasks.spawn(scraper.run(receiver, stop.clone()));
     sender.send_replace(targets.clone());
-    until(|| lasting.pool.model("a").in_flight() == 5).await;
+    until(|| state.pool.model("a").in_flight() == 5).await;
     let renamed = Target {
         model: "b".into(),
         ..targets.pages[0].clone()
@@ -175,7 +175,7 @@ async fn a_reload_changes_the_targets() {
         pages: vec![renamed],
         ..targets
     });
-    until(|| lasting.pool.model("b").in_flight() == 5).await;
+    until(|| state.pool.model("b").in_flight() == 5).await;
     stop.cancel();
     tasks.close();
     tasks.wait().await;

@@ -64,7 +64,7 @@ fn generation(policy: &str, models: &Fake) -> Generation {
         language: Arc::new(LanguageDetector::small()),
         token_ratio: Arc::default(),
         catalog: models,
-        lasting: Arc::default(),
+        state: Arc::default(),
     };
     let built = Generation::build(checked.document.unwrap(), checked.value, &deps);
     built.unwrap_or_else(|problems| panic!("{problems:?}"))

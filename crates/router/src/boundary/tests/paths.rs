@@ -347,7 +347,7 @@ impl Case {
             language: LANGUAGE.clone(),
             token_ratio: Arc::default(),
             catalog: &models,
-            lasting: Arc::default(),
+            state: Arc::default(),
         };
         let generation = Generation::build(self.document(), Value::Null, &deps);
         let generation = generation.unwrap_or_else(|problems| panic!("{problems:?}"));

@@ -15,7 +15,7 @@ struct Question<'a> {
     scope: Scope,
 }
 
-/// Decides for a conversation of which the state says all that is known.
+/// Decides for a conversation about which nothing is known beside the state.
 fn decide(question: &Question<'_>) -> Stay {
     let policy = Reference {
         state: *question.state,

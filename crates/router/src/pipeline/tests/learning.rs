@@ -85,8 +85,8 @@ impl Gateway {
         );
         let facts = plan.facts;
         self.sent.set(self.sent.get() + 1);
-        let lasting = &self.generation.lasting;
-        let id = lasting.dispatches.next_id();
+        let state = &self.generation.state;
+        let id = state.dispatches.next_id();
         let dispatch = Dispatch {
             id,
             at: Instant::now(),
@@ -101,9 +101,9 @@ impl Gateway {
                 .as_ref()
                 .and_then(|lesson| lesson.record.clone()),
         };
-        lasting.begin(dispatch);
+        state.begin(dispatch);
         let total = Some(Duration::from_millis(300));
-        lasting.end(
+        state.end(
             id,
             &Served {
                 status: 200,
@@ -135,7 +135,7 @@ impl Gateway {
         };
         let ttl = Duration::from_secs(60);
         self.generation
-            .lasting
+            .state
             .experience
             .judge(&judgement, ttl, Instant::now())
             .unwrap();
@@ -262,7 +262,7 @@ fn a_store_that_is_down_degrades_visibly() {
     store.set_away(true);
     gateway
         .generation
-        .lasting
+        .state
         .experience
         .share(store, Duration::from_secs(60));
     let shown = |session: &str| {
