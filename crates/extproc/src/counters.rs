@@ -13,6 +13,7 @@ pub struct Counters {
     pub(crate) abandoned: Count,
     pub(crate) early_closes: Count,
     pub(crate) response_deadlines: Count,
+    pub(crate) broken_responses: Count,
     faults: [Count; Fault::NAMES.len()],
 }
 
@@ -57,6 +58,12 @@ impl Counters {
     #[must_use]
     pub fn response_deadlines(&self) -> u64 {
         self.response_deadlines.get()
+    }
+
+    /// Responses cut because what was held back, or had to be changed, could not go on.
+    #[must_use]
+    pub fn broken_responses(&self) -> u64 {
+        self.broken_responses.get()
     }
 
     /// Faults by [`Fault::name`]; deadline hits are among them.

@@ -32,13 +32,15 @@ pub trait Exchange: Send {
 
     /// The response's headers have come (only if [`ResponseInterest`] asked and the mode sends
     /// them).
-    async fn response_headers(&mut self, _head: ResponseHead) -> HeaderEdits {
-        HeaderEdits::default()
+    async fn response_headers(&mut self, _head: ResponseHead) -> ResponseStep {
+        ResponseStep::default()
     }
 
-    /// A piece of the response body passes by; it is forwarded unchanged. `end` is set on the last
-    /// piece.
-    fn response_chunk(&mut self, _chunk: &Bytes, _end: bool) {}
+    /// A piece of the response body has come; `end` is set on the last one. What is returned counts
+    /// where [`ResponseStep::rewrites`] announced it; otherwise the piece goes on as it came.
+    fn response_chunk(&mut self, _chunk: &Bytes, _end: bool) -> ChunkStep {
+        ChunkStep::Unchanged
+    }
 
     /// The stream is over: completed, cut by the client, or failed.
     fn closed(&mut self) {}
@@ -140,6 +142,8 @@ pub struct RequestHead {
     /// BUFFERED requests and no response body it cannot be told whether response headers come, and
     /// waiting for them holds the stream: `Nothing`.
     pub offer: ResponseInterest,
+    /// The gateway takes another response body in place of the one that it shows.
+    pub rewritable: bool,
     /// The gateway has no timer of its own while it waits for the decision about the body: full
     /// duplex.
     pub unhurried: bool,
@@ -213,6 +217,29 @@ pub struct BodyReply {
     pub metadata: Metadata,
     /// What of the response this exchange wants to see.
     pub response: ResponseInterest,
+}
+
+/// What follows the response headers.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ResponseStep {
+    /// Header changes. `content-length` is the service's business: edits of it are ignored.
+    pub headers: HeaderEdits,
+    /// The exchange may change the body or hold back parts of it. Takes effect where
+    /// [`ResponseInterest::Body`] was asked for and the request was [`RequestHead::rewritable`].
+    pub rewrites: bool,
+}
+
+/// What becomes of a piece of the response body.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ChunkStep {
+    /// It goes on as it came.
+    #[default]
+    Unchanged,
+    /// These bytes go on in its place; none while the exchange holds it back.
+    Replaced(Bytes),
+    /// The response cannot go on. Its stream fails, so that the client sees it cut instead of
+    /// taking a part for the whole.
+    Broken,
 }
 
 /// What of the response an exchange wants to see, at most what the mode offers.

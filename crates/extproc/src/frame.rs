@@ -43,6 +43,7 @@ impl Frame {
                     metadata,
                     // The session knows the modes; a frame does not.
                     offer: ResponseInterest::Nothing,
+                    rewritable: false,
                     unhurried: false,
                     attempt: false,
                 })

@@ -45,6 +45,17 @@ impl Modes {
         }
     }
 
+    /// Whether another response body may be sent back than the one that came. Of a body in
+    /// BUFFERED_PARTIAL the rest goes on without being shown, and a mode that was not declared may
+    /// be that one.
+    pub(crate) fn rewrites(self) -> bool {
+        let whole = matches!(
+            self.response,
+            BodyMode::Buffered | BodyMode::Streamed | BodyMode::FullDuplex
+        );
+        self.declared && !self.observing && whole
+    }
+
     /// Whether the request body comes in one message, after a reply to the headers.
     pub(crate) fn whole(self) -> bool {
         !self.observing && matches!(self.request, BodyMode::Buffered | BodyMode::BufferedPartial)

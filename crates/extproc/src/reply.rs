@@ -43,11 +43,16 @@ pub(crate) fn headers(
     })
 }
 
-/// The same reply to request headers, taking their `content-length` away.
+/// The same reply to headers, taking their `content-length` away.
 pub(crate) fn without_length(mut reply: ProcessingResponse) -> ProcessingResponse {
-    if let Some(Response::RequestHeaders(HeadersResponse {
-        response: Some(common),
-    })) = &mut reply.response
+    if let Some(
+        Response::RequestHeaders(HeadersResponse {
+            response: Some(common),
+        })
+        | Response::ResponseHeaders(HeadersResponse {
+            response: Some(common),
+        }),
+    ) = &mut reply.response
     {
         let mutation = common.header_mutation.get_or_insert_default();
         mutation.remove_headers.push("content-length".to_owned());
@@ -60,15 +65,35 @@ pub(crate) fn body_as_it_is(side: Side) -> ProcessingResponse {
     body(side, Some(CommonResponse::default()))
 }
 
-/// The reply to a buffered request body. A new body comes with its `content-length`; without one
-/// neither is touched, for Envoy answers 500 to a length that does not match, and hangs on a length
-/// without a body.
+/// The reply to a buffered body. A new body comes with its `content-length`; without one neither is
+/// touched, for Envoy answers 500 to a length that does not match, and hangs on a length without a
+/// body.
 pub(crate) fn whole_body(
+    side: Side,
     edits: HeaderEdits,
     new: Option<Bytes>,
     clear_route_cache: bool,
 ) -> ProcessingResponse {
-    body(Side::Request, common(edits, new, clear_route_cache))
+    body(side, common(edits, new, clear_route_cache))
+}
+
+/// The reply to a piece of a streamed body: these bytes go on in its place. The headers have left
+/// by then, so no length is set.
+pub(crate) fn piece_replaced(side: Side, new: Bytes) -> ProcessingResponse {
+    let mutation = if new.is_empty() {
+        Mutation::ClearBody(true)
+    } else {
+        Mutation::Body(new.into())
+    };
+    body(
+        side,
+        Some(CommonResponse {
+            body_mutation: Some(BodyMutation {
+                mutation: Some(mutation),
+            }),
+            ..CommonResponse::default()
+        }),
+    )
 }
 
 /// The reply to trailers: they go on as they are.

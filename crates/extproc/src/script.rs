@@ -1,8 +1,8 @@
 //! An exchange that does what a test tells it, and writes down what it was told.
 
 use crate::{
-    BodyReply, BodyStep, Exchange, Exchanges, Fault, HeadStep, HeaderEdit, HeaderEdits, Immediate,
-    RequestHead, ResponseHead, ResponseInterest,
+    BodyReply, BodyStep, ChunkStep, Exchange, Exchanges, Fault, HeadStep, HeaderEdit, Immediate,
+    RequestHead, ResponseHead, ResponseInterest, ResponseStep,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -25,6 +25,21 @@ pub(crate) enum Act {
     Wait(Duration),
 }
 
+/// What to do with the pieces of a response body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rewrite {
+    /// They go on as they come.
+    No,
+    /// Announced, but nothing changes.
+    Same,
+    /// Every piece in capitals.
+    Capitals,
+    /// One piece is held back until the next one comes.
+    HoldOne,
+    /// The first piece breaks the response.
+    Break,
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Script {
     pub(crate) head: Act,
@@ -33,6 +48,8 @@ pub(crate) struct Script {
     pub(crate) later: (Duration, Act),
     /// What to do about the response's headers; `Forward` gives its header edits.
     pub(crate) response: Act,
+    pub(crate) rewrite: Rewrite,
+    pub(crate) held: Vec<u8>,
     pub(crate) log: Arc<Mutex<Vec<String>>>,
 }
 
@@ -48,6 +65,8 @@ impl Script {
             body,
             later,
             response: Act::Forward(edits),
+            rewrite: Rewrite::No,
+            held: Vec::new(),
             log: Arc::default(),
         }
     }
@@ -141,24 +160,39 @@ impl Exchange for Script {
         }
     }
 
-    async fn response_headers(&mut self, head: ResponseHead) -> HeaderEdits {
+    async fn response_headers(&mut self, head: ResponseHead) -> ResponseStep {
         self.note(format!(
             "response {}",
             head.headers.get(":status").unwrap_or("-")
         ));
         match self.response.clone() {
-            Act::Forward(reply) => reply.headers,
+            Act::Forward(reply) => ResponseStep {
+                headers: reply.headers,
+                rewrites: self.rewrite != Rewrite::No,
+            },
             Act::Hang => pending().await,
             _ => panic!("scripted panic"),
         }
     }
 
-    fn response_chunk(&mut self, chunk: &Bytes, end: bool) {
+    fn response_chunk(&mut self, chunk: &Bytes, end: bool) -> ChunkStep {
         self.note(format!(
             "chunk {}{}",
             chunk.len(),
             if end { " end" } else { "" }
         ));
+        match self.rewrite {
+            Rewrite::No | Rewrite::Same => ChunkStep::Unchanged,
+            Rewrite::Capitals => ChunkStep::Replaced(chunk.to_ascii_uppercase().into()),
+            Rewrite::HoldOne => {
+                let mut out = std::mem::replace(&mut self.held, chunk.to_vec());
+                if end {
+                    out.append(&mut self.held);
+                }
+                ChunkStep::Replaced(out.into())
+            }
+            Rewrite::Break => ChunkStep::Broken,
+        }
     }
 
     fn closed(&mut self) {

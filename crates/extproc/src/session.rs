@@ -19,6 +19,7 @@ use crate::reply::{self, Outbox};
 use envoy_types::pb::envoy::service::ext_proc::v3::{ProcessingRequest, ProcessingResponse};
 use futures_util::{FutureExt, Stream, StreamExt, stream};
 use request::Request;
+use response::Response;
 use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -75,8 +76,7 @@ struct Session<S> {
     order: Order,
     request: Request,
     interest: ResponseInterest,
-    /// The exchange has been told of the end of the response.
-    response_ended: bool,
+    response: Response,
     outbox: Outbox,
     /// Holds the request body's share of the budget until the replies made of it have left.
     lease: Option<Lease>,
@@ -113,7 +113,7 @@ where
             order: Order::new(),
             request: Request::Start,
             interest: ResponseInterest::Nothing,
-            response_ended: false,
+            response: Response::Passing,
             outbox: Outbox::default(),
             lease: None,
             ended: false,

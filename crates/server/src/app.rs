@@ -361,6 +361,11 @@ fn observe(metrics: &Metrics, live: &Arc<Live<Generation>>, processor: &Processo
         Counters::early_closes,
     );
     count(
+        "merit_exchange_broken_responses",
+        "Responses cut by Merit because they could not be sent on whole",
+        Counters::broken_responses,
+    );
+    count(
         "merit_exchange_abandoned",
         "Exchanges that the gateway left before a reply",
         Counters::abandoned,

@@ -24,8 +24,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use dialects::{Dialect, Endpoint};
 use extproc::{
-    BodyReply, BodyStep, Exchange, Exchanges, Fault, HeadStep, HeaderEdits, Immediate, RequestHead,
-    ResponseHead,
+    BodyReply, BodyStep, ChunkStep, Exchange, Exchanges, Fault, HeadStep, HeaderEdits, Immediate,
+    RequestHead, ResponseHead, ResponseStep,
 };
 use futures_executor::block_on;
 use futures_util::future::BoxFuture;
@@ -266,17 +266,22 @@ impl Exchange for LlmExchange {
         }
     }
 
-    async fn response_headers(&mut self, head: ResponseHead) -> HeaderEdits {
-        match &mut self.phase {
+    async fn response_headers(&mut self, head: ResponseHead) -> ResponseStep {
+        let headers = match &mut self.phase {
             Phase::Responding(responding) => responding.headers(&head),
             _ => HeaderEdits::new(),
+        };
+        ResponseStep {
+            headers,
+            rewrites: false,
         }
     }
 
-    fn response_chunk(&mut self, chunk: &Bytes, end: bool) {
+    fn response_chunk(&mut self, chunk: &Bytes, end: bool) -> ChunkStep {
         if let Phase::Responding(responding) = &mut self.phase {
             responding.chunk(chunk, end);
         }
+        ChunkStep::Unchanged
     }
 
     fn closed(&mut self) {

@@ -6,8 +6,8 @@ use anyhow::{Result, ensure};
 use async_trait::async_trait;
 use bytes::Bytes;
 use extproc::{
-    BodyReply, BodyStep, Exchange, Exchanges, Fault, HeadStep, HeaderEdits, Immediate, Options,
-    RequestHead, ResponseHead, ResponseInterest,
+    BodyReply, BodyStep, Exchange, Exchanges, Fault, HeadStep, Immediate, Options, RequestHead,
+    ResponseHead, ResponseInterest, ResponseStep,
 };
 use http::StatusCode;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -55,9 +55,9 @@ impl Exchange for FragileExchange {
         })
     }
 
-    async fn response_headers(&mut self, _head: ResponseHead) -> HeaderEdits {
+    async fn response_headers(&mut self, _head: ResponseHead) -> ResponseStep {
         self.reach("response");
-        HeaderEdits::default()
+        ResponseStep::default()
     }
 
     fn fault(&mut self, _fault: Fault) -> Immediate {

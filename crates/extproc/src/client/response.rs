@@ -5,6 +5,7 @@ use super::wire::{Reply, Side, Wire, apply, broken};
 use super::{FakeResponse, Forwarded, Outcome};
 use crate::options::BodyMode;
 use bytes::{Bytes, BytesMut};
+use envoy_types::pb::envoy::service::ext_proc::v3::HeaderMutation;
 
 pub(super) async fn run(
     wire: &mut Wire,
@@ -36,21 +37,37 @@ pub(super) async fn run(
         _ if bodyless => {}
         BodyMode::None => seen.chunks.clone_from(&shown.chunks),
         BodyMode::FullDuplex => seen.chunks = full_duplex(wire, shown).await?,
-        BodyMode::Streamed => seen.chunks = one_by_one(wire, &shown.chunks, shown.trailers).await?,
+        BodyMode::Streamed => one_by_one(wire, &shown.chunks, &mut seen, true).await?,
         BodyMode::Buffered | BodyMode::BufferedPartial => {
-            seen.chunks = one_by_one(wire, &joined, shown.trailers).await?;
+            one_by_one(wire, &joined, &mut seen, false).await?;
         }
     }
+    check_length(&seen)?;
     state.response = Some(seen);
     Ok(())
 }
 
+/// A length that does not match the body cuts the response, or makes Envoy answer 500.
+fn check_length(seen: &FakeResponse) -> Result<(), Outcome> {
+    let Some(length) = super::value(&seen.headers, "content-length") else {
+        return Ok(());
+    };
+    let body: usize = seen.chunks.iter().map(Bytes::len).sum();
+    if length != body.to_string() {
+        let how = format!("a response of {body} bytes with a content-length of {length}");
+        return Err(broken(how));
+    }
+    Ok(())
+}
+
+/// One reply a piece. `headers_left` is set where the headers went on before the body.
 async fn one_by_one(
     wire: &mut Wire,
     chunks: &[Bytes],
-    trailers: bool,
-) -> Result<Vec<Bytes>, Outcome> {
-    let mut seen = Vec::new();
+    seen: &mut FakeResponse,
+    headers_left: bool,
+) -> Result<(), Outcome> {
+    let trailers = seen.trailers;
     for (index, chunk) in chunks.iter().enumerate() {
         wire.send_body(
             Side::Response,
@@ -58,7 +75,13 @@ async fn one_by_one(
             !trailers && index + 1 == chunks.len(),
         );
         match wire.next().await? {
-            Reply::Body(Side::Response, _, new) => seen.push(new.unwrap_or_else(|| chunk.clone())),
+            Reply::Body(Side::Response, edits, new) => {
+                if headers_left && edits.mutation != HeaderMutation::default() {
+                    return Err(broken("header edits after the headers have left"));
+                }
+                apply(&mut seen.headers, &edits.mutation)?;
+                seen.chunks.push(new.unwrap_or_else(|| chunk.clone()));
+            }
             reply => {
                 return Err(broken(format!(
                     "the reply to a response body is {}",
@@ -79,7 +102,7 @@ async fn one_by_one(
             }
         }
     }
-    Ok(seen)
+    Ok(())
 }
 
 async fn full_duplex(wire: &mut Wire, shown: &FakeResponse) -> Result<Vec<Bytes>, Outcome> {

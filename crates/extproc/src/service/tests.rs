@@ -1,7 +1,7 @@
 //! The service over real gRPC, seen by the fake Envoy.
 
 use super::*;
-use crate::script::{Act, Script, answer, route, set};
+use crate::script::{Act, Rewrite, Script, answer, route, set};
 use crate::{
     BodyMode, BodyReply, FakeEnvoy, FakeRequest, FakeResponse, Forwarded, Options, Outcome,
     ResponseInterest,
@@ -105,6 +105,36 @@ async fn every_pair_of_modes_with_and_without_trailers() {
         (processor.streams().open(), processor.streams().buffered()),
         (0, 0)
     );
+}
+
+#[tokio::test]
+async fn rewritten_responses_in_every_mode_that_carries_them() {
+    for rewrite in [Rewrite::Capitals, Rewrite::HoldOne] {
+        let mut script = routed();
+        script.rewrite = rewrite;
+        let (envoy, processor) = serve(&script, Options::default()).await;
+        for response_mode in [BodyMode::Buffered, BodyMode::Streamed, BodyMode::FullDuplex] {
+            let mut response = FakeResponse::ok(["one ", "two ", "three"]);
+            let length = ("content-length".to_owned(), Bytes::from_static(b"13"));
+            response.headers.push(length);
+            let request = FakeRequest {
+                response_mode,
+                response: Some(response),
+                ..FakeRequest::post("/v1/chat/completions", "{\"model\":\"auto\"}")
+            };
+            let seen = forwarded(envoy.exchange(request).await).response.unwrap();
+            let expected: &[u8] = match rewrite {
+                Rewrite::Capitals => b"ONE TWO THREE",
+                _ => b"one two three",
+            };
+            assert_eq!(
+                seen.chunks.concat(),
+                expected,
+                "{rewrite:?} {response_mode:?}"
+            );
+        }
+        assert_eq!(processor.counters().broken_responses(), 0);
+    }
 }
 
 #[tokio::test]

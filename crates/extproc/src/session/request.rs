@@ -56,6 +56,7 @@ where
 {
     pub(super) async fn request_headers(&mut self, mut head: RequestHead) {
         head.offer = self.modes.offer();
+        head.rewritable = self.modes.rewrites();
         head.unhurried = self.modes.request == BodyMode::FullDuplex;
         head.attempt = self.admission.attempt;
         if self.admission.overloaded {
@@ -209,7 +210,8 @@ where
         if self.modes.request == BodyMode::FullDuplex {
             self.forward_streamed(reply, body, new, completion);
         } else if completion == Completion::Body {
-            let whole = reply::whole_body(reply.headers, new, reply.clear_route_cache);
+            let whole =
+                reply::whole_body(Side::Request, reply.headers, new, reply.clear_route_cache);
             self.outbox
                 .push(reply::with_metadata(whole, reply.metadata));
         } else if new.is_some() || !reply.headers.is_empty() || reply.clear_route_cache {

@@ -2,7 +2,7 @@
 //! told.
 
 use super::*;
-use crate::script::{Act, Script, answer, route};
+use crate::script::{Act, Rewrite, Script, answer, route};
 use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
 use envoy_types::pb::envoy::service::ext_proc::v3::{
     CommonResponse, HttpBody, HttpHeaders, HttpTrailers, ProtocolConfiguration,

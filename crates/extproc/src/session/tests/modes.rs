@@ -223,3 +223,173 @@ async fn responses_in_every_mode() {
         )));
     }
 }
+
+/// Request mode BUFFERED, the response's mode, what is done, frames, replies.
+type Rewritten = (i32, Rewrite, &'static str, &'static str);
+
+async fn check_rewritten(rows: &[Rewritten]) {
+    for (mode, rewrite, frames, expected) in rows {
+        let mut script = Script::on_body(watch(ResponseInterest::Body));
+        script.rewrite = *rewrite;
+        let case = Case::new(script);
+        let frames = format!("H | b ab | {frames}");
+        let replies = case.run(Some((BUFFERED, *mode)), &split(&frames)).await;
+        let expected = format!("{WHOLE_ROUTED} | {expected}");
+        assert_eq!(
+            replies,
+            split(&expected),
+            "{mode} {rewrite:?} {frames} {:?}",
+            case.script.log()
+        );
+        let log = case.script.log();
+        let ends = log.iter().filter(|it| it.ends_with(" end")).count();
+        assert!(ends <= 1 && log.last().unwrap() == "closed", "{log:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_streamed_response_is_replaced_piece_by_piece() {
+    use Rewrite::{Capitals, HoldOne, Same};
+    let rows: &[Rewritten] = &[
+        (
+            STREAMED,
+            Same,
+            "rH 3 | rB ab | rb c",
+            "rH x-ok=1 -content-length | rB | rB",
+        ),
+        (
+            STREAMED,
+            Capitals,
+            "rH | rB ab | rB C | rb",
+            "rH x-ok=1 -content-length | rB \"AB\" | rB | rB",
+        ),
+        (
+            STREAMED,
+            HoldOne,
+            "rH | rB ab | rB c | rb d",
+            "rH x-ok=1 -content-length | rB cleared | rB \"ab\" | rB \"cd\"",
+        ),
+        (
+            STREAMED,
+            HoldOne,
+            "rH | rB ab | rb",
+            "rH x-ok=1 -content-length | rB cleared | rB \"ab\"",
+        ),
+        (STREAMED, Capitals, "rh", "rH x-ok=1"),
+        // Headers that were not shown have left with their length.
+        (STREAMED, Capitals, "rB ab | rb", "rB | rB"),
+    ];
+    check_rewritten(rows).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_duplex_response_is_sent_when_it_is_let_go() {
+    use Rewrite::{Capitals, HoldOne, Same};
+    let rows: &[Rewritten] = &[
+        (
+            DUPLEX,
+            Same,
+            "rH | rB ab | rb",
+            "rH x-ok=1 -content-length | rB piece \"ab\" | rB piece \"\" end",
+        ),
+        (
+            DUPLEX,
+            Capitals,
+            "rH | rB ab | rb c",
+            "rH x-ok=1 -content-length | rB piece \"AB\" | rB piece \"C\" end",
+        ),
+        (
+            DUPLEX,
+            HoldOne,
+            "rH | rB ab | rB c | rb",
+            "rH x-ok=1 -content-length | rB piece \"ab\" | rB piece \"c\" end",
+        ),
+        (
+            DUPLEX,
+            HoldOne,
+            "rH | rB ab | rT",
+            "rH x-ok=1 -content-length | rB piece \"ab\" | rT",
+        ),
+        (DUPLEX, HoldOne, "rH | rT", "rH x-ok=1 -content-length | rT"),
+    ];
+    check_rewritten(rows).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_buffered_response_is_replaced_with_its_length() {
+    use Rewrite::{Capitals, HoldOne, Same};
+    let rows: &[Rewritten] = &[
+        (BUFFERED, Same, "rH | rb abc", "rH x-ok=1 | rB"),
+        (
+            BUFFERED,
+            Capitals,
+            "rH | rb abc",
+            "rH x-ok=1 | rB content-length=3 \"ABC\"",
+        ),
+        // The first message is the whole body, also before trailers.
+        (BUFFERED, HoldOne, "rH | rB abc | rT", "rH x-ok=1 | rB | rT"),
+        // What is not shown cannot be rewritten.
+        (PARTIAL, Capitals, "rH | rB abc", "rH x-ok=1 | rB"),
+        (NONE, Capitals, "rH", "rH x-ok=1"),
+    ];
+    check_rewritten(rows).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_that_cannot_go_on_fails_its_stream() {
+    use Rewrite::{Break, HoldOne};
+    let broken = "Internal: the response was cut: it cannot be rewritten";
+    let held = "Internal: the response was cut: trailers came while a part of it was held back";
+    let rows = [
+        (
+            STREAMED,
+            Break,
+            "rH | rB ab | rb",
+            format!("rH x-ok=1 -content-length | {broken}"),
+        ),
+        (
+            DUPLEX,
+            Break,
+            "rH | rB ab | rb",
+            format!("rH x-ok=1 -content-length | {broken}"),
+        ),
+        (
+            BUFFERED,
+            Break,
+            "rH | rb ab",
+            format!("rH x-ok=1 | {broken}"),
+        ),
+        (
+            STREAMED,
+            HoldOne,
+            "rH | rB ab | rT",
+            format!("rH x-ok=1 -content-length | rB cleared | {held}"),
+        ),
+    ];
+    for (mode, rewrite, frames, expected) in rows {
+        let mut script = Script::on_body(watch(ResponseInterest::Body));
+        script.rewrite = rewrite;
+        let case = Case::new(script);
+        let frames = format!("H | b ab | {frames}");
+        let replies = case.run(Some((BUFFERED, mode)), &split(&frames)).await;
+        let expected = format!("{WHOLE_ROUTED} | {expected}");
+        assert_eq!(replies, split(&expected), "{mode} {rewrite:?} {frames}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_rewritten_that_was_not_asked_for() {
+    for (modes, interest) in [
+        (Some((BUFFERED, STREAMED)), ResponseInterest::Headers),
+        (None, ResponseInterest::Body),
+    ] {
+        let mut script = Script::on_body(watch(interest));
+        script.rewrite = Rewrite::Capitals;
+        let case = Case::new(script);
+        let replies = case
+            .run(modes, &split("H 2 | b ab | rH 2 | rB ab | rb"))
+            .await;
+        let expected = format!("{WHOLE_ROUTED} | rH x-ok=1 | rB | rB");
+        assert_eq!(replies, split(&expected), "{modes:?}");
+    }
+}
