@@ -1,7 +1,8 @@
 //! The LLM wires (OpenAI chat completions, OpenAI Responses, Anthropic Messages): parse to a
-//! [`Prompt`], edit in place, say errors in each one's shape, read an SSE stream. Pure: no I/O, no
-//! async.
+//! [`Prompt`], edit in place, say errors in each one's shape, read and write streams of events.
+//! Pure: no I/O, no async.
 
+pub mod answer;
 pub mod edit;
 pub mod endpoint;
 pub mod eval;
@@ -28,6 +29,7 @@ mod golden;
 #[cfg(test)]
 mod linear;
 
+pub use answer::{AnswerReader, Delta, DeltaKind, Part, ToolCall};
 pub use edit::{Edits, PromptMode, RequestParams};
 pub use endpoint::{Dialect, Endpoint};
 pub use eval::{EvalError, EvalRequest};
@@ -36,5 +38,5 @@ pub use models::{ListShape, ModelEntry, Routing};
 pub use prompt::{Aside, Continuity, Conversation, Place, Prompt, Texts, TokenFacts};
 pub use refusal::{Refusal, error_body};
 pub use request::{Refused, RefusedKind, Request};
-pub use usage::{BodyKind, Outcome, Usage, UsageReader};
+pub use usage::{BodyKind, Outcome, Usage, UsageFold, UsageReader};
 pub use wrappers::Wrappers;

@@ -1,13 +1,12 @@
 //! What a response cost and how it ended, folded from its body or its events while they pass
 //! through.
 
-mod events;
-
+use crate::answer::{AnswerReader, Part};
 use crate::endpoint::Dialect;
-use crate::sse::SseReader;
+use crate::sse::{Segment, SseReader};
 
 /// How many bytes of an unstreamed body are kept; of a longer one no usage is known.
-const BODY_LIMIT: usize = 8 << 20;
+pub const BODY_LIMIT: usize = 8 << 20;
 
 /// Token counts. The wires' different bookkeeping is evened out: cached and written tokens are part
 /// of `prompt`, reasoning is part of `completion`.
@@ -81,7 +80,7 @@ impl BodyKind {
 #[derive(Debug)]
 pub struct UsageReader {
     source: Source,
-    fold: events::Fold,
+    fold: UsageFold,
 }
 
 #[derive(Debug)]
@@ -100,7 +99,7 @@ impl UsageReader {
         };
         Self {
             source,
-            fold: events::Fold::new(dialect),
+            fold: UsageFold::new(dialect),
         }
     }
 
@@ -115,7 +114,7 @@ impl UsageReader {
                 *body = Vec::new();
             }
             Source::Json(body) => body.extend_from_slice(chunk),
-            Source::Events(reader) => reader.push(chunk, |event| fold.event(event)),
+            Source::Events(reader) => reader.push(chunk, |segment| fold.segment(segment)),
         }
     }
 
@@ -132,12 +131,93 @@ impl UsageReader {
         match source {
             Source::Json(body) if !fold.outcome.truncated => fold.body(&body),
             Source::Json(_) => {}
-            Source::Events(mut reader) => {
-                reader.finish(|event| fold.event(event));
-                fold.outcome.truncated = reader.dropped() > 0;
-            }
+            Source::Events(mut reader) => reader.finish(|segment| fold.segment(segment)),
         }
         fold.outcome
+    }
+}
+
+/// Folds an answer's events, or its body, into an [`Outcome`].
+#[derive(Debug)]
+pub struct UsageFold {
+    dialect: Dialect,
+    reader: AnswerReader,
+    outcome: Outcome,
+}
+
+impl UsageFold {
+    /// At the start of an answer.
+    #[must_use]
+    pub fn new(dialect: Dialect) -> Self {
+        Self {
+            dialect,
+            reader: AnswerReader::new(dialect),
+            outcome: Outcome::default(),
+        }
+    }
+
+    /// What is known so far.
+    #[must_use]
+    pub fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
+
+    /// The answer is over.
+    #[must_use]
+    pub fn into_outcome(self) -> Outcome {
+        self.outcome
+    }
+
+    /// A part of the answer could not be read.
+    pub fn unread(&mut self) {
+        self.outcome.truncated = true;
+    }
+
+    /// Takes a piece of a stream.
+    pub fn segment(&mut self, segment: Segment<'_>) {
+        let Self {
+            dialect,
+            reader,
+            outcome,
+        } = self;
+        match segment {
+            Segment::Event(event) => {
+                reader.event(event, |part| fold(outcome, *dialect, part));
+            }
+            Segment::Filler(_) => {}
+            Segment::Unread(_) => outcome.truncated = true,
+        }
+    }
+
+    /// Takes a whole body.
+    pub fn body(&mut self, body: &[u8]) {
+        let Self {
+            dialect,
+            reader,
+            outcome,
+        } = self;
+        reader.body(body, |part| fold(outcome, *dialect, part));
+        outcome.complete = outcome.error.is_none() && outcome.model.is_some();
+    }
+}
+
+fn fold(outcome: &mut Outcome, dialect: Dialect, part: Part<'_>) {
+    match part {
+        // On the other wires no request goes on from an id.
+        Part::Id(id) if dialect == Dialect::OpenAiResponses => {
+            outcome.response_id = Some(id.into_owned());
+        }
+        Part::Model(model) => {
+            if !model.is_empty() && outcome.model.as_deref() != Some(&model) {
+                outcome.model = Some(model.into_owned());
+            }
+        }
+        Part::Delta(_) => outcome.content_started = true,
+        Part::Usage(usage) => outcome.usage = Some(usage),
+        Part::Stop(reason) => outcome.finish_reason = Some(reason.into_owned()),
+        Part::Error(error) => outcome.error = Some(error),
+        Part::End => outcome.complete = true,
+        Part::Id(_) | Part::ToolCall(_) => {}
     }
 }
 

@@ -2,6 +2,8 @@
 //! ready before it begins.
 
 use super::answer::{Answer, Usage};
+use dialects::answer::AnswerHead;
+use dialects::answer::write::ChatWriter;
 use serde_json::{Map, Value, json};
 
 /// Bytes of text in one event at most.
@@ -53,30 +55,30 @@ impl Reply<'_> {
     /// The events of a stream, each with its blank line.
     #[must_use]
     pub fn events(&self, with_usage: bool) -> Vec<String> {
-        let mut events = vec![self.chunk(json!({"role": "assistant", "content": ""}), None)];
-        let reasoning = self.answer.reasoning.as_deref().unwrap_or_default();
-        events.extend(
-            pieces(reasoning).map(|piece| self.chunk(json!({"reasoning_content": piece}), None)),
-        );
-        events.extend(
-            pieces(&self.answer.text).map(|piece| self.chunk(json!({"content": piece}), None)),
-        );
+        let mut writer = ChatWriter::new(AnswerHead {
+            id: self.id(),
+            model: self.model.to_owned(),
+            created: self.created(),
+        });
+        let mut out = String::new();
+        writer.begin(&mut out);
+        for piece in pieces(self.answer.reasoning.as_deref().unwrap_or_default()) {
+            writer.reasoning(&mut out, piece);
+        }
+        for piece in pieces(&self.answer.text) {
+            writer.text(&mut out, piece);
+        }
         for (index, call) in self.answer.tool_calls.iter().enumerate() {
             let mut call = call.clone();
             if let Some(call) = call.as_object_mut() {
                 call.insert("index".to_owned(), json!(index));
             }
-            events.push(self.chunk(json!({"tool_calls": [call]}), None));
+            writer.delta(&mut out, json!({"tool_calls": [call]}));
         }
-        events.push(self.chunk(json!({}), Some(self.finish())));
-        if with_usage {
-            let mut body = self.head("chat.completion.chunk");
-            body.insert("choices".to_owned(), json!([]));
-            body.insert("usage".to_owned(), self.usage());
-            events.push(event(&Value::Object(body)));
-        }
-        events.push("data: [DONE]\n\n".to_owned());
-        events
+        let usage = with_usage.then(|| self.usage());
+        writer.finish(&mut out, self.finish(), usage);
+        // JSON has no line ends, so each event ends at its blank line.
+        out.split_inclusive("\n\n").map(str::to_owned).collect()
     }
 
     /// `stop`, unless that would hide that the answer was cut, or that it calls tools.
@@ -86,6 +88,10 @@ impl Reply<'_> {
             _ if !self.answer.tool_calls.is_empty() => "tool_calls",
             _ => "stop",
         }
+    }
+
+    fn created(&self) -> u64 {
+        self.unix_nanos / 1_000_000_000
     }
 
     fn id(&self) -> String {
@@ -102,30 +108,16 @@ impl Reply<'_> {
     }
 
     fn head(&self, object: &str) -> Map<String, Value> {
-        let created = self.unix_nanos / 1_000_000_000;
         let head = [
             ("id", json!(self.id())),
             ("object", json!(object)),
-            ("created", json!(created)),
+            ("created", json!(self.created())),
             ("model", json!(self.model)),
         ];
         head.into_iter()
             .map(|(name, value)| (name.to_owned(), value))
             .collect()
     }
-
-    fn chunk(&self, delta: Value, finish: Option<&str>) -> String {
-        let mut body = self.head("chat.completion.chunk");
-        body.insert(
-            "choices".to_owned(),
-            json!([{"index": 0, "delta": delta, "finish_reason": finish}]),
-        );
-        event(&Value::Object(body))
-    }
-}
-
-fn event(data: &Value) -> String {
-    format!("data: {data}\n\n")
 }
 
 /// A text in pieces that end between characters.

@@ -1,0 +1,200 @@
+//! What a model's answer says, whatever wire it comes by: the contract with those who read
+//! responses. [`prompt`](crate::prompt) is the same for requests.
+//!
+//! [`AnswerReader`] takes the events of a stream, or a whole body, apart; [`AnswerWriter`] makes
+//! events. What cannot be read is passed over: it is the client's to complain about.
+
+mod chat;
+mod messages;
+mod model;
+mod responses;
+pub mod write;
+
+pub use model::model_spans;
+pub use write::{AnswerHead, AnswerWriter, StopReason};
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::endpoint::Dialect;
+use crate::json;
+use crate::sse::Event;
+use crate::usage::{ResponseError, Usage};
+
+/// A part of an answer. One event, and all the more a whole body, may have several.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Part<'a> {
+    /// The answer's id.
+    Id(Cow<'a, str>),
+    /// The model that the backend says it is.
+    Model(Cow<'a, str>),
+    /// More of what the model writes.
+    Delta(Delta<'a>),
+    /// A tool call begins; its arguments come as deltas.
+    ToolCall(ToolCall<'a>),
+    /// Tokens so far.
+    Usage(Usage),
+    /// Why the model stopped, in the wire's own words.
+    Stop(Cow<'a, str>),
+    /// The answer failed, perhaps after it had begun well.
+    Error(ResponseError),
+    /// Nothing more comes.
+    End,
+}
+
+/// More of what a model writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delta<'a> {
+    /// The choice, output item or content block that it belongs to; for a tool call of a chat
+    /// completion, which call.
+    pub index: u64,
+    /// What it is.
+    pub kind: DeltaKind,
+    /// Its JSON value, within the event's data: what is edited there leaves the rest as it came.
+    pub raw: &'a str,
+}
+
+impl<'a> Delta<'a> {
+    /// The text, decoded; `None` if it is no text.
+    #[must_use]
+    pub fn text(&self) -> Option<Cow<'a, str>> {
+        json::string(self.raw)
+    }
+}
+
+/// What a model writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DeltaKind {
+    /// The answer.
+    Text,
+    /// Reasoning that the server shows apart from it.
+    Reasoning,
+    /// A refusal in the model's own words.
+    Refusal,
+    /// A piece of a tool call's arguments; of a whole Messages body, all of them as an object.
+    ToolArguments,
+    /// Something that has no name here.
+    Other,
+}
+
+/// The beginning of a tool call. Servers may send a call's id and name in parts of their own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolCall<'a> {
+    /// As [`Delta::index`].
+    pub index: u64,
+    /// The id by which its result is sent.
+    pub id: Option<Cow<'a, str>>,
+    /// The tool.
+    pub name: Option<Cow<'a, str>>,
+}
+
+/// Reads an answer's events in order, or its body.
+#[derive(Debug)]
+pub struct AnswerReader {
+    dialect: Dialect,
+    /// The Messages wire reports its counts in two events.
+    counts: messages::Counts,
+}
+
+impl AnswerReader {
+    /// At the start of an answer.
+    #[must_use]
+    pub fn new(dialect: Dialect) -> Self {
+        Self {
+            dialect,
+            counts: messages::Counts::default(),
+        }
+    }
+
+    /// Gives the parts of an event to `sink`.
+    pub fn event<'a>(&mut self, event: Event<'a>, mut sink: impl FnMut(Part<'a>)) {
+        if event.data == b"[DONE]" {
+            sink(Part::End);
+            return;
+        }
+        match self.dialect {
+            Dialect::OpenAiChat => chat::read(event.data, event.name == "error", &mut sink),
+            Dialect::OpenAiResponses => responses::event(event.data, &mut sink),
+            Dialect::AnthropicMessages => {
+                messages::event(event.data, &mut self.counts, &mut sink);
+            }
+        }
+    }
+
+    /// Gives the parts of a whole body to `sink`.
+    pub fn body<'a>(&mut self, body: &'a [u8], mut sink: impl FnMut(Part<'a>)) {
+        match self.dialect {
+            Dialect::OpenAiChat => chat::read(body, false, &mut sink),
+            Dialect::OpenAiResponses => responses::body(body, &mut sink),
+            Dialect::AnthropicMessages => messages::body(body, &mut self.counts, &mut sink),
+        }
+    }
+}
+
+/// Takes the parts of one wire.
+type Sink<'s, 'a> = &'s mut dyn FnMut(Part<'a>);
+
+/// Gives a delta if its value holds something.
+fn delta<'a>(kind: DeltaKind, index: u64, raw: Option<&'a RawValue>, sink: Sink<'_, 'a>) {
+    if let Some(raw) = raw.map(RawValue::get).filter(|raw| holds_something(raw)) {
+        sink(Part::Delta(Delta { index, kind, raw }));
+    }
+}
+
+/// Neither `null` nor an empty string, list or object.
+fn holds_something(raw: &str) -> bool {
+    !matches!(raw, "null" | "\"\"" | "[]" | "{}")
+}
+
+/// An index as the wires write it; 0 if it cannot be read.
+fn number(raw: Option<&RawValue>) -> u64 {
+    raw.and_then(|raw| raw.get().parse().ok())
+        .unwrap_or_default()
+}
+
+/// The text of a member that should be a string.
+fn text<'a>(raw: Option<&'a RawValue>) -> Option<Cow<'a, str>> {
+    json::string(raw?.get()).filter(|text| !text.is_empty())
+}
+
+fn read_error(raw: &str) -> ResponseError {
+    if let Some(message) = json::string(raw) {
+        return ResponseError {
+            code: String::new(),
+            message: message.into_owned(),
+        };
+    }
+    let Ok(error) = serde_json::from_str::<ErrorBody<'_>>(raw) else {
+        return ResponseError::default();
+    };
+    let code = error
+        .code
+        .map(RawValue::get)
+        .and_then(|code| match json::string(code) {
+            Some(code) => Some(code.into_owned()),
+            None => (code != "null").then(|| code.to_owned()),
+        });
+    let kind = error
+        .kind
+        .filter(|kind| kind != "error")
+        .map(Cow::into_owned);
+    ResponseError {
+        code: code.or(kind).unwrap_or_default(),
+        message: error.message.map(Cow::into_owned).unwrap_or_default(),
+    }
+}
+
+#[derive(Deserialize)]
+struct ErrorBody<'a> {
+    #[serde(borrow)]
+    message: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    code: Option<&'a RawValue>,
+    #[serde(borrow, rename = "type")]
+    kind: Option<Cow<'a, str>>,
+}
+
+#[cfg(test)]
+mod tests;
