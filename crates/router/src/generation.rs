@@ -76,6 +76,8 @@ pub struct Settings {
     pub wrappers: Wrappers,
     /// Plans name the candidate that may be tried where the chosen one fails.
     pub fallback: bool,
+    /// Answers name the model as the caller did.
+    pub restore_model: bool,
     /// How multi-model runs call models.
     pub runs: Runs,
 }
@@ -300,6 +302,7 @@ impl Settings {
             debug_principals: server.debug_principals.clone(),
             wrappers: wrappers.ok()?,
             fallback: server.fallback.enabled,
+            restore_model: server.response.restore_model,
             runs: Runs::of(document),
         })
     }

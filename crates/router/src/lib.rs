@@ -41,6 +41,7 @@ pub mod models;
 pub mod plan;
 pub mod plugins;
 pub mod reasoning;
+pub mod response;
 pub mod selection;
 
 pub mod evaluation;

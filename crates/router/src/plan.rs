@@ -16,6 +16,7 @@ use crate::escalation::Cascade;
 use crate::forecast::Forecast;
 use crate::learning::outcome::LearningOutcome;
 use crate::report::Kind;
+use crate::response::ResponseStage;
 use crate::session::SessionOutcome;
 use std::sync::Arc;
 
@@ -64,6 +65,8 @@ pub struct Forward {
     pub body: Vec<BodyEdit>,
     /// Edits of the request headers, in order; later ones win.
     pub headers: Vec<HeaderOp>,
+    /// What the response needs, in order; nothing for most.
+    pub response: Vec<ResponseStage>,
 }
 
 /// One edit of the request headers.

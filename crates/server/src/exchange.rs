@@ -24,8 +24,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use dialects::{Dialect, Endpoint};
 use extproc::{
-    BodyReply, BodyStep, ChunkStep, Exchange, Exchanges, Fault, HeadStep, HeaderEdits, Immediate,
-    RequestHead, ResponseHead, ResponseStep,
+    BodyReply, BodyStep, ChunkStep, Exchange, Exchanges, Fault, HeadStep, Immediate, RequestHead,
+    ResponseHead, ResponseStep,
 };
 use futures_executor::block_on;
 use futures_util::future::BoxFuture;
@@ -267,21 +267,17 @@ impl Exchange for LlmExchange {
     }
 
     async fn response_headers(&mut self, head: ResponseHead) -> ResponseStep {
-        let headers = match &mut self.phase {
+        match &mut self.phase {
             Phase::Responding(responding) => responding.headers(&head),
-            _ => HeaderEdits::new(),
-        };
-        ResponseStep {
-            headers,
-            rewrites: false,
+            _ => ResponseStep::default(),
         }
     }
 
     fn response_chunk(&mut self, chunk: &Bytes, end: bool) -> ChunkStep {
-        if let Phase::Responding(responding) = &mut self.phase {
-            responding.chunk(chunk, end);
+        match &mut self.phase {
+            Phase::Responding(responding) => responding.chunk(chunk, end),
+            _ => ChunkStep::Unchanged,
         }
-        ChunkStep::Unchanged
     }
 
     fn closed(&mut self) {

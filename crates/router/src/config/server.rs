@@ -33,6 +33,8 @@ pub struct Server {
     pub looper: LooperLimits,
     /// What happens where a model fails.
     pub fallback: Fallback,
+    /// What is changed in answers.
+    pub response: ResponseSettings,
     /// Environment variable with the secret that signs turn states and the credentials of calls
     /// back through the gateway. All replicas must have the same. Without it each process makes its
     /// own, so that a turn state is void at another replica.
@@ -53,9 +55,21 @@ impl Default for Server {
             pool: PoolSettings::default(),
             looper: LooperLimits::default(),
             fallback: Fallback::default(),
+            response: ResponseSettings::default(),
             secret_env: "MERIT_SECRET".to_owned(),
         }
     }
+}
+
+/// What is changed in answers. Needs a gateway that shows response bodies: `response_body_mode`
+/// STREAMED, FULL_DUPLEX_STREAMED or BUFFERED, with the response headers. Where it does not,
+/// answers stay as they are and `x-merit-degraded` says so.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ResponseSettings {
+    /// Answers name the model as the caller did, wherever Merit wrote another name into the
+    /// request. Backends are then asked for uncompressed answers.
+    pub restore_model: bool,
 }
 
 /// The external-processing listener.

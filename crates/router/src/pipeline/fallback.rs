@@ -154,7 +154,12 @@ impl Generation {
             BodyEdit::WithdrawReasoning(edit(from, from_ref)),
             BodyEdit::Reasoning(edit(to, to_ref)),
         ];
-        Ok(Forward { body, headers })
+        Ok(Forward {
+            body,
+            headers,
+            // The response is that of the stream that planned the request.
+            response: Vec::new(),
+        })
     }
 
     fn model_of<'r>(&self, route: &'r Route, index: usize) -> Option<(&'r str, &'r Arc<Model>)> {

@@ -8,6 +8,7 @@ use crate::generation::Generation;
 use crate::models::Model;
 use crate::plan::{BodyEdit, Facts, Forward, HeaderOp, Outcome, Refusal, RoutePlan};
 use crate::recipe::{Recipe, Route};
+use crate::response;
 use crate::signals::SignalInput;
 use dialects::Dialect;
 use std::sync::Arc;
@@ -191,11 +192,16 @@ impl Generation {
         // A backend's path is that of chat completions; the other wires keep their own.
         let whole = call.dialect == Dialect::OpenAiChat;
         headers.extend(model.headers.iter().filter(|op| whole || path(op)).cloned());
+        let response = response::stages(self.settings.restore_model, &call.prompt.model, &upstream);
         let mut body = vec![BodyEdit::Model(upstream)];
         if call.observed && call.prompt.stream {
             body.push(BodyEdit::StreamUsage);
         }
-        Ok(Forward { body, headers })
+        Ok(Forward {
+            body,
+            headers,
+            response,
+        })
     }
 
     /// The headers that Envoy's routes go by.

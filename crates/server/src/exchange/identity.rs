@@ -113,6 +113,7 @@ mod tests {
             debug_principals: Vec::new(),
             wrappers: dialects::Wrappers::default(),
             fallback: false,
+            restore_model: false,
             runs: router::generation::Runs::default(),
         }
     }

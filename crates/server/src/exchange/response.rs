@@ -1,15 +1,17 @@
 //! The response's way: reply headers where the gateway shows us the response, usage where it shows
-//! us the body.
+//! us the body, and the stages that the plan lists.
 
 use super::sent::Sent;
 use crate::metrics::Metrics;
 use bytes::Bytes;
-use dialects::{BodyKind, Dialect, Usage, UsageReader};
-use extproc::{HeaderEdit, HeaderEdits, ResponseHead};
+use dialects::{BodyKind, Dialect, Usage};
+use extproc::{ChunkStep, HeaderEdit, HeaderEdits, RequestHead, ResponseHead, ResponseStep};
 use http::HeaderValue;
 use router::card::Tokens;
 use router::dispatch::Dispatch;
 use router::plan::surface::ReplyHeader;
+use router::plan::{Facts, Forward};
+use router::response::{BodyHead, Chunk, Response, ResponseStage};
 use router::served::Served;
 use router::session::Chain;
 use router::shared_state::SharedState;
@@ -27,6 +29,8 @@ pub(super) struct ResponsePlan {
     pub(super) always: Vec<ReplyHeader>,
     /// Headers of a 2xx reply.
     pub(super) on_success: Vec<ReplyHeader>,
+    /// What a 2xx reply needs.
+    pub(super) stages: Vec<ResponseStage>,
     /// When the request came.
     pub(super) since: Instant,
     /// Bytes of a request that is text alone, whose tokens teach the estimate of others; 0
@@ -46,13 +50,40 @@ pub(super) struct ResponsePlan {
     pub(super) chain: Option<Chain>,
 }
 
+/// Asks the backend for an answer that stages can read.
+pub(super) fn ask_for_plain_text(edits: &mut HeaderEdits) {
+    const NAME: &str = "accept-encoding";
+    edits.retain(|edit| match edit {
+        HeaderEdit::Set(name, _) | HeaderEdit::Remove(name) => name != NAME,
+    });
+    edits.push(HeaderEdit::Set(NAME.to_owned(), "identity".into()));
+}
+
+/// Drops the stages of a plan that cannot run, visibly: the gateway takes no other body than the
+/// backend's.
+pub(super) fn drop_stages(
+    head: &RequestHead,
+    forward: &mut Forward,
+    facts: &mut Facts,
+    metrics: &Metrics,
+) {
+    if head.rewritable {
+        return;
+    }
+    for stage in forward.response.drain(..) {
+        let reason = format!("response={}_not_run", stage.as_str());
+        facts.degraded.push(reason.into());
+        metrics.signals.degrade("response", "not_rewritable");
+    }
+}
+
 /// A response passing by.
 pub(super) struct Responding {
     plan: ResponsePlan,
     metrics: Arc<Metrics>,
     sent: Sent,
     served: Served,
-    usage: Option<UsageReader>,
+    response: Option<Response>,
     first_token: bool,
 }
 
@@ -65,7 +96,7 @@ impl Responding {
             metrics,
             sent,
             served: Served::default(),
-            usage: None,
+            response: None,
             first_token: false,
         }
     }
@@ -76,13 +107,21 @@ impl Responding {
     }
 
     /// Notes the status and gives the reply headers.
-    pub(super) fn headers(&mut self, head: &ResponseHead) -> HeaderEdits {
+    pub(super) fn headers(&mut self, head: &ResponseHead) -> ResponseStep {
         let status = head.headers.get(":status").unwrap_or_default();
         let success = status.starts_with('2');
         self.served.status = status.parse().unwrap_or(0);
+        let (mut rewrites, mut decodes, mut unread) = (false, false, None);
         if success {
-            let kind = BodyKind::of(head.headers.get("content-type").unwrap_or_default());
-            self.usage = Some(UsageReader::new(self.plan.dialect, kind));
+            let body = BodyHead {
+                content_type: head.headers.get("content-type").unwrap_or_default(),
+                content_encoding: head.headers.get("content-encoding").unwrap_or_default(),
+            };
+            let response = Response::begin(self.plan.dialect, body, &self.plan.stages);
+            (rewrites, decodes) = (response.rewrites(), response.decodes());
+            unread = response.unread();
+            self.response = Some(response);
+            let kind = BodyKind::of(body.content_type);
             self.first_token = kind == BodyKind::EventStream;
             self.served.streamed = self.first_token && self.plan.sees_body;
             if !self.served.streamed {
@@ -109,24 +148,44 @@ impl Responding {
             .iter()
             .chain(facts)
             .filter(|(_, value)| HeaderValue::from_str(value).is_ok());
-        all.map(|(name, value)| HeaderEdit::Set((*name).to_owned(), value.clone().into()))
-            .collect()
+        let mut headers: HeaderEdits = all
+            .map(|(name, value)| HeaderEdit::Set((*name).to_owned(), value.clone().into()))
+            .collect();
+        if decodes {
+            headers.push(HeaderEdit::Remove("content-encoding".to_owned()));
+        }
+        if let Some(reason) = unread {
+            add_degraded(&mut headers, reason);
+        }
+        ResponseStep { headers, rewrites }
     }
 
-    /// Reads a piece of the body.
-    pub(super) fn chunk(&mut self, chunk: &Bytes, end: bool) {
-        if let Some(usage) = &mut self.usage {
-            usage.push(chunk);
-            if self.first_token && usage.content_started() {
+    /// Reads a piece of the body, and says what becomes of it.
+    pub(super) fn chunk(&mut self, chunk: &Bytes, end: bool) -> ChunkStep {
+        let mut step = ChunkStep::Unchanged;
+        if let Some(response) = &mut self.response {
+            step = match response.chunk(chunk, end) {
+                Chunk::Unchanged => ChunkStep::Unchanged,
+                Chunk::Replaced(new) => ChunkStep::Replaced(new),
+                Chunk::Broken => ChunkStep::Broken,
+            };
+            if self.first_token && response.content_started() {
                 self.first_token = false;
                 self.served.first_token = Some(self.sent.elapsed());
                 self.metrics
                     .first_token(&self.plan.model, self.plan.since.elapsed());
             }
+        } else if self.served.status == 0 && !self.plan.stages.is_empty() {
+            // The gateway shows the body but not the headers, which may have left.
+            self.plan.stages.clear();
+            self.metrics
+                .signals
+                .degrade("response", "headers_not_shown");
         }
         if end {
             self.finish(true);
         }
+        step
     }
 
     /// The stream is over; a body that was cut still counts with what it reported.
@@ -137,8 +196,11 @@ impl Responding {
     /// `whole`: the body's end was seen.
     fn finish(&mut self, whole: bool) {
         let mut response_id = None;
-        if let Some(usage) = self.usage.take() {
-            let outcome = usage.finish();
+        if let Some(response) = self.response.take() {
+            if let Some(reason) = response.unread() {
+                self.metrics.signals.degrade("response", reason);
+            }
+            let outcome = response.into_outcome();
             response_id = outcome.response_id;
             if let Some(usage) = outcome.usage {
                 self.metrics
@@ -167,6 +229,20 @@ impl Responding {
         if let (Some(chain), Some(id)) = (&self.plan.chain, response_id) {
             chain.goes_on(&self.plan.state.sessions, &id);
         }
+    }
+}
+
+/// Says among what else was degraded that the stages could not read the response.
+fn add_degraded(headers: &mut HeaderEdits, reason: &str) {
+    const NAME: &str = "x-merit-degraded";
+    let note = format!("response={reason}");
+    let said = headers.iter_mut().find_map(|edit| match edit {
+        HeaderEdit::Set(name, value) if name == NAME => Some(value),
+        _ => None,
+    });
+    match said {
+        Some(value) => *value = [value.as_ref(), b",", note.as_bytes()].concat().into(),
+        None => headers.push(HeaderEdit::Set(NAME.to_owned(), note.into())),
     }
 }
 

@@ -1,6 +1,6 @@
 //! From a request body to what Envoy is told: parse, route, edit.
 
-use super::response::ResponsePlan;
+use super::response::{self, ResponsePlan};
 use super::{Head, forward, identity, immediate, internal};
 use crate::engine::Generation;
 use crate::looper;
@@ -104,6 +104,13 @@ pub(super) async fn plan(
     if let (true, Some(findings)) = (debug, routed.findings.as_ref().or(routed.bounding.as_ref())) {
         routed.plan.facts.detail(findings);
     }
+    if let Outcome::Forward(forward) = &mut routed.plan.outcome {
+        if back.is_some() {
+            // The run that calls reads the answer, and gives its own.
+            forward.response.clear();
+        }
+        response::drop_stages(&head.request, forward, &mut routed.plan.facts, metrics);
+    }
     let routed_at = Instant::now();
     record(&head.serving, metrics, &routed);
     note(head, &routed.plan.facts);
@@ -202,24 +209,29 @@ pub(super) fn go_on(
     let always = Facts::always(ResponsePath::Upstream).to_vec();
     let on_success = surface(facts, ResponsePath::Upstream, debug);
     let shown: Vec<ReplyHeader> = always.iter().chain(&on_success).cloned().collect();
+    let mut headers = forward::headers(
+        &head.serving,
+        &head.request,
+        plan,
+        head.span.edits(),
+        dispatch.id,
+    );
+    if !plan.response.is_empty() {
+        response::ask_for_plain_text(&mut headers);
+    }
     let reply = BodyReply {
-        headers: forward::headers(
-            &head.serving,
-            &head.request,
-            plan,
-            head.span.edits(),
-            dispatch.id,
-        ),
+        headers,
         body: body::apply(request, &plan.body),
         clear_route_cache: settings.clear_route_cache,
         metadata: forward::metadata(&shown, dispatch.id),
-        response: interest(head),
+        response: interest(head, plan),
     };
     let plan = ResponsePlan {
         dialect: head.dialect,
         model: dispatch.model.clone(),
         always,
         on_success,
+        stages: plan.response.clone(),
         since: head.since,
         text_bytes: text_bytes(&request.prompt().tokens),
         token_ratio: Arc::clone(&head.serving.router.token_ratio),
@@ -254,9 +266,12 @@ fn counts_usage(head: &Head) -> bool {
     observes && head.request.offer == ResponseInterest::Body
 }
 
-/// What of the response is wanted: by the document's profile, at most what makes sense in the
-/// gateway's mode.
-fn interest(head: &Head) -> ResponseInterest {
+/// What of the response is wanted: by the plan and the document's profile, at most what makes sense
+/// in the gateway's mode.
+fn interest(head: &Head, plan: &Forward) -> ResponseInterest {
+    if !plan.response.is_empty() {
+        return ResponseInterest::Body;
+    }
     match head.serving.router.settings.profile {
         Profile::Route => ResponseInterest::Nothing,
         Profile::Auto => head.request.offer,

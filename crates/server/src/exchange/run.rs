@@ -1,6 +1,7 @@
 //! A request whose decision asks several models: whether it can be run here and now, and the answer
 //! of a run.
 
+use super::response::drop_stages;
 use super::route::{Planned, Ready, go_on, surface, turn_down};
 use super::{Head, immediate};
 use crate::looper::{self, Caller, Looper, Place};
@@ -103,6 +104,8 @@ fn stand_in(head: &Head, mut ready: Ready, reason: &'static str, metrics: &Metri
     metrics.signals.degrade("looper", reason);
     metrics.looper.ended(reason);
     head.serving.meters.forwarded(metrics, &ready.facts);
+    let otherwise = &mut ready.escalation.otherwise;
+    drop_stages(&head.request, otherwise, &mut ready.facts, metrics);
     go_on(
         (head, ready.tier),
         &ready.request,
@@ -209,8 +212,10 @@ impl Running {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_nanos());
+        let asked = request.prompt().model.as_str();
+        let restores = self.head.serving.router.settings.restore_model;
         let reply = Reply {
-            model,
+            model: if restores { asked } else { model },
             answer,
             usage: counts.usage,
             logprobs: request.member("logprobs") == Some("true"),

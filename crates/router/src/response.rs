@@ -1,0 +1,330 @@
+//! The response's way: what a plan asks of the answer is a list of stages, empty for most requests.
+//!
+//! ```text
+//! chunk → decode (where a stage reads text) → events or a whole body → usage → stages → chunk
+//! ```
+//!
+//! A stage sees the pieces of a stream, or a body as a whole, in order. It passes each on, writes
+//! others in its place, or holds it back until a later one. Where the list is empty the bytes are
+//! only read for their usage and go on untouched; where it is not, what no stage changes is sent on
+//! byte for byte, comments and line ends included, with the chunk that completed it.
+
+mod decode;
+mod restore_model;
+
+use bytes::Bytes;
+use decode::Decoder;
+use dialects::sse::{Segment, SseReader};
+use dialects::usage::BODY_LIMIT;
+use dialects::{BodyKind, Dialect, Outcome, UsageFold, UsageReader};
+use restore_model::RestoreModel;
+use std::sync::Arc;
+
+/// A stage that a plan asks for. Plain data, as the plan is: nothing of the response is known yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ResponseStage {
+    /// The answer names the model as its caller did.
+    RestoreModel {
+        /// The caller's name for it.
+        name: Arc<str>,
+    },
+}
+
+impl ResponseStage {
+    /// Its name in headers and metrics.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::RestoreModel { .. } => "restore_model",
+        }
+    }
+
+    fn build(&self, dialect: Dialect) -> Box<dyn Stage> {
+        match self {
+            Self::RestoreModel { name } => Box::new(RestoreModel::new(dialect, name)),
+        }
+    }
+}
+
+/// The stages that the answer of a request needs. `asked` is the caller's name for the model,
+/// `upstream` the provider's.
+pub(crate) fn stages(restore_model: bool, asked: &str, upstream: &str) -> Vec<ResponseStage> {
+    let mut stages = Vec::new();
+    // A backend that was asked by the caller's own name may still answer with a more exact one.
+    if restore_model && asked != upstream {
+        stages.push(ResponseStage::RestoreModel { name: asked.into() });
+    }
+    stages
+}
+
+/// One step of a response's way.
+trait Stage: Send {
+    /// Takes a piece of a stream. What goes on now is passed to `next`: the piece, others in its
+    /// place, or nothing.
+    fn segment(&mut self, segment: Segment<'_>, next: &mut Next<'_>);
+
+    /// The stream has ended: passes on what was held back.
+    fn finish(&mut self, _next: &mut Next<'_>) {}
+
+    /// Takes a whole body; `None` leaves it as it is.
+    fn body(&mut self, body: &[u8]) -> Option<Vec<u8>>;
+}
+
+/// The stages after one, and where the last one writes to.
+struct Next<'s> {
+    stages: &'s mut [Box<dyn Stage>],
+    out: &'s mut Vec<u8>,
+}
+
+impl Next<'_> {
+    /// Hands a piece of the stream on.
+    fn pass(&mut self, segment: Segment<'_>) {
+        let Self { stages, out } = self;
+        match stages.split_first_mut() {
+            Some((stage, stages)) => stage.segment(segment, &mut Next { stages, out }),
+            None => out.extend_from_slice(segment.raw()),
+        }
+    }
+
+    /// Hands on one event that a stage has written.
+    fn write(&mut self, event: &[u8]) {
+        if self.stages.is_empty() {
+            self.out.extend_from_slice(event);
+        } else {
+            let mut joined = Vec::new();
+            self.pass(Segment::read(event, &mut joined));
+        }
+    }
+}
+
+/// What a response's headers say of its body.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyHead<'a> {
+    /// `content-type`; empty if absent.
+    pub content_type: &'a str,
+    /// `content-encoding`; empty if absent.
+    pub content_encoding: &'a str,
+}
+
+/// What becomes of a chunk of the body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Chunk {
+    /// It goes on as it came.
+    Unchanged,
+    /// These bytes go on in its place; none while they are held back.
+    Replaced(Bytes),
+    /// The body cannot be read any further, although a part of it was sent on decoded.
+    Broken,
+}
+
+/// A successful response on its way.
+pub struct Response {
+    way: Way,
+    unread: Option<&'static str>,
+}
+
+enum Way {
+    /// Nothing is changed; the bytes are read for their usage.
+    Watched(UsageReader),
+    /// Stages read what goes on.
+    Staged(Box<Staged>),
+}
+
+/// A response with stages.
+struct Staged {
+    source: Source,
+    usage: UsageFold,
+    stages: Vec<Box<dyn Stage>>,
+    decoder: Option<Decoder>,
+    /// What goes on of the chunk at hand.
+    out: Vec<u8>,
+}
+
+/// What is kept of the body until it can be read.
+enum Source {
+    Whole(Vec<u8>),
+    /// It grew too large to be kept.
+    TooLarge,
+    Events(SseReader),
+}
+
+impl Response {
+    /// Begins a response to a request whose plan listed `stages`.
+    #[must_use]
+    pub fn begin(dialect: Dialect, head: BodyHead<'_>, stages: &[ResponseStage]) -> Self {
+        let kind = BodyKind::of(head.content_type);
+        let watched = || Way::Watched(UsageReader::new(dialect, kind));
+        let (way, unread) = match Decoder::of(head.content_encoding) {
+            _ if stages.is_empty() => (watched(), None),
+            Err(_) => (watched(), Some("unknown_encoding")),
+            Ok(decoder) => {
+                let stages = stages.iter().map(|stage| stage.build(dialect)).collect();
+                let staged = Staged::new(dialect, kind, decoder, stages);
+                (Way::Staged(Box::new(staged)), None)
+            }
+        };
+        Self { way, unread }
+    }
+
+    /// A stage may change the body or hold back parts of it.
+    #[must_use]
+    pub fn rewrites(&self) -> bool {
+        matches!(self.way, Way::Staged(_))
+    }
+
+    /// The body came compressed and goes on in clear.
+    #[must_use]
+    pub fn decodes(&self) -> bool {
+        matches!(&self.way, Way::Staged(staged) if staged.decoder.is_some())
+    }
+
+    /// Something of the answer has come. Of a whole body it is known at its end only.
+    #[must_use]
+    pub fn content_started(&self) -> bool {
+        match &self.way {
+            Way::Watched(usage) => usage.content_started(),
+            Way::Staged(staged) => staged.usage.outcome().content_started,
+        }
+    }
+
+    /// Why the stages could not read the body, or a part of it.
+    #[must_use]
+    pub fn unread(&self) -> Option<&'static str> {
+        self.unread
+    }
+
+    /// Takes a chunk; `end` is set on the last one.
+    pub fn chunk(&mut self, chunk: &Bytes, end: bool) -> Chunk {
+        match &mut self.way {
+            Way::Watched(usage) => {
+                usage.push(chunk);
+                Chunk::Unchanged
+            }
+            Way::Staged(staged) => {
+                let step = staged.chunk(chunk, end);
+                if staged.usage.outcome().truncated {
+                    self.unread = Some("too_large");
+                }
+                step
+            }
+        }
+    }
+
+    /// What the response came to. One that was cut counts with what it reported.
+    #[must_use]
+    pub fn into_outcome(self) -> Outcome {
+        match self.way {
+            Way::Watched(usage) => usage.finish(),
+            Way::Staged(mut staged) => {
+                staged.close();
+                staged.usage.into_outcome()
+            }
+        }
+    }
+}
+
+impl Staged {
+    fn new(
+        dialect: Dialect,
+        kind: BodyKind,
+        decoder: Option<Decoder>,
+        stages: Vec<Box<dyn Stage>>,
+    ) -> Self {
+        let source = match kind {
+            BodyKind::Json => Source::Whole(Vec::new()),
+            BodyKind::EventStream => Source::Events(SseReader::new()),
+        };
+        Self {
+            source,
+            usage: UsageFold::new(dialect),
+            stages,
+            decoder,
+            out: Vec::new(),
+        }
+    }
+
+    fn chunk(&mut self, chunk: &Bytes, end: bool) -> Chunk {
+        let decoded = match &mut self.decoder {
+            None => None,
+            Some(decoder) => match decoder.decode(chunk, end) {
+                Ok(plain) => Some(plain),
+                Err(_) => return Chunk::Broken,
+            },
+        };
+        self.out.clear();
+        self.run(decoded.as_deref().unwrap_or(chunk));
+        if end {
+            self.close();
+        }
+
+        if decoded.is_none() && self.out == *chunk {
+            Chunk::Unchanged
+        } else {
+            Chunk::Replaced(Bytes::copy_from_slice(&self.out))
+        }
+    }
+
+    /// Lets bytes in clear through the stages.
+    fn run(&mut self, bytes: &[u8]) {
+        let Self {
+            source,
+            usage,
+            stages,
+            out,
+            ..
+        } = self;
+        match source {
+            Source::Events(reader) => reader.push(bytes, |segment| {
+                usage.segment(segment);
+                Next { stages, out }.pass(segment);
+            }),
+            Source::Whole(body) if body.len() + bytes.len() <= BODY_LIMIT => {
+                body.extend_from_slice(bytes);
+            }
+            Source::Whole(body) => {
+                out.append(body);
+                out.extend_from_slice(bytes);
+                usage.unread();
+                *source = Source::TooLarge;
+            }
+            Source::TooLarge => out.extend_from_slice(bytes),
+        }
+    }
+
+    /// The body has ended: what is held goes on.
+    fn close(&mut self) {
+        let Self {
+            source,
+            usage,
+            stages,
+            out,
+            ..
+        } = self;
+        match std::mem::replace(source, Source::TooLarge) {
+            Source::Events(mut reader) => {
+                reader.finish(|segment| {
+                    usage.segment(segment);
+                    Next { stages, out }.pass(segment);
+                });
+                let mut rest = stages.as_mut_slice();
+                while let Some((stage, stages)) = rest.split_first_mut() {
+                    stage.finish(&mut Next { stages, out });
+                    rest = stages;
+                }
+            }
+            Source::Whole(mut body) => {
+                usage.body(&body);
+                for stage in stages {
+                    if let Some(new) = stage.body(&body) {
+                        body = new;
+                    }
+                }
+                out.append(&mut body);
+            }
+            Source::TooLarge => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

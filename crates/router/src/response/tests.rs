@@ -1,0 +1,266 @@
+//! Stages over streams and bodies, however they are cut.
+
+use super::*;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use proptest::prelude::*;
+use std::io::Write as _;
+
+const CHAT: &str = concat!(
+    ": wait\n",
+    "data: {\"id\":\"c\",\"model\":\"small-1b\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\\\"model\\\"\"}}]}\n\n",
+    "data:{\"model\" : \"small-1b\",\"choices\":[]}\r\n\r\n",
+    "data: [DONE]\n\n",
+);
+const RESPONSES: &str = concat!(
+    "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"id\":\"r\",\"model\":\"small-1b\"}}\n\n",
+    "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"Hi\"}\n\n",
+    "event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"model\":\"small-1b\",\"status\":\"completed\"}}\n\n",
+);
+const MESSAGES: &str = concat!(
+    "event: message_start\ndata: {\"type\":\"message_start\",\ndata: \"message\":{\"model\":\"small-1b\",\"usage\":{\"input_tokens\":5}}}\n\n",
+    "event: ping\ndata: {\"type\":\"ping\"}\n\n",
+    "event: message_stop\ndata: {\"type\":\"message_stop\"}",
+);
+const STREAMS: [(Dialect, &str); 3] = [
+    (Dialect::OpenAiChat, CHAT),
+    (Dialect::OpenAiResponses, RESPONSES),
+    (Dialect::AnthropicMessages, MESSAGES),
+];
+const SSE: BodyHead<'_> = BodyHead {
+    content_type: "text/event-stream; charset=utf-8",
+    content_encoding: "",
+};
+const JSON: BodyHead<'_> = BodyHead {
+    content_type: "application/json",
+    content_encoding: "",
+};
+
+fn restored() -> [ResponseStage; 1] {
+    let name = "a \"b\"".into();
+    [ResponseStage::RestoreModel { name }]
+}
+
+fn expected(stream: &str) -> String {
+    stream.replace("\"small-1b\"", "\"a \\\"b\\\"\"")
+}
+
+fn chunks<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Bytes> {
+    pieces.into_iter().map(Bytes::copy_from_slice).collect()
+}
+
+/// What goes on of `pieces`, the last of which is marked as the end.
+fn send(mut response: Response, pieces: &[Bytes]) -> (Vec<u8>, Outcome) {
+    let mut sent = Vec::new();
+    for (at, piece) in pieces.iter().enumerate() {
+        match response.chunk(piece, at + 1 == pieces.len()) {
+            Chunk::Unchanged => sent.extend_from_slice(piece),
+            Chunk::Replaced(new) => sent.extend_from_slice(&new),
+            Chunk::Broken => panic!("broken at {at}"),
+        }
+    }
+    (sent, response.into_outcome())
+}
+
+#[test]
+fn every_split_restores_the_same() {
+    for (dialect, stream) in STREAMS {
+        for at in 0..=stream.len() {
+            let (first, rest) = stream.as_bytes().split_at(at);
+            let response = Response::begin(dialect, SSE, &restored());
+            let (sent, outcome) = send(response, &chunks([first, rest]));
+            assert_eq!(
+                String::from_utf8(sent).unwrap(),
+                expected(stream),
+                "{dialect} at {at}"
+            );
+            assert_eq!(outcome.model.as_deref(), Some("small-1b"), "the backend's");
+            assert!(outcome.complete, "{dialect} at {at}");
+        }
+    }
+}
+
+#[test]
+fn chunks_without_a_change_go_on_as_they_came() {
+    let (dialect, stream) = (Dialect::AnthropicMessages, MESSAGES);
+    let mut response = Response::begin(dialect, SSE, &restored());
+    let events: Vec<Bytes> = stream
+        .split_inclusive("\n\n")
+        .map(|event| Bytes::copy_from_slice(event.as_bytes()))
+        .collect();
+    let [start, ping, stop] = events.as_slice() else {
+        panic!("{events:?}")
+    };
+    assert!(matches!(response.chunk(start, false), Chunk::Replaced(_)));
+    assert_eq!(response.chunk(ping, false), Chunk::Unchanged);
+    assert_eq!(response.chunk(stop, true), Chunk::Unchanged);
+}
+
+#[test]
+fn only_an_incomplete_event_is_held_back() {
+    let mut response = Response::begin(Dialect::OpenAiChat, SSE, &restored());
+    let mut take = |text: &str, end| response.chunk(&Bytes::copy_from_slice(text.as_bytes()), end);
+    assert_eq!(
+        take("data: 1\n\ndata: ", false),
+        Chunk::Replaced("data: 1\n\n".into())
+    );
+    assert_eq!(take("2", false), Chunk::Replaced(Bytes::new()));
+    assert_eq!(take("\n\n", false), Chunk::Replaced("data: 2\n\n".into()));
+    assert_eq!(take(": still there\n", false), Chunk::Unchanged);
+    assert_eq!(take("", true), Chunk::Unchanged);
+}
+
+#[test]
+fn whole_bodies_wait_for_their_end() {
+    for dialect in [
+        Dialect::OpenAiChat,
+        Dialect::OpenAiResponses,
+        Dialect::AnthropicMessages,
+    ] {
+        let body = r#"{ "id":1, "model" : "small-1b", "text":"\"model\":\"x\"", "n":1e400 }"#;
+        for at in 0..=body.len() {
+            let (first, rest) = body.as_bytes().split_at(at);
+            let response = Response::begin(dialect, JSON, &restored());
+            let (sent, _) = send(response, &chunks([first, rest]));
+            assert_eq!(
+                String::from_utf8(sent).unwrap(),
+                expected(body),
+                "{dialect}"
+            );
+        }
+    }
+    for odd in [
+        "",
+        "<html>\"model\"",
+        "{\"model\": \"a\"",
+        "[]",
+        "\u{FEFF}{\"model\":\"m\"}",
+    ] {
+        let response = Response::begin(Dialect::OpenAiChat, JSON, &restored());
+        let (sent, _) = send(response, &chunks([odd.as_bytes()]));
+        assert_eq!(sent, odd.as_bytes());
+    }
+}
+
+#[test]
+fn a_body_too_large_to_be_read_passes() {
+    let body = format!(
+        "{{\"model\":\"small-1b\",\"text\":\"{}\"}}",
+        "x".repeat(BODY_LIMIT)
+    );
+    let mut response = Response::begin(Dialect::OpenAiChat, JSON, &restored());
+    let mut sent = Vec::new();
+    let pieces = chunks(body.as_bytes().chunks(1 << 20));
+    for (at, piece) in pieces.iter().enumerate() {
+        match response.chunk(piece, at + 1 == pieces.len()) {
+            Chunk::Unchanged => sent.extend_from_slice(piece),
+            Chunk::Replaced(new) => sent.extend_from_slice(&new),
+            Chunk::Broken => panic!("broken"),
+        }
+    }
+    assert!(sent == body.as_bytes());
+    assert_eq!(response.unread(), Some("too_large"));
+    assert!(response.into_outcome().truncated);
+}
+
+#[test]
+fn compressed_bodies_go_on_in_clear() {
+    let gzip = |text: &str| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    for (dialect, stream) in STREAMS {
+        let compressed = gzip(stream);
+        let head = BodyHead {
+            content_encoding: "gzip",
+            ..SSE
+        };
+        for size in [1, 7, compressed.len()] {
+            let response = Response::begin(dialect, head, &restored());
+            assert!(response.decodes() && response.rewrites());
+            let (sent, _) = send(response, &chunks(compressed.chunks(size)));
+            assert_eq!(String::from_utf8(sent).unwrap(), expected(stream));
+        }
+        let mut response = Response::begin(dialect, head, &restored());
+        let cut = Bytes::copy_from_slice(&compressed[..compressed.len() / 2]);
+        assert_eq!(response.chunk(&cut, true), Chunk::Broken);
+
+        // Nobody reads it, so it stays as it is.
+        let response = Response::begin(dialect, head, &[]);
+        assert!(!response.decodes() && !response.rewrites());
+        let (sent, _) = send(response, &chunks([compressed.as_slice()]));
+        assert_eq!(sent, compressed);
+    }
+    let head = BodyHead {
+        content_encoding: "br",
+        ..SSE
+    };
+    let response = Response::begin(Dialect::OpenAiChat, head, &restored());
+    assert!(!response.decodes() && !response.rewrites());
+    assert_eq!(response.unread(), Some("unknown_encoding"));
+}
+
+/// Holds one event back, and numbers what it lets go.
+struct HoldOne(Vec<u8>);
+
+impl Stage for HoldOne {
+    fn segment(&mut self, segment: Segment<'_>, next: &mut Next<'_>) {
+        let held = std::mem::replace(&mut self.0, segment.raw().to_vec());
+        next.write(&held);
+    }
+
+    fn finish(&mut self, next: &mut Next<'_>) {
+        next.write(&std::mem::take(&mut self.0));
+    }
+
+    fn body(&mut self, _body: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+#[test]
+fn stages_follow_one_another() {
+    for (dialect, stream) in STREAMS {
+        let mut response = Response::begin(dialect, SSE, &restored());
+        let Way::Staged(staged) = &mut response.way else {
+            panic!("no stages")
+        };
+        staged.stages.insert(0, Box::new(HoldOne(Vec::new())));
+        staged.stages.push(Box::new(HoldOne(Vec::new())));
+        let (sent, _) = send(response, &chunks(stream.as_bytes().chunks(5)));
+        assert_eq!(String::from_utf8(sent).unwrap(), expected(stream));
+    }
+}
+
+#[test]
+fn stages_are_planned_where_a_name_was_changed() {
+    let document = crate::config::Document::default();
+    assert!(
+        !document.global.server.response.restore_model,
+        "off by default"
+    );
+    let name = || ResponseStage::RestoreModel {
+        name: "auto".into(),
+    };
+    assert_eq!(stages(true, "auto", "small-1b"), [name()]);
+    assert!(stages(true, "small-1b", "small-1b").is_empty());
+    assert!(stages(false, "auto", "small-1b").is_empty());
+}
+
+proptest! {
+    #[test]
+    fn any_chunking_restores_the_same(which in 0usize..3, cuts in prop::collection::vec(0usize..400, 0..12)) {
+        let (dialect, stream) = STREAMS[which];
+        let bytes = stream.as_bytes();
+        let mut at: Vec<usize> = cuts.into_iter().map(|cut| cut.min(bytes.len())).collect();
+        at.extend([0, bytes.len()]);
+        at.sort_unstable();
+        let pieces = chunks(at.windows(2).map(|pair| &bytes[pair[0]..pair[1]]));
+        let (sent, restored_outcome) = send(Response::begin(dialect, SSE, &restored()), &pieces);
+        prop_assert_eq!(String::from_utf8(sent).unwrap(), expected(stream));
+        let (sent, outcome) = send(Response::begin(dialect, SSE, &[]), &pieces);
+        prop_assert_eq!(sent, bytes);
+        prop_assert_eq!(outcome, restored_outcome);
+    }
+}
