@@ -24,6 +24,7 @@ mod modes;
 mod pool;
 mod reload;
 mod replicas;
+mod responses;
 mod sdk;
 mod sessions;
 mod streaming;

@@ -250,19 +250,26 @@ impl Client {
     /// # Errors
     /// The connection broke or the answer was cut.
     pub async fn call(&mut self, call: Call) -> Result<Answer> {
-        let response = self.open(call).await?;
-        let (head, body) = response.into_parts();
-        let body = timeout(PATIENCE, body.collect())
-            .await
-            .context("the answer did not end in time")??;
-        let trailers = body.trailers().cloned();
-        Ok(Answer {
-            status: head.status,
-            headers: head.headers,
-            body: body.to_bytes(),
-            trailers,
-        })
+        read(self.open(call).await?).await
     }
+}
+
+/// Reads the rest of an answer whose head has come.
+///
+/// # Errors
+/// The connection broke or the answer was cut.
+pub async fn read(response: Response<Incoming>) -> Result<Answer> {
+    let (head, body) = response.into_parts();
+    let body = timeout(PATIENCE, body.collect())
+        .await
+        .context("the answer did not end in time")??;
+    let trailers = body.trailers().cloned();
+    Ok(Answer {
+        status: head.status,
+        headers: head.headers,
+        body: body.to_bytes(),
+        trailers,
+    })
 }
 
 /// One request on its own HTTP/1.1 connection.

@@ -5,8 +5,11 @@
 //! `x-script-status` (answer with this error), `x-script-pieces` (number of text pieces),
 //! `x-script-delay-ms` (before each event), `x-script-gate` (each event waits for [`Gate::open`],
 //! and so does a whole answer), `x-script-cut` (break off after so many events), `x-script-margin`
-//! (tokens have probabilities, this far between first and second choice). A header that names the
-//! backend, like `x-script-small-status`, is for that backend alone.
+//! (tokens have probabilities, this far between first and second choice), `x-script-split` (a
+//! stream comes in two pieces, the first so many bytes long, in place of its events),
+//! `x-script-trim` (its last bytes are left out, so that no blank line ends it),
+//! `x-script-encoding` (`gzip` or `deflate`, whatever was asked for; others are only said). A
+//! header that names the backend, like `x-script-small-status`, is for that backend alone.
 
 mod answers;
 
@@ -14,6 +17,8 @@ use crate::client::Body;
 use answers::Asked;
 use anyhow::{Context, Result};
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::{GzEncoder, ZlibEncoder};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -23,7 +28,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -206,18 +211,58 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> io::Result<Res
         return Ok(state.reply(status, "application/json", full(asked.error().to_string())));
     }
     if asked.stream {
-        let events = state.paced(&seen, asked.events());
-        return Ok(state.reply(StatusCode::OK, "text/event-stream", events));
+        let events = state.paced(&seen, pieces(&seen, asked.events())?);
+        let reply = state.reply(StatusCode::OK, "text/event-stream", events);
+        return Ok(encoded(&seen, reply));
     }
     if let Some(name) = scripted(&seen, "x-script-gate") {
         let Gate(gate) = state.gate(name);
         gate.acquire().await.map_err(io::Error::other)?.forget();
     }
-    Ok(state.reply(
-        StatusCode::OK,
-        "application/json",
-        full(asked.whole().to_string()),
-    ))
+    let body = encode(&seen, asked.whole().to_string().into_bytes())?;
+    let reply = state.reply(StatusCode::OK, "application/json", full(body));
+    Ok(encoded(&seen, reply))
+}
+
+/// The pieces in which a stream is sent: its events, or what is scripted instead.
+fn pieces(seen: &Seen, events: Vec<String>) -> io::Result<Vec<Bytes>> {
+    let split = script(seen, "x-script-split").map(usize::from);
+    if split.is_none() && scripted(seen, "x-script-encoding").is_none() {
+        return Ok(events.into_iter().map(Bytes::from).collect());
+    }
+    let mut stream = events.concat().into_bytes();
+    let trim = script(seen, "x-script-trim").map_or(0, usize::from);
+    stream.truncate(stream.len().saturating_sub(trim));
+    let mut first = Bytes::from(encode(seen, stream)?);
+    let rest = first.split_off(split.unwrap_or(first.len() / 2).min(first.len()));
+    Ok([first, rest]
+        .into_iter()
+        .filter(|piece| !piece.is_empty())
+        .collect())
+}
+
+fn encode(seen: &Seen, body: Vec<u8>) -> io::Result<Vec<u8>> {
+    match scripted(seen, "x-script-encoding") {
+        Some("gzip") => {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+            encoder.write_all(&body)?;
+            encoder.finish()
+        }
+        Some("deflate") => {
+            let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+            encoder.write_all(&body)?;
+            encoder.finish()
+        }
+        _ => Ok(body),
+    }
+}
+
+/// Says how the body is encoded.
+fn encoded(seen: &Seen, mut reply: Response<Body>) -> Response<Body> {
+    if let Some(Ok(encoding)) = scripted(seen, "x-script-encoding").map(str::parse) {
+        reply.headers_mut().insert("content-encoding", encoding);
+    }
+    reply
 }
 
 /// Reads a whole request, however it ends.
@@ -275,7 +320,7 @@ impl State {
         )
     }
 
-    fn paced(&self, seen: &Seen, events: Vec<String>) -> Body {
+    fn paced(&self, seen: &Seen, events: Vec<Bytes>) -> Body {
         let gate = scripted(seen, "x-script-gate").map(|name| self.gate(name));
         let delay =
             script(seen, "x-script-delay-ms").map(|delay| Duration::from_millis(delay.into()));
@@ -293,7 +338,7 @@ impl State {
                 }
                 match cut {
                     Some(cut) if index >= cut => Err(io::Error::other("cut as scripted")),
-                    _ => Ok(Bytes::from(event)),
+                    _ => Ok(event),
                 }
             }
         });
@@ -314,8 +359,8 @@ fn scripted<'a>(seen: &'a Seen, name: &str) -> Option<&'a str> {
         .find(|value| !value.is_empty())
 }
 
-fn full(body: String) -> Body {
-    Full::new(Bytes::from(body))
+fn full(body: impl Into<Bytes>) -> Body {
+    Full::new(body.into())
         .map_err(io::Error::other)
         .boxed_unsync()
 }
