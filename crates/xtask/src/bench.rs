@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: the load driver through a real Envoy, then the Criterion benches; both as
-//! they are shipped.
+//! `cargo xtask bench`: the load driver through a real Envoy, then the Criterion benches, all in the
+//! release profile.
 
 use std::process::Command;
 
@@ -8,7 +8,8 @@ use anyhow::{Result, bail};
 use crate::setup;
 use crate::workspace::{Workspace, execute};
 
-/// Runs one kind of bench, or all when none is named; further arguments go to the bench.
+/// Runs one kind of bench, or load, learned and micro if the command names none. Further arguments
+/// go to the bench.
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     match args.split_first() {
         None => {
@@ -28,8 +29,8 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
 }
 
 fn load(workspace: &Workspace, scenario: &[&str], args: &[String]) -> Result<()> {
-    let tools = setup::run(workspace)?;
-    // Chosen over the whole workspace, so that features are those of every other release build.
+    let tools = setup::for_demo(workspace)?;
+    // Selected from the whole workspace, so that features are those of every other release build.
     let build = [
         "build",
         "--release",
@@ -45,14 +46,14 @@ fn load(workspace: &Workspace, scenario: &[&str], args: &[String]) -> Result<()>
     execute(driver.env("MERIT_BIN", workspace.built("release", "merit")?))
 }
 
-/// The simulator of session policies, and with `--churn N` the table's memory.
+/// Runs the simulator of session policies; with `--churn N` it measures the table's memory.
 fn sessions(workspace: &Workspace, args: &[String]) -> Result<()> {
     execute(&mut workspace.cargo(["build", "--release", "-p", "benches", "--bin", "sessions"]))?;
     execute(Command::new(workspace.built("release", "sessions")?).args(args))
 }
 
 fn micro(workspace: &Workspace, args: &[String]) -> Result<()> {
-    let tools = setup::run(workspace)?;
+    let tools = setup::for_demo(workspace)?;
     let mut criterion = workspace.cargo(["bench", "--workspace", "--bench", "*", "--"]);
     execute(criterion.args(args).envs(tools.variables()))
 }

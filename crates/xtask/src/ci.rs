@@ -1,12 +1,16 @@
-//! `cargo xtask ci`: every check, cheapest first, one profile, the time of each step printed.
+//! `cargo xtask ci`: every check, cheapest first, with the time of each step.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::setup::Toolbox;
+use crate::toolbox::Toolbox;
 use crate::workspace::{Workspace, execute};
 use crate::{envoy, kubernetes, schema, setup, tidy};
+
+/// How long all steps together may take from cold on 2 cores, in minutes. A longer run passes, and
+/// says that it was longer: time depends on the machine.
+const CEILING_MINUTES: f64 = 40.0;
 
 /// What the steps share.
 struct Run<'a> {
@@ -16,76 +20,77 @@ struct Run<'a> {
 
 struct Step {
     name: &'static str,
-    what: &'static str,
+    /// What the step is for, in one sentence.
+    purpose: &'static str,
     run: fn(&mut Run) -> Result<()>,
 }
 
-/// In order. `build` selects the whole workspace with all its targets, which fixes the features of
-/// every dependency for the steps after it, and compiles the benches on the way.
+/// The steps in order. `build` selects the whole workspace with all its targets, which fixes the
+/// features of every dependency for the steps after it and compiles the benches on the way.
 const STEPS: [Step; 11] = [
     Step {
         name: "setup",
-        what: "Envoy, Python SDKs and language model in place",
+        purpose: "Fetches Envoy, the models, the Python SDKs, Helm and Redis that later steps run.",
         run: |run| run.tools().map(drop),
     },
     Step {
         name: "fmt",
-        what: "rustfmt has nothing to change",
+        purpose: "Fails if rustfmt would change a file.",
         run: |run| run.cargo(&["fmt", "--all", "--check"]),
     },
     Step {
         name: "tidy",
-        what: "the rules that no compiler knows",
+        purpose: "Checks the rules that no compiler knows: dependencies, licences, layers, links, words.",
         run: |run| tidy::run(run.workspace),
     },
     Step {
         name: "clippy",
-        what: "no warning in any target",
+        purpose: "Fails on any warning of the compiler or of Clippy, in every target.",
         run: clippy,
     },
     Step {
         name: "build",
-        what: "everything compiles, benches too",
+        purpose: "Compiles the programs, the tests and the benches.",
         run: build,
     },
     Step {
         name: "schema",
-        what: "the committed JSON Schema is fresh",
+        purpose: "Fails if the committed JSON Schema is not the one that `merit schema` prints.",
         run: fresh_schema,
     },
     Step {
         name: "test",
-        what: "unit tests and the in-process suite",
+        purpose: "Runs the unit tests, the doc tests and the in-process suite.",
         run: test,
     },
     Step {
         name: "kubernetes",
-        what: "the Helm chart and the manifests of examples/, without a cluster",
+        purpose: "Renders and checks the Helm chart and the manifests of examples/, without a cluster.",
         run: chart,
     },
     Step {
         name: "bootstraps",
-        what: "Envoy accepts every file of envoy/",
+        purpose: "Has Envoy itself validate every file of envoy/.",
         run: bootstraps,
     },
     Step {
         name: "envoy",
-        what: "the suite on a real Envoy",
+        purpose: "Runs the suite of real clients, a real Envoy and Merit.",
         run: envoy_suite,
     },
     Step {
         name: "doc",
-        what: "the documentation builds without a warning",
+        purpose: "Builds the documentation of the crates and fails on any warning.",
         run: doc,
     },
 ];
 
-/// Runs all steps, or those named by `--only`; stops at the first that fails.
+/// Runs all steps, or those named by `--only`, and stops at the first that fails.
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     if args == ["--list"] {
-        STEPS
-            .iter()
-            .for_each(|step| println!("{:<12} {}", step.name, step.what));
+        for step in &STEPS {
+            println!("{:<12} {}", step.name, step.purpose);
+        }
         return Ok(());
     }
     let chosen = chosen(args)?;
@@ -95,7 +100,7 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     };
     let mut times: Vec<(&str, Duration)> = Vec::new();
     for step in chosen {
-        println!("\n── {}: {}", step.name, step.what);
+        println!("\n── {}: {}", step.name, step.purpose);
         let start = Instant::now();
         let outcome = (step.run)(&mut state);
         times.push((step.name, start.elapsed()));
@@ -114,7 +119,7 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// The steps that the command line names.
+/// Returns the steps that the command line names; all of them if it names none.
 fn chosen(args: &[String]) -> Result<Vec<&'static Step>> {
     if args.is_empty() {
         return Ok(STEPS.iter().collect());
@@ -134,13 +139,21 @@ fn chosen(args: &[String]) -> Result<Vec<&'static Step>> {
     Ok(chosen)
 }
 
+/// Prints the minutes of each step and of all, and whether they kept to the ceiling.
 fn print_times(times: &[(&str, Duration)]) {
-    println!("\n{:<12} {:>8}", "step", "seconds");
+    println!("\n{:<12} {:>8}", "step", "minutes");
     for (name, time) in times {
-        println!("{name:<12} {:>8.1}", time.as_secs_f64());
+        println!("{name:<12} {:>8.1}", minutes(*time));
     }
-    let total: Duration = times.iter().map(|(_, time)| *time).sum();
-    println!("{:<12} {:>8.1}", "total", total.as_secs_f64());
+    let total = minutes(times.iter().map(|(_, time)| *time).sum());
+    println!("{:<12} {total:>8.1}", "total");
+    if total > CEILING_MINUTES {
+        println!("ci: longer than its ceiling of {CEILING_MINUTES} minutes");
+    }
+}
+
+fn minutes(time: Duration) -> f64 {
+    time.as_secs_f64() / 60.0
 }
 
 impl Run<'_> {
@@ -148,11 +161,11 @@ impl Run<'_> {
         execute(&mut self.workspace.cargo(args))
     }
 
-    /// Sets up at most once, also when a single step is asked for.
+    /// Returns the tools, which it sets up once for all steps.
     fn tools(&mut self) -> Result<&Toolbox> {
         let tools = match self.tools.take() {
             Some(tools) => tools,
-            None => setup::run(self.workspace)?,
+            None => setup::for_suites(self.workspace)?,
         };
         Ok(self.tools.insert(tools))
     }
@@ -178,9 +191,8 @@ fn fresh_schema(run: &mut Run) -> Result<()> {
     schema::compare(run.workspace, &run.workspace.built("debug", "merit")?)
 }
 
-/// All tests but the suites of real Envoys and of the chart, which have steps of their own. Targets
-/// are chosen, not packages: with other packages, cargo would unify other features and build the
-/// dependencies again.
+/// Runs all tests but the suites that have steps of their own. It selects targets, not packages: for
+/// a selection of packages cargo would unify features differently and build the dependencies again.
 fn test(run: &mut Run) -> Result<()> {
     let workspace = run.workspace;
     let tools = run.tools()?;
@@ -245,6 +257,15 @@ mod tests {
         check(&["--only", "doc"], &["doc"]);
         check(&["--only", "tidy", "--only", "fmt"], &["tidy", "fmt"]);
         assert_eq!(chosen(&[]).unwrap().len(), STEPS.len());
+    }
+
+    #[test]
+    fn each_purpose_is_one_sentence() {
+        for step in &STEPS {
+            let purpose = step.purpose;
+            assert!(purpose.ends_with('.') && purpose.len() < 100, "{purpose}");
+            assert_eq!(purpose.matches(". ").count(), 0, "{purpose}");
+        }
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::setup::{self, Toolbox};
+use crate::setup;
+use crate::toolbox::Toolbox;
 use crate::workspace::{Workspace, execute, output};
 
 /// One Envoy of each release line that a supported Envoy Gateway ships.
@@ -29,7 +30,7 @@ pub(crate) fn validate(workspace: &Workspace, tools: &Toolbox) -> Result<()> {
         folder.display()
     );
     for bootstrap in bootstraps {
-        let mut envoy = Command::new(tools.envoy());
+        let mut envoy = Command::new(&tools.envoy);
         envoy
             .args(["--mode", "validate", "--log-level", "error", "-c"])
             .arg(&bootstrap);
@@ -38,8 +39,8 @@ pub(crate) fn validate(workspace: &Workspace, tools: &Toolbox) -> Result<()> {
     Ok(())
 }
 
-/// Runs the real-Envoy suite. Everything was built with the whole workspace, so it is selected the
-/// same way here: another selection would unify other features and build the dependencies again.
+/// Runs the real-Envoy suite, selected from the whole workspace as it was built: for another
+/// selection cargo would unify features differently and build the dependencies again.
 pub(crate) fn suite(workspace: &Workspace, tools: &Toolbox) -> Result<()> {
     let mut tests = workspace.cargo(["test", "--workspace", "--locked", "--test", SUITE]);
     execute(
@@ -55,8 +56,7 @@ struct Trial {
     time: Duration,
 }
 
-/// Runs validation and suite on several versions, all of them even when one fails, and prints a
-/// table.
+/// Runs validation and suite on each version, also after one has failed, and prints a table.
 pub(crate) fn matrix(workspace: &Workspace, versions: &[String]) -> Result<()> {
     let versions = if versions.is_empty() {
         VERSIONS.map(str::to_owned).to_vec()
@@ -88,7 +88,7 @@ pub(crate) fn matrix(workspace: &Workspace, versions: &[String]) -> Result<()> {
 fn trial(workspace: &Workspace, version: String) -> Trial {
     println!("\n── Envoy {version}");
     let start = Instant::now();
-    let outcome = setup::run(workspace).and_then(|tools| {
+    let outcome = setup::for_suites(workspace).and_then(|tools| {
         let tools = tools.with_envoy(setup::envoy_version(workspace, &version)?);
         validate(workspace, &tools)?;
         suite(workspace, &tools)

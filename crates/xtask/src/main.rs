@@ -1,5 +1,5 @@
-//! Chores of the workspace: `cargo xtask <chore>`. Needs cargo, Python 3 and a C compiler; `setup`
-//! fetches the rest.
+//! Chores of the workspace: `cargo xtask CHORE`. They need cargo, a C compiler and Python 3.11, and
+//! fetch the rest.
 #![expect(clippy::print_stdout, reason = "what the chores print is their result")]
 
 mod bench;
@@ -12,6 +12,7 @@ mod models;
 mod schema;
 mod setup;
 mod tidy;
+mod toolbox;
 mod venv;
 mod workspace;
 
@@ -22,18 +23,27 @@ use anyhow::{Result, bail};
 use workspace::Workspace;
 
 const USAGE: &str = "\
-usage: cargo xtask <chore>
+usage: cargo xtask CHORE
 
-  setup                    fetch what demo and tests need into .merit/ (Envoy, Python SDKs, models)
+To see Merit work:
+  demo [--keep]            send real prompts through a real Envoy and Merit, and say where they went and why
+
+To check a change:
+  ci [--only STEP]…        run every check; `ci --list` says what each step is for
+  tidy                     check the rules that no compiler knows, and that generated files are fresh
+  envoy-matrix [VERSION…]  run the suite on several versions of Envoy
+
+To make what is committed or shipped:
+  setup                    fetch everything that the chores use into .merit/
   models [--multilingual]  fetch, convert and verify the encoders and ONNX Runtime; `--pin` renews the cards' digests
-  demo [--keep] [ARG…]     a real Envoy, Merit and two sample backends; where real prompts go, and why
-  ci [--only STEP]…        every check, in the order of `ci --list`
-  tidy                     the rules of the house that no compiler knows, and generated files fresh
   schema                   write the JSON Schema of the routing document
-  bench [load|learned|share|micro] [ARG…]  the load driver through a real Envoy, and the Criterion benches
-  evaluate [--data DIR] [--readme]  what the learned signals are worth on held-out texts; `--readme` writes the tables
-  image [--profile NAME]   an image of Merit FROM scratch, its contents checked, and run (needs buildah)
-  envoy-matrix [VERSION…]  the real-Envoy suite on several versions of Envoy
+  image [--profile NAME]   build an image FROM scratch, check what it holds, and run it (needs buildah)
+
+To measure:
+  bench [load|learned|share|micro|sessions] [ARG…]
+                           run the load driver through a real Envoy, or the Criterion benches
+  evaluate [--data DIR] [--readme]
+                           measure the learned signals on held-out texts; `--readme` writes the tables
 ";
 
 fn main() -> ExitCode {
@@ -57,7 +67,7 @@ fn chore(args: &[String]) -> Result<()> {
     }
     let workspace = Workspace::open()?;
     match name.as_str() {
-        "setup" => setup::run(&workspace).map(drop),
+        "setup" => setup::for_suites(&workspace).map(drop),
         "models" => models::run(&workspace, rest),
         "demo" => demo::run(&workspace, rest),
         "ci" => ci::run(&workspace, rest),

