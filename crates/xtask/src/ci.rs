@@ -41,7 +41,7 @@ const STEPS: [Step; 11] = [
     Step {
         name: "tidy",
         purpose: "Checks the rules that no compiler knows: dependencies, licences, layers, links, words.",
-        run: |run| tidy::run(run.workspace),
+        run: |run| tidy::run(run.workspace, &[]),
     },
     Step {
         name: "clippy",

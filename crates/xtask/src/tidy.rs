@@ -1,16 +1,24 @@
 //! `cargo xtask tidy`: the rules of the house that no compiler knows. All findings are printed, not
 //! only the first.
 
+mod baseline;
 mod bootstraps;
+mod commits;
 mod crates;
 mod files;
+mod licence;
+mod links;
 mod map;
 mod modules;
+mod packages;
+mod source;
+mod tuples;
 mod words;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::workspace::Workspace;
+use baseline::Tolerated;
 
 /// One text file of the checkout.
 struct File {
@@ -22,8 +30,32 @@ struct File {
 /// Where a rule is broken, and how: `path:line: message` or `path: message`.
 type Finding = String;
 
-/// Applies every rule to the checkout.
-pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+/// Rules that the checkout does not keep everywhere yet, with the name that the baseline knows them
+/// by.
+const TOLERATED: [(&str, fn(&File) -> Vec<Finding>); 2] = [
+    ("tuple-parameters", tuples::check),
+    ("words", words::check_language),
+];
+
+/// Applies every rule to the checkout. `--baseline` writes what the newer rules tolerate instead, and
+/// `--commits BASE` checks the messages of the commits after BASE.
+pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args[..] {
+        [] => check(workspace),
+        ["--baseline"] => baseline::write(workspace, &tolerated(&read(workspace)?.files)),
+        ["--commits", base] => report(&commits::check(workspace, base)?, "the commits"),
+        _ => bail!("usage: cargo xtask tidy [--baseline | --commits BASE]"),
+    }
+}
+
+/// The checkout: the paths of all files, and those that are text.
+struct Checkout {
+    paths: Vec<String>,
+    files: Vec<File>,
+}
+
+fn read(workspace: &Workspace) -> Result<Checkout> {
     let paths = workspace.files()?;
     let mut files = Vec::new();
     for path in &paths {
@@ -37,23 +69,54 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
             });
         }
     }
+    Ok(Checkout { paths, files })
+}
+
+fn check(workspace: &Workspace) -> Result<()> {
+    let Checkout { paths, files } = read(workspace)?;
+
     let mut findings = crates::check(&workspace.metadata)?;
+    findings.extend(packages::check(&workspace.graph()?)?);
     findings.extend(files::check_tree(&paths));
     findings.extend(files.iter().flat_map(files::check_source));
-    findings.extend(files.iter().flat_map(modules::check));
+    findings.extend(modules::check(&files));
     findings.extend(files.iter().flat_map(words::check));
     findings.extend(bootstraps::check(&files));
     findings.extend(map::check(&files, &paths));
-    for finding in &findings {
+    findings.extend(links::check(&files, &paths));
+    findings.extend(baseline::check(workspace, &tolerated(&files))?);
+
+    report(&findings, &format!("{} files", paths.len()))
+}
+
+/// Applies the rules that have a baseline; files without a finding are left out.
+fn tolerated(files: &[File]) -> Vec<Tolerated> {
+    let mut tolerated = Vec::new();
+    for (rule, check) in TOLERATED {
+        for file in files {
+            let findings = check(file);
+            if !findings.is_empty() {
+                tolerated.push(Tolerated {
+                    rule,
+                    path: file.path.clone(),
+                    findings,
+                });
+            }
+        }
+    }
+    tolerated
+}
+
+fn report(findings: &[Finding], what: &str) -> Result<()> {
+    for finding in findings {
         println!("{finding}");
     }
     ensure!(
         findings.is_empty(),
-        "tidy: {} findings in {} files",
-        findings.len(),
-        paths.len()
+        "tidy: {} findings in {what}",
+        findings.len()
     );
-    println!("tidy: {} files are in order", paths.len());
+    println!("tidy: {what} are in order");
     Ok(())
 }
 
@@ -62,8 +125,8 @@ impl File {
         self.path.ends_with(".rs")
     }
 
-    /// Only tests: what lies in the package `tests` outside its harness, and every module called
-    /// `tests`.
+    /// Returns whether the file holds tests alone: what lies in the package `tests` outside its
+    /// harness, and every module called `tests`.
     fn is_test(&self) -> bool {
         let harness = self.path.starts_with("tests/src/");
         let named = self
@@ -71,12 +134,6 @@ impl File {
             .split('/')
             .any(|part| matches!(part, "tests" | "tests.rs"));
         named && !harness
-    }
-
-    /// The lines before the file's own test module, numbered from 1.
-    fn lines_without_tests(&self) -> impl Iterator<Item = (usize, &str)> {
-        let ends_here = |line: &&str| !line.starts_with("#[cfg(test)]");
-        (1..).zip(self.text.lines().take_while(ends_here))
     }
 }
 

@@ -38,6 +38,20 @@ impl Workspace {
         })
     }
 
+    /// Asks cargo for the whole graph of packages, as it is for the platform that we ship on: of
+    /// other platforms' packages cargo would download the sources first.
+    pub(crate) fn graph(&self) -> Result<Value> {
+        let mut cargo = self.cargo([
+            "metadata",
+            "--format-version",
+            "1",
+            "--locked",
+            "--filter-platform",
+            "x86_64-unknown-linux-gnu",
+        ]);
+        serde_json::from_str(&output(&mut cargo)?).context("cannot read cargo's metadata")
+    }
+
     /// What the chores fetch and build for themselves; ignored by git.
     pub(crate) fn store(&self) -> PathBuf {
         self.root.join(".merit")

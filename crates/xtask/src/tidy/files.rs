@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::source::without_tests;
 use super::{File, Finding};
 
 const TOP_LEVEL: [&str; 11] = [
@@ -79,7 +80,7 @@ pub(super) fn check_source(file: &File) -> Vec<Finding> {
             file.path
         ));
     }
-    let lines = file.lines_without_tests().count();
+    let lines = without_tests(&file.text).len();
     if lines > FILE_LINES && !file.is_test() {
         findings.push(format!(
             "{}: {lines} lines without tests; at most {FILE_LINES}",
@@ -236,9 +237,14 @@ mod tests {
         check_rust("tests/src/lib.rs", &long, 1);
         let tested = format!(
             "//! A.\n{line}#[cfg(test)]\nmod tests {{\n{}}}\n",
-            line.repeat(FILE_LINES)
+            format!("    {line}").repeat(FILE_LINES)
         );
         check_rust("crates/a/src/lib.rs", &tested, 0);
+        let declared = format!(
+            "//! A.\n#[cfg(test)]\nmod tests;\n{}",
+            line.repeat(FILE_LINES)
+        );
+        check_rust("crates/a/src/lib.rs", &declared, 1);
     }
 
     #[test]

@@ -1,74 +1,163 @@
-//! The order of the stages inside `router`: a stage does not look at a later one.
+//! The floors of a crate: a module uses those below its own and none above.
+//!
+//! The compiler holds this order between crates. Within a crate that is still large, this table does.
 
+use std::collections::BTreeSet;
+
+use super::source::without_tests;
 use super::{File, Finding};
 
-/// A stage's files (the module and its children) and the later stages that they must not name.
-const LATER: [(&str, &[&str]); 5] = [
-    (
-        "signals",
-        &[
-            "projection",
-            "decision",
-            "selection",
-            "plugins",
-            "plan",
-            "pipeline",
-            "response",
-        ],
-    ),
-    (
-        "projection",
-        &[
-            "decision",
-            "selection",
-            "plugins",
-            "plan",
-            "pipeline",
-            "response",
-        ],
-    ),
-    (
-        "decision",
-        &["selection", "plugins", "plan", "pipeline", "response"],
-    ),
-    ("selection", &["plugins", "pipeline", "response"]),
-    ("plugins", &["pipeline"]),
-];
-const ROUTER: &str = "crates/router/src/";
+/// The root modules of a crate by floors, the ground floor first. Modules on one floor do not use
+/// each other.
+struct Building {
+    /// The crate's folder, as in `crates/NAME`.
+    name: &'static str,
+    floors: &'static [&'static [&'static str]],
+    /// Uses against the order that stand until the modules are moved: (from, to).
+    exceptions: &'static [(&'static str, &'static str)],
+}
 
-/// Finds paths that begin with `crate::` and go on with a later stage.
-pub(super) fn check(file: &File) -> Vec<Finding> {
-    let Some(inner) = file
-        .path
-        .strip_prefix(ROUTER)
-        .filter(|_| file.is_rust() && !file.is_test())
-    else {
-        return Vec::new();
-    };
-    let stage = inner.split(['/', '.']).next().unwrap_or_default();
-    let Some((_, later)) = LATER.iter().find(|(name, _)| *name == stage) else {
-        return Vec::new();
-    };
-    let code: Vec<&str> = file.lines_without_tests().map(|(_, line)| line).collect();
-    let code: Vec<&str> = code
-        .into_iter()
-        .filter(|line| !line.trim_start().starts_with("//"))
-        .collect();
-    let named = named_modules(&code.join("\n"));
-    let wrong = named
-        .into_iter()
-        .filter(|module| later.contains(&module.as_str()));
-    wrong
-        .map(|module| {
-            format!(
-                "{}: {stage} comes before {module} and must not use it",
-                file.path
-            )
-        })
+/// The crates that are checked. A crate whose modules need an order of their own gets an entry; a new
+/// module of a crate that has one gets a place.
+const BUILDINGS: [Building; 1] = [Building {
+    name: "router",
+    floors: &[
+        &["credential", "eligible", "report"],
+        &["config"],
+        &["card", "declared", "names", "used", "wanted"],
+        &["signals"],
+        &["decision", "projection"],
+        &["pool"],
+        &["forecast"],
+        &["selection"],
+        &["boundary", "capability", "learning", "session"],
+        &["escalation", "lasting"],
+        &["plan"],
+        &["plugins", "reasoning"],
+        &["models"],
+        &["recipe"],
+        &["generation"],
+        &["pipeline"],
+        &["explain"],
+        &["evaluation"],
+    ],
+    exceptions: &[
+        ("config", "escalation"),
+        ("config", "generation"),
+        ("config", "selection"),
+        ("forecast", "lasting"),
+        ("forecast", "selection"),
+        ("learning", "lasting"),
+        ("pool", "lasting"),
+        ("session", "lasting"),
+    ],
+}];
+
+/// Finds modules that look up, modules without a floor, and entries of the table that have no use.
+pub(super) fn check(files: &[File]) -> Vec<Finding> {
+    BUILDINGS
+        .iter()
+        .flat_map(|building| building.check(files))
         .collect()
 }
 
-/// The modules that follow `crate::`, also in groups: `crate::{a, b::{c, d}}` names a and b.
+impl Building {
+    fn check(&self, files: &[File]) -> Vec<Finding> {
+        let root = format!("crates/{}/src/", self.name);
+        let mut findings = Vec::new();
+        let mut seen = BTreeSet::new();
+        let mut excepted = BTreeSet::new();
+
+        for file in files
+            .iter()
+            .filter(|file| file.is_rust() && !file.is_test())
+        {
+            let Some(inner) = file.path.strip_prefix(&root) else {
+                continue;
+            };
+            let module = inner.split(['/', '.']).next().unwrap_or_default();
+            if matches!(module, "lib" | "main" | "bin") {
+                continue;
+            }
+            if seen.insert(module.to_owned()) && self.floor(module).is_none() {
+                findings.push(format!(
+                    "{}: {module} has no floor in tidy's table",
+                    file.path
+                ));
+            }
+            for used in self.against(module, file, inner) {
+                if self.exceptions.contains(&(module, used.as_str())) {
+                    excepted.insert((module.to_owned(), used));
+                } else {
+                    findings.push(format!(
+                        "{}: {module} must not use {used}, which is not on a floor below",
+                        file.path
+                    ));
+                }
+            }
+        }
+        findings.extend(self.unused(&seen, &excepted));
+        findings
+    }
+
+    fn floor(&self, module: &str) -> Option<usize> {
+        self.floors.iter().position(|floor| floor.contains(&module))
+    }
+
+    /// Returns the modules that a file uses although they are not below its own.
+    fn against(&self, module: &str, file: &File, inner: &str) -> Vec<String> {
+        let Some(own) = self.floor(module) else {
+            return Vec::new();
+        };
+        let mut used = named_modules(&code(file, inner));
+        used.retain(|used| used != module && self.floor(used).is_some_and(|floor| floor >= own));
+        used
+    }
+
+    /// Returns what the table still lists and nothing needs.
+    fn unused(
+        &self,
+        seen: &BTreeSet<String>,
+        excepted: &BTreeSet<(String, String)>,
+    ) -> Vec<Finding> {
+        let modules = self.floors.iter().copied().flatten();
+        let gone = modules
+            .filter(|module| !seen.contains(**module))
+            .map(|module| {
+                format!(
+                    "crates/{}: no module {module}; tidy's table lists it",
+                    self.name
+                )
+            });
+        let needless = self
+            .exceptions
+            .iter()
+            .filter(|(from, to)| !excepted.contains(&((*from).to_owned(), (*to).to_owned())))
+            .map(|(from, to)| {
+                format!(
+                    "crates/{}: {from} no longer uses {to}; tidy's table excepts it",
+                    self.name
+                )
+            });
+        gone.chain(needless).collect()
+    }
+}
+
+/// Returns a file's code without comments and tests. A path that climbs to the crate's root by
+/// `super::` reads as one from `crate::`.
+fn code(file: &File, inner: &str) -> String {
+    let lines: Vec<&str> = without_tests(&file.text)
+        .into_iter()
+        .map(|(_, line)| line)
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect();
+    let depth = inner.split('/').count();
+    lines
+        .join("\n")
+        .replace(&"super::".repeat(depth), "crate::")
+}
+
+/// Returns the modules that follow `crate::`, also in groups: `crate::{a, b::{c, d}}` names a and b.
 fn named_modules(code: &str) -> Vec<String> {
     let mut named: Vec<String> = code
         .split("crate::")
@@ -80,6 +169,7 @@ fn named_modules(code: &str) -> Vec<String> {
     named
 }
 
+/// Returns the first name of each path in a group, or of the one path.
 fn first_names(after: &str) -> Vec<String> {
     let Some(group) = after.strip_prefix('{') else {
         return vec![identifier(after)];
@@ -112,50 +202,66 @@ mod tests {
     use super::super::file;
     use super::*;
 
+    const HOUSE: Building = Building {
+        name: "house",
+        floors: &[&["report"], &["signals", "plugins"], &["pipeline"]],
+        exceptions: &[("report", "signals")],
+    };
+
+    /// Checks a file beside others that use the whole table.
     fn check_use(path: &str, text: &str, expected: usize) {
-        let findings = check(&file(&format!("{ROUTER}{path}"), text));
+        let root = "crates/house/src/";
+        let files = [
+            file(&format!("{root}report.rs"), "use crate::signals::Match;"),
+            file(&format!("{root}signals.rs"), ""),
+            file(&format!("{root}plugins.rs"), ""),
+            file(&format!("{root}pipeline.rs"), ""),
+            file(&format!("{root}{path}"), text),
+        ];
+        let findings = HOUSE.check(&files);
         assert_eq!(findings.len(), expected, "{path} {text}: {findings:?}");
     }
 
     #[test]
-    fn a_stage_does_not_look_ahead() {
-        check_use(
-            "signals/keyword.rs",
-            "use crate::config::signals::Keyword;",
-            0,
-        );
-        check_use("signals/keyword.rs", "use crate::decision::Decision;", 1);
-        check_use("signals.rs", "fn f() { crate::plugins::run() }", 1);
-        check_use("decision/rule.rs", "use crate::signals::Match;", 0);
-        check_use("decision.rs", "use crate::selection::Selector;", 1);
-        check_use("selection/static.rs", "use crate::plugins;", 1);
-        check_use("pipeline.rs", "use crate::plugins;", 0);
-        check_use("config/decisions.rs", "use crate::plugins;", 0);
+    fn a_module_uses_what_is_below() {
+        check_use("signals/keyword.rs", "use crate::report::Key;", 0);
+        check_use("pipeline.rs", "use crate::{report, signals};", 0);
+        check_use("lib.rs", "use crate::pipeline;", 0);
+        check_use("report/key.rs", "use crate::signals::Match;", 0);
+        check_use("report/key.rs", "use crate::pipeline;", 1);
+        check_use("signals/keyword.rs", "fn f() { crate::pipeline::run() }", 1);
+        check_use("signals.rs", "use crate::plugins;", 1);
+        check_use("signals.rs", "use super::plugins;", 1);
+        check_use("signals/keyword.rs", "use super::super::plugins;", 1);
+        check_use("signals/keyword.rs", "use super::plugins;", 0);
     }
 
     #[test]
     fn groups_are_read() {
+        check_use("signals.rs", "use crate::{report::{Key, pipeline}};", 0);
         check_use(
             "signals.rs",
-            "use crate::{config::decision, report::{Key, selection}};",
-            0,
-        );
-        check_use(
-            "signals.rs",
-            "use crate::{\n    report::{Key, Kind},\n    selection::{self, Selector},\n};",
+            "use crate::{\n    report::{Key, Kind},\n    pipeline::{self, Plan},\n};",
             1,
         );
-        check_use("signals.rs", "use crate::{decision, plugins};", 2);
+        check_use("signals.rs", "use crate::{pipeline, plugins};", 2);
     }
 
     #[test]
     fn comments_and_tests_are_free() {
-        check_use("signals.rs", "/// See [`crate::decision`].", 0);
-        check_use("signals/tests.rs", "use crate::decision::Decision;", 0);
+        check_use("signals.rs", "/// See [`crate::pipeline`].", 0);
+        check_use("signals/tests.rs", "use crate::pipeline::Plan;", 0);
         check_use(
             "signals.rs",
-            "#[cfg(test)]\nmod tests {\n    use crate::decision::Decision;\n}",
-            0,
+            "#[cfg(test)]\nmod tests;\nuse crate::pipeline::Plan;",
+            1,
         );
+    }
+
+    #[test]
+    fn the_table_is_complete_and_has_nothing_else() {
+        check_use("attic.rs", "", 1);
+        let gone = HOUSE.check(&[]);
+        assert_eq!(gone.len(), 4 + 1, "{gone:?}");
     }
 }
