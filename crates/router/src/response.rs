@@ -125,7 +125,7 @@ pub struct Response {
 
 enum Way {
     /// Nothing is changed; the bytes are read for their usage.
-    Watched(UsageReader),
+    Watched(Box<UsageReader>),
     /// Stages read what goes on.
     Staged(Box<Staged>),
 }
@@ -153,7 +153,7 @@ impl Response {
     #[must_use]
     pub fn begin(dialect: Dialect, head: BodyHead<'_>, stages: &[ResponseStage]) -> Self {
         let kind = BodyKind::of(head.content_type);
-        let watched = || Way::Watched(UsageReader::new(dialect, kind));
+        let watched = || Way::Watched(Box::new(UsageReader::new(dialect, kind)));
         let (way, unread) = match Decoder::of(head.content_encoding) {
             _ if stages.is_empty() => (watched(), None),
             Err(_) => (watched(), Some("unknown_encoding")),
