@@ -7,11 +7,11 @@ use dialects::{Dialect, Request};
 use futures_util::FutureExt;
 use inference::ask::Nobody;
 use router::generation::Generation;
-use router::learning::lesson::Sent;
+use router::learning::context::RequestContext;
 use router::pipeline::{Call, Routed};
 use router::plan::Outcome;
 use router::recipe::{Extent, Reading};
-use router::session::Marks;
+use router::session::SessionHints;
 use router::signals::{Identity, SignalInput};
 use std::time::Instant;
 
@@ -131,11 +131,11 @@ fn route<'g>(
         prompt: request.prompt(),
         dialect: request.dialect(),
         identity,
-        marks: Marks::default(),
+        marks: SessionHints::default(),
         observed: false,
         models: &Nobody,
         deadline: Instant::now(),
-        sent: Sent::NOTHING,
+        sent: RequestContext::NOTHING,
         full: false,
     };
     generation.route(&call).now_or_never()

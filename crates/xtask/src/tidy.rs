@@ -30,9 +30,12 @@ struct File {
 /// Where a rule is broken, and how: `path:line: message` or `path: message`.
 type Finding = String;
 
+/// Finds where one file breaks a rule.
+type Rule = fn(&File) -> Vec<Finding>;
+
 /// Rules that the checkout does not keep everywhere yet, with the name that the baseline knows them
 /// by.
-const TOLERATED: [(&str, fn(&File) -> Vec<Finding>); 2] = [
+const TOLERATED: [(&str, Rule); 2] = [
     ("tuple-parameters", tuples::check),
     ("words", words::check_language),
 ];

@@ -222,7 +222,7 @@ fn models_are_found_where_each_wire_names_them() {
         let spans = model_spans(*dialect, *kind, data.as_bytes());
         let found: Vec<&str> = spans
             .into_iter()
-            .map(|span| data[span].trim_matches('"'))
+            .map(|span| data.get(span).unwrap().trim_matches('"'))
             .collect();
         assert_eq!(found, *expected, "{dialect} {kind:?} {data}");
     }
