@@ -98,7 +98,7 @@ fn question() -> Value {
 /// One step of the loop: what the assistant says and calls, and what comes of it.
 fn step(number: u64) -> [Value; 2] {
     let id = format!("toolu_{number:024}");
-    let file = format!("/work/project/src/module_{number}.rs");
+    let file = format!("/home/dev/project/src/module_{number}.rs");
     let said = prompts::text(100 + number, 40);
     [
         json!({"role": "assistant", "content": [

@@ -23,7 +23,7 @@ pub const REQUESTS: [&str; 3] = ["chat 1 KB", "chat 16 KB", "agent 120 KB"];
 /// A request of [`REQUESTS`]: its wire and its body.
 ///
 /// # Errors
-/// There is none of that name.
+/// No request has that name.
 pub fn request(name: &str) -> Result<(Dialect, Bytes)> {
     let found = match name {
         "chat 1 KB" => Some((Dialect::OpenAiChat, mix::body(1 << 10))),

@@ -1,5 +1,5 @@
 //! Answers that a stage of the response's way changes: in every mode that carries it, however the
-//! backend cuts and encodes them, and whoever breaks off.
+//! backend cuts and encodes them, and whichever side breaks off.
 
 use crate::stage::Stage;
 use anyhow::{Context, Result, ensure};

@@ -103,7 +103,7 @@ async fn a_younger_value_stays_unless_a_request_writes_it() -> Result<()> {
     ensure!(kept(&store).await?.as_deref() == Some("first"));
     store.save(&[entry(2_501, "younger")], deadline()).await?;
     ensure!(kept(&store).await?.as_deref() == Some("younger"));
-    // Clocks of replicas differ: whoever has the conversation's last request writes it.
+    // Clocks of replicas differ: the replica with the conversation's last request writes it.
     store.save_soon(entry(1_000, "last"));
     let limit = Duration::from_secs(5);
     let written = until("the value to be written", limit, async || {

@@ -1,4 +1,4 @@
-//! Answers of OpenAI Responses: typed events, some of which carry the response as it stands.
+//! Answers of OpenAI Responses: typed events; some carry the whole response so far.
 
 use std::borrow::Cow;
 

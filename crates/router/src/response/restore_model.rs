@@ -26,7 +26,7 @@ impl RestoreModel {
         }
     }
 
-    /// `text` with the name in the place of `spans`; `None` if there are none.
+    /// Returns `text` with the name in the place of each span; `None` without spans.
     fn named(&self, text: &[u8], spans: &[Range<usize>]) -> Option<Vec<u8>> {
         let last = spans.last()?;
         let mut new = Vec::with_capacity(text.len() + self.name.len());

@@ -49,7 +49,7 @@ fn chunks<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Bytes> {
     pieces.into_iter().map(Bytes::copy_from_slice).collect()
 }
 
-/// What goes on of `pieces`, the last of which is marked as the end.
+/// Sends `pieces`, the last one marked as the end, and returns what goes on.
 fn send(mut response: Response, pieces: &[Bytes]) -> (Vec<u8>, Outcome) {
     let mut sent = Vec::new();
     for (at, piece) in pieces.iter().enumerate() {

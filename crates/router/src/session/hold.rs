@@ -25,7 +25,7 @@ pub struct ModelOffer<'a> {
 pub enum Chosen {
     /// The offer of this index.
     Offer(usize),
-    /// The session's model, which is none of the offers.
+    /// The session's model, which is not among the offers.
     Other,
 }
 
@@ -109,7 +109,7 @@ pub fn hold(context: &SessionContext, input: &ChoiceInput<'_>) -> (Chosen, Sessi
 
 /// The models among which the policy decides.
 struct Models {
-    /// The offers, and behind them the session's own model where it is none of them.
+    /// The offers, and behind them the session's own model where they lack it.
     choices: Vec<Choice>,
     current: Current,
 }

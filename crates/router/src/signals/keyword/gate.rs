@@ -1,7 +1,7 @@
 //! What must stand in a text for a pattern to be found there.
 //!
 //! Most patterns contain some fixed piece: a word, `@`, `CVE-`. A text without it need not be read
-//! by the pattern. What is found here is a necessary condition and no more; where none is found,
+//! by the pattern. What is found here is a necessary condition and no more; without such a piece,
 //! the pattern reads every text.
 //!
 //! Cases are folded as far as ASCII goes. Two characters fold into ASCII from outside it: a text
@@ -39,7 +39,7 @@ pub(super) struct Run {
     least: usize,
 }
 
-/// Most pieces of which one must be there.
+/// Limit of alternative pieces; a match contains one of them.
 const MOST: usize = 128;
 /// Pieces are cut to this length if there are more than a few.
 const CUT: usize = 6;
@@ -97,8 +97,8 @@ impl Run {
     }
 }
 
-/// The pieces of which every match has one, where the part at `from` begins; `None` if they would
-/// tell nothing.
+/// Returns pieces such that every match contains one, for the part that begins at `from`; `None` if
+/// they would tell nothing.
 fn required(parts: &[Hir], from: usize) -> Option<Vec<Required>> {
     let first = parts.get(from)?;
     if matches!(first.kind(), HirKind::Look(_)) {

@@ -34,7 +34,7 @@ pub(super) struct Literals {
     cased: PatternSet,
     /// Some keyword of `cased` can match an ASCII text.
     cased_reads_ascii: bool,
-    /// Keywords with an s or a k of which case does not matter.
+    /// Keywords with an s or a k that are matched in any case.
     twins: PatternSet,
 }
 

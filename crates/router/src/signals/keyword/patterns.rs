@@ -68,7 +68,7 @@ impl Builder {
 }
 
 impl Patterns {
-    /// For each pattern whether a text may match it of which nothing is known.
+    /// Returns for each pattern whether it may match a text that nothing is known about.
     pub(super) fn open(&self) -> Vec<bool> {
         let mut possible = vec![false; self.alone.len()];
         self.open.iter().for_each(|&at| possible[at] = true);
@@ -76,7 +76,7 @@ impl Patterns {
     }
 
     /// Sets `hits[slot]` for every pattern found in the text. `possible` are the open patterns and
-    /// those of which a piece was found.
+    /// those with a piece that was found.
     pub(super) fn mark(&self, reading: &Reading<'_>, possible: Vec<bool>, hits: &mut [bool]) {
         if self.alone.is_empty() {
             return;
