@@ -154,7 +154,7 @@ fn alerts_and_dashboard_are_promql() -> Result<()> {
     parse(texts.collect()).map(drop)
 }
 
-/// Run with `MERIT_BLESS=1` to write them anew.
+/// Run with `MERIT_BLESS=1` to write them.
 #[test]
 fn examples_are_what_the_chart_renders() -> Result<()> {
     let Some(helm) = helm() else { return Ok(()) };
