@@ -2,10 +2,11 @@
 //! of 5 (budget 10 µs).
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use router::config::decisions::{Decision, RuleNode};
+use router::config::decisions::Decision;
 use router::decision::{Decisions, Strategy};
 use router::declared::Declared;
 use router::report::{Keys, Kind, SignalReport};
+use router::rules::RuleNode;
 
 /// Signals that the leaves speak of.
 const SIGNALS: usize = 40;

@@ -3,17 +3,21 @@
 use benches::mix;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use dialects::Prompt;
-use router::config::signals::{KeywordRule, LanguageRule, Signals};
+use router::catalog::ModelCatalog;
+use router::config::Findings;
+use router::projection::section::Projections;
 use router::report::{Keys, SignalReport};
-use router::signals::language::LanguageDetector;
-use router::signals::{Deps, Identity, Signal, SignalInput, build};
+use router::scope::Scope;
+use router::signals::keyword::{KeywordRule, Method};
+use router::signals::language::{LanguageDetector, LanguageRule};
+use router::signals::{Deps, Identity, Signal, SignalInput, Signals, build};
 use std::path::Path;
 use std::sync::Arc;
 
 /// Four of the mix's literal rules, read by another method.
-fn keyword_family(mix: &Signals, method: &str, fuzzy: bool) -> Signals {
+fn keyword_family(mix: &Signals, method: &Method, fuzzy: bool) -> Signals {
     let rules = mix.keywords.iter().take(4).map(|rule| KeywordRule {
-        method: method.into(),
+        method: method.clone(),
         fuzzy_match: fuzzy,
         ..rule.clone()
     });
@@ -74,9 +78,9 @@ fn signals(criterion: &mut Criterion) {
         ..Signals::default()
     };
     let cases = [
-        ("bm25", keyword_family(&mix, "bm25", false)),
-        ("ngram", keyword_family(&mix, "ngram", false)),
-        ("fuzzy", keyword_family(&mix, "", true)),
+        ("bm25", keyword_family(&mix, &Method::Bm25, false)),
+        ("ngram", keyword_family(&mix, &Method::Ngram, false)),
+        ("fuzzy", keyword_family(&mix, &Method::Literal, true)),
         ("language", language),
         (
             "keywords",
@@ -97,9 +101,13 @@ fn signals(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("signals");
     for (name, signals) in cases {
         let mut keys = Keys::default();
-        let Ok(families) = build(&signals, &mut keys, &deps) else {
-            continue;
+        let scope = Scope {
+            path: "routing",
+            signals: &signals,
+            projections: &Projections::default(),
+            models: &ModelCatalog::default(),
         };
+        let families = build(&scope, &mut keys, &deps, &mut Findings::default());
         for size in [100, 1 << 10, 16 << 10] {
             let prompt = prompt(size);
             let run = || evaluate(&families, &keys, &prompt, &identity);

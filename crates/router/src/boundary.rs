@@ -24,14 +24,14 @@ mod tests;
 
 pub use guarded::Guarded;
 
-use crate::config::{self, Document};
+use crate::config::decisions::Boundary;
+use crate::config::{Document, Problem};
 use crate::decision::Conditions;
 use crate::declared::Declared;
 use crate::eligible::Barrier;
 use crate::report::outlook::{Needs, Outlook};
 use crate::report::{Key, Keys};
 use crate::selection::Candidate;
-use crate::signals::Problem;
 use places::Places;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -54,9 +54,9 @@ impl Boundaries {
     /// Compiles the boundaries of a recipe; every name that a leaf speaks of is interned.
     ///
     /// # Errors
-    /// All problems at once: a tree that is nested too deeply.
+    /// Trees that are nested too deeply, by their paths below the recipe's block.
     pub fn build(
-        boundaries: &[config::decisions::Boundary],
+        boundaries: &[Boundary],
         document: &Document,
         keys: &mut Keys,
         declared: &Declared,
@@ -64,7 +64,7 @@ impl Boundaries {
         let mut built = Self::default();
         let mut problems = Vec::new();
         for (index, boundary) in boundaries.iter().enumerate() {
-            let path = format!("routing.boundaries[{index}].when");
+            let path = format!("boundaries[{index}].when");
             if let Err(problem) =
                 built
                     .conditions

@@ -5,23 +5,18 @@
 //! implemented.
 
 pub mod algorithms;
-pub mod catalog;
 pub mod databases;
 pub mod decisions;
 mod environment;
 pub mod global;
 pub mod integrations;
-pub mod learned;
 mod loading;
 mod lookup;
 pub mod milvus;
-pub mod modules;
 pub mod plugins;
 pub mod pool;
 mod problem;
-pub mod projections;
 pub mod providers;
-mod reach;
 mod reader;
 mod redact;
 pub mod retrieval;
@@ -32,28 +27,27 @@ pub mod selectors;
 pub mod server;
 pub mod services;
 pub mod sessions;
-pub mod signals;
 pub mod stores;
 mod tree;
 mod unimplemented;
 mod validate;
 
-pub use loading::{Checked, Loaded, check, load};
+pub use loading::{Checked, Loaded, Places, check, joined, load};
 pub use lookup::{DEFAULT_RECIPE, Resolution};
-pub use problem::{Problem, Severity};
-pub use reach::Reach;
+pub use problem::{Findings, Problem, Severity, has_errors, suggestion};
 pub use redact::{hash, redact};
 pub use schema::{schema, schema_text};
-pub use unimplemented::{Unimplemented, unimplemented};
-pub use validate::{validate, without_unusable};
+pub use unimplemented::{Reach, Unimplemented, unimplemented};
+pub use validate::validate;
 
+use crate::projection::section::Projections;
+use crate::scope::Scope;
+use crate::signals::Signals;
 use decisions::{Boundary, Decision};
 use global::Global;
-use projections::Projections;
 use providers::{ModelCard, Providers};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use signals::Signals;
 
 /// A routing document.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -108,6 +102,19 @@ pub struct Routing {
     pub decisions: Vec<Decision>,
     /// Merit's own: limits that hold on every path.
     pub boundaries: Vec<Boundary>,
+}
+
+impl Routing {
+    /// Returns the part of the recipe from which its signals are made. `path` is that of the block.
+    #[must_use]
+    pub fn scope<'a>(&'a self, path: &'a str, document: &'a Document) -> Scope<'a> {
+        Scope {
+            path,
+            signals: &self.signals,
+            projections: &self.projections,
+            models: &document.global.model_catalog,
+        }
+    }
 }
 
 /// Model names that ask for a recipe.

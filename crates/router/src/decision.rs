@@ -17,13 +17,12 @@ pub use conditions::Conditions;
 pub use engine::{Decided, Strategy};
 pub use trace::{DecisionTrace, TraceNode};
 
-use crate::config;
+use crate::config::Problem;
+use crate::config::decisions::Decision;
 use crate::declared::Declared;
 use crate::report::{Keys, Kind, SignalReport};
-use crate::signals::Problem;
 use engine::Rank;
 use rule::Rules;
-use std::collections::HashSet;
 
 /// The decisions of one recipe, compiled.
 #[derive(Debug, Clone, Default)]
@@ -46,9 +45,9 @@ impl Decisions {
     /// Compiles `decisions`; every name that a leaf speaks of is interned.
     ///
     /// # Errors
-    /// All problems at once: a name used twice, a tree that is nested too deeply.
+    /// Trees that are nested too deeply, by their paths below the recipe's block.
     pub fn build(
-        decisions: &[config::decisions::Decision],
+        decisions: &[Decision],
         strategy: Strategy,
         keys: &mut Keys,
         declared: &Declared,
@@ -58,27 +57,14 @@ impl Decisions {
             ..Self::default()
         };
         let mut problems = Vec::new();
-        let mut seen = HashSet::new();
         for (index, decision) in decisions.iter().enumerate() {
-            let path = format!("routing.decisions[{index}]");
-            if !seen.insert(decision.name.as_str()) {
-                problems.push(Problem {
-                    path: format!("{path}.name"),
-                    message: format!(
-                        "another decision is named \"{}\" too; names must differ",
-                        decision.name
-                    ),
-                });
-            }
             let root = match &decision.rules {
                 Some(tree) if !rule::is_blank(tree) => {
                     match built.rules.compile(tree, keys, declared) {
                         Ok(root) => Some(root),
                         Err(too_deep) => {
-                            problems.push(Problem {
-                                path: format!("{path}.rules"),
-                                message: too_deep.to_string(),
-                            });
+                            let path = format!("decisions[{index}].rules");
+                            problems.push(Problem::error(path, too_deep.to_string()));
                             continue;
                         }
                     }

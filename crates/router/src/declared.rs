@@ -4,6 +4,7 @@
 //! `unmatched_signals` read it.
 
 use crate::report::Kind;
+use crate::scope::Scope;
 
 /// Declared names. For `authz` these are binding names, for `projection` mapping outputs, else rule
 /// names.
@@ -14,6 +15,24 @@ pub struct Declared {
 }
 
 impl Declared {
+    /// Collects what a recipe declares.
+    #[must_use]
+    pub fn of(scope: &Scope<'_>) -> Self {
+        let mut declared = Self::default();
+        for kind in Kind::ALL {
+            let names = match kind {
+                Kind::Projection => scope.names(kind),
+                _ => scope.signals.rules(kind),
+            };
+            names.iter().for_each(|name| declared.push(kind, name));
+        }
+        let domains = scope.signals.domains.iter();
+        declared.categories = domains
+            .map(|rule| (rule.name.clone(), rule.mmlu_categories.clone()))
+            .collect();
+        declared
+    }
+
     /// Declares `name`, after those declared before.
     pub fn push(&mut self, kind: Kind, name: &str) {
         self.names[kind as usize].push(name.to_owned());

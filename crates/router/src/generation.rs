@@ -1,17 +1,17 @@
 //! A document, built: what a reload swaps. Immutable, shared by every exchange that began under it.
 
 use crate::capability::Guard;
-use crate::config::Document;
 use crate::config::pool::LooperLimits;
+use crate::config::{Document, Findings, Problem, has_errors};
 use crate::credential::{SHORTEST_SECRET, Secret};
 use crate::models::{Env, Models};
 use crate::names::Names;
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, Source};
 use crate::report::Kind;
 use crate::session;
 use crate::shared_state::SharedState;
 use crate::signals::language::DetectLanguage;
-use crate::signals::{self, Identity, Problem, TokenRatio};
+use crate::signals::{self, Identity, TokenRatio};
 use dialects::Wrappers;
 use inference::catalog::Catalog;
 use serde_json::Value;
@@ -38,7 +38,7 @@ pub struct Generation {
     pub token_ratio: Arc<TokenRatio>,
     /// State of pools, sessions and experience, shared by all generations.
     pub state: Arc<SharedState>,
-    /// What leaves a part unusable, but not the document.
+    /// What was found while building, none of it an error.
     pub warnings: Vec<Problem>,
     /// The document as read.
     pub document: Document,
@@ -143,10 +143,9 @@ impl Generation {
     /// # Errors
     /// All problems at once.
     pub fn build(document: Document, value: Value, deps: &Deps<'_>) -> Result<Self, Vec<Problem>> {
-        let mut problems = Vec::new();
-        let mut warnings = Vec::new();
-        let models = Models::build(&document.providers, deps.env, &mut warnings);
-        let settings = Settings::build(&document, &mut problems);
+        let mut findings = Findings::default();
+        let models = Models::build(&document.providers, deps.env, &mut findings);
+        let settings = Settings::build(&document, &mut findings);
         let signal_deps = signals::Deps {
             identity_header: settings
                 .as_ref()
@@ -157,36 +156,31 @@ impl Generation {
             catalog: deps.catalog,
             used: &|_, _| true,
         };
+
         let mut recipes = Vec::new();
         for (name, path, routing) in document.policies() {
-            match Recipe::build(
+            let source = Source {
                 name,
+                path: &path,
                 routing,
-                &document,
-                (&models, &deps.state),
+                document: &document,
+            };
+            recipes.push(Recipe::build(
+                source,
+                &models,
+                &deps.state,
                 &signal_deps,
-            ) {
-                Ok(recipe) => {
-                    warnings.extend(
-                        recipe
-                            .warnings
-                            .iter()
-                            .cloned()
-                            .map(|warning| below(&path, warning)),
-                    );
-                    recipes.push(recipe);
-                }
-                Err(found) => {
-                    problems.extend(found.into_iter().map(|problem| below(&path, problem)))
-                }
-            }
+                &mut findings,
+            ));
         }
-        let secret = secret(&document, deps, &mut warnings);
+
+        let secret = secret(&document, deps, &mut findings);
         let sessions = session::Policy::build(&document.global.router.sessions, secret.clone());
-        let sessions = sessions.map_err(|found| problems.extend(found)).ok();
-        let (Some(settings), Some(sessions), true) = (settings, sessions, problems.is_empty())
+        let sessions = sessions.map_err(|found| findings.extend(found)).ok();
+        let warnings = findings.into_problems();
+        let (Some(settings), Some(sessions), false) = (settings, sessions, has_errors(&warnings))
         else {
-            return Err(problems);
+            return Err(warnings);
         };
         deps.state
             .sessions
@@ -227,7 +221,7 @@ impl Generation {
 }
 
 /// The configured secret, or one of this process alone.
-fn secret(document: &Document, deps: &Deps<'_>, warnings: &mut Vec<Problem>) -> Secret {
+fn secret(document: &Document, deps: &Deps<'_>, findings: &mut Findings) -> Secret {
     let name = &document.global.server.secret_env;
     let Some(configured) = (deps.env)(name).filter(|secret| !secret.is_empty()) else {
         return deps.state.secret();
@@ -236,24 +230,13 @@ fn secret(document: &Document, deps: &Deps<'_>, warnings: &mut Vec<Problem>) -> 
         let message = format!(
             "the secret in {name} is shorter than {SHORTEST_SECRET} bytes, so it may be guessed"
         );
-        warnings.push(Problem {
-            path: "global.server.secret_env".to_owned(),
-            message,
-        });
+        findings.warn("global.server.secret_env", message);
     }
     Secret::new(configured.into_bytes())
 }
 
-/// Families report paths below `routing`; a named recipe's block lies elsewhere.
-fn below(routing: &str, mut problem: Problem) -> Problem {
-    if let Some(rest) = problem.path.strip_prefix("routing") {
-        problem.path = format!("{routing}{rest}");
-    }
-    problem
-}
-
 impl Settings {
-    fn build(document: &Document, problems: &mut Vec<Problem>) -> Option<Self> {
+    fn build(document: &Document, findings: &mut Findings) -> Option<Self> {
         let server = &document.global.server;
         let identity = &document.global.services.authz.identity;
         let named = |configured: &str, usual: &str| {
@@ -264,10 +247,7 @@ impl Settings {
             }
         };
         let wrappers = Wrappers::new(&server.wrapper_patterns).map_err(|error| {
-            problems.push(Problem {
-                path: "global.server.wrapper_patterns".to_owned(),
-                message: error.to_string(),
-            });
+            findings.error("global.server.wrapper_patterns", error.to_string());
         });
         let router = &document.global.router;
         Some(Self {

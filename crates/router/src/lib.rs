@@ -12,7 +12,11 @@ pub mod recipe;
 
 pub mod config;
 
+pub mod catalog;
+pub mod family;
 pub mod report;
+pub mod rules;
+pub mod scope;
 pub mod signals;
 pub mod wanted;
 

@@ -1,10 +1,10 @@
 //! The models that requests can be sent to, as the gateway must see them: upstream id, credential,
 //! headers, path.
 
+use crate::config::Findings;
 use crate::config::providers::{BackendRef, ProviderModel, Providers};
 use crate::plan::HeaderOp;
 use crate::reasoning::Switch;
-use crate::signals::Problem;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -85,20 +85,19 @@ pub const CLIENT_CREDENTIALS: &[&str] = &[
 ];
 
 impl Models {
-    /// Compiles the providers section. Problems are of the kind that leaves a model unusable, not
-    /// the document.
-    pub fn build(providers: &Providers, env: Env<'_>, problems: &mut Vec<Problem>) -> Self {
+    /// Compiles the providers section. Warns of what leaves a model unusable, but not the document.
+    pub fn build(providers: &Providers, env: Env<'_>, findings: &mut Findings) -> Self {
         let mut by_name = HashMap::new();
         for (index, configured) in providers.models.iter().enumerate() {
             let model = Model::build(configured, providers, env);
             if let Credential::Missing { variable } = &model.credential {
-                problems.push(Problem {
-                    path: format!("providers.models[{index}].backend_refs"),
-                    message: match variable.as_str() {
-                        "" => "`api_key` is empty; requests to this model get a 401".to_owned(),
-                        _ => format!("environment variable {variable} is not set; requests to this model get a 401"),
-                    },
-                });
+                let message = match variable.as_str() {
+                    "" => "`api_key` is empty; requests to this model get a 401".to_owned(),
+                    _ => format!(
+                        "environment variable {variable} is not set; requests to this model get a 401"
+                    ),
+                };
+                findings.warn(format!("providers.models[{index}].backend_refs"), message);
             }
             by_name.insert(configured.name.clone(), Arc::new(model));
         }

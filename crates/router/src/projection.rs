@@ -4,24 +4,25 @@
 //! winner among domain or embedding rules; [`keep_top`] cuts embeddings; `score`s sum facts;
 //! `mapping`s turn a score into `projection` signals.
 
+mod check;
 mod mapping;
 mod outlook;
 mod partition;
 mod score;
+pub mod section;
 pub mod step;
 mod trace;
 
 #[cfg(test)]
 mod tests;
 
+pub use check::check;
 pub use outlook::Foreseen;
 pub use trace::{InputTrace, MappingTrace, PartitionTrace, ProjectionTrace, ScoreTrace};
 
-use crate::config;
 use crate::declared::Declared;
 pub use crate::report::kb_metric;
 use crate::report::{Key, Keys, Kind, SignalReport};
-use crate::signals::Problem;
 use mapping::Mapping;
 use partition::Partition;
 use score::{Score, Scores};
@@ -38,33 +39,13 @@ pub struct Projections {
 }
 
 impl Projections {
-    /// Compiles `projections`; every name they read or emit is interned.
-    ///
-    /// # Errors
-    /// All problems at once: unknown names and methods, missing bounds, scores that depend on each
-    /// other in a circle.
-    pub fn build(
-        projections: &config::projections::Projections,
-        keys: &mut Keys,
-        declared: &Declared,
-    ) -> Result<Self, Vec<Problem>> {
-        let mut problems = Vec::new();
-        let partitions = partition::build(&projections.partitions, keys, declared, &mut problems);
-        let scores = score::build(
-            &projections.scores,
-            &projections.mappings,
-            keys,
-            &mut problems,
-        );
-        let mut mappings = mapping::build(
-            &projections.mappings,
-            &projections.scores,
-            keys,
-            &mut problems,
-        );
-        if !problems.is_empty() {
-            return Err(problems);
-        }
+    /// Compiles `projections`; every name they read or emit is interned. What [`check`] reports as
+    /// an error is left out.
+    #[must_use]
+    pub fn build(projections: &section::Projections, keys: &mut Keys, declared: &Declared) -> Self {
+        let partitions = partition::build(&projections.partitions, keys, declared);
+        let scores = score::build(&projections.scores, &projections.mappings, keys);
+        let mut mappings = mapping::build(&projections.mappings, &projections.scores, keys);
         let scores = if mappings.is_empty() {
             Vec::new()
         } else {
@@ -78,7 +59,7 @@ impl Projections {
                 (score, own)
             })
             .collect();
-        Ok(Self { partitions, scores })
+        Self { partitions, scores }
     }
 
     /// Partitions, scores and mappings, for a recipe whose embeddings are not cut in between.

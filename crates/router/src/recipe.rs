@@ -7,8 +7,8 @@ mod steps;
 
 use crate::boundary::{Boundaries, Verdict};
 use crate::config::algorithms::Algorithm;
-use crate::config::decisions::{Decision, ModelRef, RuleNode};
-use crate::config::{Document, Routing};
+use crate::config::decisions::{Decision, ModelRef};
+use crate::config::{Document, Findings, Problem, Routing};
 use crate::decision::{Decisions, Strategy};
 use crate::declared::Declared;
 use crate::escalation::Looper;
@@ -19,10 +19,11 @@ use crate::plugins::{self, Plugin};
 use crate::projection::Projections;
 use crate::projection::step::Step;
 use crate::report::{Key, Keys, Kind, SignalReport};
+use crate::scope::Scope;
 use crate::selection::{Candidate, Candidates};
 use crate::shared_state::SharedState;
 use crate::signals::learned::{self, Learned};
-use crate::signals::{self, Problem, Signal, SignalError, SignalInput};
+use crate::signals::{self, Signal, SignalError, SignalInput};
 use crate::used::{self, UsedSet};
 use inference::ask::Ask;
 use selectors::Selectors;
@@ -43,8 +44,6 @@ pub struct Recipe {
     pub boundaries: Boundaries,
     /// What each decision leads to, by the index of the decision.
     pub routes: Vec<Route>,
-    /// What is odd about its learned signals, but can be served.
-    pub warnings: Vec<Problem>,
     projections: Projections,
     signals: Vec<Box<dyn Signal>>,
     /// Cheapest first.
@@ -114,78 +113,74 @@ pub struct Reading {
     pub verdict: Verdict,
 }
 
+/// A recipe as a document has it.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    /// Its name; `default` for the top-level `routing` block.
+    pub name: &'a str,
+    /// Path of its block.
+    pub path: &'a str,
+    /// Its block.
+    pub routing: &'a Routing,
+    /// The whole document.
+    pub document: &'a Document,
+}
+
 impl Recipe {
-    /// Builds a recipe from its routing block.
-    ///
-    /// # Errors
-    /// All problems at once.
+    /// Builds a recipe. What cannot be built is reported and left out: after an error the recipe
+    /// must not serve.
     pub fn build(
-        name: &str,
-        routing: &Routing,
-        document: &Document,
-        (models, state): (&Models, &SharedState),
+        source: Source<'_>,
+        models: &Models,
+        state: &SharedState,
         deps: &signals::Deps<'_>,
-    ) -> Result<Self, Vec<Problem>> {
+        findings: &mut Findings,
+    ) -> Self {
+        let Source {
+            routing, document, ..
+        } = source;
+        let scope = routing.scope(source.path, document);
         let mut keys = Keys::default();
-        let declared = declared(routing);
-        let bounding = used_by(routing, used::bounding(&routing.boundaries));
+        let declared = Declared::of(&scope);
+
+        let bounding = UsedSet::of(&scope, used::bounding(&routing.boundaries));
         let trees = used::decided(&routing.decisions).chain(used::bounding(&routing.boundaries));
-        let used = used_by(routing, trees);
-        let mut problems = Vec::new();
-        let reads = |kind, name: &str| {
-            if name.is_empty() {
-                used.has_family(kind)
-            } else {
-                used.contains(kind, name)
-            }
-        };
+        let used = UsedSet::of(&scope, trees);
+        let reads = |kind, name: &str| used.reads(kind, name);
         let deps = &signals::Deps {
             used: &reads,
             ..deps.clone()
         };
-        let signals = collect(
-            signals::build(&routing.signals, &mut keys, deps),
-            &mut problems,
-        );
-        let learned = collect(
-            learned::build(routing, document, &mut keys, deps),
-            &mut problems,
-        )
-        .unwrap_or_default();
-        let projections = collect(
-            Projections::build(&routing.projections, &mut keys, &declared),
-            &mut problems,
-        );
+
+        let signals = signals::build(&scope, &mut keys, deps, findings);
+        let mut learned = learned::build(&scope, &mut keys, deps, findings);
+        learned.sort_by_key(|family| family.cost());
+        let projections = Projections::build(&routing.projections, &mut keys, &declared);
+
         let strategy = Strategy::parse(&routing.strategy);
-        let built = Decisions::build(&routing.decisions, strategy, &mut keys, &declared);
-        let decisions = collect(built, &mut problems);
+        let decisions = Decisions::build(&routing.decisions, strategy, &mut keys, &declared);
+        let decisions = built(decisions, &scope, findings);
         let boundaries = Boundaries::build(&routing.boundaries, document, &mut keys, &declared);
-        let boundaries = collect(boundaries, &mut problems).unwrap_or_default();
-        let routes = Route::build_all(routing, document, (models, state), deps);
-        let (routes, odd) = collect(routes, &mut problems).unwrap_or_default();
-        if !problems.is_empty() {
-            return Err(problems);
-        }
-        let mut groups = learned.families;
-        groups.sort_by_key(|family| family.cost());
+        let boundaries = built(boundaries, &scope, findings);
+
+        let routes = Route::build_all(source, models, state, deps, findings);
         let steps = steps::build(routing, document, &mut keys);
-        Ok(Self {
-            name: name.into(),
-            warnings: learned.warnings.into_iter().chain(odd).collect(),
+        Self {
+            name: source.name.into(),
             declared,
-            decisions: decisions.unwrap_or_default(),
+            decisions,
             routes,
-            projections: projections.unwrap_or_default(),
-            signals: signals.unwrap_or_default(),
+            projections,
+            signals,
             steps,
             idle: idle(&keys, &used),
-            blind: blind(&boundaries, &keys, &groups),
-            learned: groups,
+            blind: blind(&boundaries, &keys, &learned),
+            learned,
             boundaries,
             keys,
             used: families(&used),
             bounding: families(&bounding),
-        })
+        }
     }
 
     /// Reads a request: signals, then projections. Models are asked until `deadline` at most.
@@ -253,33 +248,36 @@ impl Route {
         self.learning.as_ref().is_some_and(Policy::applies)
     }
 
-    /// What each decision leads to, and what is odd about its algorithms.
+    /// Builds what each decision leads to.
     fn build_all(
-        routing: &Routing,
-        document: &Document,
-        (models, state): (&Models, &SharedState),
+        source: Source<'_>,
+        models: &Models,
+        state: &SharedState,
         deps: &signals::Deps<'_>,
-    ) -> Result<(Vec<Self>, Vec<Problem>), Vec<Problem>> {
-        let mut selectors = Selectors::new(routing, document, deps);
+        findings: &mut Findings,
+    ) -> Vec<Self> {
+        let Source {
+            routing, document, ..
+        } = source;
+        let mut selectors = Selectors::new(routing, document, deps, findings);
         let profiles = Arc::new(ModelProfiles::of(document));
-        let route = |decision| Self {
-            learning: Policy::of(decision, routing, document, &profiles),
-            ..Self::build(decision, document, (models, state), &mut selectors)
-        };
-        let routes = routing.decisions.iter().map(route).collect();
-        if selectors.problems.is_empty() {
-            Ok((routes, selectors.warnings))
-        } else {
-            Err(selectors.problems)
+        let mut routes = Vec::with_capacity(routing.decisions.len());
+        for decision in &routing.decisions {
+            routes.push(Self {
+                learning: Policy::of(decision, routing, document, &profiles),
+                ..Self::build(decision, models, state, &mut selectors)
+            });
         }
+        routes
     }
 
     fn build(
         decision: &Decision,
-        document: &Document,
-        (models, state): (&Models, &SharedState),
+        models: &Models,
+        state: &SharedState,
         selectors: &mut Selectors<'_>,
     ) -> Self {
+        let document = selectors.document;
         let algorithm = decision
             .algorithm
             .as_ref()
@@ -356,25 +354,10 @@ fn final_model(algorithm: &Algorithm) -> String {
     named.unwrap_or_default().trim().to_owned()
 }
 
-fn used_by<'a>(routing: &Routing, trees: impl Iterator<Item = &'a RuleNode>) -> UsedSet {
-    used::used(trees, &routing.projections, |rule| {
-        composer_of(routing, rule)
-    })
-}
-
-fn composer_of<'a>(routing: &'a Routing, rule: &str) -> Option<&'a RuleNode> {
-    let rule = routing
-        .signals
-        .complexity
-        .iter()
-        .find(|other| other.name.to_lowercase() == rule)?;
-    rule.composer.as_ref()
-}
-
-/// Conversation and metadata rules count only where a decision reaches their name; other families
-/// count as a whole.
+/// Rules of some families count only where a decision reaches their name; other families count as a
+/// whole.
 fn idle(keys: &Keys, used: &UsedSet) -> Vec<Key> {
-    let by_name = |key: &Key| matches!(keys.kind(*key), Kind::Conversation | Kind::Metadata);
+    let by_name = |key: &Key| keys.kind(*key).family().is_used_by_name;
     keys.iter()
         .filter(by_name)
         .filter(|&key| !used.contains(keys.kind(key), keys.name(key)))
@@ -395,117 +378,17 @@ fn families(used: &UsedSet) -> [bool; Kind::ALL.len()] {
     Kind::ALL.map(|kind| used.has_family(kind))
 }
 
-/// A fault that several parts share is said once.
-fn collect<T>(built: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Option<T> {
-    let report = |found: Vec<Problem>| {
-        let fresh: Vec<Problem> = found
-            .into_iter()
-            .filter(|problem| !problems.contains(problem))
-            .collect();
-        problems.extend(fresh);
-    };
-    built.map_err(report).ok()
-}
-
-/// What eval lists as declared, by family.
-fn declared(routing: &Routing) -> Declared {
-    let mut declared = Declared::default();
-    let signals = &routing.signals;
-    for rule in &signals.domains {
-        declared.push_domain(&rule.name, &rule.mmlu_categories);
-    }
-    let mut push = |kind: Kind, names: Vec<&String>| {
-        names.into_iter().for_each(|name| declared.push(kind, name))
-    };
-    push(
-        Kind::Keyword,
-        signals.keywords.iter().map(|rule| &rule.name).collect(),
-    );
-    push(
-        Kind::Embedding,
-        signals.embeddings.iter().map(|rule| &rule.name).collect(),
-    );
-    push(
-        Kind::FactCheck,
-        signals.fact_check.iter().map(|rule| &rule.name).collect(),
-    );
-    push(
-        Kind::UserFeedback,
-        signals
-            .user_feedbacks
-            .iter()
-            .map(|rule| &rule.name)
-            .collect(),
-    );
-    push(
-        Kind::Reask,
-        signals.reasks.iter().map(|rule| &rule.name).collect(),
-    );
-    push(
-        Kind::Preference,
-        signals.preferences.iter().map(|rule| &rule.name).collect(),
-    );
-    push(
-        Kind::Language,
-        signals.language.iter().map(|rule| &rule.name).collect(),
-    );
-    push(
-        Kind::Context,
-        signals.context.iter().map(|rule| &rule.name).collect(),
-    );
-    push(
-        Kind::Structure,
-        signals.structure.iter().map(|rule| &rule.name).collect(),
-    );
-    push(
-        Kind::Complexity,
-        signals.complexity.iter().map(|rule| &rule.name).collect(),
-    );
-    push(
-        Kind::Modality,
-        signals.modality.iter().map(|rule| &rule.name).collect(),
-    );
-    push(
-        Kind::Authz,
-        signals
-            .role_bindings
-            .iter()
-            .map(|rule| &rule.name)
-            .collect(),
-    );
-    push(
-        Kind::Jailbreak,
-        signals.jailbreak.iter().map(|rule| &rule.name).collect(),
-    );
-    push(
-        Kind::Pii,
-        signals.pii.iter().map(|rule| &rule.name).collect(),
-    );
-    push(Kind::Kb, signals.kb.iter().map(|rule| &rule.name).collect());
-    push(
-        Kind::Conversation,
-        signals.conversation.iter().map(|rule| &rule.name).collect(),
-    );
-    push(
-        Kind::Event,
-        signals.events.iter().map(|rule| &rule.name).collect(),
-    );
-    push(
-        Kind::Metadata,
-        signals.metadata.iter().map(|rule| &rule.name).collect(),
-    );
-    push(
-        Kind::Classifier,
-        signals.classifiers.iter().map(|rule| &rule.name).collect(),
-    );
-    let outputs = routing
-        .projections
-        .mappings
-        .iter()
-        .flat_map(|mapping| &mapping.outputs);
-    push(
-        Kind::Projection,
-        outputs.map(|output| &output.name).collect(),
-    );
-    declared
+/// Takes what was built, or reports why it could not be.
+fn built<T: Default>(
+    built: Result<T, Vec<Problem>>,
+    scope: &Scope<'_>,
+    findings: &mut Findings,
+) -> T {
+    built.unwrap_or_else(|problems| {
+        for mut problem in problems {
+            problem.path = scope.at(&problem.path);
+            findings.push(problem);
+        }
+        T::default()
+    })
 }

@@ -29,11 +29,11 @@ pub use phase::Phase;
 
 use crate::card::{Prices, Tokens};
 use crate::config;
+use crate::config::Problem;
 use crate::conversation::{
     Conversation, ConversationKey, Conversations, SharedStore, Step, StoreError, Timestamp,
 };
 use crate::credential::Secret;
-use crate::signals::Problem;
 use identity::SessionKeyer;
 use phase::PhaseTexts;
 use std::sync::Arc;
@@ -217,9 +217,8 @@ impl Policy {
         settings: &config::sessions::Sessions,
         secret: Secret,
     ) -> Result<Self, Vec<Problem>> {
-        let at = |key: &str, message: String| Problem {
-            path: format!("global.router.sessions.{key}"),
-            message,
+        let at = |key: &str, message: String| {
+            Problem::error(format!("global.router.sessions.{key}"), message)
         };
         let mut problems = Vec::new();
         for (key, number) in [

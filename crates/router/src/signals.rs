@@ -1,29 +1,35 @@
-//! Reading facts out of a request: one family, one file, one line in [`build`].
+//! Reading facts out of a request: one family, one file.
 //!
-//! A signal family holds all its compiled rules, so that keyword sets and patterns compile once. It
-//! writes matches, confidences and values into the [`SignalReport`]; it never knows who reads them.
+//! A family's file holds its rules as the document writes them, their checks and the compile step,
+//! which is the only door that can fail, and their evaluation. A family holds all its compiled
+//! rules, so that keyword sets and patterns compile once. It writes matches, confidences and values
+//! into the [`SignalReport`]; it never knows who reads them.
 
-mod authz;
-mod context;
-mod conversation;
-mod event;
-mod keyword;
+pub mod authz;
+pub mod context;
+pub mod conversation;
+pub mod event;
+pub mod keyword;
 pub mod language;
 pub mod learned;
 mod letters;
-mod metadata;
+pub mod metadata;
 mod pattern;
-mod structure;
+mod section;
+pub mod structure;
 mod window;
 mod words;
 
-use crate::config::signals::{NumericPredicate, Signals};
+use crate::config::Findings;
 use crate::report::{Keys, Kind, SignalReport};
+use crate::scope::Scope;
 pub use context::{TokenRatio, estimate};
 use dialects::Prompt;
 use inference::ask::{Question, What};
-use inference::catalog::{Bare, Catalog};
+use inference::catalog::{Bare, Catalog, LoadError};
+use inference::handle::Embedder;
 use language::DetectLanguage;
+pub use section::Signals;
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
@@ -59,30 +65,69 @@ pub enum SignalError {
     },
 }
 
-/// Compiles every configured family, in the order of [`Kind`].
-///
-/// # Errors
-/// All problems at once: the path in the document and what is wrong there.
+/// Builds the signal of a family from its rules; `None` if no rule is in use.
+type BuildSignal = fn(&mut Building<'_>) -> Option<Box<dyn Signal>>;
+
+/// The families that need no model, in the order of [`Kind`].
+const FAMILIES: [BuildSignal; 8] = [
+    keyword::build,
+    language::build,
+    context::build,
+    structure::build,
+    authz::build,
+    conversation::build,
+    event::build,
+    metadata::build,
+];
+
+/// Compiles every configured family that needs no model. What is wrong with a rule is reported, and
+/// the rule is left out.
 pub fn build(
-    signals: &Signals,
+    scope: &Scope<'_>,
     keys: &mut Keys,
     deps: &Deps<'_>,
-) -> Result<Vec<Box<dyn Signal>>, Vec<Problem>> {
-    let mut problems = Vec::new();
-    let families = [
-        keyword::build(&signals.keywords, keys, &mut problems),
-        language::build(&signals.language, keys, &deps.language),
-        context::build(&signals.context, keys, &deps.token_ratio, &mut problems),
-        structure::build(&signals.structure, keys, &mut problems),
-        authz::build(&signals.role_bindings, keys, deps, &mut problems),
-        conversation::build(&signals.conversation, keys, &mut problems),
-        event::build(&signals.events, keys, &mut problems),
-        metadata::build(&signals.metadata, keys, &mut problems),
-    ];
-    if problems.is_empty() {
-        Ok(families.into_iter().flatten().collect())
-    } else {
-        Err(problems)
+    findings: &mut Findings,
+) -> Vec<Box<dyn Signal>> {
+    let mut building = Building::new(scope, keys, deps, findings);
+    let built = FAMILIES.iter().map(|family| family(&mut building));
+    built.flatten().collect()
+}
+
+/// Reports everything that is wrong with the signals of a recipe and that can be found without
+/// models.
+pub fn check(scope: &Scope<'_>, deps: &Deps<'_>, findings: &mut Findings) {
+    for kind in Kind::ALL {
+        let list = scope.at(&format!("signals.{}", kind.section()));
+        findings.names(&list, scope.signals.rules(kind));
+    }
+    build(scope, &mut Keys::default(), deps, findings);
+    learned::check(scope, findings);
+}
+
+/// What compiling a family needs, and where it reports.
+pub(crate) struct Building<'a> {
+    pub(crate) scope: &'a Scope<'a>,
+    pub(crate) keys: &'a mut Keys,
+    pub(crate) deps: &'a Deps<'a>,
+    pub(crate) findings: &'a mut Findings,
+    /// The encoder of all signals, once it was looked for.
+    encoder: Option<Result<Embedder, LoadError>>,
+}
+
+impl<'a> Building<'a> {
+    pub(crate) fn new(
+        scope: &'a Scope<'a>,
+        keys: &'a mut Keys,
+        deps: &'a Deps<'a>,
+        findings: &'a mut Findings,
+    ) -> Self {
+        Self {
+            scope,
+            keys,
+            deps,
+            findings,
+            encoder: None,
+        }
     }
 }
 
@@ -115,15 +160,6 @@ impl Default for Deps<'_> {
             used: &|_, _| true,
         }
     }
-}
-
-/// Something wrong in a document, found after it was read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// Path in the document, for example `routing.signals.keywords[3].operator`.
-    pub path: String,
-    /// What is wrong and what would be right, for people.
-    pub message: String,
 }
 
 /// Who asks, as far as a trusted source says.
@@ -205,33 +241,6 @@ fn ran(report: &mut SignalReport, kind: Kind, confidence: f64) {
     let metric = &mut report.families[kind as usize];
     metric.ran = true;
     metric.confidence = confidence;
-}
-
-/// Bounds must leave some number, and say each side once.
-fn check_predicate(path: &str, predicate: Option<NumericPredicate>, problems: &mut Vec<Problem>) {
-    let Some(NumericPredicate { gt, gte, lt, lte }) = predicate else {
-        return;
-    };
-    let bounds = [gt, gte, lt, lte];
-    let strict = gt.is_some() || lt.is_some();
-    let message = if bounds.iter().all(Option::is_none) {
-        "needs at least one of gt, gte, lt, lte"
-    } else if bounds.iter().flatten().any(|bound| !bound.is_finite()) {
-        "bounds must be finite numbers"
-    } else if (gt.is_some() && gte.is_some()) || (lt.is_some() && lte.is_some()) {
-        "takes one lower and one upper bound at most"
-    } else {
-        match (gt.or(gte), lt.or(lte)) {
-            (Some(lower), Some(upper)) if lower > upper || (strict && lower >= upper) => {
-                "leaves no number between"
-            }
-            _ => return,
-        }
-    };
-    problems.push(Problem {
-        path: format!("{path}.predicate"),
-        message: message.into(),
-    });
 }
 
 #[cfg(test)]

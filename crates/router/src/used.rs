@@ -3,42 +3,70 @@
 //! Leaves of all their rule trees, and for every used mapping output the inputs of its score, and
 //! for every used complexity rule the leaves of its composer, until nothing is added.
 
-use crate::config::decisions::{Boundary, Decision, RuleNode};
-use crate::config::projections::Projections;
+use crate::config::decisions::{Boundary, Decision};
+use crate::projection::section::Projections;
 use crate::report::Kind;
-use std::collections::BTreeSet;
+use crate::rules::RuleNode;
+use crate::scope::{Scope, base};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Used names. Types and names compare without regard to case.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UsedSet {
-    names: BTreeSet<(Kind, String)>,
-    /// A metric of some knowledge base is read, whether or not a rule names it.
-    kb_metrics: bool,
+    /// Names in lower case, each as some leaf or input writes it.
+    names: BTreeMap<(Kind, String), String>,
+    /// Knowledge bases with a metric that is read, whether or not a rule names them.
+    bases: BTreeSet<String>,
 }
 
 impl UsedSet {
-    /// Some name of the family is used: all its rules run.
-    #[must_use]
-    pub fn has_family(&self, kind: Kind) -> bool {
-        (kind == Kind::Kb && self.kb_metrics) || self.names.iter().any(|(other, _)| *other == kind)
-    }
-
-    /// This name is used. A complexity rule is used if any of its levels is, a classifier if any of
-    /// its labels is.
-    #[must_use]
-    pub fn contains(&self, kind: Kind, name: &str) -> bool {
-        let name = name.to_lowercase();
-        self.names.iter().any(|(other, used)| {
-            *other == kind
-                && (*used == name
-                    || (kind == Kind::Complexity
-                        && used.rsplit_once(':').is_some_and(|(rule, _)| rule == name)))
+    /// Collects the names that rule trees of a recipe reach.
+    pub fn of<'a>(scope: &Scope<'_>, trees: impl Iterator<Item = &'a RuleNode>) -> Self {
+        used(trees, scope.projections, |rule| {
+            let mut rules = scope.signals.complexity.iter();
+            let found = rules.find(|other| other.name.to_lowercase() == rule);
+            found?.composer.as_ref()
         })
     }
 
-    /// All used names, lower case.
+    /// Tells whether some name of the family is used: all its rules run.
+    #[must_use]
+    pub fn has_family(&self, kind: Kind) -> bool {
+        let of_family = |(other, _): &(Kind, String)| *other == kind;
+        (kind == Kind::Kb && !self.bases.is_empty()) || self.names.keys().any(of_family)
+    }
+
+    /// Tells whether this name is used. A complexity rule is used if any of its levels is, a
+    /// classifier if any of its labels is.
+    #[must_use]
+    pub fn contains(&self, kind: Kind, name: &str) -> bool {
+        let name = name.to_lowercase();
+        self.names.keys().any(|(other, used)| {
+            *other == kind && (*used == name || (kind == Kind::Complexity && base(used) == name))
+        })
+    }
+
+    /// Tells whether this name is used; an empty name stands for any of the family.
+    #[must_use]
+    pub fn reads(&self, kind: Kind, name: &str) -> bool {
+        if name.is_empty() {
+            self.has_family(kind)
+        } else {
+            self.contains(kind, name)
+        }
+    }
+
+    /// Returns all used names, in lower case.
     pub fn iter(&self) -> impl Iterator<Item = (Kind, &str)> {
-        self.names.iter().map(|(kind, name)| (*kind, name.as_str()))
+        self.names.keys().map(|(kind, name)| (*kind, name.as_str()))
+    }
+
+    /// Returns all used names as leaves and inputs write them, and the knowledge bases
+    /// with a metric that is read.
+    pub fn written(&self) -> impl Iterator<Item = (Kind, &str)> {
+        let names = self.names.iter();
+        let names = names.map(|((kind, _), written)| (*kind, written.as_str()));
+        names.chain(self.bases.iter().map(|base| (Kind::Kb, base.as_str())))
     }
 }
 
@@ -69,10 +97,12 @@ pub fn used<'a, 'b>(
         collect(tree, &mut todo);
     }
     let expands = !projections.scores.is_empty() && !projections.mappings.is_empty();
-    while let Some((kind, name)) = todo.pop() {
-        if !used.names.insert((kind, name.clone())) {
+    while let Some((kind, written)) = todo.pop() {
+        let name = written.to_lowercase();
+        if used.names.contains_key(&(kind, name.clone())) {
             continue;
         }
+        used.names.insert((kind, name.clone()), written);
         match kind {
             Kind::Projection if expands => {
                 for source in sources(projections, &name) {
@@ -80,10 +110,7 @@ pub fn used<'a, 'b>(
                 }
             }
             Kind::Complexity => {
-                let rule = name
-                    .rsplit_once(':')
-                    .map_or(name.as_str(), |(rule, _)| rule);
-                if let Some(tree) = composer(rule) {
+                if let Some(tree) = composer(base(&name)) {
                     collect(tree, &mut todo);
                 }
             }
@@ -128,13 +155,13 @@ fn expand(
             .flat_map(|score| &score.inputs);
         for input in inputs {
             if input.kind.trim().eq_ignore_ascii_case("kb_metric") {
-                used.kb_metrics = true;
+                used.bases.insert(input.kb.clone());
             } else if let Some(kind) = Kind::parse(&input.kind) {
                 let names_output = input.value_source.trim().eq_ignore_ascii_case("confidence");
                 if kind == Kind::Projection && !names_output {
                     scores.push(&input.name);
                 } else {
-                    todo.push((kind, input.name.to_lowercase()));
+                    todo.push((kind, input.name.clone()));
                 }
             }
         }
@@ -143,7 +170,7 @@ fn expand(
 
 fn collect(tree: &RuleNode, todo: &mut Vec<(Kind, String)>) {
     if let Some(kind) = Kind::parse(&tree.kind) {
-        todo.push((kind, tree.name.to_lowercase()));
+        todo.push((kind, tree.name.clone()));
     }
     for child in &tree.conditions {
         collect(child, todo);
@@ -153,7 +180,7 @@ fn collect(tree: &RuleNode, todo: &mut Vec<(Kind, String)>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::projections::{Mapping, MappingOutput, Score, ScoreInput};
+    use crate::projection::section::{Mapping, MappingOutput, Score, ScoreInput};
 
     fn leaf(kind: &str, name: &str) -> RuleNode {
         RuleNode {

@@ -3,8 +3,8 @@
 //!
 //! One answer for the signals and for everybody else who asks the same models.
 
-use crate::config::catalog::{EmbeddingEndpoint, ModelCatalog, SemanticEmbeddings};
-use crate::config::modules::ClassifierModule;
+use crate::catalog::modules::ClassifierModule;
+use crate::catalog::{EmbeddingEndpoint, ModelCatalog, SemanticEmbeddings};
 use inference::catalog::{Endpoint, RemoteEmbedder, Secret, Task, Wanted};
 use std::path::PathBuf;
 use std::time::Duration;

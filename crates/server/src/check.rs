@@ -6,8 +6,8 @@ mod envoy;
 use crate::cli::{CheckArgs, LogFormat};
 use crate::engine;
 use crate::output;
-use crate::problem::{Diagnostic, has_errors};
 use anyhow::Context as _;
+use router::config::{Problem, has_errors};
 use serde::Serialize;
 use std::path::Path;
 use std::process::ExitCode;
@@ -19,7 +19,7 @@ use std::process::ExitCode;
 /// If a file cannot be read.
 pub fn run(
     arguments: &CheckArgs,
-    document: impl Fn(&str) -> Vec<Diagnostic>,
+    document: impl Fn(&str) -> Vec<Problem>,
 ) -> anyhow::Result<ExitCode> {
     let mut reports = Vec::new();
     let mut runs = false;
@@ -53,7 +53,7 @@ pub fn run(
 #[derive(Serialize)]
 struct Report<'a> {
     file: &'a Path,
-    diagnostics: Vec<Diagnostic>,
+    diagnostics: Vec<Problem>,
 }
 
 fn read(file: &Path) -> anyhow::Result<String> {
@@ -76,7 +76,7 @@ fn for_people(reports: &[Report<'_>]) -> String {
 mod tests {
     use super::*;
     use crate::cli::ModelArgs;
-    use crate::problem::Severity;
+    use router::config::Severity;
 
     #[test]
     fn only_errors_fail() {
@@ -96,7 +96,7 @@ mod tests {
                     models: ModelArgs::default(),
                     format,
                 };
-                let found = severity.map(|severity| Diagnostic::new(severity, "a", "b"));
+                let found = severity.map(|severity| Problem::new(severity, "a", "b"));
                 let got = run(&arguments, |_| found.clone().into_iter().collect()).unwrap();
                 assert_eq!(got, code, "{severity:?}");
             }
@@ -121,10 +121,10 @@ mod tests {
             file: Path::new(file),
             diagnostics,
         };
-        let found = Diagnostic {
+        let found = Problem {
             line: 2,
             column: 3,
-            ..Diagnostic::error("odd")
+            ..Problem::error("", "odd")
         };
         let text = for_people(&[report("a", vec![]), report("b", vec![found])]);
         assert_eq!(text, "a: ok\nb:2:3: error: odd");

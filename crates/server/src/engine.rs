@@ -16,7 +16,6 @@ use crate::admin::Refusal as AdminRefusal;
 use crate::exchange::LlmExchanges;
 use crate::metrics::Metrics;
 use crate::models::{Models, Open};
-use crate::problem::Diagnostic;
 use crate::reload::{Live, Prepare, Refusal};
 use crate::telemetry::Tracing;
 use crate::trust::Exposure;
@@ -28,7 +27,7 @@ use inference::catalog::{Bare, Catalog};
 use inference::engine::Statistics;
 use meters::Meters;
 use router::config::server::Inference;
-use router::config::{self, Checked};
+use router::config::{self, Checked, Problem, Severity, has_errors};
 use router::evaluation::EvalRefused;
 use router::generation::Deps;
 use router::shared_state::SharedState;
@@ -166,27 +165,29 @@ impl Prepare for Preparer {
 
     fn prepare(&self, text: &str, current: Option<&Generation>) -> Result<Generation, Refusal> {
         let checked = config::check(text, &variable);
-        if !checked.is_servable() {
-            return Err(Refusal::Rejected(diagnostics(&checked)));
-        }
         let shared = match current {
             // Before anything is built: what cannot change must not load models.
-            Some(current) => match settings::restart_only(&current.router.value, &checked.value) {
-                fixed if fixed.is_empty() => current.shared.clone(),
-                fixed => return Err(Refusal::NeedsRestart(fixed)),
-            },
+            Some(current) => {
+                let fixed = settings::restart_only(&current.router.value, &checked.value);
+                if checked.is_servable() && !fixed.is_empty() {
+                    return Err(Refusal::NeedsRestart(fixed));
+                }
+                current.shared.clone()
+            }
             None => {
                 let language = language(self.assets.as_deref());
-                let language =
-                    language.map_err(|diagnostic| Refusal::Rejected(vec![diagnostic]))?;
+                let language = language.map_err(|problem| Refusal::Rejected(vec![problem]))?;
                 Shared::new(language, self.models.clone(), inference(&checked))
             }
         };
-        let found = diagnostics(&checked);
-        let generation = build(checked, &shared).map_err(Refusal::Rejected)?;
-        report(found.into_iter().chain(warnings(&generation)));
+
+        let (generation, found) = build(checked, &shared);
+        let Some(generation) = generation else {
+            return Err(Refusal::Rejected(found));
+        };
+        report(&found);
         let classifiers = Classifiers::load(&generation, &*shared.catalog)
-            .map_err(|missing| Refusal::Rejected(vec![Diagnostic::error(missing.to_string())]))?;
+            .map_err(|missing| Refusal::Rejected(vec![Problem::error("", missing.to_string())]))?;
         let meters = Meters::new(&generation, &self.metrics);
         let generation = Generation {
             options: Arc::new(settings::options(&generation.document)),
@@ -199,18 +200,19 @@ impl Prepare for Preparer {
         };
         self.exposure
             .check(generation.has_credentials())
-            .map_err(|exposed| Refusal::Rejected(vec![Diagnostic::error(exposed.to_string())]))?;
+            .map_err(|exposed| Refusal::Rejected(vec![Problem::error("", exposed.to_string())]))?;
         Ok(generation)
     }
 }
 
-/// Builds what was checked.
+/// Builds what was checked, and joins what is found on the way to what the check said. There is no
+/// generation if any of it is an error.
 fn build(
     checked: Checked,
     shared: &Shared,
-) -> Result<router::generation::Generation, Vec<Diagnostic>> {
+) -> (Option<router::generation::Generation>, Vec<Problem>) {
     let Some(document) = checked.document else {
-        return Err(Vec::new());
+        return (None, checked.problems);
     };
     let deps = Deps {
         env: &variable,
@@ -219,24 +221,26 @@ fn build(
         catalog: &*shared.catalog,
         state: shared.state.clone(),
     };
-    router::generation::Generation::build(document, checked.value, &deps).map_err(|problems| {
-        let errors = problems.into_iter();
-        errors
-            .map(|problem| Diagnostic {
-                path: problem.path,
-                ..Diagnostic::error(problem.message)
-            })
-            .collect()
-    })
+    let built = router::generation::Generation::build(document, checked.value, &deps);
+    let (generation, found) = match built {
+        Ok(generation) => {
+            let warnings = generation.warnings.clone();
+            (Some(generation), warnings)
+        }
+        Err(problems) => (None, problems),
+    };
+    let problems = config::joined(checked.problems, found, &checked.places);
+    (generation.filter(|_| !has_errors(&problems)), problems)
 }
 
 /// Loads the language model. A folder of assets without it is a mistake of the installation.
-fn language(assets: Option<&Path>) -> Result<LanguageDetector, Diagnostic> {
+fn language(assets: Option<&Path>) -> Result<LanguageDetector, Problem> {
     let model = assets.map(|folder| folder.join(LANGUAGE_MODEL));
     let language = LanguageDetector::load(model.as_deref()).map_err(|error| {
-        Diagnostic::error(format!(
-            "{error}; install it with `cargo xtask setup` or leave --assets out"
-        ))
+        Problem::error(
+            "",
+            format!("{error}; install it with `cargo xtask setup` or leave --assets out"),
+        )
     })?;
     if model.is_none() {
         tracing::info!("no language model installed; the built-in one tells 16 languages apart");
@@ -293,48 +297,30 @@ pub fn runs(text: &str) -> bool {
     })
 }
 
-/// Every finding in a document's text (`merit check`). With `models` they are loaded, too.
+/// Every problem of a document's text (`merit check`). With `models` they are loaded, too.
 #[must_use]
-pub fn check(text: &str, models: Option<Arc<dyn Open>>) -> Vec<Diagnostic> {
+pub fn check(text: &str, models: Option<Arc<dyn Open>>) -> Vec<Problem> {
     let checked = config::check(text, &variable);
-    let mut found = diagnostics(&checked);
-    if checked.is_servable() {
-        let settings = inference(&checked);
-        let shared = models.map_or_else(Shared::bare, |open| {
-            Shared::new(LanguageDetector::small(), open, settings)
-        });
-        match build(checked, &shared) {
-            Ok(generation) => {
-                found.extend(warnings(&generation));
-                found.extend(classifiers::resolutions(
-                    &generation.document,
-                    &*shared.catalog,
-                ));
-            }
-            Err(errors) => found.extend(errors),
-        }
-    }
-    found
-}
-
-/// What leaves a part of a generation unusable.
-fn warnings(generation: &router::generation::Generation) -> Vec<Diagnostic> {
-    let warning = |problem: &router::signals::Problem| {
-        Diagnostic::new(
-            crate::problem::Severity::Warning,
-            problem.path.clone(),
-            problem.message.clone(),
-        )
+    let settings = inference(&checked);
+    let shared = models.map_or_else(Shared::bare, |open| {
+        Shared::new(LanguageDetector::small(), open, settings)
+    });
+    let places = checked.places.clone();
+    let (generation, found) = build(checked, &shared);
+    let Some(generation) = generation else {
+        return found;
     };
-    generation.warnings.iter().map(warning).collect()
+    let resolved = classifiers::resolutions(&generation.document, &*shared.catalog);
+    config::joined(found, resolved, &places)
 }
 
 /// Says what is odd about a document that serves all the same.
-fn report(found: impl Iterator<Item = Diagnostic>) {
-    for diagnostic in found {
-        match diagnostic.severity {
-            crate::problem::Severity::Note => tracing::debug!(%diagnostic, "in the configuration"),
-            _ => tracing::warn!(%diagnostic, "in the configuration"),
+fn report(found: &[Problem]) {
+    for problem in found {
+        let Problem { line, column, .. } = problem;
+        match problem.severity {
+            Severity::Note => tracing::debug!(line, column, %problem, "in the configuration"),
+            _ => tracing::warn!(line, column, %problem, "in the configuration"),
         }
     }
 }
@@ -343,27 +329,6 @@ fn report(found: impl Iterator<Item = Diagnostic>) {
 #[must_use]
 pub fn schema() -> String {
     config::schema_text()
-}
-
-fn diagnostics(checked: &Checked) -> Vec<Diagnostic> {
-    checked.problems.iter().map(Diagnostic::from).collect()
-}
-
-impl From<&config::Problem> for Diagnostic {
-    fn from(problem: &config::Problem) -> Self {
-        let severity = match problem.severity {
-            config::Severity::Note => crate::problem::Severity::Note,
-            config::Severity::Warning => crate::problem::Severity::Warning,
-            config::Severity::Error => crate::problem::Severity::Error,
-        };
-        Self {
-            severity,
-            line: problem.line.into(),
-            column: problem.column.into(),
-            path: problem.path.clone(),
-            message: problem.message.clone(),
-        }
-    }
 }
 
 fn variable(name: &str) -> Option<String> {

@@ -2,8 +2,8 @@
 
 use crate::cli::ExplainArgs;
 use crate::output;
-use crate::problem::Diagnostic;
 use anyhow::Context as _;
+use router::config::Problem;
 use serde_json::{Map, Value, json};
 use std::process::ExitCode;
 
@@ -22,7 +22,7 @@ pub struct Query {
 /// If a file cannot be read or is no JSON object.
 pub fn run(
     arguments: &ExplainArgs,
-    explain: impl Fn(&str, &Query) -> Result<String, Vec<Diagnostic>>,
+    explain: impl Fn(&str, &Query) -> Result<String, Vec<Problem>>,
 ) -> anyhow::Result<ExitCode> {
     let file = &arguments.config;
     let document =
@@ -121,10 +121,10 @@ mod tests {
             config: file,
             ..arguments(&["hi"])
         };
-        let code = |result: Result<String, Vec<Diagnostic>>| {
+        let code = |result: Result<String, Vec<Problem>>| {
             run(&arguments, move |_, _| result.clone()).unwrap()
         };
         assert_eq!(code(Ok("fine".to_owned())), ExitCode::SUCCESS);
-        assert_eq!(code(Err(vec![Diagnostic::error("x")])), ExitCode::FAILURE);
+        assert_eq!(code(Err(vec![Problem::error("", "x")])), ExitCode::FAILURE);
     }
 }

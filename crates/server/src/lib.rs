@@ -19,7 +19,6 @@ pub mod models;
 pub mod output;
 mod pools;
 pub mod probe;
-pub mod problem;
 pub mod reload;
 mod remote;
 mod scrape;

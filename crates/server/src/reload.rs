@@ -7,8 +7,8 @@ mod triggers;
 
 pub use triggers::{Cause, Triggers};
 
-use crate::problem::Diagnostic;
 use arc_swap::ArcSwap;
+use router::config::Problem;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use std::ops::Deref;
@@ -39,7 +39,7 @@ pub trait Prepare: Send + Sync + 'static {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// It is wrong.
-    Rejected(Vec<Diagnostic>),
+    Rejected(Vec<Problem>),
     /// It is right, but changes these fields, which are read at start only.
     NeedsRestart(Vec<String>),
 }
@@ -53,7 +53,7 @@ pub enum Outcome {
     /// The file says what already serves.
     Unchanged,
     /// The old document goes on serving: the new one is wrong.
-    Rejected(Vec<Diagnostic>),
+    Rejected(Vec<Problem>),
     /// The old document goes on serving: these fields cannot change while running.
     NeedsRestart(Vec<String>),
 }
@@ -73,7 +73,8 @@ impl Outcome {
 
 impl Outcome {
     fn failed() -> Self {
-        Self::Rejected(vec![Diagnostic::error(
+        Self::Rejected(vec![Problem::error(
+            "",
             "preparing this document failed unexpectedly",
         )])
     }
@@ -255,9 +256,10 @@ impl<P: Prepare> Reloader<P> {
 impl<P: Prepare> Source<P> {
     fn read(&self) -> Result<String, Refusal> {
         std::fs::read_to_string(&self.file).map_err(|error| {
-            Refusal::Rejected(vec![Diagnostic::error(format!(
-                "cannot read the file: {error}"
-            ))])
+            Refusal::Rejected(vec![Problem::error(
+                "",
+                format!("cannot read the file: {error}"),
+            )])
         })
     }
 

@@ -2,7 +2,7 @@
 
 use super::algorithms::Algorithm;
 use super::plugins::Plugin;
-use super::signals::NumericPredicate;
+use crate::rules::RuleNode;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -42,30 +42,6 @@ pub struct Decision {
     pub candidate_iterations: Vec<CandidateIteration>,
     /// Words for the operator's own use.
     pub annotations: BTreeMap<String, Value>,
-}
-
-/// A tree of operators over leaves. An operator node has `operator` and `conditions`, a leaf has
-/// `type` and `name`.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct RuleNode {
-    /// `AND`, `OR` or `NOT`.
-    #[schemars(extend("examples" = ["AND", "OR", "NOT"]))]
-    pub operator: String,
-    /// Children of an operator node.
-    pub conditions: Vec<RuleNode>,
-    /// Signal type of a leaf.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// Rule name of a leaf.
-    pub name: String,
-    /// Label of a `classifier` leaf.
-    pub label: String,
-    /// Bounds on the signal's value instead of its match.
-    pub predicate: Option<NumericPredicate>,
-    /// `match` or `no_match` when the signal failed.
-    #[schemars(extend("enum" = ["match", "no_match"]))]
-    pub on_error: String,
 }
 
 /// A candidate model of a decision.

@@ -1,6 +1,5 @@
 //! `global.router`: model names, body handling, learning.
 
-use super::catalog::ModelCatalog;
 use super::databases::RedisStore;
 use super::integrations::Integrations;
 use super::selectors::ModelSelection;
@@ -8,6 +7,7 @@ use super::server::{Energy, Evaluation, Server};
 use super::services::Services;
 use super::sessions::Sessions;
 use super::stores::Stores;
+use crate::catalog::ModelCatalog;
 use schemars::JsonSchema;
 use serde::Deserialize;
 

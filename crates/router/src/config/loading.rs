@@ -1,28 +1,21 @@
 //! From text to a typed document with every problem at its line.
 
 use super::Document;
-use super::problem::{Problem, Severity};
+use super::problem::{Problem, has_errors, join};
 use super::reader::read;
 use super::tree::{self, Node};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
-/// A document as read, before anything is said of its sense.
-#[derive(Debug)]
-pub struct Loaded {
-    /// The typed document without its faulty parts; `None` after a syntax error. Serve it only if
-    /// there is no error.
-    pub document: Option<Document>,
-    /// The same as JSON, variables replaced; `null` after a syntax error.
-    pub value: Value,
-    /// All faults of form.
-    pub problems: Vec<Problem>,
+/// Where the parts of a document stand in its text.
+#[derive(Debug, Clone, Default)]
+pub struct Places {
     tree: Option<Arc<Node>>,
 }
 
-impl Loaded {
-    /// Line and column of `path`, or of its nearest ancestor that is written.
+impl Places {
+    /// Returns the line and column of `path`, or of its nearest ancestor that is written.
     #[must_use]
     pub fn locate(&self, path: &str) -> Option<(u32, u32)> {
         let mark = tree::locate(self.tree.as_deref()?, path);
@@ -39,44 +32,70 @@ impl Loaded {
     }
 }
 
+/// A document as read, before anything is said of its sense.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The typed document without its faulty parts; `None` after a syntax error. Serve it only if
+    /// there is no error.
+    pub document: Option<Document>,
+    /// The same as JSON, variables replaced; `null` after a syntax error.
+    pub value: Value,
+    /// All faults of form.
+    pub problems: Vec<Problem>,
+    /// Where to find what later steps say.
+    pub places: Places,
+}
+
 /// A document and everything that is wrong with it.
 #[derive(Debug)]
 pub struct Checked {
-    /// The document to serve, if no problem is an error.
+    /// The typed document without its faulty parts; `None` after a syntax error. Serve it only if
+    /// there is no error.
     pub document: Option<Document>,
     /// The document as JSON, variables replaced, secrets in clear.
     pub value: Value,
     /// Everything found, in the order of the text.
     pub problems: Vec<Problem>,
+    /// Where to find what later steps say.
+    pub places: Places,
 }
 
 impl Checked {
-    /// Nothing forbids serving the document.
+    /// Tells whether nothing forbids serving the document.
     #[must_use]
     pub fn is_servable(&self) -> bool {
-        self.document.is_some()
-            && self
-                .problems
-                .iter()
-                .all(|problem| problem.severity < Severity::Error)
+        self.document.is_some() && !has_errors(&self.problems)
     }
+}
+
+/// Joins what a later step found to what is known, each at its line, in the order of the text.
+#[must_use]
+pub fn joined(mut problems: Vec<Problem>, later: Vec<Problem>, places: &Places) -> Vec<Problem> {
+    join(&mut problems, places.placed(later));
+    problems.sort_by(|a, b| (a.line, a.column, &a.path).cmp(&(b.line, b.column, &b.path)));
+    problems
 }
 
 /// Reads a document and reports everything: form, sense, and what is not implemented.
 #[must_use]
 pub fn check(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Checked {
     let loaded = load(text, env);
-    let mut problems = loaded.problems.clone();
+
+    let mut later = Vec::new();
     if let Some(document) = &loaded.document {
-        problems.extend(loaded.placed(super::validate(document)));
-        let missing = super::unimplemented(document);
-        problems.extend(loaded.placed(missing.into_iter().map(Problem::from).collect()));
+        later = super::validate(document);
+        later.extend(
+            super::unimplemented(document)
+                .into_iter()
+                .map(Problem::from),
+        );
     }
-    problems.sort_by(|a, b| (a.line, a.column, &a.path).cmp(&(b.line, b.column, &b.path)));
+
     Checked {
-        document: loaded.document.map(super::without_unusable),
+        problems: joined(loaded.problems, later, &loaded.places),
+        document: loaded.document,
         value: loaded.value,
-        problems,
+        places: loaded.places,
     }
 }
 
@@ -91,8 +110,7 @@ pub fn load(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
         _ if tree.is_none() => None,
         Ok(document) => Some(document),
         Err(error) => {
-            let problem = Problem::new(Severity::Error, "", error.to_string());
-            problems.push(problem);
+            problems.push(Problem::error("", error.to_string()));
             None
         }
     };
@@ -100,6 +118,6 @@ pub fn load(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
         document,
         value: if tree.is_some() { value } else { Value::Null },
         problems,
-        tree,
+        places: Places { tree },
     }
 }

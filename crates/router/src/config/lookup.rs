@@ -34,6 +34,16 @@ impl Document {
         named.or_else(|| (name == DEFAULT_RECIPE).then_some(&self.routing))
     }
 
+    /// Tells whether some model name asks for this recipe.
+    #[must_use]
+    pub fn is_live(&self, recipe: &str) -> bool {
+        let auto = recipe == DEFAULT_RECIPE && !self.auto_model_names().is_empty();
+        auto || self
+            .entrypoints
+            .iter()
+            .any(|entrypoint| entrypoint.recipe == recipe && !entrypoint.model_names.is_empty())
+    }
+
     /// All recipes with their names and paths, the default one first.
     pub fn policies(&self) -> impl Iterator<Item = (&str, String, &Routing)> {
         let top = (DEFAULT_RECIPE, "routing".to_owned(), &self.routing);

@@ -34,6 +34,9 @@ impl Reader<'_> {
     /// The node as the schema wants it; `None` if it is null or faulty.
     fn value(&mut self, node: &Node, schema: &'static Value) -> Option<Value> {
         let schema = resolve(schema);
+        if let Some(known) = words_of(schema) {
+            return self.word(node, schema, &known);
+        }
         if let Some(branches) = schema.get("oneOf").and_then(Value::as_array) {
             return self.choice(node, branches);
         }
@@ -46,11 +49,7 @@ impl Reader<'_> {
             }
             (NodeKind::Map(entries), "object") => Some(Value::Object(self.object(entries, schema))),
             (kind, wanted) => {
-                let found = if matches!(kind, NodeKind::List(_)) {
-                    "a list"
-                } else {
-                    "a mapping"
-                };
+                let found = found(kind);
                 self.error(
                     node.mark,
                     format!("expected {}, found {found}", words(wanted)),
@@ -134,29 +133,21 @@ impl Reader<'_> {
         self.error(entry.mark, message);
     }
 
-    /// A list of words, or of blocks told apart by `type`.
+    /// One of several blocks, told apart by `type`.
     fn choice(&mut self, node: &Node, branches: &'static [Value]) -> Option<Value> {
-        let NodeKind::Map(entries) = &node.kind else {
-            let NodeKind::Scalar { text, plain } = &node.kind else {
-                self.error(node.mark, "expected a word or a mapping, found a list");
-                return None;
-            };
-            let text = self.text(node.mark, text, *plain)?.0;
-            let known: Vec<&str> = branches
-                .iter()
-                .filter_map(|branch| branch.get("const")?.as_str())
-                .collect();
-            if known.contains(&text.as_str()) {
-                return Some(Value::from(text));
+        match &node.kind {
+            NodeKind::Map(entries) => self.tagged(node.mark, entries, branches),
+            NodeKind::List(_) => {
+                self.error(node.mark, "expected a mapping with `type`, found a list");
+                None
             }
-            let message = match known.is_empty() {
-                true => format!("expected a mapping with `type`, found `{text}`"),
-                false => format!("`{text}` is not known here{}", suggestion(&text, known)),
-            };
-            self.error(node.mark, message);
-            return None;
-        };
-        self.tagged(node.mark, entries, branches)
+            NodeKind::Scalar { text, plain } => {
+                let (text, _) = self.text(node.mark, text, *plain)?;
+                let message = format!("expected a mapping with `type`, found `{text}`");
+                self.error(node.mark, message);
+                None
+            }
+        }
     }
 
     fn tagged(
@@ -216,7 +207,7 @@ impl Reader<'_> {
         }
         let value = match wanted(schema) {
             "" => return Some(scalar::free(&text, plain)),
-            "string" => return self.word(mark, text, schema),
+            "string" => return Some(Value::from(text)),
             "boolean" if loose => scalar::boolean(&text).map(Value::from),
             "integer" if loose => return self.integer(mark, &text, schema),
             "number" if loose => scalar::json_number(&text).map(Value::Number),
@@ -236,22 +227,37 @@ impl Reader<'_> {
         value
     }
 
-    fn word(&mut self, mark: Mark, text: String, schema: &Value) -> Option<Value> {
-        let known = schema.get("enum").and_then(Value::as_array);
-        let Some(known) = known.filter(|known| !known.iter().any(|word| word == &text)) else {
-            return Some(Value::from(text));
+    /// One of the `known` words; nothing if it is empty, which stands for the default.
+    fn word(&mut self, node: &Node, schema: &Value, known: &[&str]) -> Option<Value> {
+        let NodeKind::Scalar { text, plain } = &node.kind else {
+            let found = found(&node.kind);
+            self.error(node.mark, format!("expected a word, found {found}"));
+            return None;
         };
-        if !text.is_empty() {
-            let known = known.iter().filter_map(Value::as_str);
-            self.error(
-                mark,
-                format!(
-                    "`{}` is not known here{}",
-                    shorten(&text),
-                    suggestion(&text, known)
-                ),
-            );
+        let (text, _) = self.text(node.mark, text, *plain)?;
+        if text.is_empty() || scalar::is_null(&text, *plain) {
+            return None;
         }
+        if known.contains(&text.as_str()) {
+            return Some(Value::from(text));
+        }
+
+        let folded = text.trim();
+        let same = known.iter().find(|word| word.eq_ignore_ascii_case(folded));
+        if let Some(same) = same.filter(|_| schema.get(ANY_CASE).is_some()) {
+            return Some(Value::from(*same));
+        }
+        let remedy = match same {
+            Some(word) if **word == word.to_uppercase() => {
+                format!(": write `{word}`, in upper case")
+            }
+            Some(word) => format!(": write `{word}`"),
+            None => suggestion(&text, known.iter().copied()),
+        };
+        self.error(
+            node.mark,
+            format!("`{}` is not known here{remedy}", shorten(&text)),
+        );
         None
     }
 
@@ -334,6 +340,25 @@ const LEGACY: [&str; 17] = [
     "vllm_endpoints",
 ];
 
+/// The mark of a list of words that the reference reads in any case.
+const ANY_CASE: &str = "x-any-case";
+
+/// The words that a schema admits, if it admits nothing else.
+fn words_of(schema: &Value) -> Option<Vec<&str>> {
+    if let Some(words) = schema.get("enum").and_then(Value::as_array) {
+        return Some(words.iter().filter_map(Value::as_str).collect());
+    }
+    let mut words = Vec::new();
+    for branch in schema.get("oneOf").and_then(Value::as_array)? {
+        match (branch.get("const"), branch.get("enum")) {
+            (Some(word), _) => words.push(word.as_str()?),
+            (None, Some(list)) => words.extend(list.as_array()?.iter().filter_map(Value::as_str)),
+            (None, None) => return None,
+        }
+    }
+    Some(words)
+}
+
 /// The schema's type, `""` if it takes anything.
 fn wanted(schema: &Value) -> &str {
     match schema.get("type") {
@@ -344,6 +369,14 @@ fn wanted(schema: &Value) -> &str {
             .find(|name| *name != "null")
             .unwrap_or_default(),
         _ => "",
+    }
+}
+
+fn found(kind: &NodeKind) -> &'static str {
+    match kind {
+        NodeKind::Scalar { .. } => "a plain value",
+        NodeKind::List(_) => "a list",
+        NodeKind::Map(_) => "a mapping",
     }
 }
 

@@ -1,6 +1,6 @@
 //! Configuration of the plugins that call other services: retrieval and image generation.
 
-use super::modules::KeywordOrClassifier;
+use crate::catalog::modules::KeywordOrClassifier;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;

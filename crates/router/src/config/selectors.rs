@@ -182,6 +182,21 @@ pub struct MlSelection {
     pub mlp: Option<Mlp>,
 }
 
+impl MlSelection {
+    /// Returns the file of what was fitted for an algorithm, if one is named.
+    #[must_use]
+    pub fn artifact(&self, algorithm: &str) -> Option<&str> {
+        let path = match algorithm {
+            "knn" => &self.knn.as_ref()?.pretrained_path,
+            "kmeans" => &self.kmeans.as_ref()?.pretrained_path,
+            "svm" => &self.svm.as_ref()?.pretrained_path,
+            "mlp" => &self.mlp.as_ref()?.pretrained_path,
+            _ => return None,
+        };
+        Some(path.trim()).filter(|path| !path.is_empty())
+    }
+}
+
 /// Nearest neighbours.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

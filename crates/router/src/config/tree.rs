@@ -3,7 +3,7 @@
 //! Anchors, aliases and merge keys are resolved here; duplicate keys, deep nesting and exploding
 //! aliases are refused.
 
-use super::problem::{Problem, Severity};
+use super::problem::Problem;
 use granit_parser::{Event, Options, Parser, ScalarStyle, Span, Tag};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -403,7 +403,7 @@ fn problem(mark: Mark, message: impl Into<String>) -> Problem {
     Problem {
         line: mark.line,
         column: mark.column,
-        ..Problem::new(Severity::Error, "", message)
+        ..Problem::error("", message)
     }
 }
 

@@ -6,8 +6,6 @@ use super::algorithms::Algorithm;
 use super::decisions::Decision;
 use super::plugins::Plugin;
 use super::problem::{Problem, Severity};
-use super::reach::{Reach, is_live};
-use crate::report::Kind;
 use crate::selection::METHODS;
 
 /// Plugins that act.
@@ -17,6 +15,25 @@ const PLUGINS: [&str; 4] = [
     "header_mutation",
     "request_params",
 ];
+
+/// Whether a request can meet a part of the document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reach {
+    /// No request can.
+    Unreachable,
+    /// Some request can.
+    Reachable,
+}
+
+impl From<bool> for Reach {
+    fn from(reachable: bool) -> Self {
+        if reachable {
+            Self::Reachable
+        } else {
+            Self::Unreachable
+        }
+    }
+}
 
 /// A feature that is known and not implemented.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +68,7 @@ impl From<Unimplemented> for Problem {
 pub fn unimplemented(document: &Document) -> Vec<Unimplemented> {
     let mut list = List::default();
     for (name, path, routing) in document.policies() {
-        let live = is_live(document, name);
+        let live = document.is_live(name);
         for (index, decision) in routing.decisions.iter().enumerate() {
             list.decision(decision, &format!("{path}.decisions[{index}]"), live);
         }
@@ -123,7 +140,7 @@ impl List {
         let router = &document.global.router;
         let live = document
             .policies()
-            .any(|(name, _, _)| is_live(document, name));
+            .any(|(name, _, _)| document.is_live(name));
         if router.config_source == "kubernetes" {
             self.add(
                 "global.router.config_source",
@@ -154,7 +171,7 @@ impl List {
         let services = &document.global.services;
         let live = document
             .policies()
-            .any(|(name, _, _)| is_live(document, name));
+            .any(|(name, _, _)| document.is_live(name));
         if services.api.is_some() {
             self.add(
                 "global.services.api",
@@ -244,7 +261,7 @@ impl List {
         if stores.memory.as_ref().is_some_and(|store| store.enabled) {
             let live = document
                 .policies()
-                .any(|(name, _, _)| is_live(document, name));
+                .any(|(name, _, _)| document.is_live(name));
             self.add(
                 "global.stores.memory",
                 "memory of earlier conversations",
@@ -295,23 +312,7 @@ fn uses_plugin(document: &Document, name: &str) -> Reach {
 fn any_live(document: &Document, holds: impl Fn(&Decision) -> bool) -> Reach {
     let mut live = document
         .policies()
-        .filter(|(name, _, _)| is_live(document, name));
+        .filter(|(name, _, _)| document.is_live(name));
     live.any(|(_, _, routing)| routing.decisions.iter().any(&holds))
         .into()
-}
-
-/// Key of a family under `signals`.
-pub(super) fn section(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Keyword => "keywords",
-        Kind::Embedding => "embeddings",
-        Kind::Domain => "domains",
-        Kind::UserFeedback => "user_feedbacks",
-        Kind::Reask => "reasks",
-        Kind::Preference => "preferences",
-        Kind::Authz => "role_bindings",
-        Kind::Event => "events",
-        Kind::Classifier => "classifiers",
-        other => other.as_str(),
-    }
 }

@@ -6,11 +6,11 @@
 //! is unknown is unknown too. Whoever asks takes the safe side.
 
 use super::rule::{self, Op, Rules};
-use crate::config::decisions::RuleNode;
+use crate::config::Problem;
 use crate::declared::Declared;
 use crate::report::outlook::{Needs, Outlook};
 use crate::report::{Key, Keys};
-use crate::signals::Problem;
+use crate::rules::RuleNode;
 
 /// Compiled trees, by index.
 #[derive(Debug, Clone, Default)]
@@ -36,10 +36,7 @@ impl Conditions {
         let root = match tree.filter(|tree| !rule::is_blank(tree)) {
             Some(tree) => {
                 let compiled = self.rules.compile(tree, keys, declared);
-                Some(compiled.map_err(|deep| Problem {
-                    path: path.to_owned(),
-                    message: deep.to_string(),
-                })?)
+                Some(compiled.map_err(|deep| Problem::error(path, deep.to_string()))?)
             }
             None => None,
         };
@@ -120,8 +117,8 @@ fn settle(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::signals::NumericPredicate;
     use crate::report::{Kind, SignalReport};
+    use crate::rules::NumericPredicate;
 
     fn leaf(rule: &str) -> RuleNode {
         let (kind, name) = rule.split_once(':').unwrap();

@@ -3,11 +3,10 @@
 //! Nodes lie in pre-order and know where their subtree ends, so children are found by skipping and
 //! nothing is boxed.
 
-use crate::config::decisions::RuleNode;
-use crate::config::signals::NumericPredicate;
 use crate::declared::Declared;
 use crate::report::outlook::{Fact, Needs, Outlook, Span};
 use crate::report::{Key, Keys, Kind, SignalReport};
+use crate::rules::{NumericPredicate, RuleNode};
 use std::ops::Range;
 
 /// Evaluation recurses once per level; no sane rule comes near this.

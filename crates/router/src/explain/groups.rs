@@ -73,7 +73,7 @@ impl Serialize for SignalGroups<'_> {
             Kind::ALL
                 .into_iter()
                 .filter(|kind| !self.names(*kind).is_empty())
-                .map(|kind| (kind.family(), self.names(kind))),
+                .map(|kind| (kind.family().eval_key, self.names(kind))),
         )
     }
 }

@@ -3,8 +3,9 @@
 mod selection;
 
 use super::*;
-use crate::config::decisions::{Decision, ModelRef, RuleNode};
+use crate::config::decisions::{Decision, ModelRef};
 use crate::decision::Strategy;
+use crate::rules::RuleNode;
 use crate::selection::Candidate;
 use crate::selection::r#static::Static;
 use serde_json::{Value, json};

@@ -16,7 +16,7 @@ fn build(backend: BackendRef, api_format: &str) -> Arc<Model> {
         ..Providers::default()
     };
     let env = |name: &str| (name == "KEY").then(|| "s3cret".to_owned());
-    let models = Models::build(&providers, &env, &mut Vec::new());
+    let models = Models::build(&providers, &env, &mut Findings::default());
     models.get("m").unwrap().clone()
 }
 

@@ -157,7 +157,7 @@ impl Facts {
             self.injected_system_prompt.to_string(),
         ));
         for kind in Kind::ALL {
-            if let Some(name) = matched_header(kind) {
+            if let Some(name) = kind.family().header {
                 let names = self.matched_names(kind);
                 push(
                     &mut headers,
@@ -250,32 +250,6 @@ fn push(headers: &mut Vec<ReplyHeader>, name: &'static str, value: Option<&str>)
     if let Some(value) = value.filter(|text| !text.is_empty()) {
         headers.push((name, value.to_owned()));
     }
-}
-
-/// The header of a family's match list; metadata and classifier have none.
-fn matched_header(kind: Kind) -> Option<&'static str> {
-    Some(match kind {
-        Kind::Keyword => "x-vsr-matched-keywords",
-        Kind::Embedding => "x-vsr-matched-embeddings",
-        Kind::Domain => "x-vsr-matched-domains",
-        Kind::FactCheck => "x-vsr-matched-fact-check",
-        Kind::UserFeedback => "x-vsr-matched-user-feedback",
-        Kind::Reask => "x-vsr-matched-reask",
-        Kind::Preference => "x-vsr-matched-preference",
-        Kind::Language => "x-vsr-matched-language",
-        Kind::Context => "x-vsr-matched-context",
-        Kind::Structure => "x-vsr-matched-structure",
-        Kind::Complexity => "x-vsr-matched-complexity",
-        Kind::Modality => "x-vsr-matched-modality",
-        Kind::Authz => "x-vsr-matched-authz",
-        Kind::Jailbreak => "x-vsr-matched-jailbreak",
-        Kind::Pii => "x-vsr-matched-pii",
-        Kind::Kb => "x-vsr-matched-kb",
-        Kind::Conversation => "x-vsr-matched-conversation",
-        Kind::Event => "x-vsr-matched-event",
-        Kind::Projection => "x-vsr-matched-projections",
-        Kind::Metadata | Kind::Classifier => return None,
-    })
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! Mappings: bands of a score become `projection` signals.
 
+use super::section;
 use super::trace::MappingTrace;
-use crate::config::projections as config;
+use crate::config::{Findings, suggestion};
 use crate::report::{Key, Keys, Kind, SignalReport};
-use crate::signals::Problem;
+use crate::rules::NumericPredicate;
+use crate::scope::Scope;
 
 const DEFAULT_SLOPE: f64 = 12.0;
 
@@ -30,52 +32,70 @@ pub(super) struct Output {
     lte: Option<f64>,
 }
 
-/// Compiles mappings in the order of the document.
+impl section::Mapping {
+    pub(super) fn check(&self, scope: &Scope<'_>, at: &str, findings: &mut Findings) {
+        let scores = scope.projections.scores.iter();
+        let mut scores = scores.map(|score| score.name.as_str());
+        if !scores.clone().any(|name| name == self.source) {
+            let hint = suggestion(&self.source, &mut scores);
+            findings.error(
+                format!("{at}.source"),
+                format!("no score is called `{}`{hint}", self.source),
+            );
+        }
+
+        let methods = ["threshold_bands", "multi_emit"];
+        if !methods.contains(&self.method.as_str()) {
+            let hint = suggestion(&self.method, methods);
+            findings.error(
+                format!("{at}.method"),
+                format!("`threshold_bands` or `multi_emit` is wanted{hint}"),
+            );
+        }
+        if let Some(calibration) = &self.calibration {
+            calibration.check(&format!("{at}.calibration"), findings);
+        }
+        if self.outputs.is_empty() {
+            findings.warn(at, "no outputs, so nothing is emitted");
+        }
+    }
+}
+
+impl section::Calibration {
+    fn check(&self, at: &str, findings: &mut Findings) {
+        if !["", "sigmoid_distance"].contains(&self.method.as_str()) {
+            findings.error(format!("{at}.method"), "the method is `sigmoid_distance`");
+        }
+        if self.slope <= 0.0 {
+            findings.warn(
+                format!("{at}.slope"),
+                "a slope of 0 or less (or none) means 12",
+            );
+        }
+    }
+}
+
+impl section::MappingOutput {
+    pub(super) fn check(&self, at: &str, findings: &mut Findings) {
+        if self.name.trim().is_empty() {
+            findings.error(at, "`name` is missing");
+        }
+        let Self {
+            gt, gte, lt, lte, ..
+        } = *self;
+        NumericPredicate { gt, gte, lt, lte }.check(at, findings);
+    }
+}
+
+/// Compiles mappings in the order of the document; one without its score is left out.
 pub(super) fn build(
-    mappings: &[config::Mapping],
-    scores: &[config::Score],
+    mappings: &[section::Mapping],
+    scores: &[section::Score],
     keys: &mut Keys,
-    problems: &mut Vec<Problem>,
 ) -> Vec<Mapping> {
     let mut built = Vec::new();
-    for (index, mapping) in mappings.iter().enumerate() {
-        let mut problem = |field: &str, message: String| {
-            problems.push(Problem {
-                path: format!("routing.projections.mappings[{index}]{field}"),
-                message,
-            });
-        };
-        for (output_index, output) in mapping.outputs.iter().enumerate() {
-            if [output.gt, output.gte, output.lt, output.lte]
-                .iter()
-                .all(Option::is_none)
-            {
-                problem(
-                    &format!(".outputs[{output_index}]"),
-                    format!(
-                        "output \"{}\" needs at least one of gt, gte, lt, lte",
-                        output.name
-                    ),
-                );
-            }
-        }
-        if !matches!(
-            mapping.method.as_str(),
-            "" | "threshold_bands" | "multi_emit"
-        ) {
-            problem(
-                ".method",
-                format!(
-                    "unknown method \"{}\"; use threshold_bands or multi_emit",
-                    mapping.method
-                ),
-            );
-        }
+    for mapping in mappings {
         let Some(source) = scores.iter().position(|score| score.name == mapping.source) else {
-            problem(
-                ".source",
-                format!("no score is named \"{}\"", mapping.source),
-            );
             continue;
         };
         built.push(Mapping {
@@ -127,7 +147,7 @@ impl Mapping {
 }
 
 impl Output {
-    fn new(output: &config::MappingOutput, keys: &mut Keys) -> Self {
+    fn new(output: &section::MappingOutput, keys: &mut Keys) -> Self {
         Self {
             key: keys.intern(Kind::Projection, &output.name),
             gt: output.gt,
@@ -161,7 +181,7 @@ impl Output {
     }
 }
 
-fn slope(calibration: Option<&config::Calibration>) -> f64 {
+fn slope(calibration: Option<&section::Calibration>) -> f64 {
     calibration
         .map(|calibration| calibration.slope)
         .filter(|&slope| slope > 0.0)

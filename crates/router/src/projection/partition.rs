@@ -1,11 +1,12 @@
 //! Partitions: among the rules of one family at most one matches.
 
+use super::section;
 use super::step::Step;
 use super::trace::PartitionTrace;
-use crate::config;
+use crate::config::{Findings, suggestion};
 use crate::declared::Declared;
 use crate::report::{Key, Keys, Kind, SignalReport};
-use crate::signals::Problem;
+use crate::scope::Scope;
 
 /// A partition of two or more rules.
 #[derive(Debug, Clone)]
@@ -24,12 +25,82 @@ pub(super) struct Outcome {
     default_used: bool,
 }
 
-/// Compiles partitions: those over domains first, then those over embeddings.
+impl section::Partition {
+    pub(super) fn check(&self, scope: &Scope<'_>, at: &str, findings: &mut Findings) {
+        let semantics = ["exclusive", "softmax_exclusive"];
+        if !semantics.contains(&self.semantics.as_str()) {
+            let hint = suggestion(&self.semantics, semantics);
+            findings.error(
+                format!("{at}.semantics"),
+                format!("`exclusive` or `softmax_exclusive` is wanted{hint}"),
+            );
+        }
+        if self.semantics == "softmax_exclusive" && self.temperature <= 0.0 {
+            findings.error(
+                format!("{at}.temperature"),
+                "`softmax_exclusive` needs a temperature above 0",
+            );
+        }
+
+        self.check_members(scope, at, findings);
+        if self.default.is_empty() {
+            findings.error(
+                at,
+                "`default` is missing: the member that stands in when none matched",
+            );
+        } else if !self.members.contains(&self.default) {
+            findings.error(
+                format!("{at}.default"),
+                format!("`{}` is no member", self.default),
+            );
+        }
+    }
+
+    /// Checks that the members are of one family: the one that most of them belong to.
+    fn check_members(&self, scope: &Scope<'_>, at: &str, findings: &mut Findings) {
+        let domains = scope.names(Kind::Domain);
+        let embeddings = scope.names(Kind::Embedding);
+        let members = || self.members.iter().map(String::as_str);
+        let in_domains = members().filter(|member| domains.contains(member)).count();
+        let in_embeddings = members()
+            .filter(|member| embeddings.contains(member))
+            .count();
+        let family = if in_domains >= in_embeddings {
+            &domains
+        } else {
+            &embeddings
+        };
+
+        for (index, member) in members().enumerate() {
+            let path = format!("{at}.members[{index}]");
+            if !domains.contains(&member) && !embeddings.contains(&member) {
+                let hint = suggestion(member, domains.iter().chain(&embeddings).copied());
+                findings.error(
+                    path,
+                    format!("no domain or embedding rule is called `{member}`{hint}"),
+                );
+            } else if !family.contains(&member) {
+                findings.error(
+                    path,
+                    format!("the members are of one family, `{member}` is of the other"),
+                );
+            }
+        }
+        if self.members.len() < 2 {
+            findings.warn(
+                format!("{at}.members"),
+                "fewer than two members: the partition does nothing",
+            );
+        }
+    }
+}
+
+/// Compiles partitions: those over domains first, then those over embeddings. One with fewer than
+/// two members of a family does nothing there.
 pub(super) fn build(
-    partitions: &[config::projections::Partition],
+    partitions: &[section::Partition],
     keys: &mut Keys,
     declared: &Declared,
-    problems: &mut Vec<Problem>,
 ) -> Vec<Partition> {
     let mut built = Vec::new();
     for kind in [Kind::Domain, Kind::Embedding] {
@@ -57,9 +128,6 @@ pub(super) fn build(
                     .then_some(partition.temperature),
             });
         }
-    }
-    for (index, partition) in partitions.iter().enumerate() {
-        check(partition, index, declared, problems);
     }
     built
 }
@@ -162,64 +230,5 @@ impl Partition {
             .map(|(_, confidence)| ((confidence - highest) / temperature).exp())
             .sum();
         1.0 / sum
-    }
-}
-
-fn check(
-    partition: &config::projections::Partition,
-    index: usize,
-    declared: &Declared,
-    problems: &mut Vec<Problem>,
-) {
-    let mut problem = |field: &str, message: String| {
-        problems.push(Problem {
-            path: format!("routing.projections.partitions[{index}]{field}"),
-            message,
-        });
-    };
-    match partition.semantics.as_str() {
-        "exclusive" => {}
-        "softmax_exclusive" if partition.temperature > 0.0 => {}
-        "softmax_exclusive" => problem(
-            ".temperature",
-            "softmax_exclusive needs a temperature above 0".to_owned(),
-        ),
-        other => problem(
-            ".semantics",
-            format!("unknown semantics \"{other}\"; use exclusive or softmax_exclusive"),
-        ),
-    }
-    if !partition.members.contains(&partition.default) {
-        problem(
-            ".default",
-            format!(
-                "the default \"{}\" must be one of the members",
-                partition.default
-            ),
-        );
-    }
-    let unknown = partition.members.iter().enumerate().filter(|(_, member)| {
-        !declared.contains(Kind::Domain, member) && !declared.contains(Kind::Embedding, member)
-    });
-    for (member_index, member) in unknown {
-        problem(
-            &format!(".members[{member_index}]"),
-            format!("no domain and no embedding is named \"{member}\""),
-        );
-    }
-    let all_of = |kind| {
-        partition
-            .members
-            .iter()
-            .all(|member| declared.contains(kind, member))
-    };
-    let known = partition.members.iter().all(|member| {
-        declared.contains(Kind::Domain, member) || declared.contains(Kind::Embedding, member)
-    });
-    if known && !all_of(Kind::Domain) && !all_of(Kind::Embedding) {
-        problem(
-            ".members",
-            "members must all be domains or all be embeddings".to_owned(),
-        );
     }
 }

@@ -1,9 +1,8 @@
 //! Scores: weighted sums over signals, knowledge-base metrics and other projections.
 
+use super::section;
 use super::trace::{InputTrace, ScoreTrace};
-use crate::config::projections as config;
 use crate::report::{Key, Keys, Kind, SignalReport, kb_metric};
-use crate::signals::Problem;
 use std::collections::HashMap;
 
 /// A score in evaluation order.
@@ -57,53 +56,44 @@ impl Scores {
     }
 }
 
-/// Compiles scores and puts each after those it depends on.
+/// Compiles scores and puts each after those it depends on. An input that cannot be read is left
+/// out, and one that closes a circle is computed too late and counts 0.
 pub(super) fn build(
-    scores: &[config::Score],
-    mappings: &[config::Mapping],
+    scores: &[section::Score],
+    mappings: &[section::Mapping],
     keys: &mut Keys,
-    problems: &mut Vec<Problem>,
 ) -> Vec<Score> {
-    let names = Names::new(scores, mappings, problems);
-    let mut needs = Vec::new();
-    let mut built = Vec::new();
-    for (index, score) in scores.iter().enumerate() {
-        let mut inputs = Vec::new();
-        let mut own_needs = Vec::new();
-        for (input_index, input) in score.inputs.iter().enumerate() {
-            match compile(input, keys, &names) {
-                Ok((compiled, need)) => {
-                    inputs.push(compiled);
-                    own_needs.extend(need);
-                }
-                Err(message) => {
-                    problems.push(problem(index, &format!(".inputs[{input_index}]"), message))
-                }
-            }
-        }
-        needs.push(own_needs);
-        let name = score.name.as_str().into();
-        built.push(Some(Score {
+    let names = Names::new(scores, mappings);
+    let compiled = scores.iter().enumerate().map(|(index, score)| {
+        let inputs = score.inputs.iter();
+        Some(Score {
             index,
-            name,
-            inputs,
-        }));
-    }
+            name: score.name.as_str().into(),
+            inputs: inputs
+                .filter_map(|input| compile(input, keys, &names))
+                .collect(),
+        })
+    });
+    let mut built: Vec<Option<Score>> = compiled.collect();
+
+    let needs = needs(scores, mappings);
     let mut order = Order::new(&needs);
-    for (index, score) in scores.iter().enumerate() {
-        if let Err(Cycle) = order.visit(index) {
-            let message = format!(
-                "score \"{}\" depends on itself through its projection inputs",
-                score.name
-            );
-            problems.push(problem(index, "", message));
-        }
-    }
+    (0..scores.len()).for_each(|index| order.visit(index));
     order
         .done
         .iter()
         .filter_map(|&index| built[index].take())
         .collect()
+}
+
+/// Returns the scores that each score must be computed after, by index.
+pub(super) fn needs(scores: &[section::Score], mappings: &[section::Mapping]) -> Vec<Vec<usize>> {
+    let names = Names::new(scores, mappings);
+    let of = |score: &section::Score| {
+        let inputs = score.inputs.iter();
+        inputs.filter_map(|input| names.need(input)).collect()
+    };
+    scores.iter().map(of).collect()
 }
 
 impl Score {
@@ -176,21 +166,10 @@ struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
-    fn new(
-        scores: &'a [config::Score],
-        mappings: &'a [config::Mapping],
-        problems: &mut Vec<Problem>,
-    ) -> Self {
+    fn new(scores: &'a [section::Score], mappings: &'a [section::Mapping]) -> Self {
         let mut names = Self::default();
         for (index, score) in scores.iter().enumerate() {
-            if names.scores.insert(&score.name, index).is_some() {
-                let message = format!("another score is named \"{}\" too", score.name);
-                problems.push(problem(index, ".name", message));
-            }
-            if !matches!(score.method.as_str(), "" | "weighted_sum") {
-                let message = format!("unknown method \"{}\"; use weighted_sum", score.method);
-                problems.push(problem(index, ".method", message));
-            }
+            names.scores.insert(&score.name, index);
         }
         for mapping in mappings {
             let outputs = mapping.outputs.iter();
@@ -200,57 +179,50 @@ impl<'a> Names<'a> {
         }
         names
     }
+
+    /// The score that must be computed before this input is read.
+    fn need(&self, input: &section::ScoreInput) -> Option<usize> {
+        if Kind::parse(&input.kind) != Some(Kind::Projection) {
+            return None;
+        }
+        let score = if input.names_output() {
+            self.outputs.get(input.name.as_str())?
+        } else {
+            input.name.as_str()
+        };
+        self.scores.get(score).copied()
+    }
 }
 
-/// One input, and the score that must be computed before it.
-fn compile(
-    input: &config::ScoreInput,
-    keys: &mut Keys,
-    names: &Names<'_>,
-) -> Result<(Input, Option<usize>), String> {
+/// One input; nothing if there is no such type, score or output.
+fn compile(input: &section::ScoreInput, keys: &mut Keys, names: &Names<'_>) -> Option<Input> {
     let kind = input.kind.trim().to_lowercase();
-    let value_source = input.value_source.trim().to_lowercase();
     let mut name = input.name.clone();
-    let (source, need) = match kind.as_str() {
+    let source = match kind.as_str() {
         "kb_metric" => {
             name = format!("{}:{}", input.kb, input.metric);
-            (Source::Raw(kb_metric(keys, &input.kb, &input.metric)), None)
+            Source::Raw(kb_metric(keys, &input.kb, &input.metric))
         }
-        "projection" if value_source == "confidence" => {
-            let source = names
-                .outputs
-                .get(input.name.as_str())
-                .ok_or_else(|| format!("no mapping output is named \"{}\"", input.name))?;
-            let key = keys.intern(Kind::Projection, &input.name);
-            (Source::Output(key), names.scores.get(source).copied())
+        "projection" if input.names_output() => {
+            names.need(input)?;
+            Source::Output(keys.intern(Kind::Projection, &input.name))
         }
-        "projection" => {
-            let index = *names
-                .scores
-                .get(input.name.as_str())
-                .ok_or_else(|| format!("no score is named \"{}\"", input.name))?;
-            (Source::Score(index), Some(index))
-        }
-        other => {
-            let family = Kind::parse(other)
-                .ok_or_else(|| format!("unknown input type \"{}\"", input.kind))?;
-            (signal(input, family, &value_source, keys), None)
-        }
+        "projection" => Source::Score(names.need(input)?),
+        other => signal(input, Kind::parse(other)?, keys),
     };
-    let compiled = Input {
+    Some(Input {
         kind: input.kind.as_str().into(),
         name: name.into(),
         weight: input.weight,
         source,
-    };
-    Ok((compiled, need))
+    })
 }
 
-fn signal(input: &config::ScoreInput, family: Kind, value_source: &str, keys: &mut Keys) -> Source {
+fn signal(input: &section::ScoreInput, family: Kind, keys: &mut Keys) -> Source {
     let key = keys.intern(family, &input.name);
     // Roles are known only after projections; the other two have no list of matches here.
     let never_matched = matches!(family, Kind::Authz | Kind::Metadata | Kind::Classifier);
-    match value_source {
+    match input.value_source.trim().to_lowercase().as_str() {
         "raw" => Source::Raw(key),
         "confidence" if never_matched => Source::Constant(0.0),
         "confidence" => Source::Confidence(key),
@@ -274,8 +246,6 @@ struct Order<'a> {
     done: Vec<usize>,
 }
 
-struct Cycle;
-
 impl<'a> Order<'a> {
     fn new(needs: &'a [Vec<usize>]) -> Self {
         Self {
@@ -285,24 +255,13 @@ impl<'a> Order<'a> {
         }
     }
 
-    fn visit(&mut self, index: usize) -> Result<(), Cycle> {
-        if self.done.contains(&index) {
-            return Ok(());
-        }
-        if std::mem::replace(&mut self.open[index], true) {
-            return Err(Cycle);
+    fn visit(&mut self, index: usize) {
+        if self.done.contains(&index) || std::mem::replace(&mut self.open[index], true) {
+            return;
         }
         let needs = self.needs;
-        let outcome = needs[index].iter().try_for_each(|&need| self.visit(need));
+        needs[index].iter().for_each(|&need| self.visit(need));
         self.open[index] = false;
         self.done.push(index);
-        outcome
-    }
-}
-
-fn problem(index: usize, field: &str, message: String) -> Problem {
-    Problem {
-        path: format!("routing.projections.scores[{index}]{field}"),
-        message,
     }
 }

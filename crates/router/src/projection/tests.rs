@@ -1,7 +1,13 @@
 //! The worked examples of the projections.
 
+use super::section as document;
 use super::*;
-use crate::config::projections as document;
+use crate::catalog::ModelCatalog;
+use crate::config::{Findings, Severity};
+use crate::scope::Scope;
+use crate::signals::Signals;
+use crate::signals::learned::domain::DomainRule;
+use crate::signals::learned::embedding::EmbeddingRule;
 
 fn declared() -> Declared {
     let mut declared = Declared::default();
@@ -72,7 +78,7 @@ fn run(
     facts: &[Fact<'_>],
 ) -> (Projections, Keys, SignalReport) {
     let mut keys = Keys::default();
-    let built = Projections::build(projections, &mut keys, &declared()).unwrap();
+    let built = Projections::build(projections, &mut keys, &declared());
     let interned: Vec<Key> = facts
         .iter()
         .map(|(key, ..)| {
@@ -480,9 +486,33 @@ fn builds_report_every_problem() {
             mapping("ghost", "median", &[]),
         ],
     };
-    let problems = Projections::build(&projections, &mut Keys::default(), &declared()).unwrap_err();
-    let found: Vec<String> = problems
-        .iter()
+    let rules = ["a", "b", "c"];
+    let signals = Signals {
+        embeddings: rules
+            .map(|name| EmbeddingRule {
+                name: name.into(),
+                ..EmbeddingRule::default()
+            })
+            .into(),
+        domains: rules
+            .map(|name| DomainRule {
+                name: format!("d{name}"),
+                ..DomainRule::default()
+            })
+            .into(),
+        ..Signals::default()
+    };
+    let scope = Scope {
+        path: "routing",
+        signals: &signals,
+        projections: &projections,
+        models: &ModelCatalog::default(),
+    };
+    let mut findings = Findings::default();
+    crate::projection::check(&scope, &mut findings);
+    let errors = findings.into_problems().into_iter();
+    let found: Vec<String> = errors
+        .filter(|problem| problem.severity == Severity::Error)
         .map(|problem| {
             format!(
                 "{}: {}",
@@ -492,18 +522,25 @@ fn builds_report_every_problem() {
         })
         .collect();
     insta::assert_snapshot!(found.join("\n"), @r#"
-    partitions[0].temperature: softmax_exclusive needs a temperature above 0
-    partitions[0].default: the default "z" must be one of the members
-    partitions[0].members: members must all be domains or all be embeddings
-    partitions[1].semantics: unknown semantics "shared"; use exclusive or softmax_exclusive
-    partitions[1].members[1]: no domain and no embedding is named "ghost"
-    scores[3].name: another score is named "bad" too
-    scores[2].inputs[0]: unknown input type "astrology"
-    scores[2].inputs[1]: no score is named "ghost"
-    scores[0]: score "one" depends on itself through its projection inputs
-    mappings[0].outputs[0]: output "band" needs at least one of gt, gte, lt, lte
-    mappings[1].method: unknown method "median"; use threshold_bands or multi_emit
-    mappings[1].source: no score is named "ghost"
+    partitions[1].name: `p` is already the name of routing.projections.partitions[0]
+    scores[3].name: `bad` is already the name of routing.projections.scores[2]
+    partitions[0].temperature: `softmax_exclusive` needs a temperature above 0
+    partitions[0].members[0]: the members are of one family, `a` is of the other
+    partitions[0].default: `z` is no member
+    partitions[1].semantics: `exclusive` or `softmax_exclusive` is wanted; known: exclusive, softmax_exclusive
+    partitions[1].members[1]: no domain or embedding rule is called `ghost`; known: da, db, dc, a, b, c
+    scores[0].method: the method is `weighted_sum`, not ``
+    scores[1].method: the method is `weighted_sum`, not ``
+    scores[2].method: the method is `weighted_sum`, not ``
+    scores[2].inputs[0].type: no input type is called `astrology`
+    scores[2].inputs[1].name: no score is called `ghost`; known: one, two, bad, bad
+    scores[3].method: the method is `weighted_sum`, not ``
+    scores[0]: the score `one` depends on itself
+    scores[1]: the score `two` depends on itself
+    mappings[0].method: `threshold_bands` or `multi_emit` is wanted; known: threshold_bands, multi_emit
+    mappings[0].outputs[0]: at least one of `gt`, `gte`, `lt`, `lte` is wanted
+    mappings[1].source: no score is called `ghost`; known: one, two, bad, bad
+    mappings[1].method: `threshold_bands` or `multi_emit` is wanted; known: threshold_bands, multi_emit
     "#);
 }
 

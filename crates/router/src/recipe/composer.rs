@@ -4,27 +4,10 @@
 //! their case, takes a missing operator for AND, reads names exactly and no predicate; and a rule
 //! whose name has a colon never survives its composer.
 
-use crate::config::decisions::RuleNode;
-use crate::config::learned::ComplexityRule;
 use crate::projection::step::Step;
 use crate::report::{Key, Keys, Kind, SignalReport};
-
-/// Families whose matches a composer sees.
-const SEEN: [Kind; 13] = [
-    Kind::Keyword,
-    Kind::Embedding,
-    Kind::Domain,
-    Kind::FactCheck,
-    Kind::UserFeedback,
-    Kind::Reask,
-    Kind::Preference,
-    Kind::Language,
-    Kind::Context,
-    Kind::Structure,
-    Kind::Modality,
-    Kind::Kb,
-    Kind::Conversation,
-];
+use crate::rules::RuleNode;
+use crate::signals::learned::complexity::ComplexityRule;
 
 /// The composer of one complexity rule.
 #[derive(Debug, Clone)]
@@ -100,7 +83,10 @@ impl Step for Composer {
 impl Node {
     fn build(tree: &RuleNode, keys: &mut Keys) -> Self {
         if !tree.kind.is_empty() {
-            let family = SEEN.into_iter().find(|kind| kind.as_str() == tree.kind);
+            let mut seen = Kind::ALL
+                .into_iter()
+                .filter(|kind| kind.family().is_composed);
+            let family = seen.find(|kind| kind.as_str() == tree.kind);
             return family.map_or(Self::Never, |kind| {
                 Self::Matched(keys.intern(kind, &tree.name))
             });

@@ -85,7 +85,7 @@ impl Recipe {
         }
         for key in self.keys.iter() {
             let kind = self.keys.kind(key);
-            if kind.reads_evaluation() && self.bounding[kind as usize] {
+            if kind.family().reads_evaluation && self.bounding[kind as usize] {
                 report.doubt(&[key]);
                 report.degrade(kind, "unread");
             }

@@ -3,8 +3,8 @@
 
 use crate::config::algorithms::Algorithm;
 use crate::config::decisions::Decision;
-use crate::config::selectors::{MlSelection, ModelSelection};
-use crate::config::{Document, Routing};
+use crate::config::selectors::ModelSelection;
+use crate::config::{Document, Findings, Routing};
 use crate::forecast::Forecaster;
 use crate::selection::automix::Automix;
 use crate::selection::hybrid::{Hybrid, Weights};
@@ -19,7 +19,7 @@ use crate::selection::r#static::Static;
 use crate::selection::svm::Svm;
 use crate::selection::weighted::Weighted;
 use crate::selection::{self, Candidate, Selector};
-use crate::signals::{Deps, Problem};
+use crate::signals::Deps;
 use crate::wanted::AskedEncoder;
 use inference::catalog::{Bare, LoadError};
 use inference::handle::Embedder;
@@ -33,27 +33,27 @@ const ML: &str = "global.router.model_selection.ml";
 /// Builds the algorithms of one recipe; encoder and artifacts are had once.
 pub(super) struct Selectors<'a> {
     routing: &'a Routing,
-    document: &'a Document,
+    pub(super) document: &'a Document,
     deps: &'a Deps<'a>,
     encoder: Option<Embedder>,
     artifacts: HashMap<&'static str, Option<Arc<dyn Artifact>>>,
-    /// What forbids serving the document.
-    pub(super) problems: Vec<Problem>,
-    /// What leaves an algorithm without effect.
-    pub(super) warnings: Vec<Problem>,
+    findings: &'a mut Findings,
 }
 
 impl<'a> Selectors<'a> {
-    pub(super) fn new(routing: &'a Routing, document: &'a Document, deps: &'a Deps<'a>) -> Self {
-        let (problems, warnings) = (Vec::new(), Vec::new());
+    pub(super) fn new(
+        routing: &'a Routing,
+        document: &'a Document,
+        deps: &'a Deps<'a>,
+        findings: &'a mut Findings,
+    ) -> Self {
         Self {
             routing,
             document,
             deps,
             encoder: None,
             artifacts: HashMap::new(),
-            problems,
-            warnings,
+            findings,
         }
     }
 
@@ -206,7 +206,7 @@ impl<'a> Selectors<'a> {
     }
 
     fn lack(&mut self, error: &LoadError) {
-        push(&mut self.problems, SEMANTIC, error.to_string());
+        self.findings.error(SEMANTIC, error.to_string());
     }
 
     fn learned(&mut self, algorithm: &'static str) -> Box<dyn Selector> {
@@ -227,11 +227,8 @@ impl<'a> Selectors<'a> {
         if let Some(artifact) = self.artifacts.get(algorithm) {
             return artifact.clone();
         }
-        let path = path(
-            self.global().and_then(|global| global.ml.as_ref())?,
-            algorithm,
-        );
-        let path = Some(path.trim()).filter(|path| !path.is_empty())?;
+        let ml = self.global().and_then(|global| global.ml.as_ref())?;
+        let path = ml.artifact(algorithm)?;
         let loaded = self.load(algorithm, path);
         self.artifacts.entry(algorithm).or_insert(loaded).clone()
     }
@@ -275,32 +272,8 @@ impl<'a> Selectors<'a> {
     fn untrained(&mut self, algorithm: &str, error: &dyn std::fmt::Display) {
         let message =
             format!("{error}; `{algorithm}` is not trained, so the first candidate is taken");
-        push(
-            &mut self.warnings,
-            &format!("{ML}.{algorithm}.pretrained_path"),
-            message,
-        );
-    }
-}
-
-/// The file of an algorithm, as written.
-fn path<'a>(config: &'a MlSelection, algorithm: &str) -> &'a str {
-    let path = match algorithm {
-        "knn" => config.knn.as_ref().map(|block| &block.pretrained_path),
-        "kmeans" => config.kmeans.as_ref().map(|block| &block.pretrained_path),
-        "svm" => config.svm.as_ref().map(|block| &block.pretrained_path),
-        _ => config.mlp.as_ref().map(|block| &block.pretrained_path),
-    };
-    path.map_or("", String::as_str)
-}
-
-fn push(list: &mut Vec<Problem>, path: &str, message: String) {
-    let problem = Problem {
-        path: path.to_owned(),
-        message,
-    };
-    if !list.contains(&problem) {
-        list.push(problem);
+        self.findings
+            .warn(format!("{ML}.{algorithm}.pretrained_path"), message);
     }
 }
 

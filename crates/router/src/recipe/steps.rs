@@ -32,9 +32,9 @@ fn top_k(document: &Document) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use crate::config;
+    use crate::config::{self, Findings};
     use crate::models::Models;
-    use crate::recipe::{Extent, Recipe};
+    use crate::recipe::{Extent, Recipe, Source};
     use crate::shared_state::SharedState;
     use crate::signals::{Deps, SignalInput};
     use dialects::Prompt;
@@ -77,14 +77,21 @@ global: {model_catalog: {embeddings: {semantic: {embedding_config: {top_k: TOP_K
             catalog: &fake,
             ..Deps::default()
         };
+        let source = Source {
+            name: "r",
+            path: "routing",
+            routing: &document.routing,
+            document: &document,
+        };
+        let mut findings = Findings::default();
         let recipe = Recipe::build(
-            "r",
-            &document.routing,
-            &document,
-            (&Models::default(), &SharedState::default()),
+            source,
+            &Models::default(),
+            &SharedState::default(),
             &deps,
+            &mut findings,
         );
-        let recipe = recipe.unwrap_or_else(|problems| panic!("{problems:?}"));
+        assert!(!findings.has_errors(), "{findings:?}");
         let mut prompt = Prompt::default();
         prompt.texts.evaluation = "q".into();
         let input = SignalInput::new(&prompt, None);

@@ -6,6 +6,7 @@
 //! operands, so a result lies within the computed bounds to the last bit.
 
 use super::{Key, Keys, Kind, SignalReport};
+use crate::family::Bounds;
 
 /// Slack around cosines: products of unit vectors in single precision may leave [-1, 1] by a
 /// little.
@@ -121,22 +122,10 @@ impl Fact {
 
     /// Whatever a family of this kind may write.
     fn awaited(kind: Kind, name: &str) -> Self {
-        let within = |bound: f64| Span::new(-bound, bound);
-        let (confidence, value) = match kind {
-            // Probabilities.
-            Kind::Domain | Kind::FactCheck | Kind::UserFeedback | Kind::Modality | Kind::Pii => {
-                (Span::new(0.0, 1.0), Span::ANY)
-            }
-            Kind::Embedding if name.ends_with(":prototype_count") => (within(COSINE), Span::ANY),
-            Kind::Embedding => (within(COSINE), within(COSINE)),
-            Kind::Reask => (within(COSINE), Span::ANY),
-            // Differences of two cosines: margins, contrastive scores.
-            Kind::Complexity | Kind::Jailbreak | Kind::Kb => {
-                (within(2.0 * COSINE), within(2.0 * COSINE))
-            }
-            // A model's own words may hold any number.
-            _ => (Span::ANY, Span::ANY),
-        };
+        let family = kind.family();
+        let counted = kind == Kind::Embedding && name.ends_with(":prototype_count");
+        let value = if counted { Bounds::Any } else { family.value };
+        let (confidence, value) = (Span::within(family.confidence), Span::within(value));
         let maybe = |span| Number {
             missing: true,
             span: Some(span),
@@ -198,6 +187,18 @@ impl Span {
         low: f64::NEG_INFINITY,
         high: f64::INFINITY,
     };
+
+    /// All numbers within the bounds of a family.
+    #[must_use]
+    pub fn within(bounds: Bounds) -> Self {
+        let around_zero = |bound: f64| Self::new(-bound, bound);
+        match bounds {
+            Bounds::Any => Self::ANY,
+            Bounds::Share => Self::new(0.0, 1.0),
+            Bounds::Cosine => around_zero(COSINE),
+            Bounds::Difference => around_zero(2.0 * COSINE),
+        }
+    }
 
     /// From `low` to `high`; anything if that is no range.
     #[must_use]

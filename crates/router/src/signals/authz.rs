@@ -17,50 +17,110 @@
 //!
 //! The role is emitted, not the binding's name. Eval has no caller and evaluates no binding.
 
-use super::{Deps, Problem, Signal, SignalError, SignalInput, ran};
-use crate::config::signals::{RoleBinding, Subject};
-use crate::report::{Key, Keys, Kind, SignalReport};
+use super::{Building, Signal, SignalError, SignalInput, ran};
+use crate::config::Findings;
+use crate::report::{Key, Kind, SignalReport};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// A role granted to subjects.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RoleBinding {
+    /// Unique name.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// The role that is emitted.
+    pub role: String,
+    /// Who has it.
+    pub subjects: Vec<Subject>,
+}
+
+/// A user or a group.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Subject {
+    /// `User` or `Group`.
+    pub kind: Option<SubjectKind>,
+    /// Exact name.
+    pub name: String,
+}
+
+/// What a subject is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[schemars(extend("x-any-case" = true))]
+pub enum SubjectKind {
+    /// A user, by id.
+    User,
+    /// All members of a group.
+    Group,
+}
 
 /// Compiles the role bindings; nothing without bindings.
-pub(super) fn build(
-    bindings: &[RoleBinding],
-    keys: &mut Keys,
-    deps: &Deps<'_>,
-    problems: &mut Vec<Problem>,
-) -> Option<Box<dyn Signal>> {
-    if bindings.is_empty() {
+pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Signal>> {
+    let declared = &building.scope.signals.role_bindings;
+    if declared.is_empty() {
         return None;
     }
-    let used = bindings
+
+    let mut bindings = Vec::new();
+    for (index, binding) in declared.iter().enumerate() {
+        let role = building.keys.intern(Kind::Authz, &binding.role);
+        let at = building.scope.rule(Kind::Authz, index);
+        bindings.push(binding.compile(&at, role, building.findings));
+    }
+
+    let deps = building.deps;
+    let used = declared
         .iter()
         .any(|binding| (deps.used)(Kind::Authz, &binding.role));
-    let compile = |(at, binding): (usize, &RoleBinding)| {
-        let path = format!("routing.signals.role_bindings[{at}]");
-        if binding.role.is_empty() {
-            problems.push(Problem {
-                path: format!("{path}.role"),
-                message: "must not be empty".into(),
-            });
-        }
-        if binding.subjects.is_empty() {
-            problems.push(Problem {
-                path: format!("{path}.subjects"),
-                message: "must not be empty".into(),
-            });
-        }
-        let subjects = binding.subjects.iter().enumerate();
-        let subjects = subjects
-            .filter_map(|(n, subject)| compile_subject(&path, n, subject, problems))
-            .collect();
-        Binding {
-            role: keys.intern(Kind::Authz, &binding.role),
-            subjects,
-        }
-    };
     Some(Box::new(AuthzSignal {
-        bindings: bindings.iter().enumerate().map(compile).collect(),
+        bindings,
         required_header: (used && !deps.fail_open).then(|| deps.identity_header.clone()),
     }))
+}
+
+impl RoleBinding {
+    fn compile(&self, at: &str, role: Key, findings: &mut Findings) -> Binding {
+        if self.role.trim().is_empty() {
+            findings.error(format!("{at}.role"), "`role` is missing");
+        }
+        if self.subjects.is_empty() {
+            findings.error(
+                format!("{at}.subjects"),
+                "`subjects` is empty, so nobody has the role",
+            );
+        }
+        let subjects = self.subjects.iter().enumerate();
+        let subjects = subjects.filter_map(|(index, subject)| {
+            subject.compile(&format!("{at}.subjects[{index}]"), findings)
+        });
+        Binding {
+            role,
+            subjects: subjects.collect(),
+        }
+    }
+}
+
+impl Subject {
+    fn compile(&self, at: &str, findings: &mut Findings) -> Option<Member> {
+        let name = self.name.trim().to_owned();
+        if self.kind.is_none() {
+            findings.error(
+                format!("{at}.kind"),
+                "`kind` is missing; known: User, Group",
+            );
+        }
+        if name.is_empty() {
+            findings.error(format!("{at}.name"), "`name` is missing");
+            return None;
+        }
+        Some(match self.kind? {
+            SubjectKind::User => Member::User(name),
+            SubjectKind::Group => Member::Group(name),
+        })
+    }
 }
 
 /// The role bindings of one recipe.
@@ -78,34 +138,6 @@ struct Binding {
 enum Member {
     User(String),
     Group(String),
-}
-
-fn compile_subject(
-    path: &str,
-    at: usize,
-    subject: &Subject,
-    problems: &mut Vec<Problem>,
-) -> Option<Member> {
-    let name = subject.name.trim().to_owned();
-    let path = format!("{path}.subjects[{at}]");
-    if name.is_empty() {
-        problems.push(Problem {
-            path: format!("{path}.name"),
-            message: "must not be empty".into(),
-        });
-        return None;
-    }
-    match subject.kind.to_lowercase().as_str() {
-        "user" => Some(Member::User(name)),
-        "group" => Some(Member::Group(name)),
-        _ => {
-            problems.push(Problem {
-                path: format!("{path}.kind"),
-                message: "must be User or Group".into(),
-            });
-            None
-        }
-    }
 }
 
 impl Signal for AuthzSignal {
@@ -151,13 +183,16 @@ impl Signal for AuthzSignal {
 
 #[cfg(test)]
 mod tests {
+    use super::SubjectKind::{Group, User};
     use super::*;
-    use crate::signals::Identity;
+    use crate::report::Keys;
+    use crate::signals::tests::{compiled, errors};
+    use crate::signals::{Deps, Identity, Signals};
     use dialects::Prompt;
 
-    fn binding(role: &str, subjects: &[(&str, &str)]) -> RoleBinding {
-        let subject = |(kind, name): &(&str, &str)| Subject {
-            kind: (*kind).into(),
+    fn binding(role: &str, subjects: &[(SubjectKind, &str)]) -> RoleBinding {
+        let subject = |(kind, name): &(SubjectKind, &str)| Subject {
+            kind: Some(*kind),
             name: (*name).into(),
         };
         RoleBinding {
@@ -173,11 +208,11 @@ mod tests {
         fail_open: bool,
         identity: Option<(&str, &[&str])>,
     ) -> Result<Vec<String>, SignalError> {
-        let bindings = [
-            binding("premium", &[("user", " alice "), ("GROUP", "gold")]),
-            binding("free", &[("User", "bob")]),
-            binding("premium", &[("Group", "staff")]),
-            binding("audit", &[("Group", "staff")]),
+        let role_bindings = vec![
+            binding("premium", &[(User, " alice "), (Group, "gold")]),
+            binding("free", &[(User, "bob")]),
+            binding("premium", &[(Group, "staff")]),
+            binding("audit", &[(Group, "staff")]),
         ];
         let uses = |_: Kind, name: &str| used && name == "free";
         let deps = Deps {
@@ -185,9 +220,12 @@ mod tests {
             used: &uses,
             ..Deps::default()
         };
-        let (mut keys, mut problems) = (Keys::default(), Vec::new());
-        let signal = build(&bindings, &mut keys, &deps, &mut problems).unwrap();
-        assert_eq!(problems, []);
+        let signals = Signals {
+            role_bindings,
+            ..Signals::default()
+        };
+        let mut keys = Keys::default();
+        let signal = compiled(&signals, &mut keys, &deps);
         let identity = identity.map(|(user, groups)| Identity {
             user: user.into(),
             groups: groups.iter().map(|group| (*group).into()).collect(),
@@ -230,30 +268,19 @@ mod tests {
 
     #[test]
     fn problems_name_the_subject() {
-        let bindings = [
-            binding("r", &[("user", " "), ("team", "x")]),
-            binding("", &[]),
-        ];
-        let mut problems = Vec::new();
-        build(
-            &bindings,
-            &mut Keys::default(),
-            &Deps::default(),
-            &mut problems,
-        );
-        let paths: Vec<_> = problems
-            .iter()
-            .map(|problem| problem.path.as_str())
-            .collect();
+        let nameless = binding("r", &[(User, " ")]);
+        let mut kindless = binding("r", &[(User, "x")]);
+        kindless.subjects[0].kind = None;
+        let signals = Signals {
+            role_bindings: vec![nameless, kindless, binding("", &[])],
+            ..Signals::default()
+        };
         let expected = [
-            "[0].subjects[0].name",
-            "[0].subjects[1].kind",
-            "[1].role",
-            "[1].subjects",
+            "role_bindings[0].subjects[0].name",
+            "role_bindings[1].subjects[0].kind",
+            "role_bindings[2].role",
+            "role_bindings[2].subjects",
         ];
-        assert_eq!(
-            paths,
-            expected.map(|tail| format!("routing.signals.role_bindings{tail}"))
-        );
+        assert_eq!(errors(&signals), expected);
     }
 }

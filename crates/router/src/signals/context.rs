@@ -16,49 +16,94 @@
 //! Both ends are included; an omitted `max_tokens` is 0, as in the reference, so such a rule
 //! matches almost nothing.
 
-use super::{Problem, Signal, SignalError, SignalInput, ran};
-use crate::config::signals::ContextRule;
-use crate::report::{Key, Keys, Kind, SignalReport};
+use super::{Building, Signal, SignalError, SignalInput, ran};
+use crate::config::Findings;
+use crate::report::{Key, Kind, SignalReport};
 use dialects::Prompt;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// A band of the token estimate, both ends included.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ContextRule {
+    /// Name used in decisions.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// Lower bound: `1024`, `32K`, `1M` (decimal multiples).
+    pub min_tokens: String,
+    /// Upper bound; omitted means 0.
+    pub max_tokens: String,
+}
+
 /// Compiles the context rules; nothing without rules.
-pub(super) fn build(
-    rules: &[ContextRule],
-    keys: &mut Keys,
-    ratio: &Arc<TokenRatio>,
-    problems: &mut Vec<Problem>,
-) -> Option<Box<dyn Signal>> {
-    if rules.is_empty() {
+pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Signal>> {
+    let declared = &building.scope.signals.context;
+    if declared.is_empty() {
         return None;
     }
-    let mut bands = Vec::with_capacity(rules.len());
-    for (at, rule) in rules.iter().enumerate() {
-        let mut bound = |field: &str, text: &str| {
-            parse_bound(text).unwrap_or_else(|| {
-                let path = format!("routing.signals.context[{at}].{field}");
-                problems.push(Problem {
-                    path,
-                    message: format!("`{text}` is no token count; write 1024, 32K or 1M"),
-                });
-                0
-            })
-        };
-        let (min, max) = (
-            bound("min_tokens", &rule.min_tokens),
-            bound("max_tokens", &rule.max_tokens),
-        );
-        bands.push(Band {
-            key: keys.intern(Kind::Context, &rule.name),
-            min,
-            max,
-        });
+    let mut bands = Vec::with_capacity(declared.len());
+    for (index, rule) in declared.iter().enumerate() {
+        let key = building.keys.intern(Kind::Context, &rule.name);
+        let at = building.scope.rule(Kind::Context, index);
+        let tokens = rule.compile(&at, building.findings);
+        bands.extend(tokens.map(|tokens| Band { key, tokens }));
     }
     Some(Box::new(ContextSignal {
         bands,
-        ratio: Arc::clone(ratio),
+        ratio: Arc::clone(&building.deps.token_ratio),
     }))
+}
+
+impl ContextRule {
+    fn compile(&self, at: &str, findings: &mut Findings) -> Option<RangeInclusive<u64>> {
+        let low = token_count(&format!("{at}.min_tokens"), &self.min_tokens, findings);
+        let high = token_count(&format!("{at}.max_tokens"), &self.max_tokens, findings);
+        let (low, high) = (low?, high?);
+
+        if self.max_tokens.trim().is_empty() {
+            findings.warn(
+                at,
+                "`max_tokens` is omitted and means 0, so the rule never matches; write an upper bound, for example `10M`",
+            );
+        } else if low > high {
+            findings.error(
+                at,
+                format!("`min_tokens` ({low}) exceeds `max_tokens` ({high})"),
+            );
+        }
+        Some(low..=high)
+    }
+}
+
+/// Reads `1024`, `1.5K` (1,500) or `1M` (1,000,000); empty is 0, fractions of a token are cut off.
+fn token_count(at: &str, text: &str, findings: &mut Findings) -> Option<u64> {
+    let count = parse_count(text);
+    if count.is_none() {
+        findings.error(
+            at,
+            format!("`{text}` is no token count; write `4096`, `32K` or `1M`"),
+        );
+    }
+    count
+}
+
+fn parse_count(text: &str) -> Option<u64> {
+    let text = text.trim().to_uppercase();
+    if text.is_empty() {
+        return Some(0);
+    }
+    let (number, unit) = match (text.strip_suffix('K'), text.strip_suffix('M')) {
+        (Some(number), _) => (number, 1_000.0),
+        (_, Some(number)) => (number, 1_000_000.0),
+        _ => (text.as_str(), 1.0),
+    };
+    let number: f64 = number.trim().parse().ok()?;
+    (number.is_finite() && number >= 0.0).then_some((number * unit) as u64)
 }
 
 /// Bytes per token of ordinary text, shared by all generations of a process and learned from real
@@ -140,8 +185,7 @@ struct ContextSignal {
 
 struct Band {
     key: Key,
-    min: i64,
-    max: i64,
+    tokens: RangeInclusive<u64>,
 }
 
 impl Signal for ContextSignal {
@@ -154,13 +198,11 @@ impl Signal for ContextSignal {
         input: &SignalInput<'_>,
         report: &mut SignalReport,
     ) -> Result<(), SignalError> {
-        let tokens = i64::try_from(estimate(input.prompt, &self.ratio)).unwrap_or(i64::MAX);
-        for band in self
-            .bands
-            .iter()
-            .filter(|band| (band.min..=band.max).contains(&tokens))
-        {
-            report.emit(band.key);
+        let tokens = estimate(input.prompt, &self.ratio);
+        for band in &self.bands {
+            if band.tokens.contains(&tokens) {
+                report.emit(band.key);
+            }
         }
         ran(report, Kind::Context, 1.0);
         Ok(())
@@ -176,27 +218,12 @@ fn text_tokens(text: &str, ratio: f64) -> i64 {
     }
 }
 
-/// `1024`, `1.5K` (1,500), `1M` (1,000,000); empty is 0, fractions of a token are cut off.
-fn parse_bound(text: &str) -> Option<i64> {
-    let text = text.trim().to_uppercase();
-    if text.is_empty() {
-        return Some(0);
-    }
-    let (number, unit) = match (text.strip_suffix('K'), text.strip_suffix('M')) {
-        (Some(number), _) => (number, 1_000.0),
-        (_, Some(number)) => (number, 1_000_000.0),
-        _ => (text.as_str(), 1.0),
-    };
-    number
-        .parse::<f64>()
-        .ok()
-        .filter(|number| number.is_finite())
-        .map(|number| (number * unit) as i64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Keys;
+    use crate::signals::tests::{compiled, errors};
+    use crate::signals::{Deps, Signals};
     use dialects::{Prompt, TokenFacts};
 
     fn facts(text: u64, structured: u64, images: u64, framing: u64, reserve: u64) -> TokenFacts {
@@ -219,11 +246,16 @@ mod tests {
                 ..ContextRule::default()
             })
             .collect();
-        let (mut keys, mut problems, shared) =
-            (Keys::default(), Vec::new(), Arc::new(TokenRatio::default()));
-        shared.in_use.store(ratio.to_bits(), Ordering::Relaxed);
-        let signal = build(&rules, &mut keys, &shared, &mut problems).unwrap();
-        assert_eq!(problems, []);
+        let deps = Deps::default();
+        deps.token_ratio
+            .in_use
+            .store(ratio.to_bits(), Ordering::Relaxed);
+        let signals = Signals {
+            context: rules,
+            ..Signals::default()
+        };
+        let mut keys = Keys::default();
+        let signal = compiled(&signals, &mut keys, &deps);
         let mut report = SignalReport::new(&keys);
         signal
             .evaluate(&SignalInput::new(prompt, None), &mut report)
@@ -287,13 +319,13 @@ mod tests {
             ("1M", Some(1_000_000)),
             ("0.0005K", Some(0)),
             ("1e3", Some(1000)),
-            ("-5", Some(-5)),
-            ("12 K", None),
+            ("32 K", Some(32_000)),
+            ("-5", None),
             ("1G", None),
             ("K", None),
             ("inf", None),
         ] {
-            assert_eq!(parse_bound(text), expected, "{text}");
+            assert_eq!(parse_count(text), expected, "{text}");
         }
     }
 
@@ -315,13 +347,15 @@ mod tests {
 
     #[test]
     fn a_malformed_bound_is_a_problem() {
-        let rules = [ContextRule {
+        let rule = ContextRule {
             max_tokens: "lots".into(),
             ..ContextRule::default()
-        }];
-        let mut problems = Vec::new();
-        build(&rules, &mut Keys::default(), &Arc::default(), &mut problems);
-        assert_eq!(problems[0].path, "routing.signals.context[0].max_tokens");
+        };
+        let signals = Signals {
+            context: vec![rule],
+            ..Signals::default()
+        };
+        assert_eq!(errors(&signals), ["context[0].max_tokens"]);
     }
 
     #[test]

@@ -16,36 +16,170 @@
 //!
 //! A `count` without predicate always matches, as in the reference.
 
-use super::{Problem, Signal, SignalError, SignalInput, check_predicate, ran};
-use crate::config::signals::{ConversationRule, ConversationSource, NumericPredicate};
-use crate::report::{Key, Keys, Kind, SignalReport};
+use super::{Building, Signal, SignalError, SignalInput, ran};
+use crate::config::Findings;
+use crate::report::{Key, Kind, SignalReport};
+use crate::rules::NumericPredicate;
 use dialects::Conversation;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// A count over messages and tools.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConversationRule {
+    /// Name used in decisions.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// What is counted.
+    pub feature: ConversationFeature,
+    /// Bounds of the count.
+    pub predicate: Option<NumericPredicate>,
+}
+
+/// What a conversation rule counts.
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConversationFeature {
+    /// `count` or `exists`.
+    #[serde(rename = "type")]
+    pub kind: Option<ConversationTest>,
+    /// What is counted.
+    pub source: ConversationSource,
+}
+
+/// What is asked of a count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ConversationTest {
+    /// That it lies within the predicate; without one it always matches.
+    Count,
+    /// That it is above 0.
+    Exists,
+}
+
+/// The counter of a conversation rule.
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConversationSource {
+    /// What is counted.
+    #[serde(rename = "type")]
+    pub kind: Option<Counter>,
+    /// Role of `message`; omitted means all.
+    pub role: Option<Role>,
+}
+
+/// Something that is counted in a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "ConversationCounter")]
+pub enum Counter {
+    /// Messages, of one role or of all.
+    Message,
+    /// Definitions of tools.
+    ToolDefinition,
+    /// Calls of tools by the assistant.
+    AssistantToolCall,
+    /// Calls that have been answered.
+    AssistantToolCycle,
+    /// 1 while a call of a tool waits for the assistant to go on.
+    ActiveToolLoop,
+    /// Images.
+    ImageContent,
+}
+
+/// Role of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "ConversationRole")]
+pub enum Role {
+    /// Messages of the user.
+    User,
+    /// Messages of the assistant.
+    Assistant,
+    /// System messages.
+    System,
+    /// Results of tools.
+    Tool,
+    /// Developer messages, which count 1 at most.
+    Developer,
+    /// All but the user's.
+    NonUser,
+}
 
 /// Compiles the conversation rules; nothing without rules.
-pub(super) fn build(
-    rules: &[ConversationRule],
-    keys: &mut Keys,
-    problems: &mut Vec<Problem>,
-) -> Option<Box<dyn Signal>> {
-    if rules.is_empty() {
+pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Signal>> {
+    let declared = &building.scope.signals.conversation;
+    if declared.is_empty() {
         return None;
     }
-    let compile = |(at, rule): (usize, &ConversationRule)| {
-        let path = format!("routing.signals.conversation[{at}]");
-        let test = Test::build(&path, rule, problems);
-        let counter = Counter::build(
-            &format!("{path}.feature.source"),
-            &rule.feature.source,
-            problems,
-        );
-        Some(Rule {
-            key: keys.intern(Kind::Conversation, &rule.name),
-            counter: counter?,
-            test: test?,
-        })
-    };
-    let rules = rules.iter().enumerate().filter_map(compile).collect();
+    let mut rules = Vec::new();
+    for (index, rule) in declared.iter().enumerate() {
+        let key = building.keys.intern(Kind::Conversation, &rule.name);
+        let at = building.scope.rule(Kind::Conversation, index);
+        rules.extend(rule.compile(&at, key, building.findings));
+    }
     Some(Box::new(ConversationSignal { rules }))
+}
+
+impl ConversationRule {
+    fn compile(&self, at: &str, key: Key, findings: &mut Findings) -> Option<Rule> {
+        let source = self.feature.source;
+        if self.feature.kind.is_none() {
+            findings.error(
+                format!("{at}.feature.type"),
+                "`type` is missing; known: count, exists",
+            );
+        }
+        if source.kind.is_none() {
+            findings.error(
+                format!("{at}.feature.source.type"),
+                "`type` is missing: what is to be counted",
+            );
+        }
+        if source.role.is_some() && source.kind.is_some_and(|kind| kind != Counter::Message) {
+            findings.warn(
+                format!("{at}.feature.source.role"),
+                "only a `message` source has a role",
+            );
+        }
+        self.check_predicate(at, findings);
+
+        Some(Rule {
+            key,
+            test: match self.feature.kind? {
+                ConversationTest::Exists => Test::Exists,
+                ConversationTest::Count => Test::Count(self.predicate),
+            },
+            counter: source.kind?,
+            role: source.role,
+        })
+    }
+
+    fn check_predicate(&self, at: &str, findings: &mut Findings) {
+        let path = format!("{at}.predicate");
+        let Some(predicate) = self.predicate else {
+            if self.feature.kind == Some(ConversationTest::Count) {
+                findings.warn(at, "`count` without a predicate always matches, even at 0");
+            }
+            return;
+        };
+        if self.feature.kind == Some(ConversationTest::Exists) {
+            findings.warn(&path, "`exists` reads no predicate; use `count`");
+        } else {
+            predicate.check(&path, findings);
+        }
+
+        let needs_two = predicate.gt.is_some_and(|bound| bound >= 1.0)
+            || predicate.gte.is_some_and(|bound| bound > 1.0);
+        if self.feature.source.role == Some(Role::Developer) && needs_two {
+            findings.warn(
+                path,
+                "developer messages count 1 at most, so this never matches",
+            );
+        }
+    }
 }
 
 /// The conversation family of one recipe.
@@ -56,6 +190,7 @@ struct ConversationSignal {
 struct Rule {
     key: Key,
     counter: Counter,
+    role: Option<Role>,
     test: Test,
 }
 
@@ -66,22 +201,6 @@ enum Test {
 }
 
 impl Test {
-    fn build(path: &str, rule: &ConversationRule, problems: &mut Vec<Problem>) -> Option<Self> {
-        check_predicate(path, rule.predicate, problems);
-        match rule.feature.kind.as_str() {
-            "exists" => Some(Self::Exists),
-            "count" => Some(Self::Count(rule.predicate)),
-            _ => {
-                let path = format!("{path}.feature.type");
-                problems.push(Problem {
-                    path,
-                    message: "must be count or exists".into(),
-                });
-                None
-            }
-        }
-    }
-
     /// The stored value and whether it matches.
     fn apply(self, raw: u64) -> (f64, bool) {
         match self {
@@ -94,82 +213,34 @@ impl Test {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Counter {
-    User,
-    Assistant,
-    System,
-    Tool,
-    Developer,
-    NonUser,
-    AnyMessage,
-    ToolDefinition,
-    AssistantToolCall,
-    AssistantToolCycle,
-    ActiveToolLoop,
-    ImageContent,
-}
-
-impl Counter {
-    fn build(path: &str, source: &ConversationSource, problems: &mut Vec<Problem>) -> Option<Self> {
-        let counter = match (source.kind.as_str(), source.role.as_str()) {
-            ("message", role) => return Self::of_role(role, path, problems),
-            ("tool_definition", _) => Self::ToolDefinition,
-            ("assistant_tool_call", _) => Self::AssistantToolCall,
-            ("assistant_tool_cycle", _) => Self::AssistantToolCycle,
-            ("active_tool_loop", _) => Self::ActiveToolLoop,
-            ("image_content", _) => Self::ImageContent,
-            _ => {
-                let message = "must be message, tool_definition, assistant_tool_call, assistant_tool_cycle, \
-                               active_tool_loop or image_content";
-                problems.push(Problem {
-                    path: format!("{path}.type"),
-                    message: message.into(),
-                });
-                return None;
-            }
-        };
-        Some(counter)
-    }
-
-    fn of_role(role: &str, path: &str, problems: &mut Vec<Problem>) -> Option<Self> {
-        Some(match role {
-            "user" => Self::User,
-            "assistant" => Self::Assistant,
-            "system" => Self::System,
-            "tool" => Self::Tool,
-            "developer" => Self::Developer,
-            "non_user" => Self::NonUser,
-            "" => Self::AnyMessage,
-            _ => {
-                let message = "must be user, assistant, system, tool, developer or non_user; leave it out for all";
-                problems.push(Problem {
-                    path: format!("{path}.role"),
-                    message: message.into(),
-                });
-                return None;
-            }
-        })
-    }
-
-    fn read(self, facts: &Conversation) -> u64 {
-        let non_user = facts.assistant + facts.system + facts.tool + u64::from(facts.developer);
-        match self {
-            Self::User => facts.user,
-            Self::Assistant => facts.assistant,
-            Self::System => facts.system,
-            Self::Tool | Self::AssistantToolCycle => facts.tool,
-            Self::Developer => u64::from(facts.developer),
-            Self::NonUser => non_user,
-            Self::AnyMessage => non_user + facts.user,
-            Self::ToolDefinition => facts.tool_definitions,
-            Self::AssistantToolCall => facts.tool_calls,
-            Self::ActiveToolLoop => u64::from(
+impl Rule {
+    fn count(&self, facts: &Conversation) -> u64 {
+        match self.counter {
+            Counter::Message => Role::count(self.role, facts),
+            Counter::ToolDefinition => facts.tool_definitions,
+            Counter::AssistantToolCall => facts.tool_calls,
+            Counter::AssistantToolCycle => facts.tool,
+            Counter::ActiveToolLoop => u64::from(
                 facts.last_is_tool_result
                     || facts.last_user_follows_tool
                     || facts.tool_calls > facts.tool,
             ),
-            Self::ImageContent => facts.images,
+            Counter::ImageContent => facts.images,
+        }
+    }
+}
+
+impl Role {
+    fn count(role: Option<Self>, facts: &Conversation) -> u64 {
+        let non_user = facts.assistant + facts.system + facts.tool + u64::from(facts.developer);
+        match role {
+            Some(Self::User) => facts.user,
+            Some(Self::Assistant) => facts.assistant,
+            Some(Self::System) => facts.system,
+            Some(Self::Tool) => facts.tool,
+            Some(Self::Developer) => u64::from(facts.developer),
+            Some(Self::NonUser) => non_user,
+            None => non_user + facts.user,
         }
     }
 }
@@ -186,9 +257,7 @@ impl Signal for ConversationSignal {
     ) -> Result<(), SignalError> {
         let mut best: f64 = 0.0;
         for rule in &self.rules {
-            let (value, matched) = rule
-                .test
-                .apply(rule.counter.read(&input.prompt.conversation));
+            let (value, matched) = rule.test.apply(rule.count(&input.prompt.conversation));
             let confidence = f64::from(u8::from(matched));
             report.set_value(rule.key, value);
             report.set_confidence(rule.key, confidence);
@@ -205,8 +274,16 @@ impl Signal for ConversationSignal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::signals::ConversationFeature;
+    use crate::report::Keys;
+    use crate::signals::tests::{compiled, errors};
+    use crate::signals::{Deps, Signals};
     use dialects::Prompt;
+    use serde::de::DeserializeOwned;
+
+    /// A word as the document writes it; an empty one is left out.
+    fn word<T: DeserializeOwned>(text: &str) -> Option<T> {
+        (!text.is_empty()).then(|| serde_json::from_value(text.into()).unwrap())
+    }
 
     fn rule(
         test: &str,
@@ -214,13 +291,12 @@ mod tests {
         role: &str,
         predicate: Option<NumericPredicate>,
     ) -> ConversationRule {
-        let source = ConversationSource {
-            kind: kind.into(),
-            role: role.into(),
-        };
         let feature = ConversationFeature {
-            kind: test.into(),
-            source,
+            kind: word(test),
+            source: ConversationSource {
+                kind: word(kind),
+                role: word(role),
+            },
         };
         ConversationRule {
             name: "r".into(),
@@ -232,9 +308,12 @@ mod tests {
 
     #[track_caller]
     fn check(rule: &ConversationRule, facts: Conversation, expected: (f64, bool)) {
-        let (mut keys, mut problems) = (Keys::default(), Vec::new());
-        let signal = build(std::slice::from_ref(rule), &mut keys, &mut problems).unwrap();
-        assert_eq!(problems, []);
+        let mut keys = Keys::default();
+        let signals = Signals {
+            conversation: vec![rule.clone()],
+            ..Signals::default()
+        };
+        let signal = compiled(&signals, &mut keys, &Deps::default());
         let prompt = Prompt {
             conversation: facts,
             ..Prompt::default()
@@ -367,24 +446,28 @@ mod tests {
     #[test]
     fn problems() {
         for (rule, tail) in [
-            (rule("Count", "message", "", None), "feature.type"),
-            (rule("count", "messages", "", None), "feature.source.type"),
-            (
-                rule("count", "message", "function", None),
-                "feature.source.role",
-            ),
+            (rule("", "message", "", None), "feature.type"),
+            (rule("count", "", "", None), "feature.source.type"),
             (
                 rule("count", "message", "", Some(NumericPredicate::default())),
                 "predicate",
             ),
         ] {
-            let mut problems = Vec::new();
-            build(&[rule], &mut Keys::default(), &mut problems);
-            let paths: Vec<_> = problems
-                .iter()
-                .map(|problem| problem.path.as_str())
-                .collect();
-            assert_eq!(paths, [format!("routing.signals.conversation[0].{tail}")]);
+            let signals = Signals {
+                conversation: vec![rule],
+                ..Signals::default()
+            };
+            assert_eq!(errors(&signals), [format!("conversation[0].{tail}")]);
+        }
+    }
+
+    #[test]
+    fn words_are_exact() {
+        for text in ["Count", "messages", "function"] {
+            let text = serde_json::Value::from(text);
+            assert!(serde_json::from_value::<ConversationTest>(text.clone()).is_err());
+            assert!(serde_json::from_value::<Counter>(text.clone()).is_err());
+            assert!(serde_json::from_value::<Role>(text).is_err());
         }
     }
 }

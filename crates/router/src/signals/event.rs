@@ -18,28 +18,87 @@
 
 use super::keyword::bounded_pattern;
 use super::pattern::PatternSet;
-use super::{Problem, Signal, SignalError, SignalInput, ran};
-use crate::config::signals::EventRule;
-use crate::report::{Key, Keys, Kind, SignalReport};
+use super::{Building, Signal, SignalError, SignalInput, ran};
+use crate::config::suggestion;
+use crate::report::{Key, Kind, SignalReport};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
-const SEVERITIES: [&str; 4] = ["critical", "high", "medium", "low"];
 const TEMPORAL: &str =
     r"(?i)(?-u:\b)(?:urgent|immediate|asap|deadline|time.sensitive|now|critical.window)(?-u:\b)";
 
+/// An operational event.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EventRule {
+    /// Name used in decisions.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// Event words.
+    pub event_types: Vec<String>,
+    /// `critical`, `high`, `medium`, `low`.
+    #[schemars(with = "Vec<String>")]
+    pub severities: Vec<Severity>,
+    /// Action codes.
+    pub action_codes: Vec<String>,
+    /// Look for words of urgency.
+    pub temporal: bool,
+}
+
+/// A severity that an event rule looks for, in any case.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
+pub enum Severity {
+    /// `critical`.
+    Critical,
+    /// `high`.
+    High,
+    /// `medium`.
+    Medium,
+    /// `low`.
+    Low,
+    /// No severity; it is passed over, as in the reference.
+    Unknown(String),
+}
+
+impl Severity {
+    const WORDS: [(&'static str, Self); 4] = [
+        ("critical", Self::Critical),
+        ("high", Self::High),
+        ("medium", Self::Medium),
+        ("low", Self::Low),
+    ];
+
+    /// Returns the word that is looked for.
+    fn word(&self) -> Option<&'static str> {
+        let mut words = Self::WORDS.into_iter();
+        words.find_map(|(word, severity)| (severity == *self).then_some(word))
+    }
+}
+
+impl From<String> for Severity {
+    fn from(written: String) -> Self {
+        let folded = written.trim().to_lowercase();
+        let known = Self::WORDS.into_iter().find(|(word, _)| *word == folded);
+        known.map_or(Self::Unknown(written), |(_, severity)| severity)
+    }
+}
+
 /// Compiles the event rules; nothing without rules.
-pub(super) fn build(
-    rules: &[EventRule],
-    keys: &mut Keys,
-    problems: &mut Vec<Problem>,
-) -> Option<Box<dyn Signal>> {
-    if rules.is_empty() {
+pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Signal>> {
+    let declared = &building.scope.signals.events;
+    if declared.is_empty() {
         return None;
     }
+
     let mut patterns = Vec::new();
-    let rules = rules
-        .iter()
-        .map(|rule| Rule::build(rule, keys, &mut patterns))
-        .collect();
+    let mut rules = Vec::new();
+    for (index, rule) in declared.iter().enumerate() {
+        let at = building.scope.rule(Kind::Event, index);
+        rules.push(rule.compile(&at, building, &mut patterns));
+    }
+
     let slots = patterns.len();
     match PatternSet::build(&patterns) {
         Ok(patterns) => Some(Box::new(EventSignal {
@@ -48,11 +107,76 @@ pub(super) fn build(
             patterns,
         })),
         Err(error) => {
-            problems.push(Problem {
-                path: "routing.signals.events".into(),
-                message: error.to_string(),
-            });
+            let path = building.scope.at("signals.events");
+            building.findings.error(path, error.to_string());
             None
+        }
+    }
+}
+
+impl EventRule {
+    /// Adds the rule's patterns to those of all rules, each with a slot of its own.
+    fn compile(
+        &self,
+        at: &str,
+        building: &mut Building<'_>,
+        patterns: &mut Vec<(String, usize)>,
+    ) -> Rule {
+        self.check(at, building);
+
+        let named = |list: &[String]| -> Vec<String> {
+            let words = list.iter().map(|word| word.trim());
+            let words = words.filter(|word| !word.is_empty());
+            words.map(bounded_pattern).collect()
+        };
+        let severities = self.severities.iter().filter_map(Severity::word);
+        let severities = severities.map(bounded_pattern).collect();
+        let temporal = self.temporal.then(|| TEMPORAL.to_owned());
+
+        let key = building.keys.intern(Kind::Event, &self.name);
+        let mut value = |suffix: &str| {
+            let name = format!("{}:{suffix}", self.name);
+            Some(building.keys.intern(Kind::Event, &name))
+        };
+        let sources = [
+            (named(&self.event_types), None),
+            (severities, value("severity")),
+            (named(&self.action_codes), None),
+            (temporal.into_iter().collect(), value("temporal")),
+        ];
+
+        let mut criteria = Vec::new();
+        for (list, value) in sources.into_iter().filter(|(list, _)| !list.is_empty()) {
+            let first = patterns.len();
+            for pattern in list {
+                patterns.push((pattern, patterns.len()));
+            }
+            criteria.push(Criterion {
+                slots: first..patterns.len(),
+                value,
+            });
+        }
+        Rule { key, criteria }
+    }
+
+    fn check(&self, at: &str, building: &mut Building<'_>) {
+        let findings = &mut *building.findings;
+        if self.event_types.is_empty()
+            && self.severities.is_empty()
+            && self.action_codes.is_empty()
+            && !self.temporal
+        {
+            findings.warn(at, "no criterion is given, so the rule never matches");
+        }
+        for (index, severity) in self.severities.iter().enumerate() {
+            let Severity::Unknown(written) = severity else {
+                continue;
+            };
+            let hint = suggestion(written, Severity::WORDS.map(|(word, _)| word));
+            findings.warn(
+                format!("{at}.severities[{index}]"),
+                format!("`{written}` is no severity and is passed over{hint}"),
+            );
         }
     }
 }
@@ -74,62 +198,6 @@ struct Criterion {
     slots: std::ops::Range<usize>,
     /// Where its own value is stored, if it has one.
     value: Option<Key>,
-}
-
-impl Rule {
-    fn build(rule: &EventRule, keys: &mut Keys, patterns: &mut Vec<(String, usize)>) -> Self {
-        let known = |severity: &String| {
-            SEVERITIES
-                .into_iter()
-                .find(|known| *known == severity.trim().to_lowercase())
-        };
-        let words = |list: &[String]| {
-            list.iter()
-                .map(|word| bounded_pattern(word.trim()))
-                .collect::<Vec<_>>()
-        };
-        let named = |list: &[String]| {
-            let kept: Vec<String> = list
-                .iter()
-                .filter(|word| !word.trim().is_empty())
-                .cloned()
-                .collect();
-            words(&kept)
-        };
-        let severities = rule
-            .severities
-            .iter()
-            .filter_map(known)
-            .map(bounded_pattern)
-            .collect();
-        let temporal = if rule.temporal {
-            vec![TEMPORAL.to_owned()]
-        } else {
-            Vec::new()
-        };
-        let key = keys.intern(Kind::Event, &rule.name);
-        let value = |suffix: &str, keys: &mut Keys| {
-            Some(keys.intern(Kind::Event, &format!("{}:{suffix}", rule.name)))
-        };
-        let sources = [
-            (named(&rule.event_types), None),
-            (severities, value("severity", keys)),
-            (named(&rule.action_codes), None),
-            (temporal, value("temporal", keys)),
-        ];
-        let mut criteria = Vec::new();
-        for (list, value) in sources.into_iter().filter(|(list, _)| !list.is_empty()) {
-            let first = patterns.len();
-            for pattern in list {
-                patterns.push((pattern, patterns.len()));
-            }
-            criteria.push(Criterion {
-                slots: first..patterns.len(),
-                value,
-            });
-        }
-        Self { key, criteria }
-    }
 }
 
 impl Signal for EventSignal {
@@ -175,14 +243,18 @@ impl Signal for EventSignal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Keys;
+    use crate::signals::tests::compiled;
+    use crate::signals::{Deps, Signals};
     use dialects::Prompt;
 
     fn rule(types: &[&str], severities: &[&str], codes: &[&str], temporal: bool) -> EventRule {
-        let list = |words: &[&str]| words.iter().map(|word| (*word).into()).collect();
+        let list =
+            |words: &[&str]| -> Vec<String> { words.iter().map(|word| (*word).into()).collect() };
         EventRule {
             name: "r".into(),
             event_types: list(types),
-            severities: list(severities),
+            severities: list(severities).into_iter().map(Severity::from).collect(),
             action_codes: list(codes),
             temporal,
             ..EventRule::default()
@@ -191,9 +263,12 @@ mod tests {
 
     /// Confidence of a match, and whether severity and temporal values are stored.
     fn check(rule: &EventRule, text: &str, expected: Option<(f64, bool, bool)>) {
-        let (mut keys, mut problems) = (Keys::default(), Vec::new());
-        let signal = build(std::slice::from_ref(rule), &mut keys, &mut problems).unwrap();
-        assert_eq!(problems, []);
+        let mut keys = Keys::default();
+        let signals = Signals {
+            events: vec![rule.clone()],
+            ..Signals::default()
+        };
+        let signal = compiled(&signals, &mut keys, &Deps::default());
         let mut prompt = Prompt::default();
         prompt.texts.evaluation = text.into();
         let mut report = SignalReport::new(&keys);

@@ -30,43 +30,162 @@ mod literal;
 mod ngram;
 mod patterns;
 mod search;
+mod traps;
 
 use super::pattern;
-use super::{Problem, Signal, SignalError, SignalInput, ran};
-use crate::config::signals::KeywordRule;
-use crate::report::{Key, Keys, Kind, SignalReport};
+use super::{Building, Signal, SignalError, SignalInput, ran};
+use crate::report::{Key, Kind, SignalReport};
 use bm25::{Bm25, Tokens};
 use fuzzy::{Fuzzy, Words};
 pub(super) use literal::bounded_pattern;
 use literal::{Bounded, Literals};
 use ngram::Ngram;
 use patterns::{Pattern, Patterns};
+use schemars::JsonSchema;
 use search::WordSearch;
+use serde::Deserialize;
 use std::cell::OnceCell;
 
+/// A rule over keywords.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeywordRule {
+    /// Name used in decisions.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// `AND`, `OR` or `NOR`, upper case.
+    pub operator: Option<Operator>,
+    /// Keywords or, with `method: regex`, patterns.
+    pub keywords: Vec<String>,
+    /// Compare case.
+    pub case_sensitive: bool,
+    /// Empty (literal), `regex`, `bm25` or `ngram`.
+    #[schemars(with = "String", extend("examples" = ["regex", "bm25", "ngram"]))]
+    pub method: Method,
+    /// Accept near spellings (literal and regex only).
+    pub fuzzy_match: bool,
+    /// Levenshtein distance; 0 means 2.
+    pub fuzzy_threshold: u32,
+    /// Score bound; 0 means 0.1.
+    pub bm25_threshold: f32,
+    /// Similarity bound; 0 means 0.4.
+    pub ngram_threshold: f32,
+    /// n; 0 means 3, at least 2.
+    pub ngram_arity: u32,
+}
+
+/// How many of a rule's keywords must be found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+#[schemars(rename = "KeywordOperator")]
+pub enum Operator {
+    /// All of them.
+    And,
+    /// At least one.
+    Or,
+    /// None of them.
+    Nor,
+}
+
+/// How keywords are looked for, in any case.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
+pub enum Method {
+    /// As they are written.
+    #[default]
+    Literal,
+    /// As RE2 patterns.
+    Regex,
+    /// By shared word stems.
+    Bm25,
+    /// By shared groups of letters.
+    Ngram,
+    /// No method. The reference passes over such a rule, so it is refused only where it is used.
+    Unknown(String),
+}
+
+impl From<String> for Method {
+    fn from(written: String) -> Self {
+        match written.to_lowercase().as_str() {
+            "" => Self::Literal,
+            "regex" => Self::Regex,
+            "bm25" => Self::Bm25,
+            "ngram" => Self::Ngram,
+            _ => Self::Unknown(written),
+        }
+    }
+}
+
 /// Compiles the keyword rules; nothing without rules.
-pub(super) fn build(
-    rules: &[KeywordRule],
-    keys: &mut Keys,
-    problems: &mut Vec<Problem>,
-) -> Option<Box<dyn Signal>> {
-    if rules.is_empty() {
+pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Signal>> {
+    let declared = &building.scope.signals.keywords;
+    if declared.is_empty() {
         return None;
     }
-    let mut builder = Builder::default();
-    let rules = rules
-        .iter()
-        .enumerate()
-        .map(|(at, rule)| builder.rule(at, rule, keys, problems))
-        .collect();
-    match builder.finish(rules) {
+
+    let mut joint = Joint::default();
+    let mut rules = Vec::new();
+    for (index, rule) in declared.iter().enumerate() {
+        rules.push(rule.compile(index, building, &mut joint));
+    }
+
+    match joint.finish(rules) {
         Ok(signal) => Some(Box::new(signal)),
         Err(error) => {
-            problems.push(Problem {
-                path: "routing.signals.keywords".into(),
-                message: error.to_string(),
-            });
+            let path = building.scope.at("signals.keywords");
+            building.findings.error(path, error.to_string());
             None
+        }
+    }
+}
+
+impl KeywordRule {
+    /// Compiles the `index`th rule; its keywords go to `joint`, where all rules search at once.
+    fn compile(&self, index: usize, building: &mut Building<'_>, joint: &mut Joint) -> Rule {
+        let at = building.scope.rule(Kind::Keyword, index);
+        let key = building.keys.intern(Kind::Keyword, &self.name);
+        if self.operator.is_none() {
+            building.findings.error(
+                format!("{at}.operator"),
+                "the operator is `AND`, `OR` or `NOR`, in upper case",
+            );
+        }
+        if let Method::Unknown(_) = self.method {
+            let used = (building.deps.used)(Kind::Keyword, &self.name);
+            self.check_unknown_method(&at, used, building.findings);
+            return Rule::never(key, index);
+        }
+        self.check_traps(&at, building.findings);
+
+        Rule {
+            key,
+            operator: self.operator.unwrap_or(Operator::Or),
+            keywords: self.keywords.len(),
+            matcher: self.matcher(&at, building, joint),
+            shared_with: joint.shared_with(index, self),
+        }
+    }
+
+    fn matcher(&self, at: &str, building: &mut Building<'_>, joint: &mut Joint) -> Matcher {
+        let fuzzy = self
+            .fuzzy_match
+            .then(|| Fuzzy::new(&self.keywords, self.fuzzy_threshold));
+        match self.method {
+            Method::Literal | Method::Unknown(_) => Matcher::Joint {
+                slots: joint.literals(self),
+                fuzzy,
+            },
+            Method::Regex => Matcher::Joint {
+                slots: joint.regexes(at, self, building),
+                fuzzy,
+            },
+            Method::Bm25 => Matcher::Bm25(Bm25::new(
+                &self.keywords,
+                self.case_sensitive,
+                self.bm25_threshold,
+            )),
+            Method::Ngram => Matcher::Ngram(Ngram::new(self)),
         }
     }
 }
@@ -93,19 +212,12 @@ struct Rule {
     key: Key,
     operator: Operator,
     keywords: usize,
-    method: Method,
+    matcher: Matcher,
     /// The first rule of the same name and native method: their results are one.
     shared_with: usize,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Operator {
-    And,
-    Or,
-    Nor,
-}
-
-enum Method {
+enum Matcher {
     /// Literal keywords or patterns: one slot each.
     Joint {
         slots: Vec<usize>,
@@ -116,15 +228,6 @@ enum Method {
 }
 
 impl Operator {
-    fn parse(text: &str) -> Option<Self> {
-        match text {
-            "AND" => Some(Self::And),
-            "OR" => Some(Self::Or),
-            "NOR" => Some(Self::Nor),
-            _ => None,
-        }
-    }
-
     fn holds(self, found: usize, of: usize) -> bool {
         match self {
             Self::And => found == of,
@@ -177,12 +280,26 @@ impl Signal for KeywordSignal {
 }
 
 impl Rule {
+    /// A rule that finds nothing.
+    fn never(key: Key, index: usize) -> Self {
+        Self {
+            key,
+            operator: Operator::Or,
+            keywords: 0,
+            matcher: Matcher::Joint {
+                slots: Vec::new(),
+                fuzzy: None,
+            },
+            shared_with: index,
+        }
+    }
+
     fn matches(&self, hits: &[bool], reading: &Reading<'_>) -> bool {
-        let found = match &self.method {
-            Method::Joint { slots, fuzzy: None } => {
+        let found = match &self.matcher {
+            Matcher::Joint { slots, fuzzy: None } => {
                 slots.iter().filter(|slot| hits[**slot]).count()
             }
-            Method::Joint {
+            Matcher::Joint {
                 slots,
                 fuzzy: Some(fuzzy),
             } => {
@@ -195,8 +312,8 @@ impl Rule {
                     .filter(|(at, slot)| hits[**slot] || near(*at))
                     .count()
             }
-            Method::Bm25(index) => index.count(reading.tokens(index)),
-            Method::Ngram(index) => index.count(reading.native()),
+            Matcher::Bm25(index) => index.count(reading.tokens(index)),
+            Matcher::Ngram(index) => index.count(reading.native()),
         };
         self.operator.holds(found, self.keywords)
     }
@@ -245,99 +362,31 @@ fn before_nul(text: &str) -> &str {
     text.split('\0').next().unwrap_or_default()
 }
 
-/// Collects the keywords of all rules while the rules are built.
+/// Collects the keywords of all rules, so that one search finds them all.
 #[derive(Default)]
-struct Builder {
+struct Joint {
     slots: usize,
     literals: literal::Builder,
     patterns: patterns::Builder,
-    native: Vec<(String, &'static str, usize)>,
+    /// The first rule of each name and native method.
+    native: Vec<(String, Method, usize)>,
 }
 
-impl Builder {
-    fn rule(
-        &mut self,
-        at: usize,
-        rule: &KeywordRule,
-        keys: &mut Keys,
-        problems: &mut Vec<Problem>,
-    ) -> Rule {
-        let path = format!("routing.signals.keywords[{at}]");
-        let operator = Operator::parse(&rule.operator).unwrap_or_else(|| {
-            let message = format!(
-                "operator `{}` is none of AND, OR, NOR (upper case)",
-                rule.operator
-            );
-            problems.push(Problem {
-                path: format!("{path}.operator"),
-                message,
-            });
-            Operator::Or
-        });
-        Rule {
-            key: keys.intern(Kind::Keyword, &rule.name),
-            operator,
-            keywords: rule.keywords.len(),
-            method: self.method(&path, rule, problems),
-            shared_with: self.shared_with(at, rule),
-        }
-    }
-
-    fn method(&mut self, path: &str, rule: &KeywordRule, problems: &mut Vec<Problem>) -> Method {
-        let fuzzy = rule
-            .fuzzy_match
-            .then(|| Fuzzy::new(&rule.keywords, rule.fuzzy_threshold));
-        let method = rule.method.to_lowercase();
-        match method.as_str() {
-            "" => Method::Joint {
-                slots: rule
-                    .keywords
-                    .iter()
-                    .map(|word| self.literal(word, rule))
-                    .collect(),
-                fuzzy,
-            },
-            "regex" => Method::Joint {
-                slots: self.regexes(path, rule, problems),
-                fuzzy,
-            },
-            "bm25" => Method::Bm25(Bm25::new(
-                &rule.keywords,
-                rule.case_sensitive,
-                rule.bm25_threshold,
-            )),
-            "ngram" => Method::Ngram(Ngram::new(rule)),
-            _ => {
-                let message = format!(
-                    "method `{}` is none of regex, bm25, ngram; leave it out for literal keywords, and for near \
-                     spellings of those set fuzzy_match: true",
-                    rule.method
-                );
-                problems.push(Problem {
-                    path: format!("{path}.method"),
-                    message,
-                });
-                Method::Joint {
-                    slots: Vec::new(),
-                    fuzzy: None,
-                }
-            }
-        }
-    }
-
-    fn literal(&mut self, keyword: &str, rule: &KeywordRule) -> usize {
-        self.literals
-            .slot(keyword, rule.case_sensitive, &mut self.slots)
-    }
-
-    fn regexes(
-        &mut self,
-        path: &str,
-        rule: &KeywordRule,
-        problems: &mut Vec<Problem>,
-    ) -> Vec<usize> {
+impl Joint {
+    fn literals(&mut self, rule: &KeywordRule) -> Vec<usize> {
         let mut slots = Vec::with_capacity(rule.keywords.len());
-        for (at, keyword) in rule.keywords.iter().enumerate() {
+        for keyword in &rule.keywords {
+            let slot = self
+                .literals
+                .slot(keyword, rule.case_sensitive, &mut self.slots);
+            slots.push(slot);
+        }
+        slots
+    }
+
+    fn regexes(&mut self, at: &str, rule: &KeywordRule, building: &mut Building<'_>) -> Vec<usize> {
+        let mut slots = Vec::with_capacity(rule.keywords.len());
+        for (index, keyword) in rule.keywords.iter().enumerate() {
             match pattern::checked(keyword, rule.case_sensitive) {
                 Ok((regex, without_case)) => {
                     let slot = self.slots;
@@ -345,33 +394,29 @@ impl Builder {
                     self.patterns.add(Pattern { regex, slot }, &without_case);
                     self.slots += 1;
                 }
-                Err(error) => {
-                    let path = format!("{path}.keywords[{at}]");
-                    problems.push(Problem {
-                        path,
-                        message: format!("pattern `{keyword}`: {error}"),
-                    });
-                }
+                Err(error) => building.findings.error(
+                    format!("{at}.keywords[{index}]"),
+                    format!("pattern `{keyword}`: {error}"),
+                ),
             }
         }
         slots
     }
 
-    fn shared_with(&mut self, at: usize, rule: &KeywordRule) -> usize {
-        let method = match rule.method.to_lowercase().as_str() {
-            "bm25" => "bm25",
-            "ngram" => "ngram",
-            _ => return at,
-        };
+    fn shared_with(&mut self, index: usize, rule: &KeywordRule) -> usize {
+        if !matches!(rule.method, Method::Bm25 | Method::Ngram) {
+            return index;
+        }
         let first = self
             .native
             .iter()
-            .find(|(name, other, _)| *name == rule.name && *other == method);
+            .find(|(name, method, _)| *name == rule.name && *method == rule.method);
         if let Some((_, _, first)) = first {
             return *first;
         }
-        self.native.push((rule.name.clone(), method, at));
-        at
+        self.native
+            .push((rule.name.clone(), rule.method.clone(), index));
+        index
     }
 
     fn finish(self, rules: Vec<Rule>) -> Result<KeywordSignal, literal::BuildError> {

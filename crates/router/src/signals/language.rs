@@ -17,11 +17,25 @@
 mod model;
 mod script;
 
-use super::{Signal, SignalError, SignalInput, ran};
-use crate::config::signals::LanguageRule;
-use crate::report::{Key, Keys, Kind, SignalReport};
+use super::{Building, Signal, SignalError, SignalInput, ran};
+use crate::config::Findings;
+use crate::report::{Key, Kind, SignalReport};
 pub use model::{LanguageDetector, LoadError};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use std::sync::Arc;
+
+/// A rule that emits its language code.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LanguageRule {
+    /// ISO-639-1 code, lower case.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// Least confidence; 0 means the default of 0.3.
+    pub threshold: f32,
+}
 
 /// The least confidence where no rule names one.
 const DEFAULT_THRESHOLD: f32 = 0.3;
@@ -47,29 +61,50 @@ pub struct Detected {
 }
 
 /// Compiles the language rules; nothing without rules.
-pub(super) fn build(
-    rules: &[LanguageRule],
-    keys: &mut Keys,
-    detector: &Arc<dyn DetectLanguage>,
-) -> Option<Box<dyn Signal>> {
-    if rules.is_empty() {
+pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Signal>> {
+    let declared = &building.scope.signals.language;
+    if declared.is_empty() {
         return None;
     }
-    let least = rules
+    let least = declared
         .iter()
         .map(|rule| rule.threshold)
         .filter(|threshold| *threshold > 0.0)
         .reduce(f32::min);
-    let compile = |rule: &LanguageRule| Rule {
-        key: keys.intern(Kind::Language, &rule.name),
-        code: rule.name.clone(),
-        threshold: rule.threshold,
-    };
+    let mut rules = Vec::new();
+    for (index, rule) in declared.iter().enumerate() {
+        let key = building.keys.intern(Kind::Language, &rule.name);
+        let at = building.scope.rule(Kind::Language, index);
+        rules.push(rule.compile(&at, key, building.findings));
+    }
     Some(Box::new(LanguageSignal {
-        rules: rules.iter().map(compile).collect(),
+        rules,
         least: least.unwrap_or(DEFAULT_THRESHOLD),
-        detector: Arc::clone(detector),
+        detector: Arc::clone(&building.deps.language),
     }))
+}
+
+impl LanguageRule {
+    fn compile(&self, at: &str, key: Key, findings: &mut Findings) -> Rule {
+        let code = self.name.as_str();
+        let path = format!("{at}.name");
+        if code == "no" {
+            findings.warn(
+                path,
+                "Norwegian is reported as `nb` or `nn`, so `no` never matches",
+            );
+        } else if code.len() != 2 || !code.bytes().all(|letter| letter.is_ascii_lowercase()) {
+            findings.warn(
+                path,
+                format!("`{code}` is no ISO-639-1 code in lower case and never matches; write `en`, `de`, `zh` …"),
+            );
+        }
+        Rule {
+            key,
+            code: self.name.clone(),
+            threshold: self.threshold,
+        }
+    }
 }
 
 /// The language family of one recipe.
@@ -118,7 +153,22 @@ impl Signal for LanguageSignal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Keys;
+    use crate::signals::tests::compiled;
+    use crate::signals::{Deps, Signals};
     use dialects::Prompt;
+
+    fn signal(rules: Vec<LanguageRule>, keys: &mut Keys, fixed: Fixed) -> Box<dyn Signal> {
+        let signals = Signals {
+            language: rules,
+            ..Signals::default()
+        };
+        let deps = Deps {
+            language: Arc::new(fixed),
+            ..Deps::default()
+        };
+        compiled(&signals, keys, &deps)
+    }
 
     struct Fixed(Option<Detected>);
 
@@ -142,10 +192,8 @@ mod tests {
             })
             .collect();
         let mut keys = Keys::default();
-        let detector: Arc<dyn DetectLanguage> = Arc::new(Fixed(
-            detected.map(|(code, confidence)| Detected { code, confidence }),
-        ));
-        let signal = build(&rules, &mut keys, &detector).unwrap();
+        let fixed = Fixed(detected.map(|(code, confidence)| Detected { code, confidence }));
+        let signal = signal(rules, &mut keys, fixed);
         let mut prompt = Prompt::default();
         prompt.texts.evaluation = "text".into();
         let mut report = SignalReport::new(&keys);
@@ -181,16 +229,16 @@ mod tests {
 
     #[test]
     fn blank_text_is_english() {
-        let detector: Arc<dyn DetectLanguage> = Arc::new(Fixed(Some(Detected {
+        let fixed = Fixed(Some(Detected {
             code: "fr",
             confidence: 1.0,
-        })));
+        }));
         let mut keys = Keys::default();
         let rule = LanguageRule {
             name: "en".into(),
             ..LanguageRule::default()
         };
-        let signal = build(&[rule], &mut keys, &detector).unwrap();
+        let signal = signal(vec![rule], &mut keys, fixed);
         let mut prompt = Prompt::default();
         prompt.texts.evaluation = " \n".into();
         let mut report = SignalReport::new(&keys);

@@ -12,43 +12,86 @@
 //!         predicate: {in: [batch, offline]}
 //! ```
 
-use super::{Problem, Signal, SignalError, SignalInput, ran};
-use crate::config::signals::{MetadataPredicate, MetadataRule};
-use crate::report::{Key, Keys, Kind, SignalReport};
+use super::{Building, Signal, SignalError, SignalInput, ran};
+use crate::config::Findings;
+use crate::report::{Key, Kind, SignalReport};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// A condition on one `metadata` entry.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MetadataRule {
+    /// Name used in decisions.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// Key in the request's `metadata`.
+    pub key: String,
+    /// Exactly one condition.
+    pub predicate: MetadataPredicate,
+}
+
+/// Exactly one of three conditions.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MetadataPredicate {
+    /// Equal to this text.
+    pub equals: Option<String>,
+    /// One of these texts.
+    #[serde(rename = "in")]
+    pub one_of: Option<Vec<String>>,
+    /// Present or absent.
+    pub exists: Option<bool>,
+}
 
 /// Compiles the metadata rules; nothing without rules.
-pub(super) fn build(
-    rules: &[MetadataRule],
-    keys: &mut Keys,
-    problems: &mut Vec<Problem>,
-) -> Option<Box<dyn Signal>> {
-    if rules.is_empty() {
+pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Signal>> {
+    let declared = &building.scope.signals.metadata;
+    if declared.is_empty() {
         return None;
     }
-    let compile = |(at, rule): (usize, &MetadataRule)| {
-        let path = format!("routing.signals.metadata[{at}]");
-        if rule.key.is_empty() {
-            problems.push(Problem {
-                path: format!("{path}.key"),
-                message: "must not be empty".into(),
-            });
-        }
-        let test = Test::build(&rule.predicate);
-        if test.is_none() {
-            let message = "needs exactly one of equals, in, exists";
-            problems.push(Problem {
-                path: format!("{path}.predicate"),
-                message: message.into(),
-            });
+    let mut rules = Vec::new();
+    for (index, rule) in declared.iter().enumerate() {
+        let key = building.keys.intern(Kind::Metadata, &rule.name);
+        let at = building.scope.rule(Kind::Metadata, index);
+        rules.extend(rule.compile(&at, key, building.findings));
+    }
+    Some(Box::new(MetadataSignal { rules }))
+}
+
+impl MetadataRule {
+    fn compile(&self, at: &str, key: Key, findings: &mut Findings) -> Option<Rule> {
+        if self.key.is_empty() {
+            findings.error(format!("{at}.key"), "`key` is missing");
         }
         Some(Rule {
-            key: keys.intern(Kind::Metadata, &rule.name),
-            entry: rule.key.clone(),
-            test: test?,
+            key,
+            entry: self.key.clone(),
+            test: self
+                .predicate
+                .compile(&format!("{at}.predicate"), findings)?,
         })
-    };
-    let rules = rules.iter().enumerate().filter_map(compile).collect();
-    Some(Box::new(MetadataSignal { rules }))
+    }
+}
+
+impl MetadataPredicate {
+    fn compile(&self, at: &str, findings: &mut Findings) -> Option<Test> {
+        match (&self.equals, &self.one_of, self.exists) {
+            (Some(value), None, None) => Some(Test::OneOf(vec![value.clone()])),
+            (None, Some(values), None) => {
+                if values.is_empty() {
+                    findings.error(format!("{at}.in"), "an empty list never matches");
+                }
+                Some(Test::OneOf(values.clone()))
+            }
+            (None, None, Some(exists)) => Some(Test::Exists(exists)),
+            _ => {
+                findings.error(at, "exactly one of `equals`, `in` and `exists` is wanted");
+                None
+            }
+        }
+    }
 }
 
 /// The metadata family of one recipe.
@@ -68,15 +111,6 @@ enum Test {
 }
 
 impl Test {
-    fn build(predicate: &MetadataPredicate) -> Option<Self> {
-        match (&predicate.equals, &predicate.one_of, predicate.exists) {
-            (Some(value), None, None) => Some(Self::OneOf(vec![value.clone()])),
-            (None, Some(values), None) => Some(Self::OneOf(values.clone())),
-            (None, None, Some(exists)) => Some(Self::Exists(exists)),
-            _ => None,
-        }
-    }
-
     fn holds(&self, value: Option<&String>) -> bool {
         match self {
             Self::OneOf(values) => value.is_some_and(|value| values.contains(value)),
@@ -113,6 +147,9 @@ impl Signal for MetadataSignal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Keys;
+    use crate::signals::tests::{compiled, errors};
+    use crate::signals::{Deps, Signals};
     use dialects::Prompt;
 
     fn check(predicate: MetadataPredicate, metadata: &[(&str, &str)], expected: bool) {
@@ -122,9 +159,12 @@ mod tests {
             predicate,
             ..MetadataRule::default()
         };
-        let (mut keys, mut problems) = (Keys::default(), Vec::new());
-        let signal = build(&[rule], &mut keys, &mut problems).unwrap();
-        assert_eq!(problems, []);
+        let mut keys = Keys::default();
+        let signals = Signals {
+            metadata: vec![rule],
+            ..Signals::default()
+        };
+        let signal = compiled(&signals, &mut keys, &Deps::default());
         let metadata = metadata
             .iter()
             .map(|(key, value)| ((*key).into(), (*value).into()))
@@ -195,18 +235,13 @@ mod tests {
             predicate,
             ..MetadataRule::default()
         });
-        let mut problems = Vec::new();
-        build(&rules, &mut Keys::default(), &mut problems);
-        let paths: Vec<_> = problems
-            .iter()
-            .map(|problem| problem.path.as_str())
-            .collect();
+        let signals = Signals {
+            metadata: rules.into(),
+            ..Signals::default()
+        };
         assert_eq!(
-            paths,
-            [
-                "routing.signals.metadata[0].predicate",
-                "routing.signals.metadata[1].predicate"
-            ]
+            errors(&signals),
+            ["metadata[0].predicate", "metadata[1].predicate"]
         );
     }
 }

@@ -23,38 +23,136 @@
 
 mod source;
 
-use super::{Problem, Signal, SignalError, SignalInput, check_predicate, ran};
-use crate::config::signals::{NumericPredicate, StructureRule};
-use crate::report::{Key, Keys, Kind, SignalReport};
+use super::{Building, Signal, SignalError, SignalInput, ran};
+use crate::config::Findings;
+use crate::report::{Key, Kind, SignalReport};
+use crate::rules::NumericPredicate;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use source::{Source, Text};
+pub use source::{SourceKind, StructureSource};
+
+/// A measured feature of the user's turn.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct StructureRule {
+    /// Name used in decisions.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// What is measured.
+    pub feature: StructureFeature,
+    /// Bounds of the measured value.
+    pub predicate: Option<NumericPredicate>,
+}
+
+/// What a structure rule measures.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct StructureFeature {
+    /// `exists`, `count`, `density` or `sequence`.
+    #[serde(rename = "type")]
+    pub kind: Option<Feature>,
+    /// Where it is read.
+    pub source: StructureSource,
+}
+
+/// A feature of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "StructureFeatureKind", extend("x-any-case" = true))]
+pub enum Feature {
+    /// Whether the source occurs.
+    Exists,
+    /// How often it occurs.
+    Count,
+    /// How often it occurs per word.
+    Density,
+    /// Whether all markers of a list occur in order.
+    Sequence,
+}
+
+impl Feature {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Exists => "exists",
+            Self::Count => "count",
+            Self::Density => "density",
+            Self::Sequence => "sequence",
+        }
+    }
+
+    /// The feature can be read from such a source.
+    fn fits(self, source: SourceKind) -> bool {
+        match self {
+            Self::Exists => source != SourceKind::TextBytes,
+            Self::Count => true,
+            Self::Density => matches!(source, SourceKind::Regex | SourceKind::KeywordSet),
+            Self::Sequence => source == SourceKind::Sequence,
+        }
+    }
+}
 
 /// Compiles the structure rules; nothing without rules.
-pub(super) fn build(
-    rules: &[StructureRule],
-    keys: &mut Keys,
-    problems: &mut Vec<Problem>,
-) -> Option<Box<dyn Signal>> {
-    if rules.is_empty() {
+pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Signal>> {
+    let declared = &building.scope.signals.structure;
+    if declared.is_empty() {
         return None;
     }
-    let compile = |(at, rule): (usize, &StructureRule)| {
-        let path = format!("routing.signals.structure[{at}]");
-        let key = keys.intern(Kind::Structure, &rule.name);
-        let feature = Feature::build(&path, rule, problems);
-        let source = Source::build(
-            &format!("{path}.feature.source"),
-            &rule.feature.source,
-            problems,
-        );
+    let mut rules = Vec::new();
+    for (index, rule) in declared.iter().enumerate() {
+        let key = building.keys.intern(Kind::Structure, &rule.name);
+        let at = building.scope.rule(Kind::Structure, index);
+        rules.extend(rule.compile(&at, key, building.findings));
+    }
+    Some(Box::new(StructureSignal { rules }))
+}
+
+impl StructureRule {
+    fn compile(&self, at: &str, key: Key, findings: &mut Findings) -> Option<Rule> {
+        let (feature, kind) = (self.feature.kind, self.feature.source.kind);
+        if feature.is_none() {
+            findings.error(
+                format!("{at}.feature.type"),
+                "`type` is missing; known: exists, count, density, sequence",
+            );
+        }
+        if let (Some(feature), Some(kind)) = (feature, kind)
+            && !feature.fits(kind)
+        {
+            let key = match feature {
+                Feature::Sequence => "source.type",
+                _ => "type",
+            };
+            findings.error(
+                format!("{at}.feature.{key}"),
+                format!(
+                    "the feature `{}` cannot be read from a `{}` source",
+                    feature.as_str(),
+                    kind.as_str()
+                ),
+            );
+        }
+        match &self.predicate {
+            Some(_) if feature == Some(Feature::Exists) => findings.error(
+                format!("{at}.predicate"),
+                "`exists` takes no predicate; use `count`",
+            ),
+            Some(predicate) => predicate.check(&format!("{at}.predicate"), findings),
+            None => {}
+        }
+
+        let source = self
+            .feature
+            .source
+            .compile(&format!("{at}.feature.source"), findings);
         Some(Rule {
             key,
             feature: feature?,
             source: source?,
-            predicate: rule.predicate,
+            predicate: self.predicate,
         })
-    };
-    let rules = rules.iter().enumerate().filter_map(compile).collect();
-    Some(Box::new(StructureSignal { rules }))
+    }
 }
 
 /// The structure family of one recipe.
@@ -67,53 +165,6 @@ struct Rule {
     feature: Feature,
     source: Source,
     predicate: Option<NumericPredicate>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Feature {
-    Count,
-    Exists,
-    Density,
-    Sequence,
-}
-
-impl Feature {
-    fn build(path: &str, rule: &StructureRule, problems: &mut Vec<Problem>) -> Option<Self> {
-        let feature = match rule.feature.kind.trim().to_lowercase().as_str() {
-            "count" => Some(Self::Count),
-            "exists" => Some(Self::Exists),
-            "density" => Some(Self::Density),
-            "sequence" => Some(Self::Sequence),
-            _ => None,
-        };
-        let source = rule.feature.source.kind.trim().to_lowercase();
-        let complaint = match feature {
-            None => Some((
-                ".feature.type",
-                "must be count, exists, density or sequence",
-            )),
-            Some(Self::Sequence) if source != "sequence" => Some((
-                ".feature.source.type",
-                "must be sequence for a sequence feature",
-            )),
-            Some(other) if source == "text_bytes" && other != Self::Count => {
-                Some((".feature.type", "must be count for a text_bytes source"))
-            }
-            Some(Self::Exists) if rule.predicate.is_some() => Some((
-                ".predicate",
-                "an exists feature takes no predicate; use count",
-            )),
-            _ => None,
-        };
-        if let Some((tail, message)) = complaint {
-            problems.push(Problem {
-                path: format!("{path}{tail}"),
-                message: message.into(),
-            });
-        }
-        check_predicate(path, rule.predicate, problems);
-        feature
-    }
 }
 
 impl Signal for StructureSignal {

@@ -5,9 +5,9 @@
 mod clusters;
 mod filter;
 
-use crate::problem::{Diagnostic, Severity};
 use clusters::Clusters;
 use filter::Filter;
+use router::config::{Problem, Severity};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -15,10 +15,10 @@ const EXT_PROC: &str = "envoy.extensions.filters.http.ext_proc.v3.ExternalProces
 
 /// Checks every ext_proc filter of a bootstrap (YAML or JSON).
 /// With `runs`, a document beside it has decisions that ask several models.
-pub(super) fn check(text: &str, runs: bool) -> Vec<Diagnostic> {
+pub(super) fn check(text: &str, runs: bool) -> Vec<Problem> {
     let document: Value = match serde_saphyr::from_str(text) {
         Ok(document) => document,
-        Err(error) => return vec![Diagnostic::error(error.to_string())],
+        Err(error) => return vec![Problem::error("", error.to_string())],
     };
     let mut filters = Vec::new();
     let mut namespaces = BTreeSet::new();
@@ -30,9 +30,10 @@ pub(super) fn check(text: &str, runs: bool) -> Vec<Diagnostic> {
         _ => {}
     });
     if filters.is_empty() {
-        return vec![Diagnostic::error(format!(
-            "no http filter of type {EXT_PROC}"
-        ))];
+        return vec![Problem::error(
+            "",
+            format!("no http filter of type {EXT_PROC}"),
+        )];
     }
     let clusters = Clusters::of(&document);
     let mut found = Vec::new();
@@ -84,12 +85,12 @@ fn metadata_namespaces(text: &str) -> impl Iterator<Item = String> {
         .map(str::to_owned)
 }
 
-fn error(path: String, message: impl Into<String>) -> Diagnostic {
-    Diagnostic::new(Severity::Error, path, message)
+fn error(path: String, message: impl Into<String>) -> Problem {
+    Problem::new(Severity::Error, path, message)
 }
 
-fn warning(path: String, message: impl Into<String>) -> Diagnostic {
-    Diagnostic::new(Severity::Warning, path, message)
+fn warning(path: String, message: impl Into<String>) -> Problem {
+    Problem::new(Severity::Warning, path, message)
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! The classifiers that the classification API answers with: those that some decision reaches, or
 //! all with `preload`.
 
-use crate::problem::{Diagnostic, Severity};
 use inference::catalog::{Catalog, LoadError, Task, Wanted};
 use inference::handle::{Classifier, Embedder, Tagger};
+use router::catalog::ModelCatalog;
 use router::config::Document;
-use router::config::catalog::ModelCatalog;
+use router::config::{Problem, Severity};
 use router::generation::Generation;
 use router::report::Kind;
 use router::wanted::{Asked, AskedEncoder};
@@ -143,7 +143,7 @@ fn or_built_in<T>(
 }
 
 /// Model folders of the document that stand for heads of ours, for `merit check`.
-pub(super) fn resolutions(document: &Document, catalog: &dyn Catalog) -> Vec<Diagnostic> {
+pub(super) fn resolutions(document: &Document, catalog: &dyn Catalog) -> Vec<Problem> {
     let models = &document.global.model_catalog;
     let mut notes = Vec::new();
     let mut note = |folder: &str, found: &str, what: &str| {
@@ -152,7 +152,7 @@ pub(super) fn resolutions(document: &Document, catalog: &dyn Catalog) -> Vec<Dia
             let message = format!(
                 "`{folder}` is read as the built-in {what} `{found}` where no such folder is installed"
             );
-            notes.push(Diagnostic::new(
+            notes.push(Problem::new(
                 Severity::Note,
                 "global.model_catalog",
                 message,

@@ -1,13 +1,12 @@
 //! `merit explain`: one request through a document, for people: where it would go, and every rule
 //! on the way.
 
-use super::{EVALUATION, Shared, build, diagnostics, inference, language, variable};
+use super::{EVALUATION, Shared, build, inference, language, variable};
 use crate::explain::Query;
 use crate::models::Open;
-use crate::problem::Diagnostic;
 use dialects::EvalRequest;
 use futures_executor::block_on;
-use router::config;
+use router::config::{self, Problem};
 use router::generation::{Generation, Settings};
 use router::signals::Identity;
 use serde_json::Value;
@@ -25,17 +24,15 @@ pub fn explain(
     query: &Query,
     assets: Option<&Path>,
     models: Arc<dyn Open>,
-) -> Result<String, Vec<Diagnostic>> {
+) -> Result<String, Vec<Problem>> {
     let checked = config::check(document, &variable);
-    if !checked.is_servable() {
-        return Err(diagnostics(&checked));
-    }
-    let language = language(assets).map_err(|diagnostic| vec![diagnostic])?;
+    let language = language(assets).map_err(|problem| vec![problem])?;
     let shared = Shared::new(language, models, inference(&checked));
-    let generation = build(checked, &shared)?;
+    let (generation, found) = build(checked, &shared);
+    let generation = generation.ok_or(found)?;
     let body = Value::Object(query.body.clone()).to_string();
     let request = EvalRequest::parse(body.as_bytes(), true, &generation.settings.wrappers)
-        .map_err(|error| vec![Diagnostic::error(error.to_string())])?;
+        .map_err(|error| vec![Problem::error("", error.to_string())])?;
     let bounded = generation
         .recipes
         .first()
@@ -46,7 +43,7 @@ pub fn explain(
     let identity = identity(query, &generation.settings);
     let deadline = Instant::now() + EVALUATION;
     let eval = generation.eval(&request, identity.as_ref(), &*shared.models, deadline);
-    let answer = block_on(eval).map_err(|error| vec![Diagnostic::error(error.to_string())])?;
+    let answer = block_on(eval).map_err(|error| vec![Problem::error("", error.to_string())])?;
     Ok(render(&answer))
 }
 

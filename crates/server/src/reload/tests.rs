@@ -17,7 +17,7 @@ impl Prepare for Texts {
     fn prepare(&self, text: &str, _: Option<&String>) -> Result<String, Refusal> {
         match text {
             text if text.starts_with("bad") => {
-                Err(Refusal::Rejected(vec![Diagnostic::error(text)]))
+                Err(Refusal::Rejected(vec![Problem::error("", text)]))
             }
             text if text.starts_with("listen") => {
                 Err(Refusal::NeedsRestart(vec!["global.server".to_owned()]))
@@ -124,7 +124,7 @@ async fn keeps_the_old_one_and_names_the_reason() {
     let status = world.outcome("rejected").await;
     assert_eq!(
         status.outcome,
-        Outcome::Rejected(vec![Diagnostic::error("bad key")])
+        Outcome::Rejected(vec![Problem::error("", "bad key")])
     );
 
     save(&file, "listen elsewhere");
@@ -207,7 +207,7 @@ fn first_load_fails_where_a_reload_would() {
     fs::write(&file, "bad").unwrap();
     assert_eq!(
         Reloader::first(file, Texts).err(),
-        Some(Refusal::Rejected(vec![Diagnostic::error("bad")]))
+        Some(Refusal::Rejected(vec![Problem::error("", "bad")]))
     );
 }
 

@@ -2,7 +2,8 @@
 //! alone.
 
 use crate::config::Document;
-use crate::config::decisions::{Boundary, RuleNode};
+use crate::config::decisions::Boundary;
+use crate::rules::RuleNode;
 use std::collections::BTreeSet;
 
 /// What is true of a request; `None` is not known.

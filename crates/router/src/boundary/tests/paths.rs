@@ -3,13 +3,14 @@
 
 use super::naive::Truth;
 use crate::config::algorithms::Algorithm;
-use crate::config::decisions::{Allowed, Boundary, Decision, ModelRef, RuleNode};
+use crate::config::decisions::{Allowed, Boundary, Decision, ModelRef};
 use crate::config::plugins::{HeaderMutation, HeaderValue, Plugin};
 use crate::config::{self, Document};
 use crate::eligible::Barrier;
 use crate::generation::{Deps, Generation};
 use crate::pipeline::Call;
 use crate::plan::{Forward, HeaderOp, Outcome, RoutePlan};
+use crate::rules::RuleNode;
 use crate::signals::Identity;
 use crate::signals::language::{DetectLanguage, LanguageDetector};
 use dialects::{Dialect, Request, Wrappers};

@@ -279,7 +279,7 @@ fn paths_find_their_lines() {
     ];
     for (path, line) in cases {
         assert_eq!(
-            loaded.locate(path).map(|place| place.0),
+            loaded.places.locate(path).map(|place| place.0),
             Some(line),
             "{path}"
         );

@@ -1,9 +1,7 @@
 //! What well-formed documents get wrong, line by line.
 
 use super::{check_policy, environment, policy};
-use crate::config::{
-    Document, Reach, Resolution, check, load, unimplemented, validate, without_unusable,
-};
+use crate::config::{Document, Reach, Resolution, check, load, unimplemented, validate};
 
 #[test]
 fn versions_and_models() {
@@ -173,6 +171,22 @@ const SIGNALS: &[(&str, &[&str])] = &[
         &["9 error no token count"],
     ),
     (
+        "context: [{name: a, min_tokens: -5, max_tokens: 1M}]",
+        &["9 error no token count"],
+    ),
+    (
+        "context: [{name: a, min_tokens: 32 K, max_tokens: 1M}]",
+        &[],
+    ),
+    (
+        "keywords: [{name: a, operator: OR, method: regex, keywords: ['(?=x)']}]",
+        &["9 error pattern `(?=x)`"],
+    ),
+    (
+        "structure: [{name: a, feature: {type: Count, source: {type: ' Text_Bytes '}}}]",
+        &[],
+    ),
+    (
         "structure: [{name: a, feature: {type: exists, source: {type: regex, pattern: x}}, predicate: {gt: 1}}]",
         &["9 error `exists` takes no predicate"],
     ),
@@ -212,7 +226,7 @@ const SIGNALS: &[(&str, &[&str])] = &[
     (
         "role_bindings: [{name: a, role: r, subjects: [{kind: Robot, name: x}]}, {name: a, role: r, subjects: []}]",
         &[
-            "9 error `Robot` is no kind",
+            "9 error `Robot` is not known here; known: User, Group",
             "9 error is empty, so nobody",
             "9 error already the name",
         ],
@@ -555,23 +569,6 @@ fn unreachable_recipes_are_served() {
     );
     let entry = "entrypoints: [{model_names: [x], recipe: default}]\nglobal: {router: {auto_model_names: []}}\n";
     assert_eq!(reach(entry), [Reach::Reachable]);
-}
-
-#[test]
-fn unusable_rules_become_inert_in_place() {
-    let yaml = policy(
-        "  signals:\n    keywords:\n      - {name: a, operator: AND, method: fuzzy, keywords: [x]}\n      - {name: b, operator: AND, keywords: [y]}\n",
-    );
-    let document = without_unusable(load(&yaml, &environment).document.unwrap());
-    let rules = &document.routing.signals.keywords;
-    assert_eq!(
-        (rules[0].operator.as_str(), rules[0].keywords.len()),
-        ("OR", 0)
-    );
-    assert_eq!(
-        (rules[1].operator.as_str(), rules[1].keywords.len()),
-        ("AND", 1)
-    );
 }
 
 #[test]

@@ -2,15 +2,19 @@
 //! other setting quietly lifts is refused together with that setting.
 
 use super::models::known_model;
-use super::{Findings, Scope, rules};
+use super::{Findings, Scope};
+use crate::catalog::modules::ClassifierModule;
 use crate::config::Document;
-use crate::config::decisions::{Allowed, Boundary, RuleNode};
-use crate::config::learned::ScanScope;
-use crate::config::modules::ClassifierModule;
+use crate::config::decisions::{Allowed, Boundary};
 use crate::config::plugins::Plugin;
 use crate::config::problem::suggestion;
-use crate::config::reach::{Used, base};
 use crate::report::Kind;
+use crate::rules::{RuleNode, check_tree};
+use crate::scope::base;
+use crate::signals::learned::classifier::ClassifierKind;
+use crate::signals::learned::embedding::QueryModality;
+use crate::signals::learned::scan::ScanScope;
+use crate::used::UsedSet;
 
 pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
     let routing = scope.routing;
@@ -31,7 +35,7 @@ pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
         );
         if let Some(when) = &boundary.when {
             let path = format!("{path}.when");
-            rules::tree(scope, &path, when, findings);
+            check_tree(&scope.signals, &path, when, findings);
             forgiving(&path, when, findings);
             reads(scope, &path, (boundary, when), findings);
         }
@@ -42,7 +46,7 @@ pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
         .filter(|(_, _, routing)| !routing.boundaries.is_empty());
     if bounded
         .next()
-        .is_some_and(|(_, path, _)| path == scope.path)
+        .is_some_and(|(_, path, _)| path == scope.signals.path)
     {
         detours(scope, findings);
     }
@@ -98,9 +102,9 @@ fn reads(
     (boundary, when): (&Boundary, &RuleNode),
     findings: &mut Findings,
 ) {
-    let used = Used::by(scope.routing, [when]);
+    let used = UsedSet::of(&scope.signals, std::iter::once(when));
     let mut kinds = Vec::new();
-    for (kind, name) in used.iter() {
+    for (kind, name) in used.written() {
         if !kinds.contains(&kind) {
             kinds.push(kind);
             fails_open(scope, path, kind, findings);
@@ -221,7 +225,7 @@ fn remote<'a>(scope: &Scope<'a>, kind: Kind, name: &str) -> Option<Service<'a>> 
             catalog
                 .external
                 .iter()
-                .find(|model| rule.kind.trim() == "llm" && model.name == rule.model)
+                .find(|model| rule.kind == Some(ClassifierKind::Llm) && model.name == rule.model)
         }
         _ => None,
     };
@@ -268,7 +272,7 @@ fn is_contrastive(scope: &Scope<'_>, name: &str) -> bool {
         .signals
         .jailbreak
         .iter()
-        .any(|rule| rule.name == name && rule.method == "contrastive")
+        .any(|rule| rule.name == name && rule.is_contrastive())
 }
 
 /// A request carries earlier turns and tool results too; a signal that does not read them lets them
@@ -297,7 +301,7 @@ fn sees(scope: &Scope<'_>, path: &str, (kind, name): (Kind, &str), findings: &mu
                 .embeddings
                 .iter()
                 .find(|rule| rule.name == base(name));
-            if rule.is_some_and(|rule| !matches!(rule.query_modality.as_str(), "" | "text")) {
+            if rule.is_some_and(|rule| rule.query_modality != QueryModality::Text) {
                 let message = format!(
                     "reads `embedding:{name}`, which never runs, so the boundary would always hold"
                 );

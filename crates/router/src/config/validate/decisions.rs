@@ -1,10 +1,11 @@
 //! Decisions and their candidates.
 
 use super::models::known_model;
-use super::{Findings, Scope, actions, learning, pool, rules};
+use super::{Findings, Scope, actions, learning, pool};
 use crate::config::decisions::{Decision, ModelRef};
 use crate::config::plugins::Plugin;
 use crate::config::problem::suggestion;
+use crate::rules::check_tree;
 
 pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
     let routing = scope.routing;
@@ -18,7 +19,7 @@ pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
     for (index, decision) in routing.decisions.iter().enumerate() {
         let path = scope.at(&format!("decisions[{index}]"));
         if let Some(tree) = &decision.rules {
-            rules::tree(scope, &format!("{path}.rules"), tree, findings);
+            check_tree(&scope.signals, &format!("{path}.rules"), tree, findings);
         }
         candidates(scope, &path, decision, findings);
         actions::check(scope, &path, decision, findings);

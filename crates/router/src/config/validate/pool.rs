@@ -11,7 +11,6 @@ use super::{Findings, Scope};
 use crate::config::Document;
 use crate::config::decisions::Decision;
 use crate::config::pool::PoolSettings;
-use crate::config::reach::is_live;
 
 /// Samples that may be kept of each model: they are sorted anew with every response.
 const SAMPLES_MAX: u32 = 100_000;
@@ -87,7 +86,7 @@ pub(super) fn sources(scope: &Scope<'_>, path: &str, decision: &Decision, findin
     let live = scope
         .document
         .policies()
-        .any(|(name, at, _)| at == scope.path && is_live(scope.document, name));
+        .any(|(name, at, _)| at == scope.signals.path && scope.document.is_live(name));
     for need in needs(decision) {
         let Some(verdict) = sources.lack(&need) else {
             continue;

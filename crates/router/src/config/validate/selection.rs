@@ -1,17 +1,20 @@
 //! Parameters of the algorithms that choose: those out of range, and those that nothing reads, each
 //! by its name.
 
+use super::models::known_model;
 use super::{Findings, Scope};
 use crate::config::Document;
 use crate::config::algorithms::Algorithm;
 use crate::config::decisions::Decision;
 use crate::config::selectors::{Automix, Hybrid, MlSelection, MultiFactor, RouterDc};
+use crate::report::Kind;
 
 const GLOBAL: &str = "global.router.model_selection";
 const NO_EFFECT: &str = "has no effect, as in the reference";
 
 /// What a recipe's decisions say.
 pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
+    scored(scope, findings);
     let mut descriptions_set_by: Option<&str> = None;
     for (index, decision) in scope.routing.decisions.iter().enumerate() {
         let Some(algorithm) = &decision.algorithm else {
@@ -49,6 +52,28 @@ pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
         }
         trained(scope, &path, decision, algorithm, findings);
         described(scope, &path, decision, algorithm, findings);
+    }
+}
+
+/// The scores of domains, which `static` reads: of models that are there, in a decision that has the
+/// domain's name.
+fn scored(scope: &Scope<'_>, findings: &mut Findings) {
+    for (index, rule) in scope.routing.signals.domains.iter().enumerate() {
+        let path = format!("{}.model_scores", scope.signals.rule(Kind::Domain, index));
+        for (index, score) in rule.model_scores.iter().enumerate() {
+            let path = format!("{path}[{index}].model");
+            known_model(scope.document, &path, &score.model, findings);
+        }
+
+        let mut decisions = scope.routing.decisions.iter();
+        let decided = decisions.any(|decision| decision.name == rule.name);
+        if !rule.model_scores.is_empty() && !decided {
+            let message = format!(
+                "is read only by a decision that is called `{}`, and there is none",
+                rule.name
+            );
+            findings.note(path, message);
+        }
     }
 }
 
@@ -226,23 +251,9 @@ fn trained(
         .model_selection
         .as_ref()
         .and_then(|selection| selection.ml.as_ref());
-    let file = match algorithm.name() {
-        "knn" => ml
-            .and_then(|ml| ml.knn.as_ref())
-            .map(|block| &block.pretrained_path),
-        "kmeans" => ml
-            .and_then(|ml| ml.kmeans.as_ref())
-            .map(|block| &block.pretrained_path),
-        "svm" => ml
-            .and_then(|ml| ml.svm.as_ref())
-            .map(|block| &block.pretrained_path),
-        "mlp" => ml
-            .and_then(|ml| ml.mlp.as_ref())
-            .map(|block| &block.pretrained_path),
-        _ => return,
-    };
-    if file.is_none_or(|file| file.trim().is_empty()) {
-        let name = algorithm.name();
+    let name = algorithm.name();
+    let fitted = matches!(name, "knn" | "kmeans" | "svm" | "mlp");
+    if fitted && ml.and_then(|ml| ml.artifact(name)).is_none() {
         let message = format!(
             "`{name}` is not trained, so every request falls back to the first candidate: `{GLOBAL}.ml.{name}.pretrained_path` is missing"
         );

@@ -1,12 +1,12 @@
 //! Policies of every algorithm, built and asked: who sets which parameter, what artifacts do, and
 //! that nobody ever chooses a candidate that is not eligible.
 
-use crate::config::{self, Document};
+use crate::config::{self, Document, Findings, Problem};
 use crate::models::Models;
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, Source};
 use crate::selection::{Fallback, Selection, SelectionRequest};
 use crate::shared_state::SharedState;
-use crate::signals::{Deps, Problem};
+use crate::signals::Deps;
 use inference::catalog::{Catalog, LoadError, RemoteClassifier, RemoteEmbedder, Task, Wanted};
 use inference::fake::Fake;
 use inference::handle::{Classifier, Embedder, Tagger};
@@ -85,6 +85,11 @@ fn document(algorithm: &str, global: &str) -> Document {
 }
 
 fn build(algorithm: &str, global: &str, file: &str) -> Recipe {
+    built(algorithm, global, file).0
+}
+
+/// A recipe, and what was found while it was built.
+fn built(algorithm: &str, global: &str, file: &str) -> (Recipe, Vec<Problem>) {
     let document = document(algorithm, global);
     let fake = Fake::default()
         .vector("codes", &[1.0, 0.0])
@@ -98,14 +103,22 @@ fn build(algorithm: &str, global: &str, file: &str) -> Recipe {
         catalog: &catalog,
         ..Deps::default()
     };
-    let built = Recipe::build(
-        "r",
-        &document.routing,
-        &document,
-        (&Models::default(), &SharedState::default()),
+    let source = Source {
+        name: "r",
+        path: "routing",
+        routing: &document.routing,
+        document: &document,
+    };
+    let mut findings = Findings::default();
+    let recipe = Recipe::build(
+        source,
+        &Models::default(),
+        &SharedState::default(),
         &deps,
+        &mut findings,
     );
-    built.unwrap_or_else(|problems| panic!("{problems:?}"))
+    assert!(!findings.has_errors(), "{findings:?}");
+    (recipe, findings.into_problems())
 }
 
 fn select(recipe: &Recipe, eligible: &[usize]) -> Selection {
@@ -206,8 +219,8 @@ const KNN: &str = "{ml: {knn: {pretrained_path: artifact.json}}}";
 #[test]
 fn artifacts_name_the_model() {
     check("{type: knn}", KNN, &artifact("b"), 1);
-    let recipe = build("{type: knn}", KNN, &artifact("b"));
-    assert_eq!(recipe.warnings, []);
+    let (recipe, found) = built("{type: knn}", KNN, &artifact("b"));
+    assert_eq!(found, []);
     assert!(recipe.routes[0].candidates.embedder().is_some());
     // b was dropped, and nothing else can be named.
     let selection = select(&recipe, &[0, 2]);
@@ -229,7 +242,7 @@ fn artifacts_name_the_model() {
 fn what_cannot_be_used_is_a_warning_and_the_first_candidate_is_taken() {
     #[track_caller]
     fn check(algorithm: &str, global: &str, file: &str, warning: &str) {
-        let recipe = build(&format!("{{type: {algorithm}}}"), global, file);
+        let (recipe, warnings) = built(&format!("{{type: {algorithm}}}"), global, file);
         let selection = select(&recipe, &[1, 2]);
         assert_eq!(
             (selection.candidate, selection.fallback),
@@ -240,17 +253,12 @@ fn what_cannot_be_used_is_a_warning_and_the_first_candidate_is_taken() {
             "nothing is embedded for nobody"
         );
         let path = format!("global.router.model_selection.ml.{algorithm}.pretrained_path");
-        let found: Vec<&Problem> = recipe
-            .warnings
-            .iter()
-            .filter(|found| found.path == path)
-            .collect();
+        let found: Vec<&Problem> = warnings.iter().filter(|found| found.path == path).collect();
         match warning {
-            "" => assert_eq!(recipe.warnings, []),
+            "" => assert_eq!(warnings, []),
             _ => assert!(
                 found.len() == 1 && found[0].message.contains(warning),
-                "{:?}",
-                recipe.warnings
+                "{warnings:?}"
             ),
         }
     }

@@ -5,8 +5,7 @@
 //! sides), from an index of the rule's keywords: a word costs its own n-grams, not a comparison
 //! with every keyword.
 
-use crate::config::signals::KeywordRule;
-use crate::signals::keyword::before_nul;
+use crate::signals::keyword::{KeywordRule, before_nul};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 

@@ -1,28 +1,33 @@
 //! Rules over keywords as a document declares them.
 
 use super::*;
+use crate::report::Keys;
+use crate::signals::tests::{compiled, errors};
+use crate::signals::{Deps, Signals};
 use dialects::Prompt;
 use proptest::prelude::*;
 
 fn rule(name: &str, operator: &str, method: &str, keywords: &[&str]) -> KeywordRule {
     KeywordRule {
         name: name.into(),
-        operator: operator.into(),
-        method: method.into(),
+        operator: serde_json::from_value(operator.into()).ok(),
+        method: Method::from(method.to_owned()),
         keywords: keywords.iter().map(|word| (*word).to_owned()).collect(),
         ..KeywordRule::default()
     }
 }
 
 fn matches(rules: &[KeywordRule], text: &str) -> Vec<String> {
-    let (mut keys, mut problems) = (Keys::default(), Vec::new());
-    let signal = build(rules, &mut keys, &mut problems);
-    assert_eq!(problems, []);
+    let mut keys = Keys::default();
+    let signals = Signals {
+        keywords: rules.to_vec(),
+        ..Signals::default()
+    };
+    let signal = compiled(&signals, &mut keys, &Deps::default());
     let mut prompt = Prompt::default();
     prompt.texts.evaluation = text.into();
     let mut report = SignalReport::new(&keys);
     signal
-        .unwrap()
         .evaluate(&SignalInput::new(&prompt, None), &mut report)
         .unwrap();
     let metric = report.families[Kind::Keyword as usize];
@@ -141,12 +146,10 @@ fn all_problems_are_reported() {
         rule("b", "OR", "fuzzy", &["x"]),
         rule("c", "OR", "regex", &["ok", "(?=x)", r"(a)\1"]),
     ];
-    let mut problems = Vec::new();
-    build(&rules, &mut Keys::default(), &mut problems);
-    let paths: Vec<_> = problems
-        .iter()
-        .map(|problem| problem.path.as_str())
-        .collect();
+    let signals = Signals {
+        keywords: rules.into(),
+        ..Signals::default()
+    };
     let expected = [
         "[0].operator",
         "[1].method",
@@ -154,9 +157,29 @@ fn all_problems_are_reported() {
         "[2].keywords[2]",
     ];
     assert_eq!(
-        paths,
-        expected.map(|tail| format!("routing.signals.keywords{tail}"))
+        errors(&signals),
+        expected.map(|tail| format!("keywords{tail}"))
     );
+}
+
+#[test]
+fn a_rule_of_no_method_is_left_out_where_nothing_uses_it() {
+    let signals = Signals {
+        keywords: vec![rule("a", "NOR", "fuzzy", &["x"])],
+        ..Signals::default()
+    };
+    let deps = Deps {
+        used: &|_, _| false,
+        ..Deps::default()
+    };
+    let mut keys = Keys::default();
+    let signal = compiled(&signals, &mut keys, &deps);
+    let mut report = SignalReport::new(&keys);
+    let prompt = Prompt::default();
+    signal
+        .evaluate(&SignalInput::new(&prompt, None), &mut report)
+        .unwrap();
+    assert_eq!(report.matches().count(), 0);
 }
 
 fn words(

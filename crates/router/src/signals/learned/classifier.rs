@@ -13,16 +13,83 @@
 //! one binary one. Declared labels that the model does not have are refused when the document is
 //! loaded. Failures are recorded under the rule's name, for leaves with `on_error`.
 
-use super::models::{Building, remote_classifier};
-use super::{Learned, SignalInput, answers, ran};
-use crate::config::learned::ClassifierRule;
+use super::models::remote_classifier;
+use super::{Building, Head, Learned, SignalInput, answers, ran};
+use crate::catalog::ExternalModel;
+use crate::config::{Findings, suggestion};
 use crate::report::{Key, Kind, SignalReport};
+use crate::scope::Scope;
 use inference::ask::{Failure, Outcome, Over, Question, What};
-use inference::handle::{Classifier, Cost};
+use inference::handle::Classifier;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// A classifier of the operator's own.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClassifierRule {
+    /// Name used in decisions.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// `local` (a model folder) or `llm` (an external model that is asked).
+    #[serde(rename = "type")]
+    pub kind: Option<ClassifierKind>,
+    /// Folder of a `local` classifier.
+    pub model_path: String,
+    /// Name in `global.model_catalog.external` of an `llm` classifier.
+    pub model: String,
+    /// All labels.
+    pub labels: Vec<String>,
+    /// What the `llm` classifier is told.
+    pub instructions: String,
+    /// Run on the CPU.
+    pub use_cpu: bool,
+}
+
+/// What classifies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClassifierKind {
+    /// A model folder.
+    Local,
+    /// An external model that is asked.
+    Llm,
+}
+
+impl ClassifierRule {
+    fn check(&self, at: &str, external: &[ExternalModel], findings: &mut Findings) {
+        match self.kind {
+            None => findings.error(at, "`type` is missing; known: local, llm"),
+            Some(ClassifierKind::Local) if self.model_path.is_empty() => {
+                findings.error(at, "a `local` classifier needs `model_path`");
+            }
+            Some(ClassifierKind::Llm) if !external.iter().any(|it| it.name == self.model) => {
+                let hint = suggestion(&self.model, external.iter().map(|it| it.name.as_str()));
+                findings.error(
+                    format!("{at}.model"),
+                    format!("no external model is called `{}`{hint}", self.model),
+                );
+            }
+            Some(_) => {}
+        }
+        if self.labels.len() < 2 {
+            findings.error(at, "`labels` names at least two labels");
+        }
+    }
+}
+
+/// Reports what is wrong with the rules.
+pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
+    for (index, rule) in scope.signals.classifiers.iter().enumerate() {
+        let at = scope.rule(Kind::Classifier, index);
+        rule.check(&at, &scope.models.external, findings);
+    }
+}
 
 /// Compiles each rule into a group of its own, as each has its own model.
 pub(super) fn build(building: &mut Building<'_>) -> Vec<Box<dyn Learned>> {
-    let rules = building.routing.signals.classifiers.iter().enumerate();
+    let rules = building.scope.signals.classifiers.iter().enumerate();
     rules
         .filter_map(|(index, rule)| one(building, index, rule))
         .collect()
@@ -33,16 +100,10 @@ fn one(
     index: usize,
     rule: &ClassifierRule,
 ) -> Option<Box<dyn Learned>> {
-    let path = format!("routing.signals.classifiers[{index}]");
-    let by = if rule.kind.trim() == "llm" {
-        let external = &building.document.global.model_catalog.external;
-        let Some(model) = external.iter().find(|model| model.name == rule.model) else {
-            building.problem(
-                format!("{path}.model"),
-                format!("no external model is called `{}`", rule.model),
-            );
-            return None;
-        };
+    let path = building.scope.rule(Kind::Classifier, index);
+    let by = if rule.kind == Some(ClassifierKind::Llm) {
+        let external = &building.scope.models.external;
+        let model = external.iter().find(|model| model.name == rule.model)?;
         let wanted = remote_classifier(model, rule.labels.clone(), &rule.instructions);
         building.remote_classifier(Kind::Classifier, &path, &wanted)
     } else {
@@ -58,7 +119,7 @@ fn one(
         // Without a model nothing is known of its labels.
         if class.is_none() && (by.backing.is_some() || !by.labels.is_empty()) {
             let known = by.labels.join(", ");
-            building.problem(
+            building.findings.error(
                 format!("{path}.labels"),
                 format!("`{}` has no label `{label}`; it has {known}", by.name),
             );
@@ -69,12 +130,13 @@ fn one(
         labels.push((key, class));
     }
     let key = building.keys.intern(Kind::Classifier, &rule.name);
-    let keys = labels.iter().map(|(key, _)| *key).chain([key]).collect();
+    let keys = labels.iter().map(|(key, _)| *key).chain([key]);
+    let head = Head::new(Kind::Classifier, by.cost, keys);
     Some(Box::new(ClassifierSignal {
         by,
         key,
         labels,
-        keys,
+        head,
     }))
 }
 
@@ -85,20 +147,12 @@ struct ClassifierSignal {
     key: Key,
     /// The declared labels, each with its class.
     labels: Vec<(Key, Option<usize>)>,
-    keys: Vec<Key>,
+    head: Head,
 }
 
 impl Learned for ClassifierSignal {
-    fn kind(&self) -> Kind {
-        Kind::Classifier
-    }
-
-    fn cost(&self) -> Cost {
-        self.by.cost
-    }
-
-    fn keys(&self) -> &[Key] {
-        &self.keys
+    fn head(&self) -> &Head {
+        &self.head
     }
 
     fn questions(&self, input: &SignalInput<'_>) -> Vec<Question> {

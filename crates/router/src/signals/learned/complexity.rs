@@ -16,39 +16,110 @@
 //! there is no encoder of images.
 
 use super::examples::{Examples, Scoring};
-use super::models::Building;
-use super::{Learned, SignalInput, answers, ran};
-use crate::config::learned::ComplexityRule;
+use super::{Building, Head, Learned, SignalInput, answers, ran};
+use crate::config::Findings;
 use crate::report::{Key, Kind, SignalReport};
+use crate::rules::{RuleNode, check_composer};
+use crate::scope::Scope;
 use inference::ask::{Outcome, Question, What};
-use inference::handle::{Cost, Embedder};
+use inference::handle::Embedder;
 use inference::prototypes::{Bank, Weighting};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// A rule that grades a turn as `<name>:hard`, `<name>:medium` or `<name>:easy`.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ComplexityRule {
+    /// Name used in decisions, with the level behind a colon.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// Margin between the hard and the easy score that makes a turn hard (or easy, below its
+    /// negative).
+    pub threshold: f32,
+    /// Examples of hard requests.
+    pub hard: ComplexityExamples,
+    /// Examples of easy requests.
+    pub easy: ComplexityExamples,
+    /// Rule tree over other signals that must hold for the grade to count. A node without operator
+    /// is an AND here.
+    pub composer: Option<RuleNode>,
+}
+
+/// Example texts of one side of a complexity rule.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ComplexityExamples {
+    /// Texts compared with the user's turn.
+    pub candidates: Vec<String>,
+    /// Known, without effect: there is no encoder of images.
+    pub image_candidates: Vec<String>,
+}
+
+impl ComplexityRule {
+    fn check(&self, scope: &Scope<'_>, at: &str, findings: &mut Findings) {
+        if self.hard.candidates.is_empty() && self.easy.candidates.is_empty() {
+            findings.warn(at, "no candidates, so every turn is `medium`");
+        }
+        for (side, examples) in [("hard", &self.hard), ("easy", &self.easy)] {
+            if !examples.image_candidates.is_empty() {
+                let message = "there is no encoder of images, so these have no effect";
+                findings.warn(format!("{at}.{side}.image_candidates"), message);
+            }
+        }
+
+        if self.threshold < 0.0 {
+            findings.error(
+                format!("{at}.threshold"),
+                "a negative threshold makes turns hard and easy at once",
+            );
+        } else if self.threshold > 0.5 {
+            let message = format!(
+                "the difference of two similarities seldom exceeds 0.4, so at {} nearly every turn is `medium`; 0.05 to 0.2 is usual",
+                self.threshold
+            );
+            findings.note(format!("{at}.threshold"), message);
+        }
+
+        if let Some(composer) = &self.composer {
+            if self.name.contains(':') {
+                findings.warn(
+                    format!("{at}.name"),
+                    "with a composer, a name with `:` never matches",
+                );
+            }
+            check_composer(scope, &format!("{at}.composer"), composer, findings);
+        }
+    }
+}
+
+/// Reports what is wrong with the rules and their composers.
+pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
+    for (index, rule) in scope.signals.complexity.iter().enumerate() {
+        rule.check(scope, &scope.rule(Kind::Complexity, index), findings);
+    }
+}
 
 /// Compiles the rules; nothing without any.
 pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
-    let declared = &building.routing.signals.complexity;
+    let declared = &building.scope.signals.complexity;
     if declared.is_empty() {
         return None;
     }
     let by = building.encoder(Kind::Complexity);
-    let module = building
-        .document
-        .global
-        .model_catalog
-        .modules
-        .complexity
-        .as_ref();
+    let module = building.scope.models.modules.complexity.as_ref();
     let scoring = Scoring::new(module.and_then(|module| module.prototype_scoring.as_ref()));
     let mut rules = Vec::new();
     for (index, rule) in declared.iter().enumerate() {
         rules.push(Rule::build(index, rule, building, &by, scoring));
     }
-    let keys = rules.iter().flat_map(Rule::keys).collect();
+    let head = Head::new(Kind::Complexity, by.cost, rules.iter().flat_map(Rule::keys));
     Some(Box::new(ComplexitySignal {
         by,
         rules,
         weighting: scoring.weighting,
-        keys,
+        head,
     }))
 }
 
@@ -57,7 +128,7 @@ struct ComplexitySignal {
     by: Embedder,
     rules: Vec<Rule>,
     weighting: Weighting,
-    keys: Vec<Key>,
+    head: Head,
 }
 
 struct Rule {
@@ -81,8 +152,9 @@ impl Rule {
         by: &Embedder,
         scoring: Scoring,
     ) -> Self {
+        let at = building.scope.rule(Kind::Complexity, index);
         let mut bank = |texts: &[String], side: &str| {
-            let path = format!("routing.signals.complexity[{index}].{side}");
+            let path = format!("{at}.{side}");
             let examples = Examples::embed(building, Kind::Complexity, &path, by, texts);
             examples.bank(by, scoring.clustering, |_, text| text.to_owned())
         };
@@ -107,14 +179,14 @@ impl Rule {
             hard_bank,
             easy_bank,
         };
-        built.check_threshold(index, building, by, scoring.weighting);
+        built.check_threshold(&at, building, by, scoring.weighting);
         built
     }
 
     /// Warns of a threshold that not even the rule's own examples reach.
     fn check_threshold(
         &self,
-        index: usize,
+        at: &str,
         building: &mut Building<'_>,
         by: &Embedder,
         weighting: Weighting,
@@ -129,11 +201,11 @@ impl Rule {
             .max_by(f64::total_cmp)
             .filter(|_| by.backing.is_some());
         if let Some(widest) = widest.filter(|&widest| widest <= self.threshold) {
-            let path = format!("routing.signals.complexity[{index}].threshold");
+            let path = format!("{at}.threshold");
             let message = format!(
                 "not even the rule's own examples come out hard or easy: their margins end at {widest:.2}"
             );
-            building.warn(path, message);
+            building.findings.warn(path, message);
         }
     }
 
@@ -156,16 +228,8 @@ impl Rule {
 }
 
 impl Learned for ComplexitySignal {
-    fn kind(&self) -> Kind {
-        Kind::Complexity
-    }
-
-    fn cost(&self) -> Cost {
-        self.by.cost
-    }
-
-    fn keys(&self) -> &[Key] {
-        &self.keys
+    fn head(&self) -> &Head {
+        &self.head
     }
 
     fn questions(&self, input: &SignalInput<'_>) -> Vec<Question> {

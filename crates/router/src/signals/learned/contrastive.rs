@@ -19,12 +19,11 @@
 use super::chunks::{JAILBREAK, chunks};
 use super::examples::Examples;
 use super::jailbreak::guard;
-use super::models::Building;
-use super::scan::{Part, Scope, blocks, parts, truncation, unread};
-use super::{Learned, SignalInput, answers, ran};
+use super::scan::{Part, Scan, blocks, parts, truncation, unread};
+use super::{Building, Head, Learned, SignalInput, answers, ran};
 use crate::report::{Key, Kind, SignalReport};
 use inference::ask::{Outcome, Question, What};
-use inference::handle::{Cost, Embedder};
+use inference::handle::Embedder;
 use inference::prototypes::similarity;
 use std::sync::Arc;
 
@@ -34,10 +33,8 @@ const MAX_PIECES: usize = 64;
 
 /// Compiles the contrastive rules; nothing without any, or with the guard off.
 pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
-    let declared = building.routing.signals.jailbreak.iter().enumerate();
-    let declared: Vec<_> = declared
-        .filter(|(_, rule)| rule.method == "contrastive")
-        .collect();
+    let declared = building.scope.signals.jailbreak.iter().enumerate();
+    let declared: Vec<_> = declared.filter(|(_, rule)| rule.is_contrastive()).collect();
     let module = guard(building);
     if declared.is_empty() || module.is_some_and(|module| module.enabled == Some(false)) {
         return None;
@@ -45,8 +42,9 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
     let by = building.encoder(Kind::Jailbreak);
     let mut rules = Vec::new();
     for (index, rule) in declared {
+        let at = building.scope.rule(Kind::Jailbreak, index);
         let mut vectors = |texts: &[String], list: &str| {
-            let path = format!("routing.signals.jailbreak[{index}].{list}");
+            let path = format!("{at}.{list}");
             Examples::embed(building, Kind::Jailbreak, &path, &by, texts).into_vectors()
         };
         let attacks = vectors(&rule.jailbreak_patterns, "jailbreak_patterns");
@@ -58,19 +56,19 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
             } else {
                 rule.threshold
             }),
-            scope: Scope::new(&rule.scan, rule.include_history),
+            scope: Scan::new(&rule.scan, rule.include_history),
             attacks,
             harmless,
         });
     }
-    let scope = Scope::all(rules.iter().map(|rule| rule.scope));
-    let keys = rules.iter().map(|rule| rule.key).collect();
+    let scope = Scan::all(rules.iter().map(|rule| rule.scope));
+    let head = Head::new(Kind::Jailbreak, by.cost, rules.iter().map(|rule| rule.key));
     Some(Box::new(ContrastiveSignal {
         by,
         rules,
         scope,
         blocks: blocks(module),
-        keys,
+        head,
     }))
 }
 
@@ -79,22 +77,22 @@ struct ContrastiveSignal {
     by: Embedder,
     rules: Vec<Rule>,
     /// What any rule reads.
-    scope: Scope,
+    scope: Scan,
     blocks: bool,
-    keys: Vec<Key>,
+    head: Head,
 }
 
 struct Rule {
     key: Key,
     threshold: f64,
-    scope: Scope,
+    scope: Scan,
     attacks: Vec<Arc<[f32]>>,
     harmless: Vec<Arc<[f32]>>,
 }
 
 impl ContrastiveSignal {
     /// The pieces that are asked about, and the scopes of texts that have more.
-    fn pieces<'a>(&self, input: &'a SignalInput<'_>) -> (Vec<Part<'a>>, Vec<Scope>) {
+    fn pieces<'a>(&self, input: &'a SignalInput<'_>) -> (Vec<Part<'a>>, Vec<Scan>) {
         let (mut found, mut cut) = (Vec::new(), Vec::new());
         for part in parts(input, self.scope) {
             let pieces = chunks(part.text, JAILBREAK);
@@ -113,16 +111,8 @@ impl ContrastiveSignal {
 }
 
 impl Learned for ContrastiveSignal {
-    fn kind(&self) -> Kind {
-        Kind::Jailbreak
-    }
-
-    fn cost(&self) -> Cost {
-        self.by.cost
-    }
-
-    fn keys(&self) -> &[Key] {
-        &self.keys
+    fn head(&self) -> &Head {
+        &self.head
     }
 
     fn questions(&self, input: &SignalInput<'_>) -> Vec<Question> {
@@ -139,7 +129,7 @@ impl Learned for ContrastiveSignal {
         if !cut.is_empty() {
             report.degrade(Kind::Jailbreak, "truncated");
         }
-        let mut gaps: Vec<(Scope, String)> = cut
+        let mut gaps: Vec<(Scan, String)> = cut
             .into_iter()
             .map(|scope| (scope, "truncated".to_owned()))
             .collect();

@@ -14,22 +14,87 @@
 //! later class, neither sum nor maximum. Where the module sets no threshold, that of the model's
 //! card is taken, then 0.5.
 
-use super::models::Building;
-use super::{Learned, SignalInput, answers, ran};
-use crate::config::learned::DomainRule;
+use super::models::check_module;
+use super::{Building, Head, Learned, SignalInput, answers, ran};
+use crate::config::{Findings, suggestion};
 use crate::report::{Key, Kind, SignalReport};
+use crate::scope::Scope;
 use crate::wanted::Asked;
 use inference::ask::{Outcome, Over, Question, What};
-use inference::catalog::Task;
-use inference::handle::{Classifier, Cost};
+use inference::catalog::{Task, labels};
+use inference::handle::Classifier;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::HashMap;
 
 /// Normalised entropy below which only the best label counts: the bands `low` and `very_low`.
 const SURE: f64 = 0.4;
 
+/// A topic.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DomainRule {
+    /// Name used in decisions.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// Labels of the topic model that count as this domain; omitted means the label of the same
+    /// name.
+    pub mmlu_categories: Vec<String>,
+    /// Scores that `static` selection reads, if a decision has the domain's name.
+    pub model_scores: Vec<ModelScore>,
+}
+
+/// The score of one model in a domain.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelScore {
+    /// A declared model.
+    pub model: String,
+    /// Its score; 1 is also the score of a model without an entry.
+    pub score: f64,
+    /// Reasoning mode for this domain.
+    pub use_reasoning: Option<bool>,
+}
+
+/// Reports what is wrong with the rules, and what leaves them without effect.
+pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
+    let rules = &scope.signals.domains;
+    let mut owners: HashMap<String, &str> = HashMap::new();
+    for (index, rule) in rules.iter().enumerate() {
+        let at = scope.rule(Kind::Domain, index);
+        for (index, label) in rule.mmlu_categories.iter().enumerate() {
+            let path = format!("{at}.mmlu_categories[{index}]");
+            let lower = label.to_lowercase();
+            if !labels(Task::Domain).contains(&lower.as_str()) {
+                let hint = suggestion(label, labels(Task::Domain).iter().copied());
+                findings.warn(
+                    &path,
+                    format!("`{label}` is no label of the standard topic model{hint}"),
+                );
+            }
+            if let Some(owner) = owners.insert(lower, &rule.name) {
+                findings.warn(
+                    path,
+                    format!("takes `{label}` away from the domain `{owner}`, which then never matches by it"),
+                );
+            }
+        }
+    }
+
+    let asked = Asked::classifier(scope.models, Task::Domain);
+    check_module(scope, Kind::Domain, &asked, findings);
+    let mcp = scope.models.modules.classifier.mcp.as_ref();
+    if !rules.is_empty() && mcp.is_some_and(|mcp| mcp.enabled) {
+        let message = "`global.model_catalog.modules.classifier.mcp` is known and not asked: topics come from the model here";
+        findings.note(scope.at("signals.domains"), message);
+    }
+}
+
 /// Compiles the family if a domain is declared, or some decision names a label of the model.
 pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
-    let domains = &building.routing.signals.domains;
-    let asked = Asked::classifier(&building.document.global.model_catalog, Task::Domain);
+    let domains = &building.scope.signals.domains;
+    let asked = Asked::classifier(building.scope.models, Task::Domain);
     let named = !domains.is_empty() || (building.deps.used)(Kind::Domain, "");
     if !named || asked.is_off() {
         return None;
@@ -45,11 +110,12 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
     let mut keys = classes.clone();
     keys.sort_unstable();
     keys.dedup();
+    let head = Head::new(Kind::Domain, by.cost, keys);
     Some(Box::new(DomainSignal {
         by,
         classes,
         threshold,
-        keys,
+        head,
     }))
 }
 
@@ -74,20 +140,12 @@ struct DomainSignal {
     /// What each class of the model is called here.
     classes: Vec<Key>,
     threshold: f32,
-    keys: Vec<Key>,
+    head: Head,
 }
 
 impl Learned for DomainSignal {
-    fn kind(&self) -> Kind {
-        Kind::Domain
-    }
-
-    fn cost(&self) -> Cost {
-        self.by.cost
-    }
-
-    fn keys(&self) -> &[Key] {
-        &self.keys
+    fn head(&self) -> &Head {
+        &self.head
     }
 
     fn questions(&self, input: &SignalInput<'_>) -> Vec<Question> {
@@ -100,7 +158,7 @@ impl Learned for DomainSignal {
         }
         let row = match answers::row(Kind::Domain, answers.first(), self.classes.len(), report) {
             Ok(row) => row.unwrap_or_default(),
-            Err(error) => return answers::fail_all(&self.keys, &error, report),
+            Err(error) => return answers::fail_all(&self.head.keys, &error, report),
         };
         let best = answers::top(row);
         let sure = entropy(row) < SURE;

@@ -19,25 +19,95 @@
 //! no encoder of images.
 
 use super::examples::{Examples, Scoring};
-use super::models::Building;
-use super::{Learned, SignalInput, answers, ran};
+use super::{Building, Head, Learned, SignalInput, answers, check_threshold, ran};
+use crate::config::Findings;
 use crate::report::{Key, Kind, SignalReport};
+use crate::scope::Scope;
 use inference::ask::{Outcome, Question, What};
-use inference::handle::{Cost, Embedder};
+use inference::handle::Embedder;
 use inference::prototypes::{Bank, Weighting};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 /// Least score of a soft match where the document says none.
 const SOFT: f32 = 0.5;
 
+/// A rule over the similarity of the user's turn to example texts.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EmbeddingRule {
+    /// Name used in decisions.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// Least score of a hard match.
+    pub threshold: f32,
+    /// Example texts.
+    pub candidates: Vec<String>,
+    /// How example similarities become one score; omitted means `max`.
+    pub aggregation_method: Aggregation,
+    /// What the query is computed from; omitted means `text`.
+    pub query_modality: QueryModality,
+}
+
+/// How the similarities of examples become one score.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Aggregation {
+    /// The best, tempered by its neighbours.
+    #[default]
+    Max,
+    /// The same as `max`.
+    Any,
+    /// The mean.
+    Mean,
+}
+
+/// What a query is computed from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum QueryModality {
+    /// The user's turn.
+    #[default]
+    Text,
+    /// Known, and never run: there is no encoder of images.
+    Image,
+    /// Known, and never run.
+    Audio,
+}
+
+impl EmbeddingRule {
+    fn check(&self, at: &str, findings: &mut Findings) {
+        if self.candidates.is_empty() {
+            findings.warn(at, "no candidates, so the rule never matches");
+        }
+        let path = format!("{at}.query_modality");
+        match self.query_modality {
+            QueryModality::Text => {}
+            QueryModality::Audio => findings.warn(path, "`audio` is known and never runs"),
+            QueryModality::Image => findings.warn(
+                path,
+                "there is no encoder of images, so the rule never matches",
+            ),
+        }
+        check_threshold(&format!("{at}.threshold"), self.threshold, findings);
+    }
+}
+
+/// Reports what is wrong with the rules.
+pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
+    for (index, rule) in scope.signals.embeddings.iter().enumerate() {
+        rule.check(&scope.rule(Kind::Embedding, index), findings);
+    }
+}
+
 /// Compiles the rules on texts; nothing without any.
 pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
-    let declared = &building.routing.signals.embeddings;
-    let texts =
-        |modality: &str| modality.trim().is_empty() || modality.trim().eq_ignore_ascii_case("text");
+    let declared = &building.scope.signals.embeddings;
     let declared = declared
         .iter()
         .enumerate()
-        .filter(|(_, rule)| texts(&rule.query_modality));
+        .filter(|(_, rule)| rule.query_modality == QueryModality::Text);
     let declared: Vec<_> = declared
         .filter(|(_, rule)| !rule.candidates.is_empty())
         .collect();
@@ -45,13 +115,7 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
         return None;
     }
     let by = building.encoder(Kind::Embedding);
-    let semantic = building
-        .document
-        .global
-        .model_catalog
-        .embeddings
-        .semantic
-        .as_ref();
+    let semantic = building.scope.models.embeddings.semantic.as_ref();
     let config = semantic.and_then(|semantic| semantic.embedding_config.as_ref());
     let scoring = Scoring::new(config.and_then(|config| config.prototype_scoring.as_ref()));
     let soft = config
@@ -63,10 +127,9 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
         .unwrap_or(SOFT);
     let mut rules = Vec::new();
     for (index, rule) in declared {
-        let path = format!("routing.signals.embeddings[{index}]");
+        let path = building.scope.rule(Kind::Embedding, index);
         let examples = Examples::embed(building, Kind::Embedding, &path, &by, &rule.candidates);
         examples.check_threshold(building, &format!("{path}.threshold"), &by, rule.threshold);
-        let mean = rule.aggregation_method.trim().eq_ignore_ascii_case("mean");
         let mut key = |suffix: &str| {
             building
                 .keys
@@ -80,22 +143,21 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
             count: key(":prototype_count"),
             threshold: f64::from(rule.threshold),
             bank: examples.bank(&by, scoring.clustering, |_, text| text.to_owned()),
-            weighting: if mean {
-                Weighting::MEAN
-            } else {
-                scoring.weighting
+            weighting: match rule.aggregation_method {
+                Aggregation::Mean => Weighting::MEAN,
+                Aggregation::Max | Aggregation::Any => scoring.weighting,
             },
         });
     }
     let keys = rules
         .iter()
-        .flat_map(|rule| [rule.key, rule.best, rule.support, rule.count])
-        .collect();
+        .flat_map(|rule| [rule.key, rule.best, rule.support, rule.count]);
+    let head = Head::new(Kind::Embedding, by.cost, keys);
     Some(Box::new(EmbeddingSignal {
         by,
         rules,
         soft: soft.then_some(f64::from(least)),
-        keys,
+        head,
     }))
 }
 
@@ -105,7 +167,7 @@ struct EmbeddingSignal {
     rules: Vec<Rule>,
     /// Least score of a soft match; `None` if there is none.
     soft: Option<f64>,
-    keys: Vec<Key>,
+    head: Head,
 }
 
 struct Rule {
@@ -120,16 +182,8 @@ struct Rule {
 }
 
 impl Learned for EmbeddingSignal {
-    fn kind(&self) -> Kind {
-        Kind::Embedding
-    }
-
-    fn cost(&self) -> Cost {
-        self.by.cost
-    }
-
-    fn keys(&self) -> &[Key] {
-        &self.keys
+    fn head(&self) -> &Head {
+        &self.head
     }
 
     fn questions(&self, input: &SignalInput<'_>) -> Vec<Question> {

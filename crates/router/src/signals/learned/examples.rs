@@ -1,8 +1,8 @@
 //! Example texts of rules as prototype banks, and thresholds that the examples themselves do not
 //! reach.
 
-use super::models::Building;
-use crate::config::catalog::PrototypeScoring;
+use super::Building;
+use crate::catalog::PrototypeScoring;
 use crate::report::Kind;
 use inference::handle::Embedder;
 use inference::prototypes::{Bank, Clustering, Example, Weighting, similarity};
@@ -127,7 +127,7 @@ impl<'a> Examples<'a> {
                 "no two of the rule's own examples are as similar as {threshold}: the nearest have {nearest:.2} by `{}`",
                 by.name
             );
-            building.warn(path, message);
+            building.findings.warn(path, message);
         }
     }
 }

@@ -11,21 +11,31 @@
 //! reference; where the module sets none, that of the model's card is taken, then 0.6. When the
 //! model fails, neither label is emitted.
 
-use super::models::Building;
-use super::{Learned, SignalInput, answers, ran};
+use super::label::check_labels;
+use super::models::check_module;
+use super::{Building, Head, Learned, SignalInput, answers, ran};
+use crate::config::Findings;
 use crate::report::{Key, Kind, SignalReport};
+use crate::scope::Scope;
 use crate::wanted::Asked;
 use inference::ask::{Outcome, Over, Question, What};
 use inference::catalog::Task;
-use inference::handle::{Classifier, Cost};
+use inference::handle::Classifier;
 
 const NEEDED: &str = "needs_fact_check";
 const NOT_NEEDED: &str = "no_fact_check_needed";
 
+/// Reports names that are no label, and a module that leaves the rules without effect.
+pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
+    check_labels(scope, Kind::FactCheck, Task::FactCheck, findings);
+    let asked = Asked::classifier(scope.models, Task::FactCheck);
+    check_module(scope, Kind::FactCheck, &asked, findings);
+}
+
 /// Compiles the family; nothing without rules.
 pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
-    let rules = &building.routing.signals.fact_check;
-    let asked = Asked::classifier(&building.document.global.model_catalog, Task::FactCheck);
+    let rules = &building.scope.signals.fact_check;
+    let asked = Asked::classifier(building.scope.models, Task::FactCheck);
     if rules.is_empty() || asked.is_off() {
         return None;
     }
@@ -36,7 +46,7 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
             by.name,
             by.labels.len()
         );
-        building.problem(asked.path, message);
+        building.findings.error(asked.path, message);
     }
     let named = by
         .labels
@@ -50,14 +60,15 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
             .then(|| building.keys.intern(Kind::FactCheck, name))
     };
     let (needed, not_needed) = (key(NEEDED), key(NOT_NEEDED));
-    let keys = needed.into_iter().chain(not_needed).collect();
+    let keys = needed.into_iter().chain(not_needed);
+    let head = Head::new(Kind::FactCheck, by.cost, keys);
     Some(Box::new(FactCheckSignal {
         by,
         class: named.unwrap_or(1),
         threshold,
         needed,
         not_needed,
-        keys,
+        head,
     }))
 }
 
@@ -69,20 +80,12 @@ struct FactCheckSignal {
     threshold: f32,
     needed: Option<Key>,
     not_needed: Option<Key>,
-    keys: Vec<Key>,
+    head: Head,
 }
 
 impl Learned for FactCheckSignal {
-    fn kind(&self) -> Kind {
-        Kind::FactCheck
-    }
-
-    fn cost(&self) -> Cost {
-        self.by.cost
-    }
-
-    fn keys(&self) -> &[Key] {
-        &self.keys
+    fn head(&self) -> &Head {
+        &self.head
     }
 
     fn questions(&self, input: &SignalInput<'_>) -> Vec<Question> {
@@ -99,7 +102,7 @@ impl Learned for FactCheckSignal {
                 report,
             ) {
                 Ok(row) => best = row.and_then(answers::top),
-                Err(error) => return answers::fail_all(&self.keys, &error, report),
+                Err(error) => return answers::fail_all(&self.head.keys, &error, report),
             }
         }
         let needs = best.is_some_and(|(class, probability)| {

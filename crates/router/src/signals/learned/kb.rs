@@ -22,26 +22,112 @@
 //! the base does not have is refused.
 
 use super::examples::{Examples, Scoring};
-use super::models::Building;
-use super::{Learned, SignalInput, answers, ran};
-use crate::config::catalog::KnowledgeBase;
-use crate::config::learned::KbRule;
+use super::{Building, Head, Learned, SignalInput, answers, ran};
+use crate::catalog::KnowledgeBase;
+use crate::config::{Findings, suggestion};
 use crate::report::{Key, Kind, SignalReport, kb_metric};
+use crate::scope::Scope;
 use inference::ask::{Outcome, Question, What};
-use inference::handle::{Cost, Embedder};
+use inference::handle::Embedder;
 use inference::knowledge_bases::{Manifest, built_in};
 use inference::prototypes::{Bank, Weighting};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 const MANIFEST: &str = "labels.json";
 
+/// A rule over a knowledge base of labelled examples.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct KbRule {
+    /// Name used in decisions.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// Name of a knowledge base in `global.model_catalog.kbs`.
+    pub kb: String,
+    /// The label or group that must be found.
+    pub target: KbTarget,
+    /// When the label or group counts as found; omitted means `threshold`.
+    #[serde(rename = "match")]
+    pub match_by: KbMatch,
+}
+
+/// A label or a group of a knowledge base.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct KbTarget {
+    /// `label` or `group`.
+    pub kind: Option<KbTargetKind>,
+    /// Its name.
+    pub value: String,
+}
+
+/// What a rule over a knowledge base looks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum KbTargetKind {
+    /// One label.
+    Label,
+    /// A group of labels.
+    Group,
+}
+
+/// When a label or group of a knowledge base counts as found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum KbMatch {
+    /// From its threshold on.
+    #[default]
+    Threshold,
+    /// Where it is the best label or group, whatever its score.
+    Best,
+}
+
+impl KbRule {
+    /// Checks what can be seen without the manifest: labels are known only when it is read.
+    fn check(&self, at: &str, bases: &[KnowledgeBase], findings: &mut Findings) {
+        let Some(base) = bases.iter().find(|base| base.name == self.kb) else {
+            let hint = suggestion(&self.kb, bases.iter().map(|base| base.name.as_str()));
+            findings.error(
+                format!("{at}.kb"),
+                format!("no knowledge base is called `{}`{hint}", self.kb),
+            );
+            return;
+        };
+        let value = &self.target.value;
+        match self.target.kind {
+            None => findings.error(
+                format!("{at}.target"),
+                "`kind` is missing; known: label, group",
+            ),
+            Some(KbTargetKind::Group) if !base.groups.contains_key(value) => {
+                let hint = suggestion(value, base.groups.keys().map(String::as_str));
+                findings.error(
+                    format!("{at}.target.value"),
+                    format!("`{}` has no group `{value}`{hint}", base.name),
+                );
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+/// Reports what is wrong with the rules.
+pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
+    for (index, rule) in scope.signals.kb.iter().enumerate() {
+        rule.check(&scope.rule(Kind::Kb, index), &scope.models.kbs, findings);
+    }
+}
+
 /// Compiles the knowledge bases that rules or projections of the recipe name; nothing without any.
 pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
-    let declared = &building.document.global.model_catalog.kbs;
-    let rules = &building.routing.signals.kb;
+    let declared = &building.scope.models.kbs;
+    let rules = &building.scope.signals.kb;
     let inputs = building
-        .routing
+        .scope
         .projections
         .scores
         .iter()
@@ -76,24 +162,30 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
             Some(target) => base.rules.push(Rule {
                 key,
                 target,
-                best: rule.match_by.trim() == "best",
+                best: rule.match_by == KbMatch::Best,
             }),
             None => {
-                let (kind, value) = (&rule.target.kind, &rule.target.value);
-                let message = format!("`{}` has no {kind} `{value}`", rule.kb);
-                building.problem(format!("routing.signals.kb[{index}].target.value"), message);
+                let kind = match rule.target.kind {
+                    Some(KbTargetKind::Group) => "group",
+                    Some(KbTargetKind::Label) | None => "label",
+                };
+                let message = format!("`{}` has no {kind} `{}`", rule.kb, rule.target.value);
+                let at = building.scope.rule(Kind::Kb, index);
+                building
+                    .findings
+                    .error(format!("{at}.target.value"), message);
             }
         }
     }
-    let keys = bases.iter().flat_map(Base::keys).collect();
-    Some(Box::new(KbSignal { by, bases, keys }))
+    let head = Head::new(Kind::Kb, by.cost, bases.iter().flat_map(Base::keys));
+    Some(Box::new(KbSignal { by, bases, head }))
 }
 
 /// The knowledge bases of one recipe.
 struct KbSignal {
     by: Embedder,
     bases: Vec<Base>,
-    keys: Vec<Key>,
+    head: Head,
 }
 
 struct Base {
@@ -203,18 +295,17 @@ impl Base {
 
     fn target(&self, rule: &KbRule) -> Option<Target> {
         let value = &rule.target.value;
-        match rule.target.kind.as_str() {
-            "label" => self
+        match rule.target.kind? {
+            KbTargetKind::Label => self
                 .labels
                 .iter()
                 .position(|label| label.name == *value)
                 .map(Target::Label),
-            "group" => self
+            KbTargetKind::Group => self
                 .groups
                 .iter()
                 .position(|group| group.name == *value)
                 .map(Target::Group),
-            _ => None,
         }
     }
 
@@ -281,16 +372,8 @@ impl Base {
 }
 
 impl Learned for KbSignal {
-    fn kind(&self) -> Kind {
-        Kind::Kb
-    }
-
-    fn cost(&self) -> Cost {
-        self.by.cost
-    }
-
-    fn keys(&self) -> &[Key] {
-        &self.keys
+    fn head(&self) -> &Head {
+        &self.head
     }
 
     fn questions(&self, input: &SignalInput<'_>) -> Vec<Question> {
@@ -338,7 +421,7 @@ fn groups(
         for member in members {
             match labels.iter().position(|label| label.name == *member) {
                 Some(at) => known.push(at),
-                None => building.warn(
+                None => building.findings.warn(
                     format!("{path}.groups.{name}"),
                     format!("no label is called `{member}`"),
                 ),
@@ -363,7 +446,9 @@ fn manifest(building: &mut Building<'_>, path: &str, base: &KnowledgeBase) -> Op
         Err(error) => match built_in(folder).filter(|_| name == MANIFEST) {
             Some(text) => text.to_owned(),
             None => {
-                building.problem(format!("{path}.source"), error);
+                building
+                    .findings
+                    .error(format!("{path}.source"), error.to_string());
                 return None;
             }
         },
@@ -371,7 +456,7 @@ fn manifest(building: &mut Building<'_>, path: &str, base: &KnowledgeBase) -> Op
     let parsed = serde_json::from_str(&text);
     parsed
         .map_err(|error| {
-            building.problem(
+            building.findings.error(
                 format!("{path}.source"),
                 format!("`{name}` is no manifest: {error}"),
             )

@@ -15,9 +15,11 @@
 //! that name in any case; its confidence shows in the family's metric only. Words are read in the
 //! head, middle and tail of a long text; `both_keywords` count only beside one of `keywords`.
 
-use super::models::Building;
-use super::{Learned, SignalInput, answers, ran};
+use super::label::check_labels;
+use super::{Building, Head, Learned, SignalInput, answers, ran};
+use crate::config::Findings;
 use crate::report::{Key, Kind, SignalReport};
+use crate::scope::Scope;
 use crate::wanted::Asked;
 use inference::ask::{Outcome, Over, Question, What};
 use inference::catalog::Task;
@@ -30,16 +32,21 @@ const BOTH: usize = 2;
 /// Also the ratio, where the document says none.
 const THRESHOLD: f32 = 0.7;
 
+/// Reports names that are no label, and a detector that leaves the rules without effect.
+pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
+    check_labels(scope, Kind::Modality, Task::Modality, findings);
+    let detector = scope.models.modules.modality_detector.as_ref();
+    let detects = detector.is_some_and(|module| module.enabled);
+    if !scope.signals.modality.is_empty() && !detects {
+        let message = "nothing is emitted unless `global.model_catalog.modules.modality_detector.enabled` is true";
+        findings.warn(scope.at("signals.modality"), message);
+    }
+}
+
 /// Compiles the family; nothing without rules or with the detector off.
 pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
-    let declared = &building.routing.signals.modality;
-    let detector = building
-        .document
-        .global
-        .model_catalog
-        .modules
-        .modality_detector
-        .as_ref()?;
+    let declared = &building.scope.signals.modality;
+    let detector = building.scope.models.modules.modality_detector.as_ref()?;
     if declared.is_empty() || !detector.enabled {
         return None;
     }
@@ -57,7 +64,7 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
     };
     let asks = detector.method != "keyword";
     let model = asks.then(|| {
-        let asked = Asked::classifier(&building.document.global.model_catalog, Task::Modality);
+        let asked = Asked::classifier(building.scope.models, Task::Modality);
         let by = building.classifier(Kind::Modality, Task::Modality, &asked);
         let known = |label: &str| {
             LABELS
@@ -66,7 +73,7 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
         };
         let classes: Vec<Option<usize>> = by.labels.iter().map(|label| known(label)).collect();
         if classes.contains(&None) {
-            building.problem(
+            building.findings.error(
                 asked.path,
                 format!("`{}` has other labels than AR, DIFFUSION and BOTH", by.name),
             );
@@ -77,6 +84,8 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
             .collect();
         Model { by, classes }
     });
+    let cost = model.as_ref().map_or(Cost::Rules, |model| model.by.cost);
+    let head = Head::new(Kind::Modality, cost, rules.into_iter().flatten());
     let usual = |number: f32| f64::from(if number > 0.0 { number } else { THRESHOLD });
     Some(Box::new(ModalitySignal {
         words: (detector.method != "classifier" && !detector.method.is_empty()).then_some(words),
@@ -84,7 +93,7 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
         threshold: usual(detector.confidence_threshold),
         lower: usual(detector.confidence_threshold) * usual(detector.lower_threshold_ratio),
         rules,
-        keys: rules.into_iter().flatten().collect(),
+        head,
     }))
 }
 
@@ -99,7 +108,7 @@ struct ModalitySignal {
     lower: f64,
     /// In the order of [`LABELS`].
     rules: [Option<Key>; 3],
-    keys: Vec<Key>,
+    head: Head,
 }
 
 struct Model {
@@ -127,18 +136,8 @@ impl Words {
 }
 
 impl Learned for ModalitySignal {
-    fn kind(&self) -> Kind {
-        Kind::Modality
-    }
-
-    fn cost(&self) -> Cost {
-        self.model
-            .as_ref()
-            .map_or(Cost::Rules, |model| model.by.cost)
-    }
-
-    fn keys(&self) -> &[Key] {
-        &self.keys
+    fn head(&self) -> &Head {
+        &self.head
     }
 
     fn questions(&self, input: &SignalInput<'_>) -> Vec<Question> {
@@ -149,7 +148,7 @@ impl Learned for ModalitySignal {
     fn conclude(&self, input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {
         let text = input.windowed();
         if input.is_sampled() {
-            report.doubt(&self.keys);
+            report.doubt(&self.head.keys);
         }
         let (label, confidence) = if text.is_empty() {
             (AR, 1.0)
@@ -184,7 +183,7 @@ impl ModalitySignal {
             }
             Err(error) => {
                 if !has_words {
-                    answers::fail_all(&self.keys, &error, report);
+                    answers::fail_all(&self.head.keys, &error, report);
                 }
                 None
             }

@@ -1,50 +1,22 @@
 //! Finding the models that a document asks for, and saying what becomes of those that cannot be
 //! had.
 
-use crate::config::catalog::ExternalModel;
-use crate::config::{Document, Routing};
-use crate::report::{Keys, Kind};
-use crate::signals::{Deps, Problem};
+use super::Building;
+use crate::catalog::ExternalModel;
+use crate::config::{Findings, Problem, Severity};
+use crate::report::Kind;
+use crate::scope::Scope;
 use crate::wanted::{Asked, AskedEncoder, encoder_folder};
 use inference::catalog::{
     Bare, Endpoint, LoadError, RemoteClassifier, RemoteProtocol, Secret, Task, Wanted,
 };
 use inference::handle::{Classifier, Embedder, Tagger};
-use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
 const SEMANTIC: &str = "global.model_catalog.embeddings.semantic";
 
-/// What compiling the families needs, and what it finds wrong.
-pub(super) struct Building<'a> {
-    pub(super) routing: &'a Routing,
-    pub(super) document: &'a Document,
-    pub(super) keys: &'a mut Keys,
-    pub(super) deps: &'a Deps<'a>,
-    pub(super) problems: Vec<Problem>,
-    pub(super) warnings: Vec<Problem>,
-    encoder: Option<Result<Embedder, LoadError>>,
-}
-
-impl<'a> Building<'a> {
-    pub(super) fn new(
-        routing: &'a Routing,
-        document: &'a Document,
-        keys: &'a mut Keys,
-        deps: &'a Deps<'a>,
-    ) -> Self {
-        Self {
-            routing,
-            document,
-            keys,
-            deps,
-            problems: Vec::new(),
-            warnings: Vec::new(),
-            encoder: None,
-        }
-    }
-
+impl Building<'_> {
     /// The encoder of all signals.
     pub(super) fn encoder(&mut self, kind: Kind) -> Embedder {
         let found = match self.encoder.take() {
@@ -64,7 +36,7 @@ impl<'a> Building<'a> {
         if name.is_empty() {
             return self.encoder(kind);
         }
-        let folder = encoder_folder(&self.document.global.model_catalog, name)
+        let folder = encoder_folder(self.scope.models, name)
             .unwrap_or(name)
             .to_owned();
         let wanted = Wanted {
@@ -79,7 +51,7 @@ impl<'a> Building<'a> {
     }
 
     fn find_encoder(&self) -> Result<Embedder, LoadError> {
-        match AskedEncoder::of(&self.document.global.model_catalog) {
+        match AskedEncoder::of(self.scope.models) {
             AskedEncoder::Folder(wanted) => self.deps.catalog.embedder(&wanted),
             AskedEncoder::Service(wanted) => self.deps.catalog.remote_embedder(&wanted),
         }
@@ -146,31 +118,42 @@ impl<'a> Building<'a> {
         })
     }
 
-    /// A model that cannot be had is a problem if a decision needs it.
+    /// Reports a model that cannot be had: an error where a decision needs it, else a warning.
     fn lack(&mut self, kind: Kind, path: &str, error: &LoadError) {
-        if (self.deps.used)(kind, "") {
-            self.problem(path, error);
+        let severity = if (self.deps.used)(kind, "") {
+            Severity::Error
         } else {
-            self.warn(path, error);
-        }
-    }
-
-    /// Something that forbids serving the document.
-    pub(super) fn problem(&mut self, path: impl Into<String>, message: impl Display) {
-        push(&mut self.problems, path.into(), message.to_string());
-    }
-
-    /// Something odd.
-    pub(super) fn warn(&mut self, path: impl Into<String>, message: impl Display) {
-        push(&mut self.warnings, path.into(), message.to_string());
+            Severity::Warning
+        };
+        self.findings
+            .push(Problem::new(severity, path, error.to_string()));
     }
 }
 
-/// One line once: families that share a model share its faults.
-fn push(list: &mut Vec<Problem>, path: String, message: String) {
-    let problem = Problem { path, message };
-    if !list.contains(&problem) {
-        list.push(problem);
+/// Reports settings of a module that leave the rules of its family without effect, or mean
+/// something else here than in the reference.
+pub(super) fn check_module(
+    scope: &Scope<'_>,
+    kind: Kind,
+    asked: &Asked<'_>,
+    findings: &mut Findings,
+) {
+    let written = !scope.signals.rules(kind).is_empty();
+    let Some(module) = asked.module.filter(|_| written) else {
+        return;
+    };
+    let path = scope.at(&format!("signals.{}", kind.section()));
+    if asked.is_off() {
+        findings.warn(
+            path,
+            format!("`{}` is off, so these rules never match", asked.path),
+        );
+    } else if matches!(kind, Kind::Jailbreak | Kind::Pii) && module.on_error == "allow" {
+        let message = format!(
+            "`{}.on_error: allow` lets pass what could not be read; omitted, it would match",
+            asked.path
+        );
+        findings.note(path, message);
     }
 }
 

@@ -14,18 +14,60 @@
 //! `modules.classifier.pii.on_error: allow`, a text that could not be read, or not to its end,
 //! matches. So does a file whose text cannot be read, where the rule reads its place.
 
-use super::models::Building;
-use super::scan::{Scope, blocks, files, parts, truncation};
-use super::{Learned, SignalInput, answers, ran};
+use super::models::check_module;
+use super::scan::{Scan, ScanScope, blocks, files, parts, truncation};
+use super::{Building, Head, Learned, SignalInput, answers, check_threshold, ran};
+use crate::config::Findings;
 use crate::report::{Key, Kind, SignalReport};
+use crate::scope::Scope;
 use crate::wanted::Asked;
 use inference::ask::{Entity, Outcome, Question, What};
-use inference::handle::{Cost, Tagger};
+use inference::handle::Tagger;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Detection of personal data.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PiiRule {
+    /// Name used in decisions.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// Least confidence of a found entity; omitted means the module's threshold.
+    pub threshold: f32,
+    /// Read earlier turns too.
+    pub include_history: bool,
+    /// Entity types that do not count; empty means that every type counts.
+    pub pii_types_allowed: Vec<String>,
+    /// Merit's own: which texts are read; omitted means what `include_history` says.
+    pub scan: Vec<ScanScope>,
+}
+
+impl PiiRule {
+    fn check(&self, at: &str, findings: &mut Findings) {
+        if self.threshold == 0.0 {
+            findings.note(
+                at,
+                "`threshold` is omitted: the module's is taken, where the reference takes 0",
+            );
+        }
+        check_threshold(&format!("{at}.threshold"), self.threshold, findings);
+    }
+}
+
+/// Reports what is wrong with the rules, and what leaves them without effect.
+pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
+    for (index, rule) in scope.signals.pii.iter().enumerate() {
+        rule.check(&scope.rule(Kind::Pii, index), findings);
+    }
+    check_module(scope, Kind::Pii, &Asked::tagger(scope.models), findings);
+}
 
 /// Compiles the rules; nothing without any, or with the module off.
 pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
-    let declared = &building.routing.signals.pii;
-    let asked = Asked::tagger(&building.document.global.model_catalog);
+    let declared = &building.scope.signals.pii;
+    let asked = Asked::tagger(building.scope.models);
     if declared.is_empty() || asked.is_off() {
         return None;
     }
@@ -43,17 +85,17 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
             .iter()
             .map(|kind| kind.trim().to_uppercase())
             .collect(),
-        scope: Scope::new(&rule.scan, rule.include_history),
+        scope: Scan::new(&rule.scan, rule.include_history),
     });
     let rules: Vec<Rule> = rules.collect();
-    let scope = Scope::all(rules.iter().map(|rule| rule.scope));
-    let keys = rules.iter().map(|rule| rule.key).collect();
+    let scope = Scan::all(rules.iter().map(|rule| rule.scope));
+    let head = Head::new(Kind::Pii, by.cost, rules.iter().map(|rule| rule.key));
     Some(Box::new(PiiSignal {
         by,
         rules,
         scope,
         blocks: blocks(asked.module),
-        keys,
+        head,
     }))
 }
 
@@ -62,9 +104,9 @@ struct PiiSignal {
     by: Tagger,
     rules: Vec<Rule>,
     /// What any rule reads.
-    scope: Scope,
+    scope: Scan,
     blocks: bool,
-    keys: Vec<Key>,
+    head: Head,
 }
 
 struct Rule {
@@ -72,7 +114,7 @@ struct Rule {
     threshold: f32,
     /// Upper case.
     allowed: Vec<String>,
-    scope: Scope,
+    scope: Scan,
 }
 
 impl Rule {
@@ -82,16 +124,8 @@ impl Rule {
 }
 
 impl Learned for PiiSignal {
-    fn kind(&self) -> Kind {
-        Kind::Pii
-    }
-
-    fn cost(&self) -> Cost {
-        self.by.cost
-    }
-
-    fn keys(&self) -> &[Key] {
-        &self.keys
+    fn head(&self) -> &Head {
+        &self.head
     }
 
     fn questions(&self, input: &SignalInput<'_>) -> Vec<Question> {

@@ -16,33 +16,73 @@
 //! gives none of them matches nothing.
 
 use super::examples::{Examples, Scoring};
-use super::models::{Building, remote_classifier};
-use super::{Learned, SignalInput, answers, ran};
-use crate::config::learned::PreferenceRule;
+use super::models::remote_classifier;
+use super::{Building, Head, Learned, SignalInput, answers, check_threshold, ran};
+use crate::config::Findings;
 use crate::report::{Key, Kind, SignalReport};
+use crate::scope::Scope;
 use inference::ask::{Outcome, Over, Question, What};
-use inference::handle::{Classifier, Cost, Embedder};
+use inference::handle::{Classifier, Embedder};
 use inference::prototypes::{Bank, Score, Weighting};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use std::fmt::Write as _;
 
 const MODULE: &str = "global.model_catalog.modules.classifier.preference";
 /// Longest answer of the external model, tokens.
 const MAX_TOKENS: u32 = 1000;
 
+/// A preference that the user's turn expresses.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PreferenceRule {
+    /// Name used in decisions.
+    pub name: String,
+    /// What the preference is; also the first example.
+    pub description: String,
+    /// Example texts.
+    pub examples: Vec<String>,
+    /// Least score; 0 means none.
+    pub threshold: f32,
+}
+
+impl PreferenceRule {
+    fn check(&self, at: &str, findings: &mut Findings) {
+        check_threshold(&format!("{at}.threshold"), self.threshold, findings);
+        if self.description.trim().is_empty() && self.examples.is_empty() {
+            findings.warn(
+                at,
+                "neither description nor examples, so the rule is like nothing",
+            );
+        }
+    }
+}
+
+/// Reports what is wrong with the rules.
+pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
+    let rules = &scope.signals.preferences;
+    for (index, rule) in rules.iter().enumerate() {
+        rule.check(&scope.rule(Kind::Preference, index), findings);
+    }
+
+    let module = scope.models.modules.classifier.preference.as_ref();
+    let scoring = module.and_then(|module| module.prototype_scoring.as_ref());
+    let margin = scoring.map_or(0.0, |scoring| scoring.margin_threshold);
+    if rules.len() == 1 && margin > 0.0 {
+        let message = format!(
+            "a lead of {margin} over the second is wanted (`modules.classifier.preference.prototype_scoring`), and there is no second rule: it never matches"
+        );
+        findings.warn(scope.rule(Kind::Preference, 0), message);
+    }
+}
+
 /// Compiles the rules; nothing without any.
 pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
-    let declared = &building.routing.signals.preferences;
+    let declared = &building.scope.signals.preferences;
     if declared.is_empty() {
         return None;
     }
-    let module = building
-        .document
-        .global
-        .model_catalog
-        .modules
-        .classifier
-        .preference
-        .as_ref();
+    let module = building.scope.models.modules.classifier.preference.as_ref();
     if module.is_some_and(|module| module.use_contrastive == Some(false)) {
         return external(building, declared);
     }
@@ -51,7 +91,7 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
     let scoring = Scoring::new(module.and_then(|module| module.prototype_scoring.as_ref()));
     let mut rules = Vec::new();
     for (index, rule) in declared.iter().enumerate() {
-        let path = format!("routing.signals.preferences[{index}]");
+        let path = building.scope.rule(Kind::Preference, index);
         let described = Some(&rule.description).filter(|text| !text.trim().is_empty());
         let texts: Vec<String> = described
             .into_iter()
@@ -63,14 +103,14 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
         let bank = examples.bank(&by, scoring.clustering, |index, _| index.to_string());
         rules.push(Rule::new(rule, bank, building));
     }
-    let keys = rules.iter().flat_map(Rule::keys).collect();
-    let (weighting, margin) = (scoring.weighting, scoring.margin);
+    let keys = rules.iter().flat_map(Rule::keys);
+    let head = Head::new(Kind::Preference, by.cost, keys);
     Some(Box::new(PreferenceSignal {
         by,
         rules,
-        weighting,
-        margin,
-        keys,
+        weighting: scoring.weighting,
+        margin: scoring.margin,
+        head,
     }))
 }
 
@@ -81,7 +121,7 @@ struct PreferenceSignal {
     weighting: Weighting,
     /// Lead over the second; 0 asks for none.
     margin: f32,
-    keys: Vec<Key>,
+    head: Head,
 }
 
 struct Rule {
@@ -120,16 +160,8 @@ impl Rule {
 }
 
 impl Learned for PreferenceSignal {
-    fn kind(&self) -> Kind {
-        Kind::Preference
-    }
-
-    fn cost(&self) -> Cost {
-        self.by.cost
-    }
-
-    fn keys(&self) -> &[Key] {
-        &self.keys
+    fn head(&self) -> &Head {
+        &self.head
     }
 
     fn questions(&self, input: &SignalInput<'_>) -> Vec<Question> {
@@ -192,13 +224,13 @@ impl Rule {
 
 /// The rules as labels of an external model.
 fn external(building: &mut Building<'_>, declared: &[PreferenceRule]) -> Option<Box<dyn Learned>> {
-    let models = &building.document.global.model_catalog.external;
+    let models = &building.scope.models.external;
     let Some(model) = models
         .iter()
         .find(|model| model.model_role.trim() == "preference")
     else {
         let message = "with `use_contrastive: false`, an external model of `model_role: preference` is needed";
-        building.problem(MODULE, message);
+        building.findings.error(MODULE, message);
         return None;
     };
     let mut instructions =
@@ -214,29 +246,21 @@ fn external(building: &mut Building<'_>, declared: &[PreferenceRule]) -> Option<
     let by = building.remote_classifier(Kind::Preference, MODULE, &wanted);
     let keys = declared
         .iter()
-        .map(|rule| building.keys.intern(Kind::Preference, &rule.name))
-        .collect();
-    Some(Box::new(ExternalSignal { by, keys }))
+        .map(|rule| building.keys.intern(Kind::Preference, &rule.name));
+    let head = Head::new(Kind::Preference, by.cost, keys);
+    Some(Box::new(ExternalSignal { by, head }))
 }
 
 /// The rules of one recipe, by an external model.
 struct ExternalSignal {
     by: Classifier,
-    /// In the order of the labels.
-    keys: Vec<Key>,
+    /// Its keys are in the order of the labels.
+    head: Head,
 }
 
 impl Learned for ExternalSignal {
-    fn kind(&self) -> Kind {
-        Kind::Preference
-    }
-
-    fn cost(&self) -> Cost {
-        self.by.cost
-    }
-
-    fn keys(&self) -> &[Key] {
-        &self.keys
+    fn head(&self) -> &Head {
+        &self.head
     }
 
     fn questions(&self, input: &SignalInput<'_>) -> Vec<Question> {
@@ -247,15 +271,20 @@ impl Learned for ExternalSignal {
         if answers.is_empty() {
             return ran(report, Kind::Preference, 0.0);
         }
-        let best = match answers::row(Kind::Preference, answers.first(), self.keys.len(), report) {
+        let best = match answers::row(
+            Kind::Preference,
+            answers.first(),
+            self.head.keys.len(),
+            report,
+        ) {
             Ok(row) => row
                 .and_then(answers::top)
                 .filter(|(_, probability)| *probability > 0.0),
-            Err(error) => return answers::fail_all(&self.keys, &error, report),
+            Err(error) => return answers::fail_all(&self.head.keys, &error, report),
         };
         if let Some((route, probability)) = best {
-            report.emit(self.keys[route]);
-            report.set_confidence(self.keys[route], f64::from(probability));
+            report.emit(self.head.keys[route]);
+            report.set_confidence(self.head.keys[route], f64::from(probability));
         }
         ran(
             report,

@@ -13,56 +13,88 @@
 //! look back furthest count. Confidence is the least similarity within the lookback, the value is
 //! the streak. At most 64 earlier turns are looked at.
 
-use super::models::Building;
-use super::{Learned, SignalInput, answers, ran};
+use super::{Building, Head, Learned, SignalInput, answers, check_threshold, ran};
+use crate::config::Findings;
 use crate::report::{Key, Kind, SignalReport};
+use crate::scope::Scope;
 use inference::ask::{Outcome, Question, What};
-use inference::handle::{Cost, Embedder};
+use inference::handle::Embedder;
 use inference::prototypes::similarity;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use std::sync::Arc;
 
 const THRESHOLD: f32 = 0.8;
 /// Earlier turns that are looked at, the newest.
 const MAX_TURNS: usize = 64;
 
+/// A rule over repetition: the user asks again what was asked before.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReaskRule {
+    /// Name used in decisions.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// Least similarity; 0 means 0.8.
+    pub threshold: f32,
+    /// How many earlier user turns in a row must be similar; 0 means 1.
+    pub lookback_turns: u32,
+}
+
+impl ReaskRule {
+    fn check(&self, at: &str, findings: &mut Findings) {
+        check_threshold(&format!("{at}.threshold"), self.threshold, findings);
+        if self.lookback_turns as usize > MAX_TURNS {
+            findings.error(
+                format!("{at}.lookback_turns"),
+                format!("at most {MAX_TURNS} earlier turns are looked at"),
+            );
+        }
+    }
+
+    fn compile(&self, key: Key) -> Rule {
+        let threshold = if self.threshold == 0.0 {
+            THRESHOLD
+        } else {
+            self.threshold
+        };
+        Rule {
+            key,
+            threshold: f64::from(threshold),
+            lookback: self.lookback_turns.max(1) as usize,
+        }
+    }
+}
+
+/// Reports what is wrong with the rules.
+pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
+    for (index, rule) in scope.signals.reasks.iter().enumerate() {
+        rule.check(&scope.rule(Kind::Reask, index), findings);
+    }
+}
+
 /// Compiles the rules; nothing without any.
 pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
-    let declared = &building.routing.signals.reasks;
+    let declared = &building.scope.signals.reasks;
     if declared.is_empty() {
         return None;
     }
     let by = building.encoder(Kind::Reask);
     let mut rules = Vec::new();
-    for (index, rule) in declared.iter().enumerate() {
-        let lookback = rule.lookback_turns.max(1) as usize;
-        if lookback > MAX_TURNS {
-            let path = format!("routing.signals.reasks[{index}].lookback_turns");
-            building.problem(
-                path,
-                format!("at most {MAX_TURNS} earlier turns are looked at"),
-            );
-        }
-        let threshold = if rule.threshold == 0.0 {
-            THRESHOLD
-        } else {
-            rule.threshold
-        };
+    for rule in declared {
         let key = building.keys.intern(Kind::Reask, &rule.name);
-        rules.push(Rule {
-            key,
-            threshold: f64::from(threshold),
-            lookback,
-        });
+        rules.push(rule.compile(key));
     }
-    let keys = rules.iter().map(|rule| rule.key).collect();
-    Some(Box::new(ReaskSignal { by, rules, keys }))
+    let head = Head::new(Kind::Reask, by.cost, rules.iter().map(|rule| rule.key));
+    Some(Box::new(ReaskSignal { by, rules, head }))
 }
 
 /// The rules of one recipe.
 struct ReaskSignal {
     by: Embedder,
     rules: Vec<Rule>,
-    keys: Vec<Key>,
+    head: Head,
 }
 
 struct Rule {
@@ -72,16 +104,8 @@ struct Rule {
 }
 
 impl Learned for ReaskSignal {
-    fn kind(&self) -> Kind {
-        Kind::Reask
-    }
-
-    fn cost(&self) -> Cost {
-        self.by.cost
-    }
-
-    fn keys(&self) -> &[Key] {
-        &self.keys
+    fn head(&self) -> &Head {
+        &self.head
     }
 
     /// The current turn, then earlier ones from the newest back.
@@ -116,7 +140,7 @@ impl Learned for ReaskSignal {
         };
         let current = match answers::vector(Kind::Reask, Some(current), report) {
             Ok(current) => current,
-            Err(error) => return answers::fail_all(&self.keys, &error, report),
+            Err(error) => return answers::fail_all(&self.head.keys, &error, report),
         };
         let mut similarities = Vec::new();
         let mut broken = None;

@@ -7,18 +7,33 @@
 //! read with the place where it stands.
 
 use super::SignalInput;
-use crate::config::learned::ScanScope;
-use crate::config::modules::ClassifierModule;
+use crate::catalog::modules::ClassifierModule;
 use crate::report::{Key, SignalReport};
 use dialects::Place;
 use inference::ask::Outcome;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use std::sync::Arc;
+
+/// A part of a request that a safety rule reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ScanScope {
+    /// The user's current turn.
+    Current,
+    /// Earlier user turns.
+    History,
+    /// System, developer and assistant texts.
+    System,
+    /// Results of tool calls.
+    ToolResults,
+}
 
 /// Parts of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Scope(u8);
+pub(super) struct Scan(u8);
 
-impl Scope {
+impl Scan {
     const CURRENT: Self = Self(1);
     const SYSTEM: Self = Self(2);
     const HISTORY: Self = Self(4);
@@ -70,7 +85,7 @@ impl Scope {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Part<'a> {
     pub(super) text: &'a str,
-    pub(super) scope: Scope,
+    pub(super) scope: Scan,
 }
 
 impl Part<'_> {
@@ -86,20 +101,20 @@ impl Part<'_> {
 }
 
 /// The texts within `scope`, blank ones left out, each once.
-pub(super) fn parts<'a>(input: &'a SignalInput<'_>, scope: Scope) -> Vec<Part<'a>> {
+pub(super) fn parts<'a>(input: &'a SignalInput<'_>, scope: Scan) -> Vec<Part<'a>> {
     let texts = &input.prompt.texts;
-    let current = std::iter::once((&texts.evaluation, Scope::CURRENT));
-    let system = texts.non_user.iter().map(|text| (text, Scope::SYSTEM));
-    let history = texts.prior_user.iter().map(|text| (text, Scope::HISTORY));
-    let wrapped = texts.passed_over.iter().map(|text| (text, Scope::WRAPPED));
+    let current = std::iter::once((&texts.evaluation, Scan::CURRENT));
+    let system = texts.non_user.iter().map(|text| (text, Scan::SYSTEM));
+    let history = texts.prior_user.iter().map(|text| (text, Scan::HISTORY));
+    let wrapped = texts.passed_over.iter().map(|text| (text, Scan::WRAPPED));
     let results = texts
         .tool_results
         .iter()
-        .map(|text| (text, Scope::TOOL_RESULTS));
+        .map(|text| (text, Scan::TOOL_RESULTS));
     let asides = texts
         .asides
         .iter()
-        .map(|aside| (&aside.text, Scope::of(aside.place)));
+        .map(|aside| (&aside.text, Scan::of(aside.place)));
     let mut found: Vec<Part<'a>> = Vec::new();
     let mut places = std::collections::HashMap::new();
     for (text, own) in current
@@ -122,8 +137,8 @@ pub(super) fn parts<'a>(input: &'a SignalInput<'_>, scope: Scope) -> Vec<Part<'a
 }
 
 /// Where files stand whose text nobody read.
-pub(super) fn files(input: &SignalInput<'_>) -> impl Iterator<Item = Scope> {
-    input.prompt.texts.unread.iter().copied().map(Scope::of)
+pub(super) fn files(input: &SignalInput<'_>) -> impl Iterator<Item = Scan> {
+    input.prompt.texts.unread.iter().copied().map(Scan::of)
 }
 
 /// What was not read counts as found: the safe side, unless the document says otherwise.
@@ -161,7 +176,7 @@ mod tests {
         prompt.texts.passed_over = list(&["<wrap>"]);
         prompt.texts.tool_results = list(&["result", "reply"]);
         let input = SignalInput::new(&prompt, None);
-        let scope = Scope::new(scan, include_history);
+        let scope = Scan::new(scan, include_history);
         let found: Vec<&str> = parts(&input, scope).iter().map(|part| part.text).collect();
         assert_eq!(found, expected);
     }
@@ -194,12 +209,12 @@ mod tests {
         prompt.texts.evaluation = "same".into();
         prompt.texts.tool_results = vec!["same".into()];
         let input = SignalInput::new(&prompt, None);
-        let all = Scope::all([
-            Scope::new(&[], false),
-            Scope::new(&[ScanScope::ToolResults], false),
+        let all = Scan::all([
+            Scan::new(&[], false),
+            Scan::new(&[ScanScope::ToolResults], false),
         ]);
         let found = parts(&input, all);
         assert_eq!(found.len(), 1);
-        assert!(found[0].scope.meets(Scope::TOOL_RESULTS) && found[0].scope.meets(Scope::CURRENT));
+        assert!(found[0].scope.meets(Scan::TOOL_RESULTS) && found[0].scope.meets(Scan::CURRENT));
     }
 }

@@ -6,7 +6,7 @@ mod loading;
 mod safety;
 
 use super::*;
-use crate::config;
+use crate::config::{self, Document};
 use dialects::Prompt;
 use futures_util::FutureExt;
 use inference::ask::Ask;
@@ -26,6 +26,16 @@ fn document(yaml: &str) -> Document {
     let loaded = config::load(yaml, &|_| None);
     assert_eq!(loaded.problems, [], "{yaml}");
     loaded.document.unwrap()
+}
+
+/// The learned families of a document that has no error.
+#[track_caller]
+fn built(document: &Document, keys: &mut Keys, deps: &Deps<'_>) -> Vec<Box<dyn Learned>> {
+    let mut findings = Findings::default();
+    let scope = document.routing.scope("routing", document);
+    let families = build(&scope, keys, deps, &mut findings);
+    assert!(!findings.has_errors(), "{findings:?}");
+    families
 }
 
 /// What the learned families of `signals` (below `routing.signals`) and `modules` find in a
@@ -48,11 +58,10 @@ fn read(yaml: &str, fake: &Fake, prompt: &Prompt) -> Found {
         used: &reads,
         ..Deps::default()
     };
-    let built = build(&document.routing, &document, &mut keys, &deps)
-        .unwrap_or_else(|problems| panic!("{problems:?}"));
+    let families = built(&document, &mut keys, &deps);
     let mut report = SignalReport::new(&keys);
     let input = SignalInput::new(prompt, None);
-    for family in built.families {
+    for family in families {
         let questions = family.questions(&input);
         let answers = fake.ask(&questions, Instant::now()).now_or_never().unwrap();
         family.conclude(&input, &answers, &mut report);

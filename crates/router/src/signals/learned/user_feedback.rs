@@ -11,20 +11,30 @@
 //! is `satisfied`. A threshold of 0 or less means 0.5; where the module sets none, that of the
 //! model's card is taken, then 0.7.
 
-use super::models::Building;
-use super::{Learned, SignalInput, answers, ran};
+use super::label::check_labels;
+use super::models::check_module;
+use super::{Building, Head, Learned, SignalInput, answers, ran};
+use crate::config::Findings;
 use crate::report::{Key, Kind, SignalReport};
+use crate::scope::Scope;
 use crate::wanted::Asked;
 use inference::ask::{Outcome, Over, Question, What};
 use inference::catalog::{Task, labels};
-use inference::handle::{Classifier, Cost};
+use inference::handle::Classifier;
 
 const SATISFIED: &str = "satisfied";
 
+/// Reports names that are no label, and a module that leaves the rules without effect.
+pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
+    check_labels(scope, Kind::UserFeedback, Task::UserFeedback, findings);
+    let asked = Asked::classifier(scope.models, Task::UserFeedback);
+    check_module(scope, Kind::UserFeedback, &asked, findings);
+}
+
 /// Compiles the family; nothing without rules.
 pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
-    let rules = &building.routing.signals.user_feedbacks;
-    let asked = Asked::classifier(&building.document.global.model_catalog, Task::UserFeedback);
+    let rules = &building.scope.signals.user_feedbacks;
+    let asked = Asked::classifier(building.scope.models, Task::UserFeedback);
     if rules.is_empty() || asked.is_off() {
         return None;
     }
@@ -41,12 +51,13 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
     let mut keys: Vec<Key> = classes.iter().flatten().copied().chain(satisfied).collect();
     keys.sort_unstable();
     keys.dedup();
+    let head = Head::new(Kind::UserFeedback, by.cost, keys);
     Some(Box::new(FeedbackSignal {
         by,
         classes,
         satisfied,
         threshold,
-        keys,
+        head,
     }))
 }
 
@@ -66,20 +77,12 @@ struct FeedbackSignal {
     classes: Vec<Option<Key>>,
     satisfied: Option<Key>,
     threshold: f32,
-    keys: Vec<Key>,
+    head: Head,
 }
 
 impl Learned for FeedbackSignal {
-    fn kind(&self) -> Kind {
-        Kind::UserFeedback
-    }
-
-    fn cost(&self) -> Cost {
-        self.by.cost
-    }
-
-    fn keys(&self) -> &[Key] {
-        &self.keys
+    fn head(&self) -> &Head {
+        &self.head
     }
 
     fn questions(&self, input: &SignalInput<'_>) -> Vec<Question> {
@@ -100,7 +103,7 @@ impl Learned for FeedbackSignal {
             report,
         ) {
             Ok(row) => row.and_then(answers::top),
-            Err(error) => return answers::fail_all(&self.keys, &error, report),
+            Err(error) => return answers::fail_all(&self.head.keys, &error, report),
         };
         let Some((class, probability)) = best else {
             return ran(report, Kind::UserFeedback, 0.0);

@@ -1,11 +1,56 @@
 //! Where a structure feature is read: patterns, words, ordered markers, or the turn's length.
 
-use crate::config::signals::StructureSource;
-use crate::signals::{Problem, SignalInput, letters, pattern, words};
+use crate::config::Findings;
+use crate::signals::{SignalInput, letters, pattern, words};
 use memchr::memmem::Finder;
 use regex::Regex;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use std::borrow::Cow;
 use std::cell::OnceCell;
+
+/// Where a structure feature is read.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct StructureSource {
+    /// `regex`, `keyword_set`, `sequence` or `text_bytes`.
+    #[serde(rename = "type")]
+    pub kind: Option<SourceKind>,
+    /// Pattern of a `regex` source.
+    pub pattern: String,
+    /// Words of a `keyword_set` source.
+    pub keywords: Vec<String>,
+    /// Marker lists of a `sequence` source.
+    pub sequences: Vec<Vec<String>>,
+    /// Compare case.
+    pub case_sensitive: bool,
+}
+
+/// A kind of source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "StructureSourceKind", extend("x-any-case" = true))]
+pub enum SourceKind {
+    /// Matches of a pattern.
+    Regex,
+    /// Words.
+    KeywordSet,
+    /// Markers in order.
+    Sequence,
+    /// The turn's length.
+    TextBytes,
+}
+
+impl SourceKind {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Regex => "regex",
+            Self::KeywordSet => "keyword_set",
+            Self::Sequence => "sequence",
+            Self::TextBytes => "text_bytes",
+        }
+    }
+}
 
 /// A compiled source.
 pub(super) enum Source {
@@ -28,65 +73,68 @@ pub(super) struct Word {
     bounded: bool,
 }
 
-impl Source {
-    pub(super) fn build(
-        path: &str,
-        source: &StructureSource,
-        problems: &mut Vec<Problem>,
-    ) -> Option<Self> {
-        let case_sensitive = source.case_sensitive;
-        let built = match source.kind.trim().to_lowercase().as_str() {
-            "regex" if source.pattern.is_empty() => Err(("pattern", "must not be empty".into())),
-            "regex" => {
-                // The reference adds its own flag only where the pattern does not begin with it.
-                let exact = case_sensitive || source.pattern.starts_with("(?i)");
-                let regex = pattern::compile(&source.pattern, exact);
-                regex
-                    .map(Self::Regex)
-                    .map_err(|error| ("pattern", error.to_string()))
-            }
-            "keyword_set" if source.keywords.is_empty() => {
-                Err(("keywords", "must not be empty".into()))
-            }
-            "keyword_set" => {
-                let words = source
-                    .keywords
-                    .iter()
-                    .map(|word| Word::new(word, case_sensitive))
-                    .collect();
-                Ok(Self::Words {
-                    words,
+impl StructureSource {
+    /// Compiles the source; `at` is its path.
+    pub(super) fn compile(&self, at: &str, findings: &mut Findings) -> Option<Source> {
+        let case_sensitive = self.case_sensitive;
+        let Some(kind) = self.kind else {
+            findings.error(
+                format!("{at}.type"),
+                "`type` is missing; known: regex, keyword_set, sequence, text_bytes",
+            );
+            return None;
+        };
+        match kind {
+            SourceKind::Regex => self.regex(at, findings).map(Source::Regex),
+            SourceKind::KeywordSet => {
+                if self.keywords.is_empty() {
+                    findings.error(
+                        format!("{at}.keywords"),
+                        "a `keyword_set` source needs `keywords`",
+                    );
+                    return None;
+                }
+                let words = self.keywords.iter();
+                Some(Source::Words {
+                    words: words.map(|word| Word::new(word, case_sensitive)).collect(),
                     case_sensitive,
                 })
             }
-            "sequence" if source.sequences.is_empty() || source.sequences.contains(&Vec::new()) => {
-                Err(("sequences", "must be lists of at least one marker".into()))
-            }
-            "sequence" => {
+            SourceKind::Sequence => {
+                if self.sequences.is_empty() || self.sequences.contains(&Vec::new()) {
+                    findings.error(
+                        format!("{at}.sequences"),
+                        "a `sequence` source needs `sequences`: lists of at least one marker",
+                    );
+                    return None;
+                }
                 let finder =
                     |marker: &String| Finder::new(&*cased(marker, case_sensitive)).into_owned();
                 let list = |markers: &Vec<String>| markers.iter().map(finder).collect();
-                Ok(Self::Sequences {
-                    lists: source.sequences.iter().map(list).collect(),
+                Some(Source::Sequences {
+                    lists: self.sequences.iter().map(list).collect(),
                     case_sensitive,
                 })
             }
-            "text_bytes" => Ok(Self::TextBytes),
-            _ => Err((
-                "type",
-                "must be regex, keyword_set, sequence or text_bytes".into(),
-            )),
-        };
-        built
-            .map_err(|(field, message)| {
-                problems.push(Problem {
-                    path: format!("{path}.{field}"),
-                    message,
-                })
-            })
-            .ok()
+            SourceKind::TextBytes => Some(Source::TextBytes),
+        }
     }
 
+    fn regex(&self, at: &str, findings: &mut Findings) -> Option<Regex> {
+        let at = format!("{at}.pattern");
+        if self.pattern.is_empty() {
+            findings.error(at, "a `regex` source needs `pattern`");
+            return None;
+        }
+        // The reference adds its own flag only where the pattern does not begin with it.
+        let exact = self.case_sensitive || self.pattern.starts_with("(?i)");
+        pattern::compile(&self.pattern, exact)
+            .map_err(|error| findings.error(at, error.to_string()))
+            .ok()
+    }
+}
+
+impl Source {
     /// How often it occurs; a sequence occurs once or not at all.
     pub(super) fn count(&self, text: &Text<'_>) -> usize {
         match self {

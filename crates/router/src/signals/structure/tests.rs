@@ -1,12 +1,14 @@
 //! Structure rules as a document declares them.
 
 use super::*;
-use crate::config::signals::{StructureFeature, StructureSource};
+use crate::report::Keys;
+use crate::signals::tests::{compiled, errors};
+use crate::signals::{Deps, Signals};
 use dialects::Prompt;
 
 fn regex(pattern: &str) -> StructureSource {
     StructureSource {
-        kind: "regex".into(),
+        kind: Some(SourceKind::Regex),
         pattern: pattern.into(),
         ..StructureSource::default()
     }
@@ -15,7 +17,7 @@ fn regex(pattern: &str) -> StructureSource {
 fn words(words: &[&str]) -> StructureSource {
     let keywords = words.iter().map(|word| (*word).into()).collect();
     StructureSource {
-        kind: " Keyword_Set ".into(),
+        kind: Some(SourceKind::KeywordSet),
         keywords,
         ..StructureSource::default()
     }
@@ -27,7 +29,7 @@ fn sequences(lists: &[&[&str]]) -> StructureSource {
         .map(|list| list.iter().map(|marker| (*marker).into()).collect())
         .collect();
     StructureSource {
-        kind: "sequence".into(),
+        kind: Some(SourceKind::Sequence),
         sequences,
         ..StructureSource::default()
     }
@@ -35,7 +37,7 @@ fn sequences(lists: &[&[&str]]) -> StructureSource {
 
 fn text_bytes() -> StructureSource {
     StructureSource {
-        kind: "text_bytes".into(),
+        kind: Some(SourceKind::TextBytes),
         ..StructureSource::default()
     }
 }
@@ -53,7 +55,7 @@ fn rule(
     predicate: Option<NumericPredicate>,
 ) -> StructureRule {
     let feature = StructureFeature {
-        kind: feature.into(),
+        kind: (!feature.is_empty()).then(|| serde_json::from_value(feature.into()).unwrap()),
         source,
     };
     StructureRule {
@@ -66,9 +68,12 @@ fn rule(
 
 #[track_caller]
 fn check(rule: &StructureRule, text: &str, expected: (f64, bool, f64)) {
-    let (mut keys, mut problems) = (Keys::default(), Vec::new());
-    let signal = build(std::slice::from_ref(rule), &mut keys, &mut problems).unwrap();
-    assert_eq!(problems, []);
+    let mut keys = Keys::default();
+    let signals = Signals {
+        structure: vec![rule.clone()],
+        ..Signals::default()
+    };
+    let signal = compiled(&signals, &mut keys, &Deps::default());
     let mut prompt = Prompt::default();
     prompt.texts.evaluation = text.into();
     prompt.texts.current = text.into();
@@ -141,7 +146,7 @@ fn worked_examples() {
 #[test]
 fn features_and_sources() {
     check(
-        &rule(" Exists ", regex(r"(?m)^\s*\d+\.\s+"), None),
+        &rule("exists", regex(r"(?m)^\s*\d+\.\s+"), None),
         "do\n 1. this",
         (1.0, true, 1.0),
     );
@@ -199,7 +204,7 @@ fn problems() {
         ..NumericPredicate::default()
     });
     for (rule, tail) in [
-        (rule("counts", regex("x"), None), "feature.type"),
+        (rule("", regex("x"), None), "feature.type"),
         (
             rule("count", StructureSource::default(), None),
             "feature.source.type",
@@ -229,12 +234,10 @@ fn problems() {
             "predicate",
         ),
     ] {
-        let mut problems = Vec::new();
-        build(&[rule], &mut Keys::default(), &mut problems);
-        let paths: Vec<_> = problems
-            .iter()
-            .map(|problem| problem.path.as_str())
-            .collect();
-        assert_eq!(paths, [format!("routing.signals.structure[0].{tail}")]);
+        let signals = Signals {
+            structure: vec![rule],
+            ..Signals::default()
+        };
+        assert_eq!(errors(&signals), [format!("structure[0].{tail}")]);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::filter::Filter;
 use super::{error, warning};
-use crate::problem::Diagnostic;
+use router::config::Problem;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ impl<'a> Clusters<'a> {
         )
     }
 
-    pub(super) fn check(&self, filter: &Filter<'_>) -> Vec<Diagnostic> {
+    pub(super) fn check(&self, filter: &Filter<'_>) -> Vec<Problem> {
         // A filter with google_grpc, or a document without static clusters, gives nothing to look
         // at.
         let Some(name) = filter.cluster().filter(|_| !self.0.is_empty()) else {

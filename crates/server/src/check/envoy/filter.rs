@@ -1,7 +1,7 @@
 //! Rules about the filter itself.
 
 use super::{error, warning};
-use crate::problem::Diagnostic;
+use router::config::Problem;
 use router::generation::RUN_AT_LEAST_MS;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -23,7 +23,7 @@ impl<'a> Filter<'a> {
         Self { path, config }
     }
 
-    pub(super) fn check(&self, namespaces: &BTreeSet<String>) -> Vec<Diagnostic> {
+    pub(super) fn check(&self, namespaces: &BTreeSet<String>) -> Vec<Problem> {
         let mut found = Vec::new();
         found.extend(self.request_body());
         found.extend(self.request_head_and_trailers());
@@ -76,7 +76,7 @@ impl<'a> Filter<'a> {
         self.config[key] == Value::Bool(true)
     }
 
-    fn request_body(&self) -> Option<Diagnostic> {
+    fn request_body(&self) -> Option<Problem> {
         let path = self.mode_path("request_body_mode");
         match self.mode("request_body_mode") {
             "STREAMED" => Some(error(
@@ -97,7 +97,7 @@ impl<'a> Filter<'a> {
         }
     }
 
-    fn request_head_and_trailers(&self) -> Option<Diagnostic> {
+    fn request_head_and_trailers(&self) -> Option<Problem> {
         if self.mode("request_header_mode") == "SKIP" {
             let message = "SKIP ignores the headers that Merit sets, so the default route is always taken; use SEND";
             return Some(error(self.mode_path("request_header_mode"), message));
@@ -111,7 +111,7 @@ impl<'a> Filter<'a> {
         })
     }
 
-    fn response_body(&self) -> Option<Diagnostic> {
+    fn response_body(&self) -> Option<Problem> {
         (self.mode("response_body_mode") == "BUFFERED").then(|| {
             let message =
                 "BUFFERED holds a streamed answer back until its end; use NONE or STREAMED";
@@ -119,7 +119,7 @@ impl<'a> Filter<'a> {
         })
     }
 
-    fn timeout(&self) -> Option<Diagnostic> {
+    fn timeout(&self) -> Option<Problem> {
         if self.mode("request_body_mode") == "FULL_DUPLEX_STREAMED" {
             // Envoy sets no timer there.
             return None;
@@ -136,7 +136,7 @@ impl<'a> Filter<'a> {
     }
 
     /// A run of several models takes seconds, which only full duplex gives by itself.
-    pub(super) fn run_time(&self) -> Option<Diagnostic> {
+    pub(super) fn run_time(&self) -> Option<Problem> {
         if self.mode("request_body_mode") == "FULL_DUPLEX_STREAMED" || self.is_attempt() {
             return None;
         }
@@ -164,7 +164,7 @@ impl<'a> Filter<'a> {
             .any(|pair| pair["key"] == "x-merit-attempt")
     }
 
-    fn metadata(&self, namespaces: &BTreeSet<String>) -> Option<Diagnostic> {
+    fn metadata(&self, namespaces: &BTreeSet<String>) -> Option<Problem> {
         if self.is_attempt() {
             return None;
         }
@@ -197,7 +197,7 @@ impl<'a> Filter<'a> {
         ))
     }
 
-    fn switches(&self) -> Vec<Diagnostic> {
+    fn switches(&self) -> Vec<Problem> {
         let mut found = Vec::new();
         if self.config["route_cache_action"] == "RETAIN" {
             let message =

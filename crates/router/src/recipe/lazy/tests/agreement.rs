@@ -3,12 +3,13 @@
 
 use super::script::{Fact, Group, Health, Script, leaf, node};
 use crate::config::algorithms::Algorithm;
-use crate::config::decisions::{Allowed, Boundary, Decision, ModelRef, RuleNode};
-use crate::config::projections::{
+use crate::config::decisions::{Allowed, Boundary, Decision, ModelRef};
+use crate::projection::section::{
     Calibration, Mapping, MappingOutput, Partition, Projections, Score, ScoreInput,
 };
-use crate::config::signals::NumericPredicate;
 use crate::recipe::Extent;
+use crate::rules::NumericPredicate;
+use crate::rules::RuleNode;
 use inference::handle::Cost;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseResult, TestRng, TestRunner};

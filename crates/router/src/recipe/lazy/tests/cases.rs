@@ -1,13 +1,14 @@
 //! Tables: a policy, what the heuristics find, and which groups are asked.
 
 use super::script::{Fact, Group, Health, Script, found, leaf, missed, node};
-use crate::config::decisions::{Decision, RuleNode};
-use crate::config::projections::{
+use crate::config::decisions::Decision;
+use crate::projection::section::{
     Mapping, MappingOutput, Partition, Projections, Score, ScoreInput,
 };
-use crate::config::signals::NumericPredicate;
 use crate::recipe::Extent;
 use crate::report::Kind;
+use crate::rules::NumericPredicate;
+use crate::rules::RuleNode;
 use inference::handle::Cost;
 
 /// Keyword `a` matches and `b` does not; every learned rule matches at .6, but `jailbreak` and

@@ -1,19 +1,20 @@
 //! Recipes whose families write what a script says.
 
 use crate::boundary::{Boundaries, Verdict};
+use crate::catalog::ExternalModel;
 use crate::config::Document;
-use crate::config::catalog::ExternalModel;
-use crate::config::decisions::{Boundary, Decision, RuleNode};
-use crate::config::projections as document;
+use crate::config::decisions::{Boundary, Decision};
 use crate::config::providers::ProviderModel;
 use crate::decision::{Decisions, Strategy};
 use crate::declared::Declared;
 use crate::projection::Projections;
+use crate::projection::section as document;
 use crate::projection::step::{Cut, Step};
 use crate::recipe::{Extent, Reading, Recipe, Route, blind, families};
 use crate::report::{Key, Keys, Kind, SignalReport};
+use crate::rules::RuleNode;
 use crate::selection::{Candidate, Candidates};
-use crate::signals::learned::Learned;
+use crate::signals::learned::{Head, Learned};
 use crate::signals::{Signal, SignalError, SignalInput};
 use crate::used;
 use dialects::Prompt;
@@ -158,7 +159,7 @@ impl Script {
         );
         let trees = used::decided(&self.decisions).chain(used::bounding(&self.boundaries));
         let used = used::used(trees, &self.projections, composed);
-        let projections = Projections::build(&self.projections, &mut keys, &declared).unwrap();
+        let projections = Projections::build(&self.projections, &mut keys, &declared);
         let strategy = if self.by_confidence {
             Strategy::Confidence
         } else {
@@ -190,7 +191,6 @@ impl Script {
         Recipe {
             name: "default".into(),
             declared,
-            warnings: Vec::new(),
             decisions,
             routes: self.decisions.iter().map(route).collect(),
             projections,
@@ -295,8 +295,7 @@ pub(super) fn node(operator: &str, conditions: Vec<RuleNode>) -> RuleNode {
 
 struct Scripted {
     group: Group,
-    kind: Kind,
-    keys: Vec<Key>,
+    head: Head,
 }
 
 impl Scripted {
@@ -308,13 +307,16 @@ impl Scripted {
             .collect();
         Self {
             group: group.clone(),
-            kind: keys.kind(interned[0]),
-            keys: interned,
+            head: Head::new(
+                keys.kind(interned[0]),
+                group.cost.unwrap_or(Cost::Rules),
+                interned,
+            ),
         }
     }
 
     fn write(&self, report: &mut SignalReport) {
-        for (fact, &key) in self.group.facts.iter().zip(&self.keys) {
+        for (fact, &key) in self.group.facts.iter().zip(&self.head.keys) {
             if fact.matched {
                 report.emit(key);
             }
@@ -333,7 +335,7 @@ impl Scripted {
 
 impl Signal for Scripted {
     fn kind(&self) -> Kind {
-        self.kind
+        self.head.kind
     }
 
     fn evaluate(
@@ -347,16 +349,8 @@ impl Signal for Scripted {
 }
 
 impl Learned for Scripted {
-    fn kind(&self) -> Kind {
-        self.kind
-    }
-
-    fn cost(&self) -> Cost {
-        self.group.cost.unwrap()
-    }
-
-    fn keys(&self) -> &[Key] {
-        &self.keys
+    fn head(&self) -> &Head {
+        &self.head
     }
 
     fn questions(&self, _input: &SignalInput<'_>) -> Vec<Question> {
@@ -378,20 +372,24 @@ impl Learned for Scripted {
         assert_eq!(answers.len(), 1);
         match (&answers[0], self.group.health) {
             (Err(failure), _) => {
-                report.degrade(self.kind, failure.reason());
-                self.keys
+                report.degrade(self.head.kind, failure.reason());
+                self.head
+                    .keys
                     .iter()
                     .for_each(|&key| report.fail(key, failure.to_string()));
             }
             (Ok(_), Health::Sound) => self.write(report),
             (Ok(_), Health::Down) => {
-                report.degrade(self.kind, "down");
-                self.keys.iter().for_each(|&key| report.fail(key, "down"));
+                report.degrade(self.head.kind, "down");
+                self.head
+                    .keys
+                    .iter()
+                    .for_each(|&key| report.fail(key, "down"));
             }
             (Ok(_), Health::Partial) => {
-                report.degrade(self.kind, "truncated");
+                report.degrade(self.head.kind, "truncated");
                 // What a note that is there already would hide.
-                report.fail(self.keys[0], "truncated");
+                report.fail(self.head.keys[0], "truncated");
                 self.write(report);
             }
         }

@@ -451,18 +451,13 @@ fn preferences_can_be_asked_of_an_external_model() {
     check(&yaml, &fake([0.0, 0.0]), &says("q"), &[]);
     let document = document(&yaml);
     let (fake, mut keys) = (Fake::default(), Keys::default());
-    let built = build(
-        &document.routing,
-        &document,
-        &mut keys,
-        &Deps {
-            catalog: &fake,
-            used: &reads,
-            ..Deps::default()
-        },
-    )
-    .unwrap();
-    assert_eq!(built.families[0].cost(), Cost::Remote);
+    let deps = Deps {
+        catalog: &fake,
+        used: &reads,
+        ..Deps::default()
+    };
+    let families = built(&document, &mut keys, &deps);
+    assert_eq!(families[0].cost(), Cost::Remote);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Knowledge bases and models: where they come from, and what is said when they do not.
 
 use super::*;
+use crate::config::Severity;
 use inference::ask::Failure;
 use inference::catalog::{LoadError, Task, Wanted};
 use inference::handle::{Classifier, Embedder, Tagger};
@@ -78,13 +79,18 @@ fn check_load(yaml: &str, shelf: &Shelf, used: bool, expected: &[&str]) {
         used: &reads,
         ..Deps::default()
     };
-    let found = build(&document.routing, &document, &mut Keys::default(), &deps);
-    let (sign, found) = match found {
-        Ok(built) => ("~", built.warnings),
-        Err(problems) => ("", problems),
+    let scope = document.routing.scope("routing", &document);
+    let mut findings = Findings::default();
+    build(&scope, &mut Keys::default(), &deps, &mut findings);
+    let (sign, severity) = if findings.has_errors() {
+        ("", Severity::Error)
+    } else {
+        ("~", Severity::Warning)
     };
+    let found = findings.into_problems();
     let lines: Vec<String> = found
         .iter()
+        .filter(|found| found.severity == severity)
         .map(|found| format!("{sign}{}: {}", found.path, found.message))
         .collect();
     assert_eq!(lines.len(), expected.len(), "{lines:#?}");
@@ -248,22 +254,15 @@ fn thresholds_beyond_the_rules_own_examples_are_odd() {
     );
     // Nothing is known of similarities without a model.
     let document = document(&rule(0.99));
-    let built = build(
-        &document.routing,
-        &document,
-        &mut Keys::default(),
-        &Deps {
-            catalog: &fake(),
-            used: &reads,
-            ..Deps::default()
-        },
-    );
-    assert_eq!(
-        built
-            .unwrap_or_else(|problems| panic!("{problems:?}"))
-            .warnings,
-        []
-    );
+    let scope = document.routing.scope("routing", &document);
+    let deps = Deps {
+        catalog: &fake(),
+        used: &reads,
+        ..Deps::default()
+    };
+    let mut findings = Findings::default();
+    build(&scope, &mut Keys::default(), &deps, &mut findings);
+    assert_eq!(findings.into_problems(), []);
 }
 
 const LABELS: &str = r#"{"labels": {"b": {"exemplars": ["b"]}, "a": {"exemplars": ["a", "a"]}, "c": {"description": "x", "exemplars": ["c"]}}}"#;
@@ -300,17 +299,16 @@ fn check_kb(similarities: [f32; 3], expected: &[&str], metrics: [f64; 3]) {
         used: &reads,
         ..Deps::default()
     };
-    let built = build(&document.routing, &document, &mut keys, &deps)
-        .unwrap_or_else(|problems| panic!("{problems:?}"));
+    let families = built(&document, &mut keys, &deps);
     let prompt = says("q");
     let input = SignalInput::new(&prompt, None);
     let mut report = SignalReport::new(&keys);
     let answers = shelf
         .fake
-        .ask(&built.families[0].questions(&input), Instant::now())
+        .ask(&families[0].questions(&input), Instant::now())
         .now_or_never()
         .unwrap();
-    built.families[0].conclude(&input, &answers, &mut report);
+    families[0].conclude(&input, &answers, &mut report);
     let found = Found { keys, report };
     assert_eq!(found.lines(), expected);
     let names =

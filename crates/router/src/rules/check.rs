@@ -1,30 +1,12 @@
-//! Rule trees and predicates, in decisions, boundaries and composers.
+//! What rule trees and bounds get wrong, in decisions, boundaries and composers.
 
-use super::{Findings, Scope, unknown_signal};
-use crate::config::decisions::RuleNode;
-use crate::config::problem::suggestion;
-use crate::config::signals::NumericPredicate;
+use super::{NumericPredicate, RuleNode};
+use crate::config::{Findings, suggestion};
 use crate::report::Kind;
-
-/// Kinds that a composer sees; leaves of other kinds never hold there.
-const COMPOSED: [Kind; 13] = [
-    Kind::Keyword,
-    Kind::Embedding,
-    Kind::Domain,
-    Kind::FactCheck,
-    Kind::UserFeedback,
-    Kind::Reask,
-    Kind::Preference,
-    Kind::Language,
-    Kind::Context,
-    Kind::Structure,
-    Kind::Modality,
-    Kind::Kb,
-    Kind::Conversation,
-];
+use crate::scope::Scope;
 
 /// Checks the tree of a decision or boundary.
-pub(super) fn tree(scope: &Scope<'_>, path: &str, node: &RuleNode, findings: &mut Findings) {
+pub fn check_tree(scope: &Scope<'_>, path: &str, node: &RuleNode, findings: &mut Findings) {
     let is_leaf = !node.kind.trim().is_empty();
     let is_operator = !node.operator.trim().is_empty() || !node.conditions.is_empty();
     match (is_leaf, is_operator) {
@@ -36,7 +18,7 @@ pub(super) fn tree(scope: &Scope<'_>, path: &str, node: &RuleNode, findings: &mu
         (false, _) => operator(path, node, findings),
     }
     for (index, child) in node.conditions.iter().enumerate() {
-        tree(
+        check_tree(
             scope,
             &format!("{path}.conditions[{index}]"),
             child,
@@ -46,14 +28,14 @@ pub(super) fn tree(scope: &Scope<'_>, path: &str, node: &RuleNode, findings: &mu
 }
 
 /// Checks the tree of a composer, where fewer kinds are seen and predicates are not read.
-pub(super) fn composer(scope: &Scope<'_>, path: &str, node: &RuleNode, findings: &mut Findings) {
-    tree(scope, path, node, findings);
+pub fn check_composer(scope: &Scope<'_>, path: &str, node: &RuleNode, findings: &mut Findings) {
+    check_tree(scope, path, node, findings);
     composed(path, node, findings);
 }
 
 fn composed(path: &str, node: &RuleNode, findings: &mut Findings) {
     if let Some(kind) = Kind::parse(&node.kind) {
-        if !COMPOSED.contains(&kind) || node.kind != kind.as_str() {
+        if !kind.family().is_composed || node.kind != kind.as_str() {
             findings.warn(
                 format!("{path}.type"),
                 format!(
@@ -116,7 +98,7 @@ fn leaf(scope: &Scope<'_>, path: &str, node: &RuleNode, findings: &mut Findings)
     };
     if node.name.is_empty() {
         findings.error(path, "`name` is missing");
-    } else if let Some(message) = unknown_signal(scope.routing, kind, &node.name) {
+    } else if let Some(message) = scope.unknown_name(kind, &node.name) {
         findings.error(format!("{path}.name"), message);
     }
     match kind {
@@ -130,8 +112,8 @@ fn leaf(scope: &Scope<'_>, path: &str, node: &RuleNode, findings: &mut Findings)
         _ => {}
     }
     if let Some(bounds) = &node.predicate {
-        predicate(&format!("{path}.predicate"), bounds, findings);
-        if without_number(kind) {
+        bounds.check(&format!("{path}.predicate"), findings);
+        if !kind.family().has_number {
             let message = format!(
                 "the family `{}` stores no number, so a predicate never holds",
                 kind.as_str()
@@ -141,26 +123,11 @@ fn leaf(scope: &Scope<'_>, path: &str, node: &RuleNode, findings: &mut Findings)
     }
 }
 
-/// Families that store neither a value nor a confidence.
-fn without_number(kind: Kind) -> bool {
-    matches!(
-        kind,
-        Kind::Keyword
-            | Kind::FactCheck
-            | Kind::UserFeedback
-            | Kind::Language
-            | Kind::Context
-            | Kind::Pii
-            | Kind::Authz
-            | Kind::Modality
-    )
-}
-
 fn classifier(scope: &Scope<'_>, path: &str, node: &RuleNode, findings: &mut Findings) {
     if node.label.is_empty() || node.predicate.is_none() {
         findings.error(path, "a `classifier` leaf needs `label` and `predicate`");
     }
-    let rules = &scope.routing.signals.classifiers;
+    let rules = &scope.signals.classifiers;
     let Some(rule) = rules.iter().find(|rule| rule.name == node.name) else {
         return;
     };
@@ -173,30 +140,51 @@ fn classifier(scope: &Scope<'_>, path: &str, node: &RuleNode, findings: &mut Fin
     }
 }
 
-/// Bounds must be there, finite, not doubled, and leave room.
-pub(super) fn predicate(path: &str, predicate: &NumericPredicate, findings: &mut Findings) {
-    bounds(
-        path,
-        [predicate.gt, predicate.gte, predicate.lt, predicate.lte],
-        findings,
-    );
+impl NumericPredicate {
+    /// Checks that bounds are there, finite and not doubled, and that some number lies between.
+    pub fn check(&self, path: &str, findings: &mut Findings) {
+        let Self { gt, gte, lt, lte } = *self;
+        let bounds = [gt, gte, lt, lte];
+        if bounds.iter().all(Option::is_none) {
+            findings.error(path, "at least one of `gt`, `gte`, `lt`, `lte` is wanted");
+        }
+        if bounds.iter().flatten().any(|bound| !bound.is_finite()) {
+            findings.error(path, "a bound is a finite number");
+        }
+        if gt.is_some() && gte.is_some() {
+            findings.error(path, "`gt` and `gte` exclude each other");
+        }
+        if lt.is_some() && lte.is_some() {
+            findings.error(path, "`lt` and `lte` exclude each other");
+        }
+        if let (Some(low), Some(high)) = (gt.or(gte), lt.or(lte)) {
+            let strict = gt.is_some() || lt.is_some();
+            if low > high || (strict && low >= high) {
+                findings.error(path, format!("no number lies between {low} and {high}"));
+            }
+        }
+    }
 }
 
-/// The same for `[gt, gte, lt, lte]`.
-pub(super) fn bounds(path: &str, [gt, gte, lt, lte]: [Option<f64>; 4], findings: &mut Findings) {
-    if [gt, gte, lt, lte].iter().all(Option::is_none) {
-        findings.error(path, "at least one of `gt`, `gte`, `lt`, `lte` is wanted");
-    }
-    if gt.is_some() && gte.is_some() {
-        findings.error(path, "`gt` and `gte` exclude each other");
-    }
-    if lt.is_some() && lte.is_some() {
-        findings.error(path, "`lt` and `lte` exclude each other");
-    }
-    if let (Some(low), Some(high)) = (gt.or(gte), lt.or(lte)) {
-        let strict = gt.is_some() || lt.is_some();
-        if low > high || (strict && low >= high) {
-            findings.error(path, format!("no number lies between {low} and {high}"));
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn predicates_leave_a_number() {
+        let check = |gt, gte, lt, lte, ok: bool| {
+            let mut findings = Findings::default();
+            NumericPredicate { gt, gte, lt, lte }.check("p", &mut findings);
+            assert_eq!(!findings.has_errors(), ok, "{gt:?} {gte:?} {lt:?} {lte:?}");
+        };
+        check(None, None, None, None, false);
+        check(Some(1.0), None, None, None, true);
+        check(Some(1.0), Some(1.0), None, None, false);
+        check(None, None, Some(1.0), Some(1.0), false);
+        check(None, Some(1.0), None, Some(1.0), true);
+        check(None, Some(1.0), Some(1.0), None, false);
+        check(Some(1.0), None, None, Some(1.0), false);
+        check(Some(2.0), None, Some(1.0), None, false);
+        check(None, Some(f64::NAN), None, None, false);
     }
 }

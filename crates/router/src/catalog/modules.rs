@@ -1,6 +1,6 @@
 //! `global.model_catalog.modules`: settings of the classifiers.
 
-use super::catalog::PrototypeScoring;
+use super::scoring::PrototypeScoring;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;

@@ -71,6 +71,14 @@ pub struct ScoreInput {
     pub miss: f64,
 }
 
+impl ScoreInput {
+    /// Tells whether a `projection` input names a mapping output, not a score.
+    #[must_use]
+    pub fn names_output(&self) -> bool {
+        self.value_source.trim().eq_ignore_ascii_case("confidence")
+    }
+}
+
 /// Bands of a score.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

@@ -1,7 +1,11 @@
 //! `global.model_catalog`: the models that signals use, and knowledge bases.
 
-use super::modules::Modules;
+pub mod modules;
+mod scoring;
+
+use modules::Modules;
 use schemars::JsonSchema;
+pub use scoring::PrototypeScoring;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -76,24 +80,6 @@ pub struct EmbeddingConfig {
     pub min_score_threshold: Option<f32>,
     /// How examples become a score.
     pub prototype_scoring: Option<PrototypeScoring>,
-}
-
-/// How example texts become a score.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct PrototypeScoring {
-    /// Cluster examples; omitted means yes.
-    pub enabled: Option<bool>,
-    /// Similarity that makes a cluster; 0 means 0.9.
-    pub cluster_similarity_threshold: f32,
-    /// Clusters kept; 0 means 8.
-    pub max_prototypes: u32,
-    /// Weight of the best against its neighbours; 0 means 0.75.
-    pub best_weight: f32,
-    /// Neighbours; 0 means 2.
-    pub top_m: u32,
-    /// Lead over the second, for preferences.
-    pub margin_threshold: f32,
 }
 
 /// An encoder behind an OpenAI-compatible API.

@@ -1,0 +1,33 @@
+//! Rules that have a name and nothing else: the name is the label that a classifier emits.
+
+use crate::config::{Findings, suggestion};
+use crate::report::Kind;
+use crate::scope::Scope;
+use inference::catalog::{Task, labels};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// A rule that has a name and nothing else: the name is the label that a classifier emits.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LabelRule {
+    /// The emitted label.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+}
+
+/// Reports rules of a family that name no label of its task. The labels of `modality` compare in
+/// any case.
+pub(super) fn check_labels(scope: &Scope<'_>, kind: Kind, task: Task, findings: &mut Findings) {
+    let known = labels(task);
+    for (index, name) in scope.names(kind).into_iter().enumerate() {
+        let any_case =
+            kind == Kind::Modality && known.iter().any(|label| label.eq_ignore_ascii_case(name));
+        if !name.is_empty() && !any_case && !known.contains(&name) {
+            let path = format!("{}.name", scope.rule(kind, index));
+            let hint = suggestion(name, known.iter().copied());
+            findings.error(path, format!("`{name}` is no label of this family{hint}"));
+        }
+    }
+}
