@@ -138,7 +138,8 @@ pub struct Deps<'a> {
 }
 
 impl Generation {
-    /// Builds a document that was read without errors.
+    /// Builds a document. Nothing that serves changes: the settings of the shared state are taken
+    /// over by [`SharedState::follow`], once the generation serves.
     ///
     /// # Errors
     /// All problems at once.
@@ -182,9 +183,6 @@ impl Generation {
         else {
             return Err(warnings);
         };
-        deps.state
-            .sessions
-            .limit(document.global.router.sessions.capacity);
         let sessions = Arc::new(sessions);
         let recipe_names: Vec<Arc<str>> =
             recipes.iter().map(|recipe| recipe.name.clone()).collect();
@@ -207,11 +205,9 @@ impl Generation {
             value,
         })
     }
-}
 
-impl Generation {
-    /// Some policy has a boundary, or a rule that looks for attacks or personal data: text that
-    /// nobody reads must not pass.
+    /// Tells whether text that is not read must not pass: some policy has a boundary, or a rule that
+    /// looks for attacks or personal data.
     #[must_use]
     pub fn guards_text(&self) -> bool {
         self.recipes.iter().any(|recipe| {

@@ -6,6 +6,7 @@
 //! ([`end`](SharedState::end)). The parts do not know each other; here each gets the values that it
 //! needs.
 
+use crate::config::Document;
 use crate::conversation::{SharedStore, StoreError};
 use crate::credential::Secret;
 use crate::dispatch::{Dispatch, Dispatches, Ended};
@@ -44,6 +45,13 @@ impl SharedState {
                 Secret::random()
             })
             .clone()
+    }
+
+    /// Takes over names, settings and limits of a document that begins to serve. State stays.
+    pub fn follow(&self, document: &Document) {
+        self.pool.configure(&document.global.server.pool, document);
+        self.sessions
+            .limit(document.global.router.sessions.capacity);
     }
 
     /// Records that a request goes on to a model.

@@ -1,5 +1,5 @@
-//! Keeps the state of the models' pools: takes over names and settings at each reload, hears
-//! Envoy's access log, scrapes the models' own servers, gives up what is overdue.
+//! Keeps the state of the models' pools: takes over names and settings of a document that begins to
+//! serve, hears Envoy's access log, scrapes the models' own servers, gives up what is overdue.
 
 use crate::engine::Generation;
 use crate::exchange::forward;
@@ -47,9 +47,7 @@ impl Pools {
     /// Takes over the settings of a document that begins to serve. State stays.
     pub(crate) fn follow(&self, generation: &Generation) {
         let document = &generation.router.document;
-        self.state
-            .pool
-            .configure(&document.global.server.pool, document);
+        self.state.follow(document);
         self.targets
             .send_replace(Targets::of(&document.global.server.pool));
     }

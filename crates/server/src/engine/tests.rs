@@ -4,6 +4,9 @@ use super::*;
 use crate::listener::Address;
 use crate::models::tests::Scripted;
 use inference::fake::Fake;
+use router::conversation::{ConversationKey, Timestamp};
+use router::session::{SessionOutcome, Ticket};
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 
 pub(crate) fn preparer(models: Arc<dyn Open>) -> Preparer {
@@ -115,4 +118,51 @@ fn check_says_what_stands_for_reference_models() {
         text.contains("`models/mom-domain-classifier` is read as the built-in head `domain`"),
         "{text}"
     );
+}
+
+/// Sends a request of each of these sessions.
+fn begin_sessions(state: &SharedState, numbers: Range<u32>) {
+    for number in numbers {
+        let ticket = Ticket {
+            key: ConversationKey(u128::from(number).wrapping_mul(0x9E37_79B9_7F4A_7C15)),
+            thread: number,
+            billed: 1,
+        };
+        let outcome = SessionOutcome::first(ticket);
+        let now = Timestamp::from_seconds(number.into());
+        state.sessions.sent(&outcome, "small", now);
+    }
+}
+
+#[test]
+fn a_document_takes_nothing_from_what_serves_before_it_serves_itself() {
+    let preparer = preparer(Scripted::new(Fake::default()));
+    let first = preparer
+        .prepare(PLAIN, None)
+        .unwrap_or_else(|refusal| panic!("{refusal:?}"));
+    let state = Arc::clone(&first.router.state);
+    begin_sessions(&state, 0..2_000);
+
+    let few = "global: {router: {sessions: {capacity: 1}}}";
+    let faults = [
+        "routing: {decisions: [{name: a, priority: 1, modelRefs: [{model: nobody}]}]}",
+        "unknown_key: 1",
+    ];
+    for fault in faults {
+        let wrong = format!("{{version: v0.3, {few}, {fault}}}");
+        let outcome = preparer.prepare(&wrong, Some(&first));
+        assert!(matches!(outcome, Err(Refusal::Rejected(_))), "{fault}");
+        begin_sessions(&state, 2_000..4_000);
+        assert_eq!(state.sessions.forgotten(), 0, "{fault}");
+    }
+
+    let right = format!("{{version: v0.3, {few}}}");
+    let second = preparer
+        .prepare(&right, Some(&first))
+        .unwrap_or_else(|refusal| panic!("{refusal:?}"));
+    begin_sessions(&state, 4_000..6_000);
+    assert_eq!(state.sessions.forgotten(), 0, "it does not serve yet");
+    state.follow(&second.router.document);
+    begin_sessions(&state, 6_000..8_000);
+    assert!(state.sessions.forgotten() > 0);
 }
