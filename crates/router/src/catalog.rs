@@ -3,6 +3,7 @@
 pub mod modules;
 mod scoring;
 
+use crate::config::{Findings, suggestion};
 use modules::Modules;
 use schemars::JsonSchema;
 pub use scoring::PrototypeScoring;
@@ -23,6 +24,21 @@ pub struct ModelCatalog {
     pub kbs: Vec<KnowledgeBase>,
     /// Settings of the classifiers.
     pub modules: Modules,
+}
+
+/// Finds a knowledge base by the name that is written at `path`; reports one that is not declared.
+pub fn find_base<'a>(
+    bases: &'a [KnowledgeBase],
+    name: &str,
+    path: String,
+    findings: &mut Findings,
+) -> Option<&'a KnowledgeBase> {
+    let found = bases.iter().find(|base| base.name == name);
+    if found.is_none() {
+        let hint = suggestion(name, bases.iter().map(|base| base.name.as_str()));
+        findings.error(path, format!("no knowledge base is called `{name}`{hint}"));
+    }
+    found
 }
 
 /// Encoders.

@@ -274,10 +274,9 @@ impl Staged {
             ..
         } = self;
         match source {
-            Source::Events(reader) => reader.push(bytes, |segment| {
-                usage.segment(segment);
-                Next { stages, out }.pass(segment);
-            }),
+            Source::Events(reader) => {
+                reader.push(bytes, |segment| read(segment, usage, stages, out));
+            }
             Source::Whole(body) if body.len() + bytes.len() <= BODY_LIMIT => {
                 body.extend_from_slice(bytes);
             }
@@ -302,10 +301,7 @@ impl Staged {
         } = self;
         match std::mem::replace(source, Source::TooLarge) {
             Source::Events(mut reader) => {
-                reader.finish(|segment| {
-                    usage.segment(segment);
-                    Next { stages, out }.pass(segment);
-                });
+                reader.finish(|segment| read(segment, usage, stages, out));
                 let mut rest = stages.as_mut_slice();
                 while let Some((stage, stages)) = rest.split_first_mut() {
                     stage.finish(&mut Next { stages, out });
@@ -324,6 +320,17 @@ impl Staged {
             Source::TooLarge => {}
         }
     }
+}
+
+/// Counts a piece of a stream, then lets it through the stages.
+fn read(
+    segment: Segment<'_>,
+    usage: &mut UsageFold,
+    stages: &mut [Box<dyn Stage>],
+    out: &mut Vec<u8>,
+) {
+    usage.segment(segment);
+    Next { stages, out }.pass(segment);
 }
 
 #[cfg(test)]

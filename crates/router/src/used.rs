@@ -40,10 +40,10 @@ impl UsedSet {
     /// classifier if any of its labels is.
     #[must_use]
     pub fn contains(&self, kind: Kind, name: &str) -> bool {
-        let name = name.to_lowercase();
-        self.names.keys().any(|(other, used)| {
-            *other == kind && (*used == name || (kind == Kind::Complexity && base(used) == name))
-        })
+        let key = (kind, name.to_lowercase());
+        let has_level = |(other, used): &(Kind, String)| *other == kind && base(used) == key.1;
+        self.names.contains_key(&key)
+            || (kind == Kind::Complexity && self.names.keys().any(has_level))
     }
 
     /// Tells whether this name is used; an empty name stands for any of the family.

@@ -2,6 +2,7 @@
 
 use super::score::needs;
 use super::section::{Projections, Score, ScoreInput};
+use crate::catalog::find_base;
 use crate::config::{Findings, suggestion};
 use crate::report::Kind;
 use crate::scope::Scope;
@@ -170,12 +171,7 @@ impl ScoreInput {
 
     fn check_metric(&self, scope: &Scope<'_>, at: &str, findings: &mut Findings) {
         let bases = &scope.models.kbs;
-        let Some(base) = bases.iter().find(|base| base.name == self.kb) else {
-            let hint = suggestion(&self.kb, bases.iter().map(|base| base.name.as_str()));
-            findings.error(
-                format!("{at}.kb"),
-                format!("no knowledge base is called `{}`{hint}", self.kb),
-            );
+        let Some(base) = find_base(bases, &self.kb, format!("{at}.kb"), findings) else {
             return;
         };
         let metrics = base.metrics.iter().map(|metric| metric.name.as_str());

@@ -23,7 +23,7 @@
 
 use super::examples::{Examples, Scoring};
 use super::{Building, Head, Learned, SignalInput, answers, ran};
-use crate::catalog::KnowledgeBase;
+use crate::catalog::{KnowledgeBase, find_base};
 use crate::config::{Findings, suggestion};
 use crate::report::{Key, Kind, SignalReport, kb_metric};
 use crate::scope::Scope;
@@ -89,12 +89,7 @@ pub enum KbMatch {
 impl KbRule {
     /// Checks what can be seen without the manifest: labels are known only when it is read.
     fn check(&self, at: &str, bases: &[KnowledgeBase], findings: &mut Findings) {
-        let Some(base) = bases.iter().find(|base| base.name == self.kb) else {
-            let hint = suggestion(&self.kb, bases.iter().map(|base| base.name.as_str()));
-            findings.error(
-                format!("{at}.kb"),
-                format!("no knowledge base is called `{}`{hint}", self.kb),
-            );
+        let Some(base) = find_base(bases, &self.kb, format!("{at}.kb"), findings) else {
             return;
         };
         let value = &self.target.value;
