@@ -1,8 +1,8 @@
 //! Gathers the text of values that are no turn's plain words: documents, arguments and results of
 //! calls, parts of unknown types.
 //!
-//! Whatever is a string or a number counts as text, except what providers sealed, media, and the
-//! members that hold a protocol together (types, ids, states).
+//! Every string and number counts as text, except what providers sealed, media, and the members that
+//! hold a protocol together (types, ids, states).
 
 use std::borrow::Cow;
 
@@ -102,7 +102,7 @@ impl Walk {
         }
     }
 
-    /// A data URI of an image or a sound is no text, that of anything else is a file.
+    /// Takes a string. A data URI of an image or a sound is no text, one of anything else is a file.
     fn string(&mut self, text: Cow<'_, str>) {
         match data_uri(&text) {
             None => self.said.add(text),
@@ -205,10 +205,21 @@ impl Opaque {
     }
 }
 
-/// The media type of a data URI in base64.
+/// Returns the media type of a data URI in base64.
+///
+/// The data must be base64, in any of its alphabets and however it is wrapped: words behind the
+/// beginning of a data URI are words.
 fn data_uri(text: &str) -> Option<&str> {
-    let (head, _) = text.strip_prefix("data:")?.split_once(',')?;
+    let (head, data) = text.strip_prefix("data:")?.split_once(',')?;
+    let is_base64 = |byte: u8| {
+        byte.is_ascii_alphanumeric()
+            || matches!(
+                byte,
+                b'+' | b'/' | b'-' | b'_' | b'=' | b'%' | b'\r' | b'\n'
+            )
+    };
     head.strip_suffix(";base64")
+        .filter(|_| data.bytes().all(is_base64))
 }
 
 fn is_media(kind: &str) -> bool {
@@ -257,6 +268,17 @@ mod tests {
             ),
             (r#"["data:image/png;base64,AA"]"#, "", false),
             (r#"["data:application/pdf;base64,AA"]"#, "", true),
+            (r#"["data:image/png;base64,AA\nB_-=%3D"]"#, "", false),
+            (
+                r#"["data:image/png;base64,AA my card"]"#,
+                "data:image/png;base64,AA my card",
+                false,
+            ),
+            (
+                r#"["data:image/png;base64,Ann é"]"#,
+                "data:image/png;base64,Ann é",
+                false,
+            ),
             (
                 r#"{"type":"document","title":"t","source":{"type":"text","media_type":"text/plain","data":"words"}}"#,
                 "t words",

@@ -387,6 +387,6 @@ fn detours(scope: &Scope<'_>, findings: &mut Findings) {
             }
         }
     }
-    let message = "boundaries are asked for chat completions, Responses and Messages; `/v1/embeddings`, `/v1/messages/count_tokens` and stored responses go where the gateway's own routes send them";
+    let message = "boundaries are asked for chat completions, Responses and Messages; a request body on any other path, `/v1/embeddings` and `/v1/messages/count_tokens` among them, is refused";
     findings.note(scope.at("boundaries"), message);
 }
