@@ -137,8 +137,8 @@ impl Manifests {
         }))
     }
 
-    /// Routes with more conditions first, of equally many those with more exact ones; each with every
-    /// filter that the chain has disabled.
+    /// Routes with more conditions first, of equally many those with more exact ones; each with
+    /// every filter that the chain has disabled.
     fn routes(&self, filters: &[Value]) -> Result<Vec<Value>> {
         let sources = self
             .0

@@ -57,7 +57,7 @@ pub struct Delta<'a> {
 }
 
 impl<'a> Delta<'a> {
-    /// The text, decoded; `None` if it is no text.
+    /// Returns the text, decoded; `None` if it is no text.
     #[must_use]
     pub fn text(&self) -> Option<Cow<'a, str>> {
         json::string(self.raw)
@@ -99,7 +99,7 @@ pub struct AnswerReader {
 }
 
 impl AnswerReader {
-    /// At the start of an answer.
+    /// Begins an answer.
     #[must_use]
     pub fn new(dialect: Dialect) -> Self {
         Self {
@@ -143,18 +143,18 @@ fn delta<'a>(kind: DeltaKind, index: u64, raw: Option<&'a RawValue>, sink: Sink<
     }
 }
 
-/// Neither `null` nor an empty string, list or object.
+/// Tells whether a value is neither `null` nor an empty string, list or object.
 fn holds_something(raw: &str) -> bool {
     !matches!(raw, "null" | "\"\"" | "[]" | "{}")
 }
 
-/// An index as the wires write it; 0 if it cannot be read.
+/// Reads an index as the wires write it; 0 if it cannot be read.
 fn number(raw: Option<&RawValue>) -> u64 {
     raw.and_then(|raw| raw.get().parse().ok())
         .unwrap_or_default()
 }
 
-/// The text of a member that should be a string.
+/// Reads the text of a member that should be a string.
 fn text<'a>(raw: Option<&'a RawValue>) -> Option<Cow<'a, str>> {
     json::string(raw?.get()).filter(|text| !text.is_empty())
 }

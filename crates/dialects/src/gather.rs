@@ -1,8 +1,8 @@
 //! Gathers the text of values that are no turn's plain words: documents, arguments and results of
 //! calls, parts of unknown types.
 //!
-//! Every string and number counts as text, except what providers sealed, media, and the members that
-//! hold a protocol together (types, ids, states).
+//! Every string and number counts as text, except what providers sealed, media, and the members
+//! that hold a protocol together (types, ids, states).
 
 use std::borrow::Cow;
 
@@ -47,7 +47,7 @@ pub(crate) struct Gathered {
 }
 
 impl Gathered {
-    /// A text that was found already.
+    /// Wraps a text that was found already.
     pub(crate) fn of(text: Cow<'_, str>) -> Self {
         Self {
             text: text.into_owned(),
@@ -102,7 +102,8 @@ impl Walk {
         }
     }
 
-    /// Takes a string. A data URI of an image or a sound is no text, one of anything else is a file.
+    /// Takes a string. A data URI of an image or a sound is no text, one of anything else is a
+    /// file.
     fn string(&mut self, text: Cow<'_, str>) {
         match data_uri(&text) {
             None => self.said.add(text),
@@ -139,7 +140,7 @@ impl Walk {
         }
     }
 
-    /// All strings and numbers, each member after its name.
+    /// Takes all strings and numbers, each member after its name.
     fn words(&mut self, raw: &str) {
         let mut text = String::new();
         json::each_word(raw, |word, is_name| match data_uri(word) {

@@ -41,7 +41,7 @@ fn check(dialect: Dialect, count: usize, body: impl Fn(usize) -> String) -> Requ
     large.unwrap()
 }
 
-/// A request of one user message with this content.
+/// Makes a request of one user message with this content.
 fn user(dialect: Dialect, content: &str, rest: &str) -> String {
     let list = if dialect == Dialect::OpenAiResponses {
         "input"

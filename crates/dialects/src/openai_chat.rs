@@ -12,8 +12,8 @@ use crate::wrappers::Wrappers;
 /// The two ways in which the reference reads the same messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flavor {
-    /// Roles and part types exact, texts verbatim. What is spelled otherwise is no turn's words, but
-    /// safety scans read it.
+    /// Roles and part types exact, texts verbatim. What is spelled otherwise is no turn's words,
+    /// but safety scans read it.
     Wire,
     /// Roles and part types trimmed and lowercased, texts trimmed.
     Eval,

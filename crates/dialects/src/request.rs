@@ -267,8 +267,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Keeps the text of members that are neither parameters nor `read` by the dialect: a template, a
-    /// predicted output, and what is still to come.
+    /// Keeps the text of members that are neither parameters nor `read` by the dialect: a template,
+    /// a predicted output, and what is still to come.
     pub(crate) fn note_unknown(&self, turns: &mut Turns, read: &[&str]) {
         let unknown = self.0.iter().filter(|(name, raw)| {
             let is_known = PARAMETERS.contains(&name.as_ref()) || read.contains(&name.as_ref());

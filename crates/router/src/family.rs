@@ -239,7 +239,7 @@ impl Family {
         self
     }
 
-    /// The family reads what the `scan` of a rule names.
+    /// Marks a family that reads what the `scan` of a rule names.
     const fn scans(mut self) -> Self {
         self.reads_evaluation = false;
         self

@@ -206,8 +206,8 @@ impl Generation {
         })
     }
 
-    /// Tells whether text that is not read must not pass: some policy has a boundary, or a rule that
-    /// looks for attacks or personal data.
+    /// Tells whether text that is not read must not pass: some policy has a boundary, or a rule
+    /// that looks for attacks or personal data.
     #[must_use]
     pub fn guards_text(&self) -> bool {
         self.recipes.iter().any(|recipe| {

@@ -31,7 +31,7 @@ pub enum ResponseStage {
 }
 
 impl ResponseStage {
-    /// Its name in headers and metrics.
+    /// Returns its name in headers and metrics.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -46,7 +46,7 @@ impl ResponseStage {
     }
 }
 
-/// The stages that the answer of a request needs. `asked` is the caller's name for the model,
+/// Lists the stages that the answer of a request needs. `asked` is the caller's name for the model,
 /// `upstream` the provider's.
 pub(crate) fn stages(restore_model: bool, asked: &str, upstream: &str) -> Vec<ResponseStage> {
     let mut stages = Vec::new();
@@ -63,7 +63,7 @@ trait Stage: Send {
     /// place, or nothing.
     fn segment(&mut self, segment: Segment<'_>, next: &mut Next<'_>);
 
-    /// The stream has ended: passes on what was held back.
+    /// Passes on what was held back: the stream has ended.
     fn finish(&mut self, _next: &mut Next<'_>) {}
 
     /// Takes a whole body; `None` leaves it as it is.
@@ -166,19 +166,20 @@ impl Response {
         Self { way, unread }
     }
 
-    /// A stage may change the body or hold back parts of it.
+    /// Tells whether a stage may change the body or hold back parts of it.
     #[must_use]
     pub fn rewrites(&self) -> bool {
         matches!(self.way, Way::Staged(_))
     }
 
-    /// The body came compressed and goes on in clear.
+    /// Tells whether the body came compressed and goes on in clear.
     #[must_use]
     pub fn decodes(&self) -> bool {
         matches!(&self.way, Way::Staged(staged) if staged.decoder.is_some())
     }
 
-    /// Something of the answer has come. Of a whole body it is known at its end only.
+    /// Tells whether something of the answer has come, which is known of a whole body at its end
+    /// only.
     #[must_use]
     pub fn content_started(&self) -> bool {
         match &self.way {
@@ -187,7 +188,7 @@ impl Response {
         }
     }
 
-    /// Why the stages could not read the body, or a part of it.
+    /// Returns why the stages could not read the body, or a part of it.
     #[must_use]
     pub fn unread(&self) -> Option<&'static str> {
         self.unread
@@ -210,7 +211,7 @@ impl Response {
         }
     }
 
-    /// What the response came to. One that was cut counts with what it reported.
+    /// Ends the response. One that was cut counts with what it reported.
     #[must_use]
     pub fn into_outcome(self) -> Outcome {
         match self.way {
@@ -290,7 +291,7 @@ impl Staged {
         }
     }
 
-    /// The body has ended: what is held goes on.
+    /// Passes on what is held: the body has ended.
     fn close(&mut self) {
         let Self {
             source,

@@ -46,7 +46,7 @@ pub struct NumericPredicate {
 }
 
 impl NumericPredicate {
-    /// Every given bound holds; NaN and infinities never match.
+    /// Tells whether every given bound holds; NaN and infinities never match.
     #[must_use]
     pub fn holds(&self, value: f64) -> bool {
         value.is_finite()

@@ -374,8 +374,8 @@ impl LlmExchange {
         }
     }
 
-    /// A request on a path that Merit does not read: it goes on as it came, but no body does where a
-    /// policy guards text.
+    /// A request on a path that Merit does not read: it goes on as it came, but no body does where
+    /// a policy guards text.
     fn unread(&mut self, serving: Arc<Loaded<Generation>>, head: RequestHead) -> HeadStep {
         self.phase = Phase::Done(None);
         let carries = if serving.router.guards_text() {

@@ -1,9 +1,9 @@
 //! Shared state on a Redis.
 //!
-//! Values are strings that expire; a table of numbers is a hash; a member of a group writes a string
-//! of its own, whose name stands in the group's set. A request that waits for a value waits until
-//! its deadline; values that are written for it go through a bounded queue to one [`Writer`]. Where
-//! the queue is full a value is dropped and counted: the next request writes it again.
+//! Values are strings that expire; a table of numbers is a hash; a member of a group writes a
+//! string of its own, whose name stands in the group's set. A request that waits for a value waits
+//! until its deadline; values that are written for it go through a bounded queue to one [`Writer`].
+//! Where the queue is full a value is dropped and counted: the next request writes it again.
 
 use crate::redis::{Failure, Redis};
 use ::redis::{Pipeline, cmd, pipe};

@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: the load driver through a real Envoy, then the Criterion benches, all in the
-//! release profile.
+//! `cargo xtask bench`: the load driver through a real Envoy, then the Criterion benches, all in
+//! the release profile.
 
 use std::process::Command;
 

@@ -191,8 +191,9 @@ fn fresh_schema(run: &mut Run) -> Result<()> {
     schema::compare(run.workspace, &run.workspace.built("debug", "merit")?)
 }
 
-/// Runs all tests but the suites that have steps of their own. It selects targets, not packages: for
-/// a selection of packages cargo would unify features differently and build the dependencies again.
+/// Runs all tests but the suites that have steps of their own. It selects targets, not packages:
+/// for a selection of packages cargo would unify features differently and build the dependencies
+/// again.
 fn test(run: &mut Run) -> Result<()> {
     let workspace = run.workspace;
     let tools = run.tools()?;

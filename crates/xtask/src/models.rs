@@ -97,7 +97,8 @@ impl<'a> Shop<'a> {
         Ok(Self { workspace, models })
     }
 
-    /// Makes the files of `source` unless they are there as pinned, and copies the card beside them.
+    /// Makes the files of `source` unless they are there as pinned, and copies the card beside
+    /// them.
     fn ensure(&self, source: &Source) -> Result<()> {
         let (folder, pinned) = (self.models.join(source.name), self.pinned(source)?);
         if !differences(&pinned, &digests(&folder, pinned.keys())?).is_empty() {

@@ -40,8 +40,8 @@ const TOLERATED: [(&str, Rule); 2] = [
     ("words", words::check_language),
 ];
 
-/// Applies every rule to the checkout. `--baseline` writes what the newer rules tolerate instead, and
-/// `--commits BASE` checks the messages of the commits after BASE.
+/// Applies every rule to the checkout. `--baseline` writes what the newer rules tolerate instead,
+/// and `--commits BASE` checks the messages of the commits after BASE.
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args[..] {

@@ -108,7 +108,7 @@ impl<'a> Said<'a> {
     }
 }
 
-/// One element of `tool_calls`.
+/// Reads one element of `tool_calls`.
 fn tool_call<'a>(raw: &'a str, sink: Sink<'_, 'a>) {
     match serde_json::from_str::<Call<'a>>(raw) {
         Ok(Call {
@@ -120,8 +120,8 @@ fn tool_call<'a>(raw: &'a str, sink: Sink<'_, 'a>) {
     }
 }
 
-/// A function with its arguments, or a piece of them. Whatever is there gives one delta, which may
-/// be empty: that a call begins is something of the answer.
+/// Reads a function with its arguments, or a piece of them. Whatever is there gives one delta,
+/// which may be empty: that a call begins is something of the answer.
 fn function<'a>(index: u64, id: Option<Cow<'a, str>>, raw: &'a str, sink: Sink<'_, 'a>) {
     let function = serde_json::from_str::<Function<'a>>(raw).unwrap_or_default();
     let name = text(function.name);

@@ -106,7 +106,7 @@ pub(super) fn body<'a>(body: &'a [u8], counts: &mut Counts, sink: Sink<'_, 'a>) 
     message.parts(counts, sink);
 }
 
-/// What a delta of a content block holds.
+/// Returns what a delta of a content block holds.
 fn said<'a>(delta: &BlockDelta<'a>) -> (DeltaKind, &'a str) {
     let kinds = [
         (DeltaKind::Text, delta.text),
@@ -173,7 +173,7 @@ struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// What it says of itself, its content apart.
+    /// Reads what the message says of itself, its content apart.
     fn parts(self, counts: &mut Counts, sink: Sink<'_, 'a>) {
         if let Some(id) = text(self.id) {
             sink(Part::Id(id));

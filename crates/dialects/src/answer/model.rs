@@ -7,7 +7,7 @@ use crate::json::{self, Kind};
 use crate::request::span;
 use crate::usage::BodyKind;
 
-/// Where the strings lie that name the model, in an event's data or in a whole body. Duplicates
+/// Finds the strings that name the model, in an event's data or in a whole body. Duplicates
 /// count: readers disagree about which of them they take.
 #[must_use]
 pub fn model_spans(dialect: Dialect, kind: BodyKind, data: &[u8]) -> Vec<Range<usize>> {

@@ -170,7 +170,7 @@ struct Response<'a> {
 }
 
 impl<'a> Response<'a> {
-    /// What it says of itself, its output apart.
+    /// Reads what the response says of itself, its output apart.
     fn parts(self, sink: Sink<'_, 'a>) {
         if let Some(model) = self.model {
             sink(Part::Model(model));

@@ -54,7 +54,7 @@ pub enum AnswerWriter {
 }
 
 impl AnswerWriter {
-    /// At the start of an answer.
+    /// Begins an answer.
     #[must_use]
     pub fn new(dialect: Dialect, head: AnswerHead) -> Self {
         match dialect {
@@ -64,7 +64,7 @@ impl AnswerWriter {
         }
     }
 
-    /// More of the answer.
+    /// Writes more of the answer.
     pub fn text(&mut self, out: &mut String, text: &str) {
         match self {
             Self::Chat(writer) => writer.text(out, text),
@@ -73,7 +73,7 @@ impl AnswerWriter {
         }
     }
 
-    /// More of the reasoning before it.
+    /// Writes more of the reasoning before it.
     pub fn reasoning(&mut self, out: &mut String, text: &str) {
         match self {
             Self::Chat(writer) => writer.reasoning(out, text),
@@ -82,7 +82,7 @@ impl AnswerWriter {
         }
     }
 
-    /// A tool call begins; it goes on with [`AnswerWriter::arguments`].
+    /// Begins a tool call; it goes on with [`AnswerWriter::arguments`].
     pub fn tool_call(&mut self, out: &mut String, id: &str, name: &str) {
         match self {
             Self::Chat(writer) => writer.tool_call(out, id, name),
@@ -91,7 +91,7 @@ impl AnswerWriter {
         }
     }
 
-    /// More of the arguments of the call that was begun last.
+    /// Writes more of the arguments of the call that was begun last.
     pub fn arguments(&mut self, out: &mut String, piece: &str) {
         match self {
             Self::Chat(writer) => writer.arguments(out, piece),
@@ -125,7 +125,7 @@ fn named(out: &mut String, event: &Value) {
     sse::write(out, name, &event.to_string());
 }
 
-/// The error object of both OpenAI wires.
+/// Returns the error object of both OpenAI wires.
 fn openai_error(error: &ResponseError) -> Value {
     let code = if error.code.is_empty() {
         Value::Null

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
-/// Where and why `text` cannot be read as a JSON object. Reads the text once more, so this is for
-/// errors that people see.
+/// Says where and why `text` cannot be read as a JSON object. Reads the text once more, so this is
+/// for errors that people see.
 pub(crate) fn complaint(text: &str) -> String {
     let mut source = serde_json::Deserializer::from_str(text);
     let read = source.deserialize_map(AnObject).and_then(|()| source.end());

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// The decoded text between the quotes of a valid JSON string. A text without escapes, which most
+/// Decodes the text between the quotes of a valid JSON string. A text without escapes, which most
 /// are, is borrowed.
 pub(super) fn decoded(inner: &str) -> Cow<'_, str> {
     let Some(first) = memchr::memchr(b'\\', inner.as_bytes()) else {
@@ -54,7 +54,7 @@ fn push_unit<'t>(text: &'t str, out: &mut String) -> &'t str {
     rest
 }
 
-/// Four hexadecimal digits, and what follows them.
+/// Reads four hexadecimal digits; returns their value and what follows them.
 fn unit(text: &str) -> Option<(u32, &str)> {
     let (digits, rest) = text.split_at_checked(4)?;
     Some((u32::from_str_radix(digits, 16).ok()?, rest))

@@ -73,8 +73,8 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Walks the strings and numbers of text that is known to be valid, and tells which are names of
-    /// members.
+    /// Walks the strings and numbers of text that is known to be valid, and tells which are names
+    /// of members.
     pub(super) fn words(&mut self, mut each: impl FnMut(&str, bool)) -> Result<(), Malformed> {
         while let Some(byte) = self.peek() {
             match byte {
@@ -112,8 +112,8 @@ impl<'a> Scanner<'a> {
         Ok(self.since(start))
     }
 
-    /// Moves over a string. A quote ends it unless an odd number of backslashes stands before it, so
-    /// escapes need no look.
+    /// Moves over a string. A quote ends it unless an odd number of backslashes stands before it,
+    /// so escapes need no look.
     fn known_string(&mut self) -> Result<(), Malformed> {
         self.at += 1;
         loop {
@@ -367,7 +367,7 @@ impl Open {
 const NEAR: usize = 32;
 const BLOCK: usize = 64;
 
-/// How many bytes come before the first quote, backslash or control character.
+/// Counts the bytes before the first quote, backslash or control character.
 fn plain(bytes: &[u8]) -> usize {
     let (near, far) = bytes.split_at_checked(NEAR).unwrap_or((bytes, &[]));
     let found = plain_words(near);
@@ -379,13 +379,14 @@ fn plain(bytes: &[u8]) -> usize {
     NEAR + clean + plain_words(far.get(clean..).unwrap_or_default())
 }
 
-/// Without a branch for each byte: compilers make vector code of it.
+/// Tells whether a block has no such byte. It has no branch for each byte, so compilers make vector
+/// code of it.
 fn is_plain(block: &[u8]) -> bool {
     let special = |byte: &u8| u8::from(*byte < 0x20) | u8::from(*byte == b'"' || *byte == b'\\');
     block.iter().map(special).fold(0, |any, one| any | one) == 0
 }
 
-/// The same as [`plain`], eight bytes at a time.
+/// Does the same as [`plain`], eight bytes at a time.
 fn plain_words(bytes: &[u8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     let mut before = 0;
@@ -422,7 +423,7 @@ pub(crate) mod work {
         PASSED.set(PASSED.get() + bytes);
     }
 
-    /// Bytes passed over by this thread since the last call.
+    /// Returns the bytes passed over by this thread since the last call.
     pub(crate) fn take() -> usize {
         PASSED.take()
     }

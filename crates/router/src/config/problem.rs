@@ -1,7 +1,7 @@
 //! Problems of a document: what is wrong, where, and what would be right.
 //!
-//! Every reader of a part of a document reports to [`Findings`] by paths. The located tree knows the
-//! line and column of each path, so that every problem gets its place, no matter who found it.
+//! Every reader of a part of a document reports to [`Findings`] by paths. The located tree knows
+//! the line and column of each path, so that every problem gets its place, no matter who found it.
 
 use serde::Serialize;
 use std::collections::HashMap;

@@ -30,7 +30,7 @@ pub(super) enum Encoding {
 pub(super) struct UnknownEncoding;
 
 impl Decoder {
-    /// The decoder of a `content-encoding`; `None` where nothing is to be decoded.
+    /// Makes the decoder of a `content-encoding`; `None` where nothing is to be decoded.
     pub(super) fn of(encoding: &str) -> Result<Option<Self>, UnknownEncoding> {
         match encoding.trim().to_ascii_lowercase().as_str() {
             "" | "identity" => Ok(None),

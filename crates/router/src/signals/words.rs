@@ -19,7 +19,7 @@ pub(super) fn each_word(text: &str, mut each: impl FnMut(usize)) {
     );
 }
 
-/// How many runs of ASCII letters and digits a text has.
+/// Counts a text's runs of ASCII letters and digits.
 pub(super) fn count_ascii_words(text: &str) -> usize {
     let mut count = 0;
     each_start(
@@ -46,7 +46,7 @@ fn each_start(bytes: &[u8], is: impl Fn(u8) -> bool, mut each: impl FnMut(usize,
     }
 }
 
-/// A bit for each byte of a block for which `is` holds; the first byte's is the lowest.
+/// Makes a bit for each byte of a block for which `is` holds; the first byte's is the lowest.
 fn mask(block: &[u8; BLOCK], is: impl Fn(u8) -> bool) -> u64 {
     let mut flags = [0; BLOCK];
     for (flag, byte) in flags.iter_mut().zip(block) {

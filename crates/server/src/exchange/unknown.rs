@@ -1,5 +1,5 @@
-//! Paths that Merit does not read, while a policy has a boundary or a safety rule: a request without
-//! a body passes, one with a body is refused, since nobody would see what it says.
+//! Paths that Merit does not read, while a policy has a boundary or a safety rule: a request
+//! without a body passes, one with a body is refused, since nobody would see what it says.
 
 use extproc::RequestHead;
 use std::collections::HashSet;
@@ -79,7 +79,7 @@ impl Told {
     }
 }
 
-/// The first two segments of a path, cut to a length fit for a log.
+/// Returns the first two segments of a path, cut to a length fit for a log.
 fn prefix(path: &str) -> String {
     let path = path.split(['?', '#']).next().unwrap_or_default();
     let segments = path.split('/').filter(|segment| !segment.is_empty());

@@ -53,7 +53,7 @@ fn problems(hash: &str, subject: &str, body: &str) -> Vec<Finding> {
         .collect()
 }
 
-/// One or more names of crates, folders or modules.
+/// Tells whether this is one or more names of crates, folders or modules.
 fn is_scope(scope: &str) -> bool {
     let is_letter = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit();
     scope.starts_with(|letter: char| letter.is_ascii_lowercase())

@@ -15,8 +15,8 @@ const ALLOWED: [&str; 11] = [
     "Zlib",
 ];
 
-/// Returns whether the expression can be met with allowed licences alone. What cannot be read is not
-/// allowed.
+/// Returns whether the expression can be met with allowed licences alone. What cannot be read is
+/// not allowed.
 pub(super) fn allows(expression: &str) -> bool {
     let spaced = expression
         .replace('/', " OR ")

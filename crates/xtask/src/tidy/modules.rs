@@ -1,6 +1,7 @@
 //! The floors of a crate: a module uses those below its own and none above.
 //!
-//! The compiler holds this order between crates. Within a crate that is still large, this table does.
+//! The compiler holds this order between crates. Within a crate that is still large, this table
+//! does.
 
 use std::collections::BTreeSet;
 
@@ -17,8 +18,8 @@ struct Building {
     exceptions: &'static [(&'static str, &'static str)],
 }
 
-/// The crates that are checked. A crate whose modules need an order of their own gets an entry; a new
-/// module of a crate that has one gets a place.
+/// The crates that are checked. A crate whose modules need an order of their own gets an entry; a
+/// new module of a crate that has one gets a place.
 const BUILDINGS: [Building; 1] = [Building {
     name: "router",
     floors: &[
@@ -169,7 +170,8 @@ fn code(file: &File, inner: &str) -> String {
         .replace(&"super::".repeat(depth), "crate::")
 }
 
-/// Returns the modules that follow `crate::`, also in groups: `crate::{a, b::{c, d}}` names a and b.
+/// Returns the modules that follow `crate::`, also in groups: `crate::{a, b::{c, d}}` names a and
+/// b.
 fn named_modules(code: &str) -> Vec<String> {
     let mut named: Vec<String> = code
         .split("crate::")

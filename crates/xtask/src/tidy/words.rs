@@ -1,5 +1,5 @@
-//! What no file says: a place on somebody's machine, a promise to finish later; and words that plain
-//! English does without.
+//! What no file says: a place on somebody's machine, a promise to finish later; and words that
+//! plain English does without.
 
 use super::source::prose;
 use super::{File, Finding};
@@ -9,8 +9,8 @@ const PLACES: [&str; 2] = [concat!("/", "work/"), concat!("/", "root/")];
 /// Notes to oneself; an open question is an issue, not a comment.
 const NOTES: [&str; 2] = [concat!("TO", "DO"), concat!("FIX", "ME")];
 
-/// Words of another age, and turns that make a reader go back. Lower case; the first letter may be a
-/// capital.
+/// Words of another age, and turns that make a reader go back. Lower case; the first letter may be
+/// a capital.
 const ARCHAIC: [&str; 17] = [
     concat!("who", "m"),
     concat!("who", "mever"),
@@ -60,8 +60,8 @@ pub(super) fn check(file: &File) -> Vec<Finding> {
         .collect()
 }
 
-/// Finds archaic words in comments, documents and texts. Of Rust only comments and strings count, so
-/// that a name may be called like a word.
+/// Finds archaic words in comments, documents and texts. Of Rust only comments and strings count,
+/// so that a name may be called like a word.
 pub(super) fn check_language(file: &File) -> Vec<Finding> {
     if FOREIGN.iter().any(|path| file.path.starts_with(path)) || file.path.ends_with(".json") {
         return Vec::new();

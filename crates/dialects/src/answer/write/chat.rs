@@ -17,7 +17,7 @@ pub struct ChatWriter {
 }
 
 impl ChatWriter {
-    /// At the start of an answer.
+    /// Begins an answer.
     #[must_use]
     pub fn new(head: AnswerHead) -> Self {
         Self {
@@ -32,17 +32,17 @@ impl ChatWriter {
         self.text(out, "");
     }
 
-    /// More of the answer.
+    /// Writes more of the answer.
     pub fn text(&mut self, out: &mut String, text: &str) {
         self.delta(out, json!({"content": text}));
     }
 
-    /// More of the reasoning before it.
+    /// Writes more of the reasoning before it.
     pub fn reasoning(&mut self, out: &mut String, text: &str) {
         self.delta(out, json!({"reasoning_content": text}));
     }
 
-    /// A tool call begins.
+    /// Begins a tool call.
     pub fn tool_call(&mut self, out: &mut String, id: &str, name: &str) {
         let function = json!({"name": name, "arguments": ""});
         let call = json!({"index": self.calls, "id": id, "type": "function", "function": function});
@@ -50,14 +50,14 @@ impl ChatWriter {
         self.delta(out, json!({"tool_calls": [call]}));
     }
 
-    /// More of the arguments of the call that was begun last.
+    /// Writes more of the arguments of the call that was begun last.
     pub fn arguments(&mut self, out: &mut String, piece: &str) {
         let index = self.calls.saturating_sub(1);
         let call = json!({"index": index, "function": {"arguments": piece}});
         self.delta(out, json!({"tool_calls": [call]}));
     }
 
-    /// Any delta, an object.
+    /// Writes any delta, an object.
     pub fn delta(&mut self, out: &mut String, delta: Value) {
         let delta = if std::mem::replace(&mut self.begun, true) {
             delta

@@ -24,7 +24,7 @@ enum Block {
 }
 
 impl MessagesWriter {
-    /// At the start of an answer.
+    /// Begins an answer.
     #[must_use]
     pub fn new(head: AnswerHead) -> Self {
         Self {
@@ -35,28 +35,28 @@ impl MessagesWriter {
         }
     }
 
-    /// More of the answer.
+    /// Writes more of the answer.
     pub fn text(&mut self, out: &mut String, text: &str) {
         self.enter(out, Block::Text, json!({"type": "text", "text": ""}));
         self.delta(out, json!({"type": "text_delta", "text": text}));
     }
 
-    /// More of the reasoning before it. It bears no signature, so it cannot be sent back to the
-    /// provider.
+    /// Writes more of the reasoning before it. It bears no signature, so it cannot be sent back to
+    /// the provider.
     pub fn reasoning(&mut self, out: &mut String, text: &str) {
         let block = json!({"type": "thinking", "thinking": "", "signature": ""});
         self.enter(out, Block::Thinking, block);
         self.delta(out, json!({"type": "thinking_delta", "thinking": text}));
     }
 
-    /// A tool call begins.
+    /// Begins a tool call.
     pub fn tool_call(&mut self, out: &mut String, id: &str, name: &str) {
         self.close(out);
         let block = json!({"type": "tool_use", "id": id, "name": name, "input": {}});
         self.enter(out, Block::Tool, block);
     }
 
-    /// More of the arguments of the call that was begun last.
+    /// Writes more of the arguments of the call that was begun last.
     pub fn arguments(&mut self, out: &mut String, piece: &str) {
         if self.open == Some(Block::Tool) {
             self.delta(

@@ -37,7 +37,7 @@ enum Kind {
 }
 
 impl ResponsesWriter {
-    /// At the start of an answer.
+    /// Begins an answer.
     #[must_use]
     pub fn new(head: &AnswerHead) -> Self {
         let response = json!({
@@ -65,7 +65,7 @@ impl ResponsesWriter {
         }
     }
 
-    /// More of the answer.
+    /// Writes more of the answer.
     pub fn text(&mut self, out: &mut String, text: &str) {
         self.enter(out, Kind::Message);
         let delta = json!({"content_index": 0, "delta": text, "logprobs": []});
@@ -73,7 +73,7 @@ impl ResponsesWriter {
         self.keep(text);
     }
 
-    /// More of the reasoning before it.
+    /// Writes more of the reasoning before it.
     pub fn reasoning(&mut self, out: &mut String, text: &str) {
         self.enter(out, Kind::Reasoning);
         let delta = json!({"content_index": 0, "delta": text});
@@ -81,14 +81,14 @@ impl ResponsesWriter {
         self.keep(text);
     }
 
-    /// A tool call begins.
+    /// Begins a tool call.
     pub fn tool_call(&mut self, out: &mut String, id: &str, name: &str) {
         self.close(out);
         let (id, name) = (id.to_owned(), name.to_owned());
         self.enter(out, Kind::Call { id, name });
     }
 
-    /// More of the arguments of the call that was begun last.
+    /// Writes more of the arguments of the call that was begun last.
     pub fn arguments(&mut self, out: &mut String, piece: &str) {
         let is_call = |open: &Open| matches!(open.kind, Kind::Call { .. });
         if self.open.as_ref().is_some_and(is_call) {
@@ -130,7 +130,7 @@ impl ResponsesWriter {
         self.response_event(out, "response.failed");
     }
 
-    /// The response as it stands; whole after its end.
+    /// Returns the response as it stands; whole after its end.
     #[must_use]
     pub fn into_response(self) -> Value {
         self.response
@@ -214,13 +214,13 @@ impl ResponsesWriter {
         }
     }
 
-    /// An event with the response as it stands.
+    /// Writes an event with the response as it stands.
     fn response_event(&mut self, out: &mut String, kind: &str) {
         let event = json!({"type": kind, "response": self.response});
         self.event(out, event);
     }
 
-    /// An event of the open item.
+    /// Writes an event of the open item.
     fn item_event(&mut self, out: &mut String, kind: &str, rest: Value) {
         let id = self.open.as_ref().map_or("", |open| &open.id);
         let mut event = Map::new();
@@ -270,7 +270,7 @@ impl Open {
         }
     }
 
-    /// The one part of its content.
+    /// Returns the one part of its content.
     fn part(&self, text: &str) -> Option<Value> {
         match self.kind {
             Kind::Message => Some(json!({"type": "output_text", "text": text, "annotations": []})),

@@ -55,8 +55,8 @@ pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
     }
 }
 
-/// The scores of domains, which `static` reads: of models that are there, in a decision that has the
-/// domain's name.
+/// The scores of domains, which `static` reads: of models that are there, in a decision that has
+/// the domain's name.
 fn scored(scope: &Scope<'_>, findings: &mut Findings) {
     for (index, rule) in scope.routing.signals.domains.iter().enumerate() {
         let path = format!("{}.model_scores", scope.signals.rule(Kind::Domain, index));

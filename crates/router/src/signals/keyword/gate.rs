@@ -50,7 +50,7 @@ const SHORTEST_RUN: usize = 6;
 const FREQUENT: &str = " .,-'\"\n\t()";
 
 impl Gate {
-    /// The condition of a pattern in the engine's dialect, without a flag for its case.
+    /// Derives the condition of a pattern in the engine's dialect, without a flag for its case.
     pub(super) fn of(pattern: &str) -> Self {
         let Ok(hir) = regex_syntax::parse(pattern) else {
             return Self::Open;
@@ -79,7 +79,7 @@ impl Gate {
 }
 
 impl Run {
-    /// Whether the text has such a run.
+    /// Tells whether the text has such a run.
     pub(super) fn is_in(&self, text: &str) -> bool {
         let bytes = text.as_bytes();
         let is_member = |byte: &&u8| self.bytes[usize::from(**byte)];
@@ -146,7 +146,7 @@ fn shortest(found: &[Required]) -> usize {
     found.iter().map(|it| it.text.len()).min().unwrap_or(0)
 }
 
-/// A piece's beginning as it is looked for: to the first character outside ASCII.
+/// Returns a piece's beginning as it is looked for: to the first character outside ASCII.
 fn folded(piece: &[u8]) -> String {
     // What folds into ASCII stands for what it folds into.
     let piece = String::from_utf8_lossy(piece)
@@ -156,7 +156,7 @@ fn folded(piece: &[u8]) -> String {
     ascii.map(|c| c.to_ascii_lowercase()).collect()
 }
 
-/// The run that a repetition demands.
+/// Returns the run that a repetition demands.
 fn run(part: &Hir) -> Option<Run> {
     match part.kind() {
         HirKind::Capture(capture) => run(&capture.sub),
@@ -174,7 +174,7 @@ fn run(part: &Hir) -> Option<Run> {
     }
 }
 
-/// The bytes that characters of a class can have, in any case.
+/// Lists the bytes that characters of a class can have, in any case.
 fn members(class: &Class) -> Box<[bool; 256]> {
     let mut bytes = Box::new([false; 256]);
     let mut add = |from: u32, to: u32| {

@@ -91,7 +91,7 @@ impl Patterns {
         }
     }
 
-    /// Which patterns the text may match.
+    /// Tells which patterns the text may match.
     fn possible(&self, reading: &Reading<'_>, mut possible: Vec<bool>) -> Vec<bool> {
         let text = reading.text;
         if !text.is_ascii() && text.contains(letters::FOLDS_INTO_ASCII) {

@@ -26,7 +26,7 @@ struct Literal<T> {
     target: T,
 }
 
-/// Where a literal of ASCII can be anchored: at its first word character. `None` without any.
+/// Finds where a literal of ASCII can be anchored: at its first word character. `None` without any.
 pub(super) fn anchor(literal: &str) -> Option<usize> {
     let is_word = |byte: u8| letters::is_ascii_word(byte);
     literal
@@ -110,7 +110,7 @@ impl<T> WordSearch<T> {
         });
     }
 
-    /// Literals with these four bytes at their anchor.
+    /// Returns the literals with these four bytes at their anchor.
     fn long_at(&self, head: u32) -> &[usize] {
         let found = self.long.binary_search_by_key(&head, |(head, _)| *head);
         found.map_or(&[], |at| self.long[at].1.as_slice())
@@ -118,7 +118,7 @@ impl<T> WordSearch<T> {
 }
 
 impl<T> Literal<T> {
-    /// Where the literal stands if its anchor is at `at`.
+    /// Returns the literal's place if its anchor is at `at`.
     fn place(&self, bytes: &[u8], at: usize) -> Option<Range<usize>> {
         let start = at.checked_sub(self.anchor)?;
         let place = start..start + self.text.len();
@@ -132,18 +132,18 @@ impl<T> Literal<T> {
     }
 }
 
-/// Four bytes as a number that is the same for both cases. Some other bytes become equal too, which
-/// the comparison of the whole literal tells apart.
+/// Makes of four bytes a number that is the same for both cases. Some other bytes become equal too,
+/// which the comparison of the whole literal tells apart.
 fn folded(head: [u8; 4]) -> u32 {
     u32::from_le_bytes(head) | 0x2020_2020
 }
 
-/// The first byte, its case folded like that of a head.
+/// Returns the first byte, its case folded like that of a head.
 fn first(bytes: &[u8]) -> usize {
     bytes.first().map_or(0, |byte| usize::from(byte | 0x20))
 }
 
-/// Where a head's bit is in the filter.
+/// Finds a head's bit in the filter.
 fn place(head: u32) -> (usize, u64) {
     let hash = head.wrapping_mul(0x9E37_79B1) >> 16;
     ((hash / 64) as usize, 1 << (hash % 64))
