@@ -6,11 +6,12 @@ use bytes::Bytes;
 use dialects::{Dialect, Request};
 use futures_util::FutureExt;
 use inference::ask::Nobody;
+use router::boundary::Guarded;
 use router::generation::Generation;
 use router::learning::context::RequestContext;
-use router::pipeline::{Call, Routed};
+use router::pipeline::{self, Routed, RoutingRequest};
 use router::plan::Outcome;
-use router::recipe::{Extent, Reading};
+use router::recipe::{Evaluation, Extent};
 use router::session::SessionHints;
 use router::signals::{Identity, SignalInput};
 use std::time::Instant;
@@ -39,7 +40,7 @@ pub struct Stages {
     generation: Generation,
     identity: Identity,
     request: Request,
-    reading: Reading,
+    reading: Evaluation,
     forward: Vec<router::plan::BodyEdit>,
 }
 
@@ -58,10 +59,10 @@ impl Stages {
         };
         let reading = signals(&generation, &identity, &request).context("no reading")?;
         let routed = route(&generation, &identity, &request).context("not routed")?;
-        let Outcome::Forward(forward) = routed.plan.outcome else {
+        let Outcome::Forward(forward) = routed.outcome else {
             anyhow::bail!("{name} is not forwarded");
         };
-        let forward = forward.body.clone();
+        let forward = forward.body().to_vec();
         Ok(Self {
             generation,
             identity,
@@ -84,7 +85,7 @@ impl Stages {
     }
 
     /// Evaluates all signals that some decision reads.
-    pub fn signals(&self) -> Option<Reading> {
+    pub fn signals(&self) -> Option<Evaluation> {
         signals(&self.generation, &self.identity, &self.request)
     }
 
@@ -108,17 +109,18 @@ impl Stages {
     pub fn whole(&self) -> Option<Bytes> {
         let request = self.parse()?;
         let routed = route(&self.generation, &self.identity, &request)?;
-        match routed.plan.outcome {
-            Outcome::Forward(forward) => router::plan::body::apply(&request, &forward.body),
+        match routed.outcome {
+            Outcome::Forward(forward) => router::plan::body::apply(&request, forward.body()),
             _ => None,
         }
     }
 }
 
-fn signals(generation: &Generation, identity: &Identity, request: &Request) -> Option<Reading> {
+fn signals(generation: &Generation, identity: &Identity, request: &Request) -> Option<Evaluation> {
     let input = SignalInput::new(request.prompt(), Some(identity));
     let recipe = generation.recipes.first()?;
-    let reading = recipe.read(&input, Extent::Used, &Nobody, Instant::now());
+    let models = Guarded::free(&Nobody);
+    let reading = recipe.read(&input, Extent::Used, &models, Instant::now());
     reading.now_or_never()?.ok()
 }
 
@@ -127,18 +129,20 @@ fn route<'g>(
     identity: &Identity,
     request: &Request,
 ) -> Option<Routed<'g>> {
-    let call = Call {
+    let call = RoutingRequest {
         prompt: request.prompt(),
         dialect: request.dialect(),
         identity,
-        marks: SessionHints::default(),
+        hints: SessionHints::default(),
         observed: false,
         models: &Nobody,
         deadline: Instant::now(),
-        sent: RequestContext::NOTHING,
+        context: RequestContext::NOTHING,
         full: false,
+        traced: false,
+        rewritable: true,
     };
-    generation.route(&call).now_or_never()
+    pipeline::route(generation, &call).now_or_never()
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use benches::{candidates, mix};
 use dialects::{Dialect, Request};
 use futures_util::FutureExt;
 use inference::ask::Nobody;
+use router::boundary::Guarded;
 use router::recipe::Extent;
 use router::report::SignalReport;
 use router::selection::SelectionRequest;
@@ -29,7 +30,12 @@ fn deciding_allocates_nothing() -> Result<()> {
     let reading = measure(|| {
         let input = SignalInput::new(request.prompt(), Some(&identity));
         report = recipe
-            .read(&input, Extent::Used, &Nobody, Instant::now())
+            .read(
+                &input,
+                Extent::Used,
+                &Guarded::free(&Nobody),
+                Instant::now(),
+            )
             .now_or_never()
             .and_then(Result::ok)
             .map(|reading| reading.report)

@@ -190,6 +190,12 @@ impl Guard {
         Ok(())
     }
 
+    /// Returns the card of a configured model.
+    #[must_use]
+    pub fn card(&self, model: &str) -> Option<&Card> {
+        self.cards.get(model).map(|card| &**card)
+    }
+
     /// What keeps a request from a model outside any list of candidates: the default, or one that a
     /// conversation stays with.
     #[must_use]

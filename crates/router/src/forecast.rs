@@ -211,6 +211,17 @@ impl Forecaster {
             .collect()
     }
 
+    /// Returns the first of these candidates that goes by this name.
+    #[must_use]
+    pub fn position(&self, eligible: &[usize], model: &str) -> Option<usize> {
+        let is_named = |&index: &usize| {
+            self.candidates
+                .get(index)
+                .is_some_and(|known| *known.model == *model)
+        };
+        eligible.iter().copied().find(is_named)
+    }
+
     /// Predicts the joules of one candidate, as its share of the pool's power.
     #[must_use]
     pub fn joules(&self, candidate: usize, pool: &ModelPool, tokens: Tokens) -> Option<f64> {

@@ -1,6 +1,5 @@
 //! A document, built: what a reload swaps. Immutable, shared by every exchange that began under it.
 
-use crate::capability::Guard;
 use crate::config::pool::LooperLimits;
 use crate::config::{Document, Findings, Problem, has_errors};
 use crate::credential::{SHORTEST_SECRET, Secret};
@@ -12,6 +11,8 @@ use crate::session;
 use crate::shared_state::SharedState;
 use crate::signals::language::DetectLanguage;
 use crate::signals::{self, Identity, TokenRatio};
+use crate::stages::targets::TargetSettings;
+use crate::stages::{Eligibility, Learning, Sessions, Targets};
 use dialects::Wrappers;
 use inference::catalog::Catalog;
 use serde_json::Value;
@@ -24,14 +25,16 @@ pub struct Generation {
     pub recipes: Vec<Recipe>,
     /// Model names.
     pub names: Names,
-    /// The models that requests go to.
-    pub models: Models,
-    /// What these can serve.
-    pub guard: Guard,
+    /// Says which models may serve a request.
+    pub eligibility: Arc<Eligibility>,
+    /// Applies what outcomes have taught.
+    pub learning: Learning,
+    /// Keeps conversations with their models.
+    pub sessions: Sessions,
+    /// The models that requests go to, and the one way there.
+    pub targets: Arc<Targets>,
     /// Settings of the process and the edge.
     pub settings: Settings,
-    /// How conversations stay with a model.
-    pub sessions: Arc<session::Policy>,
     /// What signs turn states and the credentials of calls back.
     pub secret: Secret,
     /// Bytes per token, shared by all generations.
@@ -183,22 +186,29 @@ impl Generation {
         else {
             return Err(warnings);
         };
-        let sessions = Arc::new(sessions);
         let recipe_names: Vec<Arc<str>> =
             recipes.iter().map(|recipe| recipe.name.clone()).collect();
         let names = Names::build(&document, &recipe_names);
-        let guard = Guard::of(&document);
-        let token_ratio = Arc::clone(&deps.token_ratio);
+
+        // The stages of the pipeline, each with what it needs of the others.
         let state = Arc::clone(&deps.state);
+        let eligibility = Arc::new(Eligibility::of(&document));
+        let targets = Arc::new(Targets::new(models, &document, settings.targets()));
         Ok(Self {
             recipes,
             names,
-            models,
-            guard,
+            learning: Learning::new(state.clone(), eligibility.clone(), targets.clone()),
+            sessions: Sessions::new(
+                Arc::new(sessions),
+                state.clone(),
+                eligibility.clone(),
+                targets.clone(),
+            ),
+            eligibility,
+            targets,
             settings,
-            sessions,
             secret,
-            token_ratio,
+            token_ratio: Arc::clone(&deps.token_ratio),
             state,
             warnings,
             document,
@@ -281,6 +291,15 @@ impl Settings {
             restore_model: server.response.restore_model,
             runs: Runs::of(document),
         })
+    }
+
+    fn targets(&self) -> TargetSettings {
+        TargetSettings {
+            default_model: self.default_model.clone(),
+            routing_headers: self.routing_headers.clone(),
+            restore_model: self.restore_model,
+            fail_open: self.fail_open,
+        }
     }
 
     /// The user may ask for debug headers.

@@ -5,6 +5,7 @@
 //! the document as written.
 
 pub mod pipeline;
+pub mod stages;
 
 pub mod generation;
 pub mod names;

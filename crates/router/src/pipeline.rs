@@ -1,462 +1,269 @@
 //! The request's way. Start here.
 //!
 //! ```text
-//! Prompt → names (recipe or concrete model) → signals → projections → decision → selection → plugins → RoutePlan
+//! read → choose (narrow → select → learn → session) → dispatch (target → plugins → run) → trace
 //! ```
 //!
-//! Every stage takes values and gives values; a plan carries all that the edge and the response's
-//! way need.
+//! Every stage is a function of its inputs and returns its choice with a record of what it did; a
+//! refusal ends the way. The trace is made at the end, of these records.
 
-mod barriers;
+mod choice;
+mod escalation;
 pub mod fallback;
-mod learning;
-mod runs;
-mod staying;
-mod ways;
+mod record;
+mod sent;
+mod task;
 
-use crate::boundary::{Guarded, Verdict};
-use crate::card::Tokens;
-use crate::decision::Decided;
-use crate::eligible::Eligible;
+pub use crate::stages::{Reading, RecipeReading, RoutingRequest};
+
+use crate::credential::Claims;
 use crate::generation::Generation;
-use crate::learning::context::RequestContext;
-use crate::models::{Credential, Model};
-use crate::names::Target;
-use crate::plan::{BodyEdit, Facts, Forward, Outcome, Refusal, RoutePlan, UNREAD_TURN};
-use crate::plugins::Flow;
-use crate::recipe::{Extent, Recipe, Route};
-use crate::report::{Key, Kind, SignalReport};
-use crate::selection::{Selection, SelectionRequest};
-use crate::session::{SessionContext, SessionHints};
-use crate::signals::{Identity, SignalError, SignalInput, estimate};
-use dialects::{Dialect, Prompt};
-use inference::ask::{Answer, Ask, Question, What};
-use inference::handle::{Cost, Embedder};
+use crate::plan::{BodyEdit, Forward, Outcome, Trace};
+use crate::plugins::{self, PluginInput, Stop};
+use crate::stages::reading::{Subject, read};
+use crate::stages::request::Refused;
+use crate::stages::selection::{Matched, select};
+use crate::stages::targets::{Target, Wire};
+use crate::stages::{Sessions, learning};
+use choice::{Aim, Choice};
+use record::Records;
+use sent::Sent;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use task::Task;
 
-/// A request to be routed.
-pub struct Call<'a> {
-    /// What it says.
-    pub prompt: &'a Prompt,
-    /// The wire it came by.
-    pub dialect: Dialect,
-    /// Who asks.
-    pub identity: &'a Identity,
-    /// What its headers say of its session.
-    pub marks: SessionHints<'a>,
-    /// The response's body will be seen, so its usage is worth asking for.
-    pub observed: bool,
-    /// Who answers the questions of learned signals.
-    pub models: &'a dyn Ask,
-    /// Until when they may be waited for.
-    pub deadline: Instant,
-    /// What it says beside its body.
-    pub sent: RequestContext<'a>,
-    /// Evaluate all that a decision can reach, even what cannot change the outcome any more: for
-    /// debugging.
-    pub full: bool,
-}
-
-/// A plan, and what it was made from.
+/// What is to become of a request, and why.
 pub struct Routed<'g> {
-    /// What is to become of the request.
-    pub plan: RoutePlan,
-    /// The recipe and its findings; none for concrete model names and empty conversations.
-    pub findings: Option<Findings<'g>>,
-    /// What the document's boundaries read, where no decision read it with them: for concrete model
-    /// names, other recipes, empty conversations.
-    pub bounding: Option<Findings<'g>>,
+    /// What happens to it.
+    pub outcome: Outcome,
+    /// Why, for headers, metadata, metrics and records.
+    pub trace: Arc<Trace>,
+    /// What was read in it, for metrics.
+    pub reading: Reading<'g>,
 }
 
-/// What a recipe found in a request.
-pub struct Findings<'g> {
-    /// The recipe.
-    pub recipe: &'g Recipe,
-    /// Its signals.
-    pub report: SignalReport,
-    /// The winning decision.
-    pub decided: Option<Decided>,
-    /// Time that deciding took; `None` where no decision was asked.
-    pub decision_time: Option<Duration>,
-}
-
-impl Findings<'_> {
-    /// Families of which some rules were not evaluated, as they could not change the outcome any
-    /// more.
-    pub fn skipped(&self) -> impl Iterator<Item = Kind> {
-        self.report.skipped()
-    }
-
-    /// The encoder was not run, as the outcome was settled without it.
-    #[must_use]
-    pub fn avoided_encoder(&self) -> bool {
-        self.report.stage(Cost::Encoder).is_avoided()
+/// Routes a client's request.
+pub async fn route<'g>(generation: &'g Generation, request: &RoutingRequest<'_>) -> Routed<'g> {
+    match Task::named(generation, &request.prompt.model) {
+        Ok(task) => plan(generation, task, request).await,
+        Err(refused) => Routed::refused(refused, request),
     }
 }
 
-impl Generation {
-    /// Routes one request.
-    pub async fn route(&self, call: &Call<'_>) -> Routed<'_> {
-        match self.names.resolve(&call.prompt.model) {
-            Target::Concrete => self.pass_through(call).await,
-            Target::Recipe { recipe, only } => {
-                self.route_by(&self.recipes[recipe], only, call).await
-            }
+/// Routes a call of a run that came back with a credential of ours: to the model that it names,
+/// within the boundaries of what it says, which is more than the client said.
+pub async fn route_call<'g>(
+    generation: &'g Generation,
+    claims: &Claims,
+    request: &RoutingRequest<'_>,
+) -> Routed<'g> {
+    match escalation::called(generation, claims, &request.prompt.model) {
+        Ok(called) => plan(generation, Task::Call(called), request).await,
+        Err(refused) => Routed::refused(refused, request),
+    }
+}
+
+/// Takes a request through the stages.
+async fn plan<'g>(
+    generation: &'g Generation,
+    task: Task<'g>,
+    request: &RoutingRequest<'_>,
+) -> Routed<'g> {
+    // Signals, decision and boundary verdict: eval reads by the same call.
+    let subject = Subject {
+        prompt: request.prompt,
+        identity: Some(request.identity),
+        models: request.models,
+        deadline: request.deadline,
+    };
+    let (recipes, ratio) = (&generation.recipes, &generation.token_ratio);
+    let scope = task.scope(request, generation.settings.full);
+    let (reading, choice) = match read(recipes, ratio, scope, &subject).await {
+        Ok(reading) => {
+            let choice = choose(generation, &task, &reading, request).await;
+            (reading, choice)
         }
+        Err(unread) => (unread.reading, Err(Refused::from(unread.error))),
+    };
+
+    let sent = dispatch(generation, &task, &reading, choice.as_ref(), request).await;
+
+    // The request is on its way: its session remembers that.
+    let mut choice = choice.ok();
+    let session_outcome = choice
+        .as_mut()
+        .and_then(|choice| choice.session_outcome.take());
+    let session = generation.sessions.record(
+        choice.as_ref().and_then(|choice| choice.session.as_ref()),
+        session_outcome,
+        sent.as_ref().ok().and_then(Sent::forwarded_to),
+        reading.decided().map_or("", |(_, route)| &*route.name),
+        request.dialect,
+    );
+
+    let trace = record::trace(Records {
+        request,
+        task: &task,
+        reading: &reading,
+        choice,
+        session,
+        sent: &sent,
+        default_model: generation.targets.default_model(),
+    });
+    Routed {
+        outcome: sent.map_or_else(|refused| Outcome::Refuse(refused.refusal), |it| it.outcome),
+        trace: Arc::new(trace),
+        reading,
+    }
+}
+
+/// Chooses where a request goes.
+async fn choose<'g>(
+    generation: &'g Generation,
+    task: &Task<'g>,
+    reading: &Reading<'g>,
+    request: &RoutingRequest<'_>,
+) -> Result<Choice<'g>, Refused> {
+    let (verdict, demand) = (&reading.verdict, &reading.demand);
+    let recipe = match task {
+        Task::Model => return Ok(Choice::undecided(Aim::Named, None)),
+        Task::Call(called) => return called.choose(&generation.eligibility, reading),
+        Task::Recipe { .. } if request.prompt.is_silent() => {
+            return Ok(Choice::undecided(Aim::Default, Some("default")));
+        }
+        Task::Recipe { recipe, .. } => *recipe,
+    };
+    let Some((_, route)) = reading.decided() else {
+        return Ok(Choice::without_decision(generation, recipe, reading, request).await);
+    };
+
+    // Boundaries, capabilities and health leave these candidates.
+    let eligible = generation.eligibility.narrow(route, verdict, demand)?;
+    let matched = Matched {
+        recipe,
+        route,
+        eligible: &eligible,
+        reading,
+        request,
+    };
+
+    // Decisions of several models ignore session affinity.
+    if let Some(looper) = &route.looper {
+        let selection = escalation::first_capable(&generation.targets, &matched);
+        return Ok(Choice {
+            looper: Some(looper),
+            ..Choice::decided(route, eligible, selection, true)
+        });
     }
 
-    async fn route_by<'g>(
-        &'g self,
-        recipe: &'g Recipe,
-        only: Option<&str>,
-        call: &Call<'_>,
-    ) -> Routed<'g> {
-        let mut facts = Facts {
-            recipe: Some(recipe.name.clone()),
-            protocol: Some(protocol(call.dialect)),
-            ..Facts::default()
-        };
-        let input = SignalInput::new(call.prompt, Some(call.identity));
-        let bounding = match self.bounding(Some(recipe), &input, &mut facts, call).await {
-            Ok(bounding) => bounding,
-            Err(error) => return Routed::forbidden(&error, facts),
-        };
-        if call.prompt.is_silent() {
-            return Routed {
-                plan: self.to_default(facts, call),
-                findings: None,
-                bounding,
-            };
-        }
-        let extent = if call.full || self.settings.full {
-            Extent::Used
-        } else {
-            Extent::Lazy { only }
-        };
-        let outer = facts.verdict.clone();
-        let models = Guarded::new(call.models, &outer);
-        let report = match recipe.read(&input, extent, &models, call.deadline).await {
-            Ok(reading) => {
-                facts.verdict = outer.and(reading.verdict);
-                reading.report
-            }
-            Err(error) => return Routed::forbidden(&error, facts),
-        };
-        facts.degrade(&report);
-        let started = Instant::now();
-        let decided = recipe.decide(&report, only);
-        let decision_time = Some(started.elapsed());
-        facts.context_tokens = estimate(call.prompt, &self.token_ratio);
-        let plan = match decided {
-            Some(decided) => {
-                facts.note(recipe, decided, &report);
-                self.follow((recipe, &recipe.routes[decided.index]), facts, call)
-                    .await
-            }
-            None => self.without_decision(recipe, facts, call).await,
-        };
-        Routed {
-            plan,
-            findings: Some(Findings {
-                recipe,
-                report,
-                decided,
-                decision_time,
-            }),
-            bounding,
-        }
-    }
+    // Each step may change the choice and returns what it did.
+    let session = generation.sessions.find(recipe, request).await;
+    let (selection, unread_turn) = select(&matched, session.as_ref()).await;
+    let (selection, learned) = generation.learning.advise(&matched, selection).await;
+    let (selection, session_outcome) =
+        generation
+            .sessions
+            .settle(&matched, session.as_ref(), selection);
 
-    /// What a winning decision leads to: who may serve it, selection, staying, then plugins.
-    async fn follow(
-        &self,
-        (recipe, route): (&Recipe, &Route),
-        mut facts: Facts,
-        call: &Call<'_>,
-    ) -> RoutePlan {
-        let eligible = match self.eligible(route, &mut facts, call) {
-            Ok(eligible) => eligible,
-            Err(refusal) => {
-                return RoutePlan {
-                    outcome: Outcome::Refuse(refusal),
-                    facts,
-                };
-            }
-        };
-        // Whoever asks several models stays with none.
-        let (standing, selection) = match &route.looper {
-            Some(_) => (None, self.first_capable(route, &eligible, call)),
-            None => {
-                let standing = self.standing(recipe, call).await;
-                let selection = self
-                    .select((route, &eligible), standing.as_ref(), &mut facts, call)
-                    .await;
-                let selection = self
-                    .learn((recipe, route), selection, (&eligible, &mut facts), call)
-                    .await;
-                let selection = self.stay(
-                    (route, &eligible),
-                    selection,
-                    (standing.as_ref(), call),
-                    &mut facts,
-                );
-                (standing, selection)
-            }
-        };
-        let tokens = tokens(&facts, call);
-        facts.forecasts =
-            route
-                .forecaster
-                .forecasts(route.candidates.candidates(), eligible.kept(), tokens);
-        let kept = self.in_turn(route, &eligible, &selection);
-        facts.selected(route, &selection, eligible);
-        let planned =
-            match (selection.held.as_deref(), selection.candidate) {
-                (Some(held), _) => self.to_held(held, &mut facts, call),
-                (None, Some(index)) => self.to_candidate(route, index, &mut facts, call),
-                (None, None) => self.to_named_default(&mut facts, call).map(|mut forward| {
-                    // A decision matched, so the reasoning step runs: off, as nobody asked for it.
-                    let model = facts
-                        .model
-                        .as_deref()
-                        .and_then(|name| self.models.get(name));
-                    let callers = call.prompt.reasoning_effort.as_deref();
-                    forward.body.extend(model.map(|model| {
-                        BodyEdit::Reasoning(model.reasoning.edit(false, "", callers))
-                    }));
-                    facts.reasoning = Some(false);
-                    forward
-                }),
-            };
+    Ok(Choice {
+        unread_turn,
+        learned: learning::settled(learned, route, &selection),
+        session,
+        session_outcome,
+        ..Choice::decided(route, eligible, selection, generation.settings.fallback)
+    })
+}
+
+/// Sends a request to the model that was chosen, with the edits of its decision's plugins.
+async fn dispatch<'g>(
+    generation: &'g Generation,
+    task: &Task<'g>,
+    reading: &Reading<'g>,
+    choice: Result<&Choice<'g>, &Refused>,
+    request: &RoutingRequest<'_>,
+) -> Result<Sent, Refused> {
+    let choice = choice.map_err(Refused::clone)?;
+    let targets = &generation.targets;
+    let wire = Wire {
+        dialect: request.dialect,
+        effort: request.prompt.reasoning_effort.as_deref(),
+        // The run that calls reads the answer, and gives its own.
+        asked: task.called().is_none().then_some(&request.prompt.model),
+        counts_usage: request.observed && request.prompt.stream,
+        failed: None,
+    };
+    let target = choice.target(generation, reading, request);
+    let reasoning = target.as_ref().ok().and_then(Target::reasoning);
+    let forward = target.and_then(|target| targets.forward(&target, &reading.verdict, wire));
+
+    let (Some(recipe), Some(route)) = (task.recipe(), choice.route) else {
+        let outcome = Outcome::Forward(finished(forward?, choice, request));
+        return Ok(Sent {
+            reasoning,
+            ..Sent::new(outcome)
+        });
+    };
+
+    let input = PluginInput {
+        prompt: request.prompt,
+        dialect: request.dialect,
+        caller: request.identity,
+        recipe: &recipe.name,
+        decision: &route.name,
+        model: forward.as_ref().ok().map(|forward| &**forward.model()),
+        boundaries: &reading.verdict,
+        deadline: request.deadline,
+    };
+    let edits = match plugins::run(&route.plugins, &input).await {
+        Ok(edits) => edits,
         // A fixed answer needs no model, so one that cannot be reached does not matter.
-        let (mut forward, unreachable) = match planned {
-            Ok(forward) => (forward, None),
-            Err(refusal) => (Forward::default(), Some(refusal)),
-        };
-        for plugin in &route.plugins {
-            if let Flow::Answer(message) = plugin.on_request(&mut forward) {
-                return RoutePlan {
-                    outcome: Outcome::Answer { message },
-                    facts,
-                };
-            }
+        Err(Stop::Answer(message)) => {
+            return Ok(Sent {
+                reasoning: reasoning.filter(|_| forward.is_ok()),
+                ..Sent::new(Outcome::Answer { message })
+            });
         }
-        if let (false, Some(model)) = (facts.verdict.is_free(), &facts.model) {
-            // No plugin's header takes the request past a boundary.
-            forward.headers.extend(self.routing_headers(model));
-        }
-        facts.injected_system_prompt = forward
-            .body
-            .iter()
-            .any(|edit| matches!(edit, BodyEdit::SystemPrompt { .. }));
-        let next = if route.looper.is_none() {
-            kept.as_slice()
-        } else {
-            &[]
-        };
-        self.name_next((&recipe.name, route), next, &mut forward, call);
-        let outcome = match unreachable {
-            Some(refusal) => Outcome::Refuse(refusal),
-            None => self.set_out((route, &kept), forward, &mut facts, call),
-        };
-        self.noted(RoutePlan { outcome, facts }, standing.as_ref(), call)
-    }
+        Err(Stop::Refuse(refusal)) => return Err(refusal.into()),
+    };
+    let is_prompt = |edit: &BodyEdit| matches!(edit, BodyEdit::SystemPrompt { .. });
+    let injected_system_prompt = edits.body.iter().any(is_prompt);
 
-    /// One of those that are left.
-    async fn select(
-        &self,
-        (route, eligible): (&Route, &Eligible),
-        standing: Option<&SessionContext>,
-        facts: &mut Facts,
-        call: &Call<'_>,
-    ) -> Selection {
-        let vector = match route.candidates.embedder() {
-            Some(embedder) => vector(embedder, &facts.verdict, call).await,
-            None => None,
-        };
-        if vector.is_none() && route.candidates.embedder().is_some() {
-            facts.degraded.push(UNREAD_TURN.into());
-        }
-        let asked = SelectionRequest {
-            vector: vector.as_deref(),
-            category: facts.category.as_deref().unwrap_or_default(),
-            tokens: tokens(facts, call),
-            continuation: standing
-                .map(|standing| standing.continuation(call.prompt))
-                .unwrap_or_default(),
-            draw: standing.map(SessionContext::draw),
-            ..SelectionRequest::default()
-        };
-        route.candidates.select(&asked, eligible.kept())
+    let forward = forward?.edited(edits);
+    let matched = Matched {
+        recipe,
+        route,
+        eligible: &choice.eligible,
+        reading,
+        request,
+    };
+    let next = fallback::next(targets, choice, &matched);
+    let forward = finished(fallback::name_next(forward, next), choice, request);
+    let (outcome, not_run) = escalation::start(targets, choice, reading, forward, request.dialect);
+    Ok(Sent {
+        outcome,
+        reasoning,
+        injected_system_prompt,
+        not_run,
+    })
+}
+
+/// Drops what is not for the model from a plan, and the stages of a response that cannot be
+/// replaced.
+fn finished(forward: Forward, choice: &Choice<'_>, request: &RoutingRequest<'_>) -> Forward {
+    let forward = Sessions::strip(forward, choice.session.as_ref(), request.dialect);
+    if request.rewritable {
+        forward
+    } else {
+        forward.without_response()
     }
 }
 
 impl Routed<'_> {
-    /// A signal refuses the request.
-    fn forbidden(error: &SignalError, facts: Facts) -> Self {
-        let refusal = Refusal {
-            status: 403,
-            message: error.to_string(),
-        };
+    fn refused(refused: Refused, request: &RoutingRequest<'_>) -> Self {
         Self {
-            plan: RoutePlan {
-                outcome: Outcome::Refuse(refusal),
-                facts,
-            },
-            findings: None,
-            bounding: None,
+            trace: Arc::new(record::refused(&refused, request)),
+            outcome: Outcome::Refuse(refused.refusal),
+            reading: Reading::default(),
         }
-    }
-}
-
-impl Recipe {
-    /// The winning decision, among those of one algorithm if a name asked for it.
-    #[must_use]
-    pub fn decide(&self, report: &SignalReport, only: Option<&str>) -> Option<Decided> {
-        match only {
-            None => self.decisions.decide(report),
-            Some(algorithm) => self
-                .decisions
-                .decide_among(report, |index| self.routes[index].algorithm == algorithm),
-        }
-    }
-}
-
-/// What is known of the request's tokens: the estimate counts what is reserved for the answer,
-/// which is no prompt.
-fn tokens(facts: &Facts, call: &Call<'_>) -> Tokens {
-    let prompt = facts
-        .context_tokens
-        .saturating_sub(call.prompt.tokens.output_reserve);
-    Tokens {
-        prompt,
-        ..Tokens::default()
-    }
-}
-
-/// The vector of the user's turn; `None` if it cannot be had in time.
-async fn vector(embedder: &Embedder, verdict: &Verdict, call: &Call<'_>) -> Option<Arc<[f32]>> {
-    let models = Guarded::new(call.models, verdict);
-    let questions = [Question::new(
-        call.prompt.texts.current.as_str().into(),
-        What::Vector(embedder.clone()),
-    )];
-    match models
-        .ask(&questions, call.deadline)
-        .await
-        .pop()?
-        .ok()?
-        .answer
-    {
-        Answer::Vector(vector) => Some(vector),
-        _ => None,
-    }
-}
-
-impl Facts {
-    /// Notes how the model was chosen.
-    fn selected(&mut self, route: &Route, selection: &Selection, eligible: Eligible) {
-        let candidate = selection
-            .candidate
-            .and_then(|index| route.candidates.model_refs().get(index));
-        let model = selection
-            .held
-            .as_deref()
-            .or_else(|| candidate.map(|candidate| candidate.model.trim()));
-        if let (Some(lesson), Some(policy), Some(model)) =
-            (&mut self.lesson, &route.learning, model)
-        {
-            lesson.settle(model, policy);
-        }
-        self.algorithm = Some(selection.method);
-        self.fallback = selection.fallback.map(|fallback| fallback.as_str());
-        self.degraded.extend(
-            self.fallback
-                .map(|reason| format!("selection={reason}").into()),
-        );
-        let named = |&(index, score): &(usize, f64)| {
-            Some((
-                route.candidates.candidates().get(index)?.card.name.clone(),
-                score,
-            ))
-        };
-        self.scores = selection.scores.iter().filter_map(named).collect();
-        self.reason = Some(Arc::clone(&selection.reason)).filter(|reason| !reason.is_empty());
-        self.dropped = eligible.into_dropped();
-    }
-
-    fn note(&mut self, recipe: &Recipe, decided: Decided, report: &SignalReport) {
-        self.decision = Some(recipe.routes[decided.index].name.clone());
-        self.confidence = Some(decided.confidence);
-        self.category = recipe
-            .decisions
-            .category(decided.index, report)
-            .map(Arc::from);
-    }
-
-    fn degrade(&mut self, report: &SignalReport) {
-        for (kind, reason) in report.degraded() {
-            let degraded: Arc<str> = format!("{}={reason}", kind.as_str()).into();
-            if !self.degraded.contains(&degraded) {
-                self.degraded.push(degraded);
-            }
-        }
-    }
-
-    /// Fills in the match lists of the debug headers.
-    pub fn detail(&mut self, findings: &Findings<'_>) {
-        let keys = &findings.recipe.keys;
-        let named = |key: Key| (keys.kind(key), Arc::from(keys.name(key)));
-        self.matched = findings.report.matches().map(named).collect();
-    }
-}
-
-impl Model {
-    /// Whether the model can take a request of this dialect now.
-    fn accepts(&self, dialect: Dialect, fail_open: bool) -> Result<(), Refusal> {
-        use crate::models::ApiFormat::{Anthropic, Any, OpenAi};
-        let wanted = if dialect == Dialect::AnthropicMessages {
-            Anthropic
-        } else {
-            OpenAi
-        };
-        if self.format != Any && self.format != wanted {
-            let (name, speaks, asked) = (&self.name, self.format.as_str(), wanted.as_str());
-            let message = format!(
-                "model \"{name}\" speaks the {speaks} API and this request the {asked} API; translation is not available"
-            );
-            return Err(Refusal {
-                status: 400,
-                message,
-            });
-        }
-        match self.credential {
-            Credential::Missing { .. } if !fail_open => {
-                let message = "Authentication failed. Check your API key configuration.".to_owned();
-                Err(Refusal {
-                    status: 401,
-                    message,
-                })
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-/// The API of a wire, as headers name it.
-fn protocol(dialect: Dialect) -> &'static str {
-    if dialect == Dialect::AnthropicMessages {
-        "anthropic"
-    } else {
-        "openai"
-    }
-}
-
-fn unavailable(model: &str) -> Refusal {
-    Refusal {
-        status: 400,
-        message: format!("model \"{model}\" is not available"),
     }
 }
 

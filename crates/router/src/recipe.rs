@@ -5,7 +5,7 @@ mod lazy;
 mod selectors;
 mod steps;
 
-use crate::boundary::{Boundaries, Verdict};
+use crate::boundary::{Boundaries, Guarded, Verdict};
 use crate::config::algorithms::Algorithm;
 use crate::config::decisions::{Decision, ModelRef};
 use crate::config::{Document, Findings, Problem, Routing};
@@ -25,7 +25,6 @@ use crate::shared_state::SharedState;
 use crate::signals::learned::{self, Learned};
 use crate::signals::{self, Signal, SignalError, SignalInput};
 use crate::used::{self, UsedSet};
-use inference::ask::Ask;
 use selectors::Selectors;
 use std::sync::Arc;
 use std::time::Instant;
@@ -104,9 +103,9 @@ pub enum Extent<'a> {
     All,
 }
 
-/// What a recipe read in a request.
+/// What a recipe found in a request.
 #[derive(Debug, Clone)]
-pub struct Reading {
+pub struct Evaluation {
     /// The signals.
     pub report: SignalReport,
     /// The boundaries of the recipe that hold.
@@ -183,7 +182,8 @@ impl Recipe {
         }
     }
 
-    /// Reads a request: signals, then projections. Models are asked until `deadline` at most.
+    /// Reads a request: signals, then projections. Models are asked within the boundaries that are
+    /// known to hold already and until `deadline` at most.
     ///
     /// # Errors
     /// The first failure that the client must hear of.
@@ -191,9 +191,9 @@ impl Recipe {
         &self,
         input: &SignalInput<'_>,
         extent: Extent<'_>,
-        models: &dyn Ask,
+        models: &Guarded<'_>,
         deadline: Instant,
-    ) -> Result<Reading, SignalError> {
+    ) -> Result<Evaluation, SignalError> {
         let mut report = SignalReport::new(&self.keys);
         for signal in &self.signals {
             let kind = signal.kind();
@@ -209,10 +209,10 @@ impl Recipe {
             self.idle.iter().for_each(|&key| report.withdraw(key));
         }
         let verdict = self
-            .learn(input, extent, (models, deadline), &mut report)
+            .learn(input, extent, models, deadline, &mut report)
             .await;
         self.finish(&mut report);
-        Ok(Reading { report, verdict })
+        Ok(Evaluation { report, verdict })
     }
 
     /// The family is evaluated at this extent.

@@ -28,7 +28,7 @@ use inference::engine::Statistics;
 use meters::Meters;
 use router::config::server::Inference;
 use router::config::{self, Checked, Problem, Severity, has_errors};
-use router::evaluation::EvalRefused;
+use router::evaluation::{EvalRefused, eval};
 use router::generation::Deps;
 use router::shared_state::SharedState;
 use router::signals::TokenRatio;
@@ -112,7 +112,7 @@ impl Generation {
     /// A backend has a key, so that reaching us means spending it.
     #[must_use]
     pub fn has_credentials(&self) -> bool {
-        self.router.models.any_credential()
+        self.router.targets.models().any_credential()
     }
 
     /// Answers `POST /api/v1/eval`.
@@ -124,14 +124,14 @@ impl Generation {
             .map_err(|error| AdminRefusal::invalid_input(error.to_string()))?;
         let deadline = Instant::now() + EVALUATION;
         let models = &*self.shared.models;
-        block_on(self.router.eval(&request, None, models, deadline)).map_err(
-            |refused| match refused {
+        block_on(eval(&self.router, &request, None, models, deadline)).map_err(|refused| {
+            match refused {
                 EvalRefused::UnknownModel(name) => AdminRefusal::unknown_model(&name),
                 EvalRefused::Signal(_) | EvalRefused::Answer(_) => {
                     AdminRefusal::internal(refused.to_string())
                 }
-            },
-        )
+            }
+        })
     }
 
     /// The document, secrets redacted.

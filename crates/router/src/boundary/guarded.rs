@@ -10,14 +10,29 @@ use std::time::Instant;
 /// fails as [`Failure::Forbidden`], all others are passed on.
 pub struct Guarded<'a> {
     models: &'a dyn Ask,
-    verdict: &'a Verdict,
+    verdict: Verdict,
 }
 
 impl<'a> Guarded<'a> {
     /// Asks `models` within `verdict`.
     #[must_use]
-    pub fn new(models: &'a dyn Ask, verdict: &'a Verdict) -> Self {
+    pub fn new(models: &'a dyn Ask, verdict: Verdict) -> Self {
         Self { models, verdict }
+    }
+
+    /// Asks where no boundary is known to hold yet.
+    #[must_use]
+    pub fn free(models: &'a dyn Ask) -> Self {
+        Self::new(models, Verdict::default())
+    }
+
+    /// Returns an asker of the same models that is bound by `verdict` too.
+    #[must_use]
+    pub fn within(&self, verdict: Verdict) -> Self {
+        Self {
+            models: self.models,
+            verdict: self.verdict.clone().and(verdict),
+        }
     }
 
     fn may_ask(&self, question: &Question) -> bool {
@@ -39,6 +54,7 @@ impl<'a> Guarded<'a> {
         } else {
             self.models.ask(&sent, deadline).await
         };
+
         let mut answers = answers.into_iter();
         let answer = |question: &Question| {
             if !self.may_ask(question) {

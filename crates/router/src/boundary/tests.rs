@@ -4,3 +4,4 @@
 mod cases;
 mod naive;
 mod paths;
+pub(super) mod switches;

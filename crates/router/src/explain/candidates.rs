@@ -5,7 +5,7 @@ use crate::boundary::{Boundaries, Verdict};
 use crate::capability::shown;
 use crate::card::Tokens;
 use crate::eligible::{Barrier, Eligible};
-use crate::generation::Generation;
+use crate::plan::Refusal;
 use crate::recipe::Route;
 use crate::selection::Candidate;
 use serde::Serialize;
@@ -111,7 +111,7 @@ impl Refused {
     /// The answer that a barrier gives.
     #[must_use]
     pub fn by(barrier: &Barrier) -> Self {
-        let refusal = Generation::refusal(barrier);
+        let refusal = Refusal::from(barrier);
         Self {
             status: refusal.status,
             by: barrier.to_string(),

@@ -4,14 +4,18 @@ mod learning;
 
 use super::*;
 use crate::config;
+use crate::evaluation::eval;
 use crate::generation::Deps;
+use crate::learning::context::RequestContext;
 use crate::plan::{HeaderOp, body};
+use crate::signals::Identity;
 use crate::signals::language::LanguageDetector;
-use dialects::{EvalRequest, Request, Wrappers};
+use dialects::{Dialect, EvalRequest, Request, Wrappers};
 use futures_util::FutureExt;
 use inference::ask::Nobody;
 use inference::catalog::Bare;
 use std::fmt::Write as _;
+use std::time::Instant;
 
 const POLICY: &str = r#"
 version: v0.3
@@ -103,34 +107,49 @@ pub(super) fn generation(policy: &str) -> Generation {
 }
 
 /// A request that nobody's models are asked about.
-pub(super) fn call<'a>(request: &'a Request, dialect: Dialect, identity: &'a Identity) -> Call<'a> {
-    Call {
+pub(super) fn call<'a>(
+    request: &'a Request,
+    dialect: Dialect,
+    identity: &'a Identity,
+) -> RoutingRequest<'a> {
+    RoutingRequest {
         prompt: request.prompt(),
         dialect,
         identity,
-        marks: crate::session::SessionHints::default(),
+        hints: crate::session::SessionHints::default(),
         observed: false,
         models: &Nobody,
         deadline: Instant::now(),
-        sent: RequestContext::NOTHING,
+        context: RequestContext::NOTHING,
         full: false,
+        traced: false,
+        rewritable: true,
     }
 }
 
-fn plan_of(generation: &Generation, user: &str, dialect: Dialect, request: &Request) -> RoutePlan {
+/// What becomes of a request, and why.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) outcome: Outcome,
+    pub(super) trace: Arc<Trace>,
+}
+
+fn plan_of(generation: &Generation, user: &str, dialect: Dialect, request: &Request) -> Plan {
     let identity = Identity {
         user: user.to_owned(),
         groups: Vec::new(),
     };
-    generation
-        .route(&call(request, dialect, &identity))
+    let routed = route(generation, &call(request, dialect, &identity))
         .now_or_never()
-        .unwrap()
-        .plan
+        .unwrap();
+    Plan {
+        outcome: routed.outcome,
+        trace: routed.trace,
+    }
 }
 
 /// The plan for a body.
-pub(super) fn plan(generation: &Generation, user: &str, dialect: Dialect, body: &str) -> RoutePlan {
+pub(super) fn plan(generation: &Generation, user: &str, dialect: Dialect, body: &str) -> Plan {
     let request = Request::parse(dialect, body.to_owned().into(), &Wrappers::default()).unwrap();
     plan_of(generation, user, dialect, &request)
 }
@@ -141,7 +160,7 @@ fn outcome(user: &str, dialect: Dialect, request: &str) -> String {
     let request = Request::parse(dialect, request.to_owned().into(), &Wrappers::default()).unwrap();
     let plan = plan_of(&generation, user, dialect, &request);
     let facts = plan
-        .facts
+        .trace
         .routing(crate::plan::surface::ResponsePath::Upstream);
     let shown = |name: &str| {
         facts
@@ -154,13 +173,13 @@ fn outcome(user: &str, dialect: Dialect, request: &str) -> String {
         .join(" ");
     match plan.outcome {
         Outcome::Forward(forward) => {
-            for op in &forward.headers {
+            for op in forward.headers() {
                 match op {
                     HeaderOp::Set(name, value) => write!(text, "\n{name}: {value}").unwrap(),
                     HeaderOp::Remove(name) => write!(text, "\n-{name}").unwrap(),
                 }
             }
-            let edited = body::apply(&request, &forward.body);
+            let edited = body::apply(&request, forward.body());
             let edited = edited.map_or("as sent".to_owned(), |bytes| {
                 String::from_utf8(bytes.to_vec()).unwrap()
             });
@@ -359,25 +378,18 @@ fn forecasts_name_every_candidate_that_was_considered() {
     let body = r#"{"model": "auto", "messages": [{"role": "user", "content": "prove it"}]}"#;
     let request = Request::parse(Dialect::OpenAiChat, body.into(), &Wrappers::default()).unwrap();
     let identity = Identity::default();
-    let call = Call {
-        prompt: request.prompt(),
-        dialect: Dialect::OpenAiChat,
-        identity: &identity,
-        marks: crate::session::SessionHints::default(),
-        sent: RequestContext::NOTHING,
-        observed: false,
-        models: &Nobody,
-        deadline: Instant::now(),
-        full: false,
+    let call = RoutingRequest {
+        traced: true,
+        ..call(&request, Dialect::OpenAiChat, &identity)
     };
-    let facts = generation.route(&call).now_or_never().unwrap().plan.facts;
-    let names: Vec<&str> = facts
+    let traced = route(&generation, &call).now_or_never().unwrap().trace;
+    let names: Vec<&str> = traced
         .forecasts
         .iter()
         .map(|forecast| &*forecast.model)
         .collect();
     assert_eq!(names, ["large", "small"]);
-    let chosen = facts.forecast().unwrap();
+    let chosen = traced.forecast().unwrap();
     assert_eq!((&*chosen.model, &*chosen.currency), ("large", "EUR"));
     // 400 tokens are assumed of the answer, and a few of the prompt.
     assert!(
@@ -390,6 +402,15 @@ fn forecasts_name_every_candidate_that_was_considered() {
         chosen.millijoules().is_some_and(|milli| milli > 0),
         "{chosen}"
     );
+
+    // Without a span that is recorded, only what the counters read is made.
+    let call = RoutingRequest {
+        traced: false,
+        ..call
+    };
+    let counted = route(&generation, &call).now_or_never().unwrap().trace;
+    assert_eq!(counted.forecasts.len(), 1);
+    assert_eq!(counted.forecast(), Some(chosen));
 }
 
 #[test]
@@ -411,8 +432,7 @@ routing:
     let check = |trace: bool, expected: [Option<f64>; 2]| {
         let request =
             EvalRequest::parse(br#"{"text": "hello"}"#, trace, &Wrappers::default()).unwrap();
-        let answer = generation
-            .eval(&request, None, &Nobody, Instant::now())
+        let answer = eval(&generation, &request, None, &Nobody, Instant::now())
             .now_or_never()
             .unwrap()
             .unwrap();

@@ -1,7 +1,7 @@
 //! The reply headers that tell a client what was decided: the reference's default and debug
 //! surface, schema "2".
 
-use super::Facts;
+use super::Trace;
 use crate::learning::outcome::{LearningOutcome, LearningStep};
 use crate::learning::reference::Scope;
 use crate::report::Kind;
@@ -81,7 +81,7 @@ impl ResponsePath {
 /// Header names are static; values are made per request.
 pub type ReplyHeader = (&'static str, String);
 
-impl Facts {
+impl Trace {
     /// Headers that every reply carries, whatever its status.
     #[must_use]
     pub fn always(path: ResponsePath) -> [ReplyHeader; 2] {
@@ -113,11 +113,11 @@ impl Facts {
             push(&mut headers, "x-vsr-selected-algorithm", self.algorithm);
             push(&mut headers, "x-vsr-selected-model", self.model.as_deref());
         }
-        if let (ResponsePath::Upstream, Some(lesson)) = (path, &self.lesson) {
+        if let (ResponsePath::Upstream, Some(learned)) = (path, &self.learned) {
             push(
                 &mut headers,
                 "x-merit-request-id",
-                lesson.request_id.as_deref(),
+                learned.request_id.as_deref(),
             );
         }
         if !self.degraded.is_empty() {
@@ -137,8 +137,8 @@ impl Facts {
     #[must_use]
     pub fn debug(&self) -> Vec<ReplyHeader> {
         let mut headers = Vec::with_capacity(10);
-        push(&mut headers, "x-vsr-client-protocol", self.protocol);
-        push(&mut headers, "x-vsr-upstream-protocol", self.protocol);
+        push(&mut headers, "x-vsr-client-protocol", Some(self.protocol));
+        push(&mut headers, "x-vsr-upstream-protocol", Some(self.protocol));
         push(
             &mut headers,
             "x-vsr-selected-category",
@@ -149,8 +149,8 @@ impl Facts {
             "x-vsr-selected-reasoning",
             self.reasoning.map(|on| if on { "on" } else { "off" }),
         );
-        if let Some(lesson) = &self.lesson {
-            headers.extend(learning(lesson));
+        if let Some(learned) = &self.learned {
+            headers.extend(learning(learned));
         }
         headers.push((
             "x-vsr-injected-system-prompt",
@@ -256,8 +256,8 @@ fn push(headers: &mut Vec<ReplyHeader>, name: &'static str, value: Option<&str>)
 mod tests {
     use super::*;
 
-    fn facts() -> Facts {
-        Facts {
+    fn trace() -> Trace {
+        Trace {
             recipe: Some("default".into()),
             decision: Some("deep".into()),
             confidence: Some(0.5),
@@ -271,7 +271,7 @@ mod tests {
                 (Kind::Projection, "hard".into()),
             ],
             context_tokens: 12,
-            ..Facts::default()
+            ..Trace::default()
         }
     }
 
@@ -287,7 +287,7 @@ mod tests {
     #[test]
     fn routing_facts_of_a_model_reply() {
         check(
-            &facts().routing(ResponsePath::Upstream),
+            &trace().routing(ResponsePath::Upstream),
             "x-vsr-selected-recipe: default\nx-vsr-selected-decision: deep\nx-vsr-selected-confidence: 0.5000\n\
              x-vsr-selected-algorithm: single\nx-vsr-selected-model: large",
         );
@@ -296,20 +296,20 @@ mod tests {
     #[test]
     fn a_fixed_answer_names_no_model() {
         check(
-            &facts().routing(ResponsePath::FastResponse),
+            &trace().routing(ResponsePath::FastResponse),
             "x-vsr-selected-recipe: default\nx-vsr-selected-decision: deep",
         );
     }
 
     #[test]
     fn passthrough_shows_the_model_alone() {
-        let facts = Facts {
+        let trace = Trace {
             model: Some("gpt".into()),
             confidence: Some(0.0),
-            ..Facts::default()
+            ..Trace::default()
         };
         check(
-            &facts.routing(ResponsePath::Upstream),
+            &trace.routing(ResponsePath::Upstream),
             "x-vsr-selected-model: gpt",
         );
     }
@@ -348,7 +348,7 @@ mod tests {
     #[test]
     fn debug_lists_families_in_order() {
         check(
-            &facts().debug(),
+            &trace().debug(),
             "x-vsr-selected-reasoning: on\nx-vsr-injected-system-prompt: false\nx-vsr-matched-keywords: a,b\n\
              x-vsr-matched-projections: hard\nx-vsr-context-token-count: 12",
         );

@@ -7,9 +7,9 @@
 //!     configuration: {message: "This desk cannot help with that."}
 //! ```
 
-use super::{Flow, Plugin};
+use super::{Action, Plugin, PluginInput};
 use crate::config::plugins::FastResponse as Config;
-use crate::plan::Forward;
+use async_trait::async_trait;
 
 struct FastResponse {
     message: String,
@@ -22,12 +22,13 @@ pub(super) fn build(config: &Config) -> Option<Box<dyn Plugin>> {
     }))
 }
 
+#[async_trait]
 impl Plugin for FastResponse {
     fn name(&self) -> &'static str {
         "fast_response"
     }
 
-    fn on_request(&self, _plan: &mut Forward) -> Flow {
-        Flow::Answer(self.message.clone())
+    async fn on_request(&self, _input: &PluginInput<'_>) -> Action {
+        Action::Answer(self.message.clone())
     }
 }

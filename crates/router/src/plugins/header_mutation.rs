@@ -8,9 +8,10 @@
 //!       delete: [x-debug-trace]
 //! ```
 
-use super::{Flow, Plugin};
+use super::{Action, Plugin, PluginInput};
 use crate::config::plugins::HeaderMutation as Config;
-use crate::plan::{Forward, HeaderOp};
+use crate::plan::{Edits, HeaderOp};
+use async_trait::async_trait;
 
 struct HeaderMutation {
     edits: Vec<HeaderOp>,
@@ -34,13 +35,16 @@ pub(super) fn build(config: &Config) -> Option<Box<dyn Plugin>> {
     }))
 }
 
+#[async_trait]
 impl Plugin for HeaderMutation {
     fn name(&self) -> &'static str {
         "header_mutation"
     }
 
-    fn on_request(&self, plan: &mut Forward) -> Flow {
-        plan.headers.extend(self.edits.iter().cloned());
-        Flow::Continue
+    async fn on_request(&self, _input: &PluginInput<'_>) -> Action {
+        Action::Edit(Edits {
+            headers: self.edits.clone(),
+            ..Edits::default()
+        })
     }
 }

@@ -6,9 +6,10 @@
 //!     configuration: {blocked_params: [logprobs], max_tokens_limit: 1024, max_n: 1}
 //! ```
 
-use super::{Flow, Plugin};
+use super::{Action, Plugin, PluginInput};
 use crate::config::plugins::RequestParams as Config;
-use crate::plan::{BodyEdit, Forward, RequestParams as Limits};
+use crate::plan::{BodyEdit, Edits, RequestParams as Limits};
+use async_trait::async_trait;
 use std::sync::Arc;
 
 struct RequestParams {
@@ -30,13 +31,16 @@ pub(super) fn build(config: &Config) -> Option<Box<dyn Plugin>> {
     }))
 }
 
+#[async_trait]
 impl Plugin for RequestParams {
     fn name(&self) -> &'static str {
         "request_params"
     }
 
-    fn on_request(&self, plan: &mut Forward) -> Flow {
-        plan.body.push(BodyEdit::Params(self.limits.clone()));
-        Flow::Continue
+    async fn on_request(&self, _input: &PluginInput<'_>) -> Action {
+        Action::Edit(Edits {
+            body: vec![BodyEdit::Params(self.limits.clone())],
+            ..Edits::default()
+        })
     }
 }

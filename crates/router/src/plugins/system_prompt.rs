@@ -6,9 +6,10 @@
 //!     configuration: {mode: insert, system_prompt: "Answer in one paragraph."}
 //! ```
 
-use super::{Flow, Plugin};
+use super::{Action, Plugin, PluginInput};
 use crate::config::plugins::SystemPrompt as Config;
-use crate::plan::{BodyEdit, Forward, PromptMode};
+use crate::plan::{BodyEdit, Edits, PromptMode};
+use async_trait::async_trait;
 use std::sync::Arc;
 
 struct SystemPrompt {
@@ -33,16 +34,20 @@ pub(super) fn build(config: &Config) -> Option<Box<dyn Plugin>> {
     }))
 }
 
+#[async_trait]
 impl Plugin for SystemPrompt {
     fn name(&self) -> &'static str {
         "system_prompt"
     }
 
-    fn on_request(&self, plan: &mut Forward) -> Flow {
-        plan.body.push(BodyEdit::SystemPrompt {
+    async fn on_request(&self, _input: &PluginInput<'_>) -> Action {
+        let edit = BodyEdit::SystemPrompt {
             mode: self.mode,
             text: self.text.clone(),
-        });
-        Flow::Continue
+        };
+        Action::Edit(Edits {
+            body: vec![edit],
+            ..Edits::default()
+        })
     }
 }

@@ -31,7 +31,8 @@ impl Recipe {
         &self,
         input: &SignalInput<'_>,
         extent: Extent<'_>,
-        (models, deadline): (&dyn Ask, Instant),
+        models: &Guarded<'_>,
+        deadline: Instant,
         report: &mut SignalReport,
     ) -> Verdict {
         self.doubt_unread(input, report);
@@ -61,13 +62,7 @@ impl Recipe {
             } else {
                 Verdict::default()
             };
-            ask(
-                &due,
-                input,
-                (&Guarded::new(models, &verdict), deadline),
-                report,
-            )
-            .await;
+            ask(&due, input, &models.within(verdict), deadline, report).await;
         }
         let verdict = self.verdict(&pending, report);
         for family in pending {
@@ -209,7 +204,8 @@ impl Recipe {
 async fn ask(
     families: &[&dyn Learned],
     input: &SignalInput<'_>,
-    (models, deadline): (&dyn Ask, Instant),
+    models: &Guarded<'_>,
+    deadline: Instant,
     report: &mut SignalReport,
 ) {
     if families.is_empty() {

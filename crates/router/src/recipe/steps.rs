@@ -32,6 +32,7 @@ fn top_k(document: &Document) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use crate::boundary::Guarded;
     use crate::config::{self, Findings};
     use crate::models::Models;
     use crate::recipe::{Extent, Recipe, Source};
@@ -96,7 +97,7 @@ global: {model_catalog: {embeddings: {semantic: {embedding_config: {top_k: TOP_K
         prompt.texts.evaluation = "q".into();
         let input = SignalInput::new(&prompt, None);
         let report = recipe
-            .read(&input, Extent::All, &fake, Instant::now())
+            .read(&input, Extent::All, &Guarded::free(&fake), Instant::now())
             .now_or_never()
             .unwrap()
             .unwrap()

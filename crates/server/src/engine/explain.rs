@@ -7,6 +7,7 @@ use crate::models::Open;
 use dialects::EvalRequest;
 use futures_executor::block_on;
 use router::config::{self, Problem};
+use router::evaluation::eval;
 use router::generation::{Generation, Settings};
 use router::signals::Identity;
 use serde_json::Value;
@@ -42,14 +43,20 @@ pub fn explain(
     }
     let identity = identity(query, &generation.settings);
     let deadline = Instant::now() + EVALUATION;
-    let eval = generation.eval(&request, identity.as_ref(), &*shared.models, deadline);
+    let eval = eval(
+        &generation,
+        &request,
+        identity.as_ref(),
+        &*shared.models,
+        deadline,
+    );
     let answer = block_on(eval).map_err(|error| vec![Problem::error("", error.to_string())])?;
     Ok(render(&answer))
 }
 
 /// The user's explicit choice: nothing is evaluated for it.
 fn concrete(generation: &Generation, asked: &str) -> Option<String> {
-    let model = generation.models.get(asked)?;
+    let model = generation.targets.models().get(asked)?;
     Some(format!(
         "model     {asked} (the client names it: no signals, no decisions; sent as {})\n",
         model.upstream_id

@@ -3,8 +3,8 @@
 use crate::metrics::{Handles, Metrics, Names};
 use inference::handle::Cost;
 use router::generation::Generation;
-use router::pipeline::Findings;
-use router::plan::Facts;
+use router::pipeline::RecipeReading;
+use router::plan::Trace;
 use router::report::Kind;
 use std::sync::Arc;
 
@@ -65,42 +65,42 @@ impl Meters {
     }
 
     /// Counts what a recipe found.
-    pub(crate) fn findings(&self, metrics: &Metrics, findings: &Findings<'_>) {
+    pub(crate) fn recipe_read(&self, metrics: &Metrics, reading: &RecipeReading<'_>) {
         let Some((_, handles)) = self
             .recipes
             .iter()
-            .find(|(name, _)| *name == findings.recipe.name)
+            .find(|(name, _)| *name == reading.recipe.name)
         else {
             return;
         };
-        for (kind, metric) in Kind::ALL.into_iter().zip(&findings.report.families) {
+        for (kind, metric) in Kind::ALL.into_iter().zip(&reading.report.families) {
             let family = handles.families.get(kind.as_str());
             if let (true, Some(family)) = (metric.ran, family) {
                 family.latency.observe(metric.elapsed.as_secs_f64());
             }
         }
         // Keys and handles are in the same order, that of interning.
-        for (key, signal) in findings.recipe.keys.iter().zip(&handles.signals) {
-            let kind = findings.recipe.keys.kind(key);
-            if findings.report.families[kind as usize].ran {
+        for (key, signal) in reading.recipe.keys.iter().zip(&handles.signals) {
+            let kind = reading.recipe.keys.kind(key);
+            if reading.report.families[kind as usize].ran {
                 signal.extractions.inc();
             }
-            if findings.report.is_matched(key) {
+            if reading.report.is_matched(key) {
                 signal.matches.inc();
             }
         }
         for (cost, name) in STAGES {
-            let stage = findings.report.stage(cost);
+            let stage = reading.report.stage(cost);
             if stage.asked > 0 {
                 metrics.signals.stage(name, "run");
             } else if stage.is_avoided() {
                 metrics.signals.stage(name, "avoided");
             }
         }
-        for &(kind, reason) in findings.report.degraded() {
+        for &(kind, reason) in reading.report.degraded() {
             metrics.signals.degrade(kind.as_str(), reason);
         }
-        let Some(decision_time) = findings.decision_time else {
+        let Some(decision_time) = reading.decision_time else {
             return;
         };
         metrics.decisions.evaluations.inc();
@@ -108,7 +108,7 @@ impl Meters {
             .decisions
             .latency
             .observe(decision_time.as_secs_f64());
-        let won = findings
+        let won = reading
             .decided
             .and_then(|decided| Some((decided, handles.decisions.get(decided.index)?)));
         if let Some((decided, decision)) = won {
@@ -118,11 +118,11 @@ impl Meters {
     }
 
     /// Counts a request that goes on to a model.
-    pub(crate) fn forwarded(&self, metrics: &Metrics, facts: &Facts) {
-        let Some(model) = &facts.model else { return };
+    pub(crate) fn forwarded(&self, metrics: &Metrics, trace: &Trace) {
+        let Some(model) = &trace.model else { return };
         if let Some(handles) = self.models.models.get(model) {
             handles.requests.inc();
         }
-        metrics.selected(facts);
+        metrics.selected(trace);
     }
 }

@@ -12,7 +12,9 @@ use crate::reload::Loaded;
 use bytes::Bytes;
 use dialects::{Dialect, Endpoint, Request};
 use extproc::{BodyReply, BodyStep, HeadStep, Immediate, RequestHead};
-use router::pipeline::fallback::{ATTEMPT, Attempt, DECISION, DISPATCH, MODEL, RECIPE};
+use router::pipeline::fallback::{
+    ATTEMPT, Attempt, BOUNDARIES, DECISION, DISPATCH, MODEL, RECIPE, attempt as plan_attempt,
+};
 use router::plan::{Refusal, body};
 use router::served::Served;
 use std::sync::Arc;
@@ -100,6 +102,7 @@ impl Attempting {
         let attempt = Attempt {
             recipe: header(RECIPE),
             decision: header(DECISION),
+            boundaries: self.request.headers.get(BOUNDARIES),
             from,
             to: header(MODEL),
         };
@@ -109,13 +112,13 @@ impl Attempting {
                 message: refused.message.to_string(),
             })
             .and_then(|request| {
-                let forward = router.attempt(attempt, request.prompt(), self.dialect)?;
-                Ok((body::apply(&request, &forward.body), forward))
+                let forward = plan_attempt(router, attempt, request.prompt(), self.dialect)?;
+                Ok((body::apply(&request, forward.body()), forward))
             });
         match made {
             Ok((body, plan)) => {
                 metrics.looper.attempted(attempt.to, "sent");
-                let headers = forward::merged(Vec::new(), &plan);
+                let headers = forward::merged(Vec::new(), plan.headers());
                 BodyStep::Forward(BodyReply {
                     headers,
                     body,

@@ -61,10 +61,10 @@ pub(super) fn headers(
 ) -> HeaderEdits {
     let mut edits = strip(serving, head);
     edits.extend(trace);
-    let mut edits = merged(edits, forward);
+    let mut edits = merged(edits, forward.headers());
     let may_fall_back =
         |op: &HeaderOp| matches!(op, HeaderOp::Set(name, _) if &**name == fallback::MODEL);
-    if forward.headers.iter().any(may_fall_back) {
+    if forward.headers().iter().any(may_fall_back) {
         edits.push(HeaderEdit::Set(
             fallback::DISPATCH.to_owned(),
             dispatch.to_string().into(),
@@ -74,10 +74,10 @@ pub(super) fn headers(
 }
 
 /// Edits of a plan after these, one a name.
-pub(super) fn merged(mut edits: HeaderEdits, forward: &Forward) -> HeaderEdits {
+pub(super) fn merged(mut edits: HeaderEdits, later: &[HeaderOp]) -> HeaderEdits {
     // Envoy applies removals after sets: what a later edit sets must not also be removed.
-    let mut planned: Vec<HeaderEdit> = Vec::with_capacity(forward.headers.len());
-    for op in &forward.headers {
+    let mut planned: Vec<HeaderEdit> = Vec::with_capacity(later.len());
+    for op in later {
         let edit = match op {
             HeaderOp::Set(name, value) => {
                 HeaderEdit::Set(name.to_string(), value.as_bytes().to_vec().into())
@@ -130,13 +130,9 @@ mod tests {
             headers: Headers::new(sent),
             ..RequestHead::default()
         };
-        let forward = Forward {
-            headers: planned.to_vec(),
-            ..Forward::default()
-        };
         let mut stripped = strip_names(&["x-model-choice".into()], &head);
         stripped.push(HeaderEdit::Set("traceparent".into(), "t".into()));
-        let edits = merged(stripped, &forward);
+        let edits = merged(stripped, planned);
         let lines: Vec<String> = edits
             .iter()
             .map(|edit| match edit {

@@ -7,7 +7,7 @@ use dialects::{Dialect, Endpoint, FastResponse, ListShape, refusal as wire};
 use extproc::{Fault, Immediate, RequestHead};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
-use router::plan::Facts;
+use router::plan::Trace;
 use router::plan::surface::{ReplyHeader, ResponsePath};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -203,7 +203,7 @@ fn listing(body: Bytes) -> Immediate {
 
 fn answer(status: u16, content_type: &'static str, body: Bytes, path: ResponsePath) -> Immediate {
     let mut headers = vec![(CONTENT_TYPE, HeaderValue::from_static(content_type))];
-    headers.extend(Facts::always(path).iter().filter_map(header));
+    headers.extend(Trace::always(path).iter().filter_map(header));
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     Immediate {
         status,

@@ -5,12 +5,12 @@ use super::sent::Sent;
 use crate::metrics::Metrics;
 use bytes::Bytes;
 use dialects::{BodyKind, Dialect, Usage};
-use extproc::{ChunkStep, HeaderEdit, HeaderEdits, RequestHead, ResponseHead, ResponseStep};
+use extproc::{ChunkStep, HeaderEdit, HeaderEdits, ResponseHead, ResponseStep};
 use http::HeaderValue;
 use router::card::Tokens;
 use router::dispatch::Dispatch;
+use router::plan::Forward;
 use router::plan::surface::ReplyHeader;
-use router::plan::{Facts, Forward};
 use router::response::{BodyHead, Chunk, Response, ResponseStage};
 use router::served::Served;
 use router::session::Chain;
@@ -59,20 +59,9 @@ pub(super) fn ask_for_plain_text(edits: &mut HeaderEdits) {
     edits.push(HeaderEdit::Set(NAME.to_owned(), "identity".into()));
 }
 
-/// Drops the stages of a plan that cannot run, visibly: the gateway takes no other body than the
-/// backend's.
-pub(super) fn drop_stages(
-    head: &RequestHead,
-    forward: &mut Forward,
-    facts: &mut Facts,
-    metrics: &Metrics,
-) {
-    if head.rewritable {
-        return;
-    }
-    for stage in forward.response.drain(..) {
-        let reason = format!("response={}_not_run", stage.as_str());
-        facts.degraded.push(reason.into());
+/// Counts the stages of a plan that cannot run: the gateway takes no other body than the backend's.
+pub(super) fn count_dropped(plan: &Forward, metrics: &Metrics) {
+    for _ in plan.dropped_response() {
         metrics.signals.degrade("response", "not_rewritable");
     }
 }

@@ -15,9 +15,9 @@ use router::dispatch::Dispatch;
 use router::eligible::Barrier;
 use router::generation::Profile;
 use router::learning::context::{Headers, RequestContext};
-use router::pipeline::{Call, Routed};
+use router::pipeline::{self, Routed, RoutingRequest};
 use router::plan::surface::{ReplyHeader, ResponsePath};
-use router::plan::{Escalation, Facts, Forward, Outcome, RoutePlan, body};
+use router::plan::{Escalation, Forward, Outcome, Trace, body};
 use router::signals::Identity;
 use std::sync::Arc;
 use std::time::Instant;
@@ -40,11 +40,9 @@ pub(super) struct Ready {
     /// Who asks.
     pub(super) identity: Identity,
     /// Why this decision.
-    pub(super) facts: Facts,
+    pub(super) trace: Arc<Trace>,
     /// What to run.
     pub(super) escalation: Escalation,
-    /// The decision's tier.
-    pub(super) tier: i64,
     /// Debug headers were asked for, by somebody who may.
     pub(super) debug: bool,
 }
@@ -58,7 +56,8 @@ pub(super) async fn plan(
     (models, deadline): (&dyn Ask, Instant),
 ) -> Planned {
     let started = Instant::now();
-    let settings = &head.serving.router.settings;
+    let router = &head.serving.router;
+    let settings = &router.settings;
     let request = match Request::parse(head.dialect, body, &settings.wrappers) {
         Ok(request) => request,
         Err(refused) => {
@@ -76,46 +75,44 @@ pub(super) async fn plan(
     let previous_response = request
         .text_member("previous_response_id")
         .is_some_and(|id| !id.is_empty());
-    let call = Call {
+    let routing = RoutingRequest {
         prompt: request.prompt(),
         dialect: head.dialect,
         identity: &identity,
-        marks: router::session::SessionHints::of(
-            &head.serving.router.sessions.identity_headers,
+        hints: router::session::SessionHints::of(
+            &router.sessions.policy.identity_headers,
             |name| head.request.headers.get(name),
         ),
         observed: counts_usage(head),
-        sent: RequestContext {
+        context: RequestContext {
             headers: head,
             previous_response,
         },
         models,
         deadline,
         full: debug,
+        traced: !head.span.span().is_none(),
+        rewritable: head.request.rewritable,
     };
-    let router = &head.serving.router;
-    let routing = async {
+    let routed = async {
         match &back {
-            Some(claims) => router.route_back(claims, &call).await,
-            None => router.route(&call).await,
+            Some(claims) => pipeline::route_call(router, claims, &routing).await,
+            None => pipeline::route(router, &routing).await,
         }
     };
-    let mut routed = routing.instrument(head.span.span().clone()).await;
-    if let (true, Some(findings)) = (debug, routed.findings.as_ref().or(routed.bounding.as_ref())) {
-        routed.plan.facts.detail(findings);
-    }
-    if let Outcome::Forward(forward) = &mut routed.plan.outcome {
-        if back.is_some() {
-            // The run that calls reads the answer, and gives its own.
-            forward.response.clear();
-        }
-        response::drop_stages(&head.request, forward, &mut routed.plan.facts, metrics);
-    }
+    let routed = routed.instrument(head.span.span().clone()).await;
     let routed_at = Instant::now();
+
+    if back.is_none() {
+        // What a call of a run says was read when its client's request was.
+        for recipe in routed.reading.recipes() {
+            head.serving.meters.recipe_read(metrics, recipe);
+        }
+    }
     record(&head.serving, metrics, &routed);
-    note(head, &routed.plan.facts);
-    let tier = tier(&routed);
-    let planned = execute(head, request, routed.plan, (identity, tier, debug));
+    record_span(head, &routed.trace);
+    let (outcome, trace) = (routed.outcome, routed.trace);
+    let planned = execute(head, request, outcome, trace, identity, debug);
     metrics.stages(parsed - started, routed_at - parsed, routed_at.elapsed());
     planned
 }
@@ -123,24 +120,24 @@ pub(super) async fn plan(
 fn execute(
     head: &Head,
     request: Request,
-    plan: RoutePlan,
-    (identity, tier, debug): (Identity, i64, bool),
+    outcome: Outcome,
+    trace: Arc<Trace>,
+    identity: Identity,
+    debug: bool,
 ) -> Planned {
-    let facts = plan.facts;
-    match plan.outcome {
-        Outcome::Forward(plan) => go_on((head, tier), &request, &plan, &facts, debug),
+    match outcome {
+        Outcome::Forward(plan) => forward(head, &request, &plan, &trace, debug),
         Outcome::Escalate(escalation) => Planned::Run(Box::new(Ready {
             request,
             identity,
-            facts,
+            trace,
             escalation: *escalation,
-            tier,
             debug,
         })),
         Outcome::Answer { message } => {
             let prompt = request.prompt();
-            let model = facts.model.as_deref().unwrap_or(&prompt.model);
-            let shown = surface(&facts, ResponsePath::FastResponse, debug);
+            let model = trace.model.as_deref().unwrap_or(&prompt.model);
+            let shown = surface(&trace, ResponsePath::FastResponse, debug);
             Planned::Respond(immediate::fast_response(
                 &message,
                 model,
@@ -152,7 +149,7 @@ fn execute(
             let said = Said {
                 status: refusal.status,
                 message: &refusal.message,
-                code: code(&facts),
+                code: code(&trace),
             };
             let mut answer = immediate::said(
                 &said,
@@ -160,7 +157,7 @@ fn execute(
                 head.request.headers.get("x-request-id"),
             );
             if debug {
-                immediate::show(&mut answer, &facts.debug());
+                immediate::show(&mut answer, &trace.debug());
             }
             Planned::Respond(answer)
         }
@@ -168,26 +165,17 @@ fn execute(
 }
 
 /// The code by which clients know the refusal.
-fn code(facts: &Facts) -> Option<&'static str> {
-    matches!(facts.refused_by, Some(Barrier::ContextWindow { .. }))
+fn code(trace: &Trace) -> Option<&'static str> {
+    matches!(trace.refused_by, Some(Barrier::ContextWindow { .. }))
         .then_some(CONTEXT_LENGTH_EXCEEDED)
 }
 
-/// The winning decision's.
-fn tier(routed: &Routed<'_>) -> i64 {
-    let route = routed
-        .findings
-        .as_ref()
-        .and_then(|it| it.recipe.routes.get(it.decided?.index));
-    route.map_or(0, |route| route.tier)
-}
-
 /// The request goes on to a model.
-pub(super) fn go_on(
-    (head, tier): (&Head, i64),
+pub(super) fn forward(
+    head: &Head,
     request: &Request,
     plan: &Forward,
-    facts: &Facts,
+    trace: &Trace,
     debug: bool,
 ) -> Planned {
     let settings = &head.serving.router.settings;
@@ -195,19 +183,19 @@ pub(super) fn go_on(
     let dispatch = Dispatch {
         id: state.dispatches.next_id(),
         at: Instant::now(),
-        model: facts.model.clone().unwrap_or_else(|| Arc::from("")),
-        recipe: facts.recipe.clone(),
-        decision: facts.decision.clone(),
-        tier,
-        session: facts.session.as_ref().and_then(|told| told.ticket),
-        prompt_tokens: facts.context_tokens,
-        learning: facts
-            .lesson
+        model: Arc::clone(plan.model()),
+        recipe: trace.recipe.clone(),
+        decision: trace.decision.clone(),
+        tier: trace.tier,
+        session: trace.session.as_ref().and_then(|outcome| outcome.ticket),
+        prompt_tokens: trace.context_tokens,
+        learning: trace
+            .learned
             .as_ref()
-            .and_then(|lesson| lesson.record.clone()),
+            .and_then(|learned| learned.record.clone()),
     };
-    let always = Facts::always(ResponsePath::Upstream).to_vec();
-    let on_success = surface(facts, ResponsePath::Upstream, debug);
+    let always = Trace::always(ResponsePath::Upstream).to_vec();
+    let on_success = surface(trace, ResponsePath::Upstream, debug);
     let shown: Vec<ReplyHeader> = always.iter().chain(&on_success).cloned().collect();
     let mut headers = forward::headers(
         &head.serving,
@@ -216,12 +204,12 @@ pub(super) fn go_on(
         head.span.edits(),
         dispatch.id,
     );
-    if !plan.response.is_empty() {
+    if !plan.response().is_empty() {
         response::ask_for_plain_text(&mut headers);
     }
     let reply = BodyReply {
         headers,
-        body: body::apply(request, &plan.body),
+        body: body::apply(request, plan.body()),
         clear_route_cache: settings.clear_route_cache,
         metadata: forward::metadata(&shown, dispatch.id),
         response: interest(head, plan),
@@ -231,7 +219,7 @@ pub(super) fn go_on(
         model: dispatch.model.clone(),
         always,
         on_success,
-        stages: plan.response.clone(),
+        stages: plan.response().to_vec(),
         since: head.since,
         text_bytes: text_bytes(&request.prompt().tokens),
         token_ratio: Arc::clone(&head.serving.router.token_ratio),
@@ -239,7 +227,10 @@ pub(super) fn go_on(
         is_logged: head.serving.router.document.global.server.pool.access_log,
         state: Arc::clone(state),
         dispatch,
-        chain: facts.session.as_ref().and_then(|told| told.chain.clone()),
+        chain: trace
+            .session
+            .as_ref()
+            .and_then(|outcome| outcome.chain.clone()),
     };
     Planned::Forward(Box::new(reply), Box::new(plan))
 }
@@ -269,7 +260,7 @@ fn counts_usage(head: &Head) -> bool {
 /// What of the response is wanted: by the plan and the document's profile, at most what makes sense
 /// in the gateway's mode.
 fn interest(head: &Head, plan: &Forward) -> ResponseInterest {
-    if !plan.response.is_empty() {
+    if !plan.response().is_empty() {
         return ResponseInterest::Body;
     }
     match head.serving.router.settings.profile {
@@ -280,10 +271,10 @@ fn interest(head: &Head, plan: &Forward) -> ResponseInterest {
 }
 
 /// Headers that tell what was decided.
-pub(super) fn surface(facts: &Facts, path: ResponsePath, debug: bool) -> Vec<ReplyHeader> {
-    let mut headers = facts.routing(path);
+pub(super) fn surface(trace: &Trace, path: ResponsePath, debug: bool) -> Vec<ReplyHeader> {
+    let mut headers = trace.routing(path);
     if debug {
-        headers.extend(facts.debug());
+        headers.extend(trace.debug());
     }
     headers
 }
@@ -305,25 +296,25 @@ pub(super) fn turn_down(head: &Head, status: u16, message: &str) -> Immediate {
 
 /// Counts what routing found.
 fn record(serving: &Generation, metrics: &Metrics, routed: &Routed<'_>) {
-    let facts = &routed.plan.facts;
-    for findings in routed.findings.iter().chain(&routed.bounding) {
-        serving.meters.findings(metrics, findings);
-    }
-    facts
+    let trace = &routed.trace;
+    trace
         .verdict
         .names()
         .for_each(|name| metrics.boundaries.applied(name));
-    metrics.session(facts);
-    if facts.context_tokens > 0 {
-        metrics.context_tokens(facts.context_tokens);
+    metrics.session(trace);
+    if trace.context_tokens > 0 {
+        metrics.context_tokens(trace.context_tokens);
     }
-    match &routed.plan.outcome {
-        Outcome::Forward(_) => serving.meters.forwarded(metrics, facts),
-        Outcome::Answer { .. } => metrics.answered(facts),
+    match &routed.outcome {
+        Outcome::Forward(plan) => {
+            response::count_dropped(plan, metrics);
+            serving.meters.forwarded(metrics, trace);
+        }
+        Outcome::Answer { .. } => metrics.answered(trace),
         // Counted when it is over.
         Outcome::Escalate(_) => {}
         Outcome::Refuse(refusal) => {
-            let reason = match &facts.refused_by {
+            let reason = match &trace.refused_by {
                 Some(Barrier::Boundary(name)) => {
                     metrics.boundaries.refused(name);
                     "boundary"
@@ -333,36 +324,36 @@ fn record(serving: &Generation, metrics: &Metrics, routed: &Routed<'_>) {
                 Some(Barrier::Resting) | None if refusal.status == 403 => "forbidden",
                 Some(Barrier::Resting) | None => "unroutable",
             };
-            metrics.refused(facts.model.as_deref().unwrap_or_default(), reason);
+            metrics.refused(trace.model.as_deref().unwrap_or_default(), reason);
         }
     }
 }
 
 /// Puts the result on the request's span.
-fn note(head: &Head, facts: &Facts) {
+fn record_span(head: &Head, trace: &Trace) {
     let span = head.span.span();
     let fields = [
-        ("routing.recipe", facts.recipe.as_deref()),
-        ("routing.decision", facts.decision.as_deref()),
-        ("routing.model", facts.model.as_deref()),
-        ("routing.algorithm", facts.algorithm),
+        ("routing.recipe", trace.recipe.as_deref()),
+        ("routing.decision", trace.decision.as_deref()),
+        ("routing.model", trace.model.as_deref()),
+        ("routing.algorithm", trace.algorithm),
     ];
     for (field, value) in fields {
         if let Some(value) = value {
             span.record(field, value);
         }
     }
-    if !facts.verdict.is_free() {
-        span.record("routing.boundaries", facts.boundaries());
+    if !trace.verdict.is_free() {
+        span.record("routing.boundaries", trace.boundaries());
     }
-    if !facts.dropped.is_empty() {
-        span.record("routing.dropped", facts.dropped());
+    if !trace.dropped.is_empty() {
+        span.record("routing.dropped", trace.dropped());
     }
-    if !facts.degraded.is_empty() {
-        span.record("routing.degraded", facts.degraded.join(","));
+    if !trace.degraded.is_empty() {
+        span.record("routing.degraded", trace.degraded.join(","));
     }
-    if !span.is_none() && !facts.forecasts.is_empty() {
-        let forecasts: Vec<String> = facts.forecasts.iter().map(ToString::to_string).collect();
+    if !span.is_none() && !trace.forecasts.is_empty() {
+        let forecasts: Vec<String> = trace.forecasts.iter().map(ToString::to_string).collect();
         span.record("routing.forecast", forecasts.join("\n"));
     }
 }

@@ -1,8 +1,8 @@
 //! A request whose decision asks several models: whether it can be run here and now, and the answer
 //! of a run.
 
-use super::response::drop_stages;
-use super::route::{Planned, Ready, go_on, surface, turn_down};
+use super::response::count_dropped;
+use super::route::{Planned, Ready, forward, surface, turn_down};
 use super::{Head, immediate};
 use crate::looper::{self, Caller, Looper, Place};
 use crate::metrics::Metrics;
@@ -12,6 +12,7 @@ use router::escalation::answer::Answer;
 use router::escalation::reply::Reply;
 use router::escalation::run::{Fault, Finished, Verdict};
 use router::generation::RUN_AT_LEAST_MS;
+use router::plan::RunOutcome;
 use router::plan::surface::{ReplyHeader, ResponsePath};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -99,20 +100,16 @@ fn obstacle(head: &Head, ready: &Ready, deadline: Option<Instant>) -> Option<&'s
 }
 
 /// The first candidate serves the request, visibly.
-fn stand_in(head: &Head, mut ready: Ready, reason: &'static str, metrics: &Metrics) -> Planned {
-    ready.facts.degraded.push(format!("looper={reason}").into());
+fn stand_in(head: &Head, ready: Ready, reason: &'static str, metrics: &Metrics) -> Planned {
+    let otherwise = &ready.escalation.otherwise;
+    let trace = ready
+        .trace
+        .after_run(RunOutcome::NotRun { reason, otherwise });
     metrics.signals.degrade("looper", reason);
     metrics.looper.ended(reason);
-    head.serving.meters.forwarded(metrics, &ready.facts);
-    let otherwise = &mut ready.escalation.otherwise;
-    drop_stages(&head.request, otherwise, &mut ready.facts, metrics);
-    go_on(
-        (head, ready.tier),
-        &ready.request,
-        &ready.escalation.otherwise,
-        &ready.facts,
-        ready.debug,
-    )
+    count_dropped(otherwise, metrics);
+    head.serving.meters.forwarded(metrics, &trace);
+    forward(head, &ready.request, otherwise, &trace, ready.debug)
 }
 
 impl Running {
@@ -128,14 +125,14 @@ impl Running {
             metrics,
             told: false,
         };
-        let facts = &self.ready.facts;
+        let trace = &self.ready.trace;
         let caller = Caller {
             head: &self.head.request,
             trace: self.head.span.edits(),
             request: &self.ready.request,
             principal: self.principal.clone(),
-            recipe: facts.recipe.as_deref().unwrap_or_default(),
-            decision: facts.decision.as_deref().unwrap_or_default(),
+            recipe: trace.recipe.as_deref().unwrap_or_default(),
+            decision: trace.decision.as_deref().unwrap_or_default(),
             settings: &self.head.serving.router.settings,
             secret: &self.head.serving.router.secret,
         };
@@ -196,19 +193,21 @@ impl Running {
     ) -> extproc::Immediate {
         let Ready {
             request,
-            mut facts,
+            trace,
             escalation,
             debug,
             ..
         } = *self.ready;
         let model = escalation.cascade.name(candidate);
-        facts.model = Some(model.into());
-        facts.algorithm = Some(ALGORITHM);
+        let trace = trace.after_run(RunOutcome::Answered {
+            model: model.into(),
+            algorithm: ALGORITHM,
+            degraded: verdict.degraded(),
+        });
         if let Some(reason) = verdict.degraded() {
-            facts.degraded.push(format!("looper={reason}").into());
             metrics.signals.degrade("looper", reason);
         }
-        metrics.selected(&facts);
+        metrics.selected(&trace);
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_nanos());
@@ -231,7 +230,7 @@ impl Running {
         } else {
             vec![reply.whole().into()]
         };
-        let mut headers = surface(&facts, ResponsePath::Looper, debug);
+        let mut headers = surface(&trace, ResponsePath::Looper, debug);
         let used: Vec<&str> = counts
             .used
             .iter()

@@ -5,7 +5,7 @@ use super::families::{
     Fallback, Lesson, Model, ModelError, Plugin, PredictedEnergy, PredictedMoney, Selected,
     Session, Stage, VoidTurnState,
 };
-use router::plan::{Facts, UNREAD_TURN};
+use router::plan::{Trace, UNREAD_TURN};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,42 +76,42 @@ impl Metrics {
     }
 
     /// A model was chosen.
-    pub fn selected(&self, facts: &Facts) {
-        let (Some(model), Some(method)) = (&facts.model, &facts.algorithm) else {
+    pub fn selected(&self, trace: &Trace) {
+        let (Some(model), Some(method)) = (&trace.model, &trace.algorithm) else {
             return;
         };
-        let decision = facts.decision.clone().unwrap_or_else(|| Arc::from(""));
+        let decision = trace.decision.clone().unwrap_or_else(|| Arc::from(""));
         let label = Selected {
             method,
             model: model.clone(),
             decision,
         };
         self.selection.selections.get_or_create(&label).inc();
-        if let Some(reason) = facts.fallback {
+        if let Some(reason) = trace.fallback {
             self.selection
                 .fallbacks
                 .get_or_create(&Fallback { method, reason })
                 .inc();
             self.signals.degrade("selection", reason);
         }
-        if facts
+        if trace
             .degraded
             .iter()
             .any(|degraded| **degraded == *UNREAD_TURN)
         {
             self.signals.degrade("selection", "unread_turn");
         }
-        if let Some(lesson) = &facts.lesson {
-            lesson
+        if let Some(learned) = &trace.learned {
+            learned
                 .steps
                 .iter()
                 .for_each(|step| self.learned(step.part.as_str(), step.action.as_str()));
-            lesson
+            learned
                 .degraded
                 .into_iter()
                 .for_each(|reason| self.signals.degrade("learning", reason));
         }
-        self.predicted(facts);
+        self.predicted(trace);
     }
 
     /// A part of learning did something.
@@ -123,8 +123,8 @@ impl Metrics {
     }
 
     /// A session stayed, switched or began.
-    pub fn session(&self, facts: &Facts) {
-        if let Some(void) = facts.void_turn_state {
+    pub fn session(&self, trace: &Trace) {
+        if let Some(void) = trace.void_turn_state {
             self.selection
                 .void_turn_states
                 .get_or_create(&VoidTurnState {
@@ -132,22 +132,24 @@ impl Metrics {
                 })
                 .inc();
         }
-        let Some(told) = &facts.session else { return };
-        let reason = told.reason.map_or("", |reason| reason.as_str());
+        let Some(outcome) = &trace.session else {
+            return;
+        };
+        let reason = outcome.reason.map_or("", |reason| reason.as_str());
         let label = Session {
-            outcome: told.action.as_str(),
+            outcome: outcome.action.as_str(),
             reason,
-            phase: told.phase.as_str(),
+            phase: outcome.phase.as_str(),
         };
         self.selection.sessions.get_or_create(&label).inc();
-        if let Some(reason) = told.degraded {
+        if let Some(reason) = outcome.degraded {
             self.signals.degrade("session", reason);
         }
     }
 
     /// What the chosen model was predicted to cost: whole numbers, so that sums are exact.
-    fn predicted(&self, facts: &Facts) {
-        let Some(forecast) = facts.forecast() else {
+    fn predicted(&self, trace: &Trace) {
+        let Some(forecast) = trace.forecast() else {
             return;
         };
         if let Some(money) = forecast.microcurrency() {
@@ -173,8 +175,8 @@ impl Metrics {
     }
 
     /// A decision's fixed answer was given.
-    pub fn answered(&self, facts: &Facts) {
-        let decision_name = facts.decision.clone().unwrap_or_else(|| Arc::from(""));
+    pub fn answered(&self, trace: &Trace) {
+        let decision_name = trace.decision.clone().unwrap_or_else(|| Arc::from(""));
         let label = Plugin {
             plugin_type: "fast_response",
             decision_name,

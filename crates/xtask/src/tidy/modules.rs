@@ -43,6 +43,7 @@ const BUILDINGS: [Building; 1] = [Building {
         &["plugins", "reasoning"],
         &["models"],
         &["recipe"],
+        &["stages"],
         &["generation"],
         &["pipeline"],
         &["explain"],

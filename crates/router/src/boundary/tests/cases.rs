@@ -1,8 +1,9 @@
 //! Boundaries case by case: what is sent, what is refused, what eval says.
 
 use crate::config;
+use crate::evaluation::eval;
 use crate::generation::{Deps, Generation};
-use crate::pipeline::{Call, Routed};
+use crate::pipeline::{self, Routed, RoutingRequest};
 use crate::plan::Outcome;
 use crate::signals::Identity;
 use crate::signals::language::LanguageDetector;
@@ -77,9 +78,9 @@ fn route<'g>(generation: &'g Generation, models: &Fake, user: &str, body: &Value
         &Wrappers::default(),
     )
     .unwrap();
-    let call = Call {
-        sent: crate::learning::context::RequestContext::NOTHING,
-        marks: crate::session::SessionHints::default(),
+    let call = RoutingRequest {
+        context: crate::learning::context::RequestContext::NOTHING,
+        hints: crate::session::SessionHints::default(),
         prompt: request.prompt(),
         dialect: Dialect::OpenAiChat,
         identity: &Identity {
@@ -90,32 +91,34 @@ fn route<'g>(generation: &'g Generation, models: &Fake, user: &str, body: &Value
         models,
         deadline: Instant::now(),
         full: false,
+        traced: false,
+        rewritable: true,
     };
-    generation.route(&call).now_or_never().unwrap()
+    pipeline::route(generation, &call).now_or_never().unwrap()
 }
 
 fn outcome(routed: &Routed<'_>) -> String {
-    let facts = &routed.plan.facts;
-    let end = match &routed.plan.outcome {
-        Outcome::Forward(_) => facts.model.as_deref().unwrap_or("-").to_owned(),
+    let trace = &routed.trace;
+    let end = match &routed.outcome {
+        Outcome::Forward(_) => trace.model.as_deref().unwrap_or("-").to_owned(),
         Outcome::Answer { .. } => "answer".to_owned(),
         Outcome::Escalate(run) => format!("run {:?}", run.allowed),
         Outcome::Refuse(refusal) => format!("{} {}", refusal.status, refusal.message),
     };
-    let dropped = facts.dropped();
+    let dropped = trace.dropped();
     let dropped = if dropped.is_empty() {
         dropped
     } else {
         format!(" -{dropped}")
     };
-    let degraded = if facts.degraded.is_empty() {
+    let degraded = if trace.degraded.is_empty() {
         String::new()
     } else {
-        format!(" !{}", facts.degraded.join(","))
+        format!(" !{}", trace.degraded.join(","))
     };
     format!(
         "{}: {end}{dropped}{degraded}",
-        facts.decision.as_deref().unwrap_or("-")
+        trace.decision.as_deref().unwrap_or("-")
     )
 }
 
@@ -330,20 +333,19 @@ fn what_no_model_can_serve_is_refused() {
 fn eval_says_who_may_serve() {
     let models = Fake::default().vector("x", &[1.0, 0.0]);
     let generation = generation(&policy(SECRET), &models);
-    let eval = |model: &str, text: &str| {
+    let evaluated = |model: &str, text: &str| {
         let request = EvalRequest::parse(
             chat(model, text).to_string().as_bytes(),
             false,
             &Wrappers::default(),
         )
         .unwrap();
-        generation
-            .eval(&request, None, &models, Instant::now())
+        eval(&generation, &request, None, &models, Instant::now())
             .now_or_never()
             .unwrap()
             .unwrap()
     };
-    let bound = eval("auto", "prove the secret");
+    let bound = evaluated("auto", "prove the secret");
     assert_eq!(
         (&bound["selected_model"], &bound["selection_method"]),
         (&json!("local"), &json!("single"))
@@ -358,13 +360,13 @@ fn eval_says_who_may_serve() {
         bound["candidates"],
         json!([cloud, {"model": "local", "eligible": true}])
     );
-    let named = eval("cloud", "a secret");
+    let named = evaluated("cloud", "a secret");
     assert_eq!(
         (&named["refused"]["status"], &named["refused"]["by"]),
         (&json!(403), &json!("boundary:secrets_stay"))
     );
     assert_eq!(named.get("selected_model"), None);
-    let free = eval("cloud", "hello");
+    let free = evaluated("cloud", "hello");
     assert_eq!(
         (&free["selected_model"], free.get("refused")),
         (&json!("cloud"), None)

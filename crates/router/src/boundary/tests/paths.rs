@@ -2,14 +2,15 @@
 //! is refused.
 
 use super::naive::Truth;
+use super::switches::{ADMISSION, NARROWING, without};
 use crate::config::algorithms::Algorithm;
 use crate::config::decisions::{Allowed, Boundary, Decision, ModelRef};
 use crate::config::plugins::{HeaderMutation, HeaderValue, Plugin};
 use crate::config::{self, Document};
 use crate::eligible::Barrier;
 use crate::generation::{Deps, Generation};
-use crate::pipeline::Call;
-use crate::plan::{Forward, HeaderOp, Outcome, RoutePlan};
+use crate::pipeline::{self, RoutingRequest};
+use crate::plan::{Forward, HeaderOp, Outcome, Trace};
 use crate::rules::RuleNode;
 use crate::signals::Identity;
 use crate::signals::language::{DetectLanguage, LanguageDetector};
@@ -19,7 +20,7 @@ use inference::ask::{Entity, Failure};
 use inference::catalog::{Task, labels};
 use inference::fake::Fake;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestCaseResult};
+use proptest::test_runner::{Config, TestCaseResult, TestError, TestRunner};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
@@ -341,7 +342,7 @@ impl Case {
         }
     }
 
-    fn plan(&self) -> RoutePlan {
+    fn plan(&self) -> (Outcome, Arc<Trace>) {
         let models = self.models();
         let deps = Deps {
             env: &|_| None,
@@ -363,9 +364,9 @@ impl Case {
             user: user.to_owned(),
             groups: Vec::new(),
         };
-        let call = Call {
-            sent: crate::learning::context::RequestContext::NOTHING,
-            marks: crate::session::SessionHints::default(),
+        let call = RoutingRequest {
+            context: crate::learning::context::RequestContext::NOTHING,
+            hints: crate::session::SessionHints::default(),
             prompt: request.prompt(),
             dialect: Dialect::OpenAiChat,
             identity: &identity,
@@ -373,8 +374,11 @@ impl Case {
             models: &models,
             deadline: Instant::now(),
             full: self.full,
+            traced: false,
+            rewritable: true,
         };
-        generation.route(&call).now_or_never().unwrap().plan
+        let routed = pipeline::route(&generation, &call).now_or_never().unwrap();
+        (routed.outcome, routed.trace)
     }
 
     fn check(&self) -> TestCaseResult {
@@ -387,7 +391,7 @@ impl Case {
         let allowed = self
             .truth()
             .allowed(self.boundaries[0].iter().chain(own), &document);
-        let plan = self.plan();
+        let (outcome, trace) = self.plan();
         let base = |name: &str| {
             if name == "adapter" {
                 "local".to_owned()
@@ -395,9 +399,9 @@ impl Case {
                 name.to_owned()
             }
         };
-        match &plan.outcome {
+        match &outcome {
             Outcome::Forward(forward) => {
-                let model = plan.facts.model.as_deref().unwrap_or_default();
+                let model = trace.model.as_deref().unwrap_or_default();
                 let served = last(forward, "x-backend");
                 if let Some(allowed) = &allowed {
                     prop_assert!(
@@ -420,7 +424,7 @@ impl Case {
                 }
             }
             Outcome::Refuse(refusal) => {
-                let forbidden = matches!(plan.facts.refused_by, Some(Barrier::Boundary(_)));
+                let forbidden = matches!(trace.refused_by, Some(Barrier::Boundary(_)));
                 prop_assert_eq!(forbidden, refusal.status == 403, "{:?}", refusal);
                 prop_assert!(
                     !forbidden || allowed.is_some(),
@@ -447,10 +451,10 @@ impl Case {
         if MODELS.contains(&self.model) || self.model == "adapter" {
             let free = allowed.is_none_or(|allowed| allowed.contains(&base(self.model)));
             prop_assert_eq!(
-                matches!(plan.outcome, Outcome::Forward(_)),
+                matches!(outcome, Outcome::Forward(_)),
                 free,
                 "{:?}",
-                plan.outcome
+                outcome
             );
         }
         Ok(())
@@ -459,7 +463,7 @@ impl Case {
 
 /// A header's value in the end.
 fn last(forward: &Forward, name: &str) -> String {
-    let mut ops = forward.headers.iter().filter_map(|op| match op {
+    let mut ops = forward.headers().iter().filter_map(|op| match op {
         HeaderOp::Set(other, value) => (**other == *name).then(|| value.to_string()),
         HeaderOp::Remove(other) => (**other == *name).then(String::new),
     });
@@ -490,4 +494,34 @@ proptest! {
     fn no_path_leaves_the_allowed_set(case in case()) {
         case.check()?;
     }
+}
+
+/// Checks random cases, and returns one that fails.
+fn failing(cases: &impl Strategy<Value = Case>) -> Option<Case> {
+    let found = TestRunner::new(config()).run(cases, |case| case.check());
+    match found {
+        Ok(()) => None,
+        Err(TestError::Fail(_, case)) => Some(case),
+        Err(abort @ TestError::Abort(_)) => panic!("{abort}"),
+    }
+}
+
+/// What is sent does not rest on the stages that narrow the choice: the check at the end of every
+/// way is enough.
+#[test]
+fn no_path_leaves_the_allowed_set_if_nothing_narrows() {
+    let found = without(&[&NARROWING], || failing(&case()));
+    assert!(found.is_none(), "{found:?}");
+}
+
+/// Without the check at the end, requests leave the allowed set, and the property notices: for
+/// names of clients alone, and for every other way once nothing narrows the choice before.
+#[test]
+fn a_path_that_is_not_checked_is_noticed() {
+    let fails = |checks: &[_], names: fn(&str) -> bool| {
+        let cases = case().prop_filter("a way of this kind", move |case| names(case.model));
+        assert!(without(checks, || failing(&cases)).is_some());
+    };
+    fails(&[&ADMISSION], |name| MODELS.contains(&name));
+    fails(&[&ADMISSION, &NARROWING], |name| name.ends_with("auto"));
 }

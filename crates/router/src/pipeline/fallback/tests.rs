@@ -53,7 +53,7 @@ fn check(policy: &str, model: &str, text: &str, expected: Option<&str>) {
         panic!("{:?}", plan.outcome)
     };
     // The last edit of a name wins.
-    let named = forward.headers.iter().rev().find_map(|op| match op {
+    let named = forward.headers().iter().rev().find_map(|op| match op {
         HeaderOp::Set(name, value) if &**name == MODEL => Some(Some(&**value)),
         HeaderOp::Remove(name) if &**name == MODEL => Some(None),
         _ => None,
@@ -84,7 +84,17 @@ fn a_plan_names_the_next_candidate_that_can_take_the_request() {
     check(&named, "auto", "one", None);
 }
 
+/// An attempt at a request that no boundary bound.
 fn attempt(from: &str, to: &str, body: &str) -> Result<(Vec<String>, String), Refusal> {
+    attempt_of(POLICY, Some("-"), (from, to), body)
+}
+
+fn attempt_of(
+    policy: &str,
+    boundaries: Option<&str>,
+    (from, to): (&str, &str),
+    body: &str,
+) -> Result<(Vec<String>, String), Refusal> {
     let request = Request::parse(
         Dialect::OpenAiChat,
         body.to_owned().into(),
@@ -94,17 +104,19 @@ fn attempt(from: &str, to: &str, body: &str) -> Result<(Vec<String>, String), Re
     let attempt = Attempt {
         recipe: "default",
         decision: "usual",
+        boundaries,
         from,
         to,
     };
-    let forward = generation(POLICY).attempt(attempt, request.prompt(), Dialect::OpenAiChat)?;
+    let generation = generation(policy);
+    let forward = super::attempt(&generation, attempt, request.prompt(), Dialect::OpenAiChat)?;
     let line = |op: &HeaderOp| match op {
         HeaderOp::Set(name, value) => format!("{name}: {value}"),
         HeaderOp::Remove(name) => format!("-{name}"),
     };
-    let edited = body::apply(&request, &forward.body).unwrap_or_else(|| request.body().clone());
+    let edited = body::apply(&request, forward.body()).unwrap_or_else(|| request.body().clone());
     Ok((
-        forward.headers.iter().map(line).collect(),
+        forward.headers().iter().map(line).collect(),
         String::from_utf8(edited.to_vec()).unwrap(),
     ))
 }
@@ -146,4 +158,51 @@ fn what_the_policy_does_not_know_is_not_attempted() {
             "{from} {to}"
         );
     }
+}
+
+/// `a` and `b` are the models of `one` and `usual`; `b` may not see secrets.
+fn bounded() -> String {
+    let boundaries = "boundaries:
+    - {name: \"secrets, at home\", when: {type: keyword, name: one}, allow: {models: [a, open]}}
+    - {name: paths, when: {type: keyword, name: path}, allow: {models: [a, b]}}
+  decisions:";
+    POLICY.replace("decisions:", boundaries)
+}
+
+#[test]
+fn an_attempt_asks_the_boundaries_that_held() {
+    let policy = bounded();
+    let body = r#"{"model":"a-1","messages":[]}"#;
+    let reaches = |boundaries: Option<&str>, to: &str| {
+        attempt_of(&policy, boundaries, ("a", to), body).map_err(|refusal| refusal.status)
+    };
+    let plan = |text: &str| {
+        let body = format!(
+            r#"{{"model": "auto", "messages": [{{"role": "user", "content": "{text}"}}]}}"#
+        );
+        plan(&generation(&policy), "", Dialect::OpenAiChat, &body)
+            .trace
+            .verdict
+            .to_header()
+    };
+    let (free, secret, path) = (plan("hello"), plan("one"), plan("path"));
+    assert_eq!(free, "-");
+    assert!(secret.parse::<http::HeaderValue>().is_ok());
+
+    assert!(reaches(Some(&free), "b").is_ok());
+    assert_eq!(reaches(Some(&secret), "b").err(), Some(403));
+    assert!(reaches(Some(&secret), "open").is_ok());
+    assert!(reaches(Some(&path), "b").is_ok());
+    assert_eq!(reaches(Some(&path), "open").err(), Some(403));
+    assert_eq!(
+        reaches(Some(&format!("{secret}.{path}")), "b").err(),
+        Some(403)
+    );
+
+    // What is not known holds: all boundaries without the header, everything with a strange one.
+    assert_eq!(reaches(None, "b").err(), Some(403));
+    for strange in ["", "c3RyYW5nZQ==", "%%"] {
+        assert_eq!(reaches(Some(strange), "b").err(), Some(400), "{strange}");
+    }
+    assert!(attempt_of(POLICY, None, ("a", "b"), body).is_ok());
 }

@@ -8,6 +8,7 @@ use crate::learning::requests::{Judge, Judgement};
 use crate::learning::rows::Verdict;
 use crate::plan::surface::ResponsePath;
 use crate::served::Served;
+use std::time::Duration;
 
 const POLICY: &str = r#"
 version: v0.3
@@ -47,7 +48,7 @@ impl Gateway {
     }
 
     /// Routes one of ada's requests, and sends it on. Its answer comes at once.
-    fn ask(&self, body: &str, session: &str, id: &str) -> Facts {
+    fn ask(&self, body: &str, session: &str, id: &str) -> Arc<Trace> {
         let request = Request::parse(
             Dialect::OpenAiChat,
             body.to_owned().into(),
@@ -63,43 +64,45 @@ impl Gateway {
             ("x-conversation-id", "c"),
             ("x-request-id", id),
         ];
-        let call = Call {
+        let call = RoutingRequest {
             prompt: request.prompt(),
             dialect: Dialect::OpenAiChat,
             identity: &identity,
             observed: false,
-            marks: crate::session::SessionHints::default(),
-            sent: RequestContext {
+            hints: crate::session::SessionHints::default(),
+            context: RequestContext {
                 headers: &headers,
                 previous_response: false,
             },
             models: &Nobody,
             deadline: Instant::now() + Duration::from_secs(1),
             full: false,
+            traced: false,
+            rewritable: true,
         };
-        let plan = self.generation.route(&call).now_or_never().unwrap().plan;
+        let routed = route(&self.generation, &call).now_or_never().unwrap();
         assert!(
-            matches!(plan.outcome, Outcome::Forward(_)),
+            matches!(routed.outcome, Outcome::Forward(_)),
             "{:?}",
-            plan.outcome
+            routed.outcome
         );
-        let facts = plan.facts;
+        let trace = routed.trace;
         self.sent.set(self.sent.get() + 1);
         let state = &self.generation.state;
         let id = state.dispatches.next_id();
         let dispatch = Dispatch {
             id,
             at: Instant::now(),
-            model: facts.model.clone().unwrap(),
-            recipe: facts.recipe.clone(),
-            decision: facts.decision.clone(),
+            model: trace.model.clone().unwrap(),
+            recipe: trace.recipe.clone(),
+            decision: trace.decision.clone(),
             tier: 0,
             session: None,
             prompt_tokens: 0,
-            learning: facts
-                .lesson
+            learning: trace
+                .learned
                 .as_ref()
-                .and_then(|lesson| lesson.record.clone()),
+                .and_then(|learned| learned.record.clone()),
         };
         state.begin(dispatch);
         let total = Some(Duration::from_millis(300));
@@ -111,11 +114,15 @@ impl Gateway {
                 ..Served::default()
             },
         );
-        facts
+        trace
     }
 
     fn model(&self, body: &str, session: &str, id: &str) -> String {
-        self.ask(body, session, id).model.unwrap().to_string()
+        self.ask(body, session, id)
+            .model
+            .clone()
+            .unwrap()
+            .to_string()
     }
 
     /// Ada says a hundred times what an answer was worth.
@@ -180,13 +187,13 @@ fn a_wider_set_stays_among_models_that_can_take_the_request() {
     let gateway = Gateway::new("global", "");
     // `claude` speaks another wire.
     gateway.teach("other", 3);
-    let facts = gateway.ask(USER, "", "r-1");
-    assert_eq!(facts.model.as_deref(), Some("other"));
+    let trace = gateway.ask(USER, "", "r-1");
+    assert_eq!(trace.model.as_deref(), Some("other"));
     assert_eq!(
-        facts.reason.as_deref(),
+        trace.reason.as_deref(),
         Some("learning: adaptation=sampled_win")
     );
-    let routing = facts.routing(ResponsePath::Upstream);
+    let routing = trace.routing(ResponsePath::Upstream);
     assert!(
         routing.contains(&("x-merit-request-id", "r-1".to_owned())),
         "{routing:?}"
@@ -208,9 +215,9 @@ fn a_tool_loop_keeps_its_model() {
     for key in ["a", "b", "c", "d"] {
         gateway.say(answer, Verdict::Good, Some(key));
     }
-    let facts = gateway.ask(TOOLS, "s", "loop");
-    assert_eq!(facts.model.as_deref(), Some("small"));
-    let debug = facts.debug();
+    let trace = gateway.ask(TOOLS, "s", "loop");
+    assert_eq!(trace.model.as_deref(), Some("small"));
+    let debug = trace.debug();
     let shown = |name: &str| {
         debug
             .iter()
@@ -241,14 +248,15 @@ fn observing_changes_nothing() {
     let gateway = Gateway::new("decision", "adaptations: {mode: observe}");
     for index in 0..5 {
         let id = index.to_string();
-        let facts = gateway.ask(USER, "s", &id);
+        let trace = gateway.ask(USER, "s", &id);
         assert_eq!(
-            (facts.model.as_deref(), facts.algorithm),
+            (trace.model.as_deref(), trace.algorithm),
             (Some("small"), Some("static"))
         );
         assert!(
-            facts
+            trace
                 .reason
+                .as_ref()
                 .is_none_or(|reason| !reason.contains("learning"))
         );
         gateway.judge(&id, Verdict::Underpowered);

@@ -1,6 +1,6 @@
 //! Recipes whose families write what a script says.
 
-use crate::boundary::{Boundaries, Verdict};
+use crate::boundary::{Boundaries, Guarded, Verdict};
 use crate::catalog::ExternalModel;
 use crate::config::Document;
 use crate::config::decisions::{Boundary, Decision};
@@ -10,7 +10,7 @@ use crate::declared::Declared;
 use crate::projection::Projections;
 use crate::projection::section as document;
 use crate::projection::step::{Cut, Step};
-use crate::recipe::{Extent, Reading, Recipe, Route, blind, families};
+use crate::recipe::{Evaluation, Extent, Recipe, Route, blind, families};
 use crate::report::{Key, Keys, Kind, SignalReport};
 use crate::rules::RuleNode;
 use crate::selection::{Candidate, Candidates};
@@ -114,11 +114,11 @@ impl Script {
         let prompt = Prompt::default();
         let input = SignalInput::new(&prompt, None);
         let reading = recipe
-            .read(&input, extent, &fake, Instant::now())
+            .read(&input, extent, &Guarded::free(&fake), Instant::now())
             .now_or_never()
             .unwrap()
             .unwrap();
-        let Reading { report, verdict } = reading;
+        let Evaluation { report, verdict } = reading;
         let routed = recipe.decide(&report, only).map(|decided| Routed {
             winner: recipe.routes[decided.index].name.to_string(),
             confidence: decided.confidence.to_bits(),

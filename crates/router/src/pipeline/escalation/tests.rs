@@ -1,7 +1,9 @@
 //! Plans of decisions that ask several models, and the calls that come back.
 
 use super::*;
+use crate::pipeline::route_call;
 use crate::pipeline::tests::{call, generation, plan};
+use crate::plan::BodyEdit;
 use crate::signals::Identity;
 use dialects::{Dialect, Request, Wrappers};
 use futures_util::FutureExt as _;
@@ -56,12 +58,12 @@ fn a_cascade_is_set_out_for_with_those_who_can() {
         .collect();
     assert_eq!(order, ["small-law", "large"]);
     assert_eq!(
-        (plan.facts.model.as_deref(), plan.facts.algorithm),
+        (plan.trace.model.as_deref(), plan.trace.algorithm),
         (Some("large"), Some("static"))
     );
     assert!(
         run.otherwise
-            .body
+            .body()
             .contains(&BodyEdit::Model("large-70b".into()))
     );
 }
@@ -79,8 +81,8 @@ fn other_algorithms_of_several_models_are_served_by_the_first_capable_candidate(
         "{:?}",
         plan.outcome
     );
-    assert_eq!(plan.facts.model.as_deref(), Some("large"));
-    assert_eq!(plan.facts.degraded, ["looper=ratings_not_run".into()]);
+    assert_eq!(plan.trace.model.as_deref(), Some("large"));
+    assert_eq!(plan.trace.degraded, ["looper=ratings_not_run".into()]);
 }
 
 #[track_caller]
@@ -99,21 +101,19 @@ fn check(asked: &str, claimed: (&str, &str, &str), expected: Result<&str, u16>) 
     };
     let identity = Identity::default();
     let call = call(&request, Dialect::OpenAiChat, &identity);
-    let plan = generation
-        .route_back(&claims, &call)
+    let routed = route_call(&generation, &claims, &call)
         .now_or_never()
-        .unwrap()
-        .plan;
-    let got = match &plan.outcome {
+        .unwrap();
+    let got = match &routed.outcome {
         Outcome::Forward(forward) => {
             assert!(
                 forward
-                    .body
+                    .body()
                     .iter()
                     .any(|edit| matches!(edit, BodyEdit::SystemPrompt { .. })),
                 "plugins act"
             );
-            Ok(plan.facts.model.as_deref().unwrap_or_default())
+            Ok(routed.trace.model.as_deref().unwrap_or_default())
         }
         Outcome::Refuse(refusal) => Err(refusal.status),
         other => panic!("{other:?}"),

@@ -1,0 +1,34 @@
+//! What becomes of a request that is not refused.
+
+use crate::plan::Outcome;
+
+/// What becomes of a request that is not refused.
+pub(super) struct Sent {
+    /// What happens to it.
+    pub(super) outcome: Outcome,
+    /// Whether the model is told to reason, if it is told anything.
+    pub(super) reasoning: Option<bool>,
+    /// A `system_prompt` plugin changed the body.
+    pub(super) injected_system_prompt: bool,
+    /// Why several models are not run.
+    pub(super) not_run: Option<&'static str>,
+}
+
+impl Sent {
+    pub(super) fn new(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            reasoning: None,
+            injected_system_prompt: false,
+            not_run: None,
+        }
+    }
+
+    /// Returns the model that the request goes on to.
+    pub(super) fn forwarded_to(&self) -> Option<&str> {
+        match &self.outcome {
+            Outcome::Forward(forward) => Some(forward.model()),
+            _ => None,
+        }
+    }
+}

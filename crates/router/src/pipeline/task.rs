@@ -1,0 +1,77 @@
+//! What a request asks for.
+
+use super::escalation::{self, Called};
+use crate::generation::Generation;
+use crate::names::Target as Name;
+use crate::plan::Refusal;
+use crate::recipe::{Extent, Recipe, Route};
+use crate::stages::reading::Scope;
+use crate::stages::request::{Refused, RoutingRequest};
+
+/// What a request asks for.
+#[derive(Clone, Copy)]
+pub(super) enum Task<'g> {
+    /// The model that the client names: its explicit choice.
+    Model,
+    /// A recipe's choice; `only` among decisions of this algorithm.
+    Recipe {
+        recipe: &'g Recipe,
+        only: Option<&'static str>,
+    },
+    /// A candidate that a run of ours calls.
+    Call(Called<'g>),
+}
+
+impl<'g> Task<'g> {
+    /// Finds what a model name asks for.
+    pub(super) fn named(generation: &'g Generation, name: &str) -> Result<Self, Refused> {
+        match generation.names.resolve(name) {
+            Name::Recipe { recipe, only } => Ok(Self::Recipe {
+                recipe: &generation.recipes[recipe],
+                only,
+            }),
+            Name::Concrete => match generation.targets.named(name.trim()) {
+                Ok(_) => Ok(Self::Model),
+                Err(_) => Err(Refusal::unavailable(name).into()),
+            },
+        }
+    }
+
+    /// Returns what must be read for it.
+    pub(super) fn scope(&self, request: &RoutingRequest<'_>, full: bool) -> Scope<'g> {
+        let (extent, only) = match *self {
+            Self::Recipe { only, .. } if !request.prompt.is_silent() => {
+                let is_full = request.full || full;
+                let lazy = Extent::Lazy { only };
+                (if is_full { Extent::Used } else { lazy }, only)
+            }
+            _ => (Extent::Bounding, None),
+        };
+        Scope {
+            recipe: self.recipe(),
+            extent,
+            only,
+        }
+    }
+
+    pub(super) fn recipe(&self) -> Option<&'g Recipe> {
+        match self {
+            Self::Model => None,
+            Self::Recipe { recipe, .. } => Some(recipe),
+            Self::Call(called) => Some(called.recipe),
+        }
+    }
+
+    /// Returns the decision that a run was begun by.
+    pub(super) fn called(&self) -> Option<&'g Route> {
+        match self {
+            Self::Call(called) => Some(called.route),
+            Self::Model | Self::Recipe { .. } => None,
+        }
+    }
+
+    /// Returns the algorithm that is known before anything was chosen.
+    pub(super) fn algorithm(&self) -> Option<&'static str> {
+        self.called().map(|_| escalation::ALGORITHM)
+    }
+}

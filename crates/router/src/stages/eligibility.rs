@@ -1,0 +1,109 @@
+//! Which models may serve a request: boundaries, capabilities, health.
+
+use super::request::Refused;
+use crate::boundary::Verdict;
+use crate::capability::{Demand, Guard, shown};
+use crate::card::Prices;
+use crate::config::Document;
+use crate::eligible::{Barrier, Eligible};
+use crate::recipe::Route;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Says which models may serve a request.
+#[derive(Debug)]
+pub struct Eligibility {
+    guard: Guard,
+}
+
+/// No candidate may serve the request.
+#[derive(Debug)]
+pub(crate) struct NoneEligible {
+    /// What dropped each.
+    pub(crate) eligible: Eligible,
+    /// What keeps the request from all.
+    pub(crate) barrier: Barrier,
+}
+
+impl Eligibility {
+    /// Reads the cards of a document.
+    #[must_use]
+    pub fn of(document: &Document) -> Self {
+        Self {
+            guard: Guard::of(document),
+        }
+    }
+
+    /// Filters the candidates of a decision by boundaries, capabilities and health.
+    ///
+    /// # Errors
+    /// No candidate is left, and the decision does not answer by itself.
+    pub(crate) fn narrow(
+        &self,
+        route: &Route,
+        verdict: &Verdict,
+        demand: &Demand,
+    ) -> Result<Eligible, Refused> {
+        match self.candidates(route, verdict, demand) {
+            Ok(eligible) => Ok(eligible),
+            Err(none) if route.candidates.answers_itself() => Ok(none.eligible),
+            Err(none) => Err(Refused::by(none.barrier, none.eligible.into_dropped())),
+        }
+    }
+
+    /// Filters the candidates of a decision, whether or not it needs one.
+    ///
+    /// # Errors
+    /// No candidate is left.
+    pub(crate) fn candidates(
+        &self,
+        route: &Route,
+        verdict: &Verdict,
+        demand: &Demand,
+    ) -> Result<Eligible, NoneEligible> {
+        let candidates = route.candidates.candidates();
+        let mut eligible = Eligible::all(candidates.len());
+        let forbidden = |index: usize| {
+            candidates
+                .get(index)
+                .and_then(|candidate| verdict.barrier(candidate))
+        };
+        eligible.drop_where(|index| shown(candidates, index), forbidden);
+
+        // Where boundaries leave nobody, the first of them is the reason that clients are outcome.
+        let first = eligible
+            .dropped()
+            .first()
+            .filter(|_| eligible.kept().is_empty());
+        if let Some(barrier) = first.map(|dropped| dropped.by.clone()) {
+            return Err(NoneEligible { eligible, barrier });
+        }
+        match self
+            .guard
+            .narrow(&mut eligible, candidates, demand, Instant::now())
+        {
+            Ok(()) => Ok(eligible),
+            Err(barrier) => Err(NoneEligible { eligible, barrier }),
+        }
+    }
+
+    /// Returns what keeps a request from a model that is no candidate: the default, or one that a
+    /// conversation would stay with.
+    #[must_use]
+    pub(crate) fn barrier(
+        &self,
+        model: &str,
+        verdict: &Verdict,
+        demand: &Demand,
+    ) -> Option<Barrier> {
+        let boundary = verdict
+            .forbids(model)
+            .map(|name| Barrier::Boundary(Arc::clone(name)));
+        boundary.or_else(|| self.guard.barrier(model, demand))
+    }
+
+    /// Returns the prices of a configured model.
+    pub(crate) fn prices(&self, model: &str) -> Option<Prices> {
+        self.guard.card(model)?.prices
+    }
+}

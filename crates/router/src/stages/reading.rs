@@ -1,0 +1,210 @@
+//! What a request is: signals, projections, the decision that wins, the boundaries that hold.
+//!
+//! One function reads for everyone: requests, the calls of runs and `/api/v1/eval`. They differ in
+//! the `Scope` only.
+
+use crate::boundary::{Guarded, Verdict};
+use crate::capability::Demand;
+use crate::decision::Decided;
+use crate::recipe::{Evaluation, Extent, Recipe, Route};
+use crate::report::{Key, Kind, SignalReport};
+use crate::signals::{Identity, SignalError, SignalInput, TokenRatio};
+use dialects::Prompt;
+use inference::ask::Ask;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What is to be read.
+#[derive(Clone, Copy)]
+pub(crate) struct Scope<'g> {
+    /// The recipe that chooses; `None` where the client names a model, which only the document's
+    /// own boundaries bind.
+    pub(crate) recipe: Option<&'g Recipe>,
+    /// How much of it. [`Extent::Bounding`] asks for no decision.
+    pub(crate) extent: Extent<'g>,
+    /// Only decisions of this algorithm compete.
+    pub(crate) only: Option<&'g str>,
+}
+
+/// What is read, and by what.
+pub(crate) struct Subject<'a> {
+    /// The request.
+    pub(crate) prompt: &'a Prompt,
+    /// The caller; `None` on eval, which has no headers.
+    pub(crate) identity: Option<&'a Identity>,
+    /// Answers the questions of learned signals.
+    pub(crate) models: &'a dyn Ask,
+    /// Until when they may be waited for.
+    pub(crate) deadline: Instant,
+}
+
+/// What was read.
+#[derive(Default)]
+pub struct Reading<'g> {
+    /// Found for the document's boundaries, where the recipe that chooses does not have them: for
+    /// concrete model names and other recipes.
+    pub outer: Option<RecipeReading<'g>>,
+    /// Found by the recipe that chooses.
+    pub own: Option<RecipeReading<'g>>,
+    /// All boundaries that hold.
+    pub verdict: Verdict,
+    /// What could not be read, `signal=reason`, each once.
+    pub degraded: Vec<Arc<str>>,
+    /// What the request needs of a model.
+    pub demand: Demand,
+}
+
+/// What one recipe found.
+pub struct RecipeReading<'g> {
+    /// The recipe.
+    pub recipe: &'g Recipe,
+    /// Its signals.
+    pub report: SignalReport,
+    /// Its boundaries that hold.
+    pub verdict: Verdict,
+    /// The winning decision.
+    pub decided: Option<Decided>,
+    /// Time that deciding took; `None` where no decision was asked.
+    pub decision_time: Option<Duration>,
+}
+
+/// A signal refuses the request.
+pub(crate) struct Unread<'g> {
+    /// Why.
+    pub(crate) error: SignalError,
+    /// What was known by then; without findings, as they are not complete.
+    pub(crate) reading: Reading<'g>,
+}
+
+/// Reads a request: the document's boundaries first, then the recipe within what they allow.
+///
+/// # Errors
+/// A signal refuses the request.
+pub(crate) async fn read<'g>(
+    recipes: &'g [Recipe],
+    ratio: &TokenRatio,
+    scope: Scope<'g>,
+    subject: &Subject<'_>,
+) -> Result<Reading<'g>, Unread<'g>> {
+    let input = SignalInput::new(subject.prompt, subject.identity);
+    let mut reading = Reading {
+        demand: Demand::of(subject.prompt, ratio),
+        ..Reading::default()
+    };
+
+    // The first recipe is the document's own: its boundaries bind every other one, too.
+    let is_own = |outer: &&Recipe| scope.recipe.is_some_and(|own| std::ptr::eq(own, *outer));
+    let outer = recipes.first().filter(|outer| !is_own(outer));
+    if let Some(outer) = outer.filter(|outer| !outer.boundaries.is_empty()) {
+        let models = Guarded::free(subject.models);
+        let found = outer
+            .read(&input, Extent::Bounding, &models, subject.deadline)
+            .await
+            .map_err(|error| reading.stopped(error))?;
+        reading.add(&found);
+        reading.outer = Some(RecipeReading::of(outer, found));
+    }
+
+    let bounds_only = scope.extent == Extent::Bounding;
+    let asks = |own: &&Recipe| !bounds_only || !own.boundaries.is_empty();
+    if let Some(own) = scope.recipe.filter(asks) {
+        let models = Guarded::new(subject.models, reading.verdict.clone());
+        let found = own
+            .read(&input, scope.extent, &models, subject.deadline)
+            .await
+            .map_err(|error| reading.stopped(error))?;
+        reading.add(&found);
+        let findings = RecipeReading::of(own, found);
+        reading.own = Some(if bounds_only {
+            findings
+        } else {
+            findings.decide(scope.only)
+        });
+    }
+    Ok(reading)
+}
+
+impl<'g> Reading<'g> {
+    /// Returns what each recipe found, the one that chooses first.
+    pub fn recipes(&self) -> impl Iterator<Item = &RecipeReading<'g>> {
+        self.own.iter().chain(&self.outer)
+    }
+
+    /// Returns the winning decision.
+    #[must_use]
+    pub fn decided(&self) -> Option<(Decided, &'g Route)> {
+        let own = self.own.as_ref()?;
+        let decided = own.decided?;
+        Some((decided, own.recipe.routes.get(decided.index)?))
+    }
+
+    /// Adds what a recipe found to what holds for the request.
+    fn add(&mut self, found: &Evaluation) {
+        self.verdict = std::mem::take(&mut self.verdict).and(found.verdict.clone());
+        for (kind, reason) in found.report.degraded() {
+            let degraded: Arc<str> = format!("{}={reason}", kind.as_str()).into();
+            if !self.degraded.contains(&degraded) {
+                self.degraded.push(degraded);
+            }
+        }
+    }
+
+    fn stopped(&self, error: SignalError) -> Unread<'g> {
+        let reading = Reading {
+            verdict: self.verdict.clone(),
+            degraded: self.degraded.clone(),
+            demand: self.demand,
+            ..Reading::default()
+        };
+        Unread { error, reading }
+    }
+}
+
+impl<'g> RecipeReading<'g> {
+    fn of(recipe: &'g Recipe, found: Evaluation) -> Self {
+        Self {
+            recipe,
+            report: found.report,
+            verdict: found.verdict,
+            decided: None,
+            decision_time: None,
+        }
+    }
+
+    fn decide(self, only: Option<&str>) -> Self {
+        let started = Instant::now();
+        let decided = self.recipe.decide(&self.report, only);
+        Self {
+            decided,
+            decision_time: Some(started.elapsed()),
+            ..self
+        }
+    }
+
+    /// Returns the names of what matched, by family.
+    pub(crate) fn matched(&self) -> Vec<(Kind, Arc<str>)> {
+        let keys = &self.recipe.keys;
+        let named = |key: Key| (keys.kind(key), Arc::from(keys.name(key)));
+        self.report.matches().map(named).collect()
+    }
+
+    /// Returns the category by which the winning decision's domain rules name the request.
+    pub(crate) fn category(&self) -> Option<&str> {
+        self.recipe
+            .decisions
+            .category(self.decided?.index, &self.report)
+    }
+}
+
+impl Recipe {
+    /// Returns the winning decision, among those of one algorithm if a name asked for it.
+    #[must_use]
+    pub fn decide(&self, report: &SignalReport, only: Option<&str>) -> Option<Decided> {
+        match only {
+            None => self.decisions.decide(report),
+            Some(algorithm) => self
+                .decisions
+                .decide_among(report, |index| self.routes[index].algorithm == algorithm),
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! A request to be routed, and a refusal on its way.
+
+use crate::eligible::{Barrier, Dropped};
+use crate::learning::context::RequestContext;
+use crate::plan::Refusal;
+use crate::session::SessionHints;
+use crate::signals::{Identity, SignalError};
+use dialects::{Dialect, Prompt};
+use inference::ask::Ask;
+use std::time::Instant;
+
+/// A request to be routed.
+pub struct RoutingRequest<'a> {
+    /// What it says.
+    pub prompt: &'a Prompt,
+    /// The wire it came by.
+    pub dialect: Dialect,
+    /// The caller.
+    pub identity: &'a Identity,
+    /// What its headers say of its session.
+    pub hints: SessionHints<'a>,
+    /// The response's body will be seen, so its usage is worth asking for.
+    pub observed: bool,
+    /// Answers the questions of learned signals.
+    pub models: &'a dyn Ask,
+    /// Until when models and stores may be waited for.
+    pub deadline: Instant,
+    /// What it says beside its body.
+    pub context: RequestContext<'a>,
+    /// Debug headers are wanted: evaluate all that a decision can reach, even what cannot change
+    /// the outcome any more, and name what matched.
+    pub full: bool,
+    /// Its trace is recorded: forecast what it would cost at every candidate.
+    pub traced: bool,
+    /// The gateway lets the response's body be replaced.
+    pub rewritable: bool,
+}
+
+impl RoutingRequest<'_> {
+    /// Returns the API of the wire, as headers name it.
+    pub(crate) fn protocol(&self) -> &'static str {
+        if self.dialect == Dialect::AnthropicMessages {
+            "anthropic"
+        } else {
+            "openai"
+        }
+    }
+}
+
+/// A refusal, and what is known of its cause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refused {
+    /// What the client is outcome.
+    pub(crate) refusal: Refusal,
+    /// What keeps the request from every model that might serve it.
+    pub(crate) barrier: Option<Barrier>,
+    /// The models that it keeps the request from.
+    pub(crate) dropped: Vec<Dropped>,
+}
+
+impl Refused {
+    /// Refuses a request that `barrier` keeps from the last model, after these were dropped.
+    pub(crate) fn by(barrier: Barrier, dropped: Vec<Dropped>) -> Self {
+        Self {
+            refusal: Refusal::from(&barrier),
+            barrier: Some(barrier),
+            dropped,
+        }
+    }
+
+    /// Refuses a request that `barrier` keeps from this model.
+    pub(crate) fn at(model: &str, barrier: Barrier) -> Self {
+        let dropped = Dropped {
+            model: model.into(),
+            by: barrier.clone(),
+        };
+        Self::by(barrier, vec![dropped])
+    }
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            refusal,
+            barrier: None,
+            dropped: Vec::new(),
+        }
+    }
+}
+
+impl From<SignalError> for Refused {
+    fn from(error: SignalError) -> Self {
+        let refusal = Refusal {
+            status: 403,
+            message: error.to_string(),
+        };
+        refusal.into()
+    }
+}
