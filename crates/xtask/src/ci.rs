@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::toolbox::Toolbox;
 use crate::workspace::{Workspace, execute};
-use crate::{envoy, kubernetes, schema, setup, tidy};
+use crate::{envoy, fuzz, kubernetes, schema, setup, tidy};
 
 /// How long all steps together may take from cold on 2 cores, in minutes. A longer run passes, and
 /// says that it was longer: time depends on the machine.
@@ -27,7 +27,7 @@ struct Step {
 
 /// The steps in order. `build` selects the whole workspace with all its targets, which fixes the
 /// features of every dependency for the steps after it and compiles the benches on the way.
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 12] = [
     Step {
         name: "setup",
         purpose: "Fetches Envoy, the models, the Python SDKs, Helm and Redis that later steps run.",
@@ -62,6 +62,11 @@ const STEPS: [Step; 11] = [
         name: "test",
         purpose: "Runs the unit tests, the doc tests and the in-process suite.",
         run: test,
+    },
+    Step {
+        name: "fuzz",
+        purpose: "Runs each fuzz target for some seconds, with another seed each time.",
+        run: |run| fuzz::slice(run.workspace),
     },
     Step {
         name: "kubernetes",
@@ -206,7 +211,7 @@ fn test(run: &mut Run) -> Result<()> {
     for name in workspace
         .test_targets()
         .into_iter()
-        .filter(|name| ![envoy::SUITE, kubernetes::SUITE].contains(name))
+        .filter(|name| ![envoy::SUITE, fuzz::SUITE, kubernetes::SUITE].contains(name))
     {
         tests.args(["--test", name]);
     }

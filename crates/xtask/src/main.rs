@@ -7,6 +7,7 @@ mod ci;
 mod demo;
 mod envoy;
 mod evaluate;
+mod fuzz;
 mod kubernetes;
 mod models;
 mod schema;
@@ -33,6 +34,8 @@ To check a change:
   tidy                     check the rules that no compiler knows, and that generated files are fresh
        [--baseline]        write the numbers of findings that tidy's newer rules still tolerate
        [--commits BASE]    check the messages of the commits after BASE
+  fuzz [--seconds N] [--seed N] [TARGET]
+                           feed mutated requests, streams and documents to the readers
   envoy-matrix [VERSION…]  run the suite on several versions of Envoy
 
 To make what is committed or shipped:
@@ -77,6 +80,7 @@ fn chore(args: &[String]) -> Result<()> {
             tidy::run(&workspace, rest).and_then(|()| schema::check(&workspace))
         }
         "tidy" => tidy::run(&workspace, rest),
+        "fuzz" => fuzz::run(&workspace, rest),
         "schema" => schema::write(&workspace),
         "bench" => bench::run(&workspace, rest),
         "evaluate" => evaluate::run(&workspace, rest),

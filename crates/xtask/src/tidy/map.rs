@@ -4,7 +4,7 @@ use super::{File, Finding};
 
 const MAP: &str = "crates/README.md";
 const LINES: usize = 260;
-const ENDINGS: [&str; 6] = [".rs", ".md", ".yaml", ".proto", ".json", "/"];
+const ENDINGS: [&str; 7] = [".rs", ".txt", ".md", ".yaml", ".proto", ".json", "/"];
 
 /// Checks the map against the list of files.
 pub(super) fn check(files: &[File], paths: &[String]) -> Vec<Finding> {
