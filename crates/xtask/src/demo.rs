@@ -32,7 +32,7 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     setup::prepare(workspace)?;
     println!(
         "demo: building Merit, and fetching Envoy and the models meanwhile \
-         (about 5 minutes the first time on 2 cores, seconds later)"
+         (about 2 minutes the first time on 2 cores, seconds later)"
     );
 
     let tools = build_and_fetch(workspace)?;

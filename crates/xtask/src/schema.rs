@@ -40,7 +40,7 @@ pub(crate) fn compare(workspace: &Workspace, merit: &Path) -> Result<()> {
 }
 
 fn build(workspace: &Workspace) -> Result<PathBuf> {
-    execute(&mut workspace.cargo(["build", "--quiet", "--package", "server", "--bin", "merit"]))?;
+    execute(&mut workspace.cargo(["build", "--package", "server", "--bin", "merit"]))?;
     workspace.built("debug", "merit")
 }
 

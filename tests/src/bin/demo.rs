@@ -1,4 +1,5 @@
-//! `demo [--keep]`: a real Envoy, Merit and two sample backends; where real prompts go, and why.
+//! `demo [--keep]`: sends real prompts through a real Envoy, Merit and two sample backends, and prints
+//! where they went and why.
 //!
 //! Ends with failure if a prompt went elsewhere than its policy says. With `--keep` everything
 //! stays up for curl until interrupted.
@@ -49,23 +50,24 @@ struct Demo {
     _envoy: Envoy,
 }
 
-/// A prompt, and what the policy says of it.
+/// A prompt, and where the policy sends it.
 struct Prompt {
     title: &'static str,
     path: &'static str,
     body: Value,
     decision: &'static str,
-    /// Empty: Merit answers itself.
+    /// Empty where Merit answers itself.
     backend: &'static str,
 }
 
 impl Prompt {
     fn new(
         title: &'static str,
-        (path, body): (&'static str, Value),
-        goes: (&'static str, &'static str),
+        path: &'static str,
+        body: Value,
+        decision: &'static str,
+        backend: &'static str,
     ) -> Self {
-        let (decision, backend) = goes;
         Self {
             title,
             path,
@@ -84,46 +86,60 @@ fn prompts() -> Vec<Prompt> {
     let mut prompts = vec![
         Prompt::new(
             "chat",
-            (CHAT, chat("auto", "What is the capital of Norway?")),
-            ("everyday", "small"),
+            CHAT,
+            chat("auto", "What is the capital of Norway?"),
+            "everyday",
+            "small",
         ),
         Prompt::new(
             "chat, streamed",
-            (CHAT, streamed(chat("auto", CODE))),
-            ("code", "large"),
+            CHAT,
+            streamed(chat("auto", CODE)),
+            "code",
+            "large",
         ),
         Prompt::new(
             "tools",
-            (CHAT, with_tool(chat("auto", "Weather in Rome?"))),
-            ("tool_work", "large"),
+            CHAT,
+            with_tool(chat("auto", "Weather in Rome?")),
+            "tool_work",
+            "large",
         ),
         Prompt::new(
             "long, 33 KB",
-            (CHAT, chat("auto", &long)),
-            ("long_input", "large"),
+            CHAT,
+            chat("auto", &long),
+            "long_input",
+            "large",
         ),
         Prompt::new(
             "Chinese",
-            (CHAT, streamed(chat("auto", "请问挪威的首都是哪里？"))),
-            ("chinese", "small"),
+            CHAT,
+            streamed(chat("auto", "请问挪威的首都是哪里？")),
+            "chinese",
+            "small",
         ),
     ];
     prompts.extend(asked_of_models());
     prompts.extend(other_dialects());
     prompts.push(Prompt::new(
         "prompt theft",
-        (CHAT, theft),
-        ("prompt_theft_refused", ""),
+        CHAT,
+        theft,
+        "prompt_theft_refused",
+        "",
     ));
     prompts.push(Prompt::new(
         "user's own choice",
-        (CHAT, chat("small", CODE)),
-        ("", "small"),
+        CHAT,
+        chat("small", CODE),
+        "",
+        "small",
     ));
     prompts
 }
 
-/// What no list of words tells.
+/// Prompts that a list of words cannot judge.
 fn asked_of_models() -> [Prompt; 3] {
     let topic = chat(
         "auto",
@@ -138,13 +154,9 @@ fn asked_of_models() -> [Prompt; 3] {
         "Please thank Ana Souza for the flowers, she lives at 12 Elm Street in Leeds.",
     );
     [
-        Prompt::new("a topic", (CHAT, topic), ("science", "large")),
-        Prompt::new("an attack", (CHAT, attack), ("attack_refused", "")),
-        Prompt::new(
-            "personal data",
-            (CHAT, personal),
-            ("personal_data", "small"),
-        ),
+        Prompt::new("a topic", CHAT, topic, "science", "large"),
+        Prompt::new("an attack", CHAT, attack, "attack_refused", ""),
+        Prompt::new("personal data", CHAT, personal, "personal_data", "small"),
     ]
 }
 
@@ -157,18 +169,24 @@ fn other_dialects() -> [Prompt; 3] {
     [
         Prompt::new(
             "Anthropic Messages",
-            (MESSAGES, greeting),
-            ("everyday", "small"),
+            MESSAGES,
+            greeting,
+            "everyday",
+            "small",
         ),
         Prompt::new(
             "Anthropic, streamed",
-            (MESSAGES, streamed(messages("auto", CODE))),
-            ("code", "large"),
+            MESSAGES,
+            streamed(messages("auto", CODE)),
+            "code",
+            "large",
         ),
         Prompt::new(
             "OpenAI Responses",
-            (RESPONSES, three),
-            ("hard_questions", "large"),
+            RESPONSES,
+            three,
+            "hard_questions",
+            "large",
         ),
     ]
 }
@@ -198,7 +216,7 @@ impl Demo {
         })
     }
 
-    /// Sends every prompt and prints where it went; whether all went as the policy says.
+    /// Sends every prompt, prints where it went, and returns whether all went as the policy says.
     async fn show(&self) -> Result<bool> {
         let mut table = Table::new();
         let mut all_as_expected = true;
@@ -232,6 +250,12 @@ impl Demo {
         }
         let mut out = io::stdout().lock();
         out.write_all(table.text.as_bytes())?;
+        if cfg!(debug_assertions) {
+            writeln!(
+                out,
+                "\n(The times are of a build without optimisation; `cargo xtask bench` measures a release.)"
+            )?;
+        }
         if !all_as_expected {
             writeln!(
                 out,
@@ -250,7 +274,7 @@ impl Demo {
         reached.map(|(name, _)| *name).collect::<Vec<_>>().join("+")
     }
 
-    /// The signals that matched, as Merit's own evaluation says.
+    /// Returns the signals that matched, as Merit's own evaluation lists them.
     async fn why(&self, prompt: &Prompt) -> Result<String> {
         if prompt.decision.is_empty() {
             return Ok("the client named a model".to_owned());
