@@ -3,8 +3,8 @@
 use benches::mix;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use dialects::Prompt;
+use document::Findings;
 use router::catalog::ModelCatalog;
-use router::config::Findings;
 use router::projection::section::Projections;
 use router::report::{Keys, SignalReport};
 use router::scope::Scope;

@@ -45,7 +45,7 @@ pub fn document() -> Result<(Document, serde_json::Value)> {
 /// The mix, built.
 ///
 /// # Errors
-/// As [`document`], or it cannot be built.
+/// As [`document()`], or it cannot be built.
 pub fn generation() -> Result<Generation> {
     build(DOCUMENT)
 }

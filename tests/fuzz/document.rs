@@ -1,7 +1,8 @@
 //! Any routing document is answered: with a document, or with errors that have a place in its text.
 
+use ::document::Severity;
 use proptest::prelude::*;
-use router::config::{Severity, check};
+use router::config::check;
 
 use crate::{run, text};
 

@@ -27,14 +27,15 @@ mod tests;
 pub use admitted::Admitted;
 pub use guarded::Guarded;
 
+use crate::config::Document;
 use crate::config::decisions::Boundary;
-use crate::config::{Document, Problem};
 use crate::decision::Conditions;
 use crate::declared::Declared;
 use crate::eligible::Barrier;
 use crate::report::outlook::{Needs, Outlook};
 use crate::report::{Key, Keys};
 use crate::selection::Candidate;
+use document::Problem;
 use places::Places;
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 pub mod modules;
 mod scoring;
 
-use crate::config::{Findings, suggestion};
+use document::{Findings, suggestion};
 use modules::Modules;
 use schemars::JsonSchema;
 pub use scoring::PrototypeScoring;

@@ -7,7 +7,6 @@
 pub mod algorithms;
 pub mod databases;
 pub mod decisions;
-mod environment;
 pub mod global;
 pub mod integrations;
 mod loading;
@@ -15,28 +14,21 @@ mod lookup;
 pub mod milvus;
 pub mod plugins;
 pub mod pool;
-mod problem;
 pub mod providers;
-mod reader;
-mod redact;
 pub mod retrieval;
 pub mod savings;
-mod scalar;
 mod schema;
 pub mod selectors;
 pub mod server;
 pub mod services;
 pub mod sessions;
 pub mod stores;
-mod tree;
 mod unimplemented;
 mod validate;
 
-pub use loading::{Checked, Loaded, Places, check, joined, load};
+pub use loading::{Checked, check, load};
 pub use lookup::{DEFAULT_RECIPE, Resolution};
-pub use problem::{Findings, Problem, Severity, has_errors, suggestion};
-pub use redact::{hash, redact};
-pub use schema::{schema, schema_text};
+pub use schema::schema;
 pub use unimplemented::{Reach, Unimplemented, unimplemented};
 pub use validate::validate;
 

@@ -17,10 +17,10 @@ pub use conditions::Conditions;
 pub use engine::{Decided, Strategy};
 pub use trace::{DecisionTrace, TraceNode};
 
-use crate::config::Problem;
 use crate::config::decisions::Decision;
 use crate::declared::Declared;
 use crate::report::{Keys, Kind, SignalReport};
+use document::Problem;
 use engine::Rank;
 use rule::Rules;
 

@@ -348,7 +348,7 @@ mod tests {
 
     #[test]
     fn every_section_is_in_the_schema() {
-        let schema = schema();
+        let schema = schema().value();
         let sections = schema["$defs"]["Signals"]["properties"]
             .as_object()
             .unwrap();

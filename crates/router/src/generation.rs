@@ -1,7 +1,7 @@
 //! A document, built: what a reload swaps. Immutable, shared by every exchange that began under it.
 
+use crate::config::Document;
 use crate::config::pool::LooperLimits;
-use crate::config::{Document, Findings, Problem, has_errors};
 use crate::credential::{SHORTEST_SECRET, Secret};
 use crate::models::{Env, Models};
 use crate::names::Names;
@@ -14,6 +14,7 @@ use crate::signals::{self, Identity, TokenRatio};
 use crate::stages::targets::TargetSettings;
 use crate::stages::{Eligibility, Learning, Sessions, Targets};
 use dialects::Wrappers;
+use document::{Findings, Problem, has_errors};
 use inference::catalog::Catalog;
 use serde_json::Value;
 use std::sync::Arc;

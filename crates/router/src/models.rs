@@ -1,10 +1,10 @@
 //! The models that requests can be sent to, as the gateway must see them: upstream id, credential,
 //! headers, path.
 
-use crate::config::Findings;
 use crate::config::providers::{BackendRef, ProviderModel, Providers};
 use crate::plan::HeaderOp;
 use crate::reasoning::Switch;
+use document::Findings;
 use std::collections::HashMap;
 use std::sync::Arc;
 

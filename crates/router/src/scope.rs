@@ -1,10 +1,10 @@
 //! The part of a document from which one recipe's signals are made.
 
 use crate::catalog::ModelCatalog;
-use crate::config::suggestion;
 use crate::projection::section::Projections;
 use crate::report::Kind;
 use crate::signals::Signals;
+use document::suggestion;
 use inference::catalog::{Task, labels};
 
 /// The signals and projections that a recipe declares, and the models that they are read by.

@@ -29,11 +29,11 @@ pub use phase::Phase;
 
 use crate::card::{Prices, Tokens};
 use crate::config;
-use crate::config::Problem;
 use crate::conversation::{
     Conversation, ConversationKey, Conversations, SharedStore, Step, StoreError, Timestamp,
 };
 use crate::credential::Secret;
+use document::Problem;
 use identity::SessionKeyer;
 use phase::PhaseTexts;
 use std::sync::Arc;

@@ -20,11 +20,11 @@ pub mod structure;
 mod window;
 mod words;
 
-use crate::config::Findings;
 use crate::report::{Keys, Kind, SignalReport};
 use crate::scope::Scope;
 pub use context::{TokenRatio, estimate};
 use dialects::Prompt;
+use document::Findings;
 use inference::ask::{Question, What};
 use inference::catalog::{Bare, Catalog, LoadError};
 use inference::handle::Embedder;

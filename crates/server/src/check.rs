@@ -7,7 +7,7 @@ use crate::cli::{CheckArgs, LogFormat};
 use crate::engine;
 use crate::output;
 use anyhow::Context as _;
-use router::config::{Problem, has_errors};
+use document::{Problem, has_errors};
 use serde::Serialize;
 use std::path::Path;
 use std::process::ExitCode;
@@ -76,7 +76,7 @@ fn for_people(reports: &[Report<'_>]) -> String {
 mod tests {
     use super::*;
     use crate::cli::ModelArgs;
-    use router::config::Severity;
+    use document::Severity;
 
     #[test]
     fn only_errors_fail() {

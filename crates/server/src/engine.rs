@@ -20,6 +20,7 @@ use crate::reload::{Live, Prepare, Refusal};
 use crate::telemetry::Tracing;
 use crate::trust::Exposure;
 use dialects::{EvalRequest, ListShape, ModelEntry};
+use document::{Problem, Severity, has_errors};
 use extproc::{Options, Processor, Settings};
 use futures_executor::block_on;
 use inference::ask::{Ask, Nobody};
@@ -27,7 +28,7 @@ use inference::catalog::{Bare, Catalog};
 use inference::engine::Statistics;
 use meters::Meters;
 use router::config::server::Inference;
-use router::config::{self, Checked, Problem, Severity, has_errors};
+use router::config::{self, Checked};
 use router::evaluation::{EvalRefused, eval};
 use router::generation::Deps;
 use router::shared_state::SharedState;
@@ -194,7 +195,7 @@ impl Prepare for Preparer {
             models: settings::listing(&generation),
             meters,
             classifiers,
-            config: config::redact(&generation.value),
+            config: document::redact(&generation.value, config::schema()),
             router: generation,
             shared,
         };
@@ -229,7 +230,7 @@ fn build(
         }
         Err(problems) => (None, problems),
     };
-    let problems = config::joined(checked.problems, found, &checked.places);
+    let problems = document::joined(checked.problems, found, &checked.places);
     (generation.filter(|_| !has_errors(&problems)), problems)
 }
 
@@ -311,7 +312,7 @@ pub fn check(text: &str, models: Option<Arc<dyn Open>>) -> Vec<Problem> {
         return found;
     };
     let resolved = classifiers::resolutions(&generation.document, &*shared.catalog);
-    config::joined(found, resolved, &places)
+    document::joined(found, resolved, &places)
 }
 
 /// Says what is odd about a document that serves all the same.
@@ -328,7 +329,7 @@ fn report(found: &[Problem]) {
 /// The JSON Schema of the document.
 #[must_use]
 pub fn schema() -> String {
-    config::schema_text()
+    config::schema().text()
 }
 
 fn variable(name: &str) -> Option<String> {

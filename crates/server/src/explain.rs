@@ -3,7 +3,7 @@
 use crate::cli::ExplainArgs;
 use crate::output;
 use anyhow::Context as _;
-use router::config::Problem;
+use document::Problem;
 use serde_json::{Map, Value, json};
 use std::process::ExitCode;
 

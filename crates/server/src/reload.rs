@@ -8,7 +8,7 @@ mod triggers;
 pub use triggers::{Cause, Triggers};
 
 use arc_swap::ArcSwap;
-use router::config::Problem;
+use document::Problem;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use std::ops::Deref;

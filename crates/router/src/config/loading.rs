@@ -1,50 +1,8 @@
-//! From text to a typed document with every problem at its line.
+//! From text to a document with every problem at its line.
 
-use super::Document;
-use super::problem::{Problem, has_errors, join};
-use super::reader::read;
-use super::tree::{self, Node};
-use serde::Deserialize;
-use serde_json::{Map, Value};
-use std::sync::Arc;
-
-/// Where the parts of a document stand in its text.
-#[derive(Debug, Clone, Default)]
-pub struct Places {
-    tree: Option<Arc<Node>>,
-}
-
-impl Places {
-    /// Returns the line and column of `path`, or of its nearest ancestor that is written.
-    #[must_use]
-    pub fn locate(&self, path: &str) -> Option<(u32, u32)> {
-        let mark = tree::locate(self.tree.as_deref()?, path);
-        Some((mark.line, mark.column))
-    }
-
-    /// Gives each problem that has none its line and column.
-    #[must_use]
-    pub fn placed(&self, mut problems: Vec<Problem>) -> Vec<Problem> {
-        for problem in problems.iter_mut().filter(|problem| problem.line == 0) {
-            (problem.line, problem.column) = self.locate(&problem.path).unwrap_or_default();
-        }
-        problems
-    }
-}
-
-/// A document as read, before anything is said of its sense.
-#[derive(Debug)]
-pub struct Loaded {
-    /// The typed document without its faulty parts; `None` after a syntax error. Serve it only if
-    /// there is no error.
-    pub document: Option<Document>,
-    /// The same as JSON, variables replaced; `null` after a syntax error.
-    pub value: Value,
-    /// All faults of form.
-    pub problems: Vec<Problem>,
-    /// Where to find what later steps say.
-    pub places: Places,
-}
+use super::{Document, schema};
+use document::{Loaded, Places, Problem, has_errors, joined};
+use serde_json::Value;
 
 /// A document and everything that is wrong with it.
 #[derive(Debug)]
@@ -66,14 +24,6 @@ impl Checked {
     pub fn is_servable(&self) -> bool {
         self.document.is_some() && !has_errors(&self.problems)
     }
-}
-
-/// Joins what a later step found to what is known, each at its line, in the order of the text.
-#[must_use]
-pub fn joined(mut problems: Vec<Problem>, later: Vec<Problem>, places: &Places) -> Vec<Problem> {
-    join(&mut problems, places.placed(later));
-    problems.sort_by(|a, b| (a.line, a.column, &a.path).cmp(&(b.line, b.column, &b.path)));
-    problems
 }
 
 /// Reads a document and reports everything: form, sense, and what is not implemented.
@@ -99,25 +49,8 @@ pub fn check(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Checked {
     }
 }
 
-/// Reads a document strictly: unknown keys, wrong types and unset variables are errors, each with
-/// its place.
+/// Reads a document strictly, and says nothing of its sense.
 #[must_use]
-pub fn load(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
-    let (tree, problems) = tree::parse(text);
-    let (value, mut problems) = read(tree.as_deref(), problems, env);
-    let value = value.unwrap_or_else(|| Value::Object(Map::new()));
-    let document = match Document::deserialize(&value) {
-        _ if tree.is_none() => None,
-        Ok(document) => Some(document),
-        Err(error) => {
-            problems.push(Problem::error("", error.to_string()));
-            None
-        }
-    };
-    Loaded {
-        document,
-        value: if tree.is_some() { value } else { Value::Null },
-        problems,
-        places: Places { tree },
-    }
+pub fn load(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Loaded<Document> {
+    document::load(text, schema(), env)
 }

@@ -7,7 +7,8 @@ mod reference;
 mod schema;
 mod sense;
 
-use super::{Problem, Severity, check, load};
+use super::{check, load};
+use document::{Problem, Severity};
 
 /// No variable is set but `SET` (`value`) and `EMPTY`.
 fn environment(name: &str) -> Option<String> {

@@ -5,8 +5,8 @@ use super::Document;
 use super::algorithms::Algorithm;
 use super::decisions::Decision;
 use super::plugins::Plugin;
-use super::problem::{Problem, Severity};
 use crate::selection::METHODS;
+use document::{Problem, Severity};
 
 /// Plugins that act.
 const PLUGINS: [&str; 4] = [

@@ -12,12 +12,12 @@ mod models;
 mod pool;
 mod selection;
 
-use super::problem::{Findings, Problem};
 use super::{Document, Routing};
 use crate::report::Kind;
 use crate::signals::Deps;
 use crate::used::{self, UsedSet};
 use crate::{projection, signals};
+use document::{Findings, Problem};
 
 /// Checks the sense of a document. Problems carry paths; [`super::Places`] knows their lines.
 #[must_use]

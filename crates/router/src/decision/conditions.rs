@@ -6,11 +6,11 @@
 //! is unknown is unknown too. Whoever asks takes the safe side.
 
 use super::rule::{self, Op, Rules};
-use crate::config::Problem;
 use crate::declared::Declared;
 use crate::report::outlook::{Needs, Outlook};
 use crate::report::{Key, Keys};
 use crate::rules::RuleNode;
+use document::Problem;
 
 /// Compiled trees, by index.
 #[derive(Debug, Clone, Default)]

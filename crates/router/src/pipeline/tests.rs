@@ -91,7 +91,7 @@ pub(super) fn generation(policy: &str) -> Generation {
     let errors: Vec<String> = checked
         .problems
         .iter()
-        .filter(|problem| problem.severity == config::Severity::Error)
+        .filter(|problem| problem.severity == document::Severity::Error)
         .map(ToString::to_string)
         .collect();
     assert!(errors.is_empty(), "{errors:#?}");

@@ -3,9 +3,9 @@
 use super::score::needs;
 use super::section::{Projections, Score, ScoreInput};
 use crate::catalog::find_base;
-use crate::config::{Findings, suggestion};
 use crate::report::Kind;
 use crate::scope::Scope;
+use document::{Findings, suggestion};
 use std::collections::HashMap;
 
 /// Reports everything that is wrong with the projections of a recipe.

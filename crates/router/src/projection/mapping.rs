@@ -2,10 +2,10 @@
 
 use super::section;
 use super::trace::MappingTrace;
-use crate::config::{Findings, suggestion};
 use crate::report::{Key, Keys, Kind, SignalReport};
 use crate::rules::NumericPredicate;
 use crate::scope::Scope;
+use document::{Findings, suggestion};
 
 const DEFAULT_SLOPE: f64 = 12.0;
 

@@ -3,10 +3,10 @@
 use super::section;
 use super::step::Step;
 use super::trace::PartitionTrace;
-use crate::config::{Findings, suggestion};
 use crate::declared::Declared;
 use crate::report::{Key, Keys, Kind, SignalReport};
 use crate::scope::Scope;
+use document::{Findings, suggestion};
 
 /// A partition of two or more rules.
 #[derive(Debug, Clone)]

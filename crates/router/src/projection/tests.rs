@@ -3,11 +3,11 @@
 use super::section as document;
 use super::*;
 use crate::catalog::ModelCatalog;
-use crate::config::{Findings, Severity};
 use crate::scope::Scope;
 use crate::signals::Signals;
 use crate::signals::learned::domain::DomainRule;
 use crate::signals::learned::embedding::EmbeddingRule;
+use ::document::{Findings, Severity};
 
 fn declared() -> Declared {
     let mut declared = Declared::default();

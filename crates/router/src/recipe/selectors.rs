@@ -4,7 +4,7 @@
 use crate::config::algorithms::Algorithm;
 use crate::config::decisions::Decision;
 use crate::config::selectors::ModelSelection;
-use crate::config::{Document, Findings, Routing};
+use crate::config::{Document, Routing};
 use crate::forecast::Forecaster;
 use crate::selection::automix::Automix;
 use crate::selection::hybrid::{Hybrid, Weights};
@@ -21,6 +21,7 @@ use crate::selection::weighted::Weighted;
 use crate::selection::{self, Candidate, Selector};
 use crate::signals::Deps;
 use crate::wanted::AskedEncoder;
+use document::Findings;
 use inference::catalog::{Bare, LoadError};
 use inference::handle::Embedder;
 use std::collections::HashMap;

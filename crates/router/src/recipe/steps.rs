@@ -33,12 +33,13 @@ fn top_k(document: &Document) -> i64 {
 #[cfg(test)]
 mod tests {
     use crate::boundary::Guarded;
-    use crate::config::{self, Findings};
+    use crate::config::{self};
     use crate::models::Models;
     use crate::recipe::{Extent, Recipe, Source};
     use crate::shared_state::SharedState;
     use crate::signals::{Deps, SignalInput};
     use dialects::Prompt;
+    use document::Findings;
     use futures_util::FutureExt;
     use inference::fake::Fake;
     use std::time::Instant;

@@ -1,9 +1,9 @@
 //! What rule trees and bounds get wrong, in decisions, boundaries and composers.
 
 use super::{NumericPredicate, RuleNode};
-use crate::config::{Findings, suggestion};
 use crate::report::Kind;
 use crate::scope::Scope;
+use document::{Findings, suggestion};
 
 /// Checks the tree of a decision or boundary.
 pub fn check_tree(scope: &Scope<'_>, path: &str, node: &RuleNode, findings: &mut Findings) {

@@ -18,8 +18,8 @@
 //! The role is emitted, not the binding's name. Eval has no caller and evaluates no binding.
 
 use super::{Building, Signal, SignalError, SignalInput, ran};
-use crate::config::Findings;
 use crate::report::{Key, Kind, SignalReport};
+use document::Findings;
 use schemars::JsonSchema;
 use serde::Deserialize;
 

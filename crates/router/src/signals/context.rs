@@ -17,9 +17,9 @@
 //! matches almost nothing.
 
 use super::{Building, Signal, SignalError, SignalInput, ran};
-use crate::config::Findings;
 use crate::report::{Key, Kind, SignalReport};
 use dialects::Prompt;
+use document::Findings;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::ops::RangeInclusive;

@@ -17,10 +17,10 @@
 //! A `count` without predicate always matches, as in the reference.
 
 use super::{Building, Signal, SignalError, SignalInput, ran};
-use crate::config::Findings;
 use crate::report::{Key, Kind, SignalReport};
 use crate::rules::NumericPredicate;
 use dialects::Conversation;
+use document::Findings;
 use schemars::JsonSchema;
 use serde::Deserialize;
 

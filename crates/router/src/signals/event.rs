@@ -19,8 +19,8 @@
 use super::keyword::bounded_pattern;
 use super::pattern::PatternSet;
 use super::{Building, Signal, SignalError, SignalInput, ran};
-use crate::config::suggestion;
 use crate::report::{Key, Kind, SignalReport};
+use document::suggestion;
 use schemars::JsonSchema;
 use serde::Deserialize;
 

@@ -18,8 +18,8 @@ mod model;
 mod script;
 
 use super::{Building, Signal, SignalError, SignalInput, ran};
-use crate::config::Findings;
 use crate::report::{Key, Kind, SignalReport};
+use document::Findings;
 pub use model::{LanguageDetector, LoadError};
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -27,9 +27,9 @@ pub mod scan;
 mod user_feedback;
 
 use super::{Building, Deps, SignalInput, ran};
-use crate::config::Findings;
 use crate::report::{Key, Keys, Kind, SignalReport};
 use crate::scope::Scope;
+use document::Findings;
 use inference::ask::{Outcome, Question};
 use inference::handle::Cost;
 

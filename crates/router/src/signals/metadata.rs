@@ -13,8 +13,8 @@
 //! ```
 
 use super::{Building, Signal, SignalError, SignalInput, ran};
-use crate::config::Findings;
 use crate::report::{Key, Kind, SignalReport};
+use document::Findings;
 use schemars::JsonSchema;
 use serde::Deserialize;
 

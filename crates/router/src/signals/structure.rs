@@ -24,9 +24,9 @@
 mod source;
 
 use super::{Building, Signal, SignalError, SignalInput, ran};
-use crate::config::Findings;
 use crate::report::{Key, Kind, SignalReport};
 use crate::rules::NumericPredicate;
+use document::Findings;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use source::{Source, Text};

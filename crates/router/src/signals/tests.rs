@@ -7,8 +7,8 @@ use super::language::LanguageRule;
 use super::metadata::{MetadataPredicate, MetadataRule};
 use super::*;
 use crate::catalog::ModelCatalog;
-use crate::config::Severity;
 use crate::projection::section::Projections;
+use document::Severity;
 
 /// Compiles rules as a document declares them: the families, and the paths of errors below
 /// `routing.signals`.
@@ -29,7 +29,7 @@ fn compile(
         .into_problems()
         .into_iter()
         .filter(|problem| problem.severity == Severity::Error);
-    let path = |problem: crate::config::Problem| {
+    let path = |problem: document::Problem| {
         let path = problem.path.strip_prefix("routing.signals.");
         path.unwrap_or(&problem.path).to_owned()
     };

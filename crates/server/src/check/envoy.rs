@@ -6,8 +6,8 @@ mod clusters;
 mod filter;
 
 use clusters::Clusters;
+use document::{Problem, Severity};
 use filter::Filter;
-use router::config::{Problem, Severity};
 use serde_json::Value;
 use std::collections::BTreeSet;
 

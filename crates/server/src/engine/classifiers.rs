@@ -1,11 +1,11 @@
 //! The classifiers that the classification API answers with: those that some decision reaches, or
 //! all with `preload`.
 
+use document::{Problem, Severity};
 use inference::catalog::{Catalog, LoadError, Task, Wanted};
 use inference::handle::{Classifier, Embedder, Tagger};
 use router::catalog::ModelCatalog;
 use router::config::Document;
-use router::config::{Problem, Severity};
 use router::generation::Generation;
 use router::report::Kind;
 use router::wanted::{Asked, AskedEncoder};

@@ -7,12 +7,13 @@ use super::Finding;
 
 /// Each crate with the crates of the workspace that it may depend on. A new edge is a reviewed line
 /// here.
-const EDGES: [(&str, &[&str]); 11] = [
+const EDGES: [(&str, &[&str]); 12] = [
     ("extproc", &[]),
     ("dialects", &[]),
+    ("document", &[]),
     ("inference", &[]),
     ("onnx", &["inference"]),
-    ("router", &["dialects", "inference"]),
+    ("router", &["dialects", "document", "inference"]),
     ("training", &["inference"]),
     ("stores", &["router"]),
     (
@@ -20,6 +21,7 @@ const EDGES: [(&str, &[&str]); 11] = [
         &[
             "extproc",
             "dialects",
+            "document",
             "inference",
             "onnx",
             "router",
@@ -34,6 +36,7 @@ const EDGES: [(&str, &[&str]); 11] = [
 const EVERYTHING: &[&str] = &[
     "extproc",
     "dialects",
+    "document",
     "inference",
     "onnx",
     "router",

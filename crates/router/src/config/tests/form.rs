@@ -1,7 +1,8 @@
 //! Reading: keys, types, scalars, variables, anchors.
 
 use super::{check_form, environment};
-use crate::config::{Severity, load};
+use crate::config::load;
+use document::Severity;
 use proptest::prelude::*;
 use serde_json::json;
 

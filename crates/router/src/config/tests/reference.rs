@@ -2,7 +2,8 @@
 //! repository; without them these tests say so and pass.
 
 use super::environment;
-use crate::config::{Checked, Severity, check, load};
+use crate::config::{Checked, check, load};
+use document::Severity;
 use std::path::{Path, PathBuf};
 
 fn reference() -> Option<PathBuf> {
@@ -34,7 +35,7 @@ fn document_has_no_unknown_key() {
         (document.providers.models.len(), document.recipes.len()),
         (4, 1)
     );
-    let validator = jsonschema::validator_for(&crate::config::schema()).unwrap();
+    let validator = jsonschema::validator_for(crate::config::schema().value()).unwrap();
     let faults: Vec<String> = validator
         .iter_errors(&loaded.value)
         .map(|fault| fault.to_string())

@@ -716,7 +716,7 @@ fn judged(server: &str, algorithm: &str, prefix: &str) -> Vec<String> {
          global: {{server: {{{server}}}}}}}"
     );
     let problems = validate(&load(&text, &environment).document.unwrap());
-    let judge = |it: &crate::config::Problem| {
+    let judge = |it: &document::Problem| {
         let path = it.path.strip_prefix(prefix)?;
         Some(format!(
             "{} {}",

@@ -1,12 +1,13 @@
 //! Algorithms and plugins of a decision.
 
+use super::Scope;
 use super::models::known_model;
-use super::{Findings, Scope};
 use crate::config::algorithms::Algorithm;
 use crate::config::decisions::Decision;
 use crate::config::plugins::{HeaderMutation, Plugin, RequestParams, ToolSelection};
 use crate::escalation::judge::Method;
 use crate::generation::RUN_AT_LEAST_MS;
+use document::Findings;
 use std::collections::BTreeMap;
 
 pub(super) fn check(scope: &Scope<'_>, path: &str, decision: &Decision, findings: &mut Findings) {

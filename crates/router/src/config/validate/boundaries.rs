@@ -1,13 +1,12 @@
 //! Boundaries: whom they allow, and whether what they read can be relied on. A limit that some
 //! other setting quietly lifts is refused together with that setting.
 
+use super::Scope;
 use super::models::known_model;
-use super::{Findings, Scope};
 use crate::catalog::modules::ClassifierModule;
 use crate::config::Document;
 use crate::config::decisions::{Allowed, Boundary};
 use crate::config::plugins::Plugin;
-use crate::config::problem::suggestion;
 use crate::report::Kind;
 use crate::rules::{RuleNode, check_tree};
 use crate::scope::base;
@@ -15,6 +14,8 @@ use crate::signals::learned::classifier::ClassifierKind;
 use crate::signals::learned::embedding::QueryModality;
 use crate::signals::learned::scan::ScanScope;
 use crate::used::UsedSet;
+use document::Findings;
+use document::suggestion;
 
 pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
     let routing = scope.routing;

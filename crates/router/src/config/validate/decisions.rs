@@ -1,11 +1,12 @@
 //! Decisions and their candidates.
 
 use super::models::known_model;
-use super::{Findings, Scope, actions, learning, pool};
+use super::{Scope, actions, learning, pool};
 use crate::config::decisions::{Decision, ModelRef};
 use crate::config::plugins::Plugin;
-use crate::config::problem::suggestion;
 use crate::rules::check_tree;
+use document::Findings;
+use document::suggestion;
 
 pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
     let routing = scope.routing;

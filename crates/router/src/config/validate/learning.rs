@@ -1,10 +1,11 @@
 //! Learning: its weights and header names, and what leaves it without effect. Its words are checked
 //! when it is read.
 
-use super::{Findings, Scope};
+use super::Scope;
 use crate::config::Document;
 use crate::config::decisions::Decision;
 use crate::config::global::{Learning, Protection};
+use document::Findings;
 
 const LEARNING: &str = "global.router.learning";
 

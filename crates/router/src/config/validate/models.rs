@@ -1,9 +1,9 @@
 //! Version, models, prices, endpoints, entrypoints, recipes, the model catalog.
 
-use super::Findings;
-use crate::config::problem::suggestion;
 use crate::config::providers::{BackendRef, ProviderModel};
 use crate::config::{DEFAULT_RECIPE, Document, Routing};
+use document::Findings;
+use document::suggestion;
 use std::collections::HashMap;
 
 pub(super) fn check(document: &Document, findings: &mut Findings) {

@@ -6,11 +6,12 @@
 //! servable, so what `auto` may bring or an algorithm does without is a warning; an error is only
 //! what was written to be measured while every source is ruled out.
 
+use super::Scope;
 use super::models::known_model;
-use super::{Findings, Scope};
 use crate::config::Document;
 use crate::config::decisions::Decision;
 use crate::config::pool::PoolSettings;
+use document::Findings;
 
 /// Samples that may be kept of each model: they are sorted anew with every response.
 const SAMPLES_MAX: u32 = 100_000;

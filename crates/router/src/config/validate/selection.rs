@@ -1,13 +1,14 @@
 //! Parameters of the algorithms that choose: those out of range, and those that nothing reads, each
 //! by its name.
 
+use super::Scope;
 use super::models::known_model;
-use super::{Findings, Scope};
 use crate::config::Document;
 use crate::config::algorithms::Algorithm;
 use crate::config::decisions::Decision;
 use crate::config::selectors::{Automix, Hybrid, MlSelection, MultiFactor, RouterDc};
 use crate::report::Kind;
+use document::Findings;
 
 const GLOBAL: &str = "global.router.model_selection";
 const NO_EFFECT: &str = "has no effect, as in the reference";

@@ -1,12 +1,13 @@
 //! Policies of every algorithm, built and asked: who sets which parameter, what artifacts do, and
 //! that nobody ever chooses a candidate that is not eligible.
 
-use crate::config::{self, Document, Findings, Problem};
+use crate::config::{self, Document};
 use crate::models::Models;
 use crate::recipe::{Recipe, Source};
 use crate::selection::{Fallback, Selection, SelectionRequest};
 use crate::shared_state::SharedState;
 use crate::signals::Deps;
+use document::{Findings, Problem};
 use inference::catalog::{Catalog, LoadError, RemoteClassifier, RemoteEmbedder, Task, Wanted};
 use inference::fake::Fake;
 use inference::handle::{Classifier, Embedder, Tagger};

@@ -1,7 +1,7 @@
 //! What keyword rules say that is surely not meant.
 
 use super::{KeywordRule, Method};
-use crate::config::Findings;
+use document::Findings;
 
 impl KeywordRule {
     /// Warns of keywords that find nothing or everything, and of settings without effect.

@@ -16,9 +16,9 @@
 use super::models::remote_classifier;
 use super::{Building, Head, Learned, SignalInput, answers, ran};
 use crate::catalog::ExternalModel;
-use crate::config::{Findings, suggestion};
 use crate::report::{Key, Kind, SignalReport};
 use crate::scope::Scope;
+use document::{Findings, suggestion};
 use inference::ask::{Failure, Outcome, Over, Question, What};
 use inference::handle::Classifier;
 use schemars::JsonSchema;

@@ -17,10 +17,10 @@
 
 use super::examples::{Examples, Scoring};
 use super::{Building, Head, Learned, SignalInput, answers, ran};
-use crate::config::Findings;
 use crate::report::{Key, Kind, SignalReport};
 use crate::rules::{RuleNode, check_composer};
 use crate::scope::Scope;
+use document::Findings;
 use inference::ask::{Outcome, Question, What};
 use inference::handle::Embedder;
 use inference::prototypes::{Bank, Weighting};

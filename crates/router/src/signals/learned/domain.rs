@@ -16,10 +16,10 @@
 
 use super::models::check_module;
 use super::{Building, Head, Learned, SignalInput, answers, ran};
-use crate::config::{Findings, suggestion};
 use crate::report::{Key, Kind, SignalReport};
 use crate::scope::Scope;
 use crate::wanted::Asked;
+use document::{Findings, suggestion};
 use inference::ask::{Outcome, Over, Question, What};
 use inference::catalog::{Task, labels};
 use inference::handle::Classifier;

@@ -20,9 +20,9 @@
 
 use super::examples::{Examples, Scoring};
 use super::{Building, Head, Learned, SignalInput, answers, check_threshold, ran};
-use crate::config::Findings;
 use crate::report::{Key, Kind, SignalReport};
 use crate::scope::Scope;
+use document::Findings;
 use inference::ask::{Outcome, Question, What};
 use inference::handle::Embedder;
 use inference::prototypes::{Bank, Weighting};

@@ -14,10 +14,10 @@
 use super::label::check_labels;
 use super::models::check_module;
 use super::{Building, Head, Learned, SignalInput, answers, ran};
-use crate::config::Findings;
 use crate::report::{Key, Kind, SignalReport};
 use crate::scope::Scope;
 use crate::wanted::Asked;
+use document::Findings;
 use inference::ask::{Outcome, Over, Question, What};
 use inference::catalog::Task;
 use inference::handle::Classifier;

@@ -24,9 +24,9 @@
 use super::examples::{Examples, Scoring};
 use super::{Building, Head, Learned, SignalInput, answers, ran};
 use crate::catalog::{KnowledgeBase, find_base};
-use crate::config::{Findings, suggestion};
 use crate::report::{Key, Kind, SignalReport, kb_metric};
 use crate::scope::Scope;
+use document::{Findings, suggestion};
 use inference::ask::{Outcome, Question, What};
 use inference::handle::Embedder;
 use inference::knowledge_bases::{Manifest, built_in};

@@ -1,8 +1,8 @@
 //! Rules that have a name and nothing else: the name is the label that a classifier emits.
 
-use crate::config::{Findings, suggestion};
 use crate::report::Kind;
 use crate::scope::Scope;
+use document::{Findings, suggestion};
 use inference::catalog::{Task, labels};
 use schemars::JsonSchema;
 use serde::Deserialize;

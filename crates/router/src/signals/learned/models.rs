@@ -3,10 +3,10 @@
 
 use super::Building;
 use crate::catalog::ExternalModel;
-use crate::config::{Findings, Problem, Severity};
 use crate::report::Kind;
 use crate::scope::Scope;
 use crate::wanted::{Asked, AskedEncoder, encoder_folder};
+use document::{Findings, Problem, Severity};
 use inference::catalog::{
     Bare, Endpoint, LoadError, RemoteClassifier, RemoteProtocol, Secret, Task, Wanted,
 };

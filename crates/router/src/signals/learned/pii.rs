@@ -17,10 +17,10 @@
 use super::models::check_module;
 use super::scan::{Scan, ScanScope, blocks, files, parts, truncation};
 use super::{Building, Head, Learned, SignalInput, answers, check_threshold, ran};
-use crate::config::Findings;
 use crate::report::{Key, Kind, SignalReport};
 use crate::scope::Scope;
 use crate::wanted::Asked;
+use document::Findings;
 use inference::ask::{Entity, Outcome, Question, What};
 use inference::handle::Tagger;
 use schemars::JsonSchema;

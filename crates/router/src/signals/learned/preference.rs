@@ -18,9 +18,9 @@
 use super::examples::{Examples, Scoring};
 use super::models::remote_classifier;
 use super::{Building, Head, Learned, SignalInput, answers, check_threshold, ran};
-use crate::config::Findings;
 use crate::report::{Key, Kind, SignalReport};
 use crate::scope::Scope;
+use document::Findings;
 use inference::ask::{Outcome, Over, Question, What};
 use inference::handle::{Classifier, Embedder};
 use inference::prototypes::{Bank, Score, Weighting};

@@ -14,9 +14,9 @@
 //! the streak. At most 64 earlier turns are looked at.
 
 use super::{Building, Head, Learned, SignalInput, answers, check_threshold, ran};
-use crate::config::Findings;
 use crate::report::{Key, Kind, SignalReport};
 use crate::scope::Scope;
+use document::Findings;
 use inference::ask::{Outcome, Question, What};
 use inference::handle::Embedder;
 use inference::prototypes::similarity;

@@ -1,7 +1,7 @@
 //! Where a structure feature is read: patterns, words, ordered markers, or the turn's length.
 
-use crate::config::Findings;
 use crate::signals::{SignalInput, letters, pattern, words};
+use document::Findings;
 use memchr::memmem::Finder;
 use regex::Regex;
 use schemars::JsonSchema;

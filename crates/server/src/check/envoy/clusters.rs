@@ -2,7 +2,7 @@
 
 use super::filter::Filter;
 use super::{error, warning};
-use router::config::Problem;
+use document::Problem;
 use serde_json::Value;
 use std::collections::BTreeMap;
 

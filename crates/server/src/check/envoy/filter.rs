@@ -1,7 +1,7 @@
 //! Rules about the filter itself.
 
 use super::{error, warning};
-use router::config::Problem;
+use document::Problem;
 use router::generation::RUN_AT_LEAST_MS;
 use serde_json::Value;
 use std::collections::BTreeSet;

@@ -1,7 +1,7 @@
 //! Knowledge bases and models: where they come from, and what is said when they do not.
 
 use super::*;
-use crate::config::Severity;
+use document::Severity;
 use inference::ask::Failure;
 use inference::catalog::{LoadError, Task, Wanted};
 use inference::handle::{Classifier, Embedder, Tagger};

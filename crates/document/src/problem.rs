@@ -115,7 +115,7 @@ pub fn has_errors(problems: &[Problem]) -> bool {
 ///
 /// A later step reads a document that earlier ones found faults in, with defaults in their place.
 /// What it says of the same place would only repeat the fault in other words, so it is left out.
-pub(super) fn join(problems: &mut Vec<Problem>, later: Vec<Problem>) {
+pub(crate) fn join(problems: &mut Vec<Problem>, later: Vec<Problem>) {
     let known = problems.len();
     for problem in later {
         if !problems[..known].iter().any(|first| problem.follows(first)) {
@@ -189,7 +189,7 @@ impl Findings {
 }
 
 /// The nearest of `known` to `word`, if it is near enough to be what was meant.
-pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let fold = |text: &str| -> String {
         text.chars()
             .filter(|letter| letter.is_alphanumeric())

@@ -4,36 +4,41 @@
 use super::environment::substitute;
 use super::problem::{Problem, Severity, suggestion};
 use super::scalar;
-use super::schema::{SCHEMA, branch, resolve, tags};
+use super::schema::{Schema, branch, tags};
 use super::tree::{Entry, Mark, Node, NodeKind, push_key};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
-/// Walks a tree by the document's schema: the JSON value, and `problems` with those found here.
-pub(super) fn read(
+/// Walks a tree by the document's schema.
+///
+/// Returns the JSON value, and `problems` with those found here.
+pub(crate) fn read(
     tree: Option<&Node>,
+    schema: &Schema,
     problems: Vec<Problem>,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> (Option<Value>, Vec<Problem>) {
     let mut reader = Reader {
+        schema,
         env,
         problems,
         path: String::new(),
     };
-    let value = tree.and_then(|root| reader.value(root, &SCHEMA));
+    let value = tree.and_then(|root| reader.value(root, schema.value()));
     (value, reader.problems)
 }
 
 struct Reader<'a> {
+    schema: &'a Schema,
     env: &'a dyn Fn(&str) -> Option<String>,
     problems: Vec<Problem>,
     path: String,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     /// The node as the schema wants it; `None` if it is null or faulty.
-    fn value(&mut self, node: &Node, schema: &'static Value) -> Option<Value> {
-        let schema = resolve(schema);
+    fn value(&mut self, node: &Node, schema: &'a Value) -> Option<Value> {
+        let schema = self.schema.resolve(schema);
         if let Some(known) = words_of(schema) {
             return self.word(node, schema, &known);
         }
@@ -42,7 +47,7 @@ impl Reader<'_> {
         }
         let wanted = wanted(schema);
         match (&node.kind, wanted) {
-            (NodeKind::Scalar { text, plain }, _) => self.scalar(node.mark, (text, *plain), schema),
+            (NodeKind::Scalar { text, plain }, _) => self.scalar(node.mark, text, *plain, schema),
             (_, "") => Some(self.free(node)),
             (NodeKind::List(items), "array") => {
                 Some(self.list(items, schema.get("items").unwrap_or(&Value::Null)))
@@ -59,7 +64,7 @@ impl Reader<'_> {
         }
     }
 
-    fn list(&mut self, items: &[Arc<Node>], schema: &'static Value) -> Value {
+    fn list(&mut self, items: &[Arc<Node>], schema: &'a Value) -> Value {
         let mut values = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
             let length = self.path.len();
@@ -76,8 +81,8 @@ impl Reader<'_> {
         Value::Array(values)
     }
 
-    fn blank(&mut self, mark: Mark, schema: &'static Value, before: usize) -> Option<Value> {
-        let schema = resolve(schema);
+    fn blank(&mut self, mark: Mark, schema: &'a Value, before: usize) -> Option<Value> {
+        let schema = self.schema.resolve(schema);
         if self.problems.len() == before && wanted(schema) != "string" {
             self.error(mark, "an empty list item");
         }
@@ -88,7 +93,7 @@ impl Reader<'_> {
         }
     }
 
-    fn object(&mut self, entries: &[Entry], schema: &'static Value) -> Map<String, Value> {
+    fn object(&mut self, entries: &[Entry], schema: &'a Value) -> Map<String, Value> {
         let properties = schema.get("properties").and_then(Value::as_object);
         let others = schema
             .get("additionalProperties")
@@ -124,17 +129,14 @@ impl Reader<'_> {
             entry.key,
             suggestion(&entry.key, known)
         );
-        if top && LEGACY.contains(&entry.key.as_str()) {
-            message = format!(
-                "`{}` belongs to a layout before v0.3; convert the document with the reference's `vllm-sr config migrate`",
-                entry.key
-            );
+        if let Some(remedy) = self.schema.retired(&entry.key).filter(|_| top) {
+            message = format!("`{}` {remedy}", entry.key);
         }
         self.error(entry.mark, message);
     }
 
     /// One of several blocks, told apart by `type`.
-    fn choice(&mut self, node: &Node, branches: &'static [Value]) -> Option<Value> {
+    fn choice(&mut self, node: &Node, branches: &'a [Value]) -> Option<Value> {
         match &node.kind {
             NodeKind::Map(entries) => self.tagged(node.mark, entries, branches),
             NodeKind::List(_) => {
@@ -150,12 +152,7 @@ impl Reader<'_> {
         }
     }
 
-    fn tagged(
-        &mut self,
-        mark: Mark,
-        entries: &[Entry],
-        branches: &'static [Value],
-    ) -> Option<Value> {
+    fn tagged(&mut self, mark: Mark, entries: &[Entry], branches: &'a [Value]) -> Option<Value> {
         let tag = entries.iter().find(|entry| entry.key == "type");
         let Some((Entry { value, .. }, NodeKind::Scalar { text, .. })) =
             tag.map(|tag| (tag, &tag.value.kind))
@@ -175,9 +172,11 @@ impl Reader<'_> {
             return None;
         };
         let mut object = self.object(entries, branch);
-        object
-            .entry("configuration")
-            .or_insert_with(|| Value::Object(Map::new()));
+        if branch.pointer("/properties/configuration").is_some() {
+            object
+                .entry("configuration")
+                .or_insert_with(|| Value::Object(Map::new()));
+        }
         Some(Value::Object(object))
     }
 
@@ -200,7 +199,7 @@ impl Reader<'_> {
         }
     }
 
-    fn scalar(&mut self, mark: Mark, (text, plain): (&str, bool), schema: &Value) -> Option<Value> {
+    fn scalar(&mut self, mark: Mark, text: &str, plain: bool, schema: &Value) -> Option<Value> {
         let (text, loose) = self.text(mark, text, plain)?;
         if scalar::is_null(&text, plain) {
             return None;
@@ -318,27 +317,6 @@ impl Reader<'_> {
         });
     }
 }
-
-/// Top-level keys of the layouts before v0.3.
-const LEGACY: [&str; 17] = [
-    "api",
-    "bert_model",
-    "categories",
-    "classifier",
-    "decisions",
-    "default_model",
-    "embedding_models",
-    "keyword_rules",
-    "model_config",
-    "observability",
-    "prompt_guard",
-    "reasoning_families",
-    "router_replay",
-    "semantic_cache",
-    "signals",
-    "tools",
-    "vllm_endpoints",
-];
 
 /// The mark of a list of words that the reference reads in any case.
 const ANY_CASE: &str = "x-any-case";

@@ -1,6 +1,6 @@
 //! A document as it may be shown, and its digest.
 
-use super::schema::{SCHEMA, branch, resolve};
+use super::schema::{Schema, branch};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
@@ -20,14 +20,14 @@ const SECRET_KEYS: [&str; 9] = [
     "token",
 ];
 
-/// The document without its secrets: what the schema marks `writeOnly`, keys named like secrets,
+/// Returns the document without its secrets: what the schema marks `writeOnly`, keys named like secrets,
 /// and user information in URLs. Empty secrets stay empty, so that one sees whether any is set.
 #[must_use]
-pub fn redact(value: &Value) -> Value {
-    visible(value, &SCHEMA)
+pub fn redact(value: &Value, schema: &Schema) -> Value {
+    visible(value, schema.value(), schema)
 }
 
-/// SHA-256 of the document with sorted keys and no white space, in hexadecimal: the same for
+/// Returns the SHA-256 of the document with sorted keys and no white space, in hexadecimal: the same for
 /// documents that say the same.
 #[must_use]
 pub fn hash(value: &Value) -> String {
@@ -41,46 +41,47 @@ pub fn hash(value: &Value) -> String {
     hex
 }
 
-fn visible(value: &Value, schema: &'static Value) -> Value {
-    let schema = resolve(schema);
+fn visible(value: &Value, part: &Value, schema: &Schema) -> Value {
+    let part = schema.resolve(part);
     match value {
         Value::Object(fields) => {
             let tag = fields
                 .get("type")
                 .and_then(Value::as_str)
                 .unwrap_or_default();
-            let branches = schema.get("oneOf").and_then(Value::as_array);
-            let schema = branches
+            let branches = part.get("oneOf").and_then(Value::as_array);
+            let part = branches
                 .and_then(|branches| branch(branches, tag))
-                .unwrap_or(schema);
+                .unwrap_or(part);
             Value::Object(
                 fields
                     .iter()
-                    .map(|(key, value)| (key.clone(), field(key, value, schema)))
+                    .map(|(key, value)| (key.clone(), field(key, value, part, schema)))
                     .collect(),
             )
         }
         Value::Array(items) => {
-            let schema = schema.get("items").unwrap_or(&Value::Null);
-            Value::Array(items.iter().map(|item| visible(item, schema)).collect())
+            let part = part.get("items").unwrap_or(&Value::Null);
+            let visible = |item| visible(item, part, schema);
+            Value::Array(items.iter().map(visible).collect())
         }
         Value::String(text) => Value::from(without_user(text)),
         other => other.clone(),
     }
 }
 
-fn field(key: &str, value: &Value, schema: &'static Value) -> Value {
-    let known = schema
+fn field(key: &str, value: &Value, part: &Value, schema: &Schema) -> Value {
+    let known = part
         .get("properties")
         .and_then(|properties| properties.get(key));
     let known = known
-        .or_else(|| schema.get("additionalProperties"))
+        .or_else(|| part.get("additionalProperties"))
         .unwrap_or(&Value::Null);
     let marked = known.get("writeOnly") == Some(&Value::Bool(true));
     let named = SECRET_KEYS.contains(&key.to_lowercase().as_str());
     match marked || named {
         true => hidden(value),
-        false => visible(value, known),
+        false => visible(value, known, schema),
     }
 }
 

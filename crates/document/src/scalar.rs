@@ -4,12 +4,12 @@
 use serde_json::{Number, Value};
 
 /// The scalar is written without quotes and means nothing.
-pub(super) fn is_null(text: &str, plain: bool) -> bool {
+pub(crate) fn is_null(text: &str, plain: bool) -> bool {
     plain && matches!(text, "" | "~" | "null" | "Null" | "NULL")
 }
 
 /// `true`, `yes`, `on` and their opposites, in the three usual spellings.
-pub(super) fn boolean(text: &str) -> Option<bool> {
+pub(crate) fn boolean(text: &str) -> Option<bool> {
     match text {
         "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" | "y" | "Y" => {
             Some(true)
@@ -22,7 +22,7 @@ pub(super) fn boolean(text: &str) -> Option<bool> {
 }
 
 /// Decimal, `0x`, `0o`, `0b`, and `0…` as octal; underscores between digits are allowed.
-pub(super) fn integer(text: &str) -> Option<i128> {
+pub(crate) fn integer(text: &str) -> Option<i128> {
     let (sign, digits) = match text.strip_prefix('-') {
         Some(rest) => (-1, rest),
         None => (1, text.strip_prefix('+').unwrap_or(text)),
@@ -44,12 +44,12 @@ pub(super) fn integer(text: &str) -> Option<i128> {
 }
 
 /// `010` is 8 in YAML 1.1 and 10 in YAML 1.2.
-pub(super) fn is_old_octal(digits: &str) -> bool {
+pub(crate) fn is_old_octal(digits: &str) -> bool {
     digits.len() > 1 && digits.starts_with('0') && digits.chars().all(|digit| digit.is_digit(8))
 }
 
-/// A decimal number or an integer; infinities and NaN are none.
-pub(super) fn number(text: &str) -> Option<f64> {
+/// Reads a decimal number or an integer, but no infinity and no NaN.
+pub(crate) fn number(text: &str) -> Option<f64> {
     if let Some(value) = integer(text) {
         return Some(value as f64);
     }
@@ -64,7 +64,7 @@ pub(super) fn number(text: &str) -> Option<f64> {
 }
 
 /// A JSON number that keeps integers integers.
-pub(super) fn json_number(text: &str) -> Option<Number> {
+pub(crate) fn json_number(text: &str) -> Option<Number> {
     if let Some(value) = integer(text) {
         return i64::try_from(value)
             .map(Number::from)
@@ -75,7 +75,7 @@ pub(super) fn json_number(text: &str) -> Option<Number> {
 }
 
 /// The value of a scalar where the document is free-form.
-pub(super) fn free(text: &str, plain: bool) -> Value {
+pub(crate) fn free(text: &str, plain: bool) -> Value {
     if is_null(text, plain) {
         return Value::Null;
     }

@@ -8,20 +8,20 @@ use std::borrow::Cow;
 
 /// A scalar after substitution.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Substituted<'a> {
+pub(crate) struct Substituted<'a> {
     /// The text.
-    pub(super) text: Cow<'a, str>,
+    pub(crate) text: Cow<'a, str>,
     /// Variables that are not set and have no default.
-    pub(super) missing: Vec<String>,
+    pub(crate) missing: Vec<String>,
     /// Something was replaced.
-    pub(super) replaced: bool,
+    pub(crate) replaced: bool,
     /// A `${…}` that looks like a variable and is kept as text.
-    pub(super) suspicious: Option<String>,
+    pub(crate) suspicious: Option<String>,
 }
 
 /// Replaces variables by their values. An empty variable counts as unset where a default is given,
 /// as in a shell.
-pub(super) fn substitute<'a>(
+pub(crate) fn substitute<'a>(
     text: &'a str,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Substituted<'a> {

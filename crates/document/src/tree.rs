@@ -15,23 +15,23 @@ const MAX_NODES: usize = 250_000;
 
 /// A place in the text, both from 1.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Mark {
-    pub(super) line: u32,
-    pub(super) column: u32,
+pub(crate) struct Mark {
+    pub(crate) line: u32,
+    pub(crate) column: u32,
 }
 
 /// A value and its place.
 #[derive(Debug)]
-pub(super) struct Node {
-    pub(super) mark: Mark,
-    pub(super) kind: NodeKind,
+pub(crate) struct Node {
+    pub(crate) mark: Mark,
+    pub(crate) kind: NodeKind,
     nodes: usize,
     depth: usize,
 }
 
 /// What a value is.
 #[derive(Debug)]
-pub(super) enum NodeKind {
+pub(crate) enum NodeKind {
     /// Text; `plain` if it stands without quotes, so that it may mean a number, a boolean or
     /// nothing.
     Scalar { text: String, plain: bool },
@@ -43,15 +43,15 @@ pub(super) enum NodeKind {
 
 /// A key of a mapping and its value.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) mark: Mark,
-    pub(super) value: Arc<Node>,
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) mark: Mark,
+    pub(crate) value: Arc<Node>,
 }
 
 /// Parses one document. The tree is `None` after a syntax error; other problems leave a usable
 /// tree.
-pub(super) fn parse(text: &str) -> (Option<Arc<Node>>, Vec<Problem>) {
+pub(crate) fn parse(text: &str) -> (Option<Arc<Node>>, Vec<Problem>) {
     let mut options = Options::default();
     options.set_emit_comments(false);
     let mut composer = Composer::default();
@@ -80,7 +80,7 @@ pub(super) fn parse(text: &str) -> (Option<Arc<Node>>, Vec<Problem>) {
 }
 
 /// The place of `path`, or of its nearest ancestor that is written.
-pub(super) fn locate(root: &Node, path: &str) -> Mark {
+pub(crate) fn locate(root: &Node, path: &str) -> Mark {
     let mut mark = root.mark;
     let mut node = root;
     for step in steps(path) {
@@ -102,7 +102,7 @@ pub(super) fn locate(root: &Node, path: &str) -> Mark {
 }
 
 /// Appends `.key`, or `["key"]` where the key would not read as one word.
-pub(super) fn push_key(path: &mut String, key: &str) {
+pub(crate) fn push_key(path: &mut String, key: &str) {
     let word = !key.is_empty()
         && key
             .chars()

@@ -1,0 +1,26 @@
+//! A configuration document as text: read strictly along a schema, with every problem at its line and
+//! column. Knows no section of any document.
+//!
+//! ```text
+//! text → tree (lines, anchors) → read along the Schema (variables, types, unknown keys) → value → T
+//! ```
+//!
+//! [`load`] does this and reports every fault of form at once. Later steps, which read the typed document,
+//! report to [`Findings`] by paths, and [`joined`] gives each problem its place.
+
+mod environment;
+mod loading;
+mod problem;
+mod reader;
+mod redact;
+mod scalar;
+mod schema;
+mod tree;
+
+pub use loading::{Loaded, Places, joined, load};
+pub use problem::{Findings, Problem, Severity, has_errors, suggestion};
+pub use redact::{hash, redact};
+pub use schema::{Schema, tags};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+//! From text to a typed document with every fault of form at its line.
+
+use super::problem::{Problem, join};
+use super::reader::read;
+use super::schema::Schema;
+use super::tree::{self, Node};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+/// Where the parts of a document stand in its text.
+#[derive(Debug, Clone, Default)]
+pub struct Places {
+    tree: Option<Arc<Node>>,
+}
+
+impl Places {
+    /// Returns the line and column of `path`, or of its nearest ancestor that is written.
+    #[must_use]
+    pub fn locate(&self, path: &str) -> Option<(u32, u32)> {
+        let mark = tree::locate(self.tree.as_deref()?, path);
+        Some((mark.line, mark.column))
+    }
+
+    /// Gives each problem that has none its line and column.
+    #[must_use]
+    pub fn placed(&self, mut problems: Vec<Problem>) -> Vec<Problem> {
+        for problem in problems.iter_mut().filter(|problem| problem.line == 0) {
+            (problem.line, problem.column) = self.locate(&problem.path).unwrap_or_default();
+        }
+        problems
+    }
+}
+
+/// A document as read, before anything is said of its sense.
+#[derive(Debug)]
+pub struct Loaded<T> {
+    /// The typed document without its faulty parts; `None` after a syntax error. Serve it only if
+    /// there is no error.
+    pub document: Option<T>,
+    /// The same as JSON, variables replaced; `null` after a syntax error.
+    pub value: Value,
+    /// All faults of form.
+    pub problems: Vec<Problem>,
+    /// Where to find what later steps say.
+    pub places: Places,
+}
+
+/// Reads a document strictly: unknown keys, wrong types and unset variables are errors, each with
+/// its place. `env` looks up an environment variable.
+#[must_use]
+pub fn load<T: DeserializeOwned>(
+    text: &str,
+    schema: &Schema,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Loaded<T> {
+    let (tree, problems) = tree::parse(text);
+    let (value, mut problems) = read(tree.as_deref(), schema, problems, env);
+    let value = value.unwrap_or_else(|| Value::Object(Map::new()));
+    let document = match T::deserialize(&value) {
+        _ if tree.is_none() => None,
+        Ok(document) => Some(document),
+        Err(error) => {
+            problems.push(Problem::error("", error.to_string()));
+            None
+        }
+    };
+    Loaded {
+        document,
+        value: if tree.is_some() { value } else { Value::Null },
+        problems,
+        places: Places { tree },
+    }
+}
+
+/// Joins what a later step found to what is known, each at its line, in the order of the text.
+#[must_use]
+pub fn joined(mut problems: Vec<Problem>, later: Vec<Problem>, places: &Places) -> Vec<Problem> {
+    join(&mut problems, places.placed(later));
+    problems.sort_by(|a, b| (a.line, a.column, &a.path).cmp(&(b.line, b.column, &b.path)));
+    problems
+}
