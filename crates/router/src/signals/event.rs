@@ -329,12 +329,11 @@ mod tests {
             "see pay-01.",
             Some((1.0, false, false)),
         );
-        check(&rule(&[], &[], &["ERR!"], false), "ERR! now", None);
-        check(
-            &rule(&[], &[], &["ERR!"], false),
-            "ERR!x",
-            Some((1.0, false, false)),
-        );
+        check(&rule(&[], &[], &["ERR!"], false), "xERR! now", None);
+        for text in ["ERR! now", "ERR!x"] {
+            let found = Some((1.0, false, false));
+            check(&rule(&[], &[], &["ERR!"], false), text, found);
+        }
         check(&rule(&["x"], &[], &[], true), "immediately", None);
         check(&rule(&["x"], &[], &[], true), "critical\nwindow", None);
         check(&rule(&[], &[], &[], false), "anything", None);

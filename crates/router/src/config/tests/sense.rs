@@ -143,7 +143,7 @@ const SIGNALS: &[(&str, &[&str])] = &[
         "keywords: [{name: a, operator: OR, keywords: [привет, C++, 数据, user]}]",
         &[
             "9 note outside ASCII",
-            "9 warning `C++` begins or ends with a sign",
+            "9 note `C++` begins or ends with a sign",
         ],
     ),
     (

@@ -4,7 +4,8 @@
 //! The reference puts ASCII `\b` on both sides of a keyword that has a letter, a digit or `_` and
 //! no Han character. Each side's check depends only on the keyword's outermost character, so it is
 //! decided once ([`Edge`]). A side that ends in a non-ASCII letter, where ASCII `\b` could never
-//! hold, gets a boundary of its own script instead.
+//! hold, gets a boundary of its own script instead. A side that ends in a sign (`C++`, `.NET`) gets
+//! none: `\b` would ask for a letter beside the sign.
 //!
 //! Case folds as in RE2 (Unicode, one to one). The searches fold ASCII only, so keywords with
 //! other cased letters go to a pattern set; and two characters fold into ASCII from outside it (`ſ`
@@ -134,8 +135,6 @@ enum Edge {
     Free,
     /// No ASCII word character: the keyword ends in one itself.
     NoWord,
-    /// An ASCII word character: the keyword ends in something else.
-    Word,
     /// No word character of a script that is written with spaces.
     NoLetter,
 }
@@ -143,16 +142,9 @@ enum Edge {
 impl Edge {
     fn of(c: char) -> Self {
         match c {
-            _ if c.is_ascii() => {
-                if letters::is_word(c) {
-                    Self::NoWord
-                } else {
-                    Self::Word
-                }
-            }
-            _ if letters::is_unspaced(c) => Self::Free,
-            _ if letters::is_word(c) => Self::NoLetter,
-            _ => Self::Word,
+            _ if !letters::is_word(c) || letters::is_unspaced(c) => Self::Free,
+            _ if c.is_ascii() => Self::NoWord,
+            _ => Self::NoLetter,
         }
     }
 
@@ -178,10 +170,10 @@ impl Edge {
                 .get(..at)
                 .and_then(|text| text.chars().next_back())
                 .is_none_or(ends_word),
-            _ => self.holds_beside(
-                at.checked_sub(1)
-                    .and_then(|before| text.as_bytes().get(before)),
-            ),
+            Self::NoWord => at
+                .checked_sub(1)
+                .and_then(|before| text.as_bytes().get(before))
+                .is_none_or(|byte| !letters::is_ascii_word(*byte)),
         }
     }
 
@@ -192,19 +184,18 @@ impl Edge {
                 .get(at..)
                 .and_then(|text| text.chars().next())
                 .is_none_or(ends_word),
-            _ => self.holds_beside(text.as_bytes().get(at)),
+            Self::NoWord => text
+                .as_bytes()
+                .get(at)
+                .is_none_or(|byte| !letters::is_ascii_word(*byte)),
         }
-    }
-
-    fn holds_beside(self, neighbour: Option<&u8>) -> bool {
-        neighbour.is_some_and(|byte| letters::is_ascii_word(*byte)) == (self == Self::Word)
     }
 
     /// The same check inside a pattern.
     fn pattern(self, end: &str) -> String {
         match self {
             Self::Free => String::new(),
-            Self::NoWord | Self::Word => r"(?-u:\b)".into(),
+            Self::NoWord => r"(?-u:\b)".into(),
             Self::NoLetter => format!(r"(?:{end}|[^\w--[{}]])", letters::UNSPACED_CLASS),
         }
     }
@@ -356,16 +347,32 @@ mod tests {
             ("api", "调用api接口", true),
             ("api", "éapi", true),
             ("user", "user_id", false),
-            ("C++", "use C++ now", false),
+            ("C++", "use C++ now", true),
+            ("C++", "(c++)", true),
             ("C++", "C++11", true),
-            (".net", "use .net", false),
+            ("C++", "vitamin C", false),
+            ("C++", "ObjC++", false),
+            ("C#", "C#, F#", true),
+            ("C#", "the C", false),
+            (".NET", "Is .NET 8 faster?", true),
             (".net", "asp.net", true),
+            (".net", "the net", false),
+            (".net", ".netrc", false),
+            ("node.js", "Node.js 22", true),
+            ("node.js", "node js", false),
+            ("--force", "git push --force", true),
+            ("--force", "--forced", false),
+            ("@me", "ask @me", true),
+            ("§ 5", "nach § 5 BGB", true),
+            ("£5", "for £5", true),
+            ("£5", "for £50", false),
             ("数据", "大数据", true),
             ("数据API", "x数据apiy", true),
             ("?!", "what?!", true),
             ("", "", true),
             (" hi", "oh hi", true),
-            (" hi", " hi", false),
+            (" hi", " hi", true),
+            (" hi", "hi", false),
             ("kelvin", "\u{212A}elvin", false),
             ("ask", "as\u{212A}", false),
             ("skin", "s\u{212A}in", true),
