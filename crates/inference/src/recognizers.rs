@@ -1,6 +1,6 @@
 //! Recognizers: entities that rules can find, and verify where the entity carries a checksum.
 //!
-//! One pass over the text. Each recognizer starts at a mark (an at sign, the first digit of a
+//! One pass over the text as a reader sees it ([`legible`](crate::legible)). Each recognizer starts at a mark (an at sign, the first digit of a
 //! number, the first letter of a word) and reads a bounded stretch around it, so the cost is linear
 //! in the text whatever it holds.
 //!
@@ -30,8 +30,7 @@ mod text;
 mod weak;
 
 use crate::ask::Entity;
-use std::sync::Arc;
-use text::Text;
+use text::{Text, is_word};
 
 /// Types that rules can find.
 pub const KINDS: [&str; 12] = [
@@ -53,9 +52,10 @@ pub const KINDS: [&str; 12] = [
 /// the longer.
 #[must_use]
 pub fn find(text: &str) -> Vec<Entity> {
-    scan(&Text::new(text))
+    let text = Text::new(text);
+    scan(&text)
         .into_iter()
-        .map(Found::entity)
+        .map(|found| text.entity(found))
         .collect()
 }
 
@@ -105,15 +105,6 @@ impl Found {
             confidence,
         }
     }
-
-    fn entity(self) -> Entity {
-        Entity {
-            kind: Arc::from(self.kind),
-            confidence: self.confidence,
-            start: self.start,
-            end: self.end,
-        }
-    }
 }
 
 /// Everything found, settled: by confidence, then by length.
@@ -134,7 +125,9 @@ fn start_at(text: &Text, at: usize, found: &mut Vec<Found>) {
         '+' | '(' => found.extend(phone::at(text, at)),
         ':' => found.extend(ip::v6_from(text, at)),
         _ if mark.is_ascii_digit() && text.begins_word(at) => number_at(text, at, found),
-        _ if mark.is_alphabetic() && text.begins_word(at) => word_at(text, at, found),
+        _ if mark.is_alphabetic() && is_word(mark) && text.begins_word(at) => {
+            word_at(text, at, found)
+        }
         _ => {}
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Found;
 use super::around::{About, Around};
-use super::number::{Groups, starts, stops, value};
+use super::number::{Groups, Spacing, starts, stops, value};
 use super::text::{Text, is_dash};
 
 /// The card whose number begins at `at`.
@@ -13,29 +13,58 @@ pub(super) fn at(text: &Text, at: usize) -> Option<Found> {
         return None;
     }
     let groups = Groups::read(text, at, 6);
-    let (count, usual) = grouping(&groups)?;
-    let digits = groups.digits(text, count);
-    let known = issuer(&digits)?;
-    let end = groups.end(count - 1)?;
-    if !luhn(&digits) || !stops(text, end, |scalar| is_dash(scalar) || scalar == '.') {
+    let found = grouping(&groups).and_then(|(count, usual)| {
+        let (end, issuer) = verified(text, &groups, count)?;
+        let is_sure = usual && issuer == Issuer::Usual;
+        (is_sure || speaks_of_cards(text, at, end)).then_some(end)
+    });
+    found
+        .or_else(|| spread(text, at))
+        .map(|end| Found::new("CREDIT_CARD", at, end, 1.0))
+}
+
+/// End of a card whose groups stand further apart than they are printed: on two lines, in cells of
+/// a table. Where such groups go on it is a row of other numbers, unless a card is spoken of.
+fn spread(text: &Text, at: usize) -> Option<usize> {
+    let groups = Groups::read_wide(text, at, 6);
+    if groups.spacing == Spacing::Tight {
         return None;
     }
-    let sure = known == Issuer::Usual && usual;
-    (sure || Around::new(text, at, end).says(About::Card))
-        .then(|| Found::new("CREDIT_CARD", at, end, 1.0))
+    let lengths = groups.lengths(6);
+    let printed = PRINTED
+        .iter()
+        .find(|printed| printed.len() > 2 && lengths.starts_with(printed))?;
+    let (end, issuer) = verified(text, &groups, printed.len())?;
+    let is_sure = issuer == Issuer::Usual && !groups.go_on(text, printed.len());
+    (is_sure || speaks_of_cards(text, at, end)).then_some(end)
 }
+
+/// Issuer and end of the first `count` groups, if they are a card.
+fn verified(text: &Text, groups: &Groups, count: usize) -> Option<(usize, Issuer)> {
+    let digits = groups.digits(text, count);
+    let known = issuer(&digits)?;
+    let end = groups.end(count.checked_sub(1)?)?;
+    let is_whole = luhn(&digits) && stops(text, end, |scalar| is_dash(scalar) || scalar == '.');
+    is_whole.then_some((end, known))
+}
+
+fn speaks_of_cards(text: &Text, start: usize, end: usize) -> bool {
+    Around::new(text, start, end).says(About::Card)
+}
+
+/// Lengths of groups as cards are printed.
+const PRINTED: [&[usize]; 7] = [
+    &[4, 4, 4, 4, 3],
+    &[4, 4, 4, 4],
+    &[4, 6, 5],
+    &[4, 6, 4],
+    &[6, 13],
+    &[8, 8],
+    &[4, 4, 4, 3],
+];
 
 /// How many groups make up a card, and whether they are grouped as printed.
 fn grouping(groups: &Groups) -> Option<(usize, bool)> {
-    const PRINTED: [&[usize]; 7] = [
-        &[4, 4, 4, 4, 3],
-        &[4, 4, 4, 4],
-        &[4, 6, 5],
-        &[4, 6, 4],
-        &[6, 13],
-        &[8, 8],
-        &[4, 4, 4, 3],
-    ];
     let lengths = groups.lengths(6);
     if let Some(whole) = lengths.first().filter(|length| **length >= 12) {
         return (*whole <= 19).then_some((1, true));

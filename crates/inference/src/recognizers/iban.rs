@@ -1,6 +1,7 @@
 //! International bank account numbers (ISO 13616): country, length and mod 97.
 
 use super::Found;
+use super::number::{Spacing, is_break, skip};
 use super::text::{Text, is_blank, is_dash};
 
 /// Lengths by country.
@@ -104,8 +105,9 @@ pub(super) fn at(text: &Text, at: usize) -> Option<Found> {
         .then(|| Found::new("IBAN_CODE", at, end, 1.0))
 }
 
-/// `length` letters and digits from `at` with single blanks or dashes between, in upper case, and
-/// their end. The third and fourth are digits.
+/// `length` letters and digits from `at`, in upper case, and their end. The third and fourth are
+/// digits. Single blanks or dashes may stand between any of them; between groups of four, as they
+/// are printed, whatever separates the groups of a number.
 fn read(text: &Text, at: usize, length: usize) -> Option<(String, usize)> {
     let mut symbols = String::with_capacity(length);
     let mut end = at;
@@ -114,13 +116,23 @@ fn read(text: &Text, at: usize, length: usize) -> Option<(String, usize)> {
         let check_digit = matches!(symbols.len(), 2 | 3);
         if scalar.is_ascii_digit() || (scalar.is_ascii_alphabetic() && !check_digit) {
             symbols.push(scalar.to_ascii_uppercase());
-        } else if !(is_blank(scalar) || is_dash(scalar))
-            || symbols.len() < 2
-            || !text.before(end)?.is_ascii_alphanumeric()
-        {
+            end += 1;
+            continue;
+        }
+        let single = is_blank(scalar) || is_break(scalar) || is_dash(scalar);
+        if symbols.len() < 2 {
+            return None;
+        } else if single && text.get(end + 1)?.is_ascii_alphanumeric() {
+            end += 1;
+        } else if symbols.len().is_multiple_of(4) {
+            let next = skip(text, end, Spacing::Wide);
+            if next == end {
+                return None;
+            }
+            end = next;
+        } else {
             return None;
         }
-        end += 1;
     }
     Some((symbols, end))
 }

@@ -2,15 +2,16 @@
 
 use super::Found;
 use super::around::{About, Around};
-use super::number::{Groups, starts, value};
+use super::number::{Groups, Spacing, starts, value};
 use super::text::{Text, is_word};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The dotted address that begins at `at`. Four small numbers are rather a version or a section
 /// unless an address is spoken of.
 pub(super) fn v4_at(text: &Text, at: usize) -> Option<Found> {
-    let groups = Groups::read(text, at, 4);
+    let groups = Groups::read_wide(text, at, 4);
     if groups.spans.len() != 4
+        || groups.spacing == Spacing::Wide
         || groups.uniform(4) != Some('.')
         || !starts(text, at, |scalar| matches!(scalar, '.' | '-'))
     {

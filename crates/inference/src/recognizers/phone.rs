@@ -6,7 +6,7 @@
 
 use super::Found;
 use super::around::{About, Around};
-use super::number::value;
+use super::number::{is_break, value};
 use super::text::{Text, is_blank, is_dash, is_word};
 
 /// Digits of the longest number (E.164), with room for a written trunk zero.
@@ -139,6 +139,9 @@ impl Written {
     }
 
     fn form(&self, digits: &[u8]) -> Form {
+        if self.separators.contains(&'\n') {
+            return Form::Possible;
+        }
         let lengths: Vec<usize> = self.groups.iter().map(|(digits, _)| digits.len()).collect();
         let first = digits.first().copied().unwrap_or_default();
         let second = digits.get(1).copied().unwrap_or_default();
@@ -204,11 +207,16 @@ fn follows_digits(text: &Text, start: usize) -> bool {
 /// What separates two groups from `end` on, and where the next one begins: at most three scalars.
 fn gap(text: &Text, end: usize) -> Option<(char, usize)> {
     let next = text.run(end, 3, |scalar| {
-        is_blank(scalar) || is_dash(scalar) || matches!(scalar, '.' | '/' | '(' | ')')
+        is_blank(scalar)
+            || is_break(scalar)
+            || is_dash(scalar)
+            || matches!(scalar, '.' | '·' | '/' | '(' | ')')
     });
     let first = text.get(end)?;
     let separator = if is_dash(first) {
         '-'
+    } else if is_break(first) {
+        '\n'
     } else if is_blank(first) {
         ' '
     } else {
@@ -217,11 +225,14 @@ fn gap(text: &Text, end: usize) -> Option<(char, usize)> {
     let marks = (end..next)
         .filter(|at| {
             text.get(*at)
-                .is_some_and(|scalar| matches!(scalar, '.' | '/'))
+                .is_some_and(|scalar| matches!(scalar, '.' | '·' | '/'))
         })
         .count();
     let blanks = (end..next)
-        .filter(|at| text.get(*at).is_some_and(is_blank))
+        .filter(|at| {
+            text.get(*at)
+                .is_some_and(|scalar| is_blank(scalar) || is_break(scalar))
+        })
         .count();
     let digit = text.get(next).is_some_and(|scalar| scalar.is_ascii_digit());
     let abbreviated = marks > 0 && blanks > 0 && separator == '.';
@@ -231,7 +242,7 @@ fn gap(text: &Text, end: usize) -> Option<(char, usize)> {
 /// Nothing goes on after the number.
 fn ends(text: &Text, end: usize) -> bool {
     match text.get(end) {
-        Some(scalar) if scalar.is_alphanumeric() => {
+        Some(scalar) if is_word(scalar) && scalar != '_' => {
             scalar == 'x'
                 && text
                     .get(end + 1)

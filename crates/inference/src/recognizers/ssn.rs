@@ -2,19 +2,20 @@
 
 use super::Found;
 use super::around::{About, Around};
-use super::number::{Groups, digits, starts, stops, value};
+use super::number::{Groups, Spacing, digits, starts, stops, value};
 use super::text::{Text, is_dash};
 
 /// The number that begins at `at`: three, two and four digits of an area that is issued. Without
-/// dashes only where social security is spoken of.
+/// dashes, or with blanks beside them, only where social security is spoken of.
 pub(super) fn at(text: &Text, at: usize) -> Option<Found> {
     let joined = |scalar| is_dash(scalar) || matches!(scalar, '.' | '/' | '+' | ',');
     if !starts(text, at, joined) {
         return None;
     }
-    let groups = Groups::read(text, at, 3);
+    let groups = Groups::read_wide(text, at, 3);
     let (count, by) = match groups.lengths(3).as_slice() {
-        [3, 2, 4] => (3, groups.uniform(3)),
+        [3, 2, 4] if groups.spacing < Spacing::Wide => (3, groups.uniform(3)),
+        [3, 2, 4] => (3, None),
         [9, ..] => (1, None),
         _ => return None,
     };
@@ -29,6 +30,7 @@ pub(super) fn at(text: &Text, at: usize) -> Option<Found> {
         Some('-') if around.leads(About::Other) => return None,
         Some('-') => 0.95,
         _ if around.nearest(About::Security, &[About::Other, About::Phone]) => 0.95,
+        _ if spoken && !around.leads(About::Other) && !around.leads(About::Phone) => 0.95,
         _ => return None,
     };
     Some(Found::new("US_SSN", at, end, confidence))

@@ -1,8 +1,14 @@
-//! A text by its Unicode scalar values, as recognizers read it.
+//! A text by its Unicode scalar values, as recognizers read it: as it looks, whatever characters it
+//! is written with.
 
-/// Scalars of a text. Its places are the offsets of entities.
+use super::Found;
+use crate::ask::Entity;
+use crate::legible::Legible;
+use std::sync::Arc;
+
+/// Scalars of a text as a reader sees them.
 pub(super) struct Text {
-    scalars: Vec<char>,
+    legible: Legible,
     /// Reads so far, for the test that cost is linear.
     #[cfg(test)]
     pub(super) reads: std::cell::Cell<usize>,
@@ -11,21 +17,32 @@ pub(super) struct Text {
 impl Text {
     pub(super) fn new(text: &str) -> Self {
         Self {
-            scalars: text.chars().collect(),
+            legible: Legible::of(text),
             #[cfg(test)]
             reads: std::cell::Cell::new(0),
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.scalars.len()
+        self.legible.scalars.len()
     }
 
     /// The scalar at `at`.
     pub(super) fn get(&self, at: usize) -> Option<char> {
         #[cfg(test)]
         self.reads.set(self.reads.get() + 1);
-        self.scalars.get(at).copied()
+        self.legible.scalars.get(at).copied()
+    }
+
+    /// What was found, with the places that it has in the text as it was written.
+    pub(super) fn entity(&self, found: Found) -> Entity {
+        let (start, end) = self.legible.origin(found.start, found.end);
+        Entity {
+            kind: Arc::from(found.kind),
+            confidence: found.confidence,
+            start,
+            end,
+        }
     }
 
     /// The scalar before `at`.
@@ -72,9 +89,29 @@ impl Text {
     }
 }
 
-/// Letters, digits and what joins them in identifiers.
+/// Letters, digits and what joins them in identifiers. Letters that no identifier is written in are
+/// not among them: Chinese, Japanese and Thai stand beside a number without a space, and Korean,
+/// Hebrew and Arabic hang particles on.
 pub(super) fn is_word(scalar: char) -> bool {
-    scalar.is_alphanumeric() || scalar == '_'
+    if scalar.is_ascii() {
+        return scalar.is_ascii_alphanumeric() || scalar == '_';
+    }
+    scalar.is_alphanumeric() && is_identifying(scalar)
+}
+
+/// Whether a letter belongs to the Latin, Greek or Cyrillic script, by the blocks of the others.
+fn is_identifying(letter: char) -> bool {
+    !matches!(
+        letter,
+        '\u{530}'..='\u{1C7F}'
+            | '\u{2D00}'..='\u{2DDF}'
+            | '\u{2E80}'..='\u{A63F}'
+            | '\u{A6A0}'..='\u{A71F}'
+            | '\u{A800}'..='\u{AB2F}'
+            | '\u{AB70}'..='\u{FAFF}'
+            | '\u{FB07}'..='\u{FFFF}'
+            | '\u{10000}'..
+    )
 }
 
 /// Hyphens and dashes of all lengths.
