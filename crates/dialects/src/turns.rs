@@ -108,9 +108,10 @@ impl Turns {
         self.stand(Step::Result);
     }
 
-    /// Keeps a message's text. An empty one is no text; tool and unknown roles have none.
+    /// Keeps a message's text. One without anything to see is no text; tool and unknown roles have
+    /// none.
     pub(crate) fn say(&mut self, role: Role, text: String) {
-        if text.is_empty() {
+        if text.chars().all(is_blank) {
             return;
         }
         self.continuity.opens_with_system |=
@@ -205,6 +206,30 @@ impl Turns {
             unread,
         }
     }
+}
+
+/// A character that shows nothing: whitespace, control and format characters, fillers.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace()
+        || c.is_control()
+        || matches!(
+            c,
+            '\u{AD}'
+                | '\u{34F}'
+                | '\u{61C}'
+                | '\u{115F}'..='\u{1160}'
+                | '\u{17B4}'..='\u{17B5}'
+                | '\u{180B}'..='\u{180F}'
+                | '\u{200B}'..='\u{200F}'
+                | '\u{202A}'..='\u{202E}'
+                | '\u{2060}'..='\u{206F}'
+                | '\u{2800}'
+                | '\u{3164}'
+                | '\u{FE00}'..='\u{FE0F}'
+                | '\u{FEFF}'
+                | '\u{FFA0}'
+                | '\u{E0000}'..='\u{E0FFF}'
+        )
 }
 
 /// `C`: all non-user texts and the user's turn, joined by one space.

@@ -23,7 +23,7 @@ use crate::scope::Scope;
 use crate::selection::{Candidate, Candidates};
 use crate::shared_state::SharedState;
 use crate::signals::learned::{self, Learned};
-use crate::signals::{self, Signal, SignalError, SignalInput};
+use crate::signals::{self, Bounding, Signal, SignalError, SignalInput, Watch};
 use crate::used::{self, UsedSet};
 use document::{Findings, Problem};
 use selectors::Selectors;
@@ -53,6 +53,8 @@ pub struct Recipe {
     used: [bool; Kind::ALL.len()],
     /// Families that some boundary reaches.
     bounding: [bool; Kind::ALL.len()],
+    /// Keys that boundaries rely on, by family.
+    watched: [Vec<Watch>; Kind::ALL.len()],
     /// Names that boundaries test and no family writes: nothing is ever known of them.
     blind: Vec<Key>,
     /// Names of families that run by the name, which no decision reaches.
@@ -163,6 +165,15 @@ impl Recipe {
         let boundaries = Boundaries::build(&routing.boundaries, document, &mut keys, &declared);
         let boundaries = built(boundaries, &scope, findings);
 
+        let watched = Kind::ALL.map(|kind| {
+            let trees = used::bounding(&routing.boundaries);
+            signals::watched(kind, &keys, &bounding, trees)
+        });
+        let learned: Vec<Box<dyn Learned>> = learned
+            .into_iter()
+            .map(|group| bound(group, &watched))
+            .collect();
+
         let routes = Route::build_all(source, models, state, deps, findings);
         let steps = steps::build(routing, document, &mut keys);
         Self {
@@ -180,6 +191,7 @@ impl Recipe {
             keys,
             used: families(&used),
             bounding: families(&bounding),
+            watched,
         }
     }
 
@@ -201,6 +213,10 @@ impl Recipe {
             if self.reaches(kind, extent) {
                 let started = Instant::now();
                 signal.evaluate(input, &mut report)?;
+                let watched = &self.watched[kind as usize];
+                if !watched.is_empty() {
+                    signal.doubt_unread(input, watched, &mut report)?;
+                }
                 let family = &mut report.families[kind as usize];
                 family.elapsed = started.elapsed();
                 family.ran = true;
@@ -239,6 +255,17 @@ impl Recipe {
     #[must_use]
     pub fn uses(&self, kind: Kind) -> bool {
         self.used[kind as usize]
+    }
+}
+
+/// Lets a group read the words beside the user's turn too, if a boundary relies on it.
+fn bound(group: Box<dyn Learned>, watched: &[Vec<Watch>]) -> Box<dyn Learned> {
+    let kind = group.kind();
+    match watched.get(kind as usize) {
+        Some(own) if kind.family().reads_evaluation && !own.is_empty() => {
+            Box::new(Bounding::new(group, own.clone()))
+        }
+        _ => group,
     }
 }
 

@@ -148,6 +148,17 @@ impl SignalReport {
         }
     }
 
+    /// An empty report over the same keys.
+    #[must_use]
+    pub(crate) fn blank(&self) -> Self {
+        Self {
+            matched: vec![false; self.matched.len()],
+            confidence: vec![None; self.confidence.len()],
+            value: vec![None; self.value.len()],
+            ..Self::default()
+        }
+    }
+
     /// What asking models of this cost took.
     #[must_use]
     pub fn stage(&self, cost: Cost) -> &StageMetric {

@@ -6,6 +6,7 @@
 //! into the [`SignalReport`]; it never knows who reads them.
 
 pub mod authz;
+mod beside;
 pub mod context;
 pub mod conversation;
 pub mod event;
@@ -22,6 +23,8 @@ mod words;
 
 use crate::report::{Keys, Kind, SignalReport};
 use crate::scope::Scope;
+pub use beside::Watch;
+pub(crate) use beside::{Bounding, watched};
 pub use context::{TokenRatio, estimate};
 use dialects::Prompt;
 use document::Findings;
@@ -50,6 +53,21 @@ pub trait Signal: Send + Sync {
         input: &SignalInput<'_>,
         report: &mut SignalReport,
     ) -> Result<(), SignalError>;
+
+    /// Doubts those of the watched keys that would come out differently if the family read all words
+    /// that belong to the user's turn. Called after [`evaluate`](Self::evaluate) where a boundary
+    /// relies on the family; `watched` are the keys that it relies on.
+    ///
+    /// # Errors
+    /// As for [`evaluate`](Self::evaluate).
+    fn doubt_unread(
+        &self,
+        _input: &SignalInput<'_>,
+        _watched: &[Watch],
+        _report: &mut SignalReport,
+    ) -> Result<(), SignalError> {
+        Ok(())
+    }
 }
 
 /// A failure that the request must hear of.
@@ -193,6 +211,14 @@ impl<'a> SignalInput<'a> {
             window: OnceLock::new(),
             evaluation: OnceLock::new(),
             lower: OnceLock::new(),
+        }
+    }
+
+    /// Creates a view of one request that leaves nothing out by sampling.
+    fn whole(prompt: &'a Prompt) -> Self {
+        Self {
+            window: OnceLock::from(None),
+            ..Self::new(prompt, None)
         }
     }
 

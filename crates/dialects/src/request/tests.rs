@@ -191,8 +191,8 @@ fn texts_by_role() {
     let blank = prompt(&[message("user", r#""x""#), message("user", r#""  ""#)]);
     assert_eq!(
         (blank.evaluation.as_str(), blank.prior_user.len()),
-        ("  ", 1),
-        "whitespace counts on the wire"
+        ("x", 0),
+        "a blank turn is none"
     );
     let odd = prompt(&[message(
         "user",

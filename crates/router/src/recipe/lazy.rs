@@ -8,8 +8,7 @@
 //!
 //! Boundaries look at another outlook than decisions, in which failed families are open for good.
 //! Until they are settled they count as holding, so no text leaves for a place that one of them may
-//! forbid. Where the user's turn has words that are not in the evaluation text, nothing is certain
-//! of the families that read that text alone.
+//! forbid.
 
 use super::{Extent, Recipe};
 use crate::boundary::{Guarded, Verdict};
@@ -19,7 +18,6 @@ use crate::report::SignalReport;
 use crate::report::outlook::{Needs, Outlook};
 use crate::signals::SignalInput;
 use crate::signals::learned::Learned;
-use dialects::Place;
 use inference::ask::{Ask, Outcome, Question};
 use inference::handle::Cost;
 use std::time::Instant;
@@ -35,7 +33,6 @@ impl Recipe {
         deadline: Instant,
         report: &mut SignalReport,
     ) -> Verdict {
-        self.doubt_unread(input, report);
         let all = self.learned.iter().map(|family| &**family);
         let mut pending: Vec<&dyn Learned> = all
             .filter(|family| self.reaches(family.kind(), extent))
@@ -70,21 +67,6 @@ impl Recipe {
             report.families[family.kind() as usize].skipped = true;
         }
         verdict
-    }
-
-    /// Notes which families that boundaries reach do not see all words of the user's turn.
-    fn doubt_unread(&self, input: &SignalInput<'_>, report: &mut SignalReport) {
-        let mut asides = input.prompt.texts.asides.iter();
-        if self.boundaries.is_empty() || !asides.any(|aside| aside.place == Place::Current) {
-            return;
-        }
-        for key in self.keys.iter() {
-            let kind = self.keys.kind(key);
-            if kind.family().reads_evaluation && self.bounding[kind as usize] {
-                report.doubt(&[key]);
-                report.degrade(kind, "unread");
-            }
-        }
     }
 
     /// Who is asked next, and who later, perhaps.

@@ -18,7 +18,7 @@
 
 use super::keyword::bounded_pattern;
 use super::pattern::PatternSet;
-use super::{Building, Signal, SignalError, SignalInput, ran};
+use super::{Building, Signal, SignalError, SignalInput, Watch, beside, ran};
 use crate::report::{Key, Kind, SignalReport};
 use document::suggestion;
 use schemars::JsonSchema;
@@ -237,6 +237,18 @@ impl Signal for EventSignal {
         }
         ran(report, Kind::Event, best);
         Ok(())
+    }
+
+    fn doubt_unread(
+        &self,
+        input: &SignalInput<'_>,
+        watched: &[Watch],
+        report: &mut SignalReport,
+    ) -> Result<(), SignalError> {
+        match beside::joined(input) {
+            Some(text) => beside::reread(self, text, watched, report),
+            None => Ok(()),
+        }
     }
 }
 

@@ -33,10 +33,11 @@ mod search;
 mod traps;
 
 use super::pattern;
-use super::{Building, Signal, SignalError, SignalInput, ran};
+use super::{Building, Signal, SignalError, SignalInput, Watch, beside, ran};
 use crate::report::{Key, Kind, SignalReport};
 use bm25::{Bm25, Tokens};
 use fuzzy::{Fuzzy, Words};
+use inference::legible;
 pub(super) use literal::bounded_pattern;
 use literal::{Bounded, Literals};
 use ngram::Ngram;
@@ -276,6 +277,26 @@ impl Signal for KeywordSignal {
         }
         ran(report, Kind::Keyword, 1.0);
         Ok(())
+    }
+
+    /// Reads the turn as a reader sees it, with the words beside it and those behind U+0000.
+    fn doubt_unread(
+        &self,
+        input: &SignalInput<'_>,
+        watched: &[Watch],
+        report: &mut SignalReport,
+    ) -> Result<(), SignalError> {
+        let turn = &input.prompt.texts.evaluation;
+        let joined = beside::joined(input);
+        let all = joined.as_ref().unwrap_or(turn);
+        let mut read = legible::text(all);
+        if read.contains('\0') {
+            read = read.replace('\0', " ").into();
+        }
+        if *read == **turn {
+            return Ok(());
+        }
+        beside::reread(self, read.into_owned(), watched, report)
     }
 }
 

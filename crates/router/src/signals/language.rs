@@ -17,7 +17,7 @@
 mod model;
 mod script;
 
-use super::{Building, Signal, SignalError, SignalInput, ran};
+use super::{Building, Signal, SignalError, SignalInput, Watch, beside, ran};
 use crate::report::{Key, Kind, SignalReport};
 use document::Findings;
 pub use model::{LanguageDetector, LoadError};
@@ -39,6 +39,12 @@ pub struct LanguageRule {
 
 /// The least confidence where no rule names one.
 const DEFAULT_THRESHOLD: f32 = 0.3;
+/// Scalars of a piece of what is read for boundaries alone.
+const PIECE: usize = 200;
+/// How sure a piece's language must be.
+const SURE: f32 = 0.6;
+/// Bytes that are read in pieces. Of longer texts nothing is certain.
+const LONGEST: usize = 64 << 10;
 /// What an unsure answer becomes.
 const UNSURE: Detected = Detected {
     code: "en",
@@ -58,6 +64,12 @@ pub struct Detected {
     pub code: &'static str,
     /// 0 to 1.
     pub confidence: f32,
+}
+
+/// Whether some text is found to be in a language, by its code.
+#[must_use]
+pub fn is_known(code: &str) -> bool {
+    script::is_known(code)
 }
 
 /// Compiles the language rules; nothing without rules.
@@ -130,24 +142,84 @@ impl Signal for LanguageSignal {
         input: &SignalInput<'_>,
         report: &mut SignalReport,
     ) -> Result<(), SignalError> {
-        let text = input.windowed().trim();
-        let detected = if text.is_empty() {
-            None
-        } else {
-            self.detector.detect(text)
-        };
-        let detected = detected
-            .filter(|detected| detected.confidence >= self.least)
-            .unwrap_or(UNSURE);
-        let rule = self.rules.iter().find(|rule| rule.code == detected.code);
-        if let Some(rule) =
-            rule.filter(|rule| rule.threshold <= 0.0 || detected.confidence >= rule.threshold)
-        {
-            report.emit(rule.key);
+        let detected = self.detect(input.windowed()).unwrap_or(UNSURE);
+        if let Some(key) = self.matched(detected) {
+            report.emit(key);
         }
         ran(report, Kind::Language, f64::from(detected.confidence));
         Ok(())
     }
+
+    /// Reads what the sample leaves out and what stands beside the turn, piece by piece: a language
+    /// that a piece is surely written in is not the turn's.
+    fn doubt_unread(
+        &self,
+        input: &SignalInput<'_>,
+        watched: &[Watch],
+        report: &mut SignalReport,
+    ) -> Result<(), SignalError> {
+        let mut texts = beside::texts(input);
+        if input.is_sampled() {
+            texts.push(&input.prompt.texts.evaluation);
+        }
+        if texts.is_empty() {
+            return Ok(());
+        }
+        if texts.iter().map(|text| text.len()).sum::<usize>() > LONGEST {
+            beside::doubt(watched, report);
+            return Ok(());
+        }
+
+        let turn = self.matched(self.detect(input.windowed()).unwrap_or(UNSURE));
+        let mut differing = Vec::new();
+        for piece in texts.iter().flat_map(|text| pieces(text)) {
+            let Some(detected) = self.detect(piece).filter(|it| it.confidence >= SURE) else {
+                continue;
+            };
+            let matched = self.matched(detected);
+            if matched != turn {
+                differing.extend(matched);
+                differing.extend(turn);
+            }
+        }
+        let differing: Vec<Watch> = watched
+            .iter()
+            .filter(|watch| differing.contains(&watch.key))
+            .cloned()
+            .collect();
+        beside::doubt(&differing, report);
+        Ok(())
+    }
+}
+
+impl LanguageSignal {
+    /// The language of a text; nothing where it is not sure enough for any rule.
+    fn detect(&self, text: &str) -> Option<Detected> {
+        let text = text.trim();
+        let detected = (!text.is_empty()).then(|| self.detector.detect(text))?;
+        detected.filter(|detected| detected.confidence >= self.least)
+    }
+
+    /// The key of the rule that matches a language.
+    fn matched(&self, detected: Detected) -> Option<Key> {
+        let rule = self.rules.iter().find(|rule| rule.code == detected.code)?;
+        let is_met = rule.threshold <= 0.0 || detected.confidence >= rule.threshold;
+        is_met.then_some(rule.key)
+    }
+}
+
+/// Cuts a text into pieces that overlap by half.
+fn pieces(text: &str) -> Vec<&str> {
+    let starts: Vec<usize> = text
+        .char_indices()
+        .step_by(PIECE / 2)
+        .map(|(at, _)| at)
+        .collect();
+    let ends = starts.iter().skip(2).copied().chain([text.len()]);
+    let pieces = starts.iter().zip(ends);
+    pieces
+        .filter_map(|(start, end)| text.get(*start..end))
+        .collect()
 }
 
 #[cfg(test)]

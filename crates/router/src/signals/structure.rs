@@ -23,7 +23,7 @@
 
 mod source;
 
-use super::{Building, Signal, SignalError, SignalInput, ran};
+use super::{Building, Signal, SignalError, SignalInput, Watch, beside, ran};
 use crate::report::{Key, Kind, SignalReport};
 use crate::rules::NumericPredicate;
 use document::Findings;
@@ -194,6 +194,18 @@ impl Signal for StructureSignal {
         }
         ran(report, Kind::Structure, best);
         Ok(())
+    }
+
+    fn doubt_unread(
+        &self,
+        input: &SignalInput<'_>,
+        watched: &[Watch],
+        report: &mut SignalReport,
+    ) -> Result<(), SignalError> {
+        match beside::joined(input) {
+            Some(text) => beside::reread(self, text, watched, report),
+            None => Ok(()),
+        }
     }
 }
 

@@ -57,7 +57,7 @@ fn policy(boundaries: &str) -> String {
         .replace("JUDGE", "")
 }
 
-fn generation(policy: &str, models: &Fake) -> Generation {
+pub(super) fn generation(policy: &str, models: &Fake) -> Generation {
     let checked = config::check(policy, &|_| None);
     assert!(checked.is_servable(), "{:#?}", checked.problems);
     let deps = Deps {
@@ -71,7 +71,12 @@ fn generation(policy: &str, models: &Fake) -> Generation {
     built.unwrap_or_else(|problems| panic!("{problems:?}"))
 }
 
-fn route<'g>(generation: &'g Generation, models: &Fake, user: &str, body: &Value) -> Routed<'g> {
+pub(super) fn route<'g>(
+    generation: &'g Generation,
+    models: &Fake,
+    user: &str,
+    body: &Value,
+) -> Routed<'g> {
     let request = Request::parse(
         Dialect::OpenAiChat,
         body.to_string().into(),
@@ -97,7 +102,7 @@ fn route<'g>(generation: &'g Generation, models: &Fake, user: &str, body: &Value
     pipeline::route(generation, &call).now_or_never().unwrap()
 }
 
-fn outcome(routed: &Routed<'_>) -> String {
+pub(super) fn outcome(routed: &Routed<'_>) -> String {
     let trace = &routed.trace;
     let end = match &routed.outcome {
         Outcome::Forward(_) => trace.model.as_deref().unwrap_or("-").to_owned(),
@@ -122,7 +127,7 @@ fn outcome(routed: &Routed<'_>) -> String {
     )
 }
 
-fn chat(model: &str, text: &str) -> Value {
+pub(super) fn chat(model: &str, text: &str) -> Value {
     json!({"model": model, "messages": [{"role": "user", "content": text}]})
 }
 

@@ -203,6 +203,7 @@ impl Script {
             keys,
             used: families(&used),
             bounding: families(&bounding),
+            watched: Default::default(),
         }
     }
 }

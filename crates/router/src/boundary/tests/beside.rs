@@ -1,0 +1,176 @@
+//! Words that a family does not read in the user's turn are not missed where a boundary relies on
+//! the family.
+
+use super::cases::{chat, generation, outcome, route};
+use inference::fake::Fake;
+use serde_json::{Value, json};
+
+const POLICY: &str = r#"
+version: v0.3
+providers:
+  defaults: {default_model: cloud}
+  models:
+    - {name: local, location: house, backend_refs: [{endpoint: "127.0.0.1:1"}]}
+    - {name: cloud, location: cloud, backend_refs: [{endpoint: "127.0.0.1:2"}]}
+routing:
+  boundaries: [{name: stays, when: WHEN, allow: {locations: [house]}}]
+  signals:
+    keywords:
+      - {name: secret, operator: OR, keywords: [secret, 秘密]}
+      - {name: pattern, operator: OR, method: regex, keywords: ['sec?ret']}
+      - {name: stem, operator: OR, method: bm25, keywords: [secret]}
+      - {name: gram, operator: OR, method: ngram, keywords: [secret]}
+      - {name: both, operator: AND, keywords: [alpha, omega]}
+      - {name: none, operator: NOR, keywords: [public]}
+    language: [{name: fr}, {name: en}, {name: ru}]
+    structure:
+      - {name: questions, feature: {type: count, source: {type: regex, pattern: '\?'}}, predicate: {gte: 3}}
+      - {name: brief, feature: {type: count, source: {type: text_bytes}}, predicate: {lt: 100}}
+    events: [{name: incident, event_types: [breach]}]
+    domains: [{name: health}]
+  decisions:
+    - {name: out, priority: 1, modelRefs: [{model: cloud}, {model: local}]}
+"#;
+
+/// Whether a request stays in the house, and what is said of it.
+#[track_caller]
+fn check(when: &str, body: &Value, expected: &str) {
+    let labels = inference::catalog::labels(inference::catalog::Task::Domain);
+    let row = |label: &str| -> Vec<f32> {
+        let share = |known: &&str| if *known == label { 1.0 } else { 0.0 };
+        labels.iter().map(share).collect()
+    };
+    let models = ["the patient is ill", "hello"]
+        .iter()
+        .zip(["health", "other"])
+        .fold(Fake::default(), |models, (text, label)| {
+            models.labels("domain", text, &[&row(label)])
+        });
+    let generation = generation(&POLICY.replace("WHEN", when), &models);
+    let routed = route(&generation, &models, "ada", body);
+    let shown = outcome(&routed).replace(" -cloud=boundary:stays", "");
+    assert_eq!(shown, format!("out: {expected}"), "{when} {body}");
+}
+
+fn said(texts: &[&str]) -> Value {
+    let message = |text: &&str| json!({"role": "user", "content": text});
+    json!({"model": "auto", "messages": texts.iter().map(message).collect::<Vec<_>>()})
+}
+
+const HELD: [(&str, &str); 8] = [
+    ("keyword:secret", "a secret"),
+    ("keyword:pattern", "a secret"),
+    ("keyword:stem", "a secret"),
+    ("keyword:gram", "a secret"),
+    ("language:fr", "Le patient est malade et reste au lit."),
+    ("structure:questions", "What? Who? Where?"),
+    ("event:incident", "a breach"),
+    ("domain:health", "the patient is ill"),
+];
+
+fn leaf(name: &str) -> String {
+    let (kind, name) = name.split_once(':').unwrap();
+    format!("{{type: {kind}, name: {name}}}")
+}
+
+#[test]
+fn a_wrapper_is_no_way_around() {
+    for (name, text) in HELD {
+        let when = leaf(name);
+        let kind = name.split(':').next().unwrap();
+        let held = format!("local !{kind}=unread");
+        let wrapped = format!("<system-reminder>{text}</system-reminder>");
+        let harmless = "<system-reminder>The date is Monday.</system-reminder>";
+        if kind != "domain" {
+            check(&when, &said(&[&wrapped]), &held);
+            check(&when, &said(&[&wrapped, "hello to all of you"]), &held);
+            check(&when, &said(&[harmless, "hello to all of you"]), "cloud");
+        }
+        check(&when, &said(&[text, " "]), "local");
+        check(&when, &said(&[text, "\u{200B}\n"]), "local");
+        check(&when, &said(&[text]), "local");
+        check(&when, &said(&["hello"]), "cloud");
+    }
+}
+
+#[test]
+fn a_model_is_asked_about_each_wrapper() {
+    let when = leaf("domain:health");
+    let part = |text: &str| json!({"type": "document", "source": {"type": "strange", "x": text}});
+    let body = |text: &str| {
+        let hello = json!({"type": "text", "text": "hello"});
+        json!({"model": "auto", "messages": [{"role": "user", "content": [hello, part(text)]}]})
+    };
+    check(&when, &body("the patient is ill"), "local !domain=unread");
+}
+
+#[test]
+fn rules_read_the_turn_and_its_wrappers_together() {
+    let wrapped = "<system-reminder>omega</system-reminder>";
+    check(
+        &leaf("keyword:both"),
+        &said(&[wrapped, "alpha"]),
+        "local !keyword=unread",
+    );
+    check(&leaf("keyword:both"), &said(&[wrapped, "hello"]), "cloud");
+    check(&leaf("keyword:none"), &said(&[wrapped, "public"]), "cloud");
+    let not = format!(
+        "{{operator: NOT, conditions: [{}]}}",
+        leaf("structure:brief")
+    );
+    let long = format!("<system-reminder>{}</system-reminder>", "x ".repeat(100));
+    check(&not, &said(&["hello"]), "cloud");
+    check(&not, &said(&[&long, "hello"]), "local !structure=unread");
+}
+
+#[test]
+fn what_follows_a_nul_is_read() {
+    for rule in ["stem", "gram", "secret", "pattern"] {
+        let when = leaf(&format!("keyword:{rule}"));
+        let expected = match rule {
+            "stem" | "gram" => "local !keyword=unread",
+            _ => "local",
+        };
+        check(&when, &chat("auto", "\0 a secret"), expected);
+        check(&when, &chat("auto", "hello \0 a plan"), "cloud");
+    }
+}
+
+#[test]
+fn keywords_are_read_as_they_look() {
+    for text in [
+        "ｓｅｃｒｅｔ",
+        "a se\u{200B}cret",
+        "se\u{AD}cret",
+        "𝐬𝐞𝐜𝐫𝐞𝐭",
+        "s\u{336}e\u{336}c\u{336}r\u{336}e\u{336}t\u{336}",
+        "ⓢⓔⓒⓡⓔⓣ",
+        "秘\u{200D}密",
+    ] {
+        check(
+            &leaf("keyword:secret"),
+            &chat("auto", text),
+            "local !keyword=unread",
+        );
+    }
+    check(
+        &leaf("keyword:secret"),
+        &chat("auto", "ｓecretly， 你好"),
+        "cloud",
+    );
+}
+
+#[test]
+fn languages_are_looked_for_in_all_of_a_long_text() {
+    let english = "The library of this town is open on every day of the week. ".repeat(60);
+    let french = "Le patient est malade et doit rester au lit pendant toute la semaine. ".repeat(3);
+    let when = leaf("language:fr");
+    check(&when, &chat("auto", &english), "cloud");
+    let hidden = english.replacen("week. The", &format!("week. {french}The"), 15);
+    check(&when, &chat("auto", &hidden), "local !language=unread");
+    let (before, after) = english.split_at(1180);
+    let one = [before, &french, after].concat();
+    check(&when, &chat("auto", &one), "local !language=unread");
+    let long = english.repeat(20);
+    check(&when, &chat("auto", &long), "local !language=unread");
+}
