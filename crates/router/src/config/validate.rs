@@ -5,6 +5,7 @@
 //! what two sections must agree on.
 
 mod actions;
+mod binding;
 mod boundaries;
 mod decisions;
 mod learning;

@@ -134,3 +134,114 @@ fn nothing_goes_around_it() {
         ],
     );
 }
+
+#[test]
+fn it_can_bind() {
+    let boundary = |leaf: &str| format!("{{name: b, when: {leaf}, {HERE}}}");
+    let all = "scan: [current, history, system, tool_results]";
+    let pii = |rest: &str| format!("pii: [{{name: p, {all}, {rest}}}]");
+    let on_pii = boundary("{type: pii, name: p}");
+    let types = "CREDIT_CARD, DATE_TIME, DOMAIN_NAME, EMAIL_ADDRESS, IBAN_CODE, IP_ADDRESS, PHONE_NUMBER, TITLE, US_DRIVER_LICENSE, US_SSN, ZIP_CODE, PERSON, GPE, ORGANIZATION, STREET_ADDRESS";
+    let unseen = "9 warning whole request";
+    for (rest, expected) in [
+        ("threshold: 1", &[] as &[&str]),
+        (
+            "threshold: 90",
+            &[
+                "11 error not from 0 to 1; did you mean 0.9?",
+                "11 warning outside",
+            ],
+        ),
+        ("threshold: -0.5", &["11 error not from 0 to 1"]),
+        ("pii_types_allowed: [email_address, NRP]", &[]),
+        (
+            "pii_types_allowed: [EMAIL_ADRESS]",
+            &["11 error `EMAIL_ADRESS`; did you mean `EMAIL_ADDRESS`?"],
+        ),
+        (&format!("pii_types_allowed: [{types}]"), &[]),
+        (
+            &format!("pii_types_allowed: [AGE, {types}]"),
+            &["11 error never binds"],
+        ),
+    ] {
+        check(&on_pii, &pii(rest), "", expected);
+    }
+    check(
+        &on_pii,
+        &pii("threshold: 0.9"),
+        "global: {model_catalog: {modules: {classifier: {pii: {threshold: 9}}}}}\n",
+        &["12 error not from 0 to 1"],
+    );
+    for (leaf, signals, expected) in [
+        (
+            "{type: language, name: xx}",
+            "language: [{name: xx}]",
+            "to be in `xx`",
+        ),
+        (
+            "{type: language, name: fr}",
+            "language: [{name: fr, threshold: 60}]",
+            "did you mean 0.6?",
+        ),
+        (
+            "{type: domain, name: d}",
+            "domains: [{name: d, mmlu_categories: [maths]}]",
+            "did you mean `math`?",
+        ),
+        (
+            "{type: keyword, name: k}",
+            "keywords: [{name: k, operator: OR}]",
+            "never binds",
+        ),
+    ] {
+        let yaml = format!(
+            "  boundaries:\n    - {}\n  signals:\n    {signals}\n",
+            boundary(leaf)
+        );
+        let problems = super::check(&super::policy(&yaml), &|_| None).problems;
+        let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        let is_said = |problem: &super::Problem| {
+            problem.line == 11
+                && problem.severity == super::Severity::Error
+                && problem.message.contains(expected)
+        };
+        assert!(problems.iter().any(is_said), "{expected} in {shown:#?}");
+    }
+    let above = "{type: classifier, name: c, label: x, predicate: {gte: 50}}";
+    check(
+        &boundary(above),
+        "classifiers: [{name: c, type: local, model_path: p, labels: [x, y]}]",
+        "",
+        &["9 error lie between 0 and 1", unseen],
+    );
+}
+
+#[test]
+fn its_decisions_can_serve() {
+    let models = "providers:\n  defaults: {default_model: DEFAULT}\n  models:\n    - {name: small, location: here}\n    - {name: big, location: there}\nrouting:\n  modelCards: [{name: small}, {name: big}]\n  boundaries: [{name: b, allow: {locations: [here]}}]\n  decisions:\n";
+    let problems = |default: &str, decisions: &str| -> Vec<String> {
+        let yaml = format!(
+            "version: v0.3\n{}{decisions}",
+            models.replace("DEFAULT", default)
+        );
+        let found = super::check(&yaml, &|_| None).problems;
+        let errors = found
+            .iter()
+            .filter(|problem| problem.severity == super::Severity::Error);
+        errors.map(|problem| problem.message.clone()).collect()
+    };
+    let decision = |name: &str, model: &str| {
+        format!("    - {{name: {name}, modelRefs: [{{model: {model}}}]}}\n")
+    };
+    let refused = problems("big", &decision("d", "big"));
+    assert!(
+        refused.len() == 1 && refused[0].contains("no decision has a model"),
+        "{refused:?}"
+    );
+    let both = [decision("d", "big"), decision("e", "small")].concat();
+    assert_eq!(problems("big", &both), Vec::<String>::new());
+    assert_eq!(
+        problems("small", &decision("d", "big")),
+        Vec::<String>::new()
+    );
+}

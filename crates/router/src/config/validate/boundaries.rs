@@ -1,7 +1,7 @@
 //! Boundaries: whom they allow, and whether what they read can be relied on. A limit that some
 //! other setting quietly lifts is refused together with that setting.
 
-use super::Scope;
+use super::{Scope, binding};
 use super::models::known_model;
 use crate::catalog::modules::ClassifierModule;
 use crate::config::Document;
@@ -34,10 +34,12 @@ pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
             &boundary.allow,
             findings,
         );
+        binding::served(scope, &path, boundary, findings);
         if let Some(when) = &boundary.when {
             let path = format!("{path}.when");
             check_tree(&scope.signals, &path, when, findings);
             forgiving(&path, when, findings);
+            binding::predicates(&path, when, findings);
             reads(scope, &path, (boundary, when), findings);
         }
     }
@@ -122,6 +124,7 @@ fn reads(
             findings.error(path, message);
         }
         sees(scope, path, (kind, name), findings);
+        binding::rule(scope, kind, name, findings);
     }
 }
 

@@ -25,6 +25,22 @@ pub(super) fn judge(text: &str) -> Verdict {
     census.verdict()
 }
 
+/// Whether some text is found to be in a language.
+pub(in crate::signals) fn is_known(code: &str) -> bool {
+    let singles = SINGLE.iter().map(|(_, _, code)| code);
+    let mut known = [
+        LATIN,
+        CYRILLIC,
+        ARABIC,
+        DEVANAGARI,
+        &["el", "he", "zh", "ja", "ko"],
+    ]
+    .into_iter()
+    .flatten()
+    .chain(singles);
+    known.any(|own| *own == code)
+}
+
 const LATIN: &[&str] = &[
     "en", "af", "sq", "az", "eu", "bs", "ca", "hr", "cs", "da", "nl", "eo", "et", "fi", "fr", "lg",
     "de", "hu", "is", "id", "ga", "it", "la", "lv", "lt", "ms", "mi", "nb", "nn", "pl", "pt", "ro",
