@@ -3,7 +3,7 @@
 use benches::mix;
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use dialects::{BodyKind, Dialect, Edits, PromptMode, Request, UsageReader, Wrappers};
+use dialects::{BodyKind, Dialect, Edits, PromptMode, ReadOptions, Request, UsageReader};
 use serde_json::json;
 
 const SIZES: [usize; 2] = [1 << 10, 16 << 10];
@@ -31,13 +31,13 @@ fn bodies(size: usize) -> [(Dialect, &'static str, Bytes); 3] {
 }
 
 fn parse(criterion: &mut Criterion) {
-    let wrappers = Wrappers::default();
+    let options = ReadOptions::default();
     let mut group = criterion.benchmark_group("parse");
     for size in SIZES {
         for (dialect, name, body) in bodies(size) {
             group.throughput(Throughput::Bytes(body.len() as u64));
             group.bench_function(BenchmarkId::new(name, size), |bencher| {
-                bencher.iter(|| Request::parse(dialect, body.clone(), &wrappers));
+                bencher.iter(|| Request::parse(dialect, body.clone(), &options));
             });
         }
     }
@@ -47,9 +47,11 @@ fn parse(criterion: &mut Criterion) {
 fn edit(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("edit");
     for size in SIZES {
-        let Ok(request) =
-            Request::parse(Dialect::OpenAiChat, mix::body(size), &Wrappers::default())
-        else {
+        let Ok(request) = Request::parse(
+            Dialect::OpenAiChat,
+            mix::body(size),
+            &ReadOptions::default(),
+        ) else {
             continue;
         };
         group.bench_function(BenchmarkId::new("model", size), |bencher| {

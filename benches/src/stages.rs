@@ -52,7 +52,7 @@ impl Stages {
     pub fn new(name: &str) -> Result<Self> {
         let generation = mix::generation()?;
         let (dialect, body) = request(name)?;
-        let request = Request::parse(dialect, body, &generation.settings.wrappers)?;
+        let request = Request::parse(dialect, body, &generation.settings.reading)?;
         let identity = Identity {
             user: "alice".into(),
             groups: vec!["staff".into(), "gold".into()],
@@ -81,7 +81,7 @@ impl Stages {
     /// Reads the body.
     pub fn parse(&self) -> Option<Request> {
         let (dialect, body) = (self.request.dialect(), self.request.body().clone());
-        Request::parse(dialect, body, &self.generation.settings.wrappers).ok()
+        Request::parse(dialect, body, &self.generation.settings.reading).ok()
     }
 
     /// Evaluates all signals that some decision reads.

@@ -19,7 +19,7 @@ fn deciding_allocates_nothing() -> Result<()> {
     let request = Request::parse(
         Dialect::OpenAiChat,
         mix::body(1 << 10),
-        &generation.settings.wrappers,
+        &generation.settings.reading,
     )?;
     let identity = Identity {
         user: "alice".into(),

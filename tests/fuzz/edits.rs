@@ -1,7 +1,7 @@
 //! An edited body is JSON, says what the edit asked for, and keeps what it did not touch.
 
 use bytes::Bytes;
-use dialects::{Edits, PromptMode, Request, Wrappers};
+use dialects::{Edits, PromptMode, ReadOptions, Request};
 use proptest::prelude::*;
 
 use crate::{json, run, views};
@@ -24,7 +24,7 @@ pub(crate) fn fuzz(target: &str) -> anyhow::Result<()> {
     run::run(target, &json::bodies()?, |body| {
         let body = Bytes::from(body.0);
         for wire in views::WIRES {
-            let Ok(request) = Request::parse(wire, body.clone(), &Wrappers::default()) else {
+            let Ok(request) = Request::parse(wire, body.clone(), &ReadOptions::default()) else {
                 continue;
             };
             check_model(&request)?;
@@ -40,7 +40,7 @@ fn check_model(request: &Request) -> Result<(), TestCaseError> {
     let edited = Request::parse(
         request.dialect(),
         edits.apply(request),
-        &Wrappers::default(),
+        &ReadOptions::default(),
     );
     let Ok(edited) = edited else {
         return Err(TestCaseError::fail("the edited body is refused"));

@@ -1,7 +1,7 @@
 //! Any body is read or refused on every wire, the same way each time.
 
 use bytes::Bytes;
-use dialects::{Dialect, EvalRequest, Request, Wrappers};
+use dialects::{Dialect, EvalRequest, ReadOptions, Request};
 use proptest::prelude::*;
 
 use crate::{json, run};
@@ -17,10 +17,10 @@ pub(crate) fn fuzz(target: &str) -> anyhow::Result<()> {
     run::run(target, &json::bodies()?, |body| {
         let body = Bytes::from(body.0);
         let is_json = json::is_json(&body);
-        let wrappers = Wrappers::default();
+        let options = ReadOptions::default();
         for wire in WIRES {
-            let read = Request::parse(wire, body.clone(), &wrappers);
-            let again = Request::parse(wire, body.clone(), &wrappers);
+            let read = Request::parse(wire, body.clone(), &options);
+            let again = Request::parse(wire, body.clone(), &options);
             match (read, again) {
                 (Ok(request), Ok(again)) => {
                     prop_assert!(is_json, "{wire} accepts what is no JSON");
@@ -35,8 +35,8 @@ pub(crate) fn fuzz(target: &str) -> anyhow::Result<()> {
                 _ => prop_assert!(false, "{wire} reads the same body in two ways"),
             }
         }
-        let read = EvalRequest::parse(&body, false, &wrappers);
-        prop_assert_eq!(read, EvalRequest::parse(&body, false, &wrappers));
+        let read = EvalRequest::parse(&body, false, &options);
+        prop_assert_eq!(read, EvalRequest::parse(&body, false, &options));
         Ok(())
     })
 }

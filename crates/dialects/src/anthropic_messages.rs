@@ -4,21 +4,22 @@ use std::borrow::Cow;
 
 use crate::gather::{self, Gathered};
 use crate::json::{self, Kind};
-use crate::meter::{MESSAGE, Measure, Meter, TOOL};
-use crate::request::{Fields, Reading, Refused};
+use crate::kinds::{self, folded};
+use crate::members::Members;
+use crate::meter::{MESSAGE, Meter, Pricing, TOOL};
+use crate::request::{Fields, ReadOptions, Reading, Refused};
 use crate::turns::{Role, Said, Turns, inline_image};
-use crate::wrappers::Wrappers;
 
 /// Reads a Messages request's fields.
-pub(crate) fn read(fields: &Fields<'_>, wrappers: &Wrappers) -> Result<Reading, Refused> {
+pub(crate) fn read(fields: &Fields<'_>, options: &ReadOptions) -> Result<Reading, Refused> {
     if fields.text("model").is_none_or(|model| model.is_empty()) {
         return Err(Refused::missing("model field is required"));
     }
     let messages = fields.messages()?;
     let mut reader = Reader {
-        wrappers,
-        turns: Turns::default(),
-        meter: Meter::new(Measure::AsWritten),
+        options,
+        turns: Turns::new(options),
+        meter: Meter::new(Pricing::Area),
     };
     if let Some(system) = json::present(fields.get("system")) {
         reader.meter.framing(MESSAGE);
@@ -32,7 +33,7 @@ pub(crate) fn read(fields: &Fields<'_>, wrappers: &Wrappers) -> Result<Reading, 
         mut meter,
         ..
     } = reader;
-    fields.note_unknown(&mut turns, &["messages", "system"]);
+    fields.note_beside(&mut turns, &["messages", "system"]);
     turns.conversation.tool_definitions = meter.definitions(fields.get("tools"));
     meter.structured(fields.get("tool_choice"));
     meter.reserve(&[fields.get("max_tokens")]);
@@ -53,34 +54,46 @@ pub(crate) fn read(fields: &Fields<'_>, wrappers: &Wrappers) -> Result<Reading, 
 }
 
 struct Reader<'w> {
-    wrappers: &'w Wrappers,
+    options: &'w ReadOptions,
     turns: Turns,
     meter: Meter,
 }
+
+type Block<'a> = Members<'a, BLOCK_COUNT>;
+
+const BLOCK_COUNT: usize = 10;
+
+/// Members of a content block that are read one by one.
+const BLOCK_MEMBERS: &[&str; BLOCK_COUNT] = &[
+    "type",
+    "text",
+    "source",
+    "id",
+    "name",
+    "input",
+    "tool_call_id",
+    "tool_use_id",
+    "content",
+    "signature",
+];
 
 impl Reader<'_> {
     fn message(&mut self, raw: &str) {
         self.meter.framing(MESSAGE);
         if Kind::of(raw) != Kind::Object {
-            self.meter.structured(Some(raw));
+            let found = gather::text(raw);
+            self.meter.gathered(Some(raw), &found);
             self.turns.count(Role::Other);
-            self.turns.note(Role::Other, gather::text(raw));
-            return;
+            return self.turns.note(Role::Other, found);
         }
-        let (mut role, mut content, mut others) = (None, None, Vec::new());
-        json::members(raw, |key, value| match key.as_ref() {
-            "role" => role = Some(value),
-            "content" => content = Some(value),
-            "id" | "type" | "cache_control" => {}
-            _ => others.push(value),
-        });
-        self.meter.text(role);
-        let role = Role::named(&role.and_then(json::string).unwrap_or_default());
+        let mut message = Members::read(raw, &["role", "content"]);
+        self.turns.ambiguous(message.ambiguity.take());
+        self.meter.text(message.get("role"));
+        let role = Role::named(&message.text("role"));
         self.turns.count(role);
-        for value in others {
-            self.turns.note(role, gather::text(value));
-        }
-        if let Some(content) = content {
+        self.turns.name(role, message.get("role"));
+        self.turns.note(role, gather::members(&message.others));
+        if let Some(content) = message.get("content") {
             self.content(role, content);
         }
     }
@@ -91,8 +104,7 @@ impl Reader<'_> {
         match Kind::of(raw) {
             Kind::String => {
                 let text = json::string(raw).unwrap_or_default();
-                self.meter.text_bytes(text.len());
-                self.keep_text(role, &mut said, text);
+                self.words(role, &mut said, text);
             }
             Kind::Array => json::elements(raw, |block| {
                 has_results |= self.block(role, &mut said, block)
@@ -113,119 +125,161 @@ impl Reader<'_> {
 
     /// Reads one content block; says whether it is a tool result.
     fn block(&mut self, role: Role, said: &mut Said, raw: &str) -> bool {
-        let mut block = Block::read(raw);
-        match block
-            .kind
-            .and_then(json::string)
-            .unwrap_or_default()
-            .as_ref()
-        {
-            "text" if block.text.is_some() => {
-                match block.text.and_then(json::string) {
-                    Some(text) => {
-                        self.meter.text_bytes(text.len());
-                        self.keep_text(role, said, text);
-                    }
-                    None => {
-                        self.meter.structured(block.text);
-                        block.others.extend(block.text);
-                    }
-                }
-                for value in &block.others {
-                    self.turns.note(role, gather::text(value));
-                }
+        if Kind::of(raw) != Kind::Object {
+            let found = gather::text(raw);
+            self.meter.gathered(Some(raw), &found);
+            self.turns.note(role, found);
+            return false;
+        }
+        let mut block = Block::read(raw, BLOCK_MEMBERS);
+        self.turns.ambiguous(block.ambiguity.take());
+        let kind = block.text("type");
+        match (kinds::Part::named(&kind), folded(&kind).as_ref()) {
+            (kinds::Part::Text, _) if block.get("text").and_then(json::string).is_some() => {
+                self.words(role, said, block.text("text"));
+                self.rest(role, &block, &["source", "input", "content"]);
             }
             // The message's own words, but never a client's wrapper.
-            "document" | "search_result" => {
-                self.meter.structured(Some(raw));
+            (kinds::Part::Document, _) => {
                 let mut found = gather::text(raw);
+                self.meter.gathered(Some(raw), &found);
                 if !matches!(role, Role::Tool | Role::Other) {
                     said.add(std::mem::take(&mut found.text).into());
                 }
                 self.turns.note(role, found);
             }
-            "image" => {
-                self.meter.image();
+            (kinds::Part::Image, _) => {
+                let found = gather::text(raw);
+                self.meter.attachments(&found);
+                self.turns.note(role, found);
                 if role == Role::User {
                     self.turns.conversation.images += 1;
                     said.image = said
                         .image
                         .take()
-                        .or_else(|| block.source.and_then(image_source));
+                        .or_else(|| block.get("source").and_then(image_source));
                 }
             }
-            "tool_use" => {
+            (_, "tool_use") => {
                 self.meter.framing(TOOL);
-                for text in [block.id, block.kind, block.tool_call_id, block.name] {
-                    self.meter.text(text);
+                for field in ["id", "type", "tool_call_id", "name"] {
+                    self.meter.text(block.get(field));
                 }
-                self.meter.structured(block.input);
-                self.input(&block);
+                self.input(&block, Measured::Yes);
+                self.rest(role, &block, &["text", "source", "content"]);
                 self.turns.conversation.tool_calls += u64::from(role == Role::Assistant);
             }
-            "tool_result" => {
+            (_, "tool_result") => {
                 self.meter.framing(TOOL);
-                self.meter.text(block.tool_use_id);
-                self.result(block.content);
-                self.turns.result(block.content);
+                self.meter.text(block.get("tool_use_id"));
+                let found = self.result(block.get("content"));
+                self.turns.result(found);
+                self.rest(Role::Tool, &block, &["text", "source", "input"]);
                 return true;
             }
-            kind => {
-                self.meter.structured(Some(raw));
-                if kind.ends_with("_tool_result") {
-                    self.turns.output(block.content);
-                } else if kind.ends_with("tool_use") {
-                    self.input(&block);
-                } else {
-                    self.turns.note(role, gather::text(raw));
-                }
-                let signed = |seal: Option<&str>| {
-                    seal.and_then(json::string)
-                        .is_some_and(|seal| !seal.is_empty())
-                };
-                let sealed =
-                    kind == "redacted_thinking" || (kind == "thinking" && signed(block.signature));
-                self.turns.continuity.sealed_state |= sealed && role == Role::Assistant;
-            }
+            (_, kind) => self.other(role, kind, &block, raw),
         }
         false
     }
 
-    /// Keeps the input of a call.
-    fn input(&mut self, block: &Block<'_>) {
-        if let Some(input) = block.input {
-            self.turns.note(Role::Assistant, gather::arguments(input));
-        }
-    }
-
-    fn keep_text(&mut self, role: Role, said: &mut Said, text: Cow<'_, str>) {
-        if role == Role::User && self.wrappers.cover(&text) {
-            self.turns.pass_over(text);
-        } else if matches!(role, Role::Tool | Role::Other) {
-            self.turns.note(role, Gathered::of(text));
+    /// Reads a block of another type.
+    fn other(&mut self, role: Role, kind: &str, block: &Block<'_>, raw: &str) {
+        let found = gather::text(raw);
+        self.meter.gathered(Some(raw), &found);
+        if kind.ends_with("_tool_result") {
+            let content = block.get("content").map(gather::result);
+            self.turns.output(content.unwrap_or_default());
+            self.rest(Role::Tool, block, &["text", "source", "input"]);
+        } else if kind.ends_with("tool_use") {
+            self.input(block, Measured::No);
+            self.rest(Role::Assistant, block, &["text", "source", "content"]);
+        } else if kind == "thinking" && role != Role::Assistant {
+            // Nobody but a model thinks; no provider sealed this.
+            let thinking = block.others.iter().filter(|(key, _)| key == "thinking");
+            for (_, value) in thinking {
+                self.turns.note(role, gather::text(value));
+            }
+            self.turns.note(role, found);
         } else {
-            said.add(text);
+            self.turns.note(role, found);
+        }
+        let is_signed = !block.text("signature").is_empty();
+        let is_sealed = kind == "redacted_thinking" || (kind == "thinking" && is_signed);
+        self.turns.continuity.sealed_state |= is_sealed && role == Role::Assistant;
+    }
+
+    /// Keeps the names and identifiers of a block, members that its type has no place for, and
+    /// those of other names.
+    fn rest(&mut self, role: Role, block: &Block<'_>, fields: &[&str]) {
+        for field in [
+            "type",
+            "id",
+            "name",
+            "tool_call_id",
+            "tool_use_id",
+            "signature",
+        ] {
+            self.turns.name(role, block.get(field));
+        }
+        let mut found = gather::members(&block.others);
+        for value in fields.iter().filter_map(|field| block.get(field)) {
+            found.join(gather::text(value));
+        }
+        self.meter.attachments(&found);
+        match role {
+            Role::Tool => self.turns.output(found),
+            _ => self.turns.note(role, found),
         }
     }
 
-    /// A tool result counts as structure; its images count as images.
-    fn result(&mut self, content: Option<&str>) {
+    /// Keeps the input of a call.
+    fn input(&mut self, block: &Block<'_>, measured: Measured) {
+        if let Some(input) = block.get("input") {
+            let found = gather::arguments(input);
+            if measured == Measured::Yes {
+                self.meter.gathered(Some(input), &found);
+            }
+            self.turns.note(Role::Assistant, found);
+        }
+    }
+
+    /// Words of a message.
+    fn words(&mut self, role: Role, said: &mut Said, text: Cow<'_, str>) {
+        let bytes = text.len();
+        let found = self.turns.keep(role, said, text, self.options);
+        self.meter.text_bytes(bytes - found.opaque);
+        self.meter.attachments(&found);
+    }
+
+    /// Measures and gathers a tool result. It counts as structure; its images count as images.
+    fn result(&mut self, content: Option<&str>) -> Gathered {
         let Some(content) = json::present(content) else {
-            return;
+            return Gathered::default();
         };
         if Kind::of(content) != Kind::Array {
-            self.meter.structured(Some(content));
-            return;
+            let found = gather::result(content);
+            self.meter.gathered(Some(content), &found);
+            return found;
         }
+        let mut all = Gathered::default();
         json::elements(content, |block| {
-            let kind = Block::read(block).kind.and_then(json::string);
-            if kind.as_deref() == Some("image") {
-                self.meter.image()
-            } else {
-                self.meter.structured(Some(block))
+            let found = gather::text(block);
+            let kind = Members::read(block, &["type"]).text("type");
+            match kinds::Part::named(&kind) {
+                kinds::Part::Image => self.meter.attachments(&found),
+                _ => self.meter.gathered(Some(block), &found),
             }
+            all.join(found);
         });
+        all
     }
+}
+
+/// Whether a value is to be measured, or was with what it stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Measured {
+    Yes,
+    No,
 }
 
 /// A base64 image source as the `data:` URI it stands for, if it is an acceptable one.
@@ -238,45 +292,4 @@ fn image_source(raw: &str) -> Option<String> {
     });
     let uri = format!("data:{};base64,{}", media_type?, data?);
     inline_image(&uri).is_some().then_some(uri)
-}
-
-/// A content block's fields as raw JSON.
-#[derive(Default)]
-struct Block<'a> {
-    kind: Option<&'a str>,
-    text: Option<&'a str>,
-    source: Option<&'a str>,
-    id: Option<&'a str>,
-    name: Option<&'a str>,
-    input: Option<&'a str>,
-    tool_call_id: Option<&'a str>,
-    tool_use_id: Option<&'a str>,
-    content: Option<&'a str>,
-    signature: Option<&'a str>,
-    /// Values of members of other names.
-    others: Vec<&'a str>,
-}
-
-impl<'a> Block<'a> {
-    fn read(raw: &'a str) -> Self {
-        let mut block = Self::default();
-        json::members(raw, |key, value| {
-            let field = match key.as_ref() {
-                "type" => &mut block.kind,
-                "text" => &mut block.text,
-                "source" => &mut block.source,
-                "id" => &mut block.id,
-                "name" => &mut block.name,
-                "input" => &mut block.input,
-                "tool_call_id" => &mut block.tool_call_id,
-                "tool_use_id" => &mut block.tool_use_id,
-                "content" => &mut block.content,
-                "signature" => &mut block.signature,
-                "cache_control" => return,
-                _ => return block.others.push(value),
-            };
-            *field = Some(value);
-        });
-        block
-    }
 }

@@ -10,8 +10,8 @@ use crate::metadata;
 use crate::meter::MESSAGE;
 use crate::openai_chat::{self, ChatReader, Flavor};
 use crate::prompt::{Prompt, Texts};
+use crate::request::ReadOptions;
 use crate::turns::{Role, context};
-use crate::wrappers::Wrappers;
 
 /// A request to evaluate signals without sending anything to a model.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,10 +66,10 @@ impl EvalRequest {
     ///
     /// # Errors
     /// See [`EvalError`].
-    pub fn parse(body: &[u8], trace_query: bool, wrappers: &Wrappers) -> Result<Self, EvalError> {
+    pub fn parse(body: &[u8], trace_query: bool, options: &ReadOptions) -> Result<Self, EvalError> {
         let text = String::from_utf8_lossy(body);
         let envelope = Envelope::read(&text)?;
-        let mut chat = ChatReader::new(Flavor::Eval, wrappers);
+        let mut chat = ChatReader::new(Flavor::Eval, options);
         envelope.read_messages(&mut chat)?;
         openai_chat::envelope(&mut chat.turns, &mut chat.meter, |name| envelope.get(name));
         let metadata = envelope.metadata()?;
@@ -95,12 +95,12 @@ impl EvalRequest {
 fn settle(prompt: &mut Prompt, mut chat: ChatReader<'_>, given: &str) -> Result<(), EvalError> {
     let current = std::mem::take(&mut chat.untrimmed);
     let turns = &mut chat.turns;
-    let (asides, unread) = turns.asides(turns.user.len());
+    let asides = turns.asides(turns.user.len());
     let turn = turns.user.pop().unwrap_or_default();
     let promoted = turn.is_empty() && turns.image.is_none();
     let mut texts = Texts {
         evaluation: if promoted {
-            turns.non_user.join(" ").trim().to_owned()
+            turns.promoted().trim().to_owned()
         } else {
             turn.clone()
         },
@@ -111,8 +111,10 @@ fn settle(prompt: &mut Prompt, mut chat: ChatReader<'_>, given: &str) -> Result<
         assistant_replied: turns.assistant_replied,
         passed_over: std::mem::take(&mut turns.passed_over),
         tool_results: std::mem::take(&mut turns.tool_results),
-        asides,
-        unread,
+        asides: asides.texts,
+        unread: asides.unread,
+        unreadable: asides.unreadable,
+        sealed: asides.sealed,
     };
     let counters = turns.conversation;
     let spoken = counters.user + counters.assistant + counters.system + counters.tool > 0
@@ -154,6 +156,7 @@ fn settle(prompt: &mut Prompt, mut chat: ChatReader<'_>, given: &str) -> Result<
     prompt.conversation = chat.turns.conversation;
     prompt.image = chat.turns.image;
     prompt.tokens = chat.meter.facts;
+    prompt.attached = chat.meter.attached;
     Ok(())
 }
 
@@ -170,7 +173,7 @@ impl<'a> Envelope<'a> {
     fn read(text: &'a str) -> Result<Self, EvalError> {
         let mut fields = Vec::new();
         json::each_member(text, |key, raw| {
-            fields.push((folded_key(&key).into_owned().into(), raw))
+            fields.push((json::folded_key(&key).into_owned().into(), raw))
         })
         .map_err(|_| EvalError::Json {
             reason: json::complaint(text),
@@ -236,7 +239,7 @@ impl<'a> Envelope<'a> {
         let mut trace = false;
         let mut wrong = None;
         json::members(options, |key, raw| {
-            let (field, kind, wanted) = match folded_key(&key).as_ref() {
+            let (field, kind, wanted) = match json::folded_key(&key).as_ref() {
                 "trace" => ("options.trace", Kind::Boolean, "boolean"),
                 "return_probabilities" => {
                     ("options.return_probabilities", Kind::Boolean, "boolean")
@@ -283,7 +286,7 @@ fn check_message(raw: &str) -> Result<(), EvalError> {
     require("messages", raw, Kind::Object, "object")?;
     let mut wrong = None;
     json::members(raw, |key, value| {
-        let (field, kind, wanted) = match folded_key(&key).as_ref() {
+        let (field, kind, wanted) = match json::folded_key(&key).as_ref() {
             "role" => ("messages.role", Kind::String, "string"),
             "name" => ("messages.name", Kind::String, "string"),
             "tool_call_id" => ("messages.tool_call_id", Kind::String, "string"),
@@ -313,23 +316,6 @@ fn require<'a>(
             got: got.to_string(),
         })
     }
-}
-
-/// A key as it is compared: ASCII lowercase, with the two letters that fold into ASCII (long s,
-/// Kelvin sign).
-pub(crate) fn folded_key<'k>(key: &Cow<'k, str>) -> Cow<'k, str> {
-    if key
-        .bytes()
-        .all(|byte| !byte.is_ascii_uppercase() && byte.is_ascii())
-    {
-        return key.clone();
-    }
-    let fold = |c: char| match c {
-        'ſ' => 's',
-        '\u{212A}' => 'k',
-        other => other.to_ascii_lowercase(),
-    };
-    Cow::Owned(key.chars().map(fold).collect())
 }
 
 #[cfg(test)]

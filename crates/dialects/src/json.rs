@@ -3,6 +3,7 @@
 
 mod complaint;
 mod escape;
+mod measure;
 mod scan;
 
 use std::borrow::Cow;
@@ -124,6 +125,29 @@ pub(crate) fn is_valid(text: &str) -> bool {
 pub(crate) fn each_word(text: &str, each: impl FnMut(&str, bool)) {
     // Of valid JSON nothing is left over.
     let _end = Scanner::new(text).words(each).is_err();
+}
+
+/// The length of a value in its shortest usual form: all spellings of it measure alike. The text
+/// must be valid JSON.
+pub(crate) fn length(raw: &str) -> usize {
+    measure::length(raw)
+}
+
+/// A key as it is compared: ASCII lowercase, with the two letters that fold into ASCII (long s,
+/// Kelvin sign).
+pub(crate) fn folded_key<'k>(key: &Cow<'k, str>) -> Cow<'k, str> {
+    if key
+        .bytes()
+        .all(|byte| !byte.is_ascii_uppercase() && byte.is_ascii())
+    {
+        return key.clone();
+    }
+    let fold = |c: char| match c {
+        'ſ' => 's',
+        '\u{212A}' => 'k',
+        other => other.to_ascii_lowercase(),
+    };
+    Cow::Owned(key.chars().map(fold).collect())
 }
 
 /// A Rust string as JSON text, quotes included.

@@ -3,6 +3,7 @@
 //! Pure: no I/O, no async.
 
 pub mod answer;
+pub mod attachments;
 pub mod edit;
 pub mod endpoint;
 pub mod eval;
@@ -18,11 +19,14 @@ pub mod wrappers;
 mod anthropic_messages;
 mod gather;
 mod json;
+mod kinds;
+mod members;
 mod metadata;
 mod meter;
 mod openai_chat;
 mod openai_responses;
 mod turns;
+mod vocabulary;
 
 #[cfg(test)]
 mod golden;
@@ -30,13 +34,14 @@ mod golden;
 mod linear;
 
 pub use answer::{AnswerReader, Delta, DeltaKind, Part, ToolCall};
+pub use attachments::Media;
 pub use edit::{Edits, PromptMode, RequestParams};
 pub use endpoint::{Dialect, Endpoint};
 pub use eval::{EvalError, EvalRequest};
 pub use fast_response::FastResponse;
 pub use models::{ListShape, ModelEntry, Routing};
-pub use prompt::{Aside, Continuity, Conversation, Place, Prompt, Texts, TokenFacts};
+pub use prompt::{Aside, Attached, Continuity, Conversation, Place, Prompt, Texts, TokenFacts};
 pub use refusal::{Refusal, error_body};
-pub use request::{Refused, RefusedKind, Request};
+pub use request::{ReadOptions, Refused, RefusedKind, Request};
 pub use usage::{BodyKind, Outcome, Usage, UsageFold, UsageReader};
 pub use wrappers::Wrappers;

@@ -1,8 +1,7 @@
 //! Reading takes work in proportion to a body's length, whatever its shape.
 
 use crate::json::work;
-use crate::request::{RefusedKind, Request};
-use crate::wrappers::Wrappers;
+use crate::request::{ReadOptions, RefusedKind, Request};
 use crate::{Conversation, Dialect};
 
 const WIRES: [Dialect; 3] = [
@@ -19,7 +18,7 @@ const PASSES: usize = 12;
 #[track_caller]
 fn read(dialect: Dialect, body: &str) -> (Result<Request, RefusedKind>, usize) {
     work::take();
-    let read = Request::parse(dialect, body.to_owned().into(), &Wrappers::default());
+    let read = Request::parse(dialect, body.to_owned().into(), &ReadOptions::default());
     let work = work::take();
     assert!(
         work <= PASSES * body.len(),

@@ -1,41 +1,51 @@
-//! Measures a request for the token estimate: decoded text, raw JSON, images, framing, output
-//! reserve.
+//! Measures a request for the token estimate: decoded text, JSON, attachments, framing, output
+//! reserve. What is said in another spelling measures alike.
 
+use crate::attachments::{Attachment, Media, Size};
+use crate::gather::Gathered;
 use crate::json::{self, Kind};
-use crate::prompt::TokenFacts;
+use crate::prompt::{Attached, TokenFacts};
 
 /// Framing tokens of one message.
 pub(crate) const MESSAGE: u64 = 4;
 /// Framing tokens of one tool definition, call or result.
 pub(crate) const TOOL: u64 = 8;
 
-/// How raw JSON is measured.
+/// Whose rule says what a picture costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Measure {
-    /// As the client wrote it.
-    AsWritten,
-    /// As the reference's eval endpoint re-serialises it: compact, with `<`, `>`, `&`, U+2028 and
-    /// U+2029 escaped.
-    Compacted,
+pub(crate) enum Pricing {
+    /// OpenAI's: 85 tokens, and 170 for each tile of 512 pixels once the picture fits into 2,048 by
+    /// 2,048 and its shorter side into 768; 85 in low detail.
+    Tiles,
+    /// Anthropic's: a token for 750 pixels, 1,600 at most.
+    Area,
 }
+
+/// Tokens of a page: its text, and the page as a picture.
+const PAGE: u64 = 3_000;
+
+/// Tokens of a second of sound.
+const SECOND: u64 = 10;
 
 /// Adds up [`TokenFacts`]. All sums saturate.
 #[derive(Debug)]
 pub(crate) struct Meter {
     pub(crate) facts: TokenFacts,
-    measure: Measure,
+    pub(crate) attached: Attached,
+    pricing: Pricing,
 }
 
 impl Meter {
-    pub(crate) fn new(measure: Measure) -> Self {
+    pub(crate) fn new(pricing: Pricing) -> Self {
         Self {
             facts: TokenFacts::default(),
-            measure,
+            attached: Attached::default(),
+            pricing,
         }
     }
 
-    /// A value that should be text: decoded length of a string, raw length of anything else,
-    /// nothing for `null`.
+    /// A value that should be text: decoded length of a string, JSON length of anything else, nothing
+    /// for `null`.
     pub(crate) fn text(&mut self, raw: Option<&str>) {
         let Some(raw) = json::present(raw) else {
             return;
@@ -56,19 +66,47 @@ impl Meter {
         let Some(raw) = json::present(raw) else {
             return;
         };
-        let bytes = match self.measure {
-            Measure::AsWritten => raw.len(),
-            Measure::Compacted => compacted_len(raw),
+        add(&mut self.facts.structured_bytes, json::length(raw) as u64);
+    }
+
+    /// A value that counts by its JSON text, but for the attachments that were found in it.
+    pub(crate) fn gathered(&mut self, raw: Option<&str>, found: &Gathered) {
+        let Some(raw) = json::present(raw) else {
+            return;
         };
+        let bytes = json::length(raw).saturating_sub(found.opaque);
         add(&mut self.facts.structured_bytes, bytes as u64);
+        self.attachments(found);
+    }
+
+    /// What was found in a value besides text.
+    pub(crate) fn attachments(&mut self, found: &Gathered) {
+        add(&mut self.facts.attached, found.opaque_tokens);
+        for attachment in &found.attachments {
+            self.attachment(attachment);
+        }
+    }
+
+    fn attachment(&mut self, attachment: &Attachment) {
+        let count = match attachment.media {
+            Media::Image => &mut self.attached.images,
+            Media::Audio => &mut self.attached.audio,
+            Media::Video => &mut self.attached.video,
+            Media::Document => &mut self.attached.documents,
+        };
+        add(count, 1);
+        let tokens = match attachment.size {
+            Size::Unknown => return add(&mut self.facts.images, 1),
+            Size::Pixels(width, height) => self.pricing.picture(width.into(), height.into()),
+            Size::LowDetail => self.pricing.picture(512, 512).min(85),
+            Size::Seconds(seconds) => seconds.saturating_mul(SECOND),
+            Size::Pages(pages) => pages.saturating_mul(PAGE),
+        };
+        add(&mut self.facts.attached, tokens);
     }
 
     pub(crate) fn framing(&mut self, tokens: u64) {
         add(&mut self.facts.framing, tokens);
-    }
-
-    pub(crate) fn image(&mut self) {
-        add(&mut self.facts.images, 1);
     }
 
     /// `tools` or `functions`: measures each definition and returns how many there are.
@@ -106,26 +144,27 @@ fn add(sum: &mut u64, more: u64) {
     *sum = sum.saturating_add(more).min(i64::MAX as u64);
 }
 
-/// The length that valid JSON has once compacted and HTML-escaped, without building it.
-fn compacted_len(raw: &str) -> usize {
-    let mut length = 0;
-    let mut in_string = false;
-    let mut escaped = false;
-    for character in raw.chars() {
-        match character {
-            ' ' | '\t' | '\r' | '\n' if !in_string => continue,
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => length += 6,
-            other => length += other.len_utf8(),
-        }
-        if escaped {
-            escaped = false;
-        } else if character == '"' {
-            in_string = !in_string;
-        } else {
-            escaped = in_string && character == '\\';
+impl Pricing {
+    fn picture(self, width: u64, height: u64) -> u64 {
+        match self {
+            Self::Area => (width * height).div_ceil(750).clamp(1, 1_600),
+            Self::Tiles => {
+                let (long, short) = (width.max(height), width.min(height));
+                let (long, short) = fit(long, short, long, 2_048);
+                let (long, short) = fit(long, short, short, 768);
+                85 + 170 * long.div_ceil(512) * short.div_ceil(512)
+            }
         }
     }
-    length
+}
+
+/// Scales both sides so that `side`, one of them, is `most` long if it was longer.
+fn fit(long: u64, short: u64, side: u64, most: u64) -> (u64, u64) {
+    if side <= most {
+        return (long, short);
+    }
+    let scaled = |length: u64| (length * most).div_ceil(side).max(1);
+    (scaled(long), scaled(short))
 }
 
 #[cfg(test)]
@@ -133,16 +172,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn compacting_is_measured_without_being_done() {
+    fn attachments_cost_what_providers_count() {
+        let image = |width, height| (Media::Image, Size::Pixels(width, height));
         let cases = [
-            (r#"{ "a" : [ 1 , 2 ] }"#, r#"{"a":[1,2]}"#.len()),
-            (r#"{"a b":"c \" d"}"#, r#"{"a b":"c \" d"}"#.len()),
-            (r#""<&>""#, r#""\u003c\u0026\u003e""#.len()),
-            ("\"\u{2028}é\"", "\"\\u2028é\"".len()),
-            (r#""\\" "#, 4),
+            (Pricing::Tiles, image(512, 512), 255),
+            (Pricing::Tiles, image(1024, 1024), 765),
+            (Pricing::Tiles, image(4096, 8192), 1_105),
+            (Pricing::Tiles, (Media::Image, Size::LowDetail), 85),
+            (Pricing::Area, image(200, 200), 54),
+            (Pricing::Area, image(8000, 8000), 1_600),
+            (Pricing::Tiles, (Media::Audio, Size::Seconds(60)), 600),
+            (Pricing::Area, (Media::Document, Size::Pages(3)), 9_000),
+            (Pricing::Area, (Media::Video, Size::Unknown), 8_192),
         ];
-        for (raw, expected) in cases {
-            assert_eq!(compacted_len(raw), expected, "{raw}");
+        for (pricing, (media, size), tokens) in cases {
+            let mut meter = Meter::new(pricing);
+            meter.attachment(&Attachment { media, size });
+            assert_eq!(meter.facts.prompt(), tokens, "{pricing:?} {size:?}");
         }
     }
 
@@ -157,7 +203,7 @@ mod tests {
             ([Some("99999999999999999999"), None], (i64::MAX as u64, 0)),
         ];
         for (candidates, (reserve, structured)) in cases {
-            let mut meter = Meter::new(Measure::AsWritten);
+            let mut meter = Meter::new(Pricing::Tiles);
             meter.reserve(&candidates);
             assert_eq!(
                 (meter.facts.output_reserve, meter.facts.structured_bytes),

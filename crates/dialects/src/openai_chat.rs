@@ -4,30 +4,30 @@ use std::borrow::Cow;
 
 use crate::gather::{self, Gathered};
 use crate::json::{self, Kind};
-use crate::meter::{MESSAGE, Measure, Meter, TOOL};
-use crate::request::{Fields, Reading, Refused};
+use crate::kinds::{self, folded};
+use crate::members::Members;
+use crate::meter::{MESSAGE, Meter, Pricing, TOOL};
+use crate::request::{Fields, ReadOptions, Reading, Refused};
 use crate::turns::{Role, Said, Turns, inline_image};
-use crate::wrappers::Wrappers;
 
 /// The two ways in which the reference reads the same messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flavor {
-    /// Roles and part types exact, texts verbatim. What is spelled otherwise is no turn's words,
-    /// but safety scans read it.
+    /// Texts verbatim.
     Wire,
-    /// Roles and part types trimmed and lowercased, texts trimmed.
+    /// Names of members in any case, texts trimmed.
     Eval,
 }
 
 /// Reads a chat request's fields.
-pub(crate) fn read(fields: &Fields<'_>, wrappers: &Wrappers) -> Result<Reading, Refused> {
+pub(crate) fn read(fields: &Fields<'_>, options: &ReadOptions) -> Result<Reading, Refused> {
     let messages = fields.messages()?;
-    let mut reader = ChatReader::new(Flavor::Wire, wrappers);
+    let mut reader = ChatReader::new(Flavor::Wire, options);
     json::elements(messages, |message| reader.message(message));
     let no_messages = !reader.has_messages;
     let (mut turns, mut meter) = (reader.turns, reader.meter);
     envelope(&mut turns, &mut meter, |name| fields.get(name));
-    fields.note_unknown(&mut turns, &["messages"]);
+    fields.note_beside(&mut turns, &["messages"]);
     let reasoning_effort = fields.text("reasoning_effort");
     Ok(Reading {
         turns,
@@ -55,7 +55,7 @@ pub(crate) fn envelope<'a>(
 /// Reads messages one by one.
 pub(crate) struct ChatReader<'w> {
     flavor: Flavor,
-    wrappers: &'w Wrappers,
+    options: &'w ReadOptions,
     pub(crate) turns: Turns,
     pub(crate) meter: Meter,
     /// Eval's `R`: the last user text before trimming.
@@ -65,18 +65,12 @@ pub(crate) struct ChatReader<'w> {
 }
 
 impl<'w> ChatReader<'w> {
-    pub(crate) fn new(flavor: Flavor, wrappers: &'w Wrappers) -> Self {
-        let measure = if flavor == Flavor::Eval {
-            Measure::Compacted
-        } else {
-            Measure::AsWritten
-        };
-        let (turns, meter) = (Turns::default(), Meter::new(measure));
+    pub(crate) fn new(flavor: Flavor, options: &'w ReadOptions) -> Self {
         Self {
             flavor,
-            wrappers,
-            turns,
-            meter,
+            options,
+            turns: Turns::new(options),
+            meter: Meter::new(Pricing::Tiles),
             untrimmed: String::new(),
             has_messages: false,
         }
@@ -87,109 +81,108 @@ impl<'w> ChatReader<'w> {
         self.has_messages = true;
         self.meter.framing(MESSAGE);
         if Kind::of(raw) != Kind::Object {
-            self.meter.structured(Some(raw));
+            let found = gather::text(raw);
+            self.meter.gathered(Some(raw), &found);
             self.turns.count(Role::Other);
-            self.turns.note(Role::Other, gather::text(raw));
+            self.turns.note(Role::Other, found);
             return;
         }
-        let message = Message::read(raw, self.flavor);
-        let name = message.role.and_then(json::string).unwrap_or_default();
-        let role = match self.flavor {
-            Flavor::Wire => Role::named(&name),
-            Flavor::Eval => Role::named(&folded(&name)),
+
+        let mut message = match self.flavor {
+            Flavor::Wire => Members::read(raw, MESSAGE_MEMBERS),
+            Flavor::Eval => Members::read_folded(raw, MESSAGE_MEMBERS),
         };
+        self.turns.ambiguous(message.ambiguity.take());
+        let name = message.text("role");
+        let role = Role::named(&name);
         let is_result = matches!(folded(&name).as_ref(), "tool" | "function");
-        for field in [
-            message.role,
-            message.name,
-            message.tool_call_id,
-            message.refusal,
-            message.reasoning_content,
-        ] {
-            self.meter.text(field);
+        for field in ["role", "name", "tool_call_id"] {
+            self.meter.text(message.get(field));
         }
         self.turns.count(role);
-        self.calls(role, &message);
-        for value in [message.refusal, message.reasoning_content]
-            .into_iter()
-            .flatten()
-            .chain(message.others)
-        {
-            self.turns.note(role, gather::text(value));
+        for field in ["role", "name", "tool_call_id"] {
+            self.turns.name(role, message.get(field));
         }
+
+        self.calls(role, &message);
+        for field in ["refusal", "reasoning_content"] {
+            self.meter.text(message.get(field));
+            if let Some(value) = message.get(field) {
+                self.turns.note(role, gather::text(value));
+            }
+        }
+        self.turns.note(role, gather::members(&message.others));
+
+        let content = message.get("content");
         if is_result {
             self.meter.framing(TOOL);
-            self.turns.result(message.content);
+            let found = content.map(gather::result).unwrap_or_default();
+            self.turns.result(found);
         }
-        let content = Content {
+        let state = Content {
             role,
             is_result,
             said: Said::default(),
-            broken: false,
         };
-        self.content(content, message.content);
+        self.content(state, content);
     }
 
     /// The message's tool calls, whoever makes them; only an assistant's are counted.
-    fn calls(&mut self, role: Role, message: &Message<'_>) {
-        if let Some(calls) = json::present(message.tool_calls) {
+    fn calls(&mut self, role: Role, message: &Members<'_, MESSAGE_COUNT>) {
+        if let Some(calls) = json::present(message.get("tool_calls")) {
             if Kind::of(calls) == Kind::Array {
                 json::elements(calls, |call| {
                     self.call(call);
                     self.turns.conversation.tool_calls += u64::from(role == Role::Assistant);
                 });
             } else {
-                self.meter.structured(Some(calls));
-                self.turns.note(Role::Assistant, gather::arguments(calls));
+                self.structured_call(calls, gather::arguments(calls));
             }
         }
-        if let Some(call) = json::present(message.function_call) {
+        if let Some(call) = json::present(message.get("function_call")) {
             if Kind::of(call) == Kind::Object {
                 self.function(call);
                 self.meter.framing(TOOL);
             } else {
-                self.meter.structured(Some(call));
-                self.turns.note(Role::Assistant, gather::arguments(call));
+                self.structured_call(call, gather::arguments(call));
             }
         }
+    }
+
+    /// A call that counts by its JSON text.
+    fn structured_call(&mut self, raw: &str, found: Gathered) {
+        self.meter.gathered(Some(raw), &found);
+        self.turns.note(Role::Assistant, found);
     }
 
     fn call(&mut self, raw: &str) {
         self.meter.framing(TOOL);
-        let (mut texts, mut function) = ([None; 3], None);
-        json::members(raw, |key, value| match key.as_ref() {
-            "id" => texts[0] = Some(value),
-            "type" => texts[1] = Some(value),
-            "tool_call_id" => texts[2] = Some(value),
-            "function" => function = Some(value),
-            _ => {}
-        });
-        match function.filter(|function| Kind::of(function) == Kind::Object) {
-            Some(function) => {
-                texts.into_iter().for_each(|text| self.meter.text(text));
-                self.function(function);
-            }
-            None => {
-                self.meter.structured(Some(raw));
-                self.turns.note(Role::Assistant, gather::text(raw));
-            }
+        let mut call = Members::read(raw, &["id", "type", "tool_call_id", "function"]);
+        self.turns.ambiguous(call.ambiguity.take());
+        let function = call.get("function");
+        let Some(function) = function.filter(|function| Kind::of(function) == Kind::Object) else {
+            return self.structured_call(raw, gather::text(raw));
+        };
+        for field in ["id", "type", "tool_call_id"] {
+            self.meter.text(call.get(field));
+            self.turns.name(Role::Assistant, call.get(field));
         }
+        let found = gather::members(&call.others);
+        self.turns.note(Role::Assistant, found);
+        self.function(function);
     }
 
-    /// A called function: its name is text, its arguments count as written, escapes included.
+    /// A called function: its name is text, its arguments count by their JSON text.
     fn function(&mut self, raw: &str) {
-        let (mut name, mut arguments) = (None, None);
-        json::members(raw, |key, value| match key.as_ref() {
-            "name" => name = Some(value),
-            "arguments" => arguments = Some(value),
-            _ => {}
-        });
-        self.meter.text(name);
-        self.meter.structured(arguments);
-        if let Some(arguments) = arguments {
-            self.turns
-                .note(Role::Assistant, gather::arguments(arguments));
+        let mut function = Members::read(raw, &["name", "arguments"]);
+        self.turns.ambiguous(function.ambiguity.take());
+        self.meter.text(function.get("name"));
+        self.turns.name(Role::Assistant, function.get("name"));
+        if let Some(arguments) = function.get("arguments") {
+            self.structured_call(arguments, gather::arguments(arguments));
         }
+        let found = gather::members(&function.others);
+        self.turns.note(Role::Assistant, found);
     }
 
     fn content(&mut self, mut content: Content, raw: Option<&str>) {
@@ -197,90 +190,116 @@ impl<'w> ChatReader<'w> {
         match Kind::of(raw) {
             // Its text was kept as that of a result.
             Kind::String if content.is_result => {
-                self.meter.structured(Some(raw));
+                self.meter.gathered(Some(raw), &gather::result(raw));
                 self.close(content, true);
             }
             Kind::String => {
                 let text = json::string(raw).unwrap_or_default();
-                self.meter.text_bytes(text.len());
-                self.keep_text(&mut content, text);
+                self.words(&mut content, text);
                 self.close(content, true);
             }
             Kind::Array => {
                 json::elements(raw, |part| self.part(&mut content, part));
                 self.close(content, false);
             }
+            // A list of one.
             Kind::Object => {
-                // The wire measures a lone object but reads nothing from it; eval takes it for a
-                // list of one.
-                if self.flavor == Flavor::Wire {
-                    content.role = Role::Other;
-                }
                 self.part(&mut content, raw);
                 self.close(content, false);
             }
             Kind::Null => {}
             Kind::Boolean | Kind::Number => {
                 self.meter.structured(Some(raw));
-                self.beside(&content, raw);
+                self.beside(&content, gather::text(raw));
             }
         }
     }
 
     /// Keeps what is none of the message's words. A result is read as a whole.
-    fn beside(&mut self, content: &Content, raw: &str) {
+    fn beside(&mut self, content: &Content, found: Gathered) {
         if !content.is_result {
-            self.turns.note(content.role, gather::text(raw));
+            self.turns.note(content.role, found);
         }
     }
 
     fn part(&mut self, content: &mut Content, raw: &str) {
         if Kind::of(raw) != Kind::Object {
-            self.meter.structured(Some(raw));
-            self.beside(content, raw);
-            content.broken = true;
+            let found = gather::text(raw);
+            self.meter.gathered(Some(raw), &found);
+            self.beside(content, found);
             return;
         }
-        let part = Part::read(raw);
-        let name = part.kind.and_then(json::string).unwrap_or_default();
-        let folded_name = folded(&name);
-        let text = part.text.and_then(json::string);
-        match folded_name.as_ref() {
-            "image" | "image_url" | "input_image" => self.meter.image(),
-            "text" | "input_text" | "output_text" if !content.is_result && part.text.is_some() => {
-                match &text {
-                    Some(text) => self.meter.text_bytes(text.len()),
-                    None => self.meter.structured(part.text),
-                }
-            }
-            _ => self.meter.structured(Some(raw)),
-        }
-        let kind = if self.flavor == Flavor::Wire {
-            &name
+
+        let mut part = Members::read(raw, PART_MEMBERS);
+        self.turns.ambiguous(part.ambiguity.take());
+        let is_typed =
+            json::present(part.get("type")).is_none_or(|raw| Kind::of(raw) == Kind::String);
+        let name = part.text("type");
+        let kind = if is_typed {
+            kinds::Part::named(&name)
         } else {
-            &folded_name
+            kinds::Part::Other
         };
-        self.images(content, kind, &part);
-        let untyped = json::present(part.kind).is_none_or(|raw| Kind::of(raw) == Kind::String);
-        content.broken |= !untyped || (text.is_none() && json::present(part.text).is_some());
-        let kept = match self.flavor {
-            Flavor::Wire => untyped && matches!(kind.as_ref(), "" | "text" | "input_text"),
-            Flavor::Eval => matches!(kind.as_ref(), "" | "text" | "input_text"),
-        };
-        if kept {
-            let text = text
-                .or_else(|| json::present(part.text).map(Cow::Borrowed))
-                .unwrap_or_default();
-            self.keep_text(content, text);
-            for value in &part.others {
-                self.beside(content, value);
+        self.images(content, &folded(&name), &part);
+
+        let text = part.get("text");
+        match kind {
+            kinds::Part::Text if !content.is_result && text.is_some() => {
+                self.text_part(content, &part, raw);
             }
-        } else {
-            self.beside(content, raw);
+            kinds::Part::Image => {
+                let found = gather::text(raw);
+                self.meter.attachments(&found);
+                self.beside(content, found);
+            }
+            _ => {
+                let found = gather::text(raw);
+                self.meter.gathered(Some(raw), &found);
+                self.beside(content, found);
+            }
         }
     }
 
-    fn images(&mut self, content: &mut Content, kind: &str, part: &Part<'_>) {
+    /// A part that is text. What is no string, or has no type, counts by its JSON text.
+    fn text_part(&mut self, content: &mut Content, part: &Members<'_, PART_COUNT>, raw: &str) {
+        let text = part.get("text");
+        match text.and_then(json::string) {
+            Some(text) if part.text("type").is_empty() => {
+                let found = self
+                    .turns
+                    .keep(content.role, &mut content.said, text, self.options);
+                self.meter.gathered(Some(raw), &found);
+            }
+            Some(text) => self.words(content, text),
+            None => {
+                self.meter.structured(text);
+                let text = json::present(text).unwrap_or_default();
+                let found =
+                    self.turns
+                        .keep(content.role, &mut content.said, text.into(), self.options);
+                self.meter.attachments(&found);
+            }
+        }
+        self.turns.name(content.role, part.get("type"));
+        let mut found = gather::members(&part.others);
+        if let Some(image) = part.get("image_url") {
+            found.join(gather::text(image));
+        }
+        self.meter.attachments(&found);
+        self.beside(content, found);
+    }
+
+    /// Words of a message.
+    fn words(&mut self, content: &mut Content, text: Cow<'_, str>) {
+        let bytes = text.len();
+        let found = self
+            .turns
+            .keep(content.role, &mut content.said, text, self.options);
+        self.meter.text_bytes(bytes - found.opaque);
+        self.meter.attachments(&found);
+    }
+
+    fn images(&mut self, content: &mut Content, kind: &str, part: &Members<'_, PART_COUNT>) {
         if content.role != Role::User {
             return;
         }
@@ -288,7 +307,9 @@ impl<'w> ChatReader<'w> {
         if content.said.image.is_some() || (self.flavor == Flavor::Wire && kind != "image_url") {
             return;
         }
-        let Some(image) = part.image_url else { return };
+        let Some(image) = part.get("image_url") else {
+            return;
+        };
         let mut url = (self.flavor == Flavor::Eval)
             .then(|| json::string(image))
             .flatten();
@@ -304,27 +325,12 @@ impl<'w> ChatReader<'w> {
         });
     }
 
-    fn keep_text(&mut self, content: &mut Content, text: Cow<'_, str>) {
-        if content.role == Role::User && self.wrappers.cover(&text) {
-            self.turns.pass_over(text);
-        } else if !matches!(content.role, Role::Tool | Role::Other) {
-            content.said.add(text);
-        } else if !content.is_result {
-            self.turns.note(content.role, Gathered::of(text));
-        }
-    }
-
     /// Hands a finished message over to the turns.
     fn close(&mut self, content: Content, verbatim: bool) {
-        let Content {
-            role, said, broken, ..
-        } = content;
+        let Content { role, said, .. } = content;
         if self.flavor == Flavor::Wire {
             self.turns.image = self.turns.image.take().or(said.image);
             self.turns.say(role, said.text);
-            return;
-        }
-        if broken {
             return;
         }
         let trimmed = said.text.trim();
@@ -351,82 +357,23 @@ struct Content {
     /// Content of role `tool` or `function` counts as structure, never as text.
     is_result: bool,
     said: Said,
-    /// Something in the parts that the reference's typed decoder for eval rejects.
-    broken: bool,
 }
 
-/// A message's fields as raw JSON.
-#[derive(Default)]
-struct Message<'a> {
-    role: Option<&'a str>,
-    name: Option<&'a str>,
-    content: Option<&'a str>,
-    tool_call_id: Option<&'a str>,
-    tool_calls: Option<&'a str>,
-    function_call: Option<&'a str>,
-    refusal: Option<&'a str>,
-    reasoning_content: Option<&'a str>,
-    /// Values of members of other names.
-    others: Vec<&'a str>,
-}
+const MESSAGE_COUNT: usize = 8;
 
-impl<'a> Message<'a> {
-    fn read(raw: &'a str, flavor: Flavor) -> Self {
-        let mut message = Self::default();
-        json::members(raw, |key, value| {
-            let key = if flavor == Flavor::Eval {
-                crate::eval::folded_key(&key)
-            } else {
-                key
-            };
-            let field = match key.as_ref() {
-                "role" => &mut message.role,
-                "name" => &mut message.name,
-                "content" => &mut message.content,
-                "tool_call_id" => &mut message.tool_call_id,
-                "tool_calls" => &mut message.tool_calls,
-                "function_call" => &mut message.function_call,
-                "refusal" => &mut message.refusal,
-                "reasoning_content" => &mut message.reasoning_content,
-                "id" | "type" | "status" | "cache_control" => return,
-                _ => return message.others.push(value),
-            };
-            *field = Some(value);
-        });
-        message
-    }
-}
+/// Members of a message that are read one by one.
+const MESSAGE_MEMBERS: &[&str; MESSAGE_COUNT] = &[
+    "role",
+    "name",
+    "content",
+    "tool_call_id",
+    "tool_calls",
+    "function_call",
+    "refusal",
+    "reasoning_content",
+];
 
-/// A content part's fields as raw JSON.
-#[derive(Default)]
-struct Part<'a> {
-    kind: Option<&'a str>,
-    text: Option<&'a str>,
-    image_url: Option<&'a str>,
-    /// Values of members of other names.
-    others: Vec<&'a str>,
-}
+const PART_COUNT: usize = 3;
 
-impl<'a> Part<'a> {
-    fn read(raw: &'a str) -> Self {
-        let mut part = Self::default();
-        json::members(raw, |key, value| match key.as_ref() {
-            "type" => part.kind = Some(value),
-            "text" => part.text = Some(value),
-            "image_url" => part.image_url = Some(value),
-            "cache_control" => {}
-            _ => part.others.push(value),
-        });
-        part
-    }
-}
-
-/// Trimmed and lowercased, borrowed where it is so already.
-pub(crate) fn folded(text: &str) -> Cow<'_, str> {
-    let text = text.trim();
-    if text.chars().any(|c| c.is_uppercase()) {
-        Cow::Owned(text.to_lowercase())
-    } else {
-        Cow::Borrowed(text)
-    }
-}
+/// Members of a content part that are read one by one.
+const PART_MEMBERS: &[&str; PART_COUNT] = &["type", "text", "image_url"];

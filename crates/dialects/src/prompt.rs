@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::attachments::Media;
+
 /// A request as signals see it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Prompt {
@@ -15,6 +17,8 @@ pub struct Prompt {
     pub conversation: Conversation,
     /// What the context signal's token estimate is made of.
     pub tokens: TokenFacts,
+    /// What is attached, by what it is.
+    pub attached: Attached,
     /// Top-level `metadata`, string to string.
     pub metadata: BTreeMap<String, String>,
     /// The acceptable inline image (`data:` URI), if any.
@@ -101,8 +105,9 @@ pub struct Texts {
     pub non_user: Vec<String>,
     /// `A`: some assistant message has text.
     pub assistant_replied: bool,
-    /// User texts that a wrapper pattern covers, in order. They are in none of the other fields; a
-    /// safety scan that must not be evaded by imitating a wrapper reads them too.
+    /// User texts in which a client program wrote something, whole and in order. What the user
+    /// says in them is the turn's, the rest is in none of the other fields; a rule that must not be
+    /// evaded by imitating a client reads them too.
     pub passed_over: Vec<String>,
     /// Texts of tool results, in order. They too are in none of the other fields: only a safety
     /// scan that asks for them reads them.
@@ -110,8 +115,12 @@ pub struct Texts {
     /// Texts that are no turn's words: arguments of calls, reasoning, variables of a stored prompt,
     /// parts and members of unknown sorts. They too are in none of the other fields.
     pub asides: Vec<Aside>,
-    /// Places with a file, or a reference to one, whose text was not read.
+    /// Places with text that could have been read, and was not.
     pub unread: Vec<Place>,
+    /// Places with attachments, which are no text, and what these are.
+    pub unreadable: Vec<(Place, Media)>,
+    /// Places with something that a provider sealed.
+    pub sealed: Vec<Place>,
 }
 
 /// A text that is no turn's words, and the place that it counts to.
@@ -134,11 +143,15 @@ pub enum Place {
     System,
     /// Results of tools.
     ToolResults,
+    /// Definitions of tools and of answers' formats.
+    Definitions,
+    /// Metadata, parameters, names and identifiers.
+    Metadata,
 }
 
 impl Place {
-    /// All of them.
-    pub const ALL: [Self; 4] = [
+    /// Those of messages.
+    pub const MESSAGES: [Self; 4] = [
         Self::Current,
         Self::History,
         Self::System,
@@ -171,15 +184,30 @@ pub struct Conversation {
     pub last_user_follows_tool: bool,
 }
 
+/// How many attachments there are in all messages and results.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Attached {
+    /// Pictures and screenshots.
+    pub images: u64,
+    /// Sounds.
+    pub audio: u64,
+    /// Films.
+    pub video: u64,
+    /// Documents whose text is not read here.
+    pub documents: u64,
+}
+
 /// The summands of the token estimate, bytes and counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TokenFacts {
     /// Decoded text bytes (4 per token).
     pub text_bytes: u64,
-    /// Raw JSON bytes (1 per token).
+    /// JSON bytes in the shortest usual spelling (1 per token).
     pub structured_bytes: u64,
-    /// Images (8,192 tokens each).
+    /// Images and other attachments of unknown size (8,192 tokens each).
     pub images: u64,
+    /// Tokens of attachments whose size is known, and of what providers sealed.
+    pub attached: u64,
     /// Framing tokens.
     pub framing: u64,
     /// Output reserve, tokens.
@@ -187,7 +215,8 @@ pub struct TokenFacts {
 }
 
 impl TokenFacts {
-    /// `ceil(text/4) + structured + 8192·images + framing + reserve`, saturating at `i64::MAX`.
+    /// `ceil(text/4) + structured + 8192·images + attached + framing + reserve`, saturating at
+    /// `i64::MAX`.
     #[must_use]
     pub fn floor(&self) -> u64 {
         let sum = self
@@ -195,6 +224,7 @@ impl TokenFacts {
             .div_ceil(4)
             .saturating_add(self.structured_bytes)
             .saturating_add(self.images.saturating_mul(8192))
+            .saturating_add(self.attached)
             .saturating_add(self.framing)
             .saturating_add(self.output_reserve);
         sum.min(i64::MAX as u64)

@@ -10,10 +10,12 @@ use bytes::Bytes;
 use crate::endpoint::Dialect;
 use crate::gather;
 use crate::json::{self, Kind};
+use crate::members::differs_by_case;
 use crate::metadata;
 use crate::meter::Meter;
 use crate::prompt::{Continuity, Prompt};
 use crate::turns::{Role, Turns};
+use crate::vocabulary::is_member;
 use crate::wrappers::Wrappers;
 use crate::{anthropic_messages, openai_chat, openai_responses};
 
@@ -21,7 +23,20 @@ use crate::{anthropic_messages, openai_chat, openai_responses};
 /// not always gracefully.
 const MAX_DEPTH: usize = 128;
 
-/// Members that say how a request is to be served, or which definitions it brings: no text of a
+/// Members that bring definitions: of tools, and of the form of answers.
+const DEFINITIONS: &[&str] = &[
+    "function_call",
+    "functions",
+    "mcp_servers",
+    "output_config",
+    "output_format",
+    "response_format",
+    "tool_choice",
+    "tools",
+    "web_search_options",
+];
+
+/// Members that say how a request is to be served, and which user sends it: no text of a
 /// conversation.
 const PARAMETERS: &[&str] = &[
     "anthropic_beta",
@@ -34,19 +49,14 @@ const PARAMETERS: &[&str] = &[
     "container",
     "context_management",
     "conversation",
-    "function_call",
-    "functions",
     "include",
     "inference_geo",
     "logit_bias",
-    "mcp_servers",
     "metadata",
     "modalities",
     "model",
     "models",
     "moderation",
-    "output_config",
-    "output_format",
     "plugins",
     "previous_response_id",
     "prompt_cache_key",
@@ -56,7 +66,6 @@ const PARAMETERS: &[&str] = &[
     "reasoning",
     "reasoning_effort",
     "request_id",
-    "response_format",
     "safety_identifier",
     "service_tier",
     "speed",
@@ -64,13 +73,26 @@ const PARAMETERS: &[&str] = &[
     "stop_sequences",
     "stream_options",
     "thinking",
-    "tool_choice",
-    "tools",
     "truncation",
     "user",
+    "user_profile_id",
     "verbosity",
-    "web_search_options",
+    "workspace_id",
 ];
+
+/// What a document asks of the reading of requests.
+#[derive(Debug, Clone, Default)]
+pub struct ReadOptions {
+    /// Tells the user's words from what client programs write around them.
+    pub wrappers: Wrappers,
+    /// Refuses what two readers would read differently: members that differ from a known one by
+    /// case only, and two of one name.
+    pub strict: bool,
+    /// Keeps definitions of tools and of answers' formats.
+    pub definitions: bool,
+    /// Keeps metadata, parameters, names and identifiers.
+    pub metadata: bool,
+}
 
 /// A parsed request body. Nothing of it is re-serialised: edits are spans over [`Request::body`].
 #[derive(Debug, Clone)]
@@ -93,7 +115,7 @@ impl Request {
     ///
     /// # Errors
     /// What is answered to the client instead: always status 400, see [`RefusedKind`].
-    pub fn parse(dialect: Dialect, body: Bytes, wrappers: &Wrappers) -> Result<Self, Refused> {
+    pub fn parse(dialect: Dialect, body: Bytes, options: &ReadOptions) -> Result<Self, Refused> {
         let text = std::str::from_utf8(&body).map_err(|_| Refused::malformed())?;
         let (fields, depth) = Fields::read(text)?;
         fields.refuse_duplicates()?;
@@ -102,10 +124,14 @@ impl Request {
             return Err(Refused::new(RefusedKind::TooDeep, message));
         }
         let reading = match dialect {
-            Dialect::OpenAiChat => openai_chat::read(&fields, wrappers)?,
-            Dialect::OpenAiResponses => openai_responses::read(&fields, wrappers)?,
-            Dialect::AnthropicMessages => anthropic_messages::read(&fields, wrappers)?,
+            Dialect::OpenAiChat => openai_chat::read(&fields, options)?,
+            Dialect::OpenAiResponses => openai_responses::read(&fields, options)?,
+            Dialect::AnthropicMessages => anthropic_messages::read(&fields, options)?,
         };
+        if options.strict {
+            fields.refuse_ambiguity()?;
+            reading.refuse_ambiguity()?;
+        }
         let prompt = reading.into_prompt(&fields)?;
         let members = fields.spans(text);
         Ok(Self {
@@ -183,8 +209,8 @@ pub enum RefusedKind {
     Missing,
     /// A member has the wrong type, or `metadata` exceeds its limits.
     Invalid,
-    /// `model`, `messages` or `input` stands there twice: readers would disagree about which one
-    /// counts.
+    /// A member stands there twice, or again in another case: readers would disagree about which
+    /// one counts.
     Duplicate,
     /// Nested too deeply.
     TooDeep,
@@ -201,6 +227,13 @@ impl Refused {
 
     fn malformed() -> Self {
         Self::new(RefusedKind::Malformed, "malformed JSON body")
+    }
+
+    fn ambiguous(what: &str) -> Self {
+        Self::new(
+            RefusedKind::Duplicate,
+            format!("invalid request body: {what}"),
+        )
     }
 
     pub(crate) fn missing(message: impl Into<String>) -> Self {
@@ -241,6 +274,25 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
+    /// Refuses members that readers would disagree about.
+    fn refuse_ambiguity(&self) -> Result<(), Refused> {
+        let mut names: Vec<&str> = self.0.iter().map(|(name, _)| name.as_ref()).collect();
+        names.sort_unstable();
+        let twice = names.windows(2).find(|pair| pair[0] == pair[1]);
+        if let Some([name, ..]) = twice {
+            return Err(Refused::ambiguous(&format!("duplicate field: {name}")));
+        }
+        for name in names {
+            let known = [TOP_LEVEL, PARAMETERS, DEFINITIONS];
+            let known = known.iter().find_map(|names| differs_by_case(name, names));
+            if let Some(known) = known {
+                let message = format!("field {name} differs from {known} by case only");
+                return Err(Refused::ambiguous(&message));
+            }
+        }
+        Ok(())
+    }
+
     /// A member's raw value; of duplicates the last.
     pub(crate) fn get(&self, name: &str) -> Option<&'a str> {
         self.0
@@ -267,15 +319,19 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Keeps the text of members that are neither parameters nor `read` by the dialect: a template,
-    /// a predicted output, and what is still to come.
-    pub(crate) fn note_unknown(&self, turns: &mut Turns, read: &[&str]) {
-        let unknown = self.0.iter().filter(|(name, raw)| {
-            let is_known = PARAMETERS.contains(&name.as_ref()) || read.contains(&name.as_ref());
-            !is_known && matches!(Kind::of(raw), Kind::String | Kind::Array | Kind::Object)
-        });
-        for (_, raw) in unknown {
-            turns.note(Role::System, gather::text(raw));
+    /// Keeps what stands beside the conversation, except what is `read` by the dialect: definitions
+    /// and metadata by their places; a template, a predicted output, and what is still to come with
+    /// the system's text.
+    pub(crate) fn note_beside(&self, turns: &mut Turns, read: &[&str]) {
+        for (name, raw) in &self.0 {
+            let is_number = Kind::of(raw) == Kind::Number;
+            match name.as_ref() {
+                name if read.contains(&name) => {}
+                name if DEFINITIONS.contains(&name) => turns.define(Some(raw)),
+                name if PARAMETERS.contains(&name) => turns.describe(raw),
+                name if is_number && is_member(name) => turns.describe(raw),
+                name => turns.note(Role::System, gather::members(&[(name.into(), raw)])),
+            }
         }
     }
 
@@ -294,6 +350,20 @@ pub(crate) fn span(text: &str, part: &str) -> Range<usize> {
     start..start + part.len()
 }
 
+/// Further members that requests have, whose values say something only in one reading.
+const TOP_LEVEL: &[&str] = &[
+    "input",
+    "instructions",
+    "max_completion_tokens",
+    "max_output_tokens",
+    "max_tokens",
+    "messages",
+    "prompt",
+    "stream",
+    "system",
+    "text",
+];
+
 /// What a dialect's reader found.
 pub(crate) struct Reading {
     pub(crate) turns: Turns,
@@ -303,6 +373,11 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
+    fn refuse_ambiguity(&self) -> Result<(), Refused> {
+        let ambiguity = self.turns.ambiguity.as_deref();
+        ambiguity.map_or(Ok(()), |what| Err(Refused::ambiguous(what)))
+    }
+
     fn into_prompt(mut self, fields: &Fields<'_>) -> Result<Prompt, Refused> {
         let raw = fields.get("model").ok_or_else(|| {
             Refused::missing("invalid request body: missing required field: model")
@@ -330,6 +405,7 @@ impl Reading {
             image: self.turns.image.take(),
             texts: self.turns.into_texts(),
             tokens: self.meter.facts,
+            attached: self.meter.attached,
             no_messages: self.no_messages,
             reasoning_effort: self.reasoning_effort,
         })

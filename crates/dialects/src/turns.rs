@@ -2,35 +2,14 @@
 
 use std::borrow::Cow;
 
+use crate::attachments::Media;
 use crate::gather::{self, Gathered};
 use crate::json;
 use crate::prompt::{Aside, Continuity, Conversation, Place, Texts};
+use crate::request::ReadOptions;
+use crate::vocabulary::is_identifier;
 
-/// Who speaks in a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
-    User,
-    Assistant,
-    System,
-    Developer,
-    Tool,
-    /// Any other role: no text, no count, but it is the last message's role.
-    Other,
-}
-
-impl Role {
-    /// The role of exactly this name.
-    pub(crate) fn named(name: &str) -> Self {
-        match name {
-            "user" => Self::User,
-            "assistant" => Self::Assistant,
-            "system" => Self::System,
-            "developer" => Self::Developer,
-            "tool" => Self::Tool,
-            _ => Self::Other,
-        }
-    }
-}
+pub(crate) use crate::kinds::Role;
 
 /// Texts and counters so far.
 #[derive(Debug, Default)]
@@ -43,17 +22,39 @@ pub(crate) struct Turns {
     pub(crate) conversation: Conversation,
     pub(crate) image: Option<String>,
     pub(crate) continuity: Continuity,
+    /// What readers of the request would disagree about.
+    pub(crate) ambiguity: Option<String>,
     beside: Vec<Beside>,
     step: Step,
+    wants_definitions: bool,
+    wants_metadata: bool,
 }
 
 /// What stands beside the turns' words.
 #[derive(Debug)]
 struct Beside {
-    role: Role,
+    owner: Owner,
     /// User texts that came before its message.
     after: usize,
     found: Gathered,
+}
+
+/// What a text beside the turns belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    /// A message of this role.
+    Message(Role),
+    /// The request.
+    Request(Place),
+}
+
+/// The texts that stand beside the turns, by their places.
+#[derive(Debug, Default)]
+pub(crate) struct Asides {
+    pub(crate) texts: Vec<Aside>,
+    pub(crate) unread: Vec<Place>,
+    pub(crate) unreadable: Vec<(Place, Media)>,
+    pub(crate) sealed: Vec<Place>,
 }
 
 /// Where in a tool loop the last message stands; system messages do not count.
@@ -67,6 +68,15 @@ enum Step {
 }
 
 impl Turns {
+    /// Begins to read a request; what no rule asks for is not kept.
+    pub(crate) fn new(options: &ReadOptions) -> Self {
+        Self {
+            wants_definitions: options.definitions,
+            wants_metadata: options.metadata,
+            ..Self::default()
+        }
+    }
+
     /// Counts one message of `role`, which becomes the last one.
     pub(crate) fn count(&mut self, role: Role) {
         let counters = &mut self.conversation;
@@ -94,10 +104,52 @@ impl Turns {
         self.continuity.tool_loop = step != Step::Outside;
     }
 
-    /// A user text that a wrapper pattern covers.
-    pub(crate) fn pass_over(&mut self, text: Cow<'_, str>) {
+    /// Keeps a text of a message: what was said goes to `said`, what a client program wrote into
+    /// the user's text is passed over. Returns what is attached within the text.
+    pub(crate) fn keep(
+        &mut self,
+        role: Role,
+        said: &mut Said,
+        text: Cow<'_, str>,
+        options: &ReadOptions,
+    ) -> Gathered {
+        let mut found = Gathered::default();
+        let text = match gather::without_data_uris(&text) {
+            Some((rest, attachments)) => {
+                found.opaque = text.len() - rest.len();
+                found.attachments = attachments;
+                Cow::Owned(rest)
+            }
+            None => text,
+        };
+        match role {
+            Role::User => self.keep_user(said, text, options),
+            Role::Tool | Role::Other => self.note(role, Gathered::plain(text)),
+            Role::Assistant | Role::System | Role::Developer => said.add(text),
+        }
+        let attached = Gathered {
+            attachments: found.attachments.clone(),
+            ..Gathered::default()
+        };
+        self.note(role, attached);
+        found
+    }
+
+    fn keep_user(&mut self, said: &mut Said, text: Cow<'_, str>, options: &ReadOptions) {
+        let found = options.wrappers.words(&text);
+        if !found.is_wrapped {
+            return said.add(found.words);
+        }
+        said.add(found.words);
         self.continuity.ends_with_wrapper = true;
         self.passed_over.push(text.into_owned());
+    }
+
+    /// Keeps what readers of an object would disagree about; the first of all is told.
+    pub(crate) fn ambiguous(&mut self, ambiguity: Option<String>) {
+        if self.ambiguity.is_none() {
+            self.ambiguity = ambiguity;
+        }
     }
 
     /// The user message just counted carries tool results: it is one tool message as well.
@@ -132,18 +184,13 @@ impl Turns {
 
     /// Keeps the text of a tool result, which ends with the message that carries it. It is nobody's
     /// turn.
-    pub(crate) fn result(&mut self, raw: Option<&str>) {
+    pub(crate) fn result(&mut self, found: Gathered) {
         self.stand(Step::Result);
-        self.output(raw);
+        self.output(found);
     }
 
     /// Keeps what a tool of the provider's own gave.
-    pub(crate) fn output(&mut self, raw: Option<&str>) {
-        let Some(raw) = raw else { return };
-        let mut found = match json::string(raw) {
-            Some(text) => Gathered::of(text),
-            None => gather::text(raw),
-        };
+    pub(crate) fn output(&mut self, mut found: Gathered) {
         let text = std::mem::take(&mut found.text);
         if !text.is_empty() {
             self.tool_results.push(text);
@@ -153,43 +200,92 @@ impl Turns {
 
     /// Keeps what stands in a message of `role`, and is none of its words.
     pub(crate) fn note(&mut self, role: Role, found: Gathered) {
-        if found.has_file || !found.text.is_empty() {
+        self.keep_beside(Owner::Message(role), found);
+    }
+
+    /// Keeps a name or an identifier that stands in a message of `role`.
+    pub(crate) fn name(&mut self, role: Role, raw: Option<&str>) {
+        let Some(raw) = json::present(raw) else {
+            return;
+        };
+        let is_plain = |name: Cow<'_, str>| is_identifier(&name);
+        if self.wants_metadata || !json::string(raw).is_some_and(is_plain) {
+            self.note(role, gather::name(raw));
+        }
+    }
+
+    /// Keeps a definition: of a tool, or of an answer's format.
+    pub(crate) fn define(&mut self, raw: Option<&str>) {
+        if let Some(raw) = json::present(raw).filter(|_| self.wants_definitions) {
+            let found = gather::arguments(raw);
+            self.keep_beside(Owner::Request(Place::Definitions), found);
+        }
+    }
+
+    /// Keeps metadata, or a parameter of the request.
+    pub(crate) fn describe(&mut self, raw: &str) {
+        if self.wants_metadata {
+            let found = gather::arguments(raw);
+            self.keep_beside(Owner::Request(Place::Metadata), found);
+        }
+    }
+
+    fn keep_beside(&mut self, owner: Owner, mut found: Gathered) {
+        if !self.wants_metadata {
+            found.names.clear();
+        }
+        if !found.is_empty() {
             let after = self.user.len();
-            self.beside.push(Beside { role, after, found });
+            self.beside.push(Beside {
+                owner,
+                after,
+                found,
+            });
         }
     }
 
     /// Gives what stands beside the turns its places, where `users` user texts were said.
-    pub(crate) fn asides(&mut self, users: usize) -> (Vec<Aside>, Vec<Place>) {
-        let (mut asides, mut unread) = (Vec::new(), Vec::new());
-        for Beside { role, after, found } in std::mem::take(&mut self.beside) {
-            let places: &[Place] = match role {
-                Role::User if after + 1 >= users => &[Place::Current],
-                Role::User => &[Place::History],
-                Role::Assistant | Role::System | Role::Developer => &[Place::System],
-                Role::Tool => &[Place::ToolResults],
+    pub(crate) fn asides(&mut self, users: usize) -> Asides {
+        let (mut asides, mut names) = (Asides::default(), Vec::new());
+        for Beside {
+            owner,
+            after,
+            found,
+        } in std::mem::take(&mut self.beside)
+        {
+            let own: [Place; 1];
+            let places: &[Place] = match owner {
+                Owner::Message(Role::User) if after + 1 >= users => &[Place::Current],
+                Owner::Message(Role::User) => &[Place::History],
+                Owner::Message(Role::Assistant | Role::System | Role::Developer) => {
+                    &[Place::System]
+                }
+                Owner::Message(Role::Tool) => &[Place::ToolResults],
                 // Whose words these are is for the backend to say.
-                Role::Other => &Place::ALL,
+                Owner::Message(Role::Other) => &Place::MESSAGES,
+                Owner::Request(place) => {
+                    own = [place];
+                    &own
+                }
             };
             for &place in places {
-                if found.has_file && !unread.contains(&place) {
-                    unread.push(place);
-                }
-                if !found.text.is_empty() {
-                    let text = found.text.clone();
-                    asides.push(Aside { place, text });
-                }
+                asides.add(place, &found);
             }
+            names.extend(found.names);
         }
-        (asides, unread)
+        if !names.is_empty() {
+            let (place, text) = (Place::Metadata, names.join("\n"));
+            asides.texts.push(Aside { place, text });
+        }
+        asides
     }
 
     /// The texts as the wire defines them: the last user text is the turn.
     pub(crate) fn into_texts(mut self) -> Texts {
-        let (asides, unread) = self.asides(self.user.len());
+        let asides = self.asides(self.user.len());
         let current = self.user.pop().unwrap_or_default();
         let evaluation = if current.is_empty() {
-            self.non_user.join(" ")
+            self.promoted()
         } else {
             current.clone()
         };
@@ -202,8 +298,41 @@ impl Turns {
             assistant_replied: self.assistant_replied,
             passed_over: self.passed_over,
             tool_results: self.tool_results,
-            asides,
-            unread,
+            asides: asides.texts,
+            unread: asides.unread,
+            unreadable: asides.unreadable,
+            sealed: asides.sealed,
+        }
+    }
+
+    /// What stands in for the turn where the user says nothing: all that others say, unless a
+    /// client program spoke in the user's place, which asks for nothing.
+    pub(crate) fn promoted(&self) -> String {
+        if self.passed_over.is_empty() {
+            self.non_user.join(" ")
+        } else {
+            String::new()
+        }
+    }
+}
+
+impl Asides {
+    fn add(&mut self, place: Place, found: &Gathered) {
+        if !found.text.is_empty() {
+            let text = found.text.clone();
+            self.texts.push(Aside { place, text });
+        }
+        if found.unread && !self.unread.contains(&place) {
+            self.unread.push(place);
+        }
+        if found.sealed && !self.sealed.contains(&place) {
+            self.sealed.push(place);
+        }
+        for attachment in &found.attachments {
+            let unreadable = (place, attachment.media);
+            if !self.unreadable.contains(&unreadable) {
+                self.unreadable.push(unreadable);
+            }
         }
     }
 }
@@ -250,7 +379,7 @@ pub(crate) fn context(non_user: &[String], turn: &str) -> String {
     context
 }
 
-/// The texts of one message's content, parts joined by one space.
+/// The texts of one message's content, parts joined by one space unless they bring their own.
 #[derive(Debug, Default)]
 pub(crate) struct Said {
     pub(crate) text: String,
@@ -259,6 +388,11 @@ pub(crate) struct Said {
 }
 
 impl Said {
+    /// Begins with a text.
+    pub(crate) fn of(text: String) -> Self {
+        Self { text, image: None }
+    }
+
     /// Adds a part's text; an empty one is no part.
     pub(crate) fn add(&mut self, text: Cow<'_, str>) {
         if text.is_empty() {
@@ -268,7 +402,10 @@ impl Said {
             self.text = text.into_owned();
             return;
         }
-        self.text.push(' ');
+        // Splitting a text at its spaces changes nothing, wherever these go.
+        if !self.text.ends_with(char::is_whitespace) && !text.starts_with(char::is_whitespace) {
+            self.text.push(' ');
+        }
         self.text.push_str(&text);
     }
 }

@@ -10,10 +10,11 @@ use crate::report::Kind;
 use crate::session;
 use crate::shared_state::SharedState;
 use crate::signals::language::DetectLanguage;
+use crate::signals::learned::scan::ScanScope;
 use crate::signals::{self, Identity, TokenRatio};
 use crate::stages::targets::TargetSettings;
 use crate::stages::{Eligibility, Learning, Sessions, Targets};
-use dialects::Wrappers;
+use dialects::{ReadOptions, Wrappers};
 use document::{Findings, Problem, has_errors};
 use inference::catalog::Catalog;
 use serde_json::Value;
@@ -76,8 +77,8 @@ pub struct Settings {
     pub trusted_headers: Vec<String>,
     /// Users that may ask for debug headers; `*` is everybody.
     pub debug_principals: Vec<String>,
-    /// What clients wrap around the user's words.
-    pub wrappers: Wrappers,
+    /// How requests are read.
+    pub reading: ReadOptions,
     /// Plans name the candidate that may be tried where the chosen one fails.
     pub fallback: bool,
     /// Answers name the model as the caller did.
@@ -287,7 +288,7 @@ impl Settings {
                 .map(|name| name.to_ascii_lowercase())
                 .collect(),
             debug_principals: server.debug_principals.clone(),
-            wrappers: wrappers.ok()?,
+            reading: reading(document, wrappers.ok()?),
             fallback: server.fallback.enabled,
             restore_model: server.response.restore_model,
             runs: Runs::of(document),
@@ -310,6 +311,25 @@ impl Settings {
         self.debug_principals
             .iter()
             .any(|principal| principal == "*" || (!user.is_empty() && principal == user))
+    }
+}
+
+/// Returns how requests are read: strictly where a boundary might be evaded, and with the texts
+/// that only some rules ask for.
+fn reading(document: &Document, wrappers: Wrappers) -> ReadOptions {
+    let policies = || document.policies().map(|(_, _, routing)| routing);
+    let scans = |scope: ScanScope| {
+        policies().any(|routing| {
+            let pii = routing.signals.pii.iter().map(|rule| &rule.scan);
+            let jailbreak = routing.signals.jailbreak.iter().map(|rule| &rule.scan);
+            pii.chain(jailbreak).any(|scan| scan.contains(&scope))
+        })
+    };
+    ReadOptions {
+        wrappers,
+        strict: policies().any(|routing| !routing.boundaries.is_empty()),
+        definitions: scans(ScanScope::Definitions),
+        metadata: scans(ScanScope::Metadata),
     }
 }
 

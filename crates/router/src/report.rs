@@ -93,6 +93,8 @@ pub struct SignalReport {
     errors: Vec<(Key, String)>,
     degraded: Vec<(Kind, &'static str)>,
     doubted: Vec<Key>,
+    /// How many of the failures and partial evaluations say all about themselves.
+    notes: usize,
     /// Time and confidence per family, indexed by `Kind as usize`.
     pub families: [FamilyMetric; Kind::ALL.len()],
     /// What asking models took, indexed by `Cost as usize`.
@@ -143,6 +145,7 @@ impl SignalReport {
             errors: Vec::new(),
             degraded: Vec::new(),
             doubted: Vec::new(),
+            notes: 0,
             families: [FamilyMetric::default(); Kind::ALL.len()],
             stages: [StageMetric::default(); 4],
         }
@@ -240,6 +243,23 @@ impl SignalReport {
         }
     }
 
+    /// Notes why a family's result is what it is where that is no trouble of the family's: of no
+    /// other key is anything uncertain for it.
+    pub fn note(&mut self, kind: Kind, reason: &'static str) {
+        if !self.degraded.contains(&(kind, reason)) {
+            self.degraded.push((kind, reason));
+            self.notes += 1;
+        }
+    }
+
+    /// Records why `key` is not known for certain, as [`note`](Self::note) does.
+    pub fn note_failure(&mut self, key: Key, kind: Kind, reason: &'static str, error: &str) {
+        self.note(kind, reason);
+        self.errors.push((key, error.to_owned()));
+        self.notes += 1;
+        self.doubt(&[key]);
+    }
+
     /// Notes that nothing is certain of these keys, whatever was written: their rules failed, or
     /// read a part of the text only. Who relies on a miss must know.
     pub fn doubt(&mut self, keys: &[Key]) {
@@ -252,10 +272,10 @@ impl SignalReport {
         &self.doubted
     }
 
-    /// How many failures and partial evaluations were noted: whether a family adds one shows by the
-    /// number.
+    /// How many failures and partial evaluations were noted of a family as a whole: whether it adds
+    /// one shows by the number.
     pub(crate) fn troubles(&self) -> usize {
-        self.errors.len() + self.degraded.len()
+        self.errors.len() + self.degraded.len() - self.notes
     }
 
     /// Families that were not fully evaluated, each with its reason.

@@ -121,7 +121,7 @@ impl Generation {
     /// # Errors
     /// In the shape of the admin API.
     pub fn eval(&self, body: &[u8], trace: bool) -> Result<Value, AdminRefusal> {
-        let request = EvalRequest::parse(body, trace, &self.router.settings.wrappers)
+        let request = EvalRequest::parse(body, trace, &self.router.settings.reading)
             .map_err(|error| AdminRefusal::invalid_input(error.to_string()))?;
         let deadline = Instant::now() + EVALUATION;
         let models = &*self.shared.models;

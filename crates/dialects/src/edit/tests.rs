@@ -4,13 +4,13 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::wrappers::Wrappers;
+use crate::request::ReadOptions;
 
 fn parse(dialect: Dialect, body: &str) -> Request {
     Request::parse(
         dialect,
         Bytes::copy_from_slice(body.as_bytes()),
-        &Wrappers::default(),
+        &ReadOptions::default(),
     )
     .unwrap()
 }
@@ -363,7 +363,7 @@ proptest! {
         let list = if top == "input" { "messages" } else { "input" };
         let body = format!("{{\"model\":\"m\",\"{list}\":[{message},{{\"role\":\"user\",\"content\":[{message}]}}],\"{top}\":{value}}}");
         for dialect in [Dialect::OpenAiChat, Dialect::OpenAiResponses, Dialect::AnthropicMessages] {
-            if let Ok(request) = Request::parse(dialect, Bytes::from(body.clone()), &Wrappers::default()) {
+            if let Ok(request) = Request::parse(dialect, Bytes::from(body.clone()), &ReadOptions::default()) {
                 let mut edits = Edits::new();
                 edits.insert_system_prompt(&request, PromptMode::Insert, "P");
                 edits.set_in(&request, "chat_template_kwargs", "thinking", "true");
@@ -371,7 +371,7 @@ proptest! {
                 prop_assert!(serde_json::from_slice::<Value>(&edited).is_ok(), "{body}");
             }
         }
-        if let Err(error) = crate::EvalRequest::parse(body.as_bytes(), false, &Wrappers::default()) {
+        if let Err(error) = crate::EvalRequest::parse(body.as_bytes(), false, &ReadOptions::default()) {
             // The JSON is valid, so only its types, limits or emptiness can be wrong.
             prop_assert!(!matches!(error, crate::EvalError::Json { .. }), "{body}: {error}");
         }

@@ -7,7 +7,7 @@ pub(crate) fn parse(dialect: Dialect, body: &str) -> Request {
     Request::parse(
         dialect,
         Bytes::copy_from_slice(body.as_bytes()),
-        &Wrappers::default(),
+        &ReadOptions::default(),
     )
     .unwrap()
 }
@@ -44,6 +44,7 @@ fn facts(
         images,
         framing,
         output_reserve,
+        attached: 0,
     }
 }
 
@@ -137,7 +138,7 @@ fn the_rows_of_the_token_table() {
         ),
         (
             r#"{"messages":[],"functions":[{ }, 1],"tools":{"a":1}}"#.to_owned(),
-            facts(0, 11, 0, 16, 0),
+            facts(0, 10, 0, 16, 0),
         ),
         (
             r#"{"messages":[],"max_tokens":-1}"#.to_owned(),
@@ -169,14 +170,14 @@ fn texts_by_role() {
         message("tool", r#""result""#),
         message("user", r#""second""#),
         message("user", r#"[{"type":"image_url","image_url":{"url":"x"}}]"#),
-        message("User", r#""not a role""#),
+        message("User", r#""third""#),
         message("system", r#""sys""#),
     ]);
-    assert_eq!(texts.evaluation, "second");
-    assert_eq!(texts.current, "second");
-    assert_eq!(texts.prior_user, ["first"]);
-    assert_eq!(texts.non_user, ["dev", "a  b", "sys"]);
-    assert_eq!(texts.context, "dev a  b sys second");
+    assert_eq!(texts.evaluation, "third");
+    assert_eq!(texts.current, "third");
+    assert_eq!(texts.prior_user, ["first", "second"]);
+    assert_eq!(texts.non_user, ["dev", "a no b", "sys"]);
+    assert_eq!(texts.context, "dev a no b sys third");
     assert!(texts.assistant_replied);
 
     let promoted = prompt(&[message("system", r#""a""#), message("assistant", r#""b""#)]);
@@ -192,16 +193,16 @@ fn texts_by_role() {
     assert_eq!(
         (blank.evaluation.as_str(), blank.prior_user.len()),
         ("x", 0),
-        "a blank turn is none"
+        "a blank text is no turn"
     );
     let odd = prompt(&[message(
         "user",
         r#"[{"type":"text","text":12},{"type":"text","text":{"a":1}},{"type":"Text","text":"no"}]"#,
     )]);
-    assert_eq!(odd.evaluation, r#"12 {"a":1}"#);
+    assert_eq!(odd.evaluation, r#"12 {"a":1} no"#);
     assert_eq!(
         prompt(&[message("user", r#"{"type":"text","text":"lone"}"#)]).evaluation,
-        ""
+        "lone"
     );
 }
 
@@ -231,7 +232,7 @@ fn conversation_counters() {
         r#"{"messages":[{"role":"developer"},{"role":"developer"},{"role":"function"},{"role":"USER"},{"role":"user","content":[{"type":"image_url"},{"type":"input_image"},{"type":"image"}]}],"tools":[1],"functions":[2,3]}"#,
     );
     let expected = Conversation {
-        user: 1,
+        user: 2,
         developer: true,
         tool_definitions: 3,
         images: 2,
@@ -334,8 +335,12 @@ const BAD_RESPONSES: &[(&[u8], &str)] = &[
 #[test]
 fn bad_bodies_get_the_reference_s_texts() {
     let check = |dialect: Dialect, body: &[u8], expected: &str| {
-        let refused = Request::parse(dialect, Bytes::copy_from_slice(body), &Wrappers::default())
-            .unwrap_err();
+        let refused = Request::parse(
+            dialect,
+            Bytes::copy_from_slice(body),
+            &ReadOptions::default(),
+        )
+        .unwrap_err();
         assert_eq!(
             (refused.status, refused.message.as_str()),
             (400, expected),
@@ -399,7 +404,10 @@ fn wrapped_user_texts_are_passed_over_but_counted() {
     let unwrapped = Request::parse(
         Dialect::OpenAiChat,
         body.replacen('{', r#"{"model":"auto","#, 1).into(),
-        &Wrappers::none(),
+        &ReadOptions {
+            wrappers: Wrappers::none(),
+            ..ReadOptions::default()
+        },
     )
     .unwrap();
     assert_eq!(prompt.tokens, unwrapped.prompt().tokens);
@@ -537,12 +545,12 @@ fn tool_results_are_kept_apart() {
         r#"{{"messages":[{{"role":"user","content":"Hi"}},{{"role":"tool","content":"21C, \"sunny\""}},
         {{"role":"function","content":{parts}}},{{"role":"tool","content":""}},{{"role":"tool","content":null}}]}}"#
     );
-    check(chat(&chat_body), &["21C, \"sunny\"", "one two"]);
+    check(chat(&chat_body), &["21C, \"sunny\"", "one x two"]);
     let eval =
-        crate::EvalRequest::parse(chat_body.as_bytes(), false, &Wrappers::default()).unwrap();
+        crate::EvalRequest::parse(chat_body.as_bytes(), false, &ReadOptions::default()).unwrap();
     assert_eq!(
         eval.prompt.texts.tool_results,
-        ["21C, \"sunny\"", "one two"]
+        ["21C, \"sunny\"", "one x two"]
     );
     let anthropic_body = r#"{"messages":[{"role":"user","content":[{"type":"text","text":"Hi"},
         {"type":"tool_result","tool_use_id":"a","content":"plain"},
@@ -636,7 +644,8 @@ fn the_last_user_text_may_be_a_wrapper() {
     assert_eq!(asked.last_user(), "a");
 }
 
-/// What stands beside the turns' words: `place: text`, and `place?` for a file that is not read.
+/// What stands beside the turns' words: `place: text`, `place?` for text that is not read,
+/// `place=media` for what is attached, `place*` for what is sealed.
 fn beside(prompt: &Prompt) -> Vec<String> {
     let texts = &prompt.texts;
     let asides = texts
@@ -644,7 +653,14 @@ fn beside(prompt: &Prompt) -> Vec<String> {
         .iter()
         .map(|aside| format!("{:?}: {}", aside.place, aside.text));
     let unread = texts.unread.iter().map(|place| format!("{place:?}?"));
-    asides.chain(unread).collect()
+    let unreadable = texts.unreadable.iter();
+    let unreadable = unreadable.map(|(place, media)| format!("{place:?}={media:?}"));
+    let sealed = texts.sealed.iter().map(|place| format!("{place:?}*"));
+    asides
+        .chain(unread)
+        .chain(unreadable)
+        .chain(sealed)
+        .collect()
 }
 
 const ANY_PLACE: [&str; 4] = ["Current: x", "History: x", "System: x", "ToolResults: x"];
@@ -659,41 +675,41 @@ fn chat_accounts_for_every_text() {
     };
     let part = |part: &str| format!(r#"{{"role":"user","content":[{part}]}}"#);
     check(&part(r#"{"type":"input_text","text":"x"}"#), "x", &[]);
-    check(&part(r#"{"type":"Text","text":"x"}"#), "", &["Current: x"]);
+    check(&part(r#"{"type":"Text","text":"x"}"#), "x", &[]);
     check(
         &part(r#"{"type":"strange","deep":{"er":["x"]}}"#),
         "",
-        &["Current: x"],
+        &["Current: deep er x"],
     );
     check(
         &part(r#"{"type":"text","text":"y","note":"x"}"#),
         "y",
-        &["Current: x"],
+        &["Current: note x"],
     );
     check(&part(r#""x""#), "", &["Current: x"]);
     check(
         &part(r#"{"type":"file","file":{"file_data":"AA"}}"#),
         "",
-        &["Current?"],
+        &["Current=Document"],
     );
     check(
         &part(
             r#"{"type":"image_url","image_url":{"url":"https://x/y.png","detail":"low"}},{"type":"input_audio","input_audio":{"data":"AA","format":"wav"}}"#,
         ),
         "",
-        &[],
+        &["Current: https://x/y.png", "Current=Image", "Current=Audio"],
     );
     let earlier = format!(
         r#"{},{{"role":"user","content":"now"}}"#,
-        part(r#"{"type":"text","text":"then"},{"type":"strange","a":"x"}"#)
+        part(r#"{"type":"text","text":"then"},{"type":"strange","text":"x"}"#)
     );
     check(&earlier, "now", &["History: x"]);
     check(
         r#"{"role":"user","content":{"type":"text","text":"x"}}"#,
-        "",
-        &ANY_PLACE,
+        "x",
+        &[],
     );
-    check(r#"{"role":"User","content":"x"}"#, "", &ANY_PLACE);
+    check(r#"{"role":"User","content":"x"}"#, "x", &[]);
     check(
         r#"{"role":"critic","content":[{"type":"text","text":"x"}]}"#,
         "",
@@ -716,7 +732,7 @@ fn chat_accounts_for_every_text() {
             r#""refusal":"r","reasoning_content":"x","reasoning_details":[{"type":"reasoning.text","text":"z"},{"type":"reasoning.encrypted","data":"gA"}]"#,
         ),
         "",
-        &["System: r", "System: x", "System: z"],
+        &["System: r", "System: x", "System: z", "System*"],
     );
     let prompt = chat(
         r#"{"messages":[],"temperature":1,"stop":["s"],"user":"u","metadata":{"a":"b"},
@@ -745,14 +761,19 @@ fn anthropic_accounts_for_every_text() {
     let blocks = document(r#"{"type":"content","content":[{"type":"text","text":"x"}]}"#);
     check("user", &blocks, "x sum up", &[]);
     let pdf = document(r#"{"type":"base64","media_type":"application/pdf","data":"AA"}"#);
-    check("user", &pdf, "sum up", &["Current?"]);
+    check("user", &pdf, "sum up", &["Current=Document"]);
     check("critic", r#"{"type":"text","text":"x"}"#, "", &ANY_PLACE);
-    check("user", r#"{"type":"strange","a":"x"}"#, "", &["Current: x"]);
+    check(
+        "user",
+        r#"{"type":"strange","a":"x"}"#,
+        "",
+        &["Current: a x"],
+    );
     check(
         "user",
         r#"{"type":"text","text":{"a":"x"}}"#,
         "",
-        &["Current: x"],
+        &["Current: a x"],
     );
     check(
         "assistant",
@@ -770,7 +791,7 @@ fn anthropic_accounts_for_every_text() {
         "assistant",
         r#"{"type":"thinking","thinking":"x","signature":"s"}"#,
         "",
-        &[],
+        &["System*"],
     );
     check(
         "assistant",
@@ -794,7 +815,7 @@ fn anthropic_accounts_for_every_text() {
         "user",
         r#"{"type":"tool_result","tool_use_id":"t","content":[{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"AA"}}]}"#,
         "",
-        &["ToolResults?"],
+        &["ToolResults=Document"],
     );
 }
 
@@ -829,26 +850,154 @@ fn responses_account_for_every_text() {
     );
     check(
         r#"{"type":"reasoning","id":"r","summary":[{"type":"summary_text","text":"x"}],"encrypted_content":"gA"}"#,
-        &["System: x"],
+        &["System: x", "System*"],
     );
     check(
         r#"{"type":"image_generation_call","id":"i","result":"AA"}"#,
-        &[],
+        &["System=Image"],
     );
     check(r#"{"type":"item_reference","id":"i"}"#, &[]);
     check(
         r#"{"type":"mcp_list_tools","tools":[{"name":"n","description":"d"}]}"#,
         &[],
     );
-    check(r#"{"type":"strange","a":"x"}"#, &ANY_PLACE);
+    check(r#"{"type":"strange","text":"x"}"#, &ANY_PLACE);
     check(
         r#"{"type":"message","role":"tool","content":"x"}"#,
         &["ToolResults: x"],
     );
     check(
         r#"{"type":"message","role":"user","content":[{"type":"input_file","file_id":"f"},{"type":"input_image","image_url":"https://x/y.png"}]}"#,
-        &["Current?"],
+        &[
+            "Current: https://x/y.png",
+            "Current=Document",
+            "Current=Image",
+        ],
     );
     let prompt = responses(r#"{"input":"hi","prompt":{"id":"p","variables":{"who":"x"}}}"#);
-    assert_eq!(beside(&prompt), ["Current: x"]);
+    assert_eq!(beside(&prompt), ["Current: who x"]);
+}
+
+#[test]
+fn spellings_of_a_text_read_alike() {
+    let parts = |parts: &[&str]| {
+        let parts = parts.iter();
+        let parts = parts.map(|text| format!(r#"{{"type":"text","text":"{text}"}}"#));
+        let parts: Vec<String> = parts.collect();
+        chat(&format!(
+            r#"{{"messages":[{{"role":"user","content":[{}]}}]}}"#,
+            parts.join(",")
+        ))
+    };
+    let whole = parts(&["call 4111 now\\n请问 é"]).texts;
+    for split in [
+        ["call 4111 now\\n", "请问 é"].as_slice(),
+        &["call", "4111", "now\\n请问", "é"],
+        &["call ", "4111 ", "now", "\\n请问", " é"],
+        &["c\\u0061ll \\u0034111 now\\n\\u8bf7\\u95ee \\u00e9"],
+    ] {
+        assert_eq!(parts(split).texts, whole, "{split:?}");
+    }
+}
+
+#[test]
+fn results_measure_alike_however_they_are_spelt() {
+    let result = |raw: &str| {
+        let body = format!(r#"{{"messages":[{{"role":"tool","content":{raw}}}],"tools":[{raw}]}}"#);
+        chat(&body).tokens
+    };
+    assert_eq!(result(r#""请问""#), result(r#""\u8bf7\u95ee""#));
+    assert_eq!(
+        result(r#"[{"type":"text","text":"a"}]"#),
+        result("[ {\n \"type\" : \"text\",\n \"text\" : \"\\u0061\" } ]")
+    );
+}
+
+#[test]
+fn attachments_are_never_counted_as_text() {
+    let data = "QUFB".repeat(10_000);
+    let chat_part = |part: &str| {
+        let content = format!(r#"{{"messages":[{{"role":"user","content":[{part}]}}]}}"#);
+        chat(&content.replace("DATA", &data)).tokens.floor()
+    };
+    for part in [
+        r#"{"type":"image_url","image_url":{"url":"data:image/png;base64,DATA"}}"#,
+        r#"{"type":"input_audio","input_audio":{"data":"DATA","format":"wav"}}"#,
+        r#"{"type":"file","file":{"filename":"a.pdf","file_data":"data:application/pdf;base64,DATA"}}"#,
+        r#"{"type":"text","text":"see ![x](data:image/png;base64,DATA) there"}"#,
+        r#"{"type":"strange","deep":{"image":"data:image/png;base64,DATA"}}"#,
+    ] {
+        let tokens = chat_part(part);
+        assert!(tokens < 8_400, "{part}: {tokens}");
+    }
+    let claude = r#"{"messages":[{"role":"user","content":[
+        {"type":"tool_result","tool_use_id":"t","content":[{"type":"image","source":{"type":"base64","media_type":"image/png","data":"DATA"}}]},
+        {"type":"document","source":{"type":"base64","media_type":"application/zip","data":"DATA"}}]}]}"#;
+    let prompt = anthropic(&claude.replace("DATA", &data.replace("QUFB", "AAAA")));
+    assert!(prompt.tokens.floor() < 16_800, "{:?}", prompt.tokens);
+    assert_eq!((prompt.attached.images, prompt.attached.documents), (1, 1));
+    let responses_body = r#"{"input":[{"type":"function_call_output","call_id":"c","output":[{"type":"input_image","image_url":"data:image/png;base64,DATA"}]},
+        {"type":"computer_call_output","call_id":"d","output":{"type":"computer_screenshot","image_url":"data:image/png;base64,DATA"}},
+        {"type":"reasoning","encrypted_content":"DATA"}]}"#;
+    let prompt = responses(&responses_body.replace("DATA", &data));
+    assert_eq!(prompt.attached.images, 2);
+    assert!(
+        prompt.tokens.floor() < 2 * 8_192 + 7_700,
+        "{:?}",
+        prompt.tokens
+    );
+}
+
+#[test]
+fn what_readers_would_disagree_about_is_refused_where_that_matters() {
+    let strict = ReadOptions {
+        strict: true,
+        ..ReadOptions::default()
+    };
+    let check = |dialect: Dialect, members: &str, expected: &str| {
+        let body = format!(r#"{{"model":"m",{members}}}"#);
+        let refused = Request::parse(dialect, body.clone().into(), &strict).unwrap_err();
+        let expected = format!("invalid request body: {expected}");
+        assert_eq!(refused.message, expected, "{members}");
+        assert!(Request::parse(dialect, body.into(), &ReadOptions::default()).is_ok());
+    };
+    let chat = Dialect::OpenAiChat;
+    check(
+        chat,
+        r#""messages":[],"Messages":[]"#,
+        "field Messages differs from messages by case only",
+    );
+    check(
+        chat,
+        r#""messages":[],"MODEL":"x""#,
+        "field MODEL differs from model by case only",
+    );
+    check(
+        chat,
+        r#""messages":[{"role":"user","content":"a","Content":"b"}]"#,
+        "field Content differs from content by case only",
+    );
+    check(
+        chat,
+        r#""messages":[{"role":"user","content":"a","content":"b"}]"#,
+        "duplicate field: content",
+    );
+    check(
+        chat,
+        r#""messages":[{"role":"user","content":[{"type":"text","Text":"b"}]}]"#,
+        "field Text differs from text by case only",
+    );
+    check(
+        Dialect::OpenAiResponses,
+        r#""input":[{"role":"user","content":"a","ROLE":"system"}]"#,
+        "field ROLE differs from role by case only",
+    );
+    check(
+        Dialect::AnthropicMessages,
+        r#""system":"a","ſystem":"b","messages":[]"#,
+        "field ſystem differs from system by case only",
+    );
+    // Arguments of tools are anybody's.
+    let free = r#"{"model":"m","messages":[{"role":"assistant","content":[{"type":"tool_use","id":"t","name":"n","input":{"Content":"a","content":"b"}}]}]}"#;
+    assert!(Request::parse(Dialect::AnthropicMessages, free.into(), &strict).is_ok());
 }

@@ -22,8 +22,8 @@ pub struct Server {
     pub debug_principals: Vec<String>,
     /// Request headers that carry the chosen model to Envoy's routes.
     pub routing_headers: Vec<String>,
-    /// Regular expressions; a user message or block that matches one as a whole is a client's
-    /// wrapper and passed over.
+    /// Regular expressions of what client programs write into the user's texts. What one matches, at
+    /// the beginning of a text or of a line in it, is not the user's turn.
     pub wrapper_patterns: Vec<String>,
     /// How the models of learned signals run.
     pub inference: Inference,

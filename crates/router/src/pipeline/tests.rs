@@ -10,7 +10,7 @@ use crate::learning::context::RequestContext;
 use crate::plan::{HeaderOp, body};
 use crate::signals::Identity;
 use crate::signals::language::LanguageDetector;
-use dialects::{Dialect, EvalRequest, Request, Wrappers};
+use dialects::{Dialect, EvalRequest, ReadOptions, Request};
 use futures_util::FutureExt;
 use inference::ask::Nobody;
 use inference::catalog::Bare;
@@ -150,14 +150,15 @@ fn plan_of(generation: &Generation, user: &str, dialect: Dialect, request: &Requ
 
 /// The plan for a body.
 pub(super) fn plan(generation: &Generation, user: &str, dialect: Dialect, body: &str) -> Plan {
-    let request = Request::parse(dialect, body.to_owned().into(), &Wrappers::default()).unwrap();
+    let request = Request::parse(dialect, body.to_owned().into(), &ReadOptions::default()).unwrap();
     plan_of(generation, user, dialect, &request)
 }
 
 /// What becomes of a request: facts, headers, body.
 fn outcome(user: &str, dialect: Dialect, request: &str) -> String {
     let generation = generation(POLICY);
-    let request = Request::parse(dialect, request.to_owned().into(), &Wrappers::default()).unwrap();
+    let request =
+        Request::parse(dialect, request.to_owned().into(), &ReadOptions::default()).unwrap();
     let plan = plan_of(&generation, user, dialect, &request);
     let facts = plan
         .trace
@@ -376,7 +377,8 @@ fn forecasts_name_every_candidate_that_was_considered() {
         .replace("- {name: large}", "- {name: large, param_size: 400B}");
     let generation = generation(&policy);
     let body = r#"{"model": "auto", "messages": [{"role": "user", "content": "prove it"}]}"#;
-    let request = Request::parse(Dialect::OpenAiChat, body.into(), &Wrappers::default()).unwrap();
+    let request =
+        Request::parse(Dialect::OpenAiChat, body.into(), &ReadOptions::default()).unwrap();
     let identity = Identity::default();
     let call = RoutingRequest {
         traced: true,
@@ -431,7 +433,7 @@ routing:
     let generation = generation(policy);
     let check = |trace: bool, expected: [Option<f64>; 2]| {
         let request =
-            EvalRequest::parse(br#"{"text": "hello"}"#, trace, &Wrappers::default()).unwrap();
+            EvalRequest::parse(br#"{"text": "hello"}"#, trace, &ReadOptions::default()).unwrap();
         let answer = eval(&generation, &request, None, &Nobody, Instant::now())
             .now_or_never()
             .unwrap()

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
     use crate::config::sessions::Sessions;
     use bytes::Bytes;
-    use dialects::{Dialect, Request, Wrappers};
+    use dialects::{Dialect, ReadOptions, Request};
 
     fn check(class: Option<&str>, body: &str, expected: Phase) {
         let settings = Sessions::default();
@@ -97,7 +97,7 @@ mod tests {
             PhaseTexts::new(&settings.helper_patterns, &settings.compaction_patterns).unwrap();
         let body = Bytes::from(format!(r#"{{"model":"auto",{body}}}"#));
         let request =
-            Request::parse(Dialect::OpenAiChat, body.clone(), &Wrappers::default()).unwrap();
+            Request::parse(Dialect::OpenAiChat, body.clone(), &ReadOptions::default()).unwrap();
         assert_eq!(
             Phase::of(request.prompt(), class, &texts),
             expected,

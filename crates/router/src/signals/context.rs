@@ -233,6 +233,7 @@ mod tests {
             images,
             framing,
             output_reserve: reserve,
+            attached: 0,
         }
     }
 

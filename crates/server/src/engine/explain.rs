@@ -33,7 +33,7 @@ pub fn explain(
     let (generation, found) = build(checked, &shared);
     let generation = generation.ok_or(found)?;
     let body = Value::Object(query.body.clone()).to_string();
-    let request = EvalRequest::parse(body.as_bytes(), true, &generation.settings.wrappers)
+    let request = EvalRequest::parse(body.as_bytes(), true, &generation.settings.reading)
         .map_err(|error| vec![Problem::error("", error.to_string())])?;
     let bounded = generation
         .recipes

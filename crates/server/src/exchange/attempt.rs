@@ -106,7 +106,7 @@ impl Attempting {
             from,
             to: header(MODEL),
         };
-        let made = Request::parse(self.dialect, bytes, &router.settings.wrappers)
+        let made = Request::parse(self.dialect, bytes, &router.settings.reading)
             .map_err(|refused| Refusal {
                 status: refused.status,
                 message: refused.message.to_string(),

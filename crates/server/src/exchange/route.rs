@@ -58,7 +58,7 @@ pub(super) async fn plan(
     let started = Instant::now();
     let router = &head.serving.router;
     let settings = &router.settings;
-    let request = match Request::parse(head.dialect, body, &settings.wrappers) {
+    let request = match Request::parse(head.dialect, body, &settings.reading) {
         Ok(request) => request,
         Err(refused) => {
             metrics.refused("", "invalid_request");
@@ -243,7 +243,7 @@ impl Headers for Head {
 
 /// Only text that was counted as text can teach how many bytes a token of text has.
 fn text_bytes(facts: &TokenFacts) -> u64 {
-    if facts.images == 0 && facts.structured_bytes == 0 {
+    if facts.images == 0 && facts.attached == 0 && facts.structured_bytes == 0 {
         facts.text_bytes
     } else {
         0

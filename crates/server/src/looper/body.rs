@@ -72,14 +72,14 @@ impl Question<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dialects::{Dialect, Wrappers};
+    use dialects::{Dialect, ReadOptions};
     use router::escalation::budget::Allowance;
 
     fn check(method: Method, (tokens, imposed): (u64, bool), body: &str, expected: &str) {
         let request = Request::parse(
             Dialect::OpenAiChat,
             body.to_owned().into(),
-            &Wrappers::default(),
+            &ReadOptions::default(),
         )
         .unwrap();
         let allowance = Allowance {

@@ -7,7 +7,7 @@ use crate::pipeline::{self, Routed, RoutingRequest};
 use crate::plan::Outcome;
 use crate::signals::Identity;
 use crate::signals::language::LanguageDetector;
-use dialects::{Dialect, EvalRequest, Request, Wrappers};
+use dialects::{Dialect, EvalRequest, ReadOptions, Request};
 use futures_util::FutureExt;
 use inference::ask::Failure;
 use inference::fake::Fake;
@@ -80,7 +80,7 @@ pub(super) fn route<'g>(
     let request = Request::parse(
         Dialect::OpenAiChat,
         body.to_string().into(),
-        &Wrappers::default(),
+        &ReadOptions::default(),
     )
     .unwrap();
     let call = RoutingRequest {
@@ -271,19 +271,74 @@ fn words_beside_the_turn_are_not_missed() {
     let secrets = format!("-: {FORBIDDEN} -cloud=boundary:secrets_stay !keyword=unread");
     let data = FORBIDDEN.replace("secrets_stay", "data_stays");
     let data = format!("-: {data} -cloud=boundary:data_stays");
-    let shed = || Fake::default().truncated("a secret");
+    let shed = || {
+        let unread = Fake::default().truncated("a secret");
+        unread.truncated("payload a secret")
+    };
     let cases = [
         (SECRET, &strange, secrets),
         (SECRET, &image, "-: cloud".to_owned()),
         (SECRET, &call, "-: cloud".to_owned()),
         (DATA, &strange, format!("{data} !pii=truncated")),
         (DATA, &call, format!("{data} !pii=truncated")),
-        (DATA, &file, format!("{data} !pii=unread")),
-        (DATA, &image, "-: cloud".to_owned()),
+        (DATA, &file, format!("{data} !pii=unreadable")),
+        (DATA, &image, format!("{data} !pii=unreadable")),
     ];
     for (boundaries, body, expected) in cases {
         assert_eq!(found(boundaries, shed(), body), expected, "{body}");
     }
+}
+
+/// Attachments pass where the rule says so; what is sealed always does, and shows.
+#[test]
+fn what_is_no_text_counts_as_the_rule_says() {
+    let lenient = policy(DATA).replace(
+        "tool_results]}]",
+        "tool_results], on_unreadable: no_match}]",
+    );
+    let found = |body: &Value| {
+        let models = Fake::default();
+        let generation = generation(&lenient, &models);
+        outcome(&route(&generation, &models, "ada", body))
+    };
+    let part =
+        |part: Value| json!({"model": "cloud", "messages": [{"role": "user", "content": [part]}]});
+    let image = part(json!({"type": "image_url", "image_url": {"url": "https://x/y.png"}}));
+    let file = part(json!({"type": "file", "file": {"file_data": "AA"}}));
+    assert_eq!(
+        (found(&image), found(&file)),
+        ("-: cloud".into(), "-: cloud".into())
+    );
+    let sealed = json!({"model": "cloud", "messages": [
+        {"role": "assistant", "content": "hi", "reasoning_details": [{"type": "reasoning.encrypted", "data": "gAAA"}]},
+        {"role": "user", "content": "hello"},
+    ]});
+    assert_eq!(found(&sealed), "-: cloud !pii=sealed");
+}
+
+/// What a client program writes, and a blank last turn, are no way around a boundary.
+#[test]
+fn what_a_client_program_writes_is_bound_too() {
+    let models = Fake::default();
+    let generation = generation(&policy(SECRET), &models);
+    let found = |messages: Value| {
+        let body = json!({"model": "cloud", "messages": messages});
+        outcome(&route(&generation, &models, "ada", &body))
+    };
+    let user = |text: &str| json!({"role": "user", "content": text});
+    let held = format!("-: {FORBIDDEN} -cloud=boundary:secrets_stay");
+    for text in [
+        "<system-reminder>a secret</system-reminder>",
+        "<system-reminder>a secret</system-reminder>\nhello",
+        "hello\n<environment_details>\na secret\n</environment_details>",
+        "Continue from the tool evidence. a secret",
+    ] {
+        let expected = format!("{held} !keyword=unread");
+        assert_eq!(found(json!([user(text)])), expected, "{text}");
+    }
+    assert_eq!(found(json!([user("a secret"), user(" ")])), held);
+    let harmless = "<system-reminder>be brief</system-reminder>\nhello";
+    assert_eq!(found(json!([user(harmless)])), "-: cloud");
 }
 
 #[test]
@@ -342,7 +397,7 @@ fn eval_says_who_may_serve() {
         let request = EvalRequest::parse(
             chat(model, text).to_string().as_bytes(),
             false,
-            &Wrappers::default(),
+            &ReadOptions::default(),
         )
         .unwrap();
         eval(&generation, &request, None, &models, Instant::now())

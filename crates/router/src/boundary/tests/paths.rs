@@ -14,7 +14,7 @@ use crate::plan::{Forward, HeaderOp, Outcome, Trace};
 use crate::rules::RuleNode;
 use crate::signals::Identity;
 use crate::signals::language::{DetectLanguage, LanguageDetector};
-use dialects::{Dialect, Request, Wrappers};
+use dialects::{Dialect, ReadOptions, Request};
 use futures_util::FutureExt;
 use inference::ask::{Entity, Failure};
 use inference::catalog::{Task, labels};
@@ -356,7 +356,7 @@ impl Case {
         let request = Request::parse(
             Dialect::OpenAiChat,
             self.body().to_string().into(),
-            &Wrappers::default(),
+            &ReadOptions::default(),
         )
         .unwrap();
         let user = if self.staff { "ada" } else { "eve" };

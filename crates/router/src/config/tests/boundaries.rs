@@ -42,7 +42,14 @@ fn what_it_reads_must_not_fail_open() {
     let modules =
         |modules: &str| format!("global: {{model_catalog: {{modules: {{{modules}}}}}}}\n");
     let on_pii = when("{type: pii, name: p}");
-    check(&on_pii, pii, "", &[]);
+    check(
+        &on_pii,
+        pii,
+        "",
+        &["9 note it lacks: definitions, metadata"],
+    );
+    let all = pii.replace("tool_results", "tool_results, definitions, metadata");
+    check(&on_pii, &all, "", &[]);
     check(
         &when("{type: pii, name: q}"),
         pii,

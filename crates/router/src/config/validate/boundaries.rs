@@ -1,8 +1,8 @@
 //! Boundaries: whom they allow, and whether what they read can be relied on. A limit that some
 //! other setting quietly lifts is refused together with that setting.
 
-use super::{Scope, binding};
 use super::models::known_model;
+use super::{Scope, binding};
 use crate::catalog::modules::ClassifierModule;
 use crate::config::Document;
 use crate::config::decisions::{Allowed, Boundary};
@@ -319,8 +319,8 @@ fn sees(scope: &Scope<'_>, path: &str, (kind, name): (Kind, &str), findings: &mu
         }
         _ => None,
     };
-    if scan.is_some_and(|scan| whole.iter().all(|part| scan.contains(part))) {
-        return;
+    if let Some(scan) = scan.filter(|scan| whole.iter().all(|part| scan.contains(part))) {
+        return optional_scopes(path, kind, name, scan, findings);
     }
     let remedy = if scan.is_some() {
         "set `scan: [current, history, system, tool_results]` on it"
@@ -328,10 +328,34 @@ fn sees(scope: &Scope<'_>, path: &str, (kind, name): (Kind, &str), findings: &mu
         "a `pii` or `jailbreak` rule with `scan` can read all"
     };
     let message = format!(
-        "`{}:{name}` does not read the whole request: what only earlier turns, system texts or tool results hold passes the boundary; {remedy}",
+        "`{}:{name}` does not read the whole request: what only earlier turns, system texts, tool results, definitions or metadata hold passes the boundary; {remedy}",
         kind.as_str()
     );
     findings.warn(path, message);
+}
+
+/// Tool definitions and metadata are read only by rules that ask for them.
+fn optional_scopes(
+    path: &str,
+    kind: Kind,
+    name: &str,
+    scan: &[ScanScope],
+    findings: &mut Findings,
+) {
+    let optional = [
+        (ScanScope::Definitions, "definitions"),
+        (ScanScope::Metadata, "metadata"),
+    ];
+    let missing = optional.iter().filter(|(scope, _)| !scan.contains(scope));
+    let missing: Vec<&str> = missing.map(|(_, word)| *word).collect();
+    if !missing.is_empty() {
+        let message = format!(
+            "`{}:{name}` reads all messages, and neither definitions of tools and formats nor metadata, names and identifiers unless `scan` lists them; it lacks: {}",
+            kind.as_str(),
+            missing.join(", ")
+        );
+        findings.note(path, message);
+    }
 }
 
 /// Ways around the choice of a model.

@@ -5,7 +5,7 @@ use crate::pipeline::route_call;
 use crate::pipeline::tests::{call, generation, plan};
 use crate::plan::BodyEdit;
 use crate::signals::Identity;
-use dialects::{Dialect, Request, Wrappers};
+use dialects::{Dialect, ReadOptions, Request};
 use futures_util::FutureExt as _;
 
 const POLICY: &str = r#"
@@ -89,7 +89,8 @@ fn other_algorithms_of_several_models_are_served_by_the_first_capable_candidate(
 fn check(asked: &str, claimed: (&str, &str, &str), expected: Result<&str, u16>) {
     let generation = generation(POLICY);
     let body = chat(asked, "hello");
-    let request = Request::parse(Dialect::OpenAiChat, body.into(), &Wrappers::default()).unwrap();
+    let request =
+        Request::parse(Dialect::OpenAiChat, body.into(), &ReadOptions::default()).unwrap();
     let (recipe, decision, model) = claimed;
     let claims = Claims {
         principal: String::new(),

@@ -3,7 +3,7 @@
 use super::*;
 use crate::pipeline::tests::{generation, plan};
 use crate::plan::{Outcome, body};
-use dialects::{Request, Wrappers};
+use dialects::{ReadOptions, Request};
 
 const POLICY: &str = r#"
 version: v0.3
@@ -98,7 +98,7 @@ fn attempt_of(
     let request = Request::parse(
         Dialect::OpenAiChat,
         body.to_owned().into(),
-        &Wrappers::default(),
+        &ReadOptions::default(),
     )
     .unwrap();
     let attempt = Attempt {

@@ -52,7 +52,7 @@ impl Gateway {
         let request = Request::parse(
             Dialect::OpenAiChat,
             body.to_owned().into(),
-            &Wrappers::default(),
+            &ReadOptions::default(),
         )
         .unwrap();
         let identity = Identity {

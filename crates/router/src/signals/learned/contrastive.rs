@@ -18,8 +18,8 @@
 
 use super::chunks::{JAILBREAK, chunks};
 use super::examples::Examples;
-use super::jailbreak::guard;
-use super::scan::{Part, Scan, blocks, parts, truncation, unread};
+use super::jailbreak::{beside, guard};
+use super::scan::{OnUnreadable, Part, Scan, blocks, parts, truncation, unread};
 use super::{Building, Head, Learned, SignalInput, answers, ran};
 use crate::report::{Key, Kind, SignalReport};
 use inference::ask::{Outcome, Question, What};
@@ -57,6 +57,7 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
                 rule.threshold
             }),
             scope: Scan::new(&rule.scan, rule.include_history),
+            on_unreadable: rule.on_unreadable.unwrap_or(OnUnreadable::NoMatch),
             attacks,
             harmless,
         });
@@ -86,6 +87,7 @@ struct Rule {
     key: Key,
     threshold: f64,
     scope: Scan,
+    on_unreadable: OnUnreadable,
     attacks: Vec<Arc<[f32]>>,
     harmless: Vec<Arc<[f32]>>,
 }
@@ -154,6 +156,15 @@ impl Learned for ContrastiveSignal {
             } else if let Some((_, error)) = gaps.iter().find(|(scope, _)| scope.meets(rule.scope))
             {
                 unread(rule.key, error, self.blocks, report);
+            } else {
+                beside(
+                    input,
+                    rule.key,
+                    rule.scope,
+                    rule.on_unreadable,
+                    self.blocks,
+                    report,
+                );
             }
         }
         ran(report, Kind::Jailbreak, highest);

@@ -18,7 +18,10 @@
 //! header.
 
 use super::models::check_module;
-use super::scan::{Part, Scan, ScanScope, blocks, parts, truncation, unread};
+use super::scan::{
+    OnUnreadable, Part, Scan, ScanScope, Unreadable, blocks, is_sealed, parts, truncation, unread,
+    unread_places, unreadable,
+};
 use super::{Building, Head, Learned, SignalInput, answers, check_threshold, ran};
 use crate::catalog::modules::ClassifierModule;
 use crate::report::{Key, Kind, SignalReport};
@@ -55,6 +58,8 @@ pub struct JailbreakRule {
     pub benign_patterns: Vec<String>,
     /// Merit's own: which texts are read; omitted means what `include_history` says.
     pub scan: Vec<ScanScope>,
+    /// Merit's own: whether attachments, whose text cannot be read, match; omitted means `no_match`.
+    pub on_unreadable: Option<OnUnreadable>,
 }
 
 /// How jailbreak attempts are found.
@@ -158,6 +163,7 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
             rule.threshold
         }),
         scope: Scan::new(&rule.scan, rule.include_history),
+        on_unreadable: rule.on_unreadable.unwrap_or(OnUnreadable::NoMatch),
     });
     let rules: Vec<Rule> = rules.collect();
     let scope = Scan::all(rules.iter().map(|rule| rule.scope));
@@ -219,6 +225,7 @@ struct Rule {
     key: Key,
     threshold: f64,
     scope: Scan,
+    on_unreadable: OnUnreadable,
 }
 
 /// What is known of one text.
@@ -265,6 +272,15 @@ impl Learned for JailbreakSignal {
                 report.set_confidence(rule.key, risk);
             } else if let Some(error) = read().find_map(|finding| finding.unread.as_deref()) {
                 unread(rule.key, error, self.blocks, report);
+            } else {
+                beside(
+                    input,
+                    rule.key,
+                    rule.scope,
+                    rule.on_unreadable,
+                    self.blocks,
+                    report,
+                );
             }
         }
         ran(report, Kind::Jailbreak, highest);
@@ -303,5 +319,29 @@ impl JailbreakSignal {
             risk,
             unread,
         }
+    }
+}
+
+/// Concludes on a rule that found nothing in the texts, by what was not read of them and by what is
+/// no text.
+pub(super) fn beside(
+    input: &SignalInput<'_>,
+    key: Key,
+    scope: Scan,
+    on_unreadable: OnUnreadable,
+    blocks: bool,
+    report: &mut SignalReport,
+) {
+    if unread_places(input).any(|place| place.meets(scope)) {
+        report.degrade(Kind::Jailbreak, "unread");
+        return unread(key, "a text is not read", blocks, report);
+    }
+    if unreadable(input, scope, Some(on_unreadable)) == Unreadable::Matched {
+        let error = "an attachment is not read";
+        report.note_failure(key, Kind::Jailbreak, "unreadable", error);
+        report.emit(key);
+        report.set_confidence(key, 1.0);
+    } else if is_sealed(input, scope) {
+        report.note(Kind::Jailbreak, "sealed");
     }
 }

@@ -12,10 +12,14 @@
 //! omitted threshold is the module's (0.9 without one), not 0; tool results can be read at all;
 //! user texts that look like a wrapper are read; and unless the document says
 //! `modules.classifier.pii.on_error: allow`, a text that could not be read, or not to its end,
-//! matches. So does a file whose text cannot be read, where the rule reads its place.
+//! matches. So does a document whose text cannot be read, where the rule reads its place; for a
+//! boundary so does any attachment, unless the rule says `on_unreadable: no_match`.
 
 use super::models::check_module;
-use super::scan::{Scan, ScanScope, blocks, files, parts, truncation};
+use super::scan::{
+    OnUnreadable, Scan, ScanScope, Unreadable, blocks, is_sealed, parts, truncation, unread_places,
+    unreadable,
+};
 use super::{Building, Head, Learned, SignalInput, answers, check_threshold, ran};
 use crate::report::{Key, Kind, SignalReport};
 use crate::scope::Scope;
@@ -42,6 +46,9 @@ pub struct PiiRule {
     pub pii_types_allowed: Vec<String>,
     /// Merit's own: which texts are read; omitted means what `include_history` says.
     pub scan: Vec<ScanScope>,
+    /// Merit's own: whether attachments, whose text cannot be read, match. Omitted means that
+    /// documents do, and that boundaries hold for pictures, sounds and films too.
+    pub on_unreadable: Option<OnUnreadable>,
 }
 
 impl PiiRule {
@@ -86,6 +93,7 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
             .map(|kind| kind.trim().to_uppercase())
             .collect(),
         scope: Scan::new(&rule.scan, rule.include_history),
+        on_unreadable: rule.on_unreadable,
     });
     let rules: Vec<Rule> = rules.collect();
     let scope = Scan::all(rules.iter().map(|rule| rule.scope));
@@ -115,6 +123,7 @@ struct Rule {
     /// Upper case.
     allowed: Vec<String>,
     scope: Scan,
+    on_unreadable: Option<OnUnreadable>,
 }
 
 impl Rule {
@@ -148,9 +157,9 @@ impl Learned for PiiSignal {
             }
             gaps.extend(truncation(outcome).map(|error| (part.scope, error)));
         }
-        for scope in files(input).filter(|scope| scope.meets(self.scope)) {
+        for scope in unread_places(input).filter(|scope| scope.meets(self.scope)) {
             report.degrade(Kind::Pii, "unread");
-            gaps.push((scope, "a file is not read".to_owned()));
+            gaps.push((scope, "a text is not read".to_owned()));
         }
         let mut best: f64 = 0.0;
         for rule in &self.rules {
@@ -170,8 +179,34 @@ impl Learned for PiiSignal {
                 if self.blocks {
                     report.emit(rule.key);
                 }
+            } else {
+                self.conclude_unread(rule, input, report);
             }
         }
         ran(report, Kind::Pii, best);
+    }
+}
+
+impl PiiSignal {
+    /// Concludes on a rule that found nothing in the texts, by what is no text.
+    fn conclude_unread(&self, rule: &Rule, input: &SignalInput<'_>, report: &mut SignalReport) {
+        let is_demanded = rule.on_unreadable == Some(OnUnreadable::Match);
+        match unreadable(input, rule.scope, rule.on_unreadable) {
+            Unreadable::Matched => {
+                let error = "an attachment is not read";
+                report.note_failure(rule.key, Kind::Pii, "unreadable", error);
+                if self.blocks || is_demanded {
+                    report.emit(rule.key);
+                }
+            }
+            Unreadable::Doubted => {
+                report.note(Kind::Pii, "unreadable");
+                report.doubt(&[rule.key]);
+            }
+            Unreadable::Passed if is_sealed(input, rule.scope) => {
+                report.note(Kind::Pii, "sealed");
+            }
+            Unreadable::Passed => {}
+        }
     }
 }

@@ -2,14 +2,18 @@
 //!
 //! By default the evaluation text; `include_history` adds system, developer and assistant texts and
 //! earlier user turns; Merit's own `scan` names the parts one by one, tool results among them. User
-//! texts that look like an agent's wrapper are always read: otherwise imitating a wrapper would be
-//! a way around the rule. What is no turn's words (arguments of calls, parts of unknown sorts) is
-//! read with the place where it stands.
+//! texts in which a client program wrote something are always read: otherwise imitating a client
+//! would be a way around the rule. What is no turn's words (arguments of calls, parts of unknown
+//! sorts) is read with the place where it stands.
+//!
+//! A part of a request is in one of four states. Text is read. Text that could have been read and
+//! was not is *unread*: rules match. Attachments are *unreadable*: `on_unreadable` says what a rule
+//! makes of them. What a provider sealed is *sealed*: it never matches.
 
 use super::SignalInput;
 use crate::catalog::modules::ClassifierModule;
 use crate::report::{Key, SignalReport};
-use dialects::Place;
+use dialects::{Media, Place};
 use inference::ask::Outcome;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -27,6 +31,20 @@ pub enum ScanScope {
     System,
     /// Results of tool calls.
     ToolResults,
+    /// Definitions of tools and of answers' formats.
+    Definitions,
+    /// Metadata, parameters, names and identifiers.
+    Metadata,
+}
+
+/// What a rule makes of an attachment that it cannot read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnUnreadable {
+    /// It matches.
+    Match,
+    /// It does not.
+    NoMatch,
 }
 
 /// Parts of a request.
@@ -39,6 +57,8 @@ impl Scan {
     const HISTORY: Self = Self(4);
     const TOOL_RESULTS: Self = Self(8);
     const WRAPPED: Self = Self(16);
+    const DEFINITIONS: Self = Self(32);
+    const METADATA: Self = Self(64);
 
     /// What a rule reads.
     pub(super) fn new(scan: &[ScanScope], include_history: bool) -> Self {
@@ -47,6 +67,8 @@ impl Scan {
             ScanScope::History => Self::HISTORY,
             ScanScope::System => Self::SYSTEM,
             ScanScope::ToolResults => Self::TOOL_RESULTS,
+            ScanScope::Definitions => Self::DEFINITIONS,
+            ScanScope::Metadata => Self::METADATA,
         });
         let usual = match (scan.is_empty(), include_history) {
             (false, _) => Self(0),
@@ -72,6 +94,8 @@ impl Scan {
             Place::History => Self::HISTORY,
             Place::System => Self::SYSTEM,
             Place::ToolResults => Self::TOOL_RESULTS,
+            Place::Definitions => Self::DEFINITIONS,
+            Place::Metadata => Self::METADATA,
         }
     }
 
@@ -136,9 +160,53 @@ pub(super) fn parts<'a>(input: &'a SignalInput<'_>, scope: Scan) -> Vec<Part<'a>
     found
 }
 
-/// Where files stand whose text nobody read.
-pub(super) fn files(input: &SignalInput<'_>) -> impl Iterator<Item = Scan> {
+/// Returns where text stands that nobody read.
+pub(super) fn unread_places(input: &SignalInput<'_>) -> impl Iterator<Item = Scan> {
     input.prompt.texts.unread.iter().copied().map(Scan::of)
+}
+
+/// Returns what is attached within `scope`.
+fn attached(input: &SignalInput<'_>, scope: Scan) -> impl Iterator<Item = Media> {
+    let unreadable = input.prompt.texts.unreadable.iter();
+    unreadable
+        .filter(move |(place, _)| Scan::of(*place).meets(scope))
+        .map(|(_, media)| *media)
+}
+
+/// What a rule makes of the attachments in its texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    /// The request has no attachments, or they do not count.
+    Passed,
+    /// The rule does not match, and a boundary takes it for unknown.
+    Doubted,
+    /// The rule matches.
+    Matched,
+}
+
+/// Decides what a rule makes of the attachments in its texts. Unless the rule says so, documents
+/// match, and pictures, sounds and films count for boundaries.
+pub(super) fn unreadable(
+    input: &SignalInput<'_>,
+    scope: Scan,
+    on_unreadable: Option<OnUnreadable>,
+) -> Unreadable {
+    let mut attached = attached(input, scope).peekable();
+    if attached.peek().is_none() {
+        return Unreadable::Passed;
+    }
+    match on_unreadable {
+        Some(OnUnreadable::Match) => Unreadable::Matched,
+        Some(OnUnreadable::NoMatch) => Unreadable::Passed,
+        None if attached.any(|media| media == Media::Document) => Unreadable::Matched,
+        None => Unreadable::Doubted,
+    }
+}
+
+/// Whether something that a provider sealed stands within `scope`.
+pub(super) fn is_sealed(input: &SignalInput<'_>, scope: Scan) -> bool {
+    let mut sealed = input.prompt.texts.sealed.iter().copied();
+    sealed.any(|place| Scan::of(place).meets(scope))
 }
 
 /// What was not read counts as found: the safe side, unless the document says otherwise.

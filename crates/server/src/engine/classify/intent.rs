@@ -29,7 +29,7 @@ impl Generation {
     /// The domain classifier's category, and the recipe's decision. All signals are evaluated,
     /// whatever the options say: the decision is the same.
     pub(super) fn intent(&self, body: &[u8]) -> Result<Value, Refusal> {
-        let request = EvalRequest::parse(body, true, &self.router.settings.wrappers)
+        let request = EvalRequest::parse(body, true, &self.router.settings.reading)
             .map_err(|error| Refusal::invalid_input(error.to_string()))?;
         let Body { options } = parse(body)?;
         let domain = loaded(self.classifiers.domain.as_ref(), "domain")?;

@@ -271,13 +271,49 @@ fn contrast_is_looked_for_in_every_piece() {
 #[test]
 fn a_file_counts_for_personal_data_alone() {
     let mut prompt = says("now");
-    prompt.texts.unread = vec![dialects::Place::ToolResults];
+    prompt.texts.unreadable = vec![(dialects::Place::ToolResults, dialects::Media::Document)];
     let pii = |scan: &str| signals(&format!("pii: [{{name: p, scan: [{scan}]}}]"));
-    let unread = ["pii:p", "?pii:p a file is not read", "!pii=unread"];
-    check(&pii("tool_results"), &Fake::default(), &prompt, &unread);
+    let unreadable = [
+        "pii:p",
+        "?pii:p an attachment is not read",
+        "!pii=unreadable",
+    ];
+    check(&pii("tool_results"), &Fake::default(), &prompt, &unreadable);
     check(&pii("current"), &Fake::default(), &prompt, &[]);
+    let lenient = pii("tool_results], on_unreadable: no_match, pii_types_allowed: [X");
+    check(&lenient, &Fake::default(), &prompt, &[]);
     let guard = "jailbreak: [{name: j, threshold: 0.8, scan: [current, tool_results]}]";
     check(&signals(guard), &risks(&[]), &prompt, &[]);
+    let strict = guard.replace("scan", "on_unreadable: match, scan");
+    let matched = [
+        "jailbreak:j 1.0000",
+        "?jailbreak:j an attachment is not read",
+        "!jailbreak=unreadable",
+    ];
+    check(&signals(&strict), &risks(&[]), &prompt, &matched);
+    // A picture is no match; boundaries see that it was not read.
+    prompt.texts.unreadable = vec![(dialects::Place::ToolResults, dialects::Media::Image)];
+    check(
+        &pii("tool_results"),
+        &Fake::default(),
+        &prompt,
+        &["!pii=unreadable"],
+    );
+}
+
+#[test]
+fn text_that_nobody_read_counts_for_all() {
+    let mut prompt = says("now");
+    prompt.texts.unread = vec![dialects::Place::Current];
+    let pii = signals("pii: [{name: p}]");
+    let unread = ["pii:p", "?pii:p a text is not read", "!pii=unread"];
+    check(&pii, &Fake::default(), &prompt, &unread);
+    let matched = [
+        "jailbreak:j 1.0000",
+        "?jailbreak:j a text is not read",
+        "!jailbreak=unread",
+    ];
+    check(&signals(GUARD), &risks(&[]), &prompt, &matched);
 }
 
 fn entity(kind: &str, confidence: f32) -> Entity {
