@@ -1,10 +1,11 @@
-//! What a model can serve: its context window, tools, images, reasoning. A request never goes to a
+//! What a model can serve: its context window, tools, attachments, reasoning. A request never goes to a
 //! model that cannot serve it.
 //!
 //! A context window is known where the model's card says one. The words of `capabilities` are free
 //! text in most documents, so an ability counts only where some card of the document names it
-//! (`tools`, `vision`, `reasoning`, or a word that means the same): then a card that lists
-//! capabilities and not this one lacks it. A card that lists none says nothing.
+//! (`tools`, `vision`, `audio`, `video`, `documents`, `reasoning`, or a word that means the same):
+//! then a card that lists capabilities and not this one lacks it. A card that lists none says
+//! nothing. Where no card names `video` or `documents`, `vision` stands for them.
 //!
 //! ```yaml
 //! routing:
@@ -29,12 +30,25 @@ pub enum Ability {
     Tools,
     /// The request shows images.
     Vision,
+    /// The request has sounds.
+    Audio,
+    /// The request shows films.
+    Video,
+    /// The request has documents that are no plain text.
+    Documents,
     /// The caller asks for reasoning effort.
     Reasoning,
 }
 
 impl Ability {
-    const ALL: [Self; 3] = [Self::Tools, Self::Vision, Self::Reasoning];
+    const ALL: [Self; 6] = [
+        Self::Tools,
+        Self::Vision,
+        Self::Audio,
+        Self::Video,
+        Self::Documents,
+        Self::Reasoning,
+    ];
 
     /// The word in documents, traces and refusals.
     #[must_use]
@@ -42,6 +56,9 @@ impl Ability {
         match self {
             Self::Tools => "tools",
             Self::Vision => "vision",
+            Self::Audio => "audio",
+            Self::Video => "video",
+            Self::Documents => "documents",
             Self::Reasoning => "reasoning",
         }
     }
@@ -57,6 +74,9 @@ impl Ability {
                 "functions",
             ],
             Self::Vision => &["vision", "image_input", "multimodal"],
+            Self::Audio => &["audio", "audio_input", "speech"],
+            Self::Video => &["video", "video_input"],
+            Self::Documents => &["documents", "document_input", "pdf", "pdf_input", "files"],
             Self::Reasoning => &["reasoning", "thinking"],
         }
     }
@@ -82,6 +102,12 @@ pub struct Demand {
     pub tools: bool,
     /// It shows images.
     pub images: bool,
+    /// It has sounds.
+    pub audio: bool,
+    /// It shows films.
+    pub video: bool,
+    /// It has documents that are no plain text.
+    pub documents: bool,
     /// The caller asks for reasoning effort.
     pub reasoning: bool,
 }
@@ -101,7 +127,10 @@ impl Demand {
             tokens: estimate(prompt, ratio),
             least_tokens: (bytes / LOOSE_TEXT).saturating_add(facts.output_reserve),
             tools: prompt.conversation.tool_definitions > 0,
-            images: facts.images > 0,
+            images: prompt.attached.images > 0,
+            audio: prompt.attached.audio > 0,
+            video: prompt.attached.video > 0,
+            documents: prompt.attached.documents > 0,
             reasoning: !["", "none", "off", "minimal"].contains(&effort),
         }
     }
@@ -210,6 +239,9 @@ impl Guard {
         let asked = [
             (Ability::Tools, demand.tools),
             (Ability::Vision, demand.images),
+            (Ability::Audio, demand.audio),
+            (Ability::Video, demand.video),
+            (Ability::Documents, demand.documents),
         ];
         let missing = asked
             .into_iter()
@@ -218,8 +250,15 @@ impl Guard {
     }
 
     fn has(&self, card: &Card, ability: Ability) -> bool {
+        // Where no card names films or documents, who sees pictures is taken to see these.
+        let seen = matches!(ability, Ability::Video | Ability::Documents);
+        if seen && !self.spoken[ability as usize] {
+            return self.has(card, Ability::Vision);
+        }
+
         let says = self.spoken[ability as usize] && !card.capabilities.is_empty();
-        let omni = ability == Ability::Vision && card.modality.eq_ignore_ascii_case("omni");
+        let sensed = matches!(ability, Ability::Vision | Ability::Audio | Ability::Video);
+        let omni = sensed && card.modality.eq_ignore_ascii_case("omni");
         !says || omni || ability.is_in(&card.capabilities)
     }
 
@@ -355,6 +394,43 @@ routing:
     }
 
     #[test]
+    fn attachments_ask_for_their_abilities() {
+        let cards = CARDS.replace("[chat]", "[chat, audio]");
+        let demand = |audio, video, documents| Demand {
+            audio,
+            video,
+            documents,
+            ..Demand::default()
+        };
+        #[track_caller]
+        fn check(cards: &str, demand: &Demand, expected: &str) {
+            assert_eq!(narrowed(cards, &["plain", "all"], demand), expected);
+        }
+        check(
+            &cards,
+            &demand(true, false, false),
+            "plain -all=ability:audio",
+        );
+        check(
+            &cards,
+            &demand(false, true, false),
+            "all -plain=ability:video",
+        );
+        check(
+            &cards,
+            &demand(false, false, true),
+            "all -plain=ability:documents",
+        );
+        let reads = CARDS.replace("[chat]", "[chat, pdf]");
+        check(
+            &reads,
+            &demand(false, false, true),
+            "plain -all=ability:documents",
+        );
+        check(CARDS, &demand(true, false, false), "plain all");
+    }
+
+    #[test]
     fn reasoning_is_preferred_not_demanded() {
         let reasoning = Demand {
             reasoning: true,
@@ -417,7 +493,8 @@ routing:
             prompt.tokens.structured_bytes,
             prompt.tokens.output_reserve,
         ) = (6000, 60_000, 500);
-        (prompt.tokens.images, prompt.reasoning_effort) = (1, Some("high".into()));
+        (prompt.tokens.images, prompt.attached.images) = (1, 1);
+        prompt.reasoning_effort = Some("high".into());
         let demand = Demand::of(&prompt, &TokenRatio::default());
         assert_eq!(
             (demand.tokens, demand.least_tokens),
