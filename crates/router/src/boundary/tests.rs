@@ -5,4 +5,5 @@ mod beside;
 mod cases;
 mod naive;
 mod paths;
+mod places;
 pub(super) mod switches;
