@@ -9,11 +9,10 @@
 //! only read for their usage and go on untouched; where it is not, what no stage changes is sent on
 //! byte for byte, comments and line ends included, with the chunk that completed it.
 
-mod decode;
 mod restore_model;
 
 use bytes::Bytes;
-use decode::Decoder;
+use compression::ChunkDecoder;
 use dialects::sse::{Segment, SseReader};
 use dialects::usage::BODY_LIMIT;
 use dialects::{BodyKind, Dialect, Outcome, UsageFold, UsageReader};
@@ -125,9 +124,16 @@ pub struct Response {
 
 enum Way {
     /// Nothing is changed; the bytes are read for their usage.
-    Watched(Box<UsageReader>),
+    Watched(Box<Watched>),
     /// Stages read what goes on.
     Staged(Box<Staged>),
+}
+
+/// A response that goes on as it comes.
+struct Watched {
+    usage: UsageReader,
+    /// Decodes what is read, unless the body is plain.
+    decoder: Option<ChunkDecoder>,
 }
 
 /// A response with stages.
@@ -135,7 +141,7 @@ struct Staged {
     source: Source,
     usage: UsageFold,
     stages: Vec<Box<dyn Stage>>,
-    decoder: Option<Decoder>,
+    decoder: Option<ChunkDecoder>,
     /// What goes on of the chunk at hand.
     out: Vec<u8>,
 }
@@ -153,10 +159,13 @@ impl Response {
     #[must_use]
     pub fn begin(dialect: Dialect, head: BodyHead<'_>, stages: &[ResponseStage]) -> Self {
         let kind = BodyKind::of(head.content_type);
-        let watched = || Way::Watched(Box::new(UsageReader::new(dialect, kind)));
-        let (way, unread) = match Decoder::of(head.content_encoding) {
-            _ if stages.is_empty() => (watched(), None),
-            Err(_) => (watched(), Some("unknown_encoding")),
+        let watched = |decoder| {
+            let usage = UsageReader::new(dialect, kind);
+            Way::Watched(Box::new(Watched { usage, decoder }))
+        };
+        let (way, unread) = match ChunkDecoder::of(head.content_encoding) {
+            Err(_) => (watched(None), Some("unknown_encoding")),
+            Ok(decoder) if stages.is_empty() => (watched(decoder), None),
             Ok(decoder) => {
                 let stages = stages.iter().map(|stage| stage.build(dialect)).collect();
                 let staged = Staged::new(dialect, kind, decoder, stages);
@@ -183,12 +192,12 @@ impl Response {
     #[must_use]
     pub fn content_started(&self) -> bool {
         match &self.way {
-            Way::Watched(usage) => usage.content_started(),
+            Way::Watched(watched) => watched.usage.content_started(),
             Way::Staged(staged) => staged.usage.outcome().content_started,
         }
     }
 
-    /// Returns why the stages could not read the body, or a part of it.
+    /// Returns why the body, or a part of it, could not be read: by the stages, or for its usage.
     #[must_use]
     pub fn unread(&self) -> Option<&'static str> {
         self.unread
@@ -197,8 +206,10 @@ impl Response {
     /// Takes a chunk; `end` is set on the last one.
     pub fn chunk(&mut self, chunk: &Bytes, end: bool) -> Chunk {
         match &mut self.way {
-            Way::Watched(usage) => {
-                usage.push(chunk);
+            Way::Watched(watched) => {
+                if self.unread.is_none() {
+                    self.unread = watched.chunk(chunk, end).err();
+                }
                 Chunk::Unchanged
             }
             Way::Staged(staged) => {
@@ -215,7 +226,7 @@ impl Response {
     #[must_use]
     pub fn into_outcome(self) -> Outcome {
         match self.way {
-            Way::Watched(usage) => usage.finish(),
+            Way::Watched(watched) => watched.usage.finish(),
             Way::Staged(mut staged) => {
                 staged.close();
                 staged.usage.into_outcome()
@@ -224,11 +235,25 @@ impl Response {
     }
 }
 
+impl Watched {
+    /// Reads a chunk; fails, once and for all, with the reason why the body cannot be decoded.
+    fn chunk(&mut self, chunk: &Bytes, end: bool) -> Result<(), &'static str> {
+        match &mut self.decoder {
+            None => self.usage.push(chunk),
+            Some(decoder) => {
+                let plain = decoder.decode(chunk, end);
+                self.usage.push(&plain.map_err(|_| "broken_encoding")?);
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Staged {
     fn new(
         dialect: Dialect,
         kind: BodyKind,
-        decoder: Option<Decoder>,
+        decoder: Option<ChunkDecoder>,
         stages: Vec<Box<dyn Stage>>,
     ) -> Self {
         let source = match kind {

@@ -193,12 +193,42 @@ fn compressed_bodies_go_on_in_clear() {
         assert_eq!(sent, compressed);
     }
     let head = BodyHead {
-        content_encoding: "br",
+        content_encoding: "compress",
         ..SSE
     };
-    let response = Response::begin(Dialect::OpenAiChat, head, &restored());
-    assert!(!response.decodes() && !response.rewrites());
-    assert_eq!(response.unread(), Some("unknown_encoding"));
+    for stages in [&restored()[..], &[]] {
+        let response = Response::begin(Dialect::OpenAiChat, head, stages);
+        assert!(!response.decodes() && !response.rewrites());
+        assert_eq!(response.unread(), Some("unknown_encoding"));
+    }
+}
+
+#[test]
+fn compressed_answers_that_nothing_changes_are_counted() {
+    let text = br#"{"usage":{"prompt_tokens":11,"completion_tokens":5}}"#;
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(text).unwrap();
+    let gzip = encoder.finish().unwrap();
+    let zstd = zstd::encode_all(&text[..], 3).unwrap();
+    for (encoding, body, completion, unread) in [
+        ("gzip", &gzip, Some(5), None),
+        ("zstd", &zstd, Some(5), None),
+        ("br", &zstd, None, Some("broken_encoding")),
+    ] {
+        let head = BodyHead {
+            content_encoding: encoding,
+            ..JSON
+        };
+        let mut response = Response::begin(Dialect::OpenAiChat, head, &[]);
+        let chunks = chunks(body.chunks(9));
+        for (at, chunk) in chunks.iter().enumerate() {
+            let end = at + 1 == chunks.len();
+            assert_eq!(response.chunk(chunk, end), Chunk::Unchanged, "{encoding}");
+        }
+        assert_eq!(response.unread(), unread, "{encoding}");
+        let usage = response.into_outcome().usage;
+        assert_eq!(usage.map(|it| it.completion), completion, "{encoding}");
+    }
 }
 
 /// Holds one event back, and numbers what it lets go.
