@@ -1,7 +1,9 @@
-//! Collecting a request body within two limits: its own, and one for all bodies together.
+//! Collecting a request body within two limits: its own, and one for all bodies together. A body
+//! with content codings is held twice, as it came and decoded, and both count.
 
 use crate::exchange::Fault;
 use bytes::Bytes;
+use compression::{Coding, DecodeError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -119,6 +121,35 @@ impl Collector {
     }
 }
 
+/// Decodes a body within the limits; the lease grows with the result.
+pub(crate) fn decode(
+    codings: &[Coding],
+    body: &[u8],
+    lease: &mut Lease,
+    limits: Limits,
+) -> Result<Bytes, Fault> {
+    let mut room = limits.own;
+    let mut refused = None;
+    let admit = |bytes: usize| {
+        let admitted = match room.checked_sub(bytes) {
+            Some(rest) => {
+                room = rest;
+                lease.grow(bytes, limits.total)
+            }
+            None => Err(Fault::BodyTooLarge { limit: limits.own }),
+        };
+        refused = admitted.err();
+        refused.is_none()
+    };
+    match compression::decode(codings, body, admit) {
+        Ok(decoded) => Ok(decoded.into()),
+        Err(DecodeError::TooLarge) => {
+            Err(refused.unwrap_or(Fault::BodyTooLarge { limit: limits.own }))
+        }
+        Err(DecodeError::Broken(_)) => Err(Fault::BrokenEncoding),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,6 +193,30 @@ mod tests {
             collect(&[b"abc"], Limits { own: 6, total: 2 }, None),
             Err(Fault::Overloaded)
         );
+    }
+
+    #[test]
+    fn both_sizes_of_a_coded_body_count() {
+        // 40 bytes that decode to 300.
+        let coded = zstd::encode_all(&[b'a'; 300][..], 3).unwrap();
+        for (own, total, expected) in [
+            (300, 300 + coded.len(), Ok(300)),
+            (299, 1000, Err(Fault::BodyTooLarge { limit: 299 })),
+            (300, 299 + coded.len(), Err(Fault::Overloaded)),
+        ] {
+            let budget = Arc::new(Budget::default());
+            let limits = Limits { own, total };
+            let mut collector = Collector::begin(Lease::empty(&budget), limits, None).unwrap();
+            collector.push(coded.clone()).unwrap();
+            let (body, mut lease) = collector.finish();
+            let decoded = decode(&[Coding::Zstd], &body, &mut lease, limits);
+            assert_eq!(decoded.map(|it| it.len()), expected, "{own} {total}");
+            if expected.is_ok() {
+                assert_eq!(budget.used(), 300 + coded.len());
+            }
+            drop(lease);
+            assert_eq!(budget.used(), 0);
+        }
     }
 
     #[test]

@@ -22,7 +22,8 @@ pub trait Exchange: Send {
     /// The request's headers have come. In a body-less exchange this is the only request phase.
     async fn request_headers(&mut self, head: RequestHead) -> HeadStep;
 
-    /// The whole request body has come (asked for by [`HeadStep::NeedBody`]).
+    /// The whole request body has come (asked for by [`HeadStep::NeedBody`]), decoded where it has
+    /// content codings.
     async fn request_body(&mut self, body: Bytes) -> BodyStep;
 
     /// What became of the request after [`BodyStep::Wait`].
@@ -60,6 +61,9 @@ pub trait Exchange: Send {
     }
 }
 
+/// The content codings of request bodies that are read, as `accept-encoding` lists them.
+pub const ENCODINGS: &str = compression::Coding::NAMES;
+
 /// A fault found by the protocol layer, before or instead of the exchange's own decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -74,16 +78,22 @@ pub enum Fault {
     /// The body mode cannot carry what the decision needs: STREAMED or NONE although the body must
     /// be read, or a new body for a request that came without one.
     UnsupportedBodyMode,
+    /// The body has a content coding that is not read (`content-encoding`).
+    UnknownEncoding,
+    /// The body is not in the content coding that it is said to be in.
+    BrokenEncoding,
 }
 
 impl Fault {
     /// Every name that [`Fault::name`] gives, in the order of the variants.
-    pub const NAMES: [&str; 5] = [
+    pub const NAMES: [&str; 7] = [
         "body_too_large",
         "overloaded",
         "deadline_exceeded",
         "truncated_body",
         "unsupported_body_mode",
+        "unknown_encoding",
+        "broken_encoding",
     ];
 
     /// A stable name for metric labels.
@@ -99,6 +109,8 @@ impl Fault {
             Self::DeadlineExceeded => 2,
             Self::TruncatedBody => 3,
             Self::UnsupportedBodyMode => 4,
+            Self::UnknownEncoding => 5,
+            Self::BrokenEncoding => 6,
         }
     }
 }
@@ -121,6 +133,17 @@ impl Headers {
     pub fn get(&self, name: &str) -> Option<&str> {
         let (_, value) = self.entries.iter().find(|(key, _)| key == name)?;
         std::str::from_utf8(value).ok()
+    }
+
+    /// All values of `name` (lower case) as one list, as RFC 9110 joins them; what is not UTF-8
+    /// becomes U+FFFD.
+    #[must_use]
+    pub fn joined(&self, name: &str) -> String {
+        let values = self.entries.iter().filter(|(key, _)| key == name);
+        let values: Vec<_> = values
+            .map(|(_, value)| String::from_utf8_lossy(value))
+            .collect();
+        values.join(", ")
     }
 
     /// All pairs in wire order.
@@ -209,7 +232,7 @@ pub enum BodyStep {
 pub struct BodyReply {
     /// Header changes. `content-length` is the service's business: edits of it are ignored.
     pub headers: HeaderEdits,
-    /// The new body; `None` leaves it as it came.
+    /// The new body, without content codings; `None` leaves it as it came.
     pub body: Option<Bytes>,
     /// Ask Envoy to match its routes again.
     pub clear_route_cache: bool,

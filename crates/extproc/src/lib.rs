@@ -25,8 +25,9 @@ pub use access_log::{
 pub use client::{Answer, FakeEnvoy, FakeRequest, FakeResponse, Forwarded, Outcome, Violation};
 pub use counters::Counters;
 pub use exchange::{
-    BodyReply, BodyStep, ChunkStep, Exchange, Exchanges, Fault, HeadStep, HeaderEdit, HeaderEdits,
-    Headers, Immediate, Metadata, RequestHead, ResponseHead, ResponseInterest, ResponseStep,
+    BodyReply, BodyStep, ChunkStep, ENCODINGS, Exchange, Exchanges, Fault, HeadStep, HeaderEdit,
+    HeaderEdits, Headers, Immediate, Metadata, RequestHead, ResponseHead, ResponseInterest,
+    ResponseStep,
 };
 pub use options::{BodyMode, Options, Peer, Settings};
 pub use service::{HEALTH_SERVICES, Processor, Streams, service};

@@ -206,6 +206,8 @@ impl Exchange for Script {
             Fault::Overloaded => 503,
             Fault::DeadlineExceeded => 504,
             Fault::TruncatedBody | Fault::UnsupportedBodyMode => 500,
+            Fault::UnknownEncoding => 415,
+            Fault::BrokenEncoding => 400,
         };
         answer(status, [fault.name()])
     }

@@ -13,6 +13,7 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use std::fmt;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status, Streaming};
@@ -32,11 +33,13 @@ const ATTEMPT: &str = "x-merit-attempt";
 /// A service that asks `exchanges` what to do with each HTTP request. Takes
 /// [`Options`](crate::Options), or [`Settings::dynamic`] where they may change.
 pub fn service(exchanges: Arc<dyn Exchanges>, settings: impl Into<Settings>) -> Processor {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let shared = Shared {
         exchanges,
         budget: Arc::new(Budget::default()),
         counters: Arc::new(Counters::default()),
         stop: CancellationToken::new(),
+        decoding: Arc::new(Semaphore::new(cores)),
     };
     Processor {
         shared: Arc::new(shared),

@@ -23,6 +23,7 @@ use response::Response;
 use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -34,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) budget: Arc<Budget>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) stop: CancellationToken,
+    /// Turns at decoding bodies.
+    pub(crate) decoding: Arc<Semaphore>,
 }
 
 /// How a stream is let in.

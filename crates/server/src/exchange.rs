@@ -296,30 +296,24 @@ impl Exchange for LlmExchange {
         if let Phase::Responding(responding) = &mut self.phase {
             responding.withdraw();
         }
-        let (dialect, request_id) = match &self.phase {
-            Phase::AwaitsBody(head) => {
-                (Some(head.dialect), head.request.headers.get("x-request-id"))
+        let (dialect, request) = match &self.phase {
+            Phase::AwaitsBody(head) => (Some(head.dialect), Some(&head.request)),
+            Phase::AwaitsEnd(unread) => {
+                let request = &unread.request;
+                (immediate::wire(request), Some(request))
             }
-            Phase::AwaitsEnd(unread) => (
-                immediate::wire(&unread.request),
-                unread.request.headers.get("x-request-id"),
-            ),
             Phase::Done(dialect) => (*dialect, None),
             Phase::Running(running) => (Some(running.dialect()), None),
             Phase::Opened | Phase::Responding(_) | Phase::AwaitsAttempt(_) => (None, None),
         };
-        let answer = immediate::fault(fault, dialect, request_id);
+        let answer = immediate::fault(fault, dialect, request);
         self.metrics.fault(fault);
         answer
     }
 
     fn refuse(&mut self, head: &RequestHead, fault: Fault) -> Immediate {
         self.metrics.fault(fault);
-        immediate::fault(
-            fault,
-            immediate::wire(head),
-            head.headers.get("x-request-id"),
-        )
+        immediate::fault(fault, immediate::wire(head), Some(head))
     }
 }
 

@@ -2,14 +2,16 @@
 //! the mode.
 
 use super::Session;
-use crate::body::{Collector, Lease, Limits};
-use crate::exchange::{BodyReply, BodyStep, Fault, HeadStep, RequestHead};
+use crate::body::{self, Collector, Lease, Limits};
+use crate::exchange::{BodyReply, BodyStep, Fault, HeadStep, HeaderEdit, RequestHead};
 use crate::frame::Piece;
 use crate::options::BodyMode;
 use crate::reply::{self, Side};
 use bytes::Bytes;
+use compression::{Coding, UnknownCoding};
 use envoy_types::pb::envoy::service::ext_proc::v3::ProcessingRequest;
 use futures_util::Stream;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
 use tonic::Status;
@@ -28,6 +30,8 @@ pub(super) enum Request {
 
 pub(super) struct Collecting {
     collector: Collector,
+    /// How the body is coded, the coding that was applied first at first.
+    codings: Vec<Coding>,
     /// The decision, where it was made from the headers and brings a new body.
     made: Option<BodyReply>,
 }
@@ -65,6 +69,7 @@ where
             return self.respond(answer);
         }
         let bodyless = head.end_of_stream;
+        let codings = Coding::list(&head.headers.joined("content-encoding"));
         let announced = head
             .headers
             .get("content-length")
@@ -78,9 +83,11 @@ where
             HeadStep::Forward(reply) if reply.body.is_none() || bodyless => {
                 self.forward_head(reply, bodyless)
             }
-            HeadStep::NeedBody if bodyless => self.decide(Bytes::new(), Completion::Headers).await,
-            HeadStep::Forward(reply) => self.collect(Some(reply), announced),
-            HeadStep::NeedBody => self.collect(None, announced),
+            HeadStep::NeedBody if bodyless => {
+                self.decide(Bytes::new(), &[], Completion::Headers).await;
+            }
+            HeadStep::Forward(reply) => self.collect(Some(reply), announced, Ok(Vec::new())),
+            HeadStep::NeedBody => self.collect(None, announced, codings),
         }
     }
 
@@ -137,18 +144,27 @@ where
     }
 
     /// Begins to collect the body; in the modes that send it whole, by letting Envoy send it.
-    fn collect(&mut self, made: Option<BodyReply>, announced: Option<usize>) {
+    fn collect(
+        &mut self,
+        made: Option<BodyReply>,
+        announced: Option<usize>,
+        codings: Result<Vec<Coding>, UnknownCoding>,
+    ) {
         if !self.modes.collects() {
             return self.fault(Fault::UnsupportedBodyMode);
         }
-        let options = &self.admission.options;
-        let limits = Limits {
-            own: options.body_limit,
-            total: options.buffered_total,
+        let Ok(codings) = codings else {
+            return self.fault(Fault::UnknownEncoding);
         };
-        match Collector::begin(Lease::empty(&self.shared.budget), limits, announced) {
+        let lease = Lease::empty(&self.shared.budget);
+        match Collector::begin(lease, self.limits(), announced) {
             Ok(collector) => {
-                self.request = Request::Collecting(Box::new(Collecting { collector, made }))
+                let collecting = Collecting {
+                    collector,
+                    codings,
+                    made,
+                };
+                self.request = Request::Collecting(Box::new(collecting));
             }
             Err(fault) => return self.fault(fault),
         }
@@ -163,18 +179,41 @@ where
         else {
             return;
         };
-        let Collecting { collector, made } = *collecting;
+        let Collecting {
+            collector,
+            codings,
+            made,
+        } = *collecting;
         let (body, lease) = collector.finish();
         self.lease = Some(lease);
         match made {
             Some(reply) => self.forward(reply, body, completion),
-            None => self.decide(body, completion).await,
+            None => self.decide(body, &codings, completion).await,
         }
     }
 
-    async fn decide(&mut self, body: Bytes, completion: Completion) {
+    fn limits(&self) -> Limits {
+        let options = &self.admission.options;
+        Limits {
+            own: options.body_limit,
+            total: options.buffered_total,
+        }
+    }
+
+    async fn decide(&mut self, body: Bytes, codings: &[Coding], completion: Completion) {
         let deadline = self.start_deadline();
-        let Ok(step) = timeout_at(deadline, self.exchange().request_body(body.clone())).await
+        let is_coded = !codings.is_empty() && !body.is_empty();
+        let plain = if is_coded {
+            match timeout_at(deadline, self.decoded(body.clone(), codings)).await {
+                Ok(Ok(plain)) => plain,
+                Ok(Err(fault)) => return self.fault(fault),
+                Err(_) => return self.fault(Fault::DeadlineExceeded),
+            }
+        } else {
+            body.clone()
+        };
+
+        let Ok(step) = timeout_at(deadline, self.exchange().request_body(plain.clone())).await
         else {
             return self.fault(Fault::DeadlineExceeded);
         };
@@ -184,9 +223,36 @@ where
         };
         match step {
             Waited::Step(BodyStep::Respond(answer)) => self.respond(answer),
-            Waited::Step(BodyStep::Forward(reply)) => self.forward(reply, body, completion),
+            Waited::Step(BodyStep::Forward(mut reply)) => {
+                if is_coded {
+                    recode(&mut reply, &plain);
+                }
+                self.forward(reply, body, completion);
+            }
             Waited::Step(BodyStep::Wait(_)) | Waited::Late => self.fault(Fault::DeadlineExceeded),
             Waited::Stopped => self.fail(Status::unavailable("the server is shutting down")),
+        }
+    }
+
+    /// Decodes a body off the async threads, for as many streams at a time as there are cores.
+    async fn decoded(&mut self, body: Bytes, codings: &[Coding]) -> Result<Bytes, Fault> {
+        let budget = &self.shared.budget;
+        let mut lease = self.lease.take().unwrap_or_else(|| Lease::empty(budget));
+        let limits = self.limits();
+        let codings = codings.to_vec();
+        let turn = Arc::clone(&self.shared.decoding).acquire_owned().await;
+        let decode = move || {
+            let plain = body::decode(&codings, &body, &mut lease, limits);
+            drop(turn);
+            (plain, lease)
+        };
+        match tokio::task::spawn_blocking(decode).await {
+            Ok((plain, lease)) => {
+                self.lease = Some(lease);
+                plain
+            }
+            // A decoder that panics is fenced like an exchange that does.
+            Err(failed) => std::panic::resume_unwind(failed.into_panic()),
         }
     }
 
@@ -265,5 +331,15 @@ where
         if piece.end {
             self.request = Request::Decided;
         }
+    }
+}
+
+/// Fits a decision that was made about the decoded body to the body as it came: one that stays
+/// keeps its coding, a new one has none.
+fn recode(reply: &mut BodyReply, plain: &Bytes) {
+    reply.body.take_if(|new| *new == *plain);
+    if reply.body.is_some() {
+        let coding = HeaderEdit::Remove("content-encoding".to_owned());
+        reply.headers.push(coding);
     }
 }

@@ -88,6 +88,7 @@ impl Case {
             budget: Arc::default(),
             counters: Arc::default(),
             stop: CancellationToken::new(),
+            decoding: Arc::new(Semaphore::new(1)),
         })
     }
 
@@ -99,7 +100,8 @@ impl Case {
 
 /// `H` request headers, `h` the same with the end, `B TEXT` a piece of request body, `b TEXT` the
 /// last one, `T` request trailers; `rH rh rB rb rT` the same of the response; `-` a message without
-/// a phase. Headers take a `content-length`.
+/// a phase. Headers take a `content-length`, `E` a `content-encoding`; `z TEXT` is the text as one
+/// body in zstd.
 fn frame(script: &str) -> ProcessingRequest {
     let (kind, text) = script.split_once(' ').unwrap_or((script, ""));
     let head = |end: bool| {
@@ -109,7 +111,9 @@ fn frame(script: &str) -> ProcessingRequest {
             ..HeaderValue::default()
         };
         let mut headers = vec![pair(":path", "/v1/x"), pair(":status", "200")];
-        if !text.is_empty() {
+        if kind == "E" {
+            headers.push(pair("content-encoding", text));
+        } else if !text.is_empty() {
             headers.push(pair("content-length", text));
         }
         HttpHeaders {
@@ -119,13 +123,17 @@ fn frame(script: &str) -> ProcessingRequest {
         }
     };
     let body = |end: bool| HttpBody {
-        body: text.as_bytes().to_vec(),
+        body: if kind == "z" {
+            zstd(text)
+        } else {
+            text.as_bytes().to_vec()
+        },
         end_of_stream: end,
         ..HttpBody::default()
     };
     let request = match kind {
-        "H" | "h" => Some(Wire::RequestHeaders(head(kind == "h"))),
-        "B" | "b" => Some(Wire::RequestBody(body(kind == "b"))),
+        "H" | "h" | "E" => Some(Wire::RequestHeaders(head(kind == "h"))),
+        "B" | "b" | "z" => Some(Wire::RequestBody(body(kind != "B"))),
         "T" => Some(Wire::RequestTrailers(HttpTrailers::default())),
         "rH" | "rh" => Some(Wire::ResponseHeaders(head(kind == "rh"))),
         "rB" | "rb" => Some(Wire::ResponseBody(body(kind == "rb"))),
@@ -136,6 +144,10 @@ fn frame(script: &str) -> ProcessingRequest {
         request,
         ..ProcessingRequest::default()
     }
+}
+
+fn zstd(text: &str) -> Vec<u8> {
+    zstd::encode_all(text.as_bytes(), 3).unwrap()
 }
 
 /// A reply in the notation of [`frame`], with what it changes.
@@ -386,6 +398,71 @@ async fn a_response_deadline_costs_only_our_edits() {
     let case = Case::new(script);
     let replies = case.run(Some((BUFFERED, NONE)), &["H", "b ab", "rH"]).await;
     assert_eq!(replies, ["H", "B x-model=b clear", "rH"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn coded_bodies() {
+    let coded = zstd("abcd");
+    let as_it_came = format!("B piece \"{}\" end", String::from_utf8_lossy(&coded));
+    let cases: &[(i32, Act, &[&str])] = &[
+        (DUPLEX, forward(None), &["H x-model=b clear", &as_it_came]),
+        (BUFFERED, forward(None), &["H", "B x-model=b clear"]),
+        // The decision gives the same body back.
+        (
+            DUPLEX,
+            forward(Some("abcd")),
+            &["H x-model=b clear", &as_it_came],
+        ),
+        (
+            DUPLEX,
+            forward(Some("xyz")),
+            &[
+                "H x-model=b -content-encoding -content-length clear",
+                "B piece \"xyz\" end",
+            ],
+        ),
+        (
+            BUFFERED,
+            forward(Some("xyz")),
+            &[
+                "H",
+                "B x-model=b content-length=3 -content-encoding clear \"xyz\"",
+            ],
+        ),
+    ];
+    for (mode, act, expected) in cases {
+        let case = Case::new(Script::on_body(act.clone()));
+        let replies = case.run(Some((*mode, NONE)), &["E zstd", "z abcd"]).await;
+        assert_eq!(replies, *expected, "{mode}");
+        case.told(&["open", "head /v1/x", "body 4", "closed"]);
+    }
+
+    let long = format!("z {}", "a".repeat(100));
+    for (frames, expected) in [
+        (&["E compress"] as &[&str], "immediate 415 unknown_encoding"),
+        (&["E gzip, rot13"], "immediate 415 unknown_encoding"),
+        (&["E gzip", "z abcd"], "immediate 400 broken_encoding"),
+        (&["E zstd", "b abcd"], "immediate 400 broken_encoding"),
+        (&["E zstd", &long], "immediate 413 body_too_large"),
+    ] {
+        let options = Options {
+            body_limit: 99,
+            ..Options::default()
+        };
+        let case = Case {
+            options,
+            ..Case::new(Script::on_body(forward(None)))
+        };
+        assert_eq!(case.run(Some((DUPLEX, NONE)), frames).await, [expected]);
+    }
+
+    // No coding is asked about where the body is not read, or is empty.
+    let case = Case::new(Script::new(forward(None), Act::Panic));
+    let replies = case.run(Some((DUPLEX, NONE)), &["E rot13", "b ab"]).await;
+    assert_eq!(replies, ["H x-model=b clear", "B piece \"ab\" end"]);
+    let case = Case::new(Script::on_body(forward(None)));
+    let replies = case.run(Some((DUPLEX, NONE)), &["E gzip", "b"]).await;
+    assert_eq!(replies, ["H x-model=b clear", "B piece \"\" end"]);
 }
 
 #[tokio::test(start_paused = true)]

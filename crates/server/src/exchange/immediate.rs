@@ -4,8 +4,8 @@
 use crate::engine::Generation;
 use bytes::Bytes;
 use dialects::{Dialect, Endpoint, FastResponse, ListShape, refusal as wire};
-use extproc::{Fault, Immediate, RequestHead};
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use extproc::{ENCODINGS, Fault, Immediate, RequestHead};
+use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
 use router::plan::Trace;
 use router::plan::surface::{ReplyHeader, ResponsePath};
@@ -97,7 +97,11 @@ pub(super) fn show(answer: &mut Immediate, headers: &[ReplyHeader]) {
 }
 
 /// What the protocol layer found wrong, as the client is told.
-pub(super) fn fault(fault: Fault, dialect: Option<Dialect>, request_id: Option<&str>) -> Immediate {
+pub(super) fn fault(
+    fault: Fault,
+    dialect: Option<Dialect>,
+    request: Option<&RequestHead>,
+) -> Immediate {
     let (status, message) = match fault {
         Fault::BodyTooLarge { limit } => (413, format!("request body exceeds the limit of {limit} bytes")),
         Fault::Overloaded => (503, "the router is overloaded; try again shortly".to_owned()),
@@ -111,16 +115,37 @@ pub(super) fn fault(fault: Fault, dialect: Option<Dialect>, request_id: Option<&
                            configure FULL_DUPLEX_STREAMED or BUFFERED for this ext_proc filter";
             (500, message.to_owned())
         }
+        Fault::UnknownEncoding => {
+            let encoding = encoding(request);
+            (415, format!("content-encoding \"{encoding}\" is not supported; send the body as it is, or as {ENCODINGS}"))
+        }
+        Fault::BrokenEncoding => {
+            let encoding = encoding(request);
+            (400, format!("the request body is not valid {encoding}, as its content-encoding says"))
+        }
     };
+    let request_id = request.and_then(|request| request.headers.get("x-request-id"));
     let mut answer = refusal(status, &message, dialect, request_id);
+    if fault == Fault::UnknownEncoding {
+        let value = HeaderValue::from_static(ENCODINGS);
+        answer.headers.push((ACCEPT_ENCODING, value));
+    }
     answer.details = match fault {
         Fault::BodyTooLarge { .. } => "merit_body_too_large",
         Fault::Overloaded => "merit_overloaded",
         Fault::DeadlineExceeded => "merit_deadline_exceeded",
         Fault::TruncatedBody => "merit_truncated_body",
         Fault::UnsupportedBodyMode => "merit_unsupported_body_mode",
+        Fault::UnknownEncoding => "merit_unknown_encoding",
+        Fault::BrokenEncoding => "merit_broken_encoding",
     };
     answer
+}
+
+/// Returns the content coding that a request names, cut to a length fit for a message.
+fn encoding(request: Option<&RequestHead>) -> String {
+    let named = request.map(|request| request.headers.joined("content-encoding"));
+    named.unwrap_or_default().chars().take(64).collect()
 }
 
 /// A decision's fixed answer, streamed where the client asked for a stream.
