@@ -11,8 +11,8 @@ const MAX_VALUE_BYTES: usize = 1024;
 /// What a `null` value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Null {
-    /// Not a string, hence an error.
-    Refused,
+    /// As if the entry were not there.
+    Absent,
     /// The empty string, as a typed decoder reads it.
     Empty,
 }
@@ -35,6 +35,10 @@ pub(crate) fn read(raw: &str, null: Null) -> Result<BTreeMap<String, String>, Me
     let mut map = BTreeMap::new();
     let mut error = None;
     json::members(raw, |key, value| {
+        if null == Null::Absent && value == "null" {
+            map.remove(key.as_ref());
+            return;
+        }
         let text = json::string(value)
             .or_else(|| (null == Null::Empty && value == "null").then_some("".into()));
         match text {
@@ -92,17 +96,12 @@ mod tests {
                     kind: Kind::Number,
                 }),
             ),
-            (
-                r#"{"a":null}"#.to_owned(),
-                Err(MetadataError::Type {
-                    key: "a".to_owned(),
-                    kind: Kind::Null,
-                }),
-            ),
+            (r#"{"a":null}"#.to_owned(), Ok(0)),
+            (r#"{"a":"x","b":null,"a":null}"#.to_owned(), Ok(0)),
         ];
         for (raw, expected) in cases {
             assert_eq!(
-                read(&raw, Null::Refused).map(|map| map.len()),
+                read(&raw, Null::Absent).map(|map| map.len()),
                 expected,
                 "{raw}"
             );

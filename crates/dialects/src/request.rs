@@ -413,13 +413,13 @@ impl Reading {
 }
 
 fn request_metadata(fields: &Fields<'_>) -> Result<BTreeMap<String, String>, Refused> {
-    let Some(raw) = fields.get("metadata") else {
+    let Some(raw) = json::present(fields.get("metadata")) else {
         return Ok(BTreeMap::new());
     };
     if Kind::of(raw) != Kind::Object {
         return Err(Refused::wrong_type("metadata", "object", raw));
     }
-    metadata::read(raw, metadata::Null::Refused)
+    metadata::read(raw, metadata::Null::Absent)
         .map_err(|error| Refused::wrong(format!("invalid request body: {error}")))
 }
 

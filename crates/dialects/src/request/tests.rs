@@ -293,8 +293,8 @@ const BAD_CHAT: &[(&[u8], &str)] = &[
         "invalid request body: field stream must be boolean, got string",
     ),
     (
-        br#"{"model":"m","messages":[],"metadata":null}"#,
-        "invalid request body: field metadata must be object, got null",
+        br#"{"model":"m","messages":[],"metadata":[]}"#,
+        "invalid request body: field metadata must be object, got array",
     ),
     (
         br#"{"model":"m","messages":[],"metadata":{"a":[]}}"#,
@@ -309,6 +309,58 @@ const BAD_CHAT: &[(&[u8], &str)] = &[
         "invalid request body: duplicate field: messages",
     ),
 ];
+
+/// A known member that is `null` is absent, on all wires: clients write all their options. The name
+/// of an unknown one is text.
+#[test]
+fn null_is_absent() {
+    let wires = [
+        (
+            Dialect::OpenAiChat,
+            r#""messages":[{"role":"user","content":"hi"}]"#,
+            r#""messages":[{"role":"user","content":"hi","name":null,"tool_calls":null,"function_call":null,"refusal":null,"audio":null}]"#,
+        ),
+        (
+            Dialect::OpenAiResponses,
+            r#""input":[{"type":"message","role":"user","content":"hi"}]"#,
+            r#""input":[{"type":"message","role":"user","content":"hi","id":null,"status":null}]"#,
+        ),
+        (
+            Dialect::AnthropicMessages,
+            r#""messages":[{"role":"user","content":[{"type":"text","text":"hi"}]}]"#,
+            r#""messages":[{"role":"user","content":[{"type":"text","text":"hi","cache_control":null,"citations":null}]}]"#,
+        ),
+    ];
+    let optional = [
+        "stream",
+        "system",
+        "instructions",
+        "prompt",
+        "tools",
+        "temperature",
+        "max_tokens",
+        "max_completion_tokens",
+        "max_output_tokens",
+        "text",
+    ];
+    for (dialect, plain, with_nulls) in wires {
+        let expected = parse(dialect, &format!(r#"{{"model":"m",{plain}}}"#));
+        for name in PARAMETERS
+            .iter()
+            .chain(&optional)
+            .filter(|name| **name != "model")
+        {
+            let got = parse(
+                dialect,
+                &format!(r#"{{"model":"m","{name}":null,{with_nulls}}}"#),
+            );
+            assert_eq!(got.prompt(), expected.prompt(), "{dialect} {name}");
+        }
+        let metadata = r#""metadata":{"user_id":null}"#;
+        let got = parse(dialect, &format!(r#"{{"model":"m",{metadata},{plain}}}"#));
+        assert_eq!(got.prompt(), expected.prompt(), "{dialect} {metadata}");
+    }
+}
 
 const BAD_MESSAGES: &[(&[u8], &str)] = &[
     (br#"{"messages":[]}"#, "model field is required"),
