@@ -1,7 +1,18 @@
 //! What an HTTP path asks for: one of the wires, the model list, or something the router lets
 //! through or refuses.
+//!
+//! A path is recognised in every spelling that some server might accept: letters of either case,
+//! percent-encoded, with repeated slashes or dot segments, behind a known prefix. It is forwarded
+//! as it was sent.
+
+mod paths;
+mod pattern;
+mod segments;
 
 use std::fmt;
+
+pub use paths::{DEFAULT_PREFIXES, InvalidPrefix, Paths};
+pub use pattern::{InvalidPattern, PathPattern};
 
 /// An LLM wire the router reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -48,129 +59,55 @@ pub enum Endpoint {
     /// A known LLM endpoint that is not routed by content (embeddings, token counting, stored
     /// responses …): passed on as it is.
     Passthrough,
-    /// A path outside `/v1`: none of the router's business, passed on.
+    /// None of the router's business, passed on: a path outside `/v1` and its prefixes, or a
+    /// browser's `OPTIONS`.
     Foreign,
+    /// An inference endpoint behind a base that is wrong, such as `/chat/completions` or
+    /// `/v1/v1/messages`: 404.
+    WrongBase(WrongBase),
     /// An unknown path under `/v1`: 404.
     NotFound,
     /// A known path with a method it does not have: 405.
     MethodNotAllowed,
 }
 
+/// An inference endpoint whose base URL was configured wrongly in the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WrongBase {
+    /// The wire that was meant, which the refusal is written in.
+    pub dialect: Dialect,
+    /// The path that was meant.
+    pub meant: &'static str,
+    /// What stands before the endpoint may be a prefix that nobody configured.
+    pub unknown_prefix: bool,
+}
+
+impl WrongBase {
+    /// Returns what the client is told.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let Self { meant, .. } = self;
+        let base = if self.dialect == Dialect::AnthropicMessages {
+            "the client's base URL must contain neither /v1 nor the endpoint"
+        } else {
+            "the client's base URL must end in /v1, once, and not contain the endpoint"
+        };
+        let prefix = if self.unknown_prefix {
+            "; a prefix before /v1 must be listed in global.server.path_prefixes"
+        } else {
+            ""
+        };
+        format!("endpoint not found: {base}, so that the path is {meant}{prefix}")
+    }
+}
+
 impl Endpoint {
-    /// Reads `method` and `:path`. The query and one trailing `/` do not matter.
+    /// Reads `method` and `:path` with the prefixes that are known by default.
     #[must_use]
     pub fn of(method: &str, path: &str) -> Self {
-        let path = path.split(['?', '#']).next().unwrap_or_default();
-        let path = path.strip_suffix('/').unwrap_or(path);
-        let Some(rest) = path
-            .strip_prefix("/v1")
-            .filter(|rest| rest.is_empty() || rest.starts_with('/'))
-        else {
-            return Self::Foreign;
-        };
-        let get = matches!(method, "GET" | "HEAD");
-        let (allowed, endpoint) = match rest.strip_prefix('/').unwrap_or_default() {
-            "chat/completions" => (method == "POST", Self::Inference(Dialect::OpenAiChat)),
-            "responses" => (method == "POST", Self::Inference(Dialect::OpenAiResponses)),
-            "messages" => (
-                method == "POST",
-                Self::Inference(Dialect::AnthropicMessages),
-            ),
-            "models" => (get, Self::Models),
-            "embeddings" | "messages/count_tokens" => (method == "POST", Self::Passthrough),
-            other => return Self::of_item(other, method),
-        };
-        if allowed {
-            endpoint
-        } else {
-            Self::MethodNotAllowed
-        }
-    }
-
-    /// Endpoints whose path ends in an id.
-    fn of_item(path: &str, method: &str) -> Self {
-        let get = matches!(method, "GET" | "HEAD");
-        if let Some(id) = path.strip_prefix("models/").filter(|id| !id.is_empty()) {
-            let id = percent_encoding::percent_decode_str(id)
-                .decode_utf8_lossy()
-                .into_owned();
-            return if get {
-                Self::Model(id)
-            } else {
-                Self::MethodNotAllowed
-            };
-        }
-        // Stored responses and message batches live where the request that made them went; their
-        // paths have no model to route by.
-        let stored = path
-            .strip_prefix("responses/")
-            .is_some_and(|id| !id.is_empty());
-        let batches = path == "messages/batches" || path.starts_with("messages/batches/");
-        match (stored || batches, method) {
-            (true, "GET" | "HEAD" | "POST" | "DELETE") => Self::Passthrough,
-            (true, _) => Self::MethodNotAllowed,
-            (false, _) => Self::NotFound,
-        }
+        Paths::usual().endpoint(method, path)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::Dialect::{AnthropicMessages, OpenAiChat, OpenAiResponses};
-    use super::Endpoint::{
-        self, Foreign, Inference, MethodNotAllowed, Model, Models, NotFound, Passthrough,
-    };
-
-    #[test]
-    fn paths_say_what_is_asked() {
-        let cases = [
-            ("POST", "/v1/chat/completions", Inference(OpenAiChat)),
-            ("POST", "/v1/chat/completions/", Inference(OpenAiChat)),
-            ("POST", "/v1/chat/completions//", NotFound),
-            ("GET", "/v1/chat/completions", MethodNotAllowed),
-            (
-                "POST",
-                "/v1/messages?beta=true",
-                Inference(AnthropicMessages),
-            ),
-            (
-                "POST",
-                "/v1/messages/?beta=true",
-                Inference(AnthropicMessages),
-            ),
-            ("POST", "/v1/messages/count_tokens?beta=true", Passthrough),
-            ("GET", "/v1/messages/batches", Passthrough),
-            ("POST", "/v1/responses", Inference(OpenAiResponses)),
-            ("GET", "/v1/responses/resp_1", Passthrough),
-            ("DELETE", "/v1/responses/resp_1", Passthrough),
-            ("POST", "/v1/responses/resp_1/cancel", Passthrough),
-            ("PUT", "/v1/responses/resp_1", MethodNotAllowed),
-            ("POST", "/v1/embeddings", Passthrough),
-            ("GET", "/v1/models", Models),
-            ("GET", "/v1/models?limit=1000", Models),
-            ("HEAD", "/v1/models", Models),
-            ("POST", "/v1/models", MethodNotAllowed),
-            (
-                "GET",
-                "/v1/models/vllm-sr%2Fauto",
-                Model("vllm-sr/auto".to_owned()),
-            ),
-            (
-                "GET",
-                "/v1/models/vllm-sr/auto",
-                Model("vllm-sr/auto".to_owned()),
-            ),
-            ("DELETE", "/v1/models/x", MethodNotAllowed),
-            ("GET", "/v1/router_replay/abc", NotFound),
-            ("POST", "/v1/chat/completion", NotFound),
-            ("GET", "/v1", NotFound),
-            ("GET", "/v1beta/models", Foreign),
-            ("GET", "/health", Foreign),
-            ("GET", "/", Foreign),
-            ("OPTIONS", "*", Foreign),
-        ];
-        for (method, path, expected) in cases {
-            assert_eq!(Endpoint::of(method, path), expected, "{method} {path}");
-        }
-    }
-}
+mod tests;

@@ -36,7 +36,7 @@ mod linear;
 pub use answer::{AnswerReader, Delta, DeltaKind, Part, ToolCall};
 pub use attachments::Media;
 pub use edit::{Edits, PromptMode, RequestParams};
-pub use endpoint::{Dialect, Endpoint};
+pub use endpoint::{Dialect, Endpoint, PathPattern, Paths, WrongBase};
 pub use eval::{EvalError, EvalRequest};
 pub use fast_response::FastResponse;
 pub use models::{ListShape, ModelEntry, Routing};

@@ -12,6 +12,7 @@ pub mod integrations;
 mod loading;
 mod lookup;
 pub mod milvus;
+pub mod paths;
 pub mod plugins;
 pub mod pool;
 pub mod providers;

@@ -1,6 +1,7 @@
 //! A document, built: what a reload swaps. Immutable, shared by every exchange that began under it.
 
 use crate::config::Document;
+use crate::config::paths::KnownPaths;
 use crate::config::pool::LooperLimits;
 use crate::credential::{SHORTEST_SECRET, Secret};
 use crate::models::{Env, Models};
@@ -77,6 +78,8 @@ pub struct Settings {
     pub trusted_headers: Vec<String>,
     /// Users that may ask for debug headers; `*` is everybody.
     pub debug_principals: Vec<String>,
+    /// The paths that are read, and the exceptions among the others.
+    pub paths: KnownPaths,
     /// How requests are read.
     pub reading: ReadOptions,
     /// Plans name the candidate that may be tried where the chosen one fails.
@@ -257,6 +260,7 @@ impl Settings {
         let wrappers = Wrappers::new(&server.wrapper_patterns).map_err(|error| {
             findings.error("global.server.wrapper_patterns", error.to_string());
         });
+        let paths = KnownPaths::build(&server.path_prefixes, &server.passthrough, findings);
         let router = &document.global.router;
         Some(Self {
             default_model: Some(document.providers.defaults.default_model.trim())
@@ -288,6 +292,7 @@ impl Settings {
                 .map(|name| name.to_ascii_lowercase())
                 .collect(),
             debug_principals: server.debug_principals.clone(),
+            paths: paths?,
             reading: reading(document, wrappers.ok()?),
             fallback: server.fallback.enabled,
             restore_model: server.response.restore_model,

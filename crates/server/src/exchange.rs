@@ -168,19 +168,9 @@ impl Exchange for LlmExchange {
             self.phase = Phase::Done(None);
             return HeadStep::Forward(forward::untouched(&serving, &head));
         }
-        let dialect = match Endpoint::of(method, path) {
+        let dialect = match serving.router.settings.paths.endpoint(method, path) {
             Endpoint::Inference(dialect) => dialect,
-            Endpoint::Foreign | Endpoint::Passthrough => return self.unread(serving, head),
-            Endpoint::Models => return HeadStep::Respond(immediate::models(&serving, &head)),
-            Endpoint::Model(id) => {
-                return HeadStep::Respond(immediate::model(&serving, &head, &id));
-            }
-            Endpoint::NotFound => {
-                return HeadStep::Respond(self.turn_down(404, "endpoint not found", &head));
-            }
-            Endpoint::MethodNotAllowed => {
-                return HeadStep::Respond(self.turn_down(405, "method not allowed", &head));
-            }
+            other => return self.without_inference(other, serving, head),
         };
         let span = self.tracing.begin(&head.headers);
         let bodiless = head.end_of_stream;
@@ -211,7 +201,8 @@ impl Exchange for LlmExchange {
                 return BodyStep::Forward(forward::untouched(&unread.serving, &unread.request));
             }
             Phase::AwaitsEnd(unread) => {
-                return BodyStep::Respond(self.refuse_unread(unknown::BODY, &unread.request));
+                let Unread { serving, request } = *unread;
+                return BodyStep::Respond(self.refuse_unread(unknown::BODY, &serving, &request));
             }
             phase => {
                 self.phase = phase;
@@ -368,6 +359,36 @@ impl LlmExchange {
         }
     }
 
+    /// Answers, passes on or refuses a request that is not to be routed.
+    fn without_inference(
+        &mut self,
+        endpoint: Endpoint,
+        serving: Arc<Loaded<Generation>>,
+        head: RequestHead,
+    ) -> HeadStep {
+        let (status, message) = match endpoint {
+            Endpoint::Models => return HeadStep::Respond(immediate::models(&serving, &head)),
+            Endpoint::Model(id) => {
+                return HeadStep::Respond(immediate::model(&serving, &head, &id));
+            }
+            Endpoint::Inference(_) | Endpoint::Passthrough => return self.unread(serving, head),
+            Endpoint::Foreign | Endpoint::NotFound | Endpoint::WrongBase(_)
+                if unknown::is_excepted(&serving, &head) =>
+            {
+                self.phase = Phase::Done(None);
+                return HeadStep::Forward(forward::untouched(&serving, &head));
+            }
+            Endpoint::Foreign => return self.unread(serving, head),
+            _ if unknown::upgrades(&head) => {
+                return HeadStep::Respond(self.refuse_unread(unknown::UPGRADE, &serving, &head));
+            }
+            Endpoint::WrongBase(wrong) => (404, wrong.message()),
+            Endpoint::NotFound => (404, "endpoint not found".to_owned()),
+            Endpoint::MethodNotAllowed => (405, "method not allowed".to_owned()),
+        };
+        HeadStep::Respond(self.turn_down(status, &message, &head))
+    }
+
     /// A request on a path that Merit does not read: it goes on as it came, but no body does where
     /// a policy guards text.
     fn unread(&mut self, serving: Arc<Loaded<Generation>>, head: RequestHead) -> HeadStep {
@@ -379,7 +400,9 @@ impl LlmExchange {
         };
         match carries {
             unknown::Carries::Nothing => HeadStep::Forward(forward::untouched(&serving, &head)),
-            unknown::Carries::Text(why) => HeadStep::Respond(self.refuse_unread(why, &head)),
+            unknown::Carries::Text(why) => {
+                HeadStep::Respond(self.refuse_unread(why, &serving, &head))
+            }
             unknown::Carries::Unknown => {
                 let request = head;
                 self.phase = Phase::AwaitsEnd(Box::new(Unread { serving, request }));
@@ -388,9 +411,14 @@ impl LlmExchange {
         }
     }
 
-    fn refuse_unread(&mut self, why: unknown::Why, head: &RequestHead) -> Immediate {
-        let path = head.headers.get(":path").unwrap_or_default();
-        self.told.tell(path);
+    fn refuse_unread(
+        &mut self,
+        why: unknown::Why,
+        serving: &Generation,
+        head: &RequestHead,
+    ) -> Immediate {
+        self.phase = Phase::Done(None);
+        self.told.tell(&serving.router.settings.paths, head);
         self.metrics.refused("", "unread_path");
         immediate::refusal(
             why.status,

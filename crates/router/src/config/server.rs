@@ -1,5 +1,6 @@
 //! Merit's own keys of `global`: trust, limits, evaluation, energy.
 
+use super::paths::Passthrough;
 use super::pool::{Fallback, LooperLimits, PoolSettings};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -22,6 +23,12 @@ pub struct Server {
     pub debug_principals: Vec<String>,
     /// Request headers that carry the chosen model to Envoy's routes.
     pub routing_headers: Vec<String>,
+    /// Prefixes behind which LLM endpoints are read as well as without any. A request is forwarded
+    /// to the path that it was sent to.
+    pub path_prefixes: Vec<String>,
+    /// Requests to other services behind the same gateway. Where the policy has a boundary or a
+    /// safety rule, a body on a path that Merit does not read is refused unless it is listed here.
+    pub passthrough: Vec<Passthrough>,
     /// Regular expressions of what client programs write into the user's texts. What one matches, at
     /// the beginning of a text or of a line in it, is not the user's turn.
     pub wrapper_patterns: Vec<String>,
@@ -50,6 +57,8 @@ impl Default for Server {
             trusted_identity_headers: Vec::new(),
             debug_principals: Vec::new(),
             routing_headers: list(&["x-selected-model", "x-gateway-model-name", "x-ai-eg-model"]),
+            path_prefixes: list(&dialects::endpoint::DEFAULT_PREFIXES),
+            passthrough: Vec::new(),
             wrapper_patterns: list(&dialects::wrappers::DEFAULT_PATTERNS),
             inference: Inference::default(),
             pool: PoolSettings::default(),

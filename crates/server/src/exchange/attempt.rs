@@ -42,7 +42,7 @@ pub(super) fn open(
     if at.is_some() && at == planned {
         return Err(HeadStep::Forward(BodyReply::default()));
     }
-    let endpoint = Endpoint::of(
+    let endpoint = serving.router.settings.paths.endpoint(
         headers.get(":method").unwrap_or_default(),
         headers.get(":path").unwrap_or_default(),
     );

@@ -111,6 +111,7 @@ mod tests {
             groups_header: "x-authz-user-groups".into(),
             trusted_headers: trusted.iter().map(|name| (*name).to_owned()).collect(),
             debug_principals: Vec::new(),
+            paths: router::config::paths::KnownPaths::default(),
             reading: dialects::ReadOptions::default(),
             fallback: false,
             restore_model: false,

@@ -1,5 +1,7 @@
 //! Exchanges over scripted models.
 
+mod paths;
+
 use super::*;
 use crate::engine::tests::preparer;
 use crate::models::tests::Scripted;
@@ -404,8 +406,8 @@ async fn a_body_on_a_path_that_is_not_read_is_refused_where_text_is_guarded() {
             (post("/v1/embeddings"), Some(text), "404"),
             (post("/v1/messages/count_tokens"), Some(text), "404"),
             (post("/v1/responses/compact"), Some(text), "404"),
-            (post("/chat/completions"), Some(&[][..]), "on"),
-            (sized("/chat/completions", "0"), Some(&[][..]), "on"),
+            (post("/invocations"), Some(&[][..]), "on"),
+            (sized("/invocations", "0"), Some(&[][..]), "on"),
             (vec![(":method", "GET"), (":path", "/version")], None, "on"),
             (
                 vec![
@@ -427,10 +429,10 @@ async fn a_body_on_a_path_that_is_not_read_is_refused_where_text_is_guarded() {
             assert_eq!(outcome, "on", "{path}");
         }
     }
-    let (_, openai) = on_path(&bounded, &post("/openai/v1/chat/completions"), Some(text)).await;
+    let (_, openai) = on_path(&bounded, &post("/invocations"), Some(text)).await;
     assert!(openai.starts_with("{\"error\":"), "{openai}");
     let versioned = [
-        post("/anthropic/v1/messages"),
+        post("/invocations"),
         vec![("anthropic-version", "2023-06-01")],
     ]
     .concat();

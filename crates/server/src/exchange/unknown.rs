@@ -1,7 +1,9 @@
 //! Paths that Merit does not read, while a policy has a boundary or a safety rule: a request
 //! without a body passes, one with a body is refused, since nobody would see what it says.
 
+use crate::engine::Generation;
 use extproc::RequestHead;
+use router::config::paths::KnownPaths;
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
@@ -23,7 +25,7 @@ pub(super) const BODY: Why = Why {
 };
 
 /// The connection is to become something else, in which bodies are not seen at all.
-const UPGRADE: Why = Why {
+pub(super) const UPGRADE: Why = Why {
     status: 426,
     message: "the router does not read upgraded connections, and its policy restricts where text may go; \
               use plain HTTP requests and server-sent events",
@@ -39,10 +41,24 @@ pub(super) enum Carries {
     Unknown,
 }
 
+/// Tells whether the document lets the request pass unread.
+pub(super) fn is_excepted(serving: &Generation, head: &RequestHead) -> bool {
+    let of = |name: &str| head.headers.get(name).unwrap_or_default();
+    let paths = &serving.router.settings.paths;
+    paths.excepts(of(":authority"), of(":method"), of(":path"))
+}
+
+/// Tells whether the connection is to become something else.
+pub(super) fn upgrades(head: &RequestHead) -> bool {
+    let mut names = head.headers.iter().map(|(name, _)| name);
+    names.any(|name| matches!(name, "upgrade" | ":protocol"))
+        || head.headers.get(":method") == Some("CONNECT")
+}
+
 /// Reads what a request carries from its headers.
 pub(super) fn carries(head: &RequestHead) -> Carries {
     let has = |name: &str| head.headers.iter().any(|(other, _)| other == name);
-    if has("upgrade") || has(":protocol") || head.headers.get(":method") == Some("CONNECT") {
+    if upgrades(head) {
         return Carries::Text(UPGRADE);
     }
     if head.end_of_stream {
@@ -60,15 +76,18 @@ pub(super) fn carries(head: &RequestHead) -> Carries {
 pub(super) struct Told(Mutex<HashSet<String>>);
 
 impl Told {
-    /// Logs the refusal of a path, the first time.
-    pub(super) fn tell(&self, path: &str) {
-        let prefix = prefix(path);
+    /// Logs the refusal of a path, the first time, with the entry that would let it pass.
+    pub(super) fn tell(&self, paths: &KnownPaths, head: &RequestHead) {
+        let of = |name: &str| head.headers.get(name).unwrap_or_default();
+        let prefix = prefix(of(":path"));
         if self.is_new(&prefix) {
+            let add = paths.suggest(of(":authority"), of(":method"), &prefix);
             tracing::warn!(
                 path = prefix,
+                add,
                 "refused a request body on a path that is not read, as the policy has boundaries or safety rules; \
                  prompts belong to /v1/chat/completions, /v1/responses or /v1/messages, \
-                 and a service that is no model to a route without Merit's filter"
+                 and a service that is no model to a route without Merit's filter, or into `global.server.passthrough`"
             );
         }
     }

@@ -1,0 +1,209 @@
+//! Paths in all their spellings, and what they ask for.
+
+use super::Dialect::{AnthropicMessages, OpenAiChat, OpenAiResponses};
+use super::Endpoint::{Foreign, Inference, MethodNotAllowed, Model, Models, NotFound, Passthrough};
+use super::*;
+
+#[track_caller]
+fn check(method: &str, path: &str, expected: &Endpoint) {
+    assert_eq!(&Endpoint::of(method, path), expected, "{method} {path}");
+}
+
+#[test]
+fn paths_say_what_is_asked() {
+    let cases = [
+        ("POST", "/v1/chat/completions", Inference(OpenAiChat)),
+        ("POST", "/v1/chat/completions/", Inference(OpenAiChat)),
+        ("GET", "/v1/chat/completions", MethodNotAllowed),
+        (
+            "POST",
+            "/v1/messages?beta=true",
+            Inference(AnthropicMessages),
+        ),
+        (
+            "POST",
+            "/v1/messages/?beta=true",
+            Inference(AnthropicMessages),
+        ),
+        ("POST", "/v1/messages/count_tokens?beta=true", Passthrough),
+        ("GET", "/v1/messages/batches", Passthrough),
+        ("GET", "/v1/messages/batches/b_1/results", Passthrough),
+        ("POST", "/v1/responses", Inference(OpenAiResponses)),
+        ("GET", "/v1/responses/resp_1", Passthrough),
+        ("DELETE", "/v1/responses/resp_1", Passthrough),
+        ("POST", "/v1/responses/resp_1/cancel", Passthrough),
+        ("PUT", "/v1/responses/resp_1", MethodNotAllowed),
+        ("POST", "/v1/embeddings", Passthrough),
+        ("GET", "/v1/models", Models),
+        ("GET", "/v1/models?limit=1000", Models),
+        ("HEAD", "/v1/models", Models),
+        ("POST", "/v1/models", MethodNotAllowed),
+        ("DELETE", "/v1/models/x", MethodNotAllowed),
+        ("GET", "/v1/router_replay/abc", NotFound),
+        ("POST", "/v1/chat/completion", NotFound),
+        ("POST", "/v1/threads/t_1/messages", NotFound),
+        ("POST", "/v1/completions", NotFound),
+        ("GET", "/v1", NotFound),
+        ("GET", "/v1beta/models", Foreign),
+        ("GET", "/health", Foreign),
+        ("GET", "/", Foreign),
+        ("OPTIONS", "*", Foreign),
+        ("OPTIONS", "/v1/chat/completions", Foreign),
+    ];
+    for (method, path, expected) in cases {
+        check(method, path, &expected);
+    }
+    for (path, id) in [
+        ("/v1/models/vllm-sr%2Fauto", "vllm-sr/auto"),
+        ("/v1/models/vllm-sr/auto", "vllm-sr/auto"),
+        ("/V1/Models/Qwen/Qwen3-4B", "Qwen/Qwen3-4B"),
+    ] {
+        check("GET", path, &Model(id.to_owned()));
+    }
+}
+
+#[test]
+fn every_spelling_of_a_path_is_recognised() {
+    for path in [
+        "/V1/Chat/COMPLETIONS",
+        "/v1//chat///completions//",
+        "/v1/chat%2Fcompletions",
+        "/v1/chat%2fcompletions?x=1",
+        "/%76%31/chat/completions",
+        "/v1/chat%252Fcompletions",
+        "/v1/./chat/completions/.",
+        "/v1/models/../chat/completions",
+        "/v1/models/%2e%2e/chat/completions",
+        "/v1\\chat\\completions",
+        "/v1/chat;a=b/completions;v=1",
+        "/v1/chat/completions#x",
+    ] {
+        check("POST", path, &Inference(OpenAiChat));
+    }
+}
+
+#[test]
+fn known_prefixes_do_not_matter() {
+    for (path, dialect) in [
+        ("/openai/v1/chat/completions", OpenAiChat),
+        ("/OpenAI/v1/responses", OpenAiResponses),
+        (
+            "/openai/responses?api-version=2025-04-01-preview",
+            OpenAiResponses,
+        ),
+        (
+            "/openai/deployments/large/chat/completions?api-version=2024-10-21",
+            OpenAiChat,
+        ),
+        ("/anthropic/v1/messages", AnthropicMessages),
+        ("/v1beta/openai/chat/completions", OpenAiChat),
+        ("/v1beta/openai/v1/chat/completions", OpenAiChat),
+        ("/inference/v1/chat/completions", OpenAiChat),
+        ("/api/v1/chat/completions", OpenAiChat),
+        ("/api/chat/completions", OpenAiChat),
+    ] {
+        check("POST", path, &Inference(dialect));
+    }
+    // Behind a prefix other services may have paths of their own.
+    for path in ["/api/v1/users", "/api/messages", "/api/chat", "/inference"] {
+        check("POST", path, &Foreign);
+    }
+
+    let paths = Paths::new(&["/paas/v4".to_owned(), "/Team-A/llm/".to_owned()]).unwrap();
+    for (path, expected) in [
+        ("/paas/v4/chat/completions", Inference(OpenAiChat)),
+        ("/paas/v4/messages", Inference(AnthropicMessages)),
+        ("/team-a/llm/v1/messages", Inference(AnthropicMessages)),
+        ("/v1/messages", Inference(AnthropicMessages)),
+        ("/openai/v1/messages", Foreign),
+    ] {
+        assert_eq!(paths.endpoint("POST", path), expected, "{path}");
+    }
+    for prefix in ["", "/", "openai", "/a*", "/a?b"] {
+        assert!(Paths::new(&[prefix.to_owned()]).is_err(), "{prefix}");
+    }
+}
+
+#[test]
+fn a_wrong_base_is_told_what_was_meant() {
+    for (path, meant, unknown_prefix) in [
+        ("/chat/completions", "/v1/chat/completions", false),
+        ("/responses", "/v1/responses", false),
+        ("/messages", "/v1/messages", false),
+        ("/v1/v1/messages", "/v1/messages", false),
+        ("/v1/v1/chat/completions", "/v1/chat/completions", false),
+        ("/v1/openai/v1/responses", "/v1/responses", false),
+        (
+            "/v1/chat/completions/chat/completions",
+            "/v1/chat/completions",
+            false,
+        ),
+        ("/v1/messages/v1/messages", "/v1/messages", false),
+        ("/v1/responses/responses", "/v1/responses", false),
+        ("/team/v1/chat/completions", "/v1/chat/completions", true),
+    ] {
+        let Endpoint::WrongBase(wrong) = Endpoint::of("POST", path) else {
+            panic!("{path}: {:?}", Endpoint::of("POST", path));
+        };
+        assert_eq!(
+            (wrong.meant, wrong.unknown_prefix),
+            (meant, unknown_prefix),
+            "{path}"
+        );
+        assert!(wrong.message().contains(meant), "{path}");
+        assert_eq!(wrong.message().contains("path_prefixes"), unknown_prefix);
+    }
+    for (method, path) in [
+        ("GET", "/messages"),
+        ("POST", "/chat/messages/x"),
+        ("POST", "/team/messages"),
+        ("POST", "/team/v1/responses"),
+    ] {
+        check(method, path, &Foreign);
+    }
+}
+
+#[test]
+fn patterns_match_whole_segments() {
+    for (pattern, path, expected) in [
+        ("/upload", "/upload", true),
+        ("/upload", "/UPLOAD/?x=1", true),
+        ("/upload", "/upload/x", false),
+        ("/upload/*", "/upload/x", true),
+        ("/upload/*", "/upload", false),
+        ("/upload/**", "/upload", true),
+        ("/upload/**", "/upload/x/y", true),
+        ("/upload/**", "/upload/../v1/messages", false),
+        ("/*/ui", "/a/ui", true),
+    ] {
+        let pattern = PathPattern::parse(pattern).unwrap();
+        assert_eq!(pattern.matches(path), expected, "{pattern:?} {path}");
+    }
+    for pattern in [
+        "", "upload", "/a*", "/**/a", "/a**", "/a/../b", "/a%2f", "/a?b",
+    ] {
+        assert!(PathPattern::parse(pattern).is_err(), "{pattern}");
+    }
+}
+
+#[test]
+fn patterns_that_cover_what_is_read() {
+    for (pattern, covered) in [
+        ("/upload/**", None),
+        ("/api/v2/**", None),
+        ("/v1/files", None),
+        ("/**", Some("/v1beta/openai/v1/chat/completions")),
+        ("/v1/**", Some("/v1/chat/completions")),
+        ("/v1/*/completions", Some("/v1/chat/completions")),
+        ("/V1/Responses/*", Some("/v1/responses/*")),
+        ("/openai/**", Some("/openai/v1/chat/completions")),
+        (
+            "/openai/deployments/*/chat/completions",
+            Some("/openai/deployments/*/chat/completions"),
+        ),
+    ] {
+        let parsed = PathPattern::parse(pattern).unwrap();
+        let found = Paths::default().read_and_covered(&parsed);
+        assert_eq!(found.as_deref(), covered, "{pattern}");
+    }
+}

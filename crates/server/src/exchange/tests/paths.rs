@@ -1,0 +1,152 @@
+//! What becomes of requests by their method and path, with and without a boundary.
+
+use super::*;
+
+const POLICY: &str = "{version: v0.3,
+  providers: {defaults: {default_model: small}, models: [
+    {name: small, location: cloud, backend_refs: [{endpoint: 'b:1'}]},
+    {name: large, location: local, backend_refs: [{endpoint: 'b:2'}]}]},
+  routing: {signals: {keywords: [{name: personal, operator: OR, keywords: [patient]}]},
+    BOUNDARIES
+    decisions: [{name: all, priority: 1, modelRefs: [{model: small}, {model: large}]}]},
+  global: {server: {passthrough: [{host: tools.example, methods: [POST], path: /v1/files}]}}}";
+const BOUNDARIES: &str = "boundaries: [{name: stays, when: {type: keyword, name: personal}, allow: {locations: [local]}}],";
+
+/// Requests under one policy.
+struct Policy {
+    exchanges: LlmExchanges,
+    metrics: Arc<Metrics>,
+    _folder: tempfile::TempDir,
+}
+
+impl Policy {
+    fn new(boundaries: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("merit.yaml");
+        std::fs::write(&file, POLICY.replace("BOUNDARIES", boundaries)).unwrap();
+        let preparer = preparer(Scripted::new(Fake::default()));
+        let metrics = preparer.metrics.clone();
+        let reloader = Reloader::first(file, preparer).unwrap_or_else(|it| panic!("{it:?}"));
+        Self {
+            exchanges: LlmExchanges::new(reloader.live(), metrics.clone(), Tracing::off()),
+            metrics,
+            _folder: folder,
+        }
+    }
+
+    /// The model that a request goes to, `untouched`, or the status and text of a refusal.
+    async fn send(&self, request: &str, body: &str) -> String {
+        let (method, rest) = request.split_once(' ').unwrap();
+        let (path, extra) = rest.split_once(' ').unwrap_or((rest, ""));
+        let length = body.len().to_string();
+        let mut headers = vec![(":method", method), (":path", path)];
+        if !body.is_empty() {
+            headers.push(("content-length", &length));
+        }
+        headers.extend(extra.split_once('='));
+        headers.push((":authority", "a:1"));
+        let headers = headers.into_iter();
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned().into()));
+        let head = RequestHead {
+            headers: Headers::new(headers.collect()),
+            end_of_stream: body.is_empty(),
+            ..RequestHead::default()
+        };
+        let mut exchange = self.exchanges.open();
+        exchange.deadline(Instant::now() + Duration::from_secs(2));
+        match exchange.request_headers(head).await {
+            HeadStep::Forward(_) => "untouched".to_owned(),
+            HeadStep::Respond(answer) => refused(&answer),
+            HeadStep::NeedBody => match exchange.request_body(body.to_owned().into()).await {
+                BodyStep::Forward(reply) => reply.metadata["merit"]["x-vsr-selected-model"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned(),
+                BodyStep::Respond(answer) => refused(&answer),
+                BodyStep::Wait(_) => "wait".to_owned(),
+            },
+        }
+    }
+}
+
+fn refused(answer: &Immediate) -> String {
+    let text = String::from_utf8_lossy(&answer.body[0]).into_owned();
+    format!("{} {text}", answer.status.as_u16())
+}
+
+const CHAT: &str = r#"{"model": "auto", "messages": [{"role": "user", "content": "a patient"}]}"#;
+
+#[tokio::test]
+async fn a_boundary_holds_on_every_spelling_of_a_path() {
+    let policy = Policy::new(BOUNDARIES);
+    for path in [
+        "/v1/chat/completions",
+        "/V1/Chat/Completions",
+        "/v1//chat/completions/",
+        "/v1/chat%2Fcompletions",
+        "/openai/v1/chat/completions",
+        "/openai/deployments/any/chat/completions?api-version=2024-10-21",
+        "/v1beta/openai/chat/completions",
+    ] {
+        assert_eq!(
+            policy.send(&format!("POST {path}"), CHAT).await,
+            "large",
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn bodies_that_nobody_reads_are_refused_where_a_policy_guards_text() {
+    let guarded = Policy::new(BOUNDARIES);
+    let free = Policy::new("");
+    for (request, body, with, without) in [
+        ("POST /invocations", CHAT, "404", "untouched"),
+        ("POST /v1/embeddings", CHAT, "404", "untouched"),
+        ("POST /v1/responses/compact", CHAT, "404", "untouched"),
+        ("PUT /invocations", "x", "404", "untouched"),
+        ("GET /version", "", "untouched", "untouched"),
+        ("OPTIONS /v1/chat/completions", "", "untouched", "untouched"),
+        ("OPTIONS /v1/chat/completions", CHAT, "404", "untouched"),
+        ("GET /socket upgrade=websocket", "", "426", "untouched"),
+        ("GET /v1/responses upgrade=websocket", "", "426", "426"),
+        ("GET /v1/realtime upgrade=websocket", "", "426", "426"),
+        ("GET /v1/responses", "", "405", "405"),
+        ("POST /v1/files", "x", "404", "404"),
+        (
+            "POST /v1/files :authority=tools.example",
+            "x",
+            "untouched",
+            "untouched",
+        ),
+        ("POST /chat/completions", CHAT, "404", "404"),
+    ] {
+        let got = guarded.send(request, body).await;
+        let otherwise = free.send(request, body).await;
+        assert!(got.starts_with(with), "{request}: {got}");
+        assert!(otherwise.starts_with(without), "{request}: {otherwise}");
+    }
+    let text = guarded.metrics.render().unwrap();
+    let line = text
+        .lines()
+        .find(|line| line.contains("unread_path"))
+        .unwrap();
+    assert!(line.ends_with(" 8"), "{line}");
+}
+
+#[tokio::test]
+async fn a_wrong_base_is_told_in_the_clients_own_protocol() {
+    let policy = Policy::new("");
+    for (path, expected) in [
+        ("/chat/completions", "must end in /v1, once"),
+        ("/v1/v1/responses", "so that the path is /v1/responses"),
+        ("/v1/v1/messages", r#""type":"not_found_error""#),
+        ("/team/v1/chat/completions", "global.server.path_prefixes"),
+    ] {
+        let got = policy.send(&format!("POST {path}"), CHAT).await;
+        assert!(
+            got.starts_with("404 ") && got.contains(expected),
+            "{path}: {got}"
+        );
+    }
+}
