@@ -128,6 +128,8 @@ fn nothing_goes_around_it() {
     let always = format!("{{name: b, {HERE}}}");
     let skip = "global: {router: {skip_processing: {enabled: true}}}\n";
     check(&always, "{}", skip, &["12 error around the boundaries"]);
+    let keep = "global: {router: {clear_route_cache: false}}\n";
+    check(&always, "{}", keep, &["12 error keep the route"]);
     let mutation =
         "[{type: header_mutation, configuration: {add: [{name: X-Selected-Model, value: x}]}}]";
     let decision = format!("  decisions: [{{name: d, plugins: {mutation}}}]\n");

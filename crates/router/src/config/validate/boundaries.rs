@@ -371,6 +371,10 @@ fn detours(scope: &Scope<'_>, findings: &mut Findings) {
         let message = "would let callers go around the boundaries by a header; with boundaries it must be off";
         findings.error("global.router.skip_processing.enabled", message);
     }
+    if !document.global.router.clear_route_cache {
+        let message = "would let Envoy keep the route that it chose before Merit had read the body, whatever a boundary forbids; with boundaries it must be on";
+        findings.error("global.router.clear_route_cache", message);
+    }
     let routing_headers = &document.global.server.routing_headers;
     let routes = |name: &str| {
         routing_headers
