@@ -21,6 +21,7 @@ pub use loading::{Loaded, Places, joined, load};
 pub use problem::{Findings, Problem, Severity, has_errors, suggestion};
 pub use redact::{hash, redact};
 pub use schema::{Schema, tags};
+pub use tree::push_key;
 
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,14 @@ pub struct Places {
 }
 
 impl Places {
+    /// Reads where the parts of any YAML or JSON text stand.
+    #[must_use]
+    pub fn read(text: &str) -> Self {
+        Self {
+            tree: tree::parse(text).0,
+        }
+    }
+
     /// Returns the line and column of `path`, or of its nearest ancestor that is written.
     #[must_use]
     pub fn locate(&self, path: &str) -> Option<(u32, u32)> {

@@ -102,7 +102,7 @@ pub(crate) fn locate(root: &Node, path: &str) -> Mark {
 }
 
 /// Appends `.key`, or `["key"]` where the key would not read as one word.
-pub(crate) fn push_key(path: &mut String, key: &str) {
+pub fn push_key(path: &mut String, key: &str) {
     let word = !key.is_empty()
         && key
             .chars()

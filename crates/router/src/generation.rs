@@ -345,7 +345,9 @@ impl Default for Runs {
 }
 
 impl Runs {
-    fn of(document: &Document) -> Self {
+    /// Reads how the document has runs call models.
+    #[must_use]
+    pub fn of(document: &Document) -> Self {
         let written = document
             .global
             .integrations

@@ -22,10 +22,10 @@ pub fn run(
     document: impl Fn(&str) -> Vec<Problem>,
 ) -> anyhow::Result<ExitCode> {
     let mut reports = Vec::new();
-    let mut runs = false;
+    let mut calls = Vec::new();
     for file in &arguments.files {
         let text = read(file)?;
-        runs |= engine::runs(&text);
+        calls.extend(engine::calls(&text));
         reports.push(Report {
             file,
             diagnostics: document(&text),
@@ -34,7 +34,7 @@ pub fn run(
     if let Some(file) = &arguments.envoy {
         reports.push(Report {
             file,
-            diagnostics: envoy::check(&read(file)?, runs),
+            diagnostics: envoy::check(&read(file)?, &calls),
         });
     }
     let text = match arguments.format {

@@ -30,7 +30,7 @@ use meters::Meters;
 use router::config::server::Inference;
 use router::config::{self, Checked};
 use router::evaluation::{EvalRefused, eval};
-use router::generation::Deps;
+use router::generation::{Deps, Runs};
 use router::shared_state::SharedState;
 use router::signals::TokenRatio;
 use router::signals::language::{DetectLanguage, LanguageDetector};
@@ -281,9 +281,10 @@ impl Routes {
     }
 }
 
-/// Some decision of the document asks several models, one after the other.
+/// Returns the URL of Merit's own calls, if some decision of the document asks several models, one
+/// after the other.
 #[must_use]
-pub fn runs(text: &str) -> bool {
+pub fn calls(text: &str) -> Option<String> {
     let document = config::load(text, &variable).document;
     let asks = |decision: &config::decisions::Decision| {
         decision
@@ -291,11 +292,11 @@ pub fn runs(text: &str) -> bool {
             .as_ref()
             .is_some_and(|algorithm| algorithm.name() == "confidence")
     };
-    document.is_some_and(|document| {
-        document
-            .policies()
-            .any(|(_, _, routing)| routing.decisions.iter().any(asks))
-    })
+    let document = document?;
+    let runs = document
+        .policies()
+        .any(|(_, _, routing)| routing.decisions.iter().any(asks));
+    runs.then(|| Runs::of(&document).endpoint.to_string())
 }
 
 /// Every problem of a document's text (`merit check`). With `models` they are loaded, too.

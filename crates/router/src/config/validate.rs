@@ -20,7 +20,7 @@ use crate::used::{self, UsedSet};
 use crate::{projection, signals};
 use document::{Findings, Problem};
 
-/// Checks the sense of a document. Problems carry paths; [`super::Places`] knows their lines.
+/// Checks the sense of a document. Problems carry paths; [`document::Places`] knows their lines.
 #[must_use]
 pub fn validate(document: &Document) -> Vec<Problem> {
     let mut findings = Findings::default();

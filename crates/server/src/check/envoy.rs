@@ -4,27 +4,36 @@
 
 mod clusters;
 mod filter;
+mod listeners;
+mod ports;
+mod words;
 
 use clusters::Clusters;
-use document::{Problem, Severity};
+use document::{Places, Problem, Severity, push_key};
 use filter::Filter;
+use listeners::{MANAGER, Manager};
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 const EXT_PROC: &str = "envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor";
 
-/// Checks every ext_proc filter of a bootstrap (YAML or JSON).
-/// With `runs`, a document beside it has decisions that ask several models.
-pub(super) fn check(text: &str, runs: bool) -> Vec<Problem> {
+/// Checks every ext_proc filter of a bootstrap (YAML or JSON), and the listeners that they are part
+/// of. `calls` are the URLs at which documents beside it call several models, one after the other.
+pub(super) fn check(text: &str, calls: &[String]) -> Vec<Problem> {
     let document: Value = match serde_saphyr::from_str(text) {
         Ok(document) => document,
         Err(error) => return vec![Problem::error("", error.to_string())],
     };
     let mut filters = Vec::new();
+    let mut managers = Vec::new();
     let mut namespaces = BTreeSet::new();
     walk(&document, "", &mut |path, value| match value {
-        Value::Object(object) if is_ext_proc(object) => {
-            filters.push((path.to_owned(), value.clone()))
+        Value::Object(object) if is_a(object, EXT_PROC) => {
+            filters.push((path.to_owned(), value.clone()));
+        }
+        Value::Object(object) if is_a(object, MANAGER) => {
+            managers.push((path.to_owned(), value.clone()));
         }
         Value::String(text) => namespaces.extend(metadata_namespaces(text)),
         _ => {}
@@ -36,35 +45,44 @@ pub(super) fn check(text: &str, runs: bool) -> Vec<Problem> {
         )];
     }
     let clusters = Clusters::of(&document);
-    let mut found = Vec::new();
+    let mut found = words::check(&document);
     for (path, value) in &filters {
         let filter = Filter::of(path, value);
         found.extend(filter.check(&namespaces));
-        found.extend(filter.run_time().filter(|_| runs));
+        found.extend(filter.run_time().filter(|_| !calls.is_empty()));
         found.extend(clusters.check(&filter));
     }
-    found
+    for (path, value) in &managers {
+        let manager = Manager::of(path, value);
+        if filters.iter().any(|(filter, _)| manager.has(filter)) {
+            found.extend(manager.check());
+        }
+    }
+    found.extend(calls.iter().filter_map(|url| ports::calls(&document, url)));
+    let mut unique: Vec<Problem> = Vec::new();
+    for problem in Places::read(text).placed(found) {
+        if !unique.contains(&problem) {
+            unique.push(problem);
+        }
+    }
+    unique.sort_by_key(|problem| (problem.line, problem.column));
+    unique
 }
 
-fn is_ext_proc(object: &serde_json::Map<String, Value>) -> bool {
+fn is_a(object: &serde_json::Map<String, Value>, kind: &str) -> bool {
     object
         .get("@type")
         .and_then(Value::as_str)
-        .is_some_and(|name| name.ends_with(EXT_PROC))
+        .is_some_and(|name| name.ends_with(kind))
 }
 
 /// Visits every value with its path.
-fn walk(value: &Value, path: &str, visit: &mut impl FnMut(&str, &Value)) {
+fn walk<'a>(value: &'a Value, path: &str, visit: &mut impl FnMut(&str, &'a Value)) {
     visit(path, value);
     match value {
         Value::Object(object) => {
             for (key, child) in object {
-                let path = if path.is_empty() {
-                    key.clone()
-                } else {
-                    format!("{path}.{key}")
-                };
-                walk(child, &path, visit);
+                walk(child, &below(path, key), visit);
             }
         }
         Value::Array(items) => {
@@ -74,6 +92,18 @@ fn walk(value: &Value, path: &str, visit: &mut impl FnMut(&str, &Value)) {
         }
         _ => {}
     }
+}
+
+/// Returns the path of a member.
+fn below(path: &str, key: &str) -> String {
+    let mut path = path.to_owned();
+    push_key(&mut path, key);
+    path
+}
+
+/// Reads a protobuf duration: seconds with an `s`.
+fn duration(text: &str) -> Option<Duration> {
+    Duration::try_from_secs_f64(text.strip_suffix('s')?.parse().ok()?).ok()
 }
 
 /// Namespaces that a format string reads: `%DYNAMIC_METADATA(namespace:key)%`.

@@ -1,7 +1,7 @@
 //! Rules about the cluster that leads to Merit.
 
 use super::filter::Filter;
-use super::{error, warning};
+use super::{error, ports, warning};
 use document::Problem;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -41,7 +41,7 @@ impl<'a> Clusters<'a> {
             return vec![error(path, format!("there is no cluster named {name:?}"))];
         };
         let path = format!("static_resources.clusters[{index}]");
-        let mut found = Vec::new();
+        let mut found = ports::merit(&path, cluster);
         if !speaks_http2(cluster) {
             let message =
                 "gRPC needs HTTP/2: set http2_protocol_options, or explicit_http_config with it";

@@ -1,6 +1,6 @@
 //! Rules about the filter itself.
 
-use super::{error, warning};
+use super::{duration, error, warning};
 use document::Problem;
 use router::generation::RUN_AT_LEAST_MS;
 use serde_json::Value;
@@ -223,9 +223,4 @@ impl<'a> Filter<'a> {
 /// Namespaces of Envoy's own filters are filled by those filters.
 fn is_merits(namespace: &str) -> bool {
     !namespace.starts_with("envoy.")
-}
-
-/// A protobuf duration: seconds with an `s`.
-fn duration(text: &str) -> Option<Duration> {
-    Duration::try_from_secs_f64(text.strip_suffix('s')?.parse().ok()?).ok()
 }

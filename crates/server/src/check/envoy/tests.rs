@@ -6,6 +6,16 @@ use serde_json::json;
 fn bootstrap() -> Value {
     json!({"static_resources": {
         "listeners": [{"filter_chains": [{"filters": [{"typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+            "path_with_escaped_slashes_action": "REJECT_REQUEST",
+            "early_header_mutation_extensions": [{"typed_config": {"mutations": [
+                {"remove": "x-selected-model"}, {"remove_on_match": {"key_matcher": {"prefix": "x-merit-"}}}
+            ]}}],
+            "route_config": {"virtual_hosts": [{"routes": [
+                {"match": {"prefix": "/", "headers": [{"name": "x-selected-model"}, {"name": "x-merit-fallback-model"}]},
+                    "route": {"cluster": "small", "timeout": "0s"}},
+                {"match": {"prefix": "/x"}, "redirect": {}}
+            ]}]},
             "http_filters": [{"name": "ext_proc", "typed_config": {
                 "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor",
                 "grpc_service": {"envoy_grpc": {"cluster_name": "merit"}},
@@ -22,6 +32,9 @@ fn bootstrap() -> Value {
 }
 
 const FILTER: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config";
+const MANAGER_CONFIG: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
+const ROUTE: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0/routes/0/route";
+const CALLS: &str = "http://localhost:8899/v1/chat/completions";
 const CLUSTER: &str = "/static_resources/clusters/1";
 
 /// Changes members of the object at `pointer` (`null` removes) and expects findings, each as
@@ -36,7 +49,7 @@ fn check_change(pointer: &str, change: Value, expected: &[&str]) {
     for (key, value) in change.as_object().unwrap() {
         target.insert(key.clone(), value.clone());
     }
-    let found = check(&document.to_string(), false);
+    let found = check(&document.to_string(), &[]);
     let got: Vec<_> = found
         .iter()
         .map(|it| format!("{} {}", it.severity, it.path))
@@ -190,14 +203,14 @@ fn clusters() {
     for (limit, found) in [(1024, 1), (4, 1), (100_000, 0)] {
         document.pointer_mut(CLUSTER).unwrap()["circuit_breakers"] =
             json!({"thresholds": [{"max_requests": limit}]});
-        assert_eq!(check(&document.to_string(), false).len(), found, "{limit}");
+        assert_eq!(check(&document.to_string(), &[]).len(), found, "{limit}");
     }
 }
 
 #[test]
 fn what_is_no_bootstrap() {
     for text in ["a: [", "{}", "static_resources: {}", "- 1"] {
-        let found = check(text, false);
+        let found = check(text, &[]);
         assert_eq!(found.len(), 1, "{text}");
         assert_eq!(found[0].severity, Severity::Error, "{text}");
     }
@@ -226,10 +239,12 @@ fn the_shipped_bootstraps_have_no_findings() {
         "route.yaml",
         "observe.yaml",
         "escalate.yaml",
+        "buffered.yaml",
         "fallback.yaml",
     ] {
         let text = std::fs::read_to_string(folder.join(file)).unwrap();
-        let found = check(&text, file == "escalate.yaml");
+        let calls = (file == "escalate.yaml").then(|| CALLS.to_owned());
+        let found = check(&text, calls.as_slice());
         assert!(found.is_empty(), "{file}: {found:#?}");
     }
 }
@@ -240,7 +255,8 @@ fn runs_need_time() {
     let filter = document.pointer_mut(FILTER).unwrap();
     filter["processing_mode"]["request_body_mode"] = json!("BUFFERED");
     let told = |document: &Value, runs: bool| {
-        let found = check(&document.to_string(), runs);
+        let calls = runs.then(|| CALLS.to_owned());
+        let found = check(&document.to_string(), calls.as_slice());
         found
             .iter()
             .any(|it| it.path.ends_with("message_timeout") && it.message.contains("several models"))
@@ -249,4 +265,133 @@ fn runs_need_time() {
     document.pointer_mut(FILTER).unwrap()["message_timeout"] = json!("10s");
     assert!(!told(&document, true));
     assert!(!told(&bootstrap(), true), "full duplex has no timer");
+}
+
+#[test]
+fn routes_that_cut_answers() {
+    let retry = json!({"retry_on": "5xx", "num_retries": 1});
+    for (change, expected) in [
+        (json!({"timeout": null}), &["warning routes[0].route"][..]),
+        (
+            json!({"timeout": "30s"}),
+            &["warning routes[0].route.timeout"],
+        ),
+        (json!({"timeout": "3600s"}), &[]),
+        (
+            json!({"idle_timeout": "5s"}),
+            &["warning routes[0].route.idle_timeout"],
+        ),
+        (json!({"idle_timeout": "0s"}), &[]),
+        (
+            json!({"max_stream_duration": {"max_stream_duration": "60s"}}),
+            &["warning routes[0].route.max_stream_duration"],
+        ),
+        (
+            json!({"retry_policy": retry}),
+            &["warning routes[0].route.retry_policy"],
+        ),
+        (
+            json!({"retry_policy": {"per_try_idle_timeout": "300s"}}),
+            &[],
+        ),
+    ] {
+        check_change(ROUTE, change, expected);
+    }
+    check_change(
+        MANAGER_CONFIG,
+        json!({"stream_idle_timeout": "10s"}),
+        &["warning stream_idle_timeout"],
+    );
+}
+
+#[test]
+fn what_clients_can_spell_or_set_themselves() {
+    let early = "warning early_header_mutation_extensions";
+    let slashes = "warning path_with_escaped_slashes_action";
+    let removes = |mutations: Value| json!({"early_header_mutation_extensions": [{"typed_config": {"mutations": mutations}}]});
+    for (change, expected) in [
+        (
+            json!({"early_header_mutation_extensions": null}),
+            &[early][..],
+        ),
+        (removes(json!([{"remove": "x-selected-model"}])), &[early]),
+        (
+            removes(json!([{"remove": "X-Selected-Model"}, {"remove": "x-merit-fallback-model"}])),
+            &[],
+        ),
+        (
+            json!({"path_with_escaped_slashes_action": null}),
+            &[slashes],
+        ),
+        (
+            json!({"path_with_escaped_slashes_action": "KEEP_UNCHANGED"}),
+            &[slashes],
+        ),
+        (
+            json!({"path_with_escaped_slashes_action": "UNESCAPE_AND_FORWARD"}),
+            &[],
+        ),
+    ] {
+        check_change(MANAGER_CONFIG, change, expected);
+    }
+}
+
+#[test]
+fn words_that_envoy_does_not_know() {
+    let body = "error processing_mode.request_body_mode";
+    check_change(
+        FILTER,
+        modes(json!({"request_body_mode": "FULL_DUPLEX"})),
+        &[body],
+    );
+    check_change(
+        FILTER,
+        modes(json!({"response_body_mode": "Streamed"})),
+        &[
+            "error response_body_mode",
+            "warning clusters[1].circuit_breakers",
+        ],
+    );
+    check_change(
+        MANAGER_CONFIG,
+        json!({"codec_type": "HTTP"}),
+        &["error codec_type"],
+    );
+}
+
+#[test]
+fn ports_at_which_nobody_listens() {
+    let at = |address: &str, port: u16| {
+        let address = json!({"socket_address": {"address": address, "port_value": port}});
+        json!({"load_assignment": {"endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}]}})
+    };
+    check_change(CLUSTER, at("127.0.0.1", 50051), &[]);
+    check_change(CLUSTER, at("merit", 9), &[]);
+    check_change(
+        CLUSTER,
+        at("127.0.0.1", 50052),
+        &["note socket_address.port_value"],
+    );
+
+    let calls = [CALLS.to_owned()];
+    let mut document = bootstrap();
+    let found = check(&document.to_string(), &calls);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].message.contains("8899"), "{found:?}");
+    document["static_resources"]["listeners"][0]["address"] =
+        json!({"socket_address": {"address": "127.0.0.1", "port_value": 8899}});
+    assert_eq!(check(&document.to_string(), &calls), []);
+}
+
+#[test]
+fn findings_have_lines() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../envoy");
+    let text = std::fs::read_to_string(folder.join("route.yaml")).unwrap();
+    let sent = text.replace("{cluster: large, timeout: 0s}", "{cluster: large}");
+    let line = sent
+        .lines()
+        .position(|line| line.contains("{cluster: large}"));
+    let found = check(&sent, &[]);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(Some(found[0].line as usize), line.map(|line| line + 1));
 }
