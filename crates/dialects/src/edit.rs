@@ -82,15 +82,17 @@ impl Edits {
         }
     }
 
-    /// Asks a chat backend to report usage at the end of a stream. Nothing to do on the other
-    /// wires, which always do, nor for a request that does not stream.
+    /// Asks a chat backend to report usage at the end of a stream. Changes nothing on the other
+    /// wires, which always report it, for requests that do not stream, and where the client has
+    /// said whether it wants the usage.
     pub fn ensure_stream_usage(&mut self, request: &Request) {
         if request.dialect() != Dialect::OpenAiChat || !request.prompt().stream {
             return;
         }
         match json::present(self.current(request, "stream_options")) {
             Some(options) if Kind::of(options) != Kind::Object => {}
-            Some(options) if Object::read(options).get("include_usage") == Some("true") => {}
+            Some(options)
+                if json::present(Object::read(options).get("include_usage")).is_some() => {}
             _ => self.set_in(request, "stream_options", "include_usage", "true"),
         }
     }

@@ -151,7 +151,12 @@ fn streams_report_usage() {
         ),
         (
             r#"{"stream":true,"#,
-            r#""stream_options":{"include_usage":false}}"#,
+            r#""stream_options":{"include_usage": false}}"#,
+            r#""stream_options":{"include_usage": false}}"#,
+        ),
+        (
+            r#"{"stream":true,"#,
+            r#""stream_options":{"include_usage":null}}"#,
             r#""stream_options":{"include_usage":true}}"#,
         ),
         (
