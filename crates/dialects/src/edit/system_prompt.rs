@@ -28,7 +28,7 @@ pub(super) fn insert(edits: &mut Edits, request: &Request, mode: PromptMode, tex
     let edited = match (request.dialect(), current) {
         (Dialect::OpenAiChat, Some(messages)) => in_messages(messages, mode, text),
         (Dialect::OpenAiChat, None) => return,
-        (_, Some(system)) if mode == PromptMode::Insert => in_system(system, text),
+        (_, Some(system)) if mode == PromptMode::Insert => before(system, text),
         _ => json::quote(text),
     };
     edits.set(member, edited);
@@ -66,48 +66,30 @@ fn system_message(text: &str) -> String {
     format!(r#"{{"role":"system","content":{}}}"#, json::quote(text))
 }
 
-/// The system message with its content rewritten to one string; its other members stay.
+/// Writes the content of a system message; its other members stay.
 fn with_content(message: &str, mode: PromptMode, text: &str) -> String {
     let object = Object::read(message);
-    let old = object
-        .get("content")
-        .filter(|_| mode == PromptMode::Insert)
-        .map(text_of)
-        .unwrap_or_default();
-    let content = if old.is_empty() {
-        text.to_owned()
-    } else {
-        format!("{text}\n\n{old}")
+    let content = match json::present(object.get("content")) {
+        Some(content) if mode == PromptMode::Insert => before(content, text),
+        _ => json::quote(text),
     };
-    object.splice(&[("content".to_owned(), Change::Set(json::quote(&content)))])
+    object.splice(&[("content".to_owned(), Change::Set(content))])
 }
 
-/// A content's text, text parts joined by newlines.
-fn text_of(content: &str) -> String {
-    if let Some(text) = json::string(content) {
-        return text.into_owned();
-    }
-    let mut texts = Vec::new();
-    json::elements(content, |part| {
-        texts.extend(Object::read(part).get("text").and_then(json::string));
-    });
-    texts.join("\n")
-}
-
-/// A string is prolonged; a list of blocks gets one more in front, so that the others keep their
-/// cache marks.
-fn in_system(system: &str, text: &str) -> String {
-    match Kind::of(system) {
+/// Puts a text before a content. A string is prolonged; a list gets one more part in front, so that
+/// the others keep their cache marks.
+fn before(content: &str, text: &str) -> String {
+    match Kind::of(content) {
         Kind::Array => {
-            let comma = if json::is_empty_array(system) {
+            let comma = if json::is_empty_array(content) {
                 ""
             } else {
                 ","
             };
-            let block = format!(r#"{{"type":"text","text":{}}}{comma}"#, json::quote(text));
-            replace(system, 1..1, &block)
+            let part = format!(r#"{{"type":"text","text":{}}}{comma}"#, json::quote(text));
+            replace(content, 1..1, &part)
         }
-        _ => match json::string(system) {
+        _ => match json::string(content) {
             Some(old) if !old.is_empty() => json::quote(&format!("{text}\n\n{old}")),
             _ => json::quote(text),
         },

@@ -205,8 +205,26 @@ fn system_prompts() {
         (
             OpenAiChat,
             Insert,
-            r#""messages":[{"role":"system","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}]"#.to_owned(),
-            r#""messages":[{"role":"system","content":"P\n\na\nb"}]"#.to_owned(),
+            r#""messages":[{"role":"system","content":[{"type":"text","text":"a","cache_control":{"type":"ephemeral"}}, {"type":"text","text":"b"}]}]"#.to_owned(),
+            r#""messages":[{"role":"system","content":[{"type":"text","text":"P"},{"type":"text","text":"a","cache_control":{"type":"ephemeral"}}, {"type":"text","text":"b"}]}]"#.to_owned(),
+        ),
+        (
+            OpenAiChat,
+            Insert,
+            r#""messages":[{"role":"system","content":[]}]"#.to_owned(),
+            r#""messages":[{"role":"system","content":[{"type":"text","text":"P"}]}]"#.to_owned(),
+        ),
+        (
+            OpenAiChat,
+            Insert,
+            r#""messages":[{"role":"system","content":null}]"#.to_owned(),
+            r#""messages":[{"role":"system","content":"P"}]"#.to_owned(),
+        ),
+        (
+            OpenAiChat,
+            Replace,
+            r#""messages":[{"role":"system","content":[{"type":"text","text":"a"}]}]"#.to_owned(),
+            r#""messages":[{"role":"system","content":"P"}]"#.to_owned(),
         ),
         (
             OpenAiChat,
