@@ -1,5 +1,7 @@
 //! Gathers who said what, message by message, into the texts and counters that signals read.
 
+use icu_properties::CodePointSetData;
+use icu_properties::props::DefaultIgnorableCodePoint;
 use std::borrow::Cow;
 
 use crate::attachments::Media;
@@ -337,28 +339,13 @@ impl Asides {
     }
 }
 
-/// A character that shows nothing: whitespace, control and format characters, fillers.
+/// Returns whether a character shows nothing: whitespace, controls, the blank of Braille, and what
+/// Unicode leaves out of a text that is shown.
 fn is_blank(c: char) -> bool {
     c.is_whitespace()
         || c.is_control()
-        || matches!(
-            c,
-            '\u{AD}'
-                | '\u{34F}'
-                | '\u{61C}'
-                | '\u{115F}'..='\u{1160}'
-                | '\u{17B4}'..='\u{17B5}'
-                | '\u{180B}'..='\u{180F}'
-                | '\u{200B}'..='\u{200F}'
-                | '\u{202A}'..='\u{202E}'
-                | '\u{2060}'..='\u{206F}'
-                | '\u{2800}'
-                | '\u{3164}'
-                | '\u{FE00}'..='\u{FE0F}'
-                | '\u{FEFF}'
-                | '\u{FFA0}'
-                | '\u{E0000}'..='\u{E0FFF}'
-        )
+        || c == '\u{2800}'
+        || CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
 }
 
 /// `C`: all non-user texts and the user's turn, joined by one space.

@@ -4,6 +4,8 @@
 //! A number in full-width digits, or with a soft hyphen in its middle, is the same number to a
 //! reader. What must not be missed is looked for in this copy. Most texts need none.
 
+use icu_properties::CodePointSetData;
+use icu_properties::props::DefaultIgnorableCodePoint;
 use std::borrow::Cow;
 use unicode_normalization::char::compose;
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfkc_quick};
@@ -107,28 +109,9 @@ fn is_mark(scalar: char) -> bool {
     matches!(scalar, '\u{300}'..='\u{36F}' | '\u{20D0}'..='\u{20FF}')
 }
 
-/// Characters that leave no trace where a text is shown (`Default_Ignorable_Code_Point`).
+/// Returns whether a character leaves no trace where a text is shown.
 fn is_ignorable(scalar: char) -> bool {
-    matches!(
-        scalar,
-        '\u{AD}'
-            | '\u{34F}'
-            | '\u{61C}'
-            | '\u{115F}'..='\u{1160}'
-            | '\u{17B4}'..='\u{17B5}'
-            | '\u{180B}'..='\u{180F}'
-            | '\u{200B}'..='\u{200F}'
-            | '\u{202A}'..='\u{202E}'
-            | '\u{2060}'..='\u{206F}'
-            | '\u{3164}'
-            | '\u{FE00}'..='\u{FE0F}'
-            | '\u{FEFF}'
-            | '\u{FFA0}'
-            | '\u{FFF0}'..='\u{FFF8}'
-            | '\u{1BCA0}'..='\u{1BCA3}'
-            | '\u{1D173}'..='\u{1D17A}'
-            | '\u{E0000}'..='\u{E0FFF}'
-    )
+    CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(scalar)
 }
 
 /// Zeros of the scripts that have digits of their own. Nine digits follow each.

@@ -88,6 +88,7 @@ fn a_wrapper_is_no_way_around() {
         }
         check(&when, &said(&[text, " "]), "local");
         check(&when, &said(&[text, "\u{200B}\n"]), "local");
+        check(&when, &said(&[text, "\u{1D173}\u{FFF0}"]), "local");
         check(&when, &said(&[text]), "local");
         check(&when, &said(&["hello"]), "cloud");
     }
