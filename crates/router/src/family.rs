@@ -41,7 +41,6 @@ const COUNT: usize = 21;
 pub static FAMILIES: [Family; COUNT] = [
     Family::rules(Kind::Keyword, "keyword", "keywords")
         .header("x-vsr-matched-keywords")
-        .reads_evaluation()
         .grouped_as("keywords")
         .composed()
         .without_number(),
@@ -75,7 +74,6 @@ pub static FAMILIES: [Family; COUNT] = [
         .composed(),
     Family::rules(Kind::Language, "language", "language")
         .header("x-vsr-matched-language")
-        .reads_evaluation()
         .composed()
         .without_number(),
     Family::rules(Kind::Context, "context", "context")
@@ -84,7 +82,6 @@ pub static FAMILIES: [Family; COUNT] = [
         .without_number(),
     Family::rules(Kind::Structure, "structure", "structure")
         .header("x-vsr-matched-structure")
-        .reads_evaluation()
         .composed(),
     Family::encoded(Kind::Complexity, "complexity", "complexity")
         .header("x-vsr-matched-complexity")
@@ -142,7 +139,8 @@ pub struct Family {
     /// Whether a rule counts only where a decision names it; rules of other families count as soon
     /// as the family is used.
     pub is_used_by_name: bool,
-    /// Whether its rules read the evaluation text alone: words beside it are not seen.
+    /// Whether models are asked about the evaluation text alone, so that a boundary has them asked
+    /// about the words beside it too. Families without models see to that in `doubt_unread`.
     pub reads_evaluation: bool,
     /// Range of the confidences that it stores.
     pub confidence: Bounds,
@@ -231,11 +229,6 @@ impl Family {
 
     const fn used_by_name(mut self) -> Self {
         self.is_used_by_name = true;
-        self
-    }
-
-    const fn reads_evaluation(mut self) -> Self {
-        self.reads_evaluation = true;
         self
     }
 

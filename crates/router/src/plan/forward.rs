@@ -62,7 +62,8 @@ pub struct Forward {
 
 impl Forward {
     /// Sends a request to a model: the routing headers get its name, `headers` and `body` are the
-    /// edits that its backend needs, `response` is what its answer needs. `withdrawn` removes what an earlier attempt left.
+    /// edits that its backend needs, `response` is what its answer needs. `withdrawn` removes what
+    /// an earlier attempt left.
     #[must_use]
     pub fn to(
         admitted: Admitted<'_>,

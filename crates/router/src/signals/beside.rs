@@ -50,6 +50,20 @@ pub(super) fn joined(input: &SignalInput<'_>) -> Option<String> {
     Some(all.join("\n"))
 }
 
+/// Evaluates a family on the user's turn with the texts beside it, and doubts what comes out
+/// differently.
+pub(super) fn reread_turn(
+    signal: &dyn Signal,
+    input: &SignalInput<'_>,
+    watched: &[Watch],
+    report: &mut SignalReport,
+) -> Result<(), SignalError> {
+    match joined(input) {
+        Some(text) => reread(signal, text, watched, report),
+        None => Ok(()),
+    }
+}
+
 /// Evaluates a family as if `text` were the user's turn, and doubts what comes out differently.
 pub(super) fn reread(
     signal: &dyn Signal,

@@ -245,10 +245,7 @@ impl Signal for EventSignal {
         watched: &[Watch],
         report: &mut SignalReport,
     ) -> Result<(), SignalError> {
-        match beside::joined(input) {
-            Some(text) => beside::reread(self, text, watched, report),
-            None => Ok(()),
-        }
+        beside::reread_turn(self, input, watched, report)
     }
 }
 

@@ -18,8 +18,8 @@
 
 use super::chunks::{JAILBREAK, chunks};
 use super::examples::Examples;
-use super::jailbreak::{beside, guard};
-use super::scan::{OnUnreadable, Part, Scan, blocks, parts, truncation, unread};
+use super::jailbreak::{conclude_unread, guard};
+use super::scan::{OnUnreadable, Part, Scan, blocks, parts, truncation};
 use super::{Building, Head, Learned, SignalInput, answers, ran};
 use crate::report::{Key, Kind, SignalReport};
 use inference::ask::{Outcome, Question, What};
@@ -153,15 +153,14 @@ impl Learned for ContrastiveSignal {
                 report.emit(rule.key);
                 report.set_confidence(rule.key, score);
                 highest = highest.max(score);
-            } else if let Some((_, error)) = gaps.iter().find(|(scope, _)| scope.meets(rule.scope))
-            {
-                unread(rule.key, error, self.blocks, report);
             } else {
-                beside(
+                let gap = gaps.iter().find(|(scope, _)| scope.meets(rule.scope));
+                conclude_unread(
                     input,
                     rule.key,
                     rule.scope,
                     rule.on_unreadable,
+                    gap.map(|(_, error)| &**error),
                     self.blocks,
                     report,
                 );

@@ -270,14 +270,13 @@ impl Learned for JailbreakSignal {
             if risk > 0.0 && risk >= rule.threshold {
                 report.emit(rule.key);
                 report.set_confidence(rule.key, risk);
-            } else if let Some(error) = read().find_map(|finding| finding.unread.as_deref()) {
-                unread(rule.key, error, self.blocks, report);
             } else {
-                beside(
+                conclude_unread(
                     input,
                     rule.key,
                     rule.scope,
                     rule.on_unreadable,
+                    read().find_map(|finding| finding.unread.as_deref()),
                     self.blocks,
                     report,
                 );
@@ -324,14 +323,18 @@ impl JailbreakSignal {
 
 /// Concludes on a rule that found nothing in the texts, by what was not read of them and by what is
 /// no text.
-pub(super) fn beside(
+pub(super) fn conclude_unread(
     input: &SignalInput<'_>,
     key: Key,
     scope: Scan,
     on_unreadable: OnUnreadable,
+    error: Option<&str>,
     blocks: bool,
     report: &mut SignalReport,
 ) {
+    if let Some(error) = error {
+        return unread(key, error, blocks, report);
+    }
     if unread_places(input).any(|place| place.meets(scope)) {
         report.degrade(Kind::Jailbreak, "unread");
         return unread(key, "a text is not read", blocks, report);
