@@ -4,7 +4,7 @@
 use crate::stage::{Models, Stage, chat, chat_stream, check_refused};
 use anyhow::{Result, ensure};
 use serde_json::Value;
-use tests::client::{Answer, Call};
+use tests::client::{Answer, Call, Events, Version};
 use tests::envoy::{Envoy, ShippedPorts, shipped};
 use tests::merit::Merit;
 use tests::ports;
@@ -51,6 +51,15 @@ global:
 "#;
 
 async fn stage_with(policy: &str, dead: Option<u16>) -> Result<Stage> {
+    stage_on(policy, dead, Ok).await
+}
+
+/// The same on a bootstrap that `edit` makes of `envoy/fallback.yaml`.
+async fn stage_on(
+    policy: &str,
+    dead: Option<u16>,
+    edit: impl FnOnce(String) -> Result<String>,
+) -> Result<Stage> {
     let models = Models::start().await?;
     let merit = Merit::start(policy).await?;
     let ports = ShippedPorts {
@@ -59,7 +68,8 @@ async fn stage_with(policy: &str, dead: Option<u16>) -> Result<Stage> {
         large: models.large.address().port(),
         ..ShippedPorts::default()
     };
-    let envoy = Envoy::start(&shipped("fallback.yaml", &ports)?).await?;
+    let bootstrap = edit(shipped("fallback.yaml", &ports)?)?;
+    let envoy = Envoy::start(&bootstrap).await?;
     Ok(Stage {
         models,
         merit,
@@ -205,6 +215,49 @@ async fn a_dead_model_is_passed_over_by_streams_and_large_bodies_too() -> Result
     .await?;
     check(&answer, "large")?;
     ensure!(stage.models.only("messages")?.model() == "large-70b");
+    Ok(())
+}
+
+/// Waits a second where the shipped bootstrap waits five minutes.
+async fn impatient_stage() -> Result<Stage> {
+    stage_on(POLICY, None, |bootstrap| {
+        let waits = "per_try_idle_timeout: 300s";
+        ensure!(bootstrap.contains(waits), "the bootstrap has no `{waits}`");
+        Ok(bootstrap.replace(waits, "per_try_idle_timeout: 1s"))
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_goes_silent_is_left() -> Result<()> {
+    let stage = impatient_stage().await?;
+    let silent = ("x-script-small-gate", "never opened");
+
+    // Before its first byte: the next model answers.
+    let answer = ask(&stage, "before", Call::post(CHAT, chat("Hello")), &[silent]).await?;
+    check(&answer, "large")?;
+    ensure!(
+        asked(&stage, "before") == ["small: small-1b", "large: large-70b"],
+        "{:?}",
+        asked(&stage, "before")
+    );
+
+    // After it: the client has a part of an answer, which no other model may go on with.
+    let call = Call::post(CHAT, chat_stream("Hello"))
+        .header("x-case", "after")
+        .header(silent.0, silent.1);
+    let mut client = stage.connect("clients", Version::Http1).await?;
+    let mut events = Events::new(client.open(call).await?);
+    ensure!(events.next().await?.is_some(), "no first event came");
+    ensure!(
+        events.next().await.is_err(),
+        "the answer that was cut looks whole"
+    );
+    ensure!(
+        asked(&stage, "after") == ["small: small-1b"],
+        "{:?}",
+        asked(&stage, "after")
+    );
     Ok(())
 }
 

@@ -70,7 +70,7 @@ def openai_blocked(client):
 
 def openai_errors(client, sdk):
     create = client.chat.completions.create
-    error = raises(sdk.BadRequestError, lambda: create(model="no-such", messages=HELLO))
+    error = raises(sdk.NotFoundError, lambda: create(model="no-such", messages=HELLO))
     assert "no-such" in error.message, error.message
     equal(error.type, "invalid_request_error")
     raises(sdk.BadRequestError, lambda: create(model="auto", messages=HELLO, extra_body={"stream": "yes"}))
@@ -139,7 +139,7 @@ def anthropic_blocked(client):
 
 def anthropic_errors(client, sdk):
     create = client.messages.create
-    error = raises(sdk.BadRequestError, lambda: create(model="no-such", max_tokens=1, messages=HELLO))
+    error = raises(sdk.NotFoundError, lambda: create(model="no-such", max_tokens=1, messages=HELLO))
     assert "no-such" in str(error), error
     equal(error.body["type"], "error")
     limited = {"x-script-status": "429"}

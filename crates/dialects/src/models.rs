@@ -45,6 +45,9 @@ pub struct Routing {
 pub enum ListShape {
     /// `{"object":"list","data":[…]}`.
     OpenAi,
+    /// The same with `"models": []`, for Codex: it reads a catalogue of its own shape there, reports
+    /// an error where the member is missing, and adds what it finds to the models that it knows.
+    Codex,
     /// The client sent `anthropic-version`.
     Anthropic,
 }
@@ -59,6 +62,7 @@ pub fn list(entries: &[ModelEntry], shape: ListShape) -> Bytes {
     let data: Vec<Value> = entries.map(|entry| describe(entry, shape)).collect();
     let list = match shape {
         ListShape::OpenAi => json!({"object": "list", "data": data}),
+        ListShape::Codex => json!({"object": "list", "data": data, "models": []}),
         ListShape::Anthropic => {
             let id = |entry: Option<&Value>| entry.and_then(|entry| entry.get("id")).cloned();
             let (first, last) = (id(data.first()), id(data.last()));
@@ -79,7 +83,7 @@ fn describe(entry: &ModelEntry, shape: ListShape) -> Value {
     let mut model = Map::new();
     let mut put = |name: &str, value: Value| drop(model.insert(name.to_owned(), value));
     match shape {
-        ListShape::OpenAi => {
+        ListShape::OpenAi | ListShape::Codex => {
             put("id", json!(entry.id));
             put("object", json!("model"));
             put("created", json!(entry.created));
@@ -155,6 +159,10 @@ mod tests {
         assert_eq!(
             list(&[], ListShape::OpenAi),
             r#"{"object":"list","data":[]}"#
+        );
+        assert_eq!(
+            list(&[], ListShape::Codex),
+            r#"{"object":"list","data":[],"models":[]}"#
         );
     }
 

@@ -12,6 +12,9 @@ pub const CONTENT_TYPE: &str = "application/json";
 /// "maximum context length".
 pub const CONTEXT_LENGTH_EXCEEDED: &str = "context_length_exceeded";
 
+/// The code that clients recognise an unknown model by.
+pub const MODEL_NOT_FOUND: &str = "model_not_found";
+
 /// An error answered by the router itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refusal<'a> {
@@ -19,7 +22,8 @@ pub struct Refusal<'a> {
     pub status: u16,
     /// The text for the client.
     pub message: &'a str,
-    /// A code that clients know, in place of the status ([`CONTEXT_LENGTH_EXCEEDED`]).
+    /// A code that clients know, in place of the status ([`CONTEXT_LENGTH_EXCEEDED`],
+    /// [`MODEL_NOT_FOUND`]).
     pub code: Option<&'a str>,
     /// The request's id, which Anthropic's shape carries.
     pub request_id: Option<&'a str>,
@@ -50,7 +54,11 @@ impl Refusal<'_> {
                 let code = self
                     .code
                     .map_or_else(|| json!(self.status), |code| json!(code));
-                json!({"error": {"message": self.message, "type": kind, "code": code}})
+                if self.code == Some(MODEL_NOT_FOUND) {
+                    json!({"error": {"message": self.message, "type": kind, "code": code, "param": "model"}})
+                } else {
+                    json!({"error": {"message": self.message, "type": kind, "code": code}})
+                }
             }
         };
         body.to_string().into()
@@ -123,6 +131,13 @@ mod tests {
                 overflow,
                 is("invalid_request_error", "\"context_length_exceeded\""),
             ),
+            (
+                openai,
+                404,
+                Some(MODEL_NOT_FOUND),
+                r#"{"error":{"message":"m","type":"invalid_request_error","code":"model_not_found","param":"model"}}"#.to_owned(),
+            ),
+            (anthropic, 404, Some(MODEL_NOT_FOUND), says("not_found_error")),
             (anthropic, 400, None, says("invalid_request_error")),
             (anthropic, 413, None, says("request_too_large")),
             (anthropic, 503, None, says("overloaded_error")),

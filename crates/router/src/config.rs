@@ -28,7 +28,7 @@ mod unimplemented;
 mod validate;
 
 pub use loading::{Checked, check, load};
-pub use lookup::{DEFAULT_RECIPE, Resolution};
+pub use lookup::{DEFAULT_RECIPE, NamePattern, WILDCARD};
 pub use schema::schema;
 pub use unimplemented::{Reach, Unimplemented, unimplemented};
 pub use validate::validate;
@@ -114,7 +114,8 @@ impl Routing {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Entrypoint {
-    /// The names.
+    /// The names. `*` stands for any run of characters, in any case: `claude-*` takes every such
+    /// name that no model of the document has.
     pub model_names: Vec<String>,
     /// The recipe; `default` is the top-level `routing`.
     pub recipe: String,

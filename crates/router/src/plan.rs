@@ -15,6 +15,7 @@ pub use trace::{RunOutcome, Trace, UNREAD_TURN};
 
 use crate::eligible::Barrier;
 use crate::escalation::Cascade;
+use dialects::refusal::{CONTEXT_LENGTH_EXCEEDED, MODEL_NOT_FOUND};
 use std::sync::Arc;
 
 /// What happens to a request.
@@ -46,22 +47,49 @@ pub struct Escalation {
     pub otherwise: Forward,
 }
 
-/// Why a request is refused, as its client will be outcome.
+/// The most model names that a refusal lists.
+const LISTED: usize = 8;
+
+/// Why a request is refused, as its client is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// HTTP status.
     pub status: u16,
     /// For people.
     pub message: String,
+    /// A code that clients know, in place of the status.
+    pub code: Option<&'static str>,
 }
 
 impl Refusal {
-    /// Refuses a model that cannot be reached.
+    /// Refuses with a status and a text.
+    #[must_use]
+    pub fn new(status: u16, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            message: message.into(),
+            code: None,
+        }
+    }
+
+    /// Refuses a model that the policy chose and that cannot be reached.
     #[must_use]
     pub fn unavailable(model: &str) -> Self {
+        Self::new(400, format!("model \"{model}\" is not available"))
+    }
+
+    /// Refuses a name that nothing in the policy has; `known` are some that it has.
+    #[must_use]
+    pub fn unknown_model<'a>(model: &str, known: impl Iterator<Item = &'a str>) -> Self {
+        let known: Vec<&str> = known.take(LISTED).collect();
+        let hint = if known.is_empty() {
+            String::new()
+        } else {
+            format!("; GET /v1/models lists {}", known.join(", "))
+        };
         Self {
-            status: 400,
-            message: format!("model \"{model}\" is not available"),
+            code: Some(MODEL_NOT_FOUND),
+            ..Self::new(404, format!("model \"{model}\" is not available{hint}"))
         }
     }
 }
@@ -91,6 +119,10 @@ impl From<&Barrier> for Refusal {
                 "every model that would serve this request is failing".to_owned(),
             ),
         };
-        Self { status, message }
+        let code = matches!(barrier, Barrier::ContextWindow { .. });
+        Self {
+            code: code.then_some(CONTEXT_LENGTH_EXCEEDED),
+            ..Self::new(status, message)
+        }
     }
 }

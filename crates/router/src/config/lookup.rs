@@ -5,22 +5,16 @@ use super::integrations::Looper;
 use super::providers::{ModelCard, Pricing, ProviderModel};
 use super::{Document, Routing};
 use crate::card::ModelDescriptions;
+use wildmatch::WildMatchPattern;
 
 /// Name of the top-level recipe.
 pub const DEFAULT_RECIPE: &str = "default";
 
-/// What a model name in a request asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Resolution {
-    /// Routing by the default recipe.
-    Auto,
-    /// A multi-model run: the default recipe, decisions of this algorithm only.
-    Looper(&'static str),
-    /// Routing by the recipe of this name.
-    Recipe(String),
-    /// That very model, without routing.
-    Passthrough,
-}
+/// What stands for any run of characters in an entrypoint's name.
+pub const WILDCARD: char = '*';
+
+/// An entrypoint's name with wildcards, matched in any case. `?` stands for itself.
+pub type NamePattern = WildMatchPattern<WILDCARD, '\0'>;
 
 impl Document {
     /// The policy of a recipe; `default` is the top-level one unless a recipe bears that name.
@@ -103,31 +97,6 @@ impl Document {
                 .collect::<Vec<_>>()
         };
         kinds.into_iter().flat_map(named).collect()
-    }
-
-    /// What a model name asks for; the name is trimmed, case counts.
-    #[must_use]
-    pub fn resolve(&self, model: &str) -> Resolution {
-        let model = model.trim();
-        if self.auto_model_names().iter().any(|name| name == model) {
-            return Resolution::Auto;
-        }
-        if let Some((_, kind)) = self
-            .looper_names()
-            .into_iter()
-            .find(|(name, _)| name == model)
-        {
-            return Resolution::Looper(kind);
-        }
-        let entrypoint = self.entrypoints.iter().find(|entrypoint| {
-            entrypoint
-                .model_names
-                .iter()
-                .any(|name| name.trim() == model)
-        });
-        entrypoint.map_or(Resolution::Passthrough, |entrypoint| {
-            Resolution::Recipe(entrypoint.recipe.clone())
-        })
     }
 
     /// Model cards of all recipes, the default one's first.

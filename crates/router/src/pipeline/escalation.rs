@@ -40,11 +40,8 @@ impl<'g> Called<'g> {
             return Ok(Choice::called(self.route, eligible, self.candidate));
         }
         let model = shown(self.route.candidates.candidates(), self.candidate);
-        let refusal = Refusal {
-            status: 403,
-            message: format!("model \"{model}\" may not serve this request"),
-        };
-        Err(refusal.into())
+        let message = format!("model \"{model}\" may not serve this request");
+        Err(Refusal::new(403, message).into())
     }
 }
 

@@ -280,7 +280,7 @@ fn what_cannot_be_reached_is_refused() {
     );
     check(
         &chat("gpt-17", "hi"),
-        "- - - - -\n400: model \"gpt-17\" is not available",
+        "- - - - -\n404: model \"gpt-17\" is not available; GET /v1/models lists vllm-sr/auto, auto, MoM, staff/auto",
     );
     check(
         &chat("", "hi"),

@@ -104,10 +104,7 @@ fn edits_are_collected_in_order() {
 #[test]
 fn an_answer_or_a_refusal_ends_the_way() {
     let answer = || Action::Answer("hello".to_owned());
-    let refusal = Refusal {
-        status: 429,
-        message: "later".to_owned(),
-    };
+    let refusal = Refusal::new(429, "later");
     check(
         vec![edit("a"), answer(), Action::Refuse(refusal.clone())],
         Err(Stop::Answer("hello ada code small".to_owned())),

@@ -1,8 +1,9 @@
 //! Bands of the estimated token count.
 //!
 //! Use it to send long requests to models with long windows. The estimate counts messages, tools,
-//! images and the output reserve, so it is an upper guess, and it is at least what the text's own
-//! length says.
+//! images and the output that the client asks for, so it is an upper guess, and it is at least what
+//! the text's own length says. Agents ask for 32,000 tokens and more with every request, however
+//! short it is: `count: prompt` leaves them out.
 //!
 //! ```yaml
 //! routing:
@@ -11,6 +12,7 @@
 //!       - name: long
 //!         min_tokens: 32K
 //!         max_tokens: 1M
+//!         count: prompt
 //! ```
 //!
 //! Both ends are included; an omitted `max_tokens` is 0, as in the reference, so such a rule
@@ -38,7 +40,24 @@ pub struct ContextRule {
     pub min_tokens: String,
     /// Upper bound; omitted means 0.
     pub max_tokens: String,
+    /// What is counted.
+    pub count: Counted,
 }
+
+/// What of a request a band counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Counted {
+    /// The prompt and the output that the client asks for (`max_tokens` and the like).
+    #[default]
+    Total,
+    /// The prompt alone.
+    Prompt,
+}
+
+/// The most output that today's agents ask for with every request, tokens. A bound below it that
+/// counts the output tells the client rather than the prompt.
+const USUAL_OUTPUT: u64 = 64_000;
 
 /// Compiles the context rules; nothing without rules.
 pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Signal>> {
@@ -51,7 +70,11 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Signal>> {
         let key = building.keys.intern(Kind::Context, &rule.name);
         let at = building.scope.rule(Kind::Context, index);
         let tokens = rule.compile(&at, building.findings);
-        bands.extend(tokens.map(|tokens| Band { key, tokens }));
+        bands.extend(tokens.map(|tokens| Band {
+            key,
+            tokens,
+            counted: rule.count,
+        }));
     }
     Some(Box::new(ContextSignal {
         bands,
@@ -74,6 +97,15 @@ impl ContextRule {
             findings.error(
                 at,
                 format!("`min_tokens` ({low}) exceeds `max_tokens` ({high})"),
+            );
+        } else if self.count == Counted::Total
+            && [low, high]
+                .iter()
+                .any(|bound| (1..=USUAL_OUTPUT).contains(bound))
+        {
+            findings.note(
+                at,
+                "the output that a client asks for counts too, and agents ask for 32,000 tokens and more with every request; `count: prompt` leaves it out",
             );
         }
         Some(low..=high)
@@ -170,11 +202,18 @@ impl Default for TokenRatio {
 /// The estimate that context rules compare, tokens.
 #[must_use]
 pub fn estimate(prompt: &Prompt, ratio: &TokenRatio) -> u64 {
-    let text = text_tokens(&prompt.texts.context, ratio.get());
-    prompt
-        .tokens
-        .floor()
-        .max(u64::try_from(text).unwrap_or_default())
+    Counted::Total.of(prompt, ratio)
+}
+
+impl Counted {
+    fn of(self, prompt: &Prompt, ratio: &TokenRatio) -> u64 {
+        let text = text_tokens(&prompt.texts.context, ratio.get());
+        let floor = match self {
+            Self::Total => prompt.tokens.floor(),
+            Self::Prompt => prompt.tokens.prompt(),
+        };
+        floor.max(u64::try_from(text).unwrap_or_default())
+    }
 }
 
 /// The context family of one recipe.
@@ -186,6 +225,7 @@ struct ContextSignal {
 struct Band {
     key: Key,
     tokens: RangeInclusive<u64>,
+    counted: Counted,
 }
 
 impl Signal for ContextSignal {
@@ -198,8 +238,13 @@ impl Signal for ContextSignal {
         input: &SignalInput<'_>,
         report: &mut SignalReport,
     ) -> Result<(), SignalError> {
-        let tokens = estimate(input.prompt, &self.ratio);
+        let total = Counted::Total.of(input.prompt, &self.ratio);
+        let prompt = Counted::Prompt.of(input.prompt, &self.ratio);
         for band in &self.bands {
+            let tokens = match band.counted {
+                Counted::Total => total,
+                Counted::Prompt => prompt,
+            };
             if band.tokens.contains(&tokens) {
                 report.emit(band.key);
             }
@@ -288,6 +333,42 @@ mod tests {
                 ("below", "", &exact),
             ];
             assert_eq!(matches(&bands, &prompt, 4.0), ["exact", "below"], "{name}");
+        }
+    }
+
+    #[test]
+    fn the_output_may_be_left_out() {
+        let agent = |prompt_bytes| Prompt {
+            tokens: facts(prompt_bytes, 0, 0, 4, 32_000),
+            ..Prompt::default()
+        };
+        let rule = |name: &str, count| ContextRule {
+            name: name.into(),
+            min_tokens: "24K".into(),
+            max_tokens: "1M".into(),
+            count,
+            ..ContextRule::default()
+        };
+        let signals = Signals {
+            context: vec![
+                rule("total", Counted::Total),
+                rule("prompt", Counted::Prompt),
+            ],
+            ..Signals::default()
+        };
+        let mut keys = Keys::default();
+        let signal = compiled(&signals, &mut keys, &Deps::default());
+        for (prompt, expected) in [
+            (agent(60), &["total"][..]),
+            (agent(4 * 23_995), &["total"]),
+            (agent(4 * 23_996), &["total", "prompt"]),
+        ] {
+            let mut report = SignalReport::new(&keys);
+            signal
+                .evaluate(&SignalInput::new(&prompt, None), &mut report)
+                .unwrap();
+            let matched: Vec<&str> = report.matches().map(|key| keys.name(key)).collect();
+            assert_eq!(matched, expected, "{:?}", prompt.tokens);
         }
     }
 

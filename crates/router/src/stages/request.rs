@@ -90,10 +90,6 @@ impl From<Refusal> for Refused {
 
 impl From<SignalError> for Refused {
     fn from(error: SignalError) -> Self {
-        let refusal = Refusal {
-            status: 403,
-            message: error.to_string(),
-        };
-        refusal.into()
+        Refusal::new(403, error.to_string()).into()
     }
 }

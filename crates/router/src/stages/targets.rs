@@ -116,10 +116,7 @@ impl Targets {
         let Some(name) = &self.settings.default_model else {
             let message =
                 "unable to route request: no model selected and no default model configured";
-            return Err(Refusal {
-                status: 400,
-                message: message.to_owned(),
-            });
+            return Err(Refusal::new(400, message));
         };
         let model = self
             .models
@@ -267,16 +264,13 @@ impl Targets {
             let message = format!(
                 "model \"{name}\" speaks the {speaks} API and this request the {asked} API; translation is not available"
             );
-            return Err(Refusal {
-                status: 400,
-                message,
-            });
+            return Err(Refusal::new(400, message));
         }
         match model.credential {
-            Credential::Missing { .. } if !self.settings.fail_open => Err(Refusal {
-                status: 401,
-                message: "Authentication failed. Check your API key configuration.".to_owned(),
-            }),
+            Credential::Missing { .. } if !self.settings.fail_open => Err(Refusal::new(
+                401,
+                "Authentication failed. Check your API key configuration.",
+            )),
             _ => Ok(()),
         }
     }

@@ -50,10 +50,7 @@ pub(super) fn open(
         // The path may be the failed model's own, which only chat completions have.
         _ if at.is_none() || at != headers.get(MODEL) => Err(HeadStep::Respond(refuse(
             &request,
-            &Refusal {
-                status: 503,
-                message: "no attempt is planned at this model".to_owned(),
-            },
+            &Refusal::new(503, "no attempt is planned at this model"),
         ))),
         Endpoint::Inference(dialect) => Ok(Attempting {
             serving,
@@ -107,10 +104,7 @@ impl Attempting {
             to: header(MODEL),
         };
         let made = Request::parse(self.dialect, bytes, &router.settings.reading)
-            .map_err(|refused| Refusal {
-                status: refused.status,
-                message: refused.message.to_string(),
-            })
+            .map_err(|refused| Refusal::new(refused.status, refused.message))
             .and_then(|request| {
                 let forward = plan_attempt(router, attempt, request.prompt(), self.dialect)?;
                 Ok((body::apply(&request, forward.body()), forward))

@@ -203,15 +203,27 @@ pub(super) fn model(serving: &Generation, head: &RequestHead, id: &str) -> Immed
         None => {
             let dialect =
                 (shape(head) == ListShape::Anthropic).then_some(Dialect::AnthropicMessages);
-            let message = format!("model \"{id}\" is not available");
-            refusal(404, &message, dialect, head.headers.get("x-request-id"))
+            let told = Said {
+                status: 404,
+                message: &format!("model \"{id}\" is not available"),
+                code: Some(wire::MODEL_NOT_FOUND),
+            };
+            said(&told, dialect, head.headers.get("x-request-id"))
         }
     }
 }
 
 fn shape(head: &RequestHead) -> ListShape {
+    let path = head.headers.get(":path").unwrap_or_default();
+    let query = path.split_once('?').map_or("", |(_, query)| query);
+    let names_client_version = query
+        .split('&')
+        .any(|pair| pair.starts_with("client_version="));
     if head.headers.get("anthropic-version").is_some() {
         ListShape::Anthropic
+    } else if names_client_version {
+        // Only Codex asks with its version.
+        ListShape::Codex
     } else {
         ListShape::OpenAi
     }

@@ -149,7 +149,7 @@ fn execute(
             let said = Said {
                 status: refusal.status,
                 message: &refusal.message,
-                code: code(&trace),
+                code: refusal.code,
             };
             let mut answer = immediate::said(
                 &said,
@@ -162,12 +162,6 @@ fn execute(
             Planned::Respond(answer)
         }
     }
-}
-
-/// The code by which clients know the refusal.
-fn code(trace: &Trace) -> Option<&'static str> {
-    matches!(trace.refused_by, Some(Barrier::ContextWindow { .. }))
-        .then_some(CONTEXT_LENGTH_EXCEEDED)
 }
 
 /// The request goes on to a model.

@@ -1,7 +1,7 @@
 //! What well-formed documents get wrong, line by line.
 
 use super::{check_policy, environment, policy};
-use crate::config::{Document, Reach, Resolution, check, load, unimplemented, validate};
+use crate::config::{Document, Reach, check, load, unimplemented, validate};
 
 #[test]
 fn versions_and_models() {
@@ -176,8 +176,13 @@ const SIGNALS: &[(&str, &[&str])] = &[
     ),
     (
         "context: [{name: a, min_tokens: 32 K, max_tokens: 1M}]",
+        &["9 note the output that a client asks for counts too"],
+    ),
+    (
+        "context: [{name: a, min_tokens: 32 K, max_tokens: 1M, count: prompt}]",
         &[],
     ),
+    ("context: [{name: a, min_tokens: 65K, max_tokens: 1M}]", &[]),
     (
         "keywords: [{name: a, operator: OR, method: regex, keywords: ['(?=x)']}]",
         &["9 error pattern `(?=x)`"],
@@ -572,22 +577,11 @@ fn unreachable_recipes_are_served() {
 }
 
 #[test]
-fn model_names_resolve() {
+fn documents_answer_what_routing_asks() {
     let read = |yaml: &str| load(yaml, &environment).document.unwrap();
     let document = read(
         "entrypoints: [{model_names: [' fast '], recipe: cheap}]\nrecipes: [{name: cheap}]\nproviders: {models: [{name: big, pricing: {prompt_per_1m: 2}}]}\nrouting: {modelCards: [{name: big, loras: [{name: tuned}]}]}\n",
     );
-    let cases = [
-        ("auto", Resolution::Auto),
-        (" MoM ", Resolution::Auto),
-        ("Auto", Resolution::Passthrough),
-        ("fast", Resolution::Recipe("cheap".to_owned())),
-        ("vllm-sr/flow", Resolution::Looper("workflows")),
-        ("big", Resolution::Passthrough),
-    ];
-    for (name, expected) in cases {
-        assert_eq!(document.resolve(name), expected, "{name}");
-    }
     assert_eq!(
         document.price("tuned").map(|price| price.prompt_per_1m),
         Some(2.0)
@@ -599,15 +593,14 @@ fn model_names_resolve() {
             && document.recipe("x").is_none()
     );
     let none = read("global: {router: {auto_model_names: []}}\n");
-    assert_eq!(none.resolve("auto"), Resolution::Passthrough);
+    assert!(none.auto_model_names().is_empty());
     let renamed = read(
         "global: {router: {auto_model_names: [mine, ' mine ']}, integrations: {looper: {fusion: {model_names: [panel]}}}}\n",
     );
     assert_eq!(renamed.auto_model_names(), ["mine"]);
-    assert_eq!(
-        (renamed.resolve("panel"), renamed.resolve("vllm-sr/fusion")),
-        (Resolution::Looper("fusion"), Resolution::Passthrough)
-    );
+    let names = renamed.looper_names();
+    assert!(names.contains(&("panel".to_owned(), "fusion")));
+    assert!(names.iter().all(|(name, _)| name != "vllm-sr/fusion"));
     assert!(!validate(&Document::default()).is_empty());
 }
 

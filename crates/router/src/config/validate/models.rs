@@ -1,7 +1,7 @@
 //! Version, models, prices, endpoints, entrypoints, recipes, the model catalog.
 
 use crate::config::providers::{BackendRef, ProviderModel};
-use crate::config::{DEFAULT_RECIPE, Document, Routing};
+use crate::config::{DEFAULT_RECIPE, Document, NamePattern, Routing, WILDCARD};
 use document::Findings;
 use document::suggestion;
 use std::collections::HashMap;
@@ -194,8 +194,29 @@ fn entrypoints(document: &Document, findings: &mut Findings) {
                 findings.error(path, "an empty model name");
             } else if let Some(owner) = taken.insert(name.to_owned(), "another entrypoint") {
                 findings.error(path, format!("`{name}` is already the name of {owner}"));
+            } else if name.contains(WILDCARD) {
+                pattern(document, name, path, findings);
             }
         }
+    }
+}
+
+/// Notes what a pattern of model names does not take although it fits.
+fn pattern(document: &Document, written: &str, path: String, findings: &mut Findings) {
+    let pattern = NamePattern::new_case_insensitive(written);
+    let models = document.providers.models.iter();
+    let kept: Vec<String> = models
+        .filter(|model| pattern.matches(&model.name.to_lowercase()))
+        .map(|model| format!("`{}`", model.name))
+        .collect();
+    if !kept.is_empty() {
+        let kept = kept.join(", ");
+        findings.note(
+            path,
+            format!(
+                "fits models of this document, which stay the client's explicit choice: {kept}"
+            ),
+        );
     }
 }
 
