@@ -42,6 +42,15 @@ impl Question {
         }
     }
 
+    /// The same question, for which no request of a client waits.
+    #[must_use]
+    pub fn in_background(self) -> Self {
+        Self {
+            priority: Priority::Background,
+            ..self
+        }
+    }
+
     /// The same question, asked for safety's sake.
     #[must_use]
     pub fn for_safety(self) -> Self {
@@ -61,6 +70,9 @@ pub enum Priority {
     /// Runs before all ordinary questions, and is shed only where safety questions alone are too
     /// many.
     Safety,
+    /// Work that no request of a client waits for, such as calls of the admin API: has a small
+    /// share beside the others.
+    Background,
 }
 
 /// What can be asked of a text.

@@ -173,6 +173,17 @@ impl Call {
             || self.deadline.is_some_and(|deadline| deadline <= now)
     }
 
+    /// Whether its answer has become due, as opposed to being unwanted.
+    pub(super) fn is_late(&self, now: Instant) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    /// Whether no request of a client waits for it.
+    pub(super) fn is_background(&self) -> bool {
+        let mut known = self.asked.iter().filter_map(Asked::priority).peekable();
+        known.peek().is_some() && known.all(|priority| priority == Priority::Background)
+    }
+
     pub(super) fn withdraw(&self) {
         self.withdrawn.store(true, Ordering::Relaxed);
     }
@@ -193,7 +204,7 @@ impl Call {
             };
             let mut known = HashMap::new();
             // Those for safety come first, so that what they share with others is read early too.
-            for turn in [Priority::Safety, Priority::Ordinary] {
+            for turn in [Priority::Safety, Priority::Ordinary, Priority::Background] {
                 for asked in self
                     .asked
                     .iter()
@@ -226,12 +237,13 @@ impl Call {
         }
     }
 
-    /// A window is through, with the failure if nothing else came of it.
-    pub(super) fn landed(&self, unit: usize, otherwise: Failure) {
+    /// A window is through, with the failure if nothing else came of it. The answer waits for it if
+    /// it `is_awaited`.
+    pub(super) fn landed(&self, unit: usize, is_awaited: bool, otherwise: Failure) {
         if let Some(unit) = self.unit(unit) {
             unit.end(Err(otherwise));
         }
-        if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+        if is_awaited && self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.finish();
         }
     }
@@ -287,7 +299,7 @@ impl Call {
             | (
                 Some(Shed::Ordinary),
                 Asked::Of {
-                    priority: Priority::Ordinary,
+                    priority: Priority::Ordinary | Priority::Background,
                     ..
                 },
             ) => Failure::Shed,

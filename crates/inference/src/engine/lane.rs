@@ -3,7 +3,7 @@
 
 use super::Shared;
 use super::call::Call;
-use super::queue::Work;
+use super::queue::{Reading, Work};
 use crate::ask::Failure;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -27,9 +27,16 @@ pub(super) fn start(shared: Arc<Shared>, number: usize) -> std::io::Result<JoinH
                 tracing::debug!(?error, "lane keeps the priority of its process");
             }
             while let Some(work) = shared.queue.next() {
+                let begun = Instant::now();
                 match work {
-                    Work::Prepare(call) => prepare(&shared, &call),
-                    Work::Read(call, unit) => read(&shared, &call, unit),
+                    Work::Prepare(call) => {
+                        prepare(&shared, &call);
+                        shared.queue.has_cut(begun.elapsed());
+                    }
+                    Work::Read(reading) => {
+                        read(&shared, &reading);
+                        shared.queue.has_read(begun.elapsed());
+                    }
                 }
             }
         })
@@ -45,27 +52,34 @@ fn prepare(shared: &Shared, call: &Arc<Call>) {
     shared.queue.admit(call, &shared.counters);
 }
 
-fn read(shared: &Shared, call: &Arc<Call>, unit: usize) {
-    one(shared, call, unit);
-    let key = call
+fn read(shared: &Shared, reading: &Reading) {
+    one(shared, reading);
+    let key = reading
+        .call
         .prepared()
-        .and_then(|prepared| prepared.units.get(unit))
+        .and_then(|prepared| prepared.units.get(reading.unit))
         .map(|unit| unit.key);
     let others = key.map(|key| shared.queue.landed(key)).unwrap_or_default();
     let now = Instant::now();
     others
         .iter()
-        .filter(|(call, _)| !call.is_dead(now))
-        .for_each(|(call, unit)| one(shared, call, *unit));
+        .filter(|other| !other.call.is_dead(now))
+        .for_each(|other| one(shared, other));
 }
 
 /// Reads a window; whatever happens, its call hears of it.
-fn one(shared: &Shared, call: &Call, unit: usize) {
+fn one(shared: &Shared, reading: &Reading) {
+    let Reading {
+        call,
+        unit,
+        is_awaited,
+    } = reading;
     let read = catch_unwind(AssertUnwindSafe(|| {
-        call.read(unit, &shared.memory, &shared.counters)
+        call.read(*unit, &shared.memory, &shared.counters)
     }));
     if read.is_err() {
         tracing::error!("reading a window panicked");
     }
-    call.landed(unit, Failure::Failed("the model panicked".into()));
+    let panicked = Failure::Failed("the model panicked".into());
+    call.landed(*unit, *is_awaited, panicked);
 }

@@ -1,5 +1,9 @@
-//! Who is read next: calls take turns window by window, so that a long prompt does not hold up
-//! short ones; safety first.
+//! Who is read next.
+//!
+//! Calls take turns window by window, so that a long prompt does not hold up short ones; safety
+//! first. Cutting texts and reading windows take turns by the time that they need. Background work
+//! gets one turn in so many while others wait. What no longer serves its call is read when nothing
+//! else is to be done, so that the next turn of a conversation finds it.
 
 use super::call::{Call, Shed};
 use super::counters::Counters;
@@ -14,7 +18,15 @@ pub(super) enum Work {
     /// Cut the texts of a call.
     Prepare(Arc<Call>),
     /// Read a window.
-    Read(Arc<Call>, usize),
+    Read(Reading),
+}
+
+/// A window of a call that is to be read.
+pub(super) struct Reading {
+    pub(super) call: Arc<Call>,
+    pub(super) unit: usize,
+    /// The call's answer needs it.
+    pub(super) is_awaited: bool,
 }
 
 /// Waiting calls.
@@ -28,12 +40,26 @@ pub(super) struct Queue {
 
 #[derive(Default)]
 struct State {
-    fresh: VecDeque<Arc<Call>>,
+    fresh: Fresh,
     safety: VecDeque<Turn>,
     ordinary: VecDeque<Turn>,
+    background: VecDeque<Turn>,
+    /// Windows that no answer waits for any more.
+    leftover: VecDeque<Turn>,
     /// Windows that are being read, and who else wants them.
-    flying: HashMap<Key, Vec<(Arc<Call>, usize)>>,
+    flying: HashMap<Key, Vec<Reading>>,
+    /// What cutting has taken more than reading, while windows waited.
+    cutting_owes: Duration,
+    /// Turns of others since background work had one.
+    since_background: u32,
     closed: bool,
+}
+
+/// Calls whose texts are still to be cut.
+#[derive(Default)]
+struct Fresh {
+    of_requests: VecDeque<Arc<Call>>,
+    in_background: VecDeque<Arc<Call>>,
 }
 
 /// A call's place in the queue: units `next..end` of its list are still to be read.
@@ -43,7 +69,16 @@ struct Turn {
     end: usize,
     for_safety: usize,
     each: Duration,
+    is_awaited: bool,
 }
+
+/// Background work gets one turn in so many while others wait.
+const BACKGROUND_SHARE: u32 = 8;
+/// Cutting that took longer than this is forgiven the rest: one huge text must not stop all
+/// cutting.
+const MOST_OWED: Duration = Duration::from_millis(100);
+/// Windows that may be left over; those beyond are not read.
+const LEFTOVER: usize = 1_024;
 
 impl Queue {
     pub(super) fn new(calls: usize, lanes: usize) -> Self {
@@ -61,7 +96,11 @@ impl Queue {
         if state.closed || (state.waiting() >= 2 * self.calls && call.deadline.is_some()) {
             return false;
         }
-        state.fresh.push_back(call);
+        if call.is_background() {
+            state.fresh.in_background.push_back(call);
+        } else {
+            state.fresh.of_requests.push_back(call);
+        }
         drop(state);
         self.ready.notify_one();
         true
@@ -80,56 +119,81 @@ impl Queue {
             .map(Unit::cost)
             .sum();
         let each = total / u32::try_from(all.max(1)).unwrap_or(u32::MAX);
-        let mut turn = Turn {
+        let turn = Turn {
             call: Arc::clone(call),
             next: 0,
             end: all,
             for_safety,
             each,
+            is_awaited: true,
         };
         let mut state = self.state();
-        let shed = if state.closed {
-            Some(Shed::All)
+        let units = if state.closed {
+            0
         } else {
             self.judge(&state, &turn)
         };
-        turn.end = match shed {
-            None => all,
-            Some(Shed::Ordinary) => for_safety,
-            Some(Shed::All) => 0,
+        let shed = match units {
+            _ if units == all => None,
+            _ if units >= for_safety => Some(Shed::Ordinary),
+            _ => Some(Shed::All),
         };
-        let units = turn.end;
         if units > 0 {
             // Before a lane can see it, so that no answer comes too early.
             call.expect(shed, units);
-            state.put(turn);
+        }
+        if !state.closed {
+            let (awaited, rest) = turn.split(units);
+            if let Some(awaited) = awaited {
+                state.put(awaited);
+            }
+            if let Some(rest) = rest {
+                state.leave(rest);
+            }
         }
         drop(state);
         counters.shed(all - units);
         if units == 0 {
-            return call.expect(shed, 0);
+            call.expect(shed, 0);
         }
-        if units > 1 {
-            self.ready.notify_all()
+        if all > 1 {
+            self.ready.notify_all();
         } else {
-            self.ready.notify_one()
+            self.ready.notify_one();
         }
     }
 
-    fn judge(&self, state: &State, turn: &Turn) -> Option<Shed> {
-        let deadline = turn.call.deadline?;
+    /// Returns how many of a call's windows will be read by its deadline, safety first.
+    fn judge(&self, state: &State, turn: &Turn) -> usize {
+        let Some(deadline) = turn.call.deadline else {
+            return turn.end;
+        };
         let left = deadline.saturating_duration_since(Instant::now());
-        let safety_fits = turn.for_safety == 0
-            || (state.safety.len() < 2 * self.calls
-                && self.wait(&state.safety, turn.for_safety, turn.each) <= left);
-        if !safety_fits {
-            return Some(Shed::All);
+        if turn.call.is_background() {
+            let fits = state.background.len() < self.calls
+                && self.wait(&state.background, turn.end, turn.each) <= left;
+            return if fits { turn.end } else { 0 };
         }
+
+        // Part of what safety asks is better than nothing: the next turn of a conversation finds it.
+        let has_room = state.safety.len() < 2 * self.calls;
+        let fits = |windows: usize| self.wait(&state.safety, windows, turn.each) <= left;
+        let safe = if !has_room {
+            0
+        } else if fits(turn.for_safety) {
+            turn.for_safety
+        } else {
+            most(turn.for_safety, fits)
+        };
+        if safe < turn.for_safety {
+            return safe;
+        }
+
         let units = turn.end;
         let wait = self.wait(&state.safety, usize::MAX, Duration::ZERO)
             + self.wait(&state.ordinary, units, turn.each);
         let fits = units == turn.for_safety || (state.ordinary.len() < self.calls && wait <= left);
-        (!fits).then_some(Shed::Ordinary)
+        if fits { units } else { turn.for_safety }
     }
 
     /// When so many windows would be through if every call in `line` gets as many turns.
@@ -166,18 +230,39 @@ impl Queue {
     }
 
     /// A window is through: who else waited for it.
-    pub(super) fn landed(&self, key: Key) -> Vec<(Arc<Call>, usize)> {
+    pub(super) fn landed(&self, key: Key) -> Vec<Reading> {
         self.state().flying.remove(&key).unwrap_or_default()
+    }
+
+    /// Texts were cut for so long.
+    pub(super) fn has_cut(&self, took: Duration) {
+        let mut state = self.state();
+        if !(state.safety.is_empty() && state.ordinary.is_empty()) {
+            state.cutting_owes = (state.cutting_owes + took).min(MOST_OWED);
+        }
+    }
+
+    /// A window was read for so long.
+    pub(super) fn has_read(&self, took: Duration) {
+        let mut state = self.state();
+        state.cutting_owes = state.cutting_owes.saturating_sub(took);
     }
 
     pub(super) fn close(&self) {
         let mut state = self.state();
         state.closed = true;
-        let rest: Vec<_> = state.fresh.drain(..).collect();
+        let fresh = std::mem::take(&mut state.fresh);
+        let rest: Vec<_> = fresh
+            .of_requests
+            .into_iter()
+            .chain(fresh.in_background)
+            .collect();
         let turns = std::mem::take(&mut state.safety)
             .into_iter()
-            .chain(std::mem::take(&mut state.ordinary));
+            .chain(std::mem::take(&mut state.ordinary))
+            .chain(std::mem::take(&mut state.background));
         let turns: Vec<_> = turns.map(|turn| turn.call).collect();
+        state.leftover.clear();
         drop(state);
         self.ready.notify_all();
         rest.iter()
@@ -195,13 +280,33 @@ impl Queue {
     }
 }
 
+/// Returns the largest number up to `all` that fits, where smaller ones fit, too.
+fn most(all: usize, fits: impl Fn(usize) -> bool) -> usize {
+    let (mut low, mut high) = (0, all);
+    while low < high {
+        let middle = (low + high).div_ceil(2);
+        if fits(middle) {
+            low = middle;
+        } else {
+            high = middle - 1;
+        }
+    }
+    low
+}
+
 impl State {
+    /// Calls that an answer waits for.
     fn waiting(&self) -> usize {
-        self.fresh.len() + self.safety.len() + self.ordinary.len()
+        let lines = [&self.safety, &self.ordinary, &self.background];
+        self.fresh.of_requests.len()
+            + self.fresh.in_background.len()
+            + lines.map(VecDeque::len).iter().sum::<usize>()
     }
 
     fn put(&mut self, turn: Turn) {
-        let line = if turn.next < turn.for_safety {
+        let line = if turn.call.is_background() {
+            &mut self.background
+        } else if turn.next < turn.for_safety {
             &mut self.safety
         } else {
             &mut self.ordinary
@@ -209,40 +314,112 @@ impl State {
         line.push_back(turn);
     }
 
-    fn take(&mut self, now: Instant) -> Option<Work> {
-        while let Some(call) = self.fresh.pop_front() {
-            if !call.is_dead(now) {
-                return Some(Work::Prepare(call));
-            }
+    /// Keeps what no answer waits for, as far as there is room. Background work leaves nothing.
+    fn leave(&mut self, turn: Turn) {
+        let kept: usize = self.leftover.iter().map(|turn| turn.end - turn.next).sum();
+        let end = turn.end.min(turn.next + LEFTOVER.saturating_sub(kept));
+        if turn.next < end && !turn.call.is_background() {
+            self.leftover.push_back(Turn {
+                end,
+                is_awaited: false,
+                ..turn
+            });
         }
-        while let Some(mut turn) = self
-            .safety
-            .pop_front()
-            .or_else(|| self.ordinary.pop_front())
+    }
+
+    fn take(&mut self, now: Instant) -> Option<Work> {
+        if self.since_background >= BACKGROUND_SHARE
+            && let Some(work) = self.take_background(now)
         {
-            if turn.call.is_dead(now) {
+            self.since_background = 0;
+            return Some(work);
+        }
+        let work = self.take_request(now);
+        if work.is_some() {
+            self.since_background = self.since_background.saturating_add(1);
+            return work;
+        }
+        self.take_background(now)
+            .or_else(|| self.read(now, |state| &mut state.leftover))
+    }
+
+    fn take_request(&mut self, now: Instant) -> Option<Work> {
+        let reads_wait = !(self.safety.is_empty() && self.ordinary.is_empty());
+        if (self.cutting_owes.is_zero() || !reads_wait)
+            && let Some(work) = cut(&mut self.fresh.of_requests, now)
+        {
+            return Some(work);
+        }
+        self.read(now, |state| &mut state.safety)
+            .or_else(|| self.read(now, |state| &mut state.ordinary))
+            // What waited may all have been given up.
+            .or_else(|| cut(&mut self.fresh.of_requests, now))
+    }
+
+    fn take_background(&mut self, now: Instant) -> Option<Work> {
+        self.read(now, |state| &mut state.background)
+            .or_else(|| cut(&mut self.fresh.in_background, now))
+    }
+
+    /// Takes the next window of a line.
+    fn read(&mut self, now: Instant, line: fn(&mut Self) -> &mut VecDeque<Turn>) -> Option<Work> {
+        while let Some(mut turn) = line(self).pop_front() {
+            if turn.is_awaited && turn.call.is_dead(now) {
+                if turn.call.is_late(now) {
+                    self.leave(turn);
+                }
                 continue;
             }
             let Some((unit, key)) = turn.unit() else {
                 continue;
             };
-            let call = Arc::clone(&turn.call);
+            let reading = Reading {
+                call: Arc::clone(&turn.call),
+                unit,
+                is_awaited: turn.is_awaited,
+            };
             turn.next += 1;
             if turn.next < turn.end {
-                self.put(turn);
+                if turn.is_awaited {
+                    self.put(turn);
+                } else {
+                    self.leftover.push_back(turn);
+                }
             }
             if let Some(others) = self.flying.get_mut(&key) {
-                others.push((call, unit));
+                others.push(reading);
                 continue;
             }
             self.flying.insert(key, Vec::new());
-            return Some(Work::Read(call, unit));
+            return Some(Work::Read(reading));
         }
         None
     }
 }
 
+/// Takes the next call whose texts are to be cut.
+fn cut(line: &mut VecDeque<Arc<Call>>, now: Instant) -> Option<Work> {
+    while let Some(call) = line.pop_front() {
+        if !call.is_dead(now) {
+            return Some(Work::Prepare(call));
+        }
+    }
+    None
+}
+
 impl Turn {
+    /// Splits off what its answer will not wait for.
+    fn split(self, units: usize) -> (Option<Self>, Option<Self>) {
+        let rest = Self {
+            call: Arc::clone(&self.call),
+            next: units,
+            ..self
+        };
+        let awaited = Self { end: units, ..self };
+        let is_any = |turn: &Self| turn.next < turn.end;
+        (Some(awaited).filter(is_any), Some(rest).filter(is_any))
+    }
+
     fn unit(&self) -> Option<(usize, Key)> {
         let prepared = self.call.prepared()?;
         let unit = *prepared.todo.get(self.next)?;

@@ -326,7 +326,100 @@ fn sheds_what_would_come_too_late() {
     bed.model.pace.note(1, Duration::from_secs(600));
     let outcomes = bed.ask(&[bed.vector("w1")]);
     assert_eq!(outcomes, [Err(Failure::Shed)]);
-    assert_eq!((bed.runs(), bed.engine.statistics().shed), (0, 1));
+    assert_eq!(bed.engine.statistics().shed, 1);
+    // It is read all the same, for those who ask next.
+    assert_eq!(bed.seen.recv(), Ok(1));
+}
+
+#[test]
+fn a_conversation_too_long_for_a_deadline_is_whole_soon() {
+    let bed = bed(2, 8);
+    bed.model.pace.note(1, Duration::from_millis(100));
+    let long = text(1, 25);
+    let whole = [bed.labels(&long, Over::EachWindow).for_safety()];
+    let brief = || Instant::now() + Duration::from_millis(250);
+    let first = block_on(bed.engine.ask(&whole, brief()));
+    assert_eq!(first, [Err(Failure::Shed)]);
+
+    // Nobody waits for the rest, which is read at leisure: eight windows in all.
+    let windows: Vec<u32> = (0..8).map(|_| bed.seen.recv().unwrap()).collect();
+    assert_eq!(windows.len(), 8);
+    let again = [bed.labels(&long, Over::EachWindow).for_safety()];
+    assert!(bed.ask(&again)[0].is_ok());
+    assert_eq!(bed.runs(), 8);
+}
+
+/// Calls that wait in a queue of their own, which no lane empties.
+struct Waiting<'a> {
+    bed: &'a Bed,
+    queue: Queue,
+}
+
+impl Waiting<'_> {
+    fn call(&self, question: Question) -> Arc<Call> {
+        Arc::new(Call::new(&[question], Some(later()), Box::new(drop)))
+    }
+
+    fn read(&self, question: Question) {
+        let call = self.call(question);
+        call.prepare(&self.bed.engine.shared.memory);
+        self.queue.admit(&call, &Counters::default());
+    }
+
+    /// The first tokens of what is read next; 0 for a text that is cut.
+    fn order(&self, takes: usize) -> Vec<u32> {
+        let memory = &self.bed.engine.shared.memory;
+        let first = |work| match work {
+            Some(queue::Work::Read(reading)) => {
+                reading
+                    .call
+                    .read(reading.unit, memory, &Counters::default());
+                self.bed.seen.recv().unwrap()
+            }
+            Some(queue::Work::Prepare(_)) => 0,
+            None => panic!("the queue is closed"),
+        };
+        (0..takes).map(|_| first(self.queue.next())).collect()
+    }
+}
+
+#[test]
+fn cutting_and_reading_take_turns() {
+    let bed = bed(1, 8);
+    let waiting = Waiting {
+        bed: &bed,
+        queue: Queue::new(8, 1),
+    };
+    waiting.read(bed.labels(&text(1, 14), Over::EachWindow));
+    for word in ["w30", "w40"] {
+        let call = waiting.call(bed.vector(word));
+        assert!(waiting.queue.enter(call));
+    }
+    assert_eq!(waiting.order(1), [0]);
+    // It took as long as two windows take.
+    waiting.queue.has_cut(Duration::from_millis(20));
+    assert_eq!(waiting.order(1), [1]);
+    waiting.queue.has_read(Duration::from_millis(10));
+    assert_eq!(waiting.order(1), [4]);
+    waiting.queue.has_read(Duration::from_millis(10));
+    assert_eq!(waiting.order(2), [0, 7]);
+}
+
+#[test]
+fn background_work_has_a_small_share() {
+    let bed = bed(1, 8);
+    let waiting = Waiting {
+        bed: &bed,
+        queue: Queue::new(8, 1),
+    };
+    let background = text(31, 45);
+    waiting.read(bed.labels(&background, Over::EachWindow).in_background());
+    waiting.read(bed.labels(&text(1, 25), Over::EachWindow).for_safety());
+    waiting.read(bed.labels(&text(51, 56), Over::EachWindow));
+    assert_eq!(
+        waiting.order(14),
+        [1, 4, 7, 10, 13, 16, 19, 22, 31, 51, 54, 34, 37, 40]
+    );
 }
 
 #[test]
@@ -350,8 +443,9 @@ fn safety_is_shed_last() {
     assert_eq!(outcomes[0], Err(Failure::Shed));
     assert!(outcomes[1].is_ok());
     assert!(block_on(second)[0].is_ok() && block_on(first)[0].is_ok());
-    // Safety went before what had waited longer.
-    assert_eq!(bed.seen.try_iter().collect::<Vec<_>>(), [6, 3]);
+    // Safety went before what had waited longer; what was shed comes when nothing else waits.
+    let order: Vec<u32> = (0..3).map(|_| bed.seen.recv().unwrap()).collect();
+    assert_eq!(order, [6, 3, 5]);
 }
 
 #[test]

@@ -157,7 +157,7 @@ fn refusal(classifier: &str, failure: &Failure) -> Refusal {
 }
 
 fn question(text: &str, what: What) -> Question {
-    Question::new(Arc::from(text), what)
+    Question::new(Arc::from(text), what).in_background()
 }
 
 /// Rows of probabilities.
