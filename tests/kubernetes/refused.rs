@@ -39,6 +39,21 @@ const CASES: &[(&str, &str)] = &[
         "gateway.kind=envoy-gateway,gateway.models[0].name=a,gateway.models[0].backendRef.name=b",
         "gateway.defaultModel",
     ),
+    (
+        "gateway.kind=envoy-gateway,gateway.defaultModel=small,gateway.models[0].name=small,gateway.models[0].backendRef.name=b",
+        "sends to large would get 503",
+    ),
+    (
+        "gateway.kind=envoy-gateway,gateway.defaultModel=small,gateway.models[0].name=small,gateway.models[0].backendRef.name=b,\
+         gateway.models[1].name=large,gateway.models[1].backendRef.name=b",
+        "",
+    ),
+    // A document that says nothing of models, or cannot be read, is Merit's to report.
+    (
+        "gateway.kind=envoy-gateway,gateway.defaultModel=small,gateway.models[0].name=small,gateway.models[0].backendRef.name=b,\
+         config=providers:",
+        "",
+    ),
     ("gateway.kind=istio", "gateway"),
     ("mode=sidecar", "mode sidecar"),
     ("assets.source=initContainer", "assets.initContainer.image"),

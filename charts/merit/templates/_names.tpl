@@ -79,6 +79,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if and .Values.gateway.models (not .Values.gateway.defaultModel) -}}
 {{- fail "gateway.defaultModel: no model is known before a body is read, so requests need a catch-all route to begin with" -}}
 {{- end -}}
+{{- if and .Values.gateway.models (not .Values.existingConfigMap) -}}
+{{- include "merit.checkRoutes" . -}}
+{{- end -}}
 {{- if and (eq .Values.mode "sidecar") (not (has .Values.gateway.kind (list "envoy-gateway" "ai-gateway-after"))) -}}
 {{- fail "mode sidecar: gateway.kind must be envoy-gateway or ai-gateway-after" -}}
 {{- end -}}
@@ -86,4 +89,26 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if and (eq $source "persistentVolumeClaim") (not .Values.assets.persistentVolumeClaim.claimName) -}}{{- fail "assets.persistentVolumeClaim.claimName: assets.source persistentVolumeClaim needs the name of the claim" -}}{{- end -}}
 {{- if and (eq $source "initContainer") (not .Values.assets.initContainer.image) -}}{{- fail "assets.initContainer.image: assets.source initContainer needs an image" -}}{{- end -}}
 {{- if and (eq $source "imageVolume") (not .Values.assets.imageVolume.reference) -}}{{- fail "assets.imageVolume.reference: assets.source imageVolume needs the reference of an image" -}}{{- end -}}
+{{- end -}}
+
+{{- /* Every model and adapter that the document can choose has a route. What YAML does not parse is Merit's to report. */ -}}
+{{- define "merit.checkRoutes" -}}
+{{- $document := fromYaml (include "merit.document" .) -}}
+{{- $routed := list -}}
+{{- range .Values.gateway.models -}}{{- $routed = append $routed .name -}}{{- end -}}
+{{- $cards := (($document.routing).modelCards) | default list -}}
+{{- range $document.recipes -}}{{- $cards = concat $cards (((.routing).modelCards) | default list) -}}{{- end -}}
+{{- $served := list -}}
+{{- range (($document.providers).models) -}}
+{{- if .backend_refs -}}{{- $served = append $served .name -}}{{- end -}}
+{{- end -}}
+{{- $names := $served -}}
+{{- range $cards -}}
+{{- if has .name $served -}}{{- range .loras -}}{{- $names = append $names .name -}}{{- end -}}{{- end -}}
+{{- end -}}
+{{- range uniq $names -}}
+{{- if not (has . $routed) -}}
+{{- fail (printf "gateway.models: requests that the document sends to %s would get 503; add a route for it" .) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}

@@ -4,7 +4,7 @@
 mod envoy;
 
 use crate::cli::{CheckArgs, LogFormat};
-use crate::engine;
+use crate::engine::Wanted;
 use crate::output;
 use anyhow::Context as _;
 use document::{Problem, has_errors};
@@ -22,10 +22,10 @@ pub fn run(
     document: impl Fn(&str) -> Vec<Problem>,
 ) -> anyhow::Result<ExitCode> {
     let mut reports = Vec::new();
-    let mut calls = Vec::new();
+    let mut wanted = Wanted::default();
     for file in &arguments.files {
         let text = read(file)?;
-        calls.extend(engine::calls(&text));
+        wanted.add(&text);
         reports.push(Report {
             file,
             diagnostics: document(&text),
@@ -34,7 +34,7 @@ pub fn run(
     if let Some(file) = &arguments.envoy {
         reports.push(Report {
             file,
-            diagnostics: envoy::check(&read(file)?, &calls),
+            diagnostics: envoy::check(&read(file)?, &wanted),
         });
     }
     let text = match arguments.format {

@@ -281,22 +281,51 @@ impl Routes {
     }
 }
 
-/// Returns the URL of Merit's own calls, if some decision of the document asks several models, one
-/// after the other.
-#[must_use]
-pub fn calls(text: &str) -> Option<String> {
-    let document = config::load(text, &variable).document;
-    let asks = |decision: &config::decisions::Decision| {
-        decision
-            .algorithm
-            .as_ref()
-            .is_some_and(|algorithm| algorithm.name() == "confidence")
-    };
-    let document = document?;
-    let runs = document
-        .policies()
-        .any(|(_, _, routing)| routing.decisions.iter().any(asks));
-    runs.then(|| Runs::of(&document).endpoint.to_string())
+/// What documents ask of a gateway.
+#[derive(Debug, Default)]
+pub struct Wanted {
+    /// The header that names the chosen model.
+    pub header: String,
+    /// Models and adapters that requests may be sent to, each once.
+    pub models: Vec<String>,
+    /// The URLs at which Merit itself calls several models, one after the other.
+    pub calls: Vec<String>,
+}
+
+impl Wanted {
+    /// Adds what a document asks; nothing if it cannot be read.
+    pub fn add(&mut self, text: &str) {
+        let Some(document) = config::load(text, &variable).document else {
+            return;
+        };
+        let header = document.global.server.routing_headers.first();
+        self.header = header.cloned().unwrap_or_default();
+
+        let served = document
+            .providers
+            .models
+            .iter()
+            .filter(|model| !model.backend_refs.is_empty());
+        for model in served {
+            let card = document.model_card(&model.name);
+            let adapters = card.into_iter().flat_map(|card| &card.loras);
+            let names = std::iter::once(&model.name).chain(adapters.map(|adapter| &adapter.name));
+            for name in names {
+                if !self.models.contains(name) {
+                    self.models.push(name.clone());
+                }
+            }
+        }
+
+        let asks_several = |decision: &config::decisions::Decision| {
+            let algorithm = decision.algorithm.as_ref();
+            algorithm.is_some_and(|algorithm| algorithm.name() == "confidence")
+        };
+        let mut policies = document.policies();
+        if policies.any(|(_, _, routing)| routing.decisions.iter().any(asks_several)) {
+            self.calls.push(Runs::of(&document).endpoint.to_string());
+        }
+    }
 }
 
 /// Every problem of a document's text (`merit check`). With `models` they are loaded, too.

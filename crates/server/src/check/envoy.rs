@@ -6,8 +6,10 @@ mod clusters;
 mod filter;
 mod listeners;
 mod ports;
+mod routes;
 mod words;
 
+use crate::engine::Wanted;
 use clusters::Clusters;
 use document::{Places, Problem, Severity, push_key};
 use filter::Filter;
@@ -19,8 +21,8 @@ use std::time::Duration;
 const EXT_PROC: &str = "envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor";
 
 /// Checks every ext_proc filter of a bootstrap (YAML or JSON), and the listeners that they are part
-/// of. `calls` are the URLs at which documents beside it call several models, one after the other.
-pub(super) fn check(text: &str, calls: &[String]) -> Vec<Problem> {
+/// of. `wanted` is what documents beside it ask of a gateway.
+pub(super) fn check(text: &str, wanted: &Wanted) -> Vec<Problem> {
     let document: Value = match serde_saphyr::from_str(text) {
         Ok(document) => document,
         Err(error) => return vec![Problem::error("", error.to_string())],
@@ -49,16 +51,22 @@ pub(super) fn check(text: &str, calls: &[String]) -> Vec<Problem> {
     for (path, value) in &filters {
         let filter = Filter::of(path, value);
         found.extend(filter.check(&namespaces));
-        found.extend(filter.run_time().filter(|_| !calls.is_empty()));
+        found.extend(filter.run_time().filter(|_| !wanted.calls.is_empty()));
         found.extend(clusters.check(&filter));
     }
     for (path, value) in &managers {
         let manager = Manager::of(path, value);
         if filters.iter().any(|(filter, _)| manager.has(filter)) {
             found.extend(manager.check());
+            found.extend(routes::check(path, value, wanted));
         }
     }
-    found.extend(calls.iter().filter_map(|url| ports::calls(&document, url)));
+    found.extend(
+        wanted
+            .calls
+            .iter()
+            .filter_map(|url| ports::calls(&document, url)),
+    );
     let mut unique: Vec<Problem> = Vec::new();
     for problem in Places::read(text).placed(found) {
         if !unique.contains(&problem) {

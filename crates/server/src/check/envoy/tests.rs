@@ -37,6 +37,14 @@ const ROUTE: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typ
 const CALLS: &str = "http://localhost:8899/v1/chat/completions";
 const CLUSTER: &str = "/static_resources/clusters/1";
 
+/// A document beside the bootstrap has Merit call models.
+fn calling() -> Wanted {
+    Wanted {
+        calls: vec![CALLS.to_owned()],
+        ..Wanted::default()
+    }
+}
+
 /// Changes members of the object at `pointer` (`null` removes) and expects findings, each as
 /// `severity path-end`.
 fn check_change(pointer: &str, change: Value, expected: &[&str]) {
@@ -49,7 +57,7 @@ fn check_change(pointer: &str, change: Value, expected: &[&str]) {
     for (key, value) in change.as_object().unwrap() {
         target.insert(key.clone(), value.clone());
     }
-    let found = check(&document.to_string(), &[]);
+    let found = check(&document.to_string(), &Wanted::default());
     let got: Vec<_> = found
         .iter()
         .map(|it| format!("{} {}", it.severity, it.path))
@@ -203,14 +211,18 @@ fn clusters() {
     for (limit, found) in [(1024, 1), (4, 1), (100_000, 0)] {
         document.pointer_mut(CLUSTER).unwrap()["circuit_breakers"] =
             json!({"thresholds": [{"max_requests": limit}]});
-        assert_eq!(check(&document.to_string(), &[]).len(), found, "{limit}");
+        assert_eq!(
+            check(&document.to_string(), &Wanted::default()).len(),
+            found,
+            "{limit}"
+        );
     }
 }
 
 #[test]
 fn what_is_no_bootstrap() {
     for text in ["a: [", "{}", "static_resources: {}", "- 1"] {
-        let found = check(text, &[]);
+        let found = check(text, &Wanted::default());
         assert_eq!(found.len(), 1, "{text}");
         assert_eq!(found[0].severity, Severity::Error, "{text}");
     }
@@ -243,8 +255,13 @@ fn the_shipped_bootstraps_have_no_findings() {
         "fallback.yaml",
     ] {
         let text = std::fs::read_to_string(folder.join(file)).unwrap();
-        let calls = (file == "escalate.yaml").then(|| CALLS.to_owned());
-        let found = check(&text, calls.as_slice());
+        let runs = file == "escalate.yaml";
+        let wanted = Wanted {
+            header: "x-selected-model".to_owned(),
+            models: vec!["small".to_owned(), "large".to_owned()],
+            calls: runs.then(|| CALLS.to_owned()).into_iter().collect(),
+        };
+        let found = check(&text, &wanted);
         assert!(found.is_empty(), "{file}: {found:#?}");
     }
 }
@@ -255,8 +272,8 @@ fn runs_need_time() {
     let filter = document.pointer_mut(FILTER).unwrap();
     filter["processing_mode"]["request_body_mode"] = json!("BUFFERED");
     let told = |document: &Value, runs: bool| {
-        let calls = runs.then(|| CALLS.to_owned());
-        let found = check(&document.to_string(), calls.as_slice());
+        let wanted = if runs { calling() } else { Wanted::default() };
+        let found = check(&document.to_string(), &wanted);
         found
             .iter()
             .any(|it| it.path.ends_with("message_timeout") && it.message.contains("several models"))
@@ -373,14 +390,13 @@ fn ports_at_which_nobody_listens() {
         &["note socket_address.port_value"],
     );
 
-    let calls = [CALLS.to_owned()];
     let mut document = bootstrap();
-    let found = check(&document.to_string(), &calls);
+    let found = check(&document.to_string(), &calling());
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].message.contains("8899"), "{found:?}");
     document["static_resources"]["listeners"][0]["address"] =
         json!({"socket_address": {"address": "127.0.0.1", "port_value": 8899}});
-    assert_eq!(check(&document.to_string(), &calls), []);
+    assert_eq!(check(&document.to_string(), &calling()), []);
 }
 
 #[test]
@@ -391,7 +407,7 @@ fn findings_have_lines() {
     let line = sent
         .lines()
         .position(|line| line.contains("{cluster: large}"));
-    let found = check(&sent, &[]);
+    let found = check(&sent, &Wanted::default());
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(Some(found[0].line as usize), line.map(|line| line + 1));
 }
