@@ -1,5 +1,7 @@
 //! An error as each wire says it.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use serde_json::json;
 
@@ -29,35 +31,46 @@ pub struct Refusal<'a> {
     pub request_id: Option<&'a str>,
 }
 
+/// The most of a message that is sent, bytes: some repeat what the client wrote.
+const LONGEST: usize = 2_048;
+
+/// Cuts a long message between two characters.
+fn cut(message: &str) -> Cow<'_, str> {
+    if message.len() <= LONGEST {
+        return message.into();
+    }
+    let end = message.floor_char_boundary(LONGEST);
+    format!("{}…", message.get(..end).unwrap_or_default()).into()
+}
+
 impl Refusal<'_> {
     /// The JSON body in the shape of the wire; OpenAI's where there is none.
     #[must_use]
     pub fn body(&self, dialect: Option<Dialect>) -> Bytes {
+        let message = cut(self.message);
         let body = match dialect {
             Some(Dialect::AnthropicMessages) => {
                 let kind = anthropic_type(self.status);
                 let mut body =
-                    json!({"type": "error", "error": {"type": kind, "message": self.message}});
+                    json!({"type": "error", "error": {"type": kind, "message": message}});
                 if let (Some(id), Some(body)) = (self.request_id, body.as_object_mut()) {
                     body.insert("request_id".to_owned(), id.into());
                 }
                 body
             }
             _ => {
-                // The reference says `invalid_request_error` for everything but rate limits, 5xx
-                // included.
-                let kind = if self.status == 429 {
-                    "rate_limit_error"
-                } else {
-                    "invalid_request_error"
+                let kind = match self.status {
+                    429 => "rate_limit_error",
+                    500.. => "server_error",
+                    _ => "invalid_request_error",
                 };
                 let code = self
                     .code
                     .map_or_else(|| json!(self.status), |code| json!(code));
                 if self.code == Some(MODEL_NOT_FOUND) {
-                    json!({"error": {"message": self.message, "type": kind, "code": code, "param": "model"}})
+                    json!({"error": {"message": message, "type": kind, "code": code, "param": "model"}})
                 } else {
-                    json!({"error": {"message": self.message, "type": kind, "code": code}})
+                    json!({"error": {"message": message, "type": kind, "code": code}})
                 }
             }
         };
@@ -123,7 +136,8 @@ mod tests {
         let overflow = Some(CONTEXT_LENGTH_EXCEEDED);
         let cases = [
             (openai, 404, None, is("invalid_request_error", "404")),
-            (None, 500, None, is("invalid_request_error", "500")),
+            (None, 500, None, is("server_error", "500")),
+            (openai, 503, None, is("server_error", "503")),
             (openai, 429, None, is("rate_limit_error", "429")),
             (
                 openai,
@@ -158,6 +172,17 @@ mod tests {
         };
         let expected = r#"{"type":"error","error":{"type":"permission_error","message":"m"},"request_id":"req_1"}"#;
         assert_eq!(refusal.body(anthropic), expected);
+    }
+
+    #[test]
+    fn long_messages_are_cut() {
+        let message = "é".repeat(5_000_000);
+        for dialect in [None, Some(Dialect::AnthropicMessages)] {
+            let (_, body) = error_body(dialect, 400, &message, None);
+            assert!(body.len() < LONGEST + 200, "{}", body.len());
+            let text = std::str::from_utf8(&body).unwrap();
+            assert!(text.contains("é…"), "{text}");
+        }
     }
 
     #[test]

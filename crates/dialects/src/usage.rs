@@ -24,6 +24,24 @@ pub struct Usage {
     pub reasoning: Option<u64>,
 }
 
+impl Usage {
+    /// Returns whether a model can have used so many tokens: the longest contexts hold some ten
+    /// millions.
+    fn is_possible(&self) -> bool {
+        const MOST: u64 = 1_000_000_000;
+        [
+            Some(self.prompt),
+            Some(self.completion),
+            self.cached,
+            self.cache_write,
+            self.reasoning,
+        ]
+        .into_iter()
+        .flatten()
+        .all(|tokens| tokens <= MOST)
+    }
+}
+
 /// What is known of a response.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
@@ -43,6 +61,8 @@ pub struct Outcome {
     pub complete: bool,
     /// A part was too large to be read.
     pub truncated: bool,
+    /// Token counts that no model can have were reported, and left out.
+    pub has_odd_usage: bool,
 }
 
 /// An error inside a response.
@@ -213,7 +233,8 @@ fn fold(outcome: &mut Outcome, dialect: Dialect, part: Part<'_>) {
             }
         }
         Part::Delta(_) => outcome.content_started = true,
-        Part::Usage(usage) => outcome.usage = Some(usage),
+        Part::Usage(usage) if usage.is_possible() => outcome.usage = Some(usage),
+        Part::Usage(_) => outcome.has_odd_usage = true,
         Part::Stop(reason) => outcome.finish_reason = Some(reason.into_owned()),
         Part::Error(error) => outcome.error = Some(error),
         Part::End => outcome.complete = true,

@@ -17,9 +17,9 @@ mod scalar;
 mod schema;
 mod tree;
 
-pub use loading::{Loaded, Places, joined, load};
+pub use loading::{Loaded, MOST_BYTES, Places, joined, load};
 pub use problem::{Findings, Problem, Severity, has_errors, suggestion};
-pub use redact::{hash, redact};
+pub use redact::{hash, redact, shown};
 pub use schema::{Schema, tags};
 pub use tree::push_key;
 

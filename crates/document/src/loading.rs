@@ -54,6 +54,10 @@ pub struct Loaded<T> {
     pub places: Places,
 }
 
+/// The longest document that is read, bytes. A `ConfigMap` holds a quarter of it, and reading takes
+/// some eighty times as much memory.
+pub const MOST_BYTES: usize = 4 << 20;
+
 /// Reads a document strictly: unknown keys, wrong types and unset variables are errors, each with
 /// its place. `env` looks up an environment variable.
 #[must_use]
@@ -62,7 +66,15 @@ pub fn load<T: DeserializeOwned>(
     schema: &Schema,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Loaded<T> {
-    let (tree, problems) = tree::parse(text);
+    let (tree, problems) = if text.len() > MOST_BYTES {
+        let message = format!(
+            "the document has {} bytes; at most {MOST_BYTES} are read",
+            text.len()
+        );
+        (None, vec![Problem::error("", message)])
+    } else {
+        tree::parse(text)
+    };
     let (value, mut problems) = read(tree.as_deref(), schema, problems, env);
     let value = value.unwrap_or_else(|| Value::Object(Map::new()));
     let document = match T::deserialize(&value) {

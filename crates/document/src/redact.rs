@@ -3,6 +3,7 @@
 use super::schema::{Schema, branch};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::fmt::Write;
 
 /// What stands in place of a secret.
@@ -21,7 +22,7 @@ const SECRET_KEYS: [&str; 9] = [
 ];
 
 /// Returns the document without its secrets: what the schema marks `writeOnly`, keys named like secrets,
-/// and user information in URLs. Empty secrets stay empty, so that one sees whether any is set.
+/// user information in URLs, and values in query strings. Empty secrets stay empty, so that one sees whether any is set.
 #[must_use]
 pub fn redact(value: &Value, schema: &Schema) -> Value {
     visible(value, schema.value(), schema)
@@ -39,6 +40,13 @@ pub fn hash(value: &Value) -> String {
         let _ignored = write!(hex, "{byte:02x}");
     }
     hex
+}
+
+/// Returns a text of the document as it may be shown: without user information in a URL, and values
+/// in its query that are named like secrets.
+#[must_use]
+pub fn shown(text: &str) -> String {
+    without_keys(&without_user(text))
 }
 
 fn visible(value: &Value, part: &Value, schema: &Schema) -> Value {
@@ -65,7 +73,7 @@ fn visible(value: &Value, part: &Value, schema: &Schema) -> Value {
             let visible = |item| visible(item, part, schema);
             Value::Array(items.iter().map(visible).collect())
         }
-        Value::String(text) => Value::from(without_user(text)),
+        Value::String(text) => Value::from(shown(text)),
         other => other.clone(),
     }
 }
@@ -114,6 +122,49 @@ fn without_user(text: &str) -> String {
         }
         _ => text.to_owned(),
     }
+}
+
+/// `https://host/path?api_key=secret` loses the value, and so does every other part of a query that
+/// is named like a secret.
+fn without_keys(text: &str) -> String {
+    /// Words that the name of a secret holds, besides [`SECRET_KEYS`].
+    const WORDS: [&str; 9] = [
+        "auth",
+        "key",
+        "passwd",
+        "password",
+        "pwd",
+        "secret",
+        "sig",
+        "signature",
+        "token",
+    ];
+    let Some(at) = text.find(['?', '#']) else {
+        return text.to_owned();
+    };
+    let (front, pairs) = text.split_at(at);
+    let is_url = front.contains('/') && !front.contains(char::is_whitespace);
+    if !is_url {
+        return text.to_owned();
+    }
+    let is_secret = |name: &str| {
+        let name = name.to_lowercase();
+        let mut words = name.split(|letter: char| !letter.is_ascii_alphanumeric());
+        SECRET_KEYS.contains(&name.as_str())
+            || words.any(|word| WORDS.contains(&word) || word.ends_with("key"))
+    };
+    // Each ends with the sign behind it.
+    let pairs = pairs.split_inclusive(['?', '&', '#']).map(|pair| {
+        let end = pair.trim_end_matches(['?', '&', '#']);
+        let sign = pair.get(end.len()..).unwrap_or_default();
+        match end.split_once('=') {
+            Some((name, value)) if is_secret(name) && !value.is_empty() => {
+                Cow::from(format!("{name}={HIDDEN}{sign}"))
+            }
+            _ => Cow::from(pair),
+        }
+    });
+    format!("{front}{}", pairs.collect::<String>())
 }
 
 fn canonical(value: &Value, out: &mut String) {

@@ -127,3 +127,50 @@ fn secrets_are_hidden_and_digests_ignore_layout() {
     );
     assert_ne!(hash(&value), hash(&Value::Null));
 }
+
+#[test]
+fn keys_in_query_strings_are_hidden() {
+    for (written, shown) in [
+        (
+            "https://a/b?api_key=k&x=1",
+            "https://a/b?api_key=[redacted]&x=1",
+        ),
+        ("/v1/chat?key=k", "/v1/chat?key=[redacted]"),
+        (
+            "https://a/?X-Amz-Signature=k",
+            "https://a/?X-Amz-Signature=[redacted]",
+        ),
+        ("https://a/?sig=k#top", "https://a/?sig=[redacted]#top"),
+        (
+            "https://a/?subscription-key=k",
+            "https://a/?subscription-key=[redacted]",
+        ),
+        (
+            "https://a/?accesskey=k&token=",
+            "https://a/?accesskey=[redacted]&token=",
+        ),
+        (
+            "https://me:pw@a/?Token=k",
+            "https://[redacted]@a/?Token=[redacted]",
+        ),
+        ("https://a/?keyboard=us", "https://a/?keyboard=us"),
+        (
+            "https://a/b#access_token=k",
+            "https://a/b#access_token=[redacted]",
+        ),
+        (
+            "https://a/b?x=1&key=k#y=2&token=t",
+            "https://a/b?x=1&key=[redacted]#y=2&token=[redacted]",
+        ),
+        ("what is this? key=3", "what is this? key=3"),
+    ] {
+        let value = json!({"name": written});
+        assert_eq!(redact(&value, &SCHEMA), json!({"name": shown}), "{written}");
+    }
+}
+
+#[test]
+fn a_document_has_a_largest_size() {
+    let text = format!("name: {}\n", "a".repeat(MOST_BYTES));
+    check(&text, None, &["0:0 at most 4194304 are read"]);
+}

@@ -179,7 +179,8 @@ impl Scraper {
     /// Counts what became of a page, and says in the log when a target begins or ceases to fail.
     fn settle(&mut self, page: Result<Page, Unread>, target: &Target) -> Option<Page> {
         let failed_before = self.last.get(target).is_some_and(Option::is_none);
-        let Target { model, url } = target;
+        let model = &target.model;
+        let url = &*document::shown(&target.url);
         match page {
             Ok(page) => {
                 self.scrapes.read.fetch_add(1, Ordering::Relaxed);

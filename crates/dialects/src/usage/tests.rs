@@ -153,6 +153,26 @@ fn errors_are_found_wherever_they_stand() {
 }
 
 #[test]
+fn counts_that_no_model_can_have_are_left_out() {
+    for (prompt, is_read) in [
+        (1_000_000_000, true),
+        (1_000_000_001, false),
+        (1 << 63, false),
+        (u64::MAX, false),
+    ] {
+        let text = format!(
+            r#"{{"model":"m","choices":[],"usage":{{"prompt_tokens":{prompt},"completion_tokens":1}}}}"#
+        );
+        let outcome = body(Dialect::OpenAiChat, &text);
+        assert_eq!(
+            (outcome.usage.is_some(), outcome.has_odd_usage),
+            (is_read, !is_read),
+            "{prompt}"
+        );
+    }
+}
+
+#[test]
 fn a_stream_that_is_cut_off_is_not_complete() {
     let cut = CHAT.split("data: [DONE]").next().unwrap();
     let cut = stream(Dialect::OpenAiChat, cut);
