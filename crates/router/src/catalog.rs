@@ -3,6 +3,7 @@
 pub mod modules;
 mod scoring;
 
+use crate::config::secret::HiddenText;
 use document::{Findings, suggestion};
 use modules::Modules;
 use schemars::JsonSchema;
@@ -162,7 +163,7 @@ pub struct ExternalModel {
     pub threshold: f64,
     /// Credential.
     #[schemars(extend("writeOnly" = true))]
-    pub access_key: String,
+    pub access_key: HiddenText,
     /// Token limit.
     pub max_tokens: u32,
     /// Sampling temperature.

@@ -19,6 +19,7 @@ pub mod providers;
 pub mod retrieval;
 pub mod savings;
 mod schema;
+pub mod secret;
 pub mod selectors;
 pub mod server;
 pub mod services;

@@ -194,7 +194,7 @@ fn credential(
     let key = if backend.api_key.is_empty() {
         env(&backend.api_key_env)
     } else {
-        Some(backend.api_key.clone())
+        Some(backend.api_key.to_string())
     };
     // Mounted secrets tend to end in a line feed.
     let Some(key) = key

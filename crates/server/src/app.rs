@@ -6,6 +6,7 @@ use crate::admin::{self, Token};
 use crate::cli::ServeArgs;
 use crate::engine::{self, Generation, Preparer};
 use crate::health::{Readiness, State};
+use crate::http_listener::{self, Bounds};
 use crate::listener::{self, Address, BindError, Bound};
 use crate::metrics::{self, Metrics, Observed};
 use crate::models::Installed;
@@ -17,7 +18,6 @@ use crate::telemetry::{Telemetry, TraceSettings, Tracing};
 use crate::tls::Tls;
 use crate::trust::{self, Exposure};
 use anyhow::Context as _;
-use axum::Router;
 use console::AppConsole;
 use extproc::{Counters, Processor};
 use router::session::Sessions;
@@ -139,16 +139,10 @@ impl Process {
             state: readiness.watch(),
             metrics: Arc::clone(&metrics),
         };
-        serve_http(
-            sockets.admin,
-            admin::router(Arc::new(console), token),
-            &background,
-        );
-        serve_http(
-            sockets.metrics,
-            metrics::router(Arc::clone(&metrics), readiness.watch()),
-            &background,
-        );
+        let admin = admin::router(Arc::new(console), token);
+        http_listener::serve(sockets.admin, admin, Bounds::default(), &background);
+        let scraped = metrics::router(Arc::clone(&metrics), readiness.watch());
+        http_listener::serve(sockets.metrics, scraped, Bounds::default(), &background);
 
         observe(&metrics, &live, &processor);
         let reload = Arc::new(Notify::new());
@@ -295,17 +289,6 @@ fn serve_grpc(
             .await
         {
             tracing::error!(%error, "the grpc server failed");
-        }
-    });
-}
-
-fn serve_http(listener: TcpListener, router: Router, tasks: &Tasks) {
-    let stop = tasks.stopping();
-    tasks.spawn(async move {
-        // A client that keeps its connection open does not hold up the exit.
-        let serve = async { axum::serve(listener, router).await };
-        if let Some(Err(error)) = stop.run_until_cancelled(serve).await {
-            tracing::error!(%error, "an http server failed");
         }
     });
 }

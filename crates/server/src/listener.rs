@@ -1,6 +1,8 @@
 //! The ext_proc listener: TCP or Unix socket, plaintext or TLS, handed to tonic as one stream of
 //! connections.
 
+use crate::newest::Newest;
+use crate::paced::Paced;
 use crate::shutdown::Tasks;
 use crate::tls::Tls;
 use std::fmt;
@@ -10,10 +12,10 @@ use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 use tonic::transport::server::Connected;
@@ -26,9 +28,11 @@ const STREAM_WINDOW: u32 = 1 << 20;
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Handshakes at a time, and accepted connections not yet taken; further ones wait in the kernel's
-/// backlog.
+/// Accepted connections not yet taken; further ones wait in the kernel's backlog.
 const PENDING: usize = 128;
+/// Handshakes at a time. One more ends the oldest, so that clients that connect and say nothing
+/// keep out nobody: a handshake that goes on takes milliseconds.
+const HANDSHAKES: usize = 128;
 /// Out of file descriptors: give running exchanges time to return some.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
@@ -232,7 +236,7 @@ impl Connected for Connection {
 type Sender = mpsc::Sender<io::Result<Connection>>;
 
 async fn accept(socket: Socket, tls: Option<Arc<Tls>>, tasks: Tasks, send: Sender) {
-    let handshakes = Arc::new(Semaphore::new(PENDING));
+    let mut handshakes = Newest::new(HANDSHAKES);
     loop {
         let connection = tokio::select! {
             () = send.closed() => return,
@@ -244,13 +248,12 @@ async fn accept(socket: Socket, tls: Option<Arc<Tls>>, tasks: Tasks, send: Sende
                 tokio::time::sleep(ACCEPT_RETRY).await;
             }
             (Ok(Accepted::Tcp(stream)), Some(tls)) => {
-                let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await else {
-                    return;
-                };
-                let (tls, send) = (Arc::clone(tls), send.clone());
+                let (tls, send, stop) = (Arc::clone(tls), send.clone(), handshakes.begin());
                 tasks.spawn(async move {
-                    handshake(stream, &tls, &send).await;
-                    drop(permit);
+                    stop.run_until_cancelled(handshake(stream, &tls, &send))
+                        .await;
+                    // Says that it is over.
+                    stop.cancel();
                 });
             }
             (Ok(accepted), _) => {
@@ -295,8 +298,17 @@ async fn handshake(stream: TcpStream, tls: &Tls, send: &Sender) {
     match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
         // A receiver that is gone means that the server stopped: the connection closes.
         Ok(Ok(stream)) => drop(send.send(Ok(Box::new(stream))).await),
-        Ok(Err(error)) => tracing::warn!(%error, "tls handshake failed"),
-        Err(_) => tracing::warn!("tls handshake timed out"),
+        Ok(Err(error)) => complain(&error),
+        Err(timeout) => complain(&timeout),
+    }
+}
+
+/// Reports a failed handshake; of many, one each second.
+fn complain<E: std::error::Error + 'static>(error: &E) {
+    static FAILURES: Paced = Paced::new(Duration::from_secs(1));
+    if let Some(unreported) = FAILURES.admit(Instant::now()) {
+        let error: &(dyn std::error::Error + 'static) = error;
+        tracing::warn!(error, unreported, "a tls handshake failed");
     }
 }
 

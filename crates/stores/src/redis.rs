@@ -238,7 +238,7 @@ fn client(settings: &RedisStore) -> Result<Client, Unusable> {
         .set_db(database.into())
         .set_skip_set_lib_name();
     if !settings.password.is_empty() {
-        server = server.set_password(&settings.password);
+        server = server.set_password(&*settings.password);
     }
     let info: ConnectionInfo = addr.into_connection_info()?.set_redis_settings(server);
     if !tls {

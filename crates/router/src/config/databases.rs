@@ -1,6 +1,7 @@
 //! Connections to databases, as the stores and services write them. One type per database: each
 //! place reads its own keys.
 
+use super::secret::HiddenText;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -12,7 +13,7 @@ pub struct RedisStore {
     pub address: String,
     /// Password.
     #[schemars(extend("writeOnly" = true))]
-    pub password: String,
+    pub password: HiddenText,
     /// Database number.
     pub db: u32,
     /// Database number, where the place calls it so.
@@ -67,7 +68,7 @@ pub struct RedisCache {
     pub key_prefix: String,
     /// Password.
     #[schemars(extend("writeOnly" = true))]
-    pub password: String,
+    pub password: HiddenText,
 }
 
 /// A PostgreSQL database.
@@ -84,7 +85,7 @@ pub struct PostgresStore {
     pub user: String,
     /// Password.
     #[schemars(extend("writeOnly" = true))]
-    pub password: String,
+    pub password: HiddenText,
     /// TLS mode, for example `disable` or `verify-full`.
     pub ssl_mode: String,
     /// Connections at most.
@@ -109,7 +110,7 @@ pub struct ValkeyStore {
     pub database: u32,
     /// Password.
     #[schemars(extend("writeOnly" = true))]
-    pub password: String,
+    pub password: HiddenText,
     /// Time limit, seconds.
     pub timeout: u32,
     /// Time limit of connecting, seconds.
@@ -145,7 +146,7 @@ pub struct QdrantStore {
     pub port: u16,
     /// Credential.
     #[schemars(extend("writeOnly" = true))]
-    pub api_key: String,
+    pub api_key: HiddenText,
     /// Use TLS.
     pub use_tls: bool,
     /// Time limit of connecting, seconds.
@@ -170,7 +171,7 @@ pub struct MilvusStore {
     pub username: String,
     /// Password.
     #[schemars(extend("writeOnly" = true))]
-    pub password: String,
+    pub password: HiddenText,
     /// Collection.
     pub collection: String,
     /// Collection, where the place calls it so.
@@ -193,7 +194,7 @@ pub struct LlamaStack {
     pub endpoint: String,
     /// Credential.
     #[schemars(extend("writeOnly" = true))]
-    pub auth_token: String,
+    pub auth_token: HiddenText,
     /// Embedding model.
     pub embedding_model: String,
     /// Time limit.

@@ -1,5 +1,6 @@
 //! A Milvus server, as `global.stores` writes it in full.
 
+use super::secret::HiddenText;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -53,7 +54,7 @@ pub struct MilvusAuth {
     pub username: String,
     /// Password.
     #[schemars(extend("writeOnly" = true))]
-    pub password: String,
+    pub password: HiddenText,
 }
 
 /// Certificates.

@@ -1,5 +1,6 @@
 //! `providers` and `routing.modelCards`: which models there are, where they run, what they cost.
 
+use super::secret::HiddenText;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -138,7 +139,7 @@ pub struct BackendRef {
     pub chat_path: String,
     /// Credential, preferably written as `${NAME}`.
     #[schemars(extend("writeOnly" = true))]
-    pub api_key: String,
+    pub api_key: HiddenText,
     /// Environment variable that holds the credential.
     pub api_key_env: String,
 }

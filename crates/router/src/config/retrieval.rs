@@ -1,5 +1,6 @@
 //! Configuration of the plugins that call other services: retrieval and image generation.
 
+use super::secret::HiddenText;
 use crate::catalog::modules::KeywordOrClassifier;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -55,7 +56,7 @@ pub struct RagBackend {
     pub endpoint: String,
     /// Credential.
     #[schemars(extend("writeOnly" = true))]
-    pub api_key: String,
+    pub api_key: HiddenText,
     /// Header of the credential.
     pub auth_header: String,
     /// Shape of the request.
@@ -132,7 +133,7 @@ pub struct ImageBackend {
     pub base_url: String,
     /// Credential, for `openai`.
     #[schemars(extend("writeOnly" = true))]
-    pub api_key: String,
+    pub api_key: HiddenText,
     /// Model.
     pub model: String,
     /// Quality, for `openai`.

@@ -190,6 +190,9 @@ impl Responding {
                 self.metrics.signals.degrade("response", reason);
             }
             let outcome = response.into_outcome();
+            if outcome.has_odd_usage {
+                self.metrics.signals.degrade("response", "odd_usage");
+            }
             response_id = outcome.response_id;
             if let Some(usage) = outcome.usage {
                 self.metrics

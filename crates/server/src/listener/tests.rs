@@ -229,6 +229,21 @@ async fn tls() {
 }
 
 #[tokio::test]
+async fn silent_clients_keep_out_nobody() {
+    let authority = Authority::new();
+    let (_files, tls) = Files::new(&authority.sign(), None);
+    let (_tasks, address) = serve(&"127.0.0.1:0".parse().unwrap(), Some(tls)).await;
+    let mut silent = Vec::new();
+    for _ in 0..HANDSHAKES + 10 {
+        silent.push(TcpStream::connect(address.to_string()).await.unwrap());
+    }
+    let served = is_served(&address, &authority, None);
+    // Far below the time limit of the silent ones' handshakes.
+    let served = tokio::time::timeout(HANDSHAKE_TIMEOUT / 2, served).await;
+    assert_eq!(served.ok(), Some(true));
+}
+
+#[tokio::test]
 async fn mutual_tls() {
     let (authority, clients) = (Authority::new(), Authority::new());
     let (_files, tls) = Files::new(&authority.sign(), Some(&clients));

@@ -184,7 +184,7 @@ pub(super) fn remote_classifier(
         base_url: format!("{scheme}://{}{port}/v1", server.address),
         model: external.llm_model_name.clone(),
         key_variable: String::new(),
-        key: Secret(external.access_key.clone()),
+        key: Secret(external.access_key.to_string()),
         timeout: Duration::from_secs(seconds.into()),
         retries: 0,
     };
