@@ -25,6 +25,7 @@ mod metadata;
 mod meter;
 mod openai_chat;
 mod openai_responses;
+mod reasoning;
 mod turns;
 mod vocabulary;
 

@@ -27,11 +27,27 @@ pub struct Prompt {
     pub no_messages: bool,
     /// The caller's own reasoning effort, if any.
     pub reasoning_effort: Option<String>,
+    /// Whether the caller switches reasoning on or off (`thinking`, `chat_template_kwargs` and the
+    /// like), if it does.
+    pub thinks: Option<bool>,
     /// What ties it to earlier requests.
     pub continuity: Continuity,
 }
 
+/// Efforts that ask for no reasoning.
+const NO_EFFORT: [&str; 3] = ["none", "off", "minimal"];
+
 impl Prompt {
+    /// Returns whether the caller asks for reasoning (`true`) or for none (`false`); `None` where it
+    /// leaves that to others.
+    #[must_use]
+    pub fn asks_reasoning(&self) -> Option<bool> {
+        self.thinks.or_else(|| {
+            let effort = self.reasoning_effort.as_deref()?.trim().to_lowercase();
+            (!effort.is_empty()).then(|| !NO_EFFORT.contains(&effort.as_str()))
+        })
+    }
+
     /// An empty conversation with neither tools nor metadata: there is nothing for signals to read.
     #[must_use]
     pub fn is_silent(&self) -> bool {

@@ -14,6 +14,7 @@ use crate::members::differs_by_case;
 use crate::metadata;
 use crate::meter::Meter;
 use crate::prompt::{Continuity, Prompt};
+use crate::reasoning;
 use crate::turns::{Role, Turns};
 use crate::vocabulary::is_member;
 use crate::wrappers::Wrappers;
@@ -407,7 +408,8 @@ impl Reading {
             tokens: self.meter.facts,
             attached: self.meter.attached,
             no_messages: self.no_messages,
-            reasoning_effort: self.reasoning_effort,
+            reasoning_effort: self.reasoning_effort.or_else(|| reasoning::effort(fields)),
+            thinks: reasoning::switch(fields),
         })
     }
 }
