@@ -190,6 +190,32 @@ async fn the_next_model_answers_as_itself() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_next_model_gets_what_the_client_asked_for() -> Result<()> {
+    let stage = stage_with(POLICY, None).await?;
+    let body = |model: &str| {
+        let sent = chat("Hello").replacen("auto", model, 1);
+        let open = sent.strip_suffix('}').unwrap_or_default();
+        format!(r#"{open},"reasoning_effort":"high"}}"#)
+    };
+    let failing = [("x-script-small-status", "500")];
+    let answer = ask(&stage, "wish", Call::post(CHAT, body("auto")), &failing).await?;
+    check(&answer, "large")?;
+    let first = stage.models.small.seen_in("wish").remove(0).json();
+    ensure!(
+        first["chat_template_kwargs"]["enable_thinking"] == false
+            && first["reasoning_effort"].is_null(),
+        "{first}"
+    );
+    let seen = stage.models.large.seen_in("wish").remove(0);
+    ensure!(
+        seen.body == body("large-70b"),
+        "{}",
+        String::from_utf8_lossy(&seen.body)
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dead_model_is_passed_over_by_streams_and_large_bodies_too() -> Result<()> {
     let [dead] = ports::free()?;
     let stage = stage_with(POLICY, Some(dead)).await?;

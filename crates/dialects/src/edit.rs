@@ -65,6 +65,22 @@ impl Edits {
         self.set(outer, edited);
     }
 
+    /// Returns whether a member stands in the body after the edits so far, and is not null.
+    #[must_use]
+    pub fn has(&self, request: &Request, name: &str) -> bool {
+        json::present(self.current(request, name)).is_some()
+    }
+
+    /// Returns whether a member of a member stands in the body after the edits so far, and is not
+    /// null.
+    #[must_use]
+    pub fn has_in(&self, request: &Request, outer: &str, name: &str) -> bool {
+        let object = self
+            .current(request, outer)
+            .filter(|raw| Kind::of(raw) == Kind::Object);
+        object.is_some_and(|raw| json::present(Object::read(raw).get(name)).is_some())
+    }
+
     /// Removes a member of a member, if it is there; an outer object left empty goes as well.
     pub fn remove_in(&mut self, request: &Request, outer: &str, name: &str) {
         let Some(current) = self.current(request, outer) else {
@@ -115,6 +131,27 @@ impl Edits {
             Some((_, Change::Remove)) => None,
             None => request.member(name),
         }
+    }
+
+    /// Returns the members that `other` leaves in another state than these edits, with the raw
+    /// values that these edits leave; `None` where the member is not there.
+    #[must_use]
+    pub fn unlike<'a>(
+        &'a self,
+        other: &'a Self,
+        request: &'a Request,
+    ) -> Vec<(&'a str, Option<&'a str>)> {
+        let mut names: Vec<&str> = Vec::new();
+        for (name, _) in other.changes.iter().chain(&self.changes) {
+            if !names.contains(&name.as_str()) {
+                names.push(name);
+            }
+        }
+        names
+            .into_iter()
+            .map(|name| (name, self.current(request, name)))
+            .filter(|&(name, value)| value != other.current(request, name))
+            .collect()
     }
 
     /// The edited body. Without edits it is the original, not a copy.

@@ -108,7 +108,7 @@ pub struct Demand {
     pub video: bool,
     /// It has documents that are no plain text.
     pub documents: bool,
-    /// The caller asks for reasoning effort.
+    /// The caller asks for reasoning.
     pub reasoning: bool,
 }
 
@@ -118,11 +118,6 @@ impl Demand {
     pub fn of(prompt: &Prompt, ratio: &TokenRatio) -> Self {
         let facts = &prompt.tokens;
         let bytes = facts.text_bytes.saturating_add(facts.structured_bytes);
-        let effort = prompt
-            .reasoning_effort
-            .as_deref()
-            .map(str::trim)
-            .unwrap_or_default();
         Self {
             tokens: estimate(prompt, ratio),
             least_tokens: (bytes / LOOSE_TEXT).saturating_add(facts.output_reserve),
@@ -131,7 +126,7 @@ impl Demand {
             audio: prompt.attached.audio > 0,
             video: prompt.attached.video > 0,
             documents: prompt.attached.documents > 0,
-            reasoning: !["", "none", "off", "minimal"].contains(&effort),
+            reasoning: prompt.asks_reasoning() == Some(true),
         }
     }
 }
@@ -260,6 +255,12 @@ impl Guard {
         let sensed = matches!(ability, Ability::Vision | Ability::Audio | Ability::Video);
         let omni = sensed && card.modality.eq_ignore_ascii_case("omni");
         !says || omni || ability.is_in(&card.capabilities)
+    }
+
+    /// Returns whether a configured model can reason, as far as its card tells.
+    #[must_use]
+    pub fn can_reason(&self, model: &str) -> bool {
+        self.card(model).is_none_or(|card| self.reasons(card))
     }
 
     fn reasons(&self, card: &Card) -> bool {

@@ -23,9 +23,10 @@ use crate::plugins::{self, PluginInput, Stop};
 use crate::stages::reading::{Subject, read};
 use crate::stages::request::Refused;
 use crate::stages::selection::{Matched, select};
-use crate::stages::targets::{Target, Wire};
+use crate::stages::targets::{Target, Wire, Wish};
 use crate::stages::{Sessions, learning};
 use choice::{Aim, Choice};
+use dialects::Dialect;
 use record::Records;
 use sent::Sent;
 use std::sync::Arc;
@@ -183,22 +184,28 @@ async fn dispatch<'g>(
 ) -> Result<Sent, Refused> {
     let choice = choice.map_err(Refused::clone)?;
     let targets = &generation.targets;
+    let wish = Wish::of(request.prompt);
     let wire = Wire {
         dialect: request.dialect,
-        effort: request.prompt.reasoning_effort.as_deref(),
+        wish,
         // The run that calls reads the answer, and gives its own.
         asked: task.called().is_none().then_some(&request.prompt.model),
         counts_usage: request.observed && request.prompt.stream,
-        failed: None,
+        withdrawn: &[],
     };
     let target = choice.target(generation, reading, request);
-    let reasoning = target.as_ref().ok().and_then(Target::reasoning);
+    let told = target.as_ref().ok();
+    let reasoning = told.and_then(|target| target.reasoning(wish));
+    let reasoning_lost = told
+        .filter(|_| choice.aim != Aim::Named)
+        .and_then(|target| reasoning_lost(generation, target, wish, request.dialect));
     let forward = target.and_then(|target| targets.forward(&target, &reading.verdict, wire));
 
     let (Some(recipe), Some(route)) = (task.recipe(), choice.route) else {
         let outcome = Outcome::Forward(finished(forward?, choice, request));
         return Ok(Sent {
             reasoning,
+            reasoning_lost,
             ..Sent::new(outcome)
         });
     };
@@ -241,9 +248,24 @@ async fn dispatch<'g>(
     Ok(Sent {
         outcome,
         reasoning,
+        reasoning_lost,
         injected_system_prompt,
         not_run,
     })
+}
+
+/// Returns why what the caller says of reasoning is not kept, if it is not.
+fn reasoning_lost(
+    generation: &Generation,
+    target: &Target<'_>,
+    wish: Wish<'_>,
+    dialect: Dialect,
+) -> Option<&'static str> {
+    if target.overrules(wish, dialect) {
+        return Some("overruled");
+    }
+    let can_reason = generation.eligibility.can_reason(&target.model().name);
+    (wish.asks() && !can_reason).then_some("unsupported")
 }
 
 /// Drops what is not for the model from a plan, and the stages of a response that cannot be

@@ -74,6 +74,15 @@ impl Switch {
             return ReasoningEdit::Thinking { on, effort };
         }
         match (family, self.flavour) {
+            // A vendor's own API answers 400 to the template's form.
+            (Family::ChatTemplateKwargs, Flavour::Official) => {
+                let value = if on { Some(effort.as_ref()) } else { callers };
+                ReasoningEdit::TopLevel {
+                    param: "reasoning_effort".into(),
+                    value: value.map(Value::from),
+                    drop_kwarg: Some(param.clone()),
+                }
+            }
             (Family::ChatTemplateKwargs, _) => ReasoningEdit::Kwarg {
                 param: param.clone(),
                 value: Value::Bool(on),
@@ -88,31 +97,36 @@ impl Switch {
             }
             (Family::ReasoningEffort | Family::TopLevelReasoningEffort, _) => {
                 let value = if on { Some(effort.as_ref()) } else { callers };
-                let drop_kwarg = *family == Family::TopLevelReasoningEffort;
+                let drops = *family == Family::TopLevelReasoningEffort;
                 ReasoningEdit::TopLevel {
                     param: param.clone(),
                     value: value.map(Value::from),
-                    drop_kwarg,
+                    drop_kwarg: drops.then(|| param.clone()),
                 }
             }
         }
     }
 }
 
-fn flavour(backend: &BackendRef) -> Flavour {
-    if !backend.provider.is_empty() && backend.provider != "openai" {
-        return Flavour::Generic;
-    }
-    match host(&backend.base_url) {
-        Some("api.deepseek.com") => Flavour::DeepSeek,
-        Some("api.openai.com" | "openrouter.ai") => Flavour::Official,
-        _ => Flavour::Generic,
-    }
-}
+/// Hosts of APIs that take `reasoning_effort` at the top level; their subdomains do so too.
+const OFFICIAL: &[&str] = &[
+    "api.openai.com",
+    "openai.azure.com",
+    "services.ai.azure.com",
+    "openrouter.ai",
+    "api.x.ai",
+    "api.groq.com",
+    "generativelanguage.googleapis.com",
+];
 
-fn host(base_url: &str) -> Option<&str> {
-    let (_, rest) = base_url.split_once("://")?;
-    rest.split(['/', ':']).next()
+fn flavour(backend: &BackendRef) -> Flavour {
+    if backend.is_at("api.deepseek.com") {
+        Flavour::DeepSeek
+    } else if OFFICIAL.iter().any(|official| backend.is_at(official)) {
+        Flavour::Official
+    } else {
+        Flavour::Generic
+    }
 }
 
 #[cfg(test)]
@@ -147,11 +161,11 @@ mod tests {
         }
     }
 
-    fn top(param: &str, value: Option<&str>, drop_kwarg: bool) -> ReasoningEdit {
+    fn top(param: &str, value: Option<&str>, drops: bool) -> ReasoningEdit {
         ReasoningEdit::TopLevel {
             param: param.into(),
             value: value.map(Value::from),
-            drop_kwarg,
+            drop_kwarg: drops.then(|| "p".into()),
         }
     }
 
@@ -233,6 +247,14 @@ mod tests {
                 top("p", None, false),
             ),
             (
+                "chat_template_kwargs",
+                openai,
+                true,
+                "high",
+                None,
+                top("reasoning_effort", Some("high"), true),
+            ),
+            (
                 "top_level_reasoning_effort",
                 local,
                 true,
@@ -264,6 +286,34 @@ mod tests {
                 "{kind} {url} {on} {effort}"
             );
         }
+    }
+
+    #[test]
+    fn providers_are_recognised_by_their_hosts() {
+        #[track_caller]
+        fn check(base_url: &str, endpoint: &str, expected: Flavour) {
+            for provider in ["", "openai", "custom"] {
+                let backend = BackendRef {
+                    base_url: base_url.into(),
+                    endpoint: endpoint.into(),
+                    provider: provider.into(),
+                    ..BackendRef::default()
+                };
+                assert_eq!(flavour(&backend), expected, "{base_url}{endpoint}");
+            }
+        }
+        check("https://api.openai.com/v1", "", Flavour::Official);
+        check("https://API.OpenAI.com:443", "", Flavour::Official);
+        check("", "api.openai.com:443", Flavour::Official);
+        check("", "eu.api.openai.com.", Flavour::Official);
+        check("", "ours.openai.azure.com:443", Flavour::Official);
+        check("", "openrouter.ai", Flavour::Official);
+        check("", "api.deepseek.com:443", Flavour::DeepSeek);
+        check("https://api.deepseek.com/v1", "", Flavour::DeepSeek);
+        check("", "127.0.0.1:8001", Flavour::Generic);
+        check("", "notapi.openai.com.example.org:443", Flavour::Generic);
+        check("", "myapi.openai.com:443", Flavour::Generic);
+        check("https://proxy.local/api.openai.com", "", Flavour::Generic);
     }
 
     #[test]

@@ -144,6 +144,32 @@ pub struct BackendRef {
     pub api_key_env: String,
 }
 
+impl BackendRef {
+    /// Returns whether the backend is at a provider's host or at a subdomain of it.
+    #[must_use]
+    pub fn is_at(&self, provider: &str) -> bool {
+        let host = self.host();
+        let sub = host.strip_suffix(provider);
+        sub.is_some_and(|sub| sub.is_empty() || sub.ends_with('.'))
+    }
+
+    /// Returns the host that is written, in lower case; empty without an address.
+    fn host(&self) -> String {
+        let address = if self.base_url.is_empty() {
+            &self.endpoint
+        } else {
+            &self.base_url
+        };
+        let rest = address
+            .split_once("://")
+            .map_or(&**address, |(_, rest)| rest);
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let host = authority.rsplit('@').next().unwrap_or_default();
+        let host = host.split(':').next().unwrap_or_default();
+        host.trim().trim_end_matches('.').to_ascii_lowercase()
+    }
+}
+
 /// What is known of a model.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

@@ -6,17 +6,25 @@
 //! able, has no such route. When the gateway tries again it asks Merit once more, for that attempt
 //! alone: the body still names the first model, and the headers hold its credential. They also tell
 //! which boundaries held, so that the attempt asks them again like every other way to a model.
+//!
+//! An attempt is made of what the client sent, not of what the first model got: what the switch of
+//! reasoning changed in the body goes along in a header.
 
 use super::choice::Choice;
 use super::escalation::{is_capable, position, route_named};
 use crate::boundary::Verdict;
 use crate::generation::Generation;
-use crate::plan::{Forward, HeaderOp, Refusal};
+use crate::plan::{Forward, HeaderOp, Refusal, body};
 use crate::recipe::Route;
 use crate::stages::request::Refused;
 use crate::stages::selection::Matched;
-use crate::stages::targets::{Target, Targets, Wire, sets_path};
-use dialects::{Dialect, Prompt};
+use crate::stages::targets::{Target, Targets, Wire, Wish, sets_path};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
+use bytes::Bytes;
+use dialects::{Dialect, Edits, Prompt, ReadOptions, Request};
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 
 /// Names the candidate that may be tried where the chosen one fails.
 pub const MODEL: &str = "x-merit-fallback-model";
@@ -29,11 +37,23 @@ pub const BOUNDARIES: &str = "x-merit-fallback-boundaries";
 /// The dispatch that failed, for the attempt: so that the first model's failure is known although
 /// another one answers.
 pub const DISPATCH: &str = "x-merit-fallback-dispatch";
+/// Names of the headers that are set for the first model, for the attempt: they must not reach the
+/// next one, even if the policy has changed meanwhile.
+pub const HEADERS: &str = "x-merit-fallback-headers";
+/// What the first model's switch of reasoning changed in the body, as it was before, for the
+/// attempt.
+pub const BODY: &str = "x-merit-fallback-body";
 /// The model that an attempt is made at, as the gateway says it.
 pub const ATTEMPT: &str = "x-merit-attempt-model";
 
 /// All of them: they end at Merit.
-const OWN: [&str; 6] = [MODEL, RECIPE, DECISION, BOUNDARIES, DISPATCH, ATTEMPT];
+const OWN: [&str; 8] = [
+    MODEL, RECIPE, DECISION, BOUNDARIES, DISPATCH, HEADERS, BODY, ATTEMPT,
+];
+
+/// Most bytes of [`BODY`]: gateways bound the headers of a request. One that has more to tell has
+/// no fallback.
+const LONGEST: usize = 8 * 1024;
 
 /// A second attempt, as the headers tell of it.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +64,8 @@ pub struct Attempt<'a> {
     pub decision: &'a str,
     /// The boundaries that held; without the header all are taken to hold.
     pub boundaries: Option<&'a str>,
+    /// Names of the headers that were set for the model that failed.
+    pub headers: Option<&'a str>,
     /// The model that failed.
     pub from: &'a str,
     /// The model to try.
@@ -77,27 +99,97 @@ pub(super) fn next(targets: &Targets, choice: &Choice<'_>, matched: &Matched<'_>
         return Vec::new();
     }
 
-    let fits = |target: &Target<'_>| {
-        target.model().name != failed.model().name && keeps_path(&failed, target)
-    };
     let next = others
         .iter()
         .filter(|&&index| is_capable(targets, route, index, verdict, dialect))
         .filter_map(|&index| targets.candidate(route, index).ok())
-        .find(fits);
+        .filter(|target| target.model().name != failed.model().name)
+        .find(|target| keeps_path(&failed, target));
     let Some(next) = next else {
         return Vec::new();
     };
+
     let boundaries = verdict.to_header();
+    let set: Vec<&str> = failed.set_headers().collect();
+    let set = set.join(",");
     let pairs = [
         (MODEL, next.shown()),
         (RECIPE, &*matched.recipe.name),
         (DECISION, &*route.name),
         (BOUNDARIES, &*boundaries),
+        (HEADERS, &*set),
     ];
     pairs
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
         .map(|(header, value)| HeaderOp::Set(header.into(), value.into()))
-        .into()
+        .collect()
+}
+
+/// Returns the headers that a second attempt needs beside those of the plan: what the switch of
+/// reasoning changes in the body, as it was before. Where that is too long no candidate is named.
+#[must_use]
+pub fn carried(request: &Request, forward: &Forward) -> Vec<HeaderOp> {
+    let named = forward
+        .headers()
+        .iter()
+        .rfind(|op| op.name() == MODEL)
+        .is_some_and(|op| matches!(op, HeaderOp::Set(..)));
+    let before = body::before_reasoning(request, forward.body());
+    if !named || before.is_empty() {
+        return Vec::new();
+    }
+    let members: Option<BTreeMap<&str, Option<Box<RawValue>>>> = before
+        .iter()
+        .map(|(name, raw)| {
+            let raw = raw.clone().map(RawValue::from_string).transpose();
+            Some((name.as_str(), raw.ok()?))
+        })
+        .collect();
+    let encoded = members
+        .and_then(|members| serde_json::to_vec(&members).ok())
+        .map(|text| BASE64.encode(text))
+        .filter(|encoded| encoded.len() <= LONGEST);
+    vec![match encoded {
+        Some(encoded) => HeaderOp::Set(BODY.into(), encoded.into()),
+        None => HeaderOp::Remove(MODEL.into()),
+    }]
+}
+
+/// Reads the body of a second attempt as it was before the first model was told how to reason.
+/// `before` is what the headers say of that.
+///
+/// # Errors
+/// It is no request, or the header is not Merit's.
+pub fn restored(
+    dialect: Dialect,
+    bytes: Bytes,
+    before: Option<&str>,
+    options: &ReadOptions,
+) -> Result<Request, Refusal> {
+    let read = |bytes: Bytes| {
+        Request::parse(dialect, bytes, options)
+            .map_err(|refused| Refusal::new(refused.status, refused.message))
+    };
+    let request = read(bytes)?;
+    let Some(before) = before else {
+        return Ok(request);
+    };
+    let members = BASE64
+        .decode(before)
+        .ok()
+        .and_then(|text| {
+            serde_json::from_slice::<BTreeMap<String, Option<Box<RawValue>>>>(&text).ok()
+        })
+        .ok_or_else(|| Refusal::new(400, format!("the header {BODY} cannot be read")))?;
+    let mut edits = Edits::new();
+    for (name, raw) in members {
+        match raw {
+            Some(raw) => edits.set(&name, raw.get()),
+            None => edits.remove(&name),
+        }
+    }
+    read(edits.apply(&request))
 }
 
 /// Plans the second attempt: the edits that make of a request for one model the same request for
@@ -125,14 +217,20 @@ pub fn attempt(
 
     let failed = find(targets, route, attempt.from).ok_or_else(unknown)?;
     let next = find(targets, route, attempt.to).ok_or_else(unknown)?;
+    let set = attempt.headers.unwrap_or_default().split(',');
+    let withdrawn: Vec<HeaderOp> = failed
+        .set_headers()
+        .chain(set.filter(|name| !name.is_empty() && !name.starts_with(':')))
+        .map(|name| HeaderOp::Remove(name.into()))
+        .collect();
     let wire = Wire {
         dialect,
-        effort: prompt.reasoning_effort.as_deref(),
+        wish: Wish::of(prompt),
         // The response is that of the stream that planned the request.
         asked: None,
         // The first attempt has asked for it already.
         counts_usage: false,
-        failed: Some(&failed),
+        withdrawn: &withdrawn,
     };
     let forward = targets
         .forward(&next, &verdict, wire)

@@ -134,6 +134,10 @@ impl Records<'_, '_> {
             ),
             ("selection", fallback.map(|fallback| fallback.as_str())),
             (
+                "reasoning",
+                self.sent.as_ref().ok().and_then(|sent| sent.reasoning_lost),
+            ),
+            (
                 "looper",
                 self.sent.as_ref().ok().and_then(|sent| sent.not_run),
             ),

@@ -8,6 +8,8 @@ pub(super) struct Sent {
     pub(super) outcome: Outcome,
     /// Whether the model is told to reason, if it is told anything.
     pub(super) reasoning: Option<bool>,
+    /// Why what the caller said of reasoning is not kept.
+    pub(super) reasoning_lost: Option<&'static str>,
     /// A `system_prompt` plugin changed the body.
     pub(super) injected_system_prompt: bool,
     /// Why several models are not run.
@@ -19,6 +21,7 @@ impl Sent {
         Self {
             outcome,
             reasoning: None,
+            reasoning_lost: None,
             injected_system_prompt: false,
             not_run: None,
         }

@@ -1,6 +1,7 @@
 //! The request's way, whole: a policy and a request in, the plan out.
 
 mod learning;
+mod wishes;
 
 use super::*;
 use crate::config;
@@ -134,7 +135,12 @@ pub(super) struct Plan {
     pub(super) trace: Arc<Trace>,
 }
 
-fn plan_of(generation: &Generation, user: &str, dialect: Dialect, request: &Request) -> Plan {
+pub(super) fn plan_of(
+    generation: &Generation,
+    user: &str,
+    dialect: Dialect,
+    request: &Request,
+) -> Plan {
     let identity = Identity {
         user: user.to_owned(),
         groups: Vec::new(),

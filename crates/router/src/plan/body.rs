@@ -19,9 +19,7 @@ pub enum BodyEdit {
     /// A streaming chat request asks for its usage.
     StreamUsage,
     /// The reasoning switch of the model's family.
-    Reasoning(ReasoningEdit),
-    /// Takes back what the switch of another model's family set.
-    WithdrawReasoning(ReasoningEdit),
+    Reasoning(Reasoning),
     /// A system prompt of the decision.
     SystemPrompt {
         /// Beside or instead of the caller's.
@@ -33,8 +31,27 @@ pub enum BodyEdit {
     Params(Arc<RequestParams>),
 }
 
-/// How a model family is told to reason or not. The caller's own `reasoning_effort` is always
-/// removed first.
+/// How a model is told to reason, and what stays of the caller's own words.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reasoning {
+    /// The switch of its family.
+    pub edit: ReasoningEdit,
+    /// What stands above what.
+    pub stands: Stands,
+}
+
+/// Where the policy and the caller both say something of reasoning, what stands above what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stands {
+    /// All that the caller wrote stays, and only what is absent is added.
+    Caller,
+    /// The caller's effort makes room for the policy's.
+    Effort,
+    /// Efforts and switches of the caller make room for the policy's.
+    Policy,
+}
+
+/// How a model family is told to reason or not.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ReasoningEdit {
     /// Only the removal of the caller's effort (a model without family).
@@ -46,14 +63,14 @@ pub enum ReasoningEdit {
         /// JSON value.
         value: Value,
     },
-    /// `<param> = value` at the top level; `drop_kwarg` takes the same name out of the kwargs.
+    /// `<param> = value` at the top level.
     TopLevel {
         /// Member name.
         param: Arc<str>,
         /// JSON value; `None` sets nothing.
         value: Option<Value>,
-        /// Remove the same name from `chat_template_kwargs`.
-        drop_kwarg: bool,
+        /// Member of `chat_template_kwargs` to remove.
+        drop_kwarg: Option<Arc<str>>,
     },
     /// DeepSeek's own switch: `thinking.type`, kwargs dropped.
     Thinking {
@@ -64,31 +81,54 @@ pub enum ReasoningEdit {
     },
 }
 
+/// Where vLLM and its like read switches of the chat template.
+const KWARGS: &str = "chat_template_kwargs";
+
 /// The body with all edits made, or `None` when nothing changed. Untouched bytes are the
 /// original's.
 #[must_use]
 pub fn apply(request: &Request, edits: &[BodyEdit]) -> Option<Bytes> {
+    let draft = draft(request, edits, true);
+    (!draft.is_empty()).then(|| draft.apply(request))
+}
+
+/// Returns the members that would be otherwise if the model were told nothing of reasoning, with
+/// the raw values that they would have; `None` where the member would not be there.
+#[must_use]
+pub fn before_reasoning(request: &Request, edits: &[BodyEdit]) -> Vec<(String, Option<String>)> {
+    let (told, untold) = (draft(request, edits, true), draft(request, edits, false));
+    untold
+        .unlike(&told, request)
+        .into_iter()
+        .map(|(name, raw)| (name.to_owned(), raw.map(str::to_owned)))
+        .collect()
+}
+
+/// Makes all edits; `tells` says whether those of reasoning are among them.
+fn draft(request: &Request, edits: &[BodyEdit], tells: bool) -> Edits {
     let mut draft = Edits::new();
     for edit in edits {
         match edit {
             BodyEdit::Model(id) if request.prompt().model == **id => {}
             BodyEdit::Model(id) => draft.set_model(id),
             BodyEdit::StreamUsage => draft.ensure_stream_usage(request),
-            BodyEdit::Reasoning(reasoning) => reason(&mut draft, request, reasoning),
-            BodyEdit::WithdrawReasoning(reasoning) => withdraw(&mut draft, request, reasoning),
+            BodyEdit::Reasoning(reasoning) if tells => reason(&mut draft, request, reasoning),
+            BodyEdit::Reasoning(_) => {}
             BodyEdit::SystemPrompt { mode, text } => {
                 draft.insert_system_prompt(request, *mode, text)
             }
             BodyEdit::Params(limits) => draft.limit_params(request, &kept(limits, edits)),
         }
     }
-    (!draft.is_empty()).then(|| draft.apply(request))
+    draft
 }
 
-/// DeepSeek's switch was set by us and is no unknown parameter of the caller.
+/// DeepSeek's switch is no unknown parameter.
 fn kept<'a>(limits: &'a RequestParams, edits: &[BodyEdit]) -> Cow<'a, RequestParams> {
-    let thinks =
-        |edit: &BodyEdit| matches!(edit, BodyEdit::Reasoning(ReasoningEdit::Thinking { .. }));
+    let thinks = |edit: &BodyEdit| match edit {
+        BodyEdit::Reasoning(own) => matches!(own.edit, ReasoningEdit::Thinking { .. }),
+        _ => false,
+    };
     if !edits.iter().any(thinks) {
         return Cow::Borrowed(limits);
     }
@@ -97,64 +137,98 @@ fn kept<'a>(limits: &'a RequestParams, edits: &[BodyEdit]) -> Cow<'a, RequestPar
     Cow::Owned(limits)
 }
 
-fn reason(draft: &mut Edits, request: &Request, edit: &ReasoningEdit) {
-    if request.member("reasoning_effort").is_some() {
-        draft.remove("reasoning_effort");
+fn reason(draft: &mut Edits, request: &Request, reasoning: &Reasoning) {
+    // Messages has its own `thinking` budget, which is the caller's to set.
+    if request.dialect() == Dialect::AnthropicMessages {
+        return;
     }
-    match (request.dialect(), edit) {
-        // Messages has its own `thinking` budget, which is the caller's to set.
-        (Dialect::AnthropicMessages, _) | (_, ReasoningEdit::Forget) => {}
-        // Responses keeps the effort in an object of its own.
-        (
-            Dialect::OpenAiResponses,
-            ReasoningEdit::TopLevel {
-                value: Some(value), ..
-            },
-        ) => {
-            draft.set_in(request, "reasoning", "effort", value.to_string());
+    if reasoning.stands != Stands::Caller {
+        forget_effort(draft, request);
+    }
+    if reasoning.stands == Stands::Policy {
+        forget_switches(draft, request);
+    }
+    let only_absent = reasoning.stands == Stands::Caller;
+
+    match &reasoning.edit {
+        ReasoningEdit::Forget => {}
+        ReasoningEdit::Kwarg { param, value } => {
+            if !(only_absent && draft.has_in(request, KWARGS, param)) {
+                draft.set_in(request, KWARGS, param, value.to_string());
+            }
         }
-        (_, ReasoningEdit::Kwarg { param, value }) => {
-            draft.set_in(request, KWARGS, param, value.to_string())
-        }
-        (
-            _,
-            ReasoningEdit::TopLevel {
-                param,
-                value,
-                drop_kwarg,
-            },
-        ) => {
-            if *drop_kwarg {
-                draft.remove_in(request, KWARGS, param);
+        ReasoningEdit::TopLevel {
+            param,
+            value,
+            drop_kwarg,
+        } => {
+            if let Some(kwarg) = drop_kwarg {
+                draft.remove_in(request, KWARGS, kwarg);
             }
             if let Some(value) = value {
-                draft.set(param, value.to_string());
+                set_effort(draft, request, param, value, only_absent);
             }
         }
-        (_, ReasoningEdit::Thinking { on, effort }) => {
+        ReasoningEdit::Thinking { on, effort } => {
             draft.remove(KWARGS);
-            let kind = if *on { "enabled" } else { "disabled" };
-            draft.set("thinking", serde_json::json!({ "type": kind }).to_string());
+            if !draft.has(request, "thinking") {
+                let kind = if *on { "enabled" } else { "disabled" };
+                draft.set("thinking", serde_json::json!({ "type": kind }).to_string());
+            }
             if *on {
-                draft.set("reasoning_effort", Value::from(effort.as_ref()).to_string());
+                let effort = Value::from(&**effort);
+                set_effort(draft, request, "reasoning_effort", &effort, only_absent);
             }
         }
     }
 }
 
-fn withdraw(draft: &mut Edits, request: &Request, edit: &ReasoningEdit) {
-    match (request.dialect(), edit) {
-        (Dialect::AnthropicMessages, _) | (_, ReasoningEdit::Forget) => {}
-        (Dialect::OpenAiResponses, ReasoningEdit::TopLevel { .. }) => {
-            draft.remove_in(request, "reasoning", "effort")
-        }
-        (_, ReasoningEdit::Kwarg { param, .. }) => draft.remove_in(request, KWARGS, param),
-        (_, ReasoningEdit::TopLevel { param, .. }) => draft.remove(param),
-        (_, ReasoningEdit::Thinking { .. }) => ["thinking", "reasoning_effort"]
-            .iter()
-            .for_each(|name| draft.remove(name)),
+/// Sets the effort where the wire has it.
+fn set_effort(draft: &mut Edits, request: &Request, param: &str, value: &Value, only_absent: bool) {
+    // Responses keeps the effort in an object of its own, and so do some chat servers, which take
+    // one of both forms.
+    let has_object = ["effort", "enabled", "max_tokens"]
+        .iter()
+        .any(|name| draft.has_in(request, "reasoning", name));
+    let is_responses = request.dialect() == Dialect::OpenAiResponses;
+    let is_there = if is_responses {
+        draft.has_in(request, "reasoning", "effort")
+    } else {
+        has_object || draft.has(request, param)
+    };
+    if only_absent && is_there {
+        return;
+    }
+    if is_responses {
+        draft.set_in(request, "reasoning", "effort", value.to_string());
+    } else {
+        draft.set(param, value.to_string());
     }
 }
 
-/// Where vLLM and its like read switches of the chat template.
-const KWARGS: &str = "chat_template_kwargs";
+/// Removes the caller's effort.
+fn forget_effort(draft: &mut Edits, request: &Request) {
+    remove(draft, request, "reasoning_effort");
+    draft.remove_in(request, "reasoning", "effort");
+}
+
+/// Removes what the caller wrote to switch reasoning on or off.
+fn forget_switches(draft: &mut Edits, request: &Request) {
+    for name in ["thinking", "enable_thinking", "think"] {
+        remove(draft, request, name);
+    }
+    for (object, name) in [
+        ("reasoning", "enabled"),
+        ("reasoning", "max_tokens"),
+        (KWARGS, "enable_thinking"),
+        (KWARGS, "thinking"),
+    ] {
+        draft.remove_in(request, object, name);
+    }
+}
+
+fn remove(draft: &mut Edits, request: &Request, name: &str) {
+    if draft.current(request, name).is_some() {
+        draft.remove(name);
+    }
+}

@@ -68,7 +68,7 @@ impl Forward {
     pub fn to(
         admitted: Admitted<'_>,
         routing_headers: &[Arc<str>],
-        withdrawn: Vec<HeaderOp>,
+        withdrawn: &[HeaderOp],
         headers: impl IntoIterator<Item = HeaderOp>,
         body: Vec<BodyEdit>,
         response: Vec<ResponseStage>,
@@ -78,7 +78,7 @@ impl Forward {
             .iter()
             .map(|name| HeaderOp::Set(Arc::clone(name), Arc::clone(&model)))
             .collect();
-        let mut all = withdrawn;
+        let mut all = withdrawn.to_vec();
         all.extend(routing.iter().cloned());
         all.extend(headers);
         Self {

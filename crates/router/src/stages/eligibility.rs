@@ -102,6 +102,11 @@ impl Eligibility {
         boundary.or_else(|| self.guard.barrier(model, demand))
     }
 
+    /// Returns whether a configured model can reason, as far as its card tells.
+    pub(crate) fn can_reason(&self, model: &str) -> bool {
+        self.guard.can_reason(model)
+    }
+
     /// Returns the prices of a configured model.
     pub(crate) fn prices(&self, model: &str) -> Option<Prices> {
         self.guard.card(model)?.prices

@@ -9,10 +9,11 @@ use super::request::Refused;
 use crate::boundary::{Admitted, Verdict};
 use crate::config::Document;
 use crate::models::{ApiFormat, Credential, Model, Models};
-use crate::plan::{BodyEdit, Forward, HeaderOp, ReasoningEdit, Refusal};
+use crate::plan::{self, BodyEdit, Forward, HeaderOp, ReasoningEdit, Refusal, Stands};
 use crate::recipe::Route;
 use crate::response;
-use dialects::Dialect;
+use dialects::{Dialect, Prompt};
+use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -50,19 +51,67 @@ pub(crate) struct Target<'a> {
     reasoning: Option<Reasoning<'a>>,
 }
 
-/// How a model is told to reason.
-#[derive(Debug, Clone, Copy)]
+/// How the policy tells a model to reason.
+#[derive(Debug, Clone, Copy, Default)]
 struct Reasoning<'a> {
-    on: bool,
+    /// `None` leaves it to the caller, and counts as off where the caller says nothing.
+    on: Option<bool>,
+    /// Empty where the policy does not say.
     effort: &'a str,
 }
 
-impl Reasoning<'_> {
-    /// Nothing in the policy asks for it.
-    const OFF: Self = Self {
-        on: false,
-        effort: "",
-    };
+/// What the caller says of reasoning.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wish<'a> {
+    /// The effort, as written.
+    effort: Option<&'a str>,
+    /// Whether it asks for reasoning or for none; `None` leaves that to the policy.
+    on: Option<bool>,
+}
+
+impl<'a> Wish<'a> {
+    /// Reads what a request says.
+    pub(crate) fn of(prompt: &'a Prompt) -> Self {
+        Self {
+            effort: prompt.reasoning_effort.as_deref(),
+            on: prompt.asks_reasoning(),
+        }
+    }
+
+    /// Returns whether the caller asks for reasoning.
+    pub(crate) fn asks(self) -> bool {
+        self.on == Some(true)
+    }
+}
+
+impl<'a> Reasoning<'a> {
+    fn is_on(self, wish: Wish<'_>) -> bool {
+        self.on.unwrap_or(wish.asks())
+    }
+
+    /// Returns the effort: the policy's, else that of a caller who asks for reasoning.
+    fn effort(self, wish: Wish<'a>) -> &'a str {
+        let asked = wish.effort.filter(|_| wish.asks());
+        match self.effort {
+            "" => asked.unwrap_or_default(),
+            own => own,
+        }
+    }
+
+    /// Returns what stands above what. A policy that says the same as the caller, or nothing, takes
+    /// nothing away.
+    fn stands(self, wish: Wish<'_>) -> Stands {
+        let is_on = self.is_on(wish);
+        let is_other = |asked: &str| !asked.trim().eq_ignore_ascii_case(self.effort);
+        match wish.on {
+            None => Stands::Effort,
+            Some(asked) if asked != is_on => Stands::Policy,
+            Some(_) if is_on && !self.effort.is_empty() && wish.effort.is_some_and(is_other) => {
+                Stands::Effort
+            }
+            Some(_) => Stands::Caller,
+        }
+    }
 }
 
 /// What the way to a model depends on beside the model.
@@ -70,15 +119,15 @@ impl Reasoning<'_> {
 pub(crate) struct Wire<'a> {
     /// The wire.
     pub(crate) dialect: Dialect,
-    /// The reasoning effort that the caller asks for.
-    pub(crate) effort: Option<&'a str>,
+    /// What the caller says of reasoning.
+    pub(crate) wish: Wish<'a>,
     /// The caller's name for the model, which the answer may have to repeat; `None` where the
     /// answer is not the caller's, or its stages are planned already.
     pub(crate) asked: Option<&'a str>,
     /// A stream is asked for its usage.
     pub(crate) counts_usage: bool,
-    /// The target that failed, whose traces the request still bears.
-    pub(crate) failed: Option<&'a Target<'a>>,
+    /// Removes what an earlier attempt set.
+    pub(crate) withdrawn: &'a [HeaderOp],
 }
 
 impl Targets {
@@ -159,7 +208,7 @@ impl Targets {
                 adapter.into()
             },
             reasoning: Some(Reasoning {
-                on: model_ref.use_reasoning.unwrap_or(false),
+                on: model_ref.use_reasoning,
                 effort: &model_ref.reasoning_effort,
             }),
         })
@@ -216,15 +265,12 @@ impl Targets {
         let is_chat = wire.dialect == Dialect::OpenAiChat;
         let fits = |op: &&HeaderOp| is_chat || !sets_path(op);
         let headers = target.model.headers.iter().filter(fits).cloned();
-        let withdrawn = wire.failed.map(Target::withdrawn).unwrap_or_default();
 
         let mut body = vec![BodyEdit::Model(Arc::clone(&target.upstream))];
         if wire.counts_usage {
             body.push(BodyEdit::StreamUsage);
         }
-        let failed = wire.failed.and_then(|failed| failed.reasons(wire.effort));
-        body.extend(failed.map(BodyEdit::WithdrawReasoning));
-        body.extend(target.reasons(wire.effort).map(BodyEdit::Reasoning));
+        body.extend(target.reasons(wire.wish).map(BodyEdit::Reasoning));
 
         let response = wire.asked.map_or_else(Vec::new, |asked| {
             response::stages(self.settings.restore_model, asked, &target.upstream)
@@ -233,7 +279,7 @@ impl Targets {
         Ok(Forward::to(
             admitted,
             &self.settings.routing_headers,
-            withdrawn,
+            wire.withdrawn,
             headers,
             body,
             response,
@@ -288,32 +334,53 @@ impl<'a> Target<'a> {
     }
 
     /// Returns whether it is told to reason, if it is told anything.
-    pub(crate) fn reasoning(&self) -> Option<bool> {
-        self.reasoning.map(|reasoning| reasoning.on)
+    pub(crate) fn reasoning(&self, wish: Wish<'_>) -> Option<bool> {
+        self.reasoning.map(|reasoning| reasoning.is_on(wish))
     }
 
-    /// Tells the model not to reason, as nothing in the policy says how it should.
+    /// Returns whether the policy takes away what the caller says of reasoning.
+    pub(crate) fn overrules(&self, wish: Wish<'a>, dialect: Dialect) -> bool {
+        let Some(own) = self.reasons(wish).filter(|_| wish.on.is_some()) else {
+            return false;
+        };
+        // An API that knows efforts only is told the caller's where the policy says "off".
+        let keeps_effort = match &own.edit {
+            ReasoningEdit::TopLevel { value, .. } => {
+                wish.effort.is_some() && value.as_ref().and_then(Value::as_str) == wish.effort
+            }
+            _ => false,
+        };
+        dialect != Dialect::AnthropicMessages && own.stands != Stands::Caller && !keeps_effort
+    }
+
+    /// Tells the model to reason only where the caller asks for it, as the policy says nothing.
     pub(crate) fn without_reasoning(self) -> Self {
         Self {
-            reasoning: Some(Reasoning::OFF),
+            reasoning: Some(Reasoning::default()),
             ..self
         }
     }
 
-    fn reasons(&self, effort: Option<&str>) -> Option<ReasoningEdit> {
-        let reasoning = self.reasoning?;
+    fn reasons(&self, wish: Wish<'_>) -> Option<plan::Reasoning> {
+        let own = self.reasoning?;
         let switch = &self.model.reasoning;
-        Some(switch.edit(reasoning.on, reasoning.effort, effort))
+        Some(plan::Reasoning {
+            edit: switch.edit(own.is_on(wish), own.effort(wish), wish.effort),
+            stands: own.stands(wish),
+        })
     }
 
-    /// Removes what was set for this model, which must not reach the next one: its credential above
-    /// all.
-    fn withdrawn(&self) -> Vec<HeaderOp> {
-        let sets = |op: &HeaderOp| match op {
-            HeaderOp::Set(name, _) if !sets_path(op) => Some(HeaderOp::Remove(Arc::clone(name))),
-            _ => None,
-        };
-        self.model.headers.iter().filter_map(sets).collect()
+    /// Returns the headers that are set or removed for this model: its credential above all.
+    pub(crate) fn headers(&self) -> impl Iterator<Item = &'a HeaderOp> + use<'a> {
+        self.model.headers.iter().filter(|op| !sets_path(op))
+    }
+
+    /// Returns the names of the headers that are set for this model, which must not reach another.
+    pub(crate) fn set_headers(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.headers().filter_map(|op| match op {
+            HeaderOp::Set(name, _) => Some(&**name),
+            HeaderOp::Remove(_) => None,
+        })
     }
 }
 

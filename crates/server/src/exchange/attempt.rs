@@ -10,10 +10,11 @@ use crate::engine::Generation;
 use crate::metrics::Metrics;
 use crate::reload::Loaded;
 use bytes::Bytes;
-use dialects::{Dialect, Endpoint, Request};
+use dialects::{Dialect, Endpoint};
 use extproc::{BodyReply, BodyStep, HeadStep, Immediate, RequestHead};
 use router::pipeline::fallback::{
-    ATTEMPT, Attempt, BOUNDARIES, DECISION, DISPATCH, MODEL, RECIPE, attempt as plan_attempt,
+    ATTEMPT, Attempt, BODY, BOUNDARIES, DECISION, DISPATCH, HEADERS, MODEL, RECIPE,
+    attempt as plan_attempt, restored,
 };
 use router::plan::{Refusal, body};
 use router::served::Served;
@@ -100,22 +101,24 @@ impl Attempting {
             recipe: header(RECIPE),
             decision: header(DECISION),
             boundaries: self.request.headers.get(BOUNDARIES),
+            headers: self.request.headers.get(HEADERS),
             from,
             to: header(MODEL),
         };
-        let made = Request::parse(self.dialect, bytes, &router.settings.reading)
-            .map_err(|refused| Refusal::new(refused.status, refused.message))
-            .and_then(|request| {
-                let forward = plan_attempt(router, attempt, request.prompt(), self.dialect)?;
-                Ok((body::apply(&request, forward.body()), forward))
-            });
+        let before = self.request.headers.get(BODY);
+        let reading = &router.settings.reading;
+        let made = restored(self.dialect, bytes, before, reading).and_then(|request| {
+            let forward = plan_attempt(router, attempt, request.prompt(), self.dialect)?;
+            let body = body::apply(&request, forward.body());
+            Ok((body.unwrap_or_else(|| request.body().clone()), forward))
+        });
         match made {
             Ok((body, plan)) => {
                 metrics.looper.attempted(attempt.to, "sent");
                 let headers = forward::merged(Vec::new(), plan.headers());
                 BodyStep::Forward(BodyReply {
                     headers,
-                    body,
+                    body: Some(body),
                     ..BodyReply::default()
                 })
             }

@@ -1,6 +1,7 @@
 //! A plan as edits that Envoy understands.
 
 use crate::engine::Generation;
+use dialects::Request;
 use extproc::BodyReply;
 use extproc::{HeaderEdit, HeaderEdits, Metadata, RequestHead};
 use http::HeaderValue;
@@ -55,16 +56,19 @@ fn strip_names(routing_headers: &[Arc<str>], head: &RequestHead) -> HeaderEdits 
 pub(super) fn headers(
     serving: &Generation,
     head: &RequestHead,
+    request: &Request,
     forward: &Forward,
     trace: HeaderEdits,
     dispatch: u64,
 ) -> HeaderEdits {
     let mut edits = strip(serving, head);
     edits.extend(trace);
-    let mut edits = merged(edits, forward.headers());
+    let mut ops = forward.headers().to_vec();
+    ops.extend(fallback::carried(request, forward));
+    let mut edits = merged(edits, &ops);
     let may_fall_back =
-        |op: &HeaderOp| matches!(op, HeaderOp::Set(name, _) if &**name == fallback::MODEL);
-    if forward.headers().iter().any(may_fall_back) {
+        |edit: &HeaderEdit| matches!(edit, HeaderEdit::Set(name, _) if name == fallback::MODEL);
+    if edits.iter().any(may_fall_back) {
         edits.push(HeaderEdit::Set(
             fallback::DISPATCH.to_owned(),
             dispatch.to_string().into(),

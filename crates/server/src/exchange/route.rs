@@ -194,6 +194,7 @@ pub(super) fn forward(
     let mut headers = forward::headers(
         &head.serving,
         &head.request,
+        request,
         plan,
         head.span.edits(),
         dispatch.id,

@@ -9,6 +9,9 @@ use router::plan::{Trace, UNREAD_TURN};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What of a request is not kept where it is sent, as `x-merit-degraded` tells it.
+const NOT_KEPT: &[(&str, &str)] = &[("reasoning", "overruled"), ("reasoning", "unsupported")];
+
 impl Metrics {
     /// Merit or the upstream turned a request down. `model` is a name of the document, or empty.
     pub fn refused(&self, model: &str, reason: &'static str) {
@@ -100,6 +103,12 @@ impl Metrics {
             .any(|degraded| **degraded == *UNREAD_TURN)
         {
             self.signals.degrade("selection", "unread_turn");
+        }
+        for &(part, reason) in NOT_KEPT {
+            let is_told = |degraded: &Arc<str>| degraded.split_once('=') == Some((part, reason));
+            if trace.degraded.iter().any(is_told) {
+                self.signals.degrade(part, reason);
+            }
         }
         if let Some(learned) = &trace.learned {
             learned

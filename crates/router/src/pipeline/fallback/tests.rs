@@ -1,9 +1,8 @@
 //! Which candidate is named as the next one, and what an attempt at it looks like.
 
 use super::*;
-use crate::pipeline::tests::{generation, plan};
-use crate::plan::{Outcome, body};
-use dialects::{ReadOptions, Request};
+use crate::pipeline::tests::{generation, plan, plan_of};
+use crate::plan::Outcome;
 
 const POLICY: &str = r#"
 version: v0.3
@@ -84,7 +83,7 @@ fn a_plan_names_the_next_candidate_that_can_take_the_request() {
     check(&named, "auto", "one", None);
 }
 
-/// An attempt at a request that no boundary bound.
+/// Attempts a request that no boundary bound.
 fn attempt(from: &str, to: &str, body: &str) -> Result<(Vec<String>, String), Refusal> {
     attempt_of(POLICY, Some("-"), (from, to), body)
 }
@@ -95,25 +94,25 @@ fn attempt_of(
     (from, to): (&str, &str),
     body: &str,
 ) -> Result<(Vec<String>, String), Refusal> {
-    let request = Request::parse(
-        Dialect::OpenAiChat,
-        body.to_owned().into(),
-        &ReadOptions::default(),
-    )
-    .unwrap();
     let attempt = Attempt {
         recipe: "default",
         decision: "usual",
         boundaries,
+        headers: None,
         from,
         to,
     };
-    let generation = generation(policy);
-    let forward = super::attempt(&generation, attempt, request.prompt(), Dialect::OpenAiChat)?;
-    let line = |op: &HeaderOp| match op {
-        HeaderOp::Set(name, value) => format!("{name}: {value}"),
-        HeaderOp::Remove(name) => format!("-{name}"),
-    };
+    try_again(&generation(policy), attempt, body.to_owned().into(), None)
+}
+
+fn try_again(
+    generation: &Generation,
+    attempt: Attempt<'_>,
+    body: Bytes,
+    before: Option<&str>,
+) -> Result<(Vec<String>, String), Refusal> {
+    let request = restored(Dialect::OpenAiChat, body, before, &ReadOptions::default())?;
+    let forward = super::attempt(generation, attempt, request.prompt(), Dialect::OpenAiChat)?;
     let edited = body::apply(&request, forward.body()).unwrap_or_else(|| request.body().clone());
     Ok((
         forward.headers().iter().map(line).collect(),
@@ -121,33 +120,199 @@ fn attempt_of(
     ))
 }
 
+fn line(op: &HeaderOp) -> String {
+    match op {
+        HeaderOp::Set(name, value) => format!("{name}: {value}"),
+        HeaderOp::Remove(name) => format!("-{name}"),
+    }
+}
+
+/// What the two models get of a client's request.
+struct Tried {
+    first: String,
+    second: String,
+    /// Edits of the second attempt's headers.
+    headers: Vec<String>,
+    /// Names of the headers that the first model's were told by.
+    told: Vec<String>,
+}
+
+/// Sends a request to its first model, which fails, and on to the next, which may follow another
+/// policy.
+fn try_both(policy: &str, later: &str, members: &str) -> Tried {
+    let sent =
+        format!(r#"{{"model":"auto","messages":[{{"role":"user","content":"hi"}}]{members}}}"#);
+    let options = ReadOptions::default();
+    let request = Request::parse(Dialect::OpenAiChat, sent.into(), &options).unwrap();
+    let plan = plan_of(&generation(policy), "", Dialect::OpenAiChat, &request);
+    let Outcome::Forward(forward) = plan.outcome else {
+        panic!("{:?}", plan.outcome)
+    };
+    let first = body::apply(&request, forward.body()).unwrap();
+
+    let mut all = forward.headers().to_vec();
+    all.extend(carried(&request, &forward));
+    let header = |name: &str| {
+        all.iter().rev().find_map(|op| match op {
+            HeaderOp::Set(other, value) if &**other == name => Some(&**value),
+            _ => None,
+        })
+    };
+    let attempt = Attempt {
+        recipe: header(RECIPE).unwrap(),
+        decision: header(DECISION).unwrap(),
+        boundaries: header(BOUNDARIES),
+        headers: header(HEADERS),
+        from: header("x-selected-model").unwrap(),
+        to: header(MODEL).unwrap(),
+    };
+    let (headers, second) =
+        try_again(&generation(later), attempt, first.clone(), header(BODY)).unwrap();
+    let without =
+        |body: String| body.replace(r#","messages":[{"role":"user","content":"hi"}]"#, "");
+    Tried {
+        first: without(String::from_utf8(first.to_vec()).unwrap()),
+        second: without(second),
+        headers,
+        told: all.iter().map(|op| op.name().to_owned()).collect(),
+    }
+}
+
+/// The policy with other candidates of its usual decision.
+fn with_candidates(candidates: &str) -> String {
+    let usual =
+        "[{model: a}, {model: b, use_reasoning: true, reasoning_effort: high}, {model: open}]";
+    POLICY.replace(usual, candidates)
+}
+
 #[test]
 fn an_attempt_leaves_nothing_of_the_model_that_failed() {
-    let sent = r#"{"model":"a-1","messages":[],"chat_template_kwargs":{"enable_thinking":false}, "seed":1}"#;
-    let (headers, body) = attempt("a", "b", sent).unwrap();
+    let tried = try_both(POLICY, POLICY, r#","seed":1"#);
     assert_eq!(
-        body,
-        r#"{"model":"b-1","messages":[], "seed":1,"reasoning_effort":"high"}"#
+        tried.first,
+        r#"{"model":"a-1","seed":1,"chat_template_kwargs":{"enable_thinking":false}}"#
     );
-    let at = |line: &str| headers.iter().position(|other| other == line);
-    assert!(
-        at("-authorization").is_some() && at("-x-org").is_some(),
-        "{headers:?}"
+    assert_eq!(
+        tried.second,
+        r#"{"model":"b-1","seed":1,"reasoning_effort":"high"}"#
     );
+    let headers = &tried.headers;
+    let has = |line: &str| headers.iter().any(|other| other == line);
+    assert!(has("-authorization") && has("-x-org"), "{headers:?}");
     assert!(
-        at("x-api-key: key-of-b").is_some() && at("x-selected-model: b").is_some(),
+        has("x-api-key: key-of-b") && has("x-selected-model: b"),
         "{headers:?}"
     );
     assert!(!headers.concat().contains("key-of-a"));
-    assert!(headers.contains(&format!("-{ATTEMPT}")));
-    let (headers, body) = attempt(
-        "b",
-        "open",
-        r#"{"model":"b-1","messages":[],"reasoning_effort":"high"}"#,
-    )
-    .unwrap();
-    assert_eq!(body, r#"{"model":"open","messages":[]}"#);
+    for name in OWN {
+        assert!(has(&format!("-{name}")), "{name}");
+    }
+
+    let candidates = "[{model: b, use_reasoning: true, reasoning_effort: high}, {model: open}]";
+    let policy = with_candidates(candidates);
+    let tried = try_both(&policy, &policy, "");
+    assert_eq!(tried.first, r#"{"model":"b-1","reasoning_effort":"high"}"#);
+    assert_eq!(tried.second, r#"{"model":"open"}"#);
+    let headers = &tried.headers;
     assert!(headers.contains(&"-x-api-key".to_owned()), "{headers:?}");
+
+    // The policy changed while the first model was asked: its key is not the next one's.
+    let changed = policy.replace(", auth_header: x-api-key", "");
+    let tried = try_both(&policy, &changed, "");
+    let headers = &tried.headers;
+    assert!(headers.contains(&"-x-api-key".to_owned()), "{headers:?}");
+}
+
+/// Checks the members that both models get of what a client sends.
+#[track_caller]
+fn check_both(candidates: &str, asked: &str, first: &str, second: &str) {
+    let policy = with_candidates(candidates);
+    let tried = try_both(&policy, &policy, asked);
+    let expected = (
+        format!(r#"{{"model":{first}}}"#),
+        format!(r#"{{"model":{second}}}"#),
+    );
+    assert_eq!(
+        (tried.first, tried.second),
+        expected,
+        "{candidates} {asked}"
+    );
+    let is_told = tried.told.contains(&BODY.to_owned());
+    assert_eq!(is_told, !first.ends_with(asked), "{candidates} {asked}");
+}
+
+#[test]
+fn an_attempt_begins_again_with_what_the_client_asked_for() {
+    // The first candidate's own effort, and none, and one switched off.
+    let low = r#","reasoning_effort":"low""#;
+    let high = "[{model: b, use_reasoning: true, reasoning_effort: high}, {model: open}]";
+    check_both(
+        high,
+        low,
+        r#""b-1","reasoning_effort":"high""#,
+        r#""open","reasoning_effort":"low""#,
+    );
+    let off = "[{model: a, use_reasoning: false}, {model: b}]";
+    let kwargs = r#""chat_template_kwargs":{"enable_thinking":false}"#;
+    check_both(
+        off,
+        low,
+        &format!(r#""a-1",{kwargs}"#),
+        r#""b-1","reasoning_effort":"low""#,
+    );
+    check_both(
+        "[{model: b}, {model: open}]",
+        low,
+        r#""b-1","reasoning_effort":"low""#,
+        r#""open","reasoning_effort":"low""#,
+    );
+    let thinks = r#","thinking":{"type":"enabled","budget_tokens":900}"#;
+    check_both(
+        off,
+        thinks,
+        &format!(r#""a-1",{kwargs}"#),
+        &format!(r#""b-1"{thinks},"reasoning_effort":"medium""#),
+    );
+    let other = r#","chat_template_kwargs":{"tone":"dry"}"#;
+    check_both(
+        "[{model: a}, {model: open}]",
+        other,
+        r#""a-1","chat_template_kwargs":{"tone":"dry","enable_thinking":false}"#,
+        r#""open","chat_template_kwargs":{"tone":"dry"}"#,
+    );
+}
+
+#[test]
+fn what_is_too_long_to_be_carried_has_no_fallback() {
+    let long = format!(
+        r#"{{"model":"auto","chat_template_kwargs":{{"a":"{}"}},"messages":[{{"role":"user","content":"hi"}}]}}"#,
+        "x".repeat(LONGEST)
+    );
+    let request =
+        Request::parse(Dialect::OpenAiChat, long.into(), &ReadOptions::default()).unwrap();
+    let plan = plan_of(&generation(POLICY), "", Dialect::OpenAiChat, &request);
+    let Outcome::Forward(forward) = plan.outcome else {
+        panic!("{:?}", plan.outcome)
+    };
+    assert_eq!(
+        carried(&request, &forward),
+        [HeaderOp::Remove(MODEL.into())]
+    );
+}
+
+#[test]
+fn a_header_that_is_not_ours_is_no_attempt() {
+    let body = Bytes::from(r#"{"model":"a-1","messages":[]}"#);
+    for strange in ["", "%%", "e30", "W10"] {
+        let restored = restored(
+            Dialect::OpenAiChat,
+            body.clone(),
+            Some(strange),
+            &ReadOptions::default(),
+        );
+        // `e30` is an empty object: nothing was changed.
+        assert_eq!(restored.is_ok(), strange == "e30", "{strange}");
+    }
 }
 
 #[test]
