@@ -221,9 +221,25 @@ fn credential(
     Credential::Ours
 }
 
+/// Hosts whose providers take keys in a header of their own; their subdomains do so too.
+const PROVIDERS: &[(&str, &str)] = &[
+    ("api.anthropic.com", "anthropic"),
+    ("openai.azure.com", "azure-openai"),
+    ("services.ai.azure.com", "azure-openai"),
+];
+
+/// Returns the kind of provider: as written, else by its host.
+fn provider(backend: &BackendRef) -> &str {
+    let by_host = || PROVIDERS.iter().find(|(host, _)| backend.is_at(host));
+    match backend.provider.as_str() {
+        "" => by_host().map_or("", |(_, provider)| provider),
+        written => written,
+    }
+}
+
 /// The header and the word before the key: as configured, else the provider's usual ones.
 fn auth_header(backend: &BackendRef, format: ApiFormat) -> (String, String) {
-    let (name, prefix) = match (backend.provider.as_str(), format) {
+    let (name, prefix) = match (provider(backend), format) {
         ("anthropic", _) | ("", ApiFormat::Anthropic) => ("x-api-key", ""),
         ("azure-openai" | "azure", _) => ("api-key", ""),
         ("gemini", _) => ("x-goog-api-key", ""),

@@ -77,6 +77,37 @@ fn anthropic_uses_its_own_header() {
 }
 
 #[test]
+fn a_provider_is_known_by_its_host() {
+    #[track_caller]
+    fn check(base_url: &str, endpoint: &str, provider: &str, expected: &str) {
+        let backend = BackendRef {
+            base_url: base_url.into(),
+            endpoint: endpoint.into(),
+            provider: provider.into(),
+            api_key: "k".into(),
+            ..BackendRef::default()
+        };
+        let model = build(backend, "");
+        let set = model.headers.iter().find_map(|op| match op {
+            HeaderOp::Set(name, value) => Some(format!("{name}: {value}")),
+            HeaderOp::Remove(_) => None,
+        });
+        assert_eq!(set.as_deref(), Some(expected), "{base_url}{endpoint}");
+    }
+    check("https://api.anthropic.com", "", "", "x-api-key: k");
+    check("", "api.anthropic.com:443", "", "x-api-key: k");
+    check("", "ours.openai.azure.com:443", "", "api-key: k");
+    check("", "api.openai.com:443", "", "authorization: Bearer k");
+    check("", "127.0.0.1:8000", "", "authorization: Bearer k");
+    check(
+        "",
+        "api.anthropic.com:443",
+        "openai",
+        "authorization: Bearer k",
+    );
+}
+
+#[test]
 fn a_configured_header_and_prefix_win() {
     let backend = BackendRef {
         api_key: "k".into(),
