@@ -216,6 +216,43 @@ async fn the_next_model_gets_what_the_client_asked_for() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_model_is_tried_without_the_callers_credential() -> Result<()> {
+    let policy = POLICY.replace(", api_key: key-of-large, auth_header: x-api-key", "");
+    let stage = stage_with(&policy, None).await?;
+    let failing = ("x-script-small-status", "500");
+    for header in ["authorization", "x-api-key"] {
+        let sent = [failing, (header, "of-the-caller")];
+        let answer = ask(&stage, header, Call::post(CHAT, chat("Hello")), &sent).await?;
+        check_refused(&answer, 500)?;
+        ensure!(answer.header("x-merit-degraded") == "fallback=headers_replaced");
+        ensure!(
+            asked(&stage, header) == ["small: small-1b"],
+            "{:?}",
+            asked(&stage, header)
+        );
+    }
+
+    // A caller without one loses none.
+    let answer = ask(&stage, "none", Call::post(CHAT, chat("Hello")), &[failing]).await?;
+    check(&answer, "large")?;
+    let seen = stage.models.large.seen_in("none").remove(0);
+    ensure!(seen.header("authorization").is_empty() && seen.header("x-org").is_empty());
+
+    // The other way round the second model has a key of its own.
+    let sent = [
+        ("x-script-large-status", "500"),
+        ("authorization", "of-the-caller"),
+    ];
+    let answer = ask(&stage, "own", Call::post(CHAT, chat("refactor")), &sent).await?;
+    check(&answer, "small")?;
+    let first = stage.models.large.seen_in("own").remove(0);
+    let second = stage.models.small.seen_in("own").remove(0);
+    ensure!(first.header("authorization") == "of-the-caller");
+    ensure!(second.header("authorization") == "Bearer key-of-small");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dead_model_is_passed_over_by_streams_and_large_bodies_too() -> Result<()> {
     let [dead] = ports::free()?;
     let stage = stage_with(POLICY, Some(dead)).await?;

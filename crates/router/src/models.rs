@@ -1,7 +1,7 @@
 //! The models that requests can be sent to, as the gateway must see them: upstream id, credential,
 //! headers, path.
 
-use crate::config::providers::{BackendRef, ProviderModel, Providers};
+use crate::config::providers::{BackendRef, CLIENT_CREDENTIALS, ProviderModel, Providers};
 use crate::plan::HeaderOp;
 use crate::reasoning::Switch;
 use document::Findings;
@@ -74,16 +74,6 @@ pub enum Credential {
     },
 }
 
-/// Headers that carry a client's credential; they go no further once Merit sets a backend's.
-pub const CLIENT_CREDENTIALS: &[&str] = &[
-    "authorization",
-    "x-api-key",
-    "api-key",
-    "x-goog-api-key",
-    "proxy-authorization",
-    "cookie",
-];
-
 impl Models {
     /// Compiles the providers section. Warns of what leaves a model unusable, but not the document.
     pub fn build(providers: &Providers, env: Env<'_>, findings: &mut Findings) -> Self {
@@ -121,11 +111,7 @@ impl Models {
 
 impl Model {
     fn build(configured: &ProviderModel, providers: &Providers, env: Env<'_>) -> Self {
-        let backend = configured
-            .backend_refs
-            .iter()
-            .find(|backend| has_credential(backend));
-        let backend = backend.or(configured.backend_refs.first());
+        let backend = configured.backend();
         let format = match configured.api_format.as_str() {
             "" => ApiFormat::Any,
             "anthropic" => ApiFormat::Anthropic,
@@ -156,10 +142,6 @@ fn upstream_id<'a>(model: &'a ProviderModel, backend: Option<&BackendRef>) -> &'
     }
 }
 
-fn has_credential(backend: &BackendRef) -> bool {
-    !backend.api_key.is_empty() || !backend.api_key_env.is_empty()
-}
-
 fn backend_headers(
     backend: &BackendRef,
     format: ApiFormat,
@@ -167,8 +149,7 @@ fn backend_headers(
 ) -> (Vec<HeaderOp>, Credential) {
     let mut headers = Vec::new();
     let mut credential = credential(backend, format, env, &mut headers);
-    let secret = |name: &&String| CLIENT_CREDENTIALS.contains(&name.to_ascii_lowercase().as_str());
-    if credential == Credential::Callers && backend.extra_headers.keys().any(|name| secret(&name)) {
+    if credential == Credential::Callers && backend.replaces_credential() {
         // A credential by another door: the client's must not travel beside it.
         headers.extend(CLIENT_CREDENTIALS.iter().map(|name| remove(name)));
         credential = Credential::Ours;
@@ -188,7 +169,7 @@ fn credential(
     env: Env<'_>,
     headers: &mut Vec<HeaderOp>,
 ) -> Credential {
-    if !has_credential(backend) {
+    if !backend.has_credential() {
         return Credential::Callers;
     }
     let key = if backend.api_key.is_empty() {

@@ -243,12 +243,14 @@ async fn dispatch<'g>(
         request,
     };
     let next = fallback::next(targets, choice, &matched);
-    let forward = finished(fallback::name_next(forward, next), choice, request);
+    let fallback_lost = next.lost;
+    let forward = finished(fallback::name_next(forward, next.headers), choice, request);
     let (outcome, not_run) = escalation::start(targets, choice, reading, forward, request.dialect);
     Ok(Sent {
         outcome,
         reasoning,
         reasoning_lost,
+        fallback_lost,
         injected_system_prompt,
         not_run,
     })

@@ -11,7 +11,7 @@ mod system_prompt;
 
 use crate::boundary::Verdict;
 use crate::config::plugins::Plugin as PluginConfig;
-use crate::plan::{Edits, Refusal};
+use crate::plan::{Edits, HeaderOp, Refusal};
 use crate::signals::Identity;
 use async_trait::async_trait;
 use dialects::{Dialect, Prompt};
@@ -22,6 +22,11 @@ use std::time::Instant;
 pub trait Plugin: Send + Sync {
     /// The `type:` in the document, also the metric label.
     fn name(&self) -> &'static str;
+
+    /// Returns its edits of headers that are the same for every request and every model.
+    fn headers(&self) -> &[HeaderOp] {
+        &[]
+    }
 
     /// Says what to do with a request that goes on to a model.
     ///

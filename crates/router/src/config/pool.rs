@@ -62,7 +62,8 @@ pub struct Fallback {
     /// Name the next candidate that may and can serve a request in the header
     /// `x-merit-fallback-model`, in the order of the decision's `modelRefs`. The gateway tries it
     /// where the chosen one fails, if it has a route for the two (`envoy/fallback.yaml`). Requests
-    /// that name their model themselves, and those of the Responses API, name none.
+    /// that name their model themselves, and those of the Responses API, name none. A candidate
+    /// without a credential of its own is not named where the chosen one's replaces the caller's.
     pub enabled: bool,
 }
 

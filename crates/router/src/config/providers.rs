@@ -144,7 +144,51 @@ pub struct BackendRef {
     pub api_key_env: String,
 }
 
+/// Headers that carry a client's credential; they go no further once Merit sets a backend's.
+pub const CLIENT_CREDENTIALS: &[&str] = &[
+    "authorization",
+    "x-api-key",
+    "api-key",
+    "x-goog-api-key",
+    "proxy-authorization",
+    "cookie",
+];
+
+impl ProviderModel {
+    /// Returns the backend that tells how the model is reached: the first one with a credential.
+    #[must_use]
+    pub fn backend(&self) -> Option<&BackendRef> {
+        let own = self
+            .backend_refs
+            .iter()
+            .find(|backend| backend.has_credential());
+        own.or(self.backend_refs.first())
+    }
+
+    /// Returns whether requests to the model bear a credential of the document in place of the
+    /// caller's.
+    #[must_use]
+    pub fn replaces_credential(&self) -> bool {
+        self.backend().is_some_and(BackendRef::replaces_credential)
+    }
+}
+
 impl BackendRef {
+    /// Returns whether a credential of its own is configured.
+    #[must_use]
+    pub fn has_credential(&self) -> bool {
+        !self.api_key.is_empty() || !self.api_key_env.is_empty()
+    }
+
+    /// Returns whether requests bear a credential of the document in place of the caller's; a
+    /// further header may hold it, too.
+    #[must_use]
+    pub fn replaces_credential(&self) -> bool {
+        let is_credential =
+            |name: &String| CLIENT_CREDENTIALS.contains(&name.to_ascii_lowercase().as_str());
+        self.has_credential() || self.extra_headers.keys().any(is_credential)
+    }
+
     /// Returns whether the backend is at a provider's host or at a subdomain of it.
     #[must_use]
     pub fn is_at(&self, provider: &str) -> bool {

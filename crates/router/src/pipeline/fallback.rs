@@ -7,14 +7,17 @@
 //! alone: the body still names the first model, and the headers hold its credential. They also tell
 //! which boundaries held, so that the attempt asks them again like every other way to a model.
 //!
-//! An attempt is made of what the client sent, not of what the first model got: what the switch of
-//! reasoning changed in the body goes along in a header.
+//! An attempt is made of what the client sent, not of what the first model got. What the switch of
+//! reasoning changed in the body goes along in a header. A caller's credential that was taken off
+//! for the first model cannot: that model's provider would get it. So a candidate that would need
+//! it is not named.
 
 use super::choice::Choice;
 use super::escalation::{is_capable, position, route_named};
 use crate::boundary::Verdict;
 use crate::generation::Generation;
-use crate::plan::{Forward, HeaderOp, Refusal, body};
+use crate::learning::context::Headers;
+use crate::plan::{self, Forward, HeaderOp, Refusal, body};
 use crate::recipe::Route;
 use crate::stages::request::Refused;
 use crate::stages::selection::Matched;
@@ -80,9 +83,17 @@ pub(super) fn name_next(forward: Forward, next: Vec<HeaderOp>) -> Forward {
     forward.with_headers(removed.into_iter().chain(next))
 }
 
-/// Returns headers that name the first other candidate that may and can serve the request; none
-/// where there is no such.
-pub(super) fn next(targets: &Targets, choice: &Choice<'_>, matched: &Matched<'_>) -> Vec<HeaderOp> {
+/// What a request may be tried with next.
+#[derive(Debug, Default)]
+pub(super) struct Next {
+    /// Headers that name the candidate; none where there is no such.
+    pub(super) headers: Vec<HeaderOp>,
+    /// Why there is none, although another candidate may and can serve the request.
+    pub(super) lost: Option<&'static str>,
+}
+
+/// Finds the first other candidate that may and can serve the request.
+pub(super) fn next(targets: &Targets, choice: &Choice<'_>, matched: &Matched<'_>) -> Next {
     let (route, request) = (matched.route, matched.request);
     let (verdict, dialect) = (&matched.reading.verdict, request.dialect);
 
@@ -90,23 +101,31 @@ pub(super) fn next(targets: &Targets, choice: &Choice<'_>, matched: &Matched<'_>
     // state only its provider reads.
     let is_tied = dialect == Dialect::OpenAiResponses || request.prompt.continuity.sealed_state;
     let [chosen, others @ ..] = choice.in_turn.as_slice() else {
-        return Vec::new();
+        return Next::default();
     };
     let Ok(failed) = targets.candidate(route, *chosen) else {
-        return Vec::new();
+        return Next::default();
     };
     if is_tied || choice.looper.is_some() {
-        return Vec::new();
+        return Next::default();
     }
 
-    let next = others
+    let capable: Vec<Target<'_>> = others
         .iter()
         .filter(|&&index| is_capable(targets, route, index, verdict, dialect))
         .filter_map(|&index| targets.candidate(route, index).ok())
         .filter(|target| target.model().name != failed.model().name)
-        .find(|target| keeps_path(&failed, target));
+        .filter(|target| keeps_path(&failed, target))
+        .collect();
+    let sent = request.context.headers;
+    let next = capable
+        .iter()
+        .find(|target| keeps_headers(&failed, target, route, sent));
     let Some(next) = next else {
-        return Vec::new();
+        return Next {
+            lost: (!capable.is_empty()).then_some("headers_replaced"),
+            ..Next::default()
+        };
     };
 
     let boundaries = verdict.to_header();
@@ -119,11 +138,14 @@ pub(super) fn next(targets: &Targets, choice: &Choice<'_>, matched: &Matched<'_>
         (BOUNDARIES, &*boundaries),
         (HEADERS, &*set),
     ];
-    pairs
-        .into_iter()
-        .filter(|(_, value)| !value.is_empty())
-        .map(|(header, value)| HeaderOp::Set(header.into(), value.into()))
-        .collect()
+    Next {
+        headers: pairs
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(header, value)| HeaderOp::Set(header.into(), value.into()))
+            .collect(),
+        lost: None,
+    }
 }
 
 /// Returns the headers that a second attempt needs beside those of the plan: what the switch of
@@ -235,7 +257,15 @@ pub fn attempt(
     let forward = targets
         .forward(&next, &verdict, wire)
         .map_err(|refused: Refused| refused.refusal)?;
-    Ok(forward.with_headers(OWN.map(|name| HeaderOp::Remove(name.into()))))
+
+    // Those of plugins stand above a model's own, as on the first way.
+    let of_plugins = plan::Edits {
+        headers: plugin_headers(route).cloned().collect(),
+        ..plan::Edits::default()
+    };
+    Ok(forward
+        .edited(of_plugins)
+        .with_headers(OWN.map(|name| HeaderOp::Remove(name.into()))))
 }
 
 fn find<'a>(targets: &Targets, route: &'a Route, name: &str) -> Option<Target<'a>> {
@@ -246,6 +276,29 @@ fn find<'a>(targets: &Targets, route: &'a Route, name: &str) -> Option<Target<'a
 fn keeps_path(from: &Target<'_>, to: &Target<'_>) -> bool {
     let sets = |target: &Target<'_>| target.model().headers.iter().any(sets_path);
     !sets(from) || sets(to)
+}
+
+/// Returns whether an attempt can carry the headers that a first one there would: what the caller
+/// sent and the failed model's edits took off cannot be put back, so the next model's must edit the
+/// same.
+fn keeps_headers(
+    failed: &Target<'_>,
+    next: &Target<'_>,
+    route: &Route,
+    sent: &dyn Headers,
+) -> bool {
+    failed
+        .headers()
+        .map(HeaderOp::name)
+        .filter(|name| sent.value(name).is_some())
+        .all(|name| {
+            let mut edits = next.headers().chain(plugin_headers(route));
+            edits.any(|op| op.name() == name)
+        })
+}
+
+fn plugin_headers(route: &Route) -> impl Iterator<Item = &HeaderOp> {
+    route.plugins.iter().flat_map(|plugin| plugin.headers())
 }
 
 #[cfg(test)]

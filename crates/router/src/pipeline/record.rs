@@ -138,6 +138,10 @@ impl Records<'_, '_> {
                 self.sent.as_ref().ok().and_then(|sent| sent.reasoning_lost),
             ),
             (
+                "fallback",
+                self.sent.as_ref().ok().and_then(|sent| sent.fallback_lost),
+            ),
+            (
                 "looper",
                 self.sent.as_ref().ok().and_then(|sent| sent.not_run),
             ),

@@ -10,6 +10,8 @@ pub(super) struct Sent {
     pub(super) reasoning: Option<bool>,
     /// Why what the caller said of reasoning is not kept.
     pub(super) reasoning_lost: Option<&'static str>,
+    /// Why no other candidate can be tried, although the policy has one.
+    pub(super) fallback_lost: Option<&'static str>,
     /// A `system_prompt` plugin changed the body.
     pub(super) injected_system_prompt: bool,
     /// Why several models are not run.
@@ -22,6 +24,7 @@ impl Sent {
             outcome,
             reasoning: None,
             reasoning_lost: None,
+            fallback_lost: None,
             injected_system_prompt: false,
             not_run: None,
         }

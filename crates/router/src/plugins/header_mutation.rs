@@ -41,6 +41,10 @@ impl Plugin for HeaderMutation {
         "header_mutation"
     }
 
+    fn headers(&self) -> &[HeaderOp] {
+        &self.edits
+    }
+
     async fn on_request(&self, _input: &PluginInput<'_>) -> Action {
         Action::Edit(Edits {
             headers: self.edits.clone(),

@@ -10,7 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// What of a request is not kept where it is sent, as `x-merit-degraded` tells it.
-const NOT_KEPT: &[(&str, &str)] = &[("reasoning", "overruled"), ("reasoning", "unsupported")];
+const NOT_KEPT: &[(&str, &str)] = &[
+    ("reasoning", "overruled"),
+    ("reasoning", "unsupported"),
+    ("fallback", "headers_replaced"),
+];
 
 impl Metrics {
     /// Merit or the upstream turned a request down. `model` is a name of the document, or empty.

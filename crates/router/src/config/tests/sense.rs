@@ -38,6 +38,34 @@ fn versions_and_models() {
 }
 
 #[test]
+fn fallbacks_without_a_credential() {
+    let check = |candidates: &str, server: &str, expected: &[&str]| {
+        let yaml = format!(
+            "version: v0.3\nproviders:\n  defaults: {{default_model: ours}}\n  models:\n    - {{name: ours, backend_refs: [{{endpoint: 'h:1', api_key: k}}]}}\n    - {{name: headed, backend_refs: [{{endpoint: 'h:2', extra_headers: {{X-Api-Key: k}}}}]}}\n    - {{name: bare, backend_refs: [{{endpoint: 'h:3'}}]}}\n    - {{name: open, backend_refs: [{{endpoint: 'h:4', extra_headers: {{x-org: o}}}}]}}\nrouting:\n  modelCards: [{{name: ours}}, {{name: headed}}, {{name: bare}}, {{name: open}}]\n  decisions:\n    - name: d\n      modelRefs:\n{candidates}global: {{server: {{{server}}}}}\n"
+        );
+        super::expect(
+            &yaml,
+            &crate::config::check(&yaml, &environment).problems,
+            expected,
+        );
+    };
+    let on = "fallback: {enabled: true}";
+    let [ours, headed, bare, open] =
+        ["ours", "headed", "bare", "open"].map(|name| format!("        - {{model: {name}}}\n"));
+    let warned =
+        "15 warning `bare` has no credential of its own, and `ours` takes the caller's off";
+    check(&format!("{ours}{bare}"), on, &[warned]);
+    check(&format!("{ours}{bare}"), "", &[]);
+    let headed_first = "15 warning `bare` has no credential of its own, and `headed` takes";
+    check(&format!("{headed}{bare}"), on, &[headed_first]);
+    // An algorithm may choose any of them first.
+    let last = "14 warning `open` has no credential of its own";
+    check(&format!("{open}{ours}"), on, &[last]);
+    check(&format!("{ours}{headed}"), on, &[]);
+    check(&format!("{bare}{open}"), on, &[]);
+}
+
+#[test]
 fn names_of_entrypoints_and_recipes() {
     check_policy(
         "  decisions: [{name: d}]\nentrypoints:\n  - {model_names: [fast], recipe: cheap}\n  - {model_names: [auto, small, fast, vllm-sr/fusion], recipe: cheep}\n  - {}\nrecipes:\n  - {name: cheap}\n  - {name: cheap}\n  - {name: default}\n  - {name: lost}\n",

@@ -25,6 +25,7 @@ pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
         candidates(scope, &path, decision, findings);
         actions::check(scope, &path, decision, findings);
         pool::sources(scope, &path, decision, findings);
+        fallbacks(scope, &path, decision, findings);
         learning::decision(scope, &path, decision, findings);
     }
     strategy(scope, findings);
@@ -80,6 +81,40 @@ fn candidates(scope: &Scope<'_>, path: &str, decision: &Decision, findings: &mut
             let path = format!("{path}.candidateIterations[{index}].models[{number}].model");
             known_model(scope.document, &path, &model.model, findings);
         }
+    }
+}
+
+/// Warns of candidates whose second attempts would go out without any credential: a model before
+/// them takes the caller's off, and they have none of their own.
+fn fallbacks(scope: &Scope<'_>, path: &str, decision: &Decision, findings: &mut Findings) {
+    let runs_several = decision
+        .algorithm
+        .as_ref()
+        .is_some_and(|algorithm| algorithm.is_looper());
+    if !scope.document.global.server.fallback.enabled || runs_several {
+        return;
+    }
+    let replaces = |name: &str| {
+        let model = scope.document.provider_model(name);
+        model.is_some_and(|model| model.replaces_credential())
+    };
+    let names = || decision.model_refs.iter().map(|other| other.model.trim());
+    for (index, name) in names().enumerate() {
+        if scope.document.provider_model(name).is_none() || replaces(name) {
+            continue;
+        }
+        let mut before: Vec<&str> = names().filter(|other| replaces(other)).collect();
+        before.dedup();
+        if before.is_empty() {
+            continue;
+        }
+        let before = before.join("`, `");
+        findings.warn(
+            format!("{path}.modelRefs[{index}]"),
+            format!(
+                "`{name}` has no credential of its own, and `{before}` takes the caller's off: where `{before}` fails, `{name}` is tried only for requests that bear none; give it an `api_key`"
+            ),
+        );
     }
 }
 

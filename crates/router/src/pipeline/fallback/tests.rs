@@ -1,8 +1,12 @@
 //! Which candidate is named as the next one, and what an attempt at it looks like.
 
 use super::*;
-use crate::pipeline::tests::{generation, plan, plan_of};
+use crate::learning::context::RequestContext;
+use crate::pipeline::tests::{call, generation, plan, plan_of};
+use crate::pipeline::{RoutingRequest, route};
 use crate::plan::Outcome;
+use crate::signals::Identity;
+use futures_util::FutureExt as _;
 
 const POLICY: &str = r#"
 version: v0.3
@@ -313,6 +317,84 @@ fn a_header_that_is_not_ours_is_no_attempt() {
         // `e30` is an empty object: nothing was changed.
         assert_eq!(restored.is_ok(), strange == "e30", "{strange}");
     }
+}
+
+/// Checks the header that names the further candidate of a request with these headers, and what is
+/// degraded.
+#[track_caller]
+fn check_sent<const N: usize>(
+    candidates: &str,
+    sent: [(&str, &str); N],
+    expected: Option<&str>,
+    degraded: &str,
+) {
+    let policy = with_candidates(candidates);
+    check_policy(&policy, sent, expected, degraded);
+}
+
+#[track_caller]
+fn check_policy<const N: usize>(
+    policy: &str,
+    sent: [(&str, &str); N],
+    expected: Option<&str>,
+    degraded: &str,
+) {
+    let body = r#"{"model":"auto","messages":[{"role":"user","content":"hi"}]}"#;
+    let request =
+        Request::parse(Dialect::OpenAiChat, body.into(), &ReadOptions::default()).unwrap();
+    let identity = Identity::default();
+    let call = RoutingRequest {
+        context: RequestContext {
+            headers: &sent,
+            previous_response: false,
+        },
+        ..call(&request, Dialect::OpenAiChat, &identity)
+    };
+    let generation = generation(policy);
+    let routed = route(&generation, &call).now_or_never().unwrap();
+    let Outcome::Forward(forward) = routed.outcome else {
+        panic!("{:?}", routed.outcome)
+    };
+    let named = forward.headers().iter().find_map(|op| match op {
+        HeaderOp::Set(name, value) if &**name == MODEL => Some(&**value),
+        _ => None,
+    });
+    assert_eq!(named, expected, "{sent:?}");
+    assert_eq!(routed.trace.degraded.join(","), degraded, "{sent:?}");
+}
+
+#[test]
+fn a_candidate_that_would_need_the_callers_credential_is_not_named() {
+    let lost = "fallback=headers_replaced";
+    let to_open = "[{model: a}, {model: open}]";
+    check_sent(to_open, [], Some("open"), "");
+    check_sent(to_open, [("accept", "*/*")], Some("open"), "");
+    for name in ["authorization", "x-api-key", "api-key", "x-goog-api-key"] {
+        check_sent(to_open, [(name, "of-the-caller")], None, lost);
+        // Nothing was taken off, or the next one has a key of its own.
+        let to_key = "[{model: open}, {model: a}]";
+        check_sent(to_key, [(name, "of-the-caller")], Some("a"), "");
+        let both = "[{model: a}, {model: b}]";
+        check_sent(both, [(name, "of-the-caller")], Some("b"), "");
+        let further = "[{model: a}, {model: open}, {model: b}]";
+        check_sent(further, [(name, "of-the-caller")], Some("b"), "");
+    }
+    // Any header that was replaced is gone.
+    check_sent(to_open, [("x-org", "of-the-caller")], None, lost);
+    let both = "[{model: a}, {model: b}]";
+    check_sent(both, [("x-org", "of-the-caller")], None, lost);
+
+    // What a plugin sets is the same at each candidate.
+    let plugin = "plugins: [{type: header_mutation, configuration: {add: [{name: Authorization, value: Bearer plugin}]}}]";
+    let policy = with_candidates(&format!("{to_open}\n      {plugin}"));
+    let caller = ("authorization", "of-the-caller");
+    check_policy(&policy, [caller], Some("open"), "");
+    let tried = try_both(&policy, &policy, "");
+    let set = tried
+        .headers
+        .iter()
+        .rfind(|line| line.contains("authorization"));
+    assert_eq!(set.unwrap(), "authorization: Bearer plugin");
 }
 
 #[test]
