@@ -105,10 +105,19 @@ impl Edits {
         if request.dialect() != Dialect::OpenAiChat || !request.prompt().stream {
             return;
         }
-        match json::present(self.current(request, "stream_options")) {
+        let says = |raw: &str| {
+            let wants = Object::read(raw).get("include_usage");
+            json::present(wants).map(str::to_owned)
+        };
+        let options = json::present(self.current(request, "stream_options"));
+        // An edit may have taken away what the client said.
+        let declined = request
+            .member("stream_options")
+            .is_some_and(|raw| says(raw).as_deref() == Some("false"));
+        match options {
             Some(options) if Kind::of(options) != Kind::Object => {}
-            Some(options)
-                if json::present(Object::read(options).get("include_usage")).is_some() => {}
+            Some(options) if says(options).is_some() => {}
+            _ if declined => {}
             _ => self.set_in(request, "stream_options", "include_usage", "true"),
         }
     }
@@ -131,6 +140,11 @@ impl Edits {
             Some((_, Change::Remove)) => None,
             None => request.member(name),
         }
+    }
+
+    /// Removes the members that are unknown to the wire and to `params`; what is set later stays.
+    pub fn strip_unknown(&mut self, request: &Request, params: &RequestParams) {
+        params::strip(self, request, params);
     }
 
     /// Returns the members that `other` leaves in another state than these edits, with the raw

@@ -110,18 +110,22 @@ pub(super) fn limit(edits: &mut Edits, request: &Request, params: &RequestParams
     cap(edits, request, output_limit, params.max_tokens);
     cap(edits, request, "n", params.max_n);
     if params.strip_unknown {
-        let known = known_params(request.dialect());
-        let is_unknown = |name: &&str| {
-            !known.contains(name) && !params.also_known.iter().any(|also| also == name)
-        };
-        let unknown: Vec<String> = edits
-            .names(request)
-            .into_iter()
-            .filter(is_unknown)
-            .map(str::to_owned)
-            .collect();
-        unknown.iter().for_each(|name| edits.remove(name));
+        strip(edits, request, params);
     }
+}
+
+/// Removes all members but the known ones.
+pub(super) fn strip(edits: &mut Edits, request: &Request, params: &RequestParams) {
+    let known = known_params(request.dialect());
+    let is_unknown =
+        |name: &&str| !known.contains(name) && !params.also_known.iter().any(|also| also == name);
+    let unknown: Vec<String> = edits
+        .names(request)
+        .into_iter()
+        .filter(is_unknown)
+        .map(str::to_owned)
+        .collect();
+    unknown.iter().for_each(|name| edits.remove(name));
 }
 
 /// Caps a number. One that is no integer is removed, what is no number stays for the backend to

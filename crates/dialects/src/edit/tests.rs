@@ -314,6 +314,37 @@ fn request_params() {
     );
 }
 
+#[test]
+fn what_is_set_after_stripping_stays() {
+    let strip = RequestParams {
+        strip_unknown: true,
+        ..RequestParams::default()
+    };
+    let cases = [
+        ("", r#","stream_options":{"include_usage":true}"#),
+        (
+            r#","stream_options":{"foo":1}"#,
+            r#","stream_options":{"include_usage":true}"#,
+        ),
+        (r#","stream_options":{"include_usage":false}"#, ""),
+        (
+            r#","foo":1,"seed":2"#,
+            r#","seed":2,"stream_options":{"include_usage":true}"#,
+        ),
+    ];
+    let with = |rest: &str| format!(r#"{{"model":"m","messages":[],"stream":true{rest}}}"#);
+    for (before, after) in cases {
+        check_chat(
+            &with(before),
+            |edits, request| {
+                edits.strip_unknown(request, &strip);
+                edits.ensure_stream_usage(request);
+            },
+            &with(after),
+        );
+    }
+}
+
 /// JSON text with odd whitespace, escapes and numbers.
 fn json_text() -> impl Strategy<Value = String> {
     let scalar = prop_oneof![

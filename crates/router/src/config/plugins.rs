@@ -149,7 +149,8 @@ pub struct RequestParams {
     pub max_tokens_limit: u64,
     /// Cap of `n`; 0 means none.
     pub max_n: u64,
-    /// Delete every key that is not in the short list of OpenAI's first chat API.
+    /// Delete every key of the client's that is not in the short list of OpenAI's first chat API.
+    /// What Merit itself adds stays.
     pub strip_unknown: bool,
 }
 

@@ -107,6 +107,14 @@ pub fn before_reasoning(request: &Request, edits: &[BodyEdit]) -> Vec<(String, O
 /// Makes all edits; `tells` says whether those of reasoning are among them.
 fn draft(request: &Request, edits: &[BodyEdit], tells: bool) -> Edits {
     let mut draft = Edits::new();
+    // What the client wrote is stripped before anything is added to it.
+    for edit in edits {
+        if let BodyEdit::Params(limits) = edit
+            && limits.strip_unknown
+        {
+            draft.strip_unknown(request, &kept(limits, edits));
+        }
+    }
     for edit in edits {
         match edit {
             BodyEdit::Model(id) if request.prompt().model == **id => {}
@@ -117,7 +125,13 @@ fn draft(request: &Request, edits: &[BodyEdit], tells: bool) -> Edits {
             BodyEdit::SystemPrompt { mode, text } => {
                 draft.insert_system_prompt(request, *mode, text)
             }
-            BodyEdit::Params(limits) => draft.limit_params(request, &kept(limits, edits)),
+            BodyEdit::Params(limits) => {
+                let limits = RequestParams {
+                    strip_unknown: false,
+                    ..RequestParams::clone(limits)
+                };
+                draft.limit_params(request, &limits);
+            }
         }
     }
     draft

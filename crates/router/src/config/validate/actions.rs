@@ -18,7 +18,7 @@ pub(super) fn check(scope: &Scope<'_>, path: &str, decision: &Decision, findings
     let mut first: BTreeMap<&str, usize> = BTreeMap::new();
     for (index, plugin) in decision.plugins.iter().enumerate() {
         let path = format!("{path}.plugins[{index}]");
-        self::plugin(scope, &path, decision, plugin, findings);
+        self::plugin(scope, &path, plugin, findings);
         if plugin.is_enabled()
             && let Some(other) = first.insert(plugin.name(), index)
         {
@@ -190,13 +190,7 @@ fn named_models(scope: &Scope<'_>, path: &str, algorithm: &Algorithm, findings: 
     }
 }
 
-fn plugin(
-    scope: &Scope<'_>,
-    path: &str,
-    decision: &Decision,
-    plugin: &Plugin,
-    findings: &mut Findings,
-) {
+fn plugin(scope: &Scope<'_>, path: &str, plugin: &Plugin, findings: &mut Findings) {
     let path = format!("{path}.configuration");
     match plugin {
         Plugin::FastResponse(reply) if reply.message.trim().is_empty() => {
@@ -206,7 +200,7 @@ fn plugin(
             findings.warn(path, "`system_prompt` is empty, so nothing is done");
         }
         Plugin::HeaderMutation(headers) => header_mutation(scope, &path, headers, findings),
-        Plugin::RequestParams(params) => request_params(&path, decision, params, findings),
+        Plugin::RequestParams(params) => request_params(&path, params, findings),
         Plugin::ToolSelection(selection) => tool_selection(&path, selection, findings),
         Plugin::ResponseJailbreak(check) => {
             share(&path, "threshold", Some(check.threshold), findings)
@@ -295,19 +289,10 @@ fn header_mutation(
     }
 }
 
-fn request_params(
-    path: &str,
-    decision: &Decision,
-    params: &RequestParams,
-    findings: &mut Findings,
-) {
-    let reasoning = decision
-        .model_refs
-        .iter()
-        .any(|candidate| candidate.use_reasoning.is_some());
-    if params.strip_unknown && reasoning {
-        let message = "also deletes `chat_template_kwargs`, by which `use_reasoning` acts, and `max_completion_tokens`";
-        findings.warn(format!("{path}.strip_unknown"), message);
+fn request_params(path: &str, params: &RequestParams, findings: &mut Findings) {
+    if params.strip_unknown {
+        let message = "also deletes `max_completion_tokens`, `stream_options` and `chat_template_kwargs` of clients; what Merit itself adds stays";
+        findings.note(format!("{path}.strip_unknown"), message);
     }
     if params.max_tokens_limit > 0 && !params.strip_unknown {
         findings.note(

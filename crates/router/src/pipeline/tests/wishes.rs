@@ -195,3 +195,22 @@ fn what_no_model_can_is_told() {
         r#"{"s","reasoning_effort":"none"}"#,
     );
 }
+
+#[test]
+fn what_is_stripped_is_the_clients_alone() {
+    const STRIPS: &str =
+        "], plugins: [{type: request_params, configuration: {strip_unknown: true}}";
+    let on = format!("{{model: large, use_reasoning: true}}{STRIPS}");
+    let asked = r#","foo":1,"chat_template_kwargs":{"tone":"dry"},"seed":2"#;
+    check(
+        &on,
+        asked,
+        r#"{"l","chat_template_kwargs":{"enable_thinking":true},"seed":2}"#,
+    );
+    let low = r#","reasoning_effort":"low""#;
+    let both = format!("{{model: large}}{STRIPS}");
+    check(&both, low, &format!(r#"{{"l"{low}{THINKS}}}"#));
+    let budget = r#","thinking":{"type":"enabled","budget_tokens":9},"reasoning_effort":"low""#;
+    let expected = format!(r#"{{"l"{budget}}}"#);
+    check_at(DEEPSEEK, Dialect::OpenAiChat, &both, budget, &expected);
+}
