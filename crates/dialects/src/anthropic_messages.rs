@@ -205,7 +205,9 @@ impl Reader<'_> {
         }
         let is_signed = !block.text("signature").is_empty();
         let is_sealed = kind == "redacted_thinking" || (kind == "thinking" && is_signed);
-        self.turns.continuity.sealed_state |= is_sealed && role == Role::Assistant;
+        let continuity = &mut self.turns.continuity;
+        continuity.sealed_state |= is_sealed && role == Role::Assistant;
+        continuity.unsigned_thinking |= kind == "thinking" && !is_signed && role == Role::Assistant;
     }
 
     /// Keeps the names and identifiers of a block, members that its type has no place for, and

@@ -4,6 +4,7 @@
 mod params;
 mod splice;
 mod system_prompt;
+mod thinking;
 
 use bytes::Bytes;
 
@@ -125,6 +126,11 @@ impl Edits {
     /// Puts a system prompt before the request's own, or in its place.
     pub fn insert_system_prompt(&mut self, request: &Request, mode: PromptMode, text: &str) {
         system_prompt::insert(self, request, mode, text);
+    }
+
+    /// Removes the assistant's thinking that bears no signature, and turns that are left empty.
+    pub fn drop_unsigned_thinking(&mut self, request: &Request) {
+        thinking::drop_unsigned(self, request);
     }
 
     /// Applies an operator's limits on parameters, after all other edits of them.

@@ -67,6 +67,9 @@ pub struct Continuity {
     /// It carries state that only the provider who sealed it can read: encrypted reasoning, signed
     /// or redacted thinking.
     pub sealed_state: bool,
+    /// Messages: some thinking of the assistant bears no signature, so it is of a model that signs
+    /// nothing.
+    pub unsigned_thinking: bool,
     /// The assistant has just got results of its tools: the last message, but for system messages,
     /// is one, or a user's that directly follows one.
     pub tool_loop: bool,

@@ -28,6 +28,8 @@ pub struct Model {
     pub format: ApiFormat,
     /// Its reasoning switch.
     pub reasoning: Switch,
+    /// Its provider signs thinking, and refuses what it has not signed.
+    pub signs_thinking: bool,
     /// Credential, extra headers and `:path`, in order.
     pub headers: Vec<HeaderOp>,
     /// What stands between this model and its use.
@@ -126,6 +128,7 @@ impl Model {
             upstream_id: upstream_id(configured, backend).into(),
             format,
             reasoning: Switch::of(configured, backend, &providers.defaults),
+            signs_thinking: backend.is_some_and(|backend| provider(backend) == "anthropic"),
             headers,
             credential,
             routable: !configured.backend_refs.is_empty(),

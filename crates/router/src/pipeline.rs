@@ -191,6 +191,7 @@ async fn dispatch<'g>(
         // The run that calls reads the answer, and gives its own.
         asked: task.called().is_none().then_some(&request.prompt.model),
         counts_usage: request.observed && request.prompt.stream,
+        unsigned_thinking: request.prompt.continuity.unsigned_thinking,
         withdrawn: &[],
     };
     let target = choice.target(generation, reading, request);

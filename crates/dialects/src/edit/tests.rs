@@ -345,6 +345,45 @@ fn what_is_set_after_stripping_stays() {
     }
 }
 
+#[test]
+fn unsigned_thinking_is_dropped() {
+    #[track_caller]
+    fn check_turns(before: &str, after: &str) {
+        let with = |turns: &str| format!(r#"{{"model":"m", "messages": [{turns}],"x":1}}"#);
+        check(
+            Dialect::AnthropicMessages,
+            &with(before),
+            Edits::drop_unsigned_thinking,
+            &with(after),
+        );
+    }
+    let user = r#"{"role":"user","content":"hi"}"#;
+    let unsigned = r#"{"type":"thinking","thinking":"a","signature":""}"#;
+    let bare = r#"{"thinking":"a","type":"thinking"}"#;
+    let signed = r#"{"type":"thinking","thinking":"a","signature":"s"}"#;
+    let text = r#"{"type":"text", "text":"b"}"#;
+    let turn = |blocks: &str| format!(r#"{{"role":"assistant", "content": [{blocks}]}}"#);
+
+    check_turns(user, user);
+    check_turns(&turn(signed), &turn(signed));
+    let both = format!("{unsigned}, {text}");
+    check_turns(
+        &format!("{user}, {} , {user}", turn(&both)),
+        &format!("{user}, {} , {user}", turn(text)),
+    );
+    let several = format!("{signed} ,{bare}, {text}");
+    check_turns(&turn(&several), &turn(&format!("{signed}, {text}")));
+    let empty = turn(bare);
+    check_turns(
+        &format!("{user},{empty}, {user}"),
+        &format!("{user}, {user}"),
+    );
+    check_turns(&format!("{empty}, {user}"), user);
+    // What a user writes is no model's thinking.
+    let quoted = format!(r#"{{"role":"user","content":[{unsigned}]}}"#);
+    check_turns(&quoted, &quoted);
+}
+
 /// JSON text with odd whitespace, escapes and numbers.
 fn json_text() -> impl Strategy<Value = String> {
     let scalar = prop_oneof![

@@ -252,6 +252,7 @@ pub fn attempt(
         asked: None,
         // The first attempt has asked for it already.
         counts_usage: false,
+        unsigned_thinking: prompt.continuity.unsigned_thinking,
         withdrawn: &withdrawn,
     };
     let forward = targets

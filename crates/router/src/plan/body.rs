@@ -18,6 +18,8 @@ pub enum BodyEdit {
     Model(Arc<str>),
     /// A streaming chat request asks for its usage.
     StreamUsage,
+    /// Thinking without a signature is taken out.
+    DropUnsignedThinking,
     /// The reasoning switch of the model's family.
     Reasoning(Reasoning),
     /// A system prompt of the decision.
@@ -119,6 +121,7 @@ fn draft(request: &Request, edits: &[BodyEdit], tells: bool) -> Edits {
         match edit {
             BodyEdit::Model(id) if request.prompt().model == **id => {}
             BodyEdit::Model(id) => draft.set_model(id),
+            BodyEdit::DropUnsignedThinking => draft.drop_unsigned_thinking(request),
             BodyEdit::StreamUsage => draft.ensure_stream_usage(request),
             BodyEdit::Reasoning(reasoning) if tells => reason(&mut draft, request, reasoning),
             BodyEdit::Reasoning(_) => {}

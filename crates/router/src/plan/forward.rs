@@ -152,9 +152,12 @@ impl Forward {
         &self.dropped_response
     }
 
-    /// Returns what cannot be done for this plan, `response=reason`.
+    /// Returns what cannot be done for this plan or is not sent on, `part=reason`.
     pub(crate) fn degraded(&self) -> impl Iterator<Item = Arc<str>> {
+        let drops_thinking = self.body.contains(&BodyEdit::DropUnsignedThinking);
+        let thinking = drops_thinking.then(|| "thinking=unsigned_dropped".into());
         let dropped = self.dropped_response.iter();
-        dropped.map(|stage| format!("response={}_not_run", stage.as_str()).into())
+        let dropped = dropped.map(|stage| format!("response={}_not_run", stage.as_str()).into());
+        thinking.into_iter().chain(dropped)
     }
 }

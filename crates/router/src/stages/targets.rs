@@ -126,6 +126,8 @@ pub(crate) struct Wire<'a> {
     pub(crate) asked: Option<&'a str>,
     /// A stream is asked for its usage.
     pub(crate) counts_usage: bool,
+    /// The request has thinking that nobody signed.
+    pub(crate) unsigned_thinking: bool,
     /// Removes what an earlier attempt set.
     pub(crate) withdrawn: &'a [HeaderOp],
 }
@@ -267,6 +269,9 @@ impl Targets {
         let headers = target.model.headers.iter().filter(fits).cloned();
 
         let mut body = vec![BodyEdit::Model(Arc::clone(&target.upstream))];
+        if wire.unsigned_thinking && target.model.signs_thinking {
+            body.push(BodyEdit::DropUnsignedThinking);
+        }
         if wire.counts_usage {
             body.push(BodyEdit::StreamUsage);
         }

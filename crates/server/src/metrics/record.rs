@@ -14,6 +14,7 @@ const NOT_KEPT: &[(&str, &str)] = &[
     ("reasoning", "overruled"),
     ("reasoning", "unsupported"),
     ("fallback", "headers_replaced"),
+    ("thinking", "unsigned_dropped"),
 ];
 
 impl Metrics {

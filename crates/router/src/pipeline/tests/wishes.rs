@@ -214,3 +214,44 @@ fn what_is_stripped_is_the_clients_alone() {
     let expected = format!(r#"{{"l"{budget}}}"#);
     check_at(DEEPSEEK, Dialect::OpenAiChat, &both, budget, &expected);
 }
+
+#[test]
+fn thinking_that_nobody_signed_does_not_go_to_who_signs() {
+    let turn = |blocks: &str| {
+        format!(
+            r#"{{"role":"assistant","content":[{blocks}]}},{{"role":"user","content":"go on"}}"#
+        )
+    };
+    let text = r#"{"type":"text","text":"b"}"#;
+    let both = turn(&format!(
+        r#"{{"type":"thinking","thinking":"a","signature":""}},{text}"#
+    ));
+    let check = |backend: &str, expected: &str, degraded: &str| {
+        let policy = POLICY
+            .replace("FAMILY", "gpt")
+            .replace("endpoint: \"HOST\"", backend)
+            .replace("CANDIDATES", "{model: large}");
+        let sent = format!(r#"{{"model":"auto","messages":[{both}]}}"#);
+        let dialect = Dialect::AnthropicMessages;
+        let request = Request::parse(dialect, sent.into(), &ReadOptions::default()).unwrap();
+        let plan = plan_of(&generation(&policy), "", dialect, &request);
+        let Outcome::Forward(forward) = plan.outcome else {
+            panic!("{:?}", plan.outcome)
+        };
+        let edited = body::apply(&request, forward.body()).unwrap();
+        assert_eq!(
+            edited,
+            format!(r#"{{"model":"l","messages":[{expected}]}}"#)
+        );
+        assert_eq!(plan.trace.degraded.join(","), degraded, "{backend}");
+    };
+    let (without, told) = (turn(text), "thinking=unsigned_dropped");
+    check("endpoint: \"127.0.0.1:8000\"", &both, "");
+    check("endpoint: \"api.anthropic.com:443\"", &without, told);
+    check("base_url: \"https://api.anthropic.com\"", &without, told);
+    check(
+        "endpoint: \"127.0.0.1:8000\", provider: anthropic",
+        &without,
+        told,
+    );
+}
