@@ -1,7 +1,7 @@
 //! Language of the evaluation text (head, middle and tail of a long one), by ISO-639-1 code.
 //!
 //! Use it to send a language to a model that speaks it well. One rule at most matches; an unsure
-//! answer counts as English, as in the reference.
+//! answer counts as English, as in the reference, and so does a line of code.
 //!
 //! ```yaml
 //! routing:
@@ -14,8 +14,10 @@
 //!
 //! Without thresholds an answer needs 0.3. Norwegian is `nb` or `nn`.
 
+mod line;
 mod model;
 mod script;
+mod words;
 
 use super::{Building, Signal, SignalError, SignalInput, Watch, beside, ran};
 use crate::report::{Key, Kind, SignalReport};
@@ -24,6 +26,7 @@ pub use model::{LanguageDetector, LoadError};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
+pub use words::TABLES;
 
 /// A rule that emits its language code.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -55,6 +58,12 @@ const UNSURE: Detected = Detected {
 pub trait DetectLanguage: Send + Sync {
     /// The most likely language of `text`; nothing if it has no letters or no language stands out.
     fn detect(&self, text: &str) -> Option<Detected>;
+
+    /// The language that the words of a line of code would have if they were no code. Decisions do
+    /// not ask for it; boundaries do, so that signs around words hide nothing.
+    fn detect_in_code(&self, _text: &str) -> Option<Detected> {
+        None
+    }
 }
 
 /// A language and how sure the detector is.
@@ -151,7 +160,8 @@ impl Signal for LanguageSignal {
     }
 
     /// Reads what the sample leaves out and what stands beside the turn, piece by piece: a language
-    /// that a piece is surely written in is not the turn's.
+    /// that a piece is surely written in is not the turn's. The words of a line of code count as if
+    /// they were no code.
     fn doubt_unread(
         &self,
         input: &SignalInput<'_>,
@@ -162,20 +172,19 @@ impl Signal for LanguageSignal {
         if input.is_sampled() {
             texts.push(&input.prompt.texts.evaluation);
         }
-        if texts.is_empty() {
-            return Ok(());
-        }
         if texts.iter().map(|text| text.len()).sum::<usize>() > LONGEST {
             beside::doubt(watched, report);
             return Ok(());
         }
 
         let turn = self.matched(self.detect(input.windowed()).unwrap_or(UNSURE));
+        let in_pieces = texts
+            .iter()
+            .flat_map(|text| pieces(text))
+            .filter_map(|piece| self.detect(piece).or_else(|| self.detect_in_code(piece)))
+            .filter(|detected| detected.confidence >= SURE);
         let mut differing = Vec::new();
-        for piece in texts.iter().flat_map(|text| pieces(text)) {
-            let Some(detected) = self.detect(piece).filter(|it| it.confidence >= SURE) else {
-                continue;
-            };
+        for detected in in_pieces.chain(self.detect_in_code(input.windowed())) {
             let matched = self.matched(detected);
             if matched != turn {
                 differing.extend(matched);
@@ -198,6 +207,12 @@ impl LanguageSignal {
         let text = text.trim();
         let detected = (!text.is_empty()).then(|| self.detector.detect(text))?;
         detected.filter(|detected| detected.confidence >= self.least)
+    }
+
+    /// The language of a line of code's words; nothing where it is not sure enough for any rule.
+    fn detect_in_code(&self, text: &str) -> Option<Detected> {
+        let detected = self.detector.detect_in_code(text.trim())?;
+        Some(detected).filter(|detected| detected.confidence >= self.least)
     }
 
     /// The key of the rule that matches a language.

@@ -167,6 +167,8 @@ fn languages_are_looked_for_in_all_of_a_long_text() {
     let french = "Le patient est malade et doit rester au lit pendant toute la semaine. ".repeat(3);
     let when = leaf("language:fr");
     check(&when, &chat("auto", &english), "cloud");
+    let coded = "le_patient = est_malade(et_doit_rester_au_lit_toute_la_semaine)";
+    check(&when, &chat("auto", coded), "local !language=unread");
     let hidden = english.replacen("week. The", &format!("week. {french}The"), 15);
     check(&when, &chat("auto", &hidden), "local !language=unread");
     let (before, after) = english.split_at(1180);

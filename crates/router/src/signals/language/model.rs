@@ -1,10 +1,12 @@
 //! The language detector: script first, then a small statistical model.
 //!
-//! The model is fastText's compressed language identifier (`lid.176.ftz`, 0.9 MB), an installed
+//! One to three words are judged by their letters, and a line of code has no language. The model is fastText's compressed language identifier (`lid.176.ftz`, 0.9 MB), an installed
 //! asset; without it the built-in sixteen-language model of `whichlang` answers. Either one chooses
 //! only among the languages that the script leaves.
 
+use super::line::{self, Made};
 use super::script::{self, Verdict};
+use super::words::FewWords;
 use super::{DetectLanguage, Detected};
 use fasttext_pure_rs::FastText;
 use std::io::Cursor;
@@ -18,6 +20,8 @@ const FEW: usize = 4;
 const MANY: usize = 40;
 /// Below this the other model is asked as well.
 const SURE: f32 = 0.6;
+/// From here on the model is believed on a few words in a language that has no table of letters.
+const CERTAIN: f32 = 0.7;
 const LABEL_PREFIX: &str = "__label__";
 
 /// Why the model could not be used.
@@ -39,11 +43,15 @@ pub enum LoadError {
         /// What is wrong with it.
         source: fasttext_pure_rs::Error,
     },
+    /// The built-in tables cannot be read.
+    #[error("cannot use the built-in tables of letters")]
+    Tables(#[from] fst::Error),
 }
 
 /// Script rules and a model behind them.
 pub struct LanguageDetector {
     model: Option<Box<FastText>>,
+    words: Option<FewWords>,
 }
 
 impl LanguageDetector {
@@ -52,8 +60,9 @@ impl LanguageDetector {
     /// # Errors
     /// The file is named and cannot be used.
     pub fn load(model: Option<&Path>) -> Result<Self, LoadError> {
+        let words = Some(FewWords::open()?);
         let Some(path) = model else {
-            return Ok(Self::small());
+            return Ok(Self { model: None, words });
         };
         let bytes = std::fs::read(path).map_err(|source| LoadError::Read {
             path: path.into(),
@@ -66,13 +75,27 @@ impl LanguageDetector {
             })?;
         Ok(Self {
             model: Some(Box::new(model)),
+            words,
         })
     }
 
     /// The built-in model: sixteen languages.
     #[must_use]
     pub fn small() -> Self {
-        Self { model: None }
+        Self {
+            model: None,
+            words: FewWords::open().ok(),
+        }
+    }
+
+    /// Returns the language of a few words in lower case.
+    fn few(&self, words: &str, among: &'static [&'static str]) -> Option<Detected> {
+        let model = self.model.as_ref();
+        let other = model.map_or_else(Vec::new, |model| answers(model, words, among, MANY));
+        let best = other.first().copied();
+        let is_beyond = |best: &Detected| best.confidence >= CERTAIN && !FewWords::knows(best.code);
+        best.filter(is_beyond)
+            .or_else(|| self.words.as_ref()?.detect(words, among, &other))
     }
 
     fn choose(&self, text: &str, among: &'static [&'static str]) -> Option<Detected> {
@@ -92,7 +115,20 @@ impl DetectLanguage for LanguageDetector {
                 code,
                 confidence: 1.0,
             }),
-            Verdict::OneOf(among) => self.choose(text, among),
+            Verdict::OneOf(among) => match line::read(text) {
+                Made::Code => None,
+                Made::FewWords(words) => {
+                    self.few(&words, among).or_else(|| self.choose(text, among))
+                }
+                Made::Text => self.choose(text, among),
+            },
+        }
+    }
+
+    fn detect_in_code(&self, text: &str) -> Option<Detected> {
+        match script::judge(text) {
+            Verdict::OneOf(among) if line::read(text) == Made::Code => self.choose(text, among),
+            _ => None,
         }
     }
 }
@@ -125,8 +161,8 @@ fn large(model: &FastText, text: &str, among: &'static [&'static str]) -> Option
     }))
 }
 
-/// The model's first `labels` answers as far as they are of `among`, with their shares of one.
-fn shares(
+/// The model's first `labels` answers as far as they are of `among`.
+fn answers(
     model: &FastText,
     text: &str,
     among: &'static [&'static str],
@@ -140,7 +176,17 @@ fn shares(
             confidence: prediction.probability,
         })
     });
-    let mut shares: Vec<Detected> = known.collect();
+    known.collect()
+}
+
+/// The same answers with their shares of one.
+fn shares(
+    model: &FastText,
+    text: &str,
+    among: &'static [&'static str],
+    labels: usize,
+) -> Vec<Detected> {
+    let mut shares = answers(model, text, among, labels);
     let total: f32 = shares.iter().map(|share| share.confidence).sum();
     for share in &mut shares {
         share.confidence = (share.confidence / total).min(1.0);
@@ -254,6 +300,52 @@ mod tests {
             ("كيف يمكنني إعادة تعيين كلمة المرور؟", "ar"),
         ] {
             check(&detector, text, Some(code));
+        }
+    }
+
+    /// Texts of one to three words and lines of code, with their languages.
+    fn short_texts() -> Vec<(String, String)> {
+        #[derive(serde::Deserialize)]
+        struct Row {
+            text: String,
+            lang: String,
+        }
+        let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../training/evaluation/language_short_texts.jsonl");
+        let rows = std::fs::read_to_string(file).unwrap();
+        rows.lines()
+            .map(|line| serde_json::from_str::<Row>(line).unwrap())
+            .map(|row| (row.lang, row.text))
+            .collect()
+    }
+
+    /// Short texts of words that lingua gets wrong, with the twelve languages of the set to choose
+    /// from (`language_agreement`).
+    const WRONG_IN_LINGUA: usize = 86;
+
+    /// Short texts that a detector may get wrong, of words and of code.
+    fn check_short_texts(detector: &LanguageDetector, wrong_words: usize, wrong_code: usize) {
+        let wrong = |is_code: bool| {
+            let texts = short_texts();
+            let kind = texts
+                .iter()
+                .filter(|(lang, _)| (lang == "-") == is_code)
+                .filter(|(lang, text)| {
+                    let code = detector.detect(text).map_or("-", |found| found.code);
+                    code != lang && !(is_code && code == "en")
+                });
+            kind.count()
+        };
+        assert!(wrong(false) <= wrong_words, "{} wrong", wrong(false));
+        assert!(wrong(true) <= wrong_code, "{} of code", wrong(true));
+    }
+
+    #[test]
+    fn short_texts_are_known_as_well_as_lingua_knows_them() {
+        check_short_texts(&LanguageDetector::small(), WRONG_IN_LINGUA + 16, 10);
+        if let Some(path) = installed() {
+            let detector = LanguageDetector::load(Some(&path)).unwrap();
+            check_short_texts(&detector, WRONG_IN_LINGUA - 30, 10);
         }
     }
 

@@ -41,13 +41,13 @@ pub(in crate::signals) fn is_known(code: &str) -> bool {
     known.any(|own| *own == code)
 }
 
-const LATIN: &[&str] = &[
+pub(super) const LATIN: &[&str] = &[
     "en", "af", "sq", "az", "eu", "bs", "ca", "hr", "cs", "da", "nl", "eo", "et", "fi", "fr", "lg",
     "de", "hu", "is", "id", "ga", "it", "la", "lv", "lt", "ms", "mi", "nb", "nn", "pl", "pt", "ro",
     "sn", "sk", "sl", "so", "st", "es", "sw", "sv", "tl", "ts", "tn", "tr", "vi", "cy", "xh", "yo",
     "zu",
 ];
-const CYRILLIC: &[&str] = &["ru", "uk", "be", "bg", "mk", "sr", "kk", "mn"];
+pub(super) const CYRILLIC: &[&str] = &["ru", "uk", "be", "bg", "mk", "sr", "kk", "mn"];
 const ARABIC: &[&str] = &["ar", "fa", "ur"];
 const DEVANAGARI: &[&str] = &["hi", "mr"];
 
