@@ -130,6 +130,8 @@ fn route<'g>(
     request: &Request,
 ) -> Option<Routed<'g>> {
     let call = RoutingRequest {
+        more: &[],
+        service: None,
         prompt: request.prompt(),
         dialect: request.dialect(),
         identity,

@@ -178,7 +178,7 @@ async fn bodies_on_paths_that_are_not_read_are_refused() -> Result<()> {
     ];
     let stage = Stage::with(&modes.map(|mode| Listener::new(mode, mode)), &settings).await?;
     for mode in modes {
-        for path in ["/invocations", "/v1/embeddings"] {
+        for path in ["/invocations", "/v1/batches"] {
             let case = format!("{mode} {path}");
             let call = Call::post(path, chat("keep this secret")).header("x-case", &case);
             let answer = stage.call(mode, call).await?;

@@ -96,7 +96,7 @@ async fn a_spoofed_choice_gains_nothing_while_merit_is_down() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_spoofed_choice_gains_nothing_where_merit_does_not_route() -> Result<()> {
     let stage = Stage::new(&[Listener::new("unguarded", "FULL_DUPLEX_STREAMED")]).await?;
-    for path in ["/v1/embeddings", "/somewhere"] {
+    for path in ["/v1/batches", "/somewhere"] {
         let call =
             Call::post(path, r#"{"model":"large","input":"hi"}"#.to_owned()).header("x-case", path);
         let answer = stage

@@ -15,6 +15,7 @@ mod chain;
 mod clients;
 mod config_map;
 mod early_end;
+mod endpoints;
 mod escalation;
 mod failure;
 mod fallback;

@@ -8,11 +8,13 @@
 mod paths;
 mod pattern;
 mod segments;
+mod service;
 
 use std::fmt;
 
 pub use paths::{DEFAULT_PREFIXES, InvalidPrefix, Paths};
 pub use pattern::{InvalidPattern, PathPattern};
+pub use service::Service;
 
 /// An LLM wire the router reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,9 +58,10 @@ pub enum Endpoint {
     Models,
     /// One model; the id is percent-decoded (`vllm-sr%2Fauto` is `vllm-sr/auto`).
     Model(String),
-    /// A known LLM endpoint that is not routed by content (embeddings, token counting, stored
-    /// responses …): passed on as it is.
-    Passthrough,
+    /// A request of another endpoint that carries text or media for a model.
+    Service(Service),
+    /// Responses or batches that a provider keeps: where they live is no matter of what they say.
+    Stored(Stored),
     /// None of the router's business, passed on: a path outside `/v1` and its prefixes, or a
     /// browser's `OPTIONS`.
     Foreign,
@@ -69,6 +72,15 @@ pub enum Endpoint {
     NotFound,
     /// A known path with a method it does not have: 405.
     MethodNotAllowed,
+}
+
+/// What a request asks of the objects that a provider keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// The wire that errors are written in.
+    pub dialect: Dialect,
+    /// The object, percent-decoded; `None` for all of them, and for one that is yet to be made.
+    pub id: Option<String>,
 }
 
 /// An inference endpoint whose base URL was configured wrongly in the client.

@@ -1,5 +1,6 @@
-//! The LLM wires (OpenAI chat completions, OpenAI Responses, Anthropic Messages): parse to a
-//! [`Prompt`], edit in place, say errors in each one's shape, read and write streams of events.
+//! The LLM wires (OpenAI chat completions, OpenAI Responses, Anthropic Messages) and the endpoints
+//! beside them: parse to a [`Prompt`], edit in place, say errors in each one's shape, read and write
+//! streams of events.
 //! Pure: no I/O, no async.
 
 pub mod answer;
@@ -17,6 +18,8 @@ pub mod usage;
 pub mod wrappers;
 
 mod anthropic_messages;
+mod batch;
+mod form;
 mod gather;
 mod json;
 mod kinds;
@@ -26,6 +29,7 @@ mod meter;
 mod openai_chat;
 mod openai_responses;
 mod reasoning;
+mod service;
 mod turns;
 mod vocabulary;
 
@@ -37,12 +41,12 @@ mod linear;
 pub use answer::{AnswerReader, Delta, DeltaKind, Part, ToolCall};
 pub use attachments::Media;
 pub use edit::{Edits, PromptMode, RequestParams};
-pub use endpoint::{Dialect, Endpoint, PathPattern, Paths, WrongBase};
+pub use endpoint::{Dialect, Endpoint, PathPattern, Paths, Service, Stored, WrongBase};
 pub use eval::{EvalError, EvalRequest};
 pub use fast_response::FastResponse;
 pub use models::{ListShape, ModelEntry, Routing};
 pub use prompt::{Aside, Attached, Continuity, Conversation, Place, Prompt, Texts, TokenFacts};
 pub use refusal::{Refusal, error_body};
-pub use request::{ReadOptions, Refused, RefusedKind, Request};
+pub use request::{Asked, ReadOptions, Refused, RefusedKind, Request};
 pub use usage::{BodyKind, Outcome, Usage, UsageFold, UsageReader};
 pub use wrappers::Wrappers;

@@ -7,18 +7,19 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::endpoint::Dialect;
+use crate::endpoint::{Dialect, Service};
+use crate::form::{self, Form};
 use crate::gather;
 use crate::json::{self, Kind};
 use crate::members::differs_by_case;
 use crate::metadata;
 use crate::meter::Meter;
-use crate::prompt::{Continuity, Prompt};
+use crate::prompt::Prompt;
 use crate::reasoning;
 use crate::turns::{Role, Turns};
 use crate::vocabulary::is_member;
 use crate::wrappers::Wrappers;
-use crate::{anthropic_messages, openai_chat, openai_responses};
+use crate::{anthropic_messages, batch, openai_chat, openai_responses, service};
 
 /// How deep arrays and objects may nest. What a model server accepts ends near here as well, and
 /// not always gracefully.
@@ -95,13 +96,55 @@ pub struct ReadOptions {
     pub metadata: bool,
 }
 
+/// What is known of a request before its body is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The wire.
+    pub dialect: Dialect,
+    /// The endpoint, where it is not that of conversations.
+    pub service: Option<Service>,
+    /// `content-type`; empty if absent.
+    pub content_type: &'a str,
+    /// The model, where the path names it.
+    pub model: Option<&'a str>,
+}
+
+impl Asked<'_> {
+    /// A request of a conversation, in JSON.
+    #[must_use]
+    pub fn conversation(dialect: Dialect) -> Self {
+        Self {
+            dialect,
+            service: None,
+            content_type: "",
+            model: None,
+        }
+    }
+}
+
 /// A parsed request body. Nothing of it is re-serialised: edits are spans over [`Request::body`].
 #[derive(Debug, Clone)]
 pub struct Request {
     dialect: Dialect,
+    service: Option<Service>,
     body: Bytes,
     members: Vec<Member>,
     prompt: Prompt,
+    shape: Shape,
+}
+
+/// How the body holds its requests, and their model.
+#[derive(Debug, Clone)]
+enum Shape {
+    /// One request: a JSON object.
+    Object,
+    /// Several requests: what those after the first say, and where each has its model.
+    Batch {
+        more: Vec<Prompt>,
+        models: Vec<Range<usize>>,
+    },
+    /// One request, as a form.
+    Form(Form),
 }
 
 /// A top-level member: its decoded name and where its value lies in the text.
@@ -117,30 +160,117 @@ impl Request {
     /// # Errors
     /// What is answered to the client instead: always status 400, see [`RefusedKind`].
     pub fn parse(dialect: Dialect, body: Bytes, options: &ReadOptions) -> Result<Self, Refused> {
+        Self::read(&Asked::conversation(dialect), body, options)
+    }
+
+    /// Reads a body of any endpoint.
+    ///
+    /// # Errors
+    /// What is answered to the client instead: always status 400, see [`RefusedKind`].
+    pub fn read(asked: &Asked<'_>, body: Bytes, options: &ReadOptions) -> Result<Self, Refused> {
+        if let Some(service) = asked.service
+            && form::is_form(asked.content_type)
+        {
+            return Self::read_form(asked, service, body, options);
+        }
         let text = std::str::from_utf8(&body).map_err(|_| Refused::malformed())?;
-        let (fields, depth) = Fields::read(text)?;
-        fields.refuse_duplicates()?;
-        if depth > MAX_DEPTH {
-            let message = format!("invalid request body: nested deeper than {MAX_DEPTH} levels");
-            return Err(Refused::new(RefusedKind::TooDeep, message));
-        }
-        let reading = match dialect {
-            Dialect::OpenAiChat => openai_chat::read(&fields, options)?,
-            Dialect::OpenAiResponses => openai_responses::read(&fields, options)?,
-            Dialect::AnthropicMessages => anthropic_messages::read(&fields, options)?,
+        let fields = Fields::read_whole(text)?;
+        let (prompt, shape) = match asked.service {
+            Some(Service::MessageBatches) => {
+                let batch::Batch {
+                    prompt,
+                    more,
+                    models,
+                } = batch::read(&fields, text, options)?;
+                (prompt, Shape::Batch { more, models })
+            }
+            service => {
+                let reading = match (service, asked.dialect) {
+                    (Some(service), _) => service::read(service, &fields, options)?,
+                    (None, Dialect::OpenAiChat) => openai_chat::read(&fields, options)?,
+                    (None, Dialect::OpenAiResponses) => openai_responses::read(&fields, options)?,
+                    (None, Dialect::AnthropicMessages) => {
+                        anthropic_messages::read(&fields, options)?
+                    }
+                };
+                (reading.finish(&fields, asked, options)?, Shape::Object)
+            }
         };
-        if options.strict {
-            fields.refuse_ambiguity()?;
-            reading.refuse_ambiguity()?;
-        }
-        let prompt = reading.into_prompt(&fields)?;
         let members = fields.spans(text);
         Ok(Self {
-            dialect,
+            dialect: asked.dialect,
+            service: asked.service,
             body,
             members,
             prompt,
+            shape,
         })
+    }
+
+    fn read_form(
+        asked: &Asked<'_>,
+        service: Service,
+        body: Bytes,
+        options: &ReadOptions,
+    ) -> Result<Self, Refused> {
+        if !service.takes_forms() {
+            let message = "this endpoint takes JSON; send the body as application/json";
+            return Err(Refused::wrong(message));
+        }
+        let mut form = Form::parse(asked.content_type, body.clone())?;
+        let prompt = form.prompt(service, asked.model, options)?;
+        Ok(Self {
+            dialect: asked.dialect,
+            service: asked.service,
+            body,
+            members: Vec::new(),
+            prompt,
+            shape: Shape::Form(form),
+        })
+    }
+
+    /// The endpoint, where it is not that of conversations.
+    #[must_use]
+    pub fn service(&self) -> Option<Service> {
+        self.service
+    }
+
+    /// What the further requests of a batch say.
+    #[must_use]
+    pub fn more(&self) -> &[Prompt] {
+        match &self.shape {
+            Shape::Batch { more, .. } => more,
+            Shape::Object | Shape::Form(_) => &[],
+        }
+    }
+
+    /// Whether the body is one JSON object, whose members [`Edits`](crate::Edits) may change.
+    #[must_use]
+    pub fn is_object(&self) -> bool {
+        matches!(self.shape, Shape::Object)
+    }
+
+    /// The body with another name wherever it names its model; `None` if nothing changes.
+    #[must_use]
+    pub fn renamed(&self, model: &str) -> Option<Bytes> {
+        match &self.shape {
+            Shape::Object => None,
+            Shape::Batch { .. } if self.prompt.model == model => None,
+            Shape::Batch { models, .. } => {
+                let quoted = json::quote(model);
+                let text = self.text();
+                let mut renamed = String::with_capacity(text.len());
+                let mut from = 0;
+                for place in models {
+                    renamed.push_str(text.get(from..place.start).unwrap_or_default());
+                    renamed.push_str(&quoted);
+                    from = place.end;
+                }
+                renamed.push_str(text.get(from..).unwrap_or_default());
+                Some(renamed.into())
+            }
+            Shape::Form(form) => form.renamed(model),
+        }
     }
 
     /// The wire it came by.
@@ -265,6 +395,17 @@ impl<'a> Fields<'a> {
         Ok((Self(members), depth))
     }
 
+    /// Reads the members of a request, and refuses what no reading is sure of.
+    pub(crate) fn read_whole(text: &'a str) -> Result<Self, Refused> {
+        let (fields, depth) = Self::read(text)?;
+        fields.refuse_duplicates()?;
+        if depth > MAX_DEPTH {
+            let message = format!("invalid request body: nested deeper than {MAX_DEPTH} levels");
+            return Err(Refused::new(RefusedKind::TooDeep, message));
+        }
+        Ok(fields)
+    }
+
     fn refuse_duplicates(&self) -> Result<(), Refused> {
         for once in ["model", "messages", "input"] {
             if self.0.iter().filter(|(name, _)| name == once).count() > 1 {
@@ -276,7 +417,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Refuses members that readers would disagree about.
-    fn refuse_ambiguity(&self) -> Result<(), Refused> {
+    pub(crate) fn refuse_ambiguity(&self) -> Result<(), Refused> {
         let mut names: Vec<&str> = self.0.iter().map(|(name, _)| name.as_ref()).collect();
         names.sort_unstable();
         let twice = names.windows(2).find(|pair| pair[0] == pair[1]);
@@ -324,6 +465,11 @@ impl<'a> Fields<'a> {
     /// and metadata by their places; a template, a predicted output, and what is still to come with
     /// the system's text.
     pub(crate) fn note_beside(&self, turns: &mut Turns, read: &[&str]) {
+        self.note_beside_of(Role::System, turns, read);
+    }
+
+    /// The same, with what no list names among the texts of `role`.
+    pub(crate) fn note_beside_of(&self, role: Role, turns: &mut Turns, read: &[&str]) {
         for (name, raw) in &self.0 {
             let is_number = Kind::of(raw) == Kind::Number;
             match name.as_ref() {
@@ -331,7 +477,7 @@ impl<'a> Fields<'a> {
                 name if DEFINITIONS.contains(&name) => turns.define(Some(raw)),
                 name if PARAMETERS.contains(&name) => turns.describe(raw),
                 name if is_number && is_member(name) => turns.describe(raw),
-                name => turns.note(Role::System, gather::members(&[(name.into(), raw)])),
+                name => turns.note(role, gather::members(&[(name.into(), raw)])),
             }
         }
     }
@@ -353,6 +499,7 @@ pub(crate) fn span(text: &str, part: &str) -> Range<usize> {
 
 /// Further members that requests have, whose values say something only in one reading.
 const TOP_LEVEL: &[&str] = &[
+    "documents",
     "input",
     "instructions",
     "max_completion_tokens",
@@ -360,7 +507,10 @@ const TOP_LEVEL: &[&str] = &[
     "max_tokens",
     "messages",
     "prompt",
+    "query",
+    "requests",
     "stream",
+    "suffix",
     "system",
     "text",
 ];
@@ -379,38 +529,77 @@ impl Reading {
         ambiguity.map_or(Ok(()), |what| Err(Refused::ambiguous(what)))
     }
 
-    fn into_prompt(mut self, fields: &Fields<'_>) -> Result<Prompt, Refused> {
-        let raw = fields.get("model").ok_or_else(|| {
-            Refused::missing("invalid request body: missing required field: model")
-        })?;
-        let model = json::string(raw)
-            .ok_or_else(|| Refused::wrong_type("model", "string", raw))?
-            .into_owned();
+    /// Makes the prompt of a request, unless readers would disagree about it.
+    pub(crate) fn finish(
+        self,
+        fields: &Fields<'_>,
+        asked: &Asked<'_>,
+        options: &ReadOptions,
+    ) -> Result<Prompt, Refused> {
+        if options.strict {
+            fields.refuse_ambiguity()?;
+            self.refuse_ambiguity()?;
+        }
+        self.into_prompt(fields, asked)
+    }
+
+    fn into_prompt(mut self, fields: &Fields<'_>, asked: &Asked<'_>) -> Result<Prompt, Refused> {
+        let model = model(fields, asked)?;
         // Clients that serialise their options whole send `null` for what was not set.
         let stream = match json::present(fields.get("stream")) {
             None | Some("false") => false,
             Some("true") => true,
             Some(raw) => return Err(Refused::wrong_type("stream", "boolean", raw)),
         };
+        self.turns.continuity.cache_key = fields
+            .text("prompt_cache_key")
+            .filter(|key| !key.is_empty());
+        let effort = self.reasoning_effort.take();
         Ok(Prompt {
-            model,
             stream,
             metadata: request_metadata(fields)?,
+            reasoning_effort: effort.or_else(|| reasoning::effort(fields)),
+            thinks: reasoning::switch(fields),
+            ..self.form_prompt(model)
+        })
+    }
+
+    /// Makes the prompt of a form, which has no members.
+    pub(crate) fn form_prompt(mut self, model: String) -> Prompt {
+        Prompt {
+            model,
+            stream: false,
+            metadata: BTreeMap::new(),
             conversation: self.turns.conversation,
-            continuity: Continuity {
-                cache_key: fields
-                    .text("prompt_cache_key")
-                    .filter(|key| !key.is_empty()),
-                ..std::mem::take(&mut self.turns.continuity)
-            },
+            continuity: std::mem::take(&mut self.turns.continuity),
             image: self.turns.image.take(),
             texts: self.turns.into_texts(),
             tokens: self.meter.facts,
             attached: self.meter.attached,
             no_messages: self.no_messages,
-            reasoning_effort: self.reasoning_effort.or_else(|| reasoning::effort(fields)),
-            thinks: reasoning::switch(fields),
-        })
+            reasoning_effort: self.reasoning_effort,
+            thinks: None,
+        }
+    }
+}
+
+/// Returns the model that is asked for: by the path, or else by the body. On some endpoints neither
+/// need name one.
+fn model(fields: &Fields<'_>, asked: &Asked<'_>) -> Result<String, Refused> {
+    let raw = fields.get("model");
+    let written = raw.map(|raw| {
+        let name = json::string(raw);
+        name.ok_or_else(|| Refused::wrong_type("model", "string", raw))
+    });
+    match (asked.model, asked.service) {
+        (Some(named), _) => Ok(named.to_owned()),
+        (None, Some(_)) if json::present(raw).is_none() => Ok(String::new()),
+        (None, _) => match written {
+            Some(name) => Ok(name?.into_owned()),
+            None => Err(Refused::missing(
+                "invalid request body: missing required field: model",
+            )),
+        },
     }
 }
 

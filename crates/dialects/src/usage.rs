@@ -49,7 +49,7 @@ pub struct Outcome {
     pub usage: Option<Usage>,
     /// The model that the backend says it is.
     pub model: Option<String>,
-    /// The id by which a Responses request may go on from it.
+    /// The id by which later requests speak of it: a response, a message, or a batch of them.
     pub response_id: Option<String>,
     /// Why it ended (`stop`, `tool_calls`, `end_turn`, `completed` …), in the wire's own words.
     pub finish_reason: Option<String>,
@@ -223,8 +223,8 @@ impl UsageFold {
 
 fn fold(outcome: &mut Outcome, dialect: Dialect, part: Part<'_>) {
     match part {
-        // On the other wires no request goes on from an id.
-        Part::Id(id) if dialect == Dialect::OpenAiResponses => {
+        // No later request speaks of a chat completion's.
+        Part::Id(id) if dialect != Dialect::OpenAiChat => {
             outcome.response_id = Some(id.into_owned());
         }
         Part::Model(model) => {

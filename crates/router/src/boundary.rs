@@ -187,7 +187,11 @@ impl Verdict {
     /// What holds by either.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
-        self.holding.extend(other.holding);
+        for bound in other.holding {
+            if !self.holding.iter().any(|own| Arc::ptr_eq(own, &bound)) {
+                self.holding.push(bound);
+            }
+        }
         self
     }
 

@@ -12,13 +12,18 @@
 //!   modelCards:
 //!     - {name: small, context_window_size: 32768, capabilities: [chat]}
 //!     - {name: large, context_window_size: 262144, capabilities: [chat, tools, vision, reasoning]}
+//!     - {name: vectors, capabilities: [embeddings]}
 //! ```
+//!
+//! What other endpoints need (`embeddings`, `rerank`, `moderation`, `image_generation`,
+//! `text_to_speech`, `transcription`) must be declared: where a request leaves the choice to Merit,
+//! it goes only to a model whose card has the word.
 
 use crate::card::{Card, ModelDescriptions};
 use crate::eligible::{Barrier, Eligible};
 use crate::selection::Candidate;
 use crate::signals::{TokenRatio, estimate};
-use dialects::Prompt;
+use dialects::{Prompt, Service};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -38,17 +43,54 @@ pub enum Ability {
     Documents,
     /// The caller asks for reasoning effort.
     Reasoning,
+    /// Texts become vectors.
+    Embeddings,
+    /// Documents are put in order.
+    Rerank,
+    /// Texts and pictures are judged.
+    Moderation,
+    /// Pictures are made.
+    ImageGeneration,
+    /// Texts are spoken.
+    TextToSpeech,
+    /// Speech is written down.
+    Transcription,
 }
 
 impl Ability {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 12] = [
         Self::Tools,
         Self::Vision,
         Self::Audio,
         Self::Video,
         Self::Documents,
         Self::Reasoning,
+        Self::Embeddings,
+        Self::Rerank,
+        Self::Moderation,
+        Self::ImageGeneration,
+        Self::TextToSpeech,
+        Self::Transcription,
     ];
+
+    /// Returns what a model must declare to be chosen for an endpoint; `None` where a model of
+    /// conversations serves it.
+    #[must_use]
+    pub fn of(service: Service) -> Option<Self> {
+        match service {
+            Service::Completions
+            | Service::CountTokens
+            | Service::InputTokens
+            | Service::Compact
+            | Service::MessageBatches => None,
+            Service::Embeddings => Some(Self::Embeddings),
+            Service::Rerank => Some(Self::Rerank),
+            Service::Moderations => Some(Self::Moderation),
+            Service::Images => Some(Self::ImageGeneration),
+            Service::Speech => Some(Self::TextToSpeech),
+            Service::Transcriptions => Some(Self::Transcription),
+        }
+    }
 
     /// The word in documents, traces and refusals.
     #[must_use]
@@ -60,6 +102,12 @@ impl Ability {
             Self::Video => "video",
             Self::Documents => "documents",
             Self::Reasoning => "reasoning",
+            Self::Embeddings => "embeddings",
+            Self::Rerank => "rerank",
+            Self::Moderation => "moderation",
+            Self::ImageGeneration => "image_generation",
+            Self::TextToSpeech => "text_to_speech",
+            Self::Transcription => "transcription",
         }
     }
 
@@ -78,6 +126,12 @@ impl Ability {
             Self::Video => &["video", "video_input"],
             Self::Documents => &["documents", "document_input", "pdf", "pdf_input", "files"],
             Self::Reasoning => &["reasoning", "thinking"],
+            Self::Embeddings => &["embeddings", "embedding"],
+            Self::Rerank => &["rerank", "reranking"],
+            Self::Moderation => &["moderation", "moderations"],
+            Self::ImageGeneration => &["image_generation", "image_output"],
+            Self::TextToSpeech => &["text_to_speech", "tts"],
+            Self::Transcription => &["transcription", "speech_to_text", "stt"],
         }
     }
 
@@ -127,6 +181,23 @@ impl Demand {
             video: prompt.attached.video > 0,
             documents: prompt.attached.documents > 0,
             reasoning: prompt.asks_reasoning() == Some(true),
+        }
+    }
+}
+
+impl Demand {
+    /// Returns what a model needs that is to serve both requests, one after the other.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            tokens: self.tokens.max(other.tokens),
+            least_tokens: self.least_tokens.max(other.least_tokens),
+            tools: self.tools || other.tools,
+            images: self.images || other.images,
+            audio: self.audio || other.audio,
+            video: self.video || other.video,
+            documents: self.documents || other.documents,
+            reasoning: self.reasoning || other.reasoning,
         }
     }
 }
@@ -218,6 +289,19 @@ impl Guard {
     #[must_use]
     pub fn card(&self, model: &str) -> Option<&Card> {
         self.cards.get(model).map(|card| &**card)
+    }
+
+    /// Returns whether a model's card says that it has an ability.
+    #[must_use]
+    pub fn declares(&self, model: &str, ability: Ability) -> bool {
+        let has = |card: &Arc<Card>| {
+            let draws = ability == Ability::ImageGeneration
+                && ["diffusion", "omni"]
+                    .iter()
+                    .any(|kind| card.modality.eq_ignore_ascii_case(kind));
+            draws || ability.is_in(&card.capabilities)
+        };
+        self.cards.get(model).is_some_and(has)
     }
 
     /// What keeps a request from a model outside any list of candidates: the default, or one that a

@@ -12,6 +12,7 @@ mod escalation;
 pub mod fallback;
 mod record;
 mod sent;
+mod service;
 mod task;
 
 pub use crate::stages::{Reading, RecipeReading, RoutingRequest};
@@ -20,7 +21,7 @@ use crate::credential::Claims;
 use crate::generation::Generation;
 use crate::plan::{BodyEdit, Forward, Outcome, Trace};
 use crate::plugins::{self, PluginInput, Stop};
-use crate::stages::reading::{Subject, read};
+use crate::stages::reading::{Subject, read_all};
 use crate::stages::request::Refused;
 use crate::stages::selection::{Matched, select};
 use crate::stages::targets::{Target, Wire, Wish};
@@ -44,7 +45,7 @@ pub struct Routed<'g> {
 
 /// Routes a client's request.
 pub async fn route<'g>(generation: &'g Generation, request: &RoutingRequest<'_>) -> Routed<'g> {
-    match Task::named(generation, &request.prompt.model) {
+    match Task::of(generation, request) {
         Ok(task) => plan(generation, task, request).await,
         Err(refused) => Routed::refused(refused, request),
     }
@@ -78,7 +79,8 @@ async fn plan<'g>(
     };
     let (recipes, ratio) = (&generation.recipes, &generation.token_ratio);
     let scope = task.scope(request, generation.settings.full);
-    let (reading, choice) = match read(recipes, ratio, scope, &subject).await {
+    let read = read_all(recipes, ratio, scope, &subject, request.more);
+    let (reading, choice) = match read.await {
         Ok(reading) => {
             let choice = choose(generation, &task, &reading, request).await;
             (reading, choice)
@@ -133,6 +135,9 @@ async fn choose<'g>(
         }
         Task::Recipe { recipe, .. } => *recipe,
     };
+    if let Some(service) = request.service {
+        return service::choose(generation, recipe, reading, request, service).await;
+    }
     let Some((_, route)) = reading.decided() else {
         return Ok(Choice::without_decision(generation, recipe, reading, request).await);
     };
@@ -187,6 +192,7 @@ async fn dispatch<'g>(
     let wish = Wish::of(request.prompt);
     let wire = Wire {
         dialect: request.dialect,
+        is_conversation: request.service.is_none(),
         wish,
         // The run that calls reads the answer, and gives its own.
         asked: task.called().is_none().then_some(&request.prompt.model),
@@ -195,6 +201,9 @@ async fn dispatch<'g>(
         withdrawn: &[],
     };
     let target = choice.target(generation, reading, request);
+    if request.service.is_some() {
+        return service::send(targets, target?, reading, wire);
+    }
     let told = target.as_ref().ok();
     let reasoning = told.and_then(|target| target.reasoning(wish));
     let reasoning_lost = told

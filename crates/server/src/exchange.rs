@@ -22,7 +22,7 @@ use crate::reload::{Live, Loaded};
 use crate::telemetry::{ExchangeSpan, Tracing};
 use async_trait::async_trait;
 use bytes::Bytes;
-use dialects::{Dialect, Endpoint};
+use dialects::{Dialect, Endpoint, Service};
 use extproc::{
     BodyReply, BodyStep, ChunkStep, Exchange, Exchanges, Fault, HeadStep, Immediate, RequestHead,
     ResponseHead, ResponseStep,
@@ -132,6 +132,8 @@ enum Phase {
 struct Head {
     serving: Arc<Loaded<Generation>>,
     dialect: Dialect,
+    /// The endpoint, where it is not that of conversations.
+    service: Option<Service>,
     request: RequestHead,
     span: ExchangeSpan,
     since: Instant,
@@ -168,8 +170,9 @@ impl Exchange for LlmExchange {
             self.phase = Phase::Done(None);
             return HeadStep::Forward(forward::untouched(&serving, &head));
         }
-        let dialect = match serving.router.settings.paths.endpoint(method, path) {
-            Endpoint::Inference(dialect) => dialect,
+        let (dialect, service) = match serving.router.settings.paths.endpoint(method, path) {
+            Endpoint::Inference(dialect) => (dialect, None),
+            Endpoint::Service(service) => (service.dialect(), Some(service)),
             other => return self.without_inference(other, serving, head),
         };
         let span = self.tracing.begin(&head.headers);
@@ -177,6 +180,7 @@ impl Exchange for LlmExchange {
         self.phase = Phase::AwaitsBody(Box::new(Head {
             serving,
             dialect,
+            service,
             request: head,
             span,
             since: Instant::now(),
@@ -371,7 +375,9 @@ impl LlmExchange {
             Endpoint::Model(id) => {
                 return HeadStep::Respond(immediate::model(&serving, &head, &id));
             }
-            Endpoint::Inference(_) | Endpoint::Passthrough => return self.unread(serving, head),
+            Endpoint::Inference(_) | Endpoint::Service(_) | Endpoint::Stored(_) => {
+                return self.unread(serving, head);
+            }
             Endpoint::Foreign | Endpoint::NotFound | Endpoint::WrongBase(_)
                 if unknown::is_excepted(&serving, &head) =>
             {

@@ -2,7 +2,8 @@
 
 use super::pattern::{PathPattern, Piece};
 use super::segments::Segments;
-use super::{Dialect, Endpoint, WrongBase};
+use super::{Dialect, Endpoint, Service, Stored, WrongBase};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::sync::LazyLock;
 
 /// The prefixes that are known by default, beside none at all.
@@ -28,7 +29,7 @@ const ENDINGS: [(&[&str], Dialect, &str); 5] = [
 ];
 
 /// Every path below the version that Merit reads or answers.
-const READ: [&[Piece<'static>]; 9] = {
+const READ: [&[Piece<'static>]; 19] = {
     use Piece::{Any, Word};
     [
         &[Word("chat"), Word("completions")],
@@ -37,11 +38,29 @@ const READ: [&[Piece<'static>]; 9] = {
         &[Word("messages")],
         &[Word("messages"), Word("count_tokens")],
         &[Word("messages"), Word("batches")],
+        &[Word("completions")],
         &[Word("embeddings")],
+        &[Word("rerank")],
+        &[Word("moderations")],
+        &[Word("images"), Word("generations")],
+        &[Word("images"), Word("edits")],
+        &[Word("images"), Word("variations")],
+        &[Word("audio"), Word("speech")],
+        &[Word("audio"), Word("transcriptions")],
+        &[Word("audio"), Word("translations")],
+        &[Word("batches")],
         &[Word("models")],
         &[Word("models"), Any],
     ]
 };
+
+/// What a name of a model may keep in a path.
+const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b':');
 
 /// The prefixes under which endpoints are known.
 #[derive(Debug, Clone)]
@@ -117,6 +136,38 @@ impl Paths {
             Some(first) if first == "v1" => Endpoint::NotFound,
             _ => Endpoint::Foreign,
         }
+    }
+
+    /// Returns the deployment that a path of Azure's names (`/openai/deployments/large/…`),
+    /// percent-decoded: there it is the model.
+    #[must_use]
+    pub fn deployment(&self, path: &str) -> Option<String> {
+        let segments = Segments::of(path);
+        self.prefixes.iter().find_map(|prefix| {
+            let rest = segments.folded.strip_prefix(prefix.as_slice())?;
+            let at = segments.folded.len() - rest.len() + 1;
+            let names = is_openai(prefix) && rest.len() > 2 && rest[0] == "deployments";
+            segments.written.get(at).filter(|_| names).cloned()
+        })
+    }
+
+    /// Returns the same path with another deployment. `None` where it cannot be told which part of
+    /// the path that is: it is spelled in an unusual way.
+    #[must_use]
+    pub fn with_deployment(&self, path: &str, deployment: &str) -> Option<String> {
+        let named = self.deployment(path)?;
+        let end = path.find(['?', '#']).unwrap_or(path.len());
+        let (before, after) = path.split_at_checked(end)?;
+        let mut segments: Vec<&str> = before.split('/').collect();
+        let is_deployment = |pair: &[&str]| {
+            let decoded = percent_encoding::percent_decode_str(pair[1]).decode_utf8_lossy();
+            pair[0].eq_ignore_ascii_case("deployments") && decoded == named
+        };
+        let at = segments.windows(2).position(is_deployment)? + 1;
+        let written = utf8_percent_encode(deployment, IN_PATH).to_string();
+        segments[at] = &written;
+        let path = segments.join("/") + after;
+        (self.deployment(&path)? == deployment).then_some(path)
     }
 
     /// Recognises an endpoint behind what is no base: without `/v1`, with `/v1` or the endpoint
@@ -202,6 +253,7 @@ fn omits_version(prefix: &[String]) -> bool {
 fn below_version<'a, 'w>(prefix: &[String], words: &'a [&'w str]) -> Option<&'a [&'w str]> {
     match words {
         ["v1", rest @ ..] => Some(rest),
+        ["v2", "rerank"] => words.get(1..),
         ["deployments", _, rest @ ..] if is_openai(prefix) => Some(rest),
         ["chat", "completions"] if !prefix.is_empty() => Some(words),
         _ if omits_version(prefix) => Some(words),
@@ -213,7 +265,6 @@ fn below_version<'a, 'w>(prefix: &[String], words: &'a [&'w str]) -> Option<&'a 
 fn of_words(method: &str, words: &[&str], ids: &[String]) -> Option<Endpoint> {
     let is_post = method == "POST";
     let is_get = matches!(method, "GET" | "HEAD");
-    let stored = is_post || is_get || method == "DELETE";
     let (allowed, endpoint) = match words {
         ["chat", "completions"] => (is_post, Endpoint::Inference(Dialect::OpenAiChat)),
         ["responses"] => (is_post, Endpoint::Inference(Dialect::OpenAiResponses)),
@@ -223,19 +274,51 @@ fn of_words(method: &str, words: &[&str], ids: &[String]) -> Option<Endpoint> {
             let id = ids.get(1..).unwrap_or_default().join("/");
             (is_get, Endpoint::Model(id))
         }
-        ["embeddings"] | ["messages", "count_tokens"] => (is_post, Endpoint::Passthrough),
-        // Stored responses and message batches live where the request that made them went; their
-        // paths have no model to route by.
-        ["responses", _, ..] | ["messages", "batches", ..]
-            if !words.ends_with(&["responses"]) && !words.ends_with(&["messages"]) =>
-        {
-            (stored, Endpoint::Passthrough)
-        }
-        _ => return None,
+        ["messages", "batches"] if is_post => (true, Endpoint::Service(Service::MessageBatches)),
+        _ => match service(words) {
+            Some(service) => (is_post, Endpoint::Service(service)),
+            None => {
+                let stored = is_post || is_get || method == "DELETE";
+                (stored, Endpoint::Stored(kept(words, ids)?))
+            }
+        },
     };
     Some(if allowed {
         endpoint
     } else {
         Endpoint::MethodNotAllowed
+    })
+}
+
+fn service(words: &[&str]) -> Option<Service> {
+    Some(match words {
+        ["completions"] => Service::Completions,
+        ["embeddings"] => Service::Embeddings,
+        ["rerank"] => Service::Rerank,
+        ["moderations"] => Service::Moderations,
+        ["images", "generations" | "edits" | "variations"] => Service::Images,
+        ["audio", "speech"] => Service::Speech,
+        ["audio", "transcriptions" | "translations"] => Service::Transcriptions,
+        ["messages", "count_tokens"] => Service::CountTokens,
+        ["responses", "input_tokens"] => Service::InputTokens,
+        ["responses", "compact"] => Service::Compact,
+        _ => return None,
+    })
+}
+
+/// Reads a path of stored responses, message batches or batches: they live where the request that
+/// made them went, and their paths have no model to route by.
+fn kept(words: &[&str], ids: &[String]) -> Option<Stored> {
+    let (dialect, at) = match words {
+        // An endpoint twice is a wrong base.
+        [.., "responses"] | [.., "messages"] => return None,
+        ["responses", _, ..] => (Dialect::OpenAiResponses, 1),
+        ["messages", "batches", ..] => (Dialect::AnthropicMessages, 2),
+        ["batches", ..] => (Dialect::OpenAiChat, 1),
+        _ => return None,
+    };
+    Some(Stored {
+        dialect,
+        id: ids.get(at).cloned(),
     })
 }

@@ -1,12 +1,74 @@
 //! Paths in all their spellings, and what they ask for.
 
 use super::Dialect::{AnthropicMessages, OpenAiChat, OpenAiResponses};
-use super::Endpoint::{Foreign, Inference, MethodNotAllowed, Model, Models, NotFound, Passthrough};
+use super::Endpoint::{Foreign, Inference, MethodNotAllowed, Model, Models, NotFound};
 use super::*;
 
 #[track_caller]
 fn check(method: &str, path: &str, expected: &Endpoint) {
     assert_eq!(&Endpoint::of(method, path), expected, "{method} {path}");
+}
+
+fn stored(dialect: Dialect, id: &str) -> Endpoint {
+    let id = Some(id.to_owned()).filter(|id| !id.is_empty());
+    Endpoint::Stored(Stored { dialect, id })
+}
+
+#[test]
+fn other_endpoints_are_known() {
+    for (path, service) in [
+        ("/v1/completions", Service::Completions),
+        ("/V1/Completions/", Service::Completions),
+        ("/openai/deployments/x/embeddings", Service::Embeddings),
+        ("/v1/embeddings?x=y", Service::Embeddings),
+        ("/v1/rerank", Service::Rerank),
+        ("/v2/rerank", Service::Rerank),
+        ("/v1/moderations", Service::Moderations),
+        ("/v1/images/generations", Service::Images),
+        ("/v1/images/edits", Service::Images),
+        ("/v1/images/variations", Service::Images),
+        ("/v1/audio/speech", Service::Speech),
+        ("/v1/audio/transcriptions", Service::Transcriptions),
+        ("/v1/audio/translations", Service::Transcriptions),
+        ("/v1/messages/batches", Service::MessageBatches),
+        ("/v1/responses/compact", Service::Compact),
+        ("/v1/responses/input_tokens", Service::InputTokens),
+    ] {
+        check("POST", path, &Endpoint::Service(service));
+        check("PUT", path, &MethodNotAllowed);
+    }
+    check("GET", "/v1/responses/compact", &MethodNotAllowed);
+}
+
+#[test]
+fn a_deployment_is_read_and_replaced() {
+    let paths = Paths::default();
+    for (path, named, with) in [
+        (
+            "/openai/deployments/large/chat/completions?api-version=1",
+            Some("large"),
+            Some("/openai/deployments/my%20own/chat/completions?api-version=1"),
+        ),
+        (
+            "//OpenAI/Deployments/Large/embeddings",
+            Some("Large"),
+            Some("//OpenAI/Deployments/my%20own/embeddings"),
+        ),
+        (
+            "/openai/deployments/my%20own/completions",
+            Some("my own"),
+            Some("/openai/deployments/my%20own/completions"),
+        ),
+        ("/openai%2Fdeployments/x/completions", Some("x"), None),
+        ("/openai/deployments/y/../x/completions", Some("x"), None),
+        ("/openai/v1/deployments/x/completions", None, None),
+        ("/deployments/x/completions", None, None),
+        ("/v1/chat/completions", None, None),
+    ] {
+        assert_eq!(paths.deployment(path).as_deref(), named, "{path}");
+        let changed = paths.with_deployment(path, "my own");
+        assert_eq!(changed.as_deref(), with, "{path}");
+    }
 }
 
 #[test]
@@ -25,15 +87,36 @@ fn paths_say_what_is_asked() {
             "/v1/messages/?beta=true",
             Inference(AnthropicMessages),
         ),
-        ("POST", "/v1/messages/count_tokens?beta=true", Passthrough),
-        ("GET", "/v1/messages/batches", Passthrough),
-        ("GET", "/v1/messages/batches/b_1/results", Passthrough),
+        (
+            "POST",
+            "/v1/messages/count_tokens?beta=true",
+            Endpoint::Service(Service::CountTokens),
+        ),
+        ("GET", "/v1/messages/batches", stored(AnthropicMessages, "")),
+        (
+            "GET",
+            "/v1/messages/batches/b_1/results",
+            stored(AnthropicMessages, "b_1"),
+        ),
         ("POST", "/v1/responses", Inference(OpenAiResponses)),
-        ("GET", "/v1/responses/resp_1", Passthrough),
-        ("DELETE", "/v1/responses/resp_1", Passthrough),
-        ("POST", "/v1/responses/resp_1/cancel", Passthrough),
+        (
+            "GET",
+            "/v1/responses/resp_1",
+            stored(OpenAiResponses, "resp_1"),
+        ),
+        (
+            "DELETE",
+            "/v1/responses/Resp%2D1",
+            stored(OpenAiResponses, "Resp-1"),
+        ),
+        (
+            "POST",
+            "/v1/responses/resp_1/cancel",
+            stored(OpenAiResponses, "resp_1"),
+        ),
+        ("POST", "/v1/batches", stored(OpenAiChat, "")),
+        ("GET", "/openai/batches/b_1", stored(OpenAiChat, "b_1")),
         ("PUT", "/v1/responses/resp_1", MethodNotAllowed),
-        ("POST", "/v1/embeddings", Passthrough),
         ("GET", "/v1/models", Models),
         ("GET", "/v1/models?limit=1000", Models),
         ("HEAD", "/v1/models", Models),
@@ -42,7 +125,6 @@ fn paths_say_what_is_asked() {
         ("GET", "/v1/router_replay/abc", NotFound),
         ("POST", "/v1/chat/completion", NotFound),
         ("POST", "/v1/threads/t_1/messages", NotFound),
-        ("POST", "/v1/completions", NotFound),
         ("GET", "/v1", NotFound),
         ("GET", "/v1beta/models", Foreign),
         ("GET", "/health", Foreign),

@@ -232,6 +232,8 @@ pub struct ModelCard {
     /// without `tools` (or `tool_use`, `tool_calling`, `function_calling`, `functions`), requests
     /// with images not without `vision` (or `image_input`, `multimodal`), and requests that ask for
     /// reasoning effort prefer `reasoning` (or `thinking`). A card that lists none may serve all.
+    /// Other endpoints must be declared to be chosen for `auto`: `embeddings`, `rerank`,
+    /// `moderation`, `image_generation`, `text_to_speech`, `transcription`.
     pub capabilities: Vec<String>,
     /// Adapters.
     pub loras: Vec<Lora>,

@@ -21,7 +21,8 @@ pub(super) enum Aim {
     Named,
     /// A candidate of the decision, by its index.
     Candidate(usize),
-    /// A model that is no candidate, with which learning or the session stays.
+    /// A model that is no candidate: learning or the session stays with it, or it declares what the
+    /// endpoint needs.
     Held(Arc<str>),
     /// The default model.
     Default,

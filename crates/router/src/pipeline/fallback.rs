@@ -247,6 +247,7 @@ pub fn attempt(
         .collect();
     let wire = Wire {
         dialect,
+        is_conversation: true,
         wish: Wish::of(prompt),
         // The response is that of the stream that planned the request.
         asked: None,

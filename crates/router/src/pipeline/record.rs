@@ -2,6 +2,7 @@
 
 use super::choice::Choice;
 use super::sent::Sent;
+use super::service;
 use super::task::Task;
 use crate::forecast::Forecast;
 use crate::plan::{Outcome, Trace, UNREAD_TURN};
@@ -148,6 +149,9 @@ impl Records<'_, '_> {
         ];
         for (part, reason) in parts {
             all.extend(reason.map(|reason| format!("{part}={reason}").into()));
+        }
+        if let (Some(_), Some(route)) = (self.request.service, choice.and_then(|it| it.route)) {
+            all.extend(service::not_run(route));
         }
         if let Ok(Sent {
             outcome: Outcome::Forward(forward),

@@ -1,6 +1,7 @@
 //! What a request asks for.
 
 use super::escalation::{self, Called};
+use super::service;
 use crate::generation::Generation;
 use crate::names::Target as Name;
 use crate::plan::Refusal;
@@ -23,8 +24,16 @@ pub(super) enum Task<'g> {
 }
 
 impl<'g> Task<'g> {
-    /// Finds what a model name asks for.
-    pub(super) fn named(generation: &'g Generation, name: &str) -> Result<Self, Refused> {
+    /// Finds what a request asks for by the name of its model.
+    pub(super) fn of(
+        generation: &'g Generation,
+        request: &RoutingRequest<'_>,
+    ) -> Result<Self, Refused> {
+        let name = request.prompt.model.as_str();
+        let first = generation.recipes.first().filter(|_| name.is_empty());
+        if let (Some(_), Some(recipe)) = (request.service, first) {
+            return Ok(Self::Recipe { recipe, only: None });
+        }
         match generation.names.resolve(name) {
             Name::Recipe { recipe, only } => Ok(Self::Recipe {
                 recipe: &generation.recipes[recipe],
@@ -45,6 +54,9 @@ impl<'g> Task<'g> {
     /// Returns what must be read for it.
     pub(super) fn scope(&self, request: &RoutingRequest<'_>, full: bool) -> Scope<'g> {
         let (extent, only) = match *self {
+            Self::Recipe { recipe, .. } if !service::asks_decision(recipe, request) => {
+                (Extent::Bounding, None)
+            }
             Self::Recipe { only, .. } if !request.prompt.is_silent() => {
                 let is_full = request.full || full;
                 let lazy = Extent::Lazy { only };

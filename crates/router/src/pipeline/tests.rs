@@ -1,6 +1,7 @@
 //! The request's way, whole: a policy and a request in, the plan out.
 
 mod learning;
+mod services;
 mod wishes;
 
 use super::*;
@@ -114,6 +115,8 @@ pub(super) fn call<'a>(
     identity: &'a Identity,
 ) -> RoutingRequest<'a> {
     RoutingRequest {
+        more: &[],
+        service: None,
         prompt: request.prompt(),
         dialect,
         identity,
@@ -387,6 +390,8 @@ fn forecasts_name_every_candidate_that_was_considered() {
         Request::parse(Dialect::OpenAiChat, body.into(), &ReadOptions::default()).unwrap();
     let identity = Identity::default();
     let call = RoutingRequest {
+        more: &[],
+        service: None,
         traced: true,
         ..call(&request, Dialect::OpenAiChat, &identity)
     };
@@ -413,6 +418,8 @@ fn forecasts_name_every_candidate_that_was_considered() {
 
     // Without a span that is recorded, only what the counters read is made.
     let call = RoutingRequest {
+        more: &[],
+        service: None,
         traced: false,
         ..call
     };

@@ -90,6 +90,14 @@ const KWARGS: &str = "chat_template_kwargs";
 /// original's.
 #[must_use]
 pub fn apply(request: &Request, edits: &[BodyEdit]) -> Option<Bytes> {
+    if !request.is_object() {
+        // Of forms and batches nothing but the model is changed.
+        let model = edits.iter().rev().find_map(|edit| match edit {
+            BodyEdit::Model(id) => Some(id),
+            _ => None,
+        });
+        return model.and_then(|id| request.renamed(id));
+    }
     let draft = draft(request, edits, true);
     (!draft.is_empty()).then(|| draft.apply(request))
 }
@@ -119,7 +127,8 @@ fn draft(request: &Request, edits: &[BodyEdit], tells: bool) -> Edits {
     }
     for edit in edits {
         match edit {
-            BodyEdit::Model(id) if request.prompt().model == **id => {}
+            // Where the path names the model, or nobody does, the body need not.
+            BodyEdit::Model(id) if request.text_member("model").is_none_or(|it| it == **id) => {}
             BodyEdit::Model(id) => draft.set_model(id),
             BodyEdit::DropUnsignedThinking => draft.drop_unsigned_thinking(request),
             BodyEdit::StreamUsage => draft.ensure_stream_usage(request),

@@ -39,6 +39,11 @@ pub(super) fn texts<'a>(input: &SignalInput<'a>) -> Vec<&'a str> {
         .collect()
 }
 
+/// Tells whether text of the user's turn could have been read, and was not.
+pub(super) fn is_unread(input: &SignalInput<'_>) -> bool {
+    input.prompt.texts.unread.contains(&Place::Current)
+}
+
 /// Returns the user's turn and the texts beside it as one text; `None` if nothing stands
 /// beside it.
 pub(super) fn joined(input: &SignalInput<'_>) -> Option<String> {
@@ -58,6 +63,10 @@ pub(super) fn reread_turn(
     watched: &[Watch],
     report: &mut SignalReport,
 ) -> Result<(), SignalError> {
+    if is_unread(input) {
+        doubt(watched, report);
+        return Ok(());
+    }
     match joined(input) {
         Some(text) => reread(signal, text, watched, report),
         None => Ok(()),
@@ -252,7 +261,7 @@ impl Learned for Bounding {
             self.group.conclude(&input, own, &mut read);
             doubt_differences(&self.watched, &read, report);
         }
-        if texts(input).len() > MOST {
+        if texts(input).len() > MOST || is_unread(input) {
             doubt(&self.watched, report);
         }
     }

@@ -286,6 +286,10 @@ impl Signal for KeywordSignal {
         watched: &[Watch],
         report: &mut SignalReport,
     ) -> Result<(), SignalError> {
+        if beside::is_unread(input) {
+            beside::doubt(watched, report);
+            return Ok(());
+        }
         let turn = &input.prompt.texts.evaluation;
         let joined = beside::joined(input);
         let all = joined.as_ref().unwrap_or(turn);

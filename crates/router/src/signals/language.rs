@@ -168,6 +168,10 @@ impl Signal for LanguageSignal {
         watched: &[Watch],
         report: &mut SignalReport,
     ) -> Result<(), SignalError> {
+        if beside::is_unread(input) {
+            beside::doubt(watched, report);
+            return Ok(());
+        }
         let mut texts = beside::texts(input);
         if input.is_sampled() {
             texts.push(&input.prompt.texts.evaluation);

@@ -2,7 +2,7 @@
 
 use super::request::Refused;
 use crate::boundary::Verdict;
-use crate::capability::{Demand, Guard, shown};
+use crate::capability::{Ability, Demand, Guard, shown};
 use crate::card::Prices;
 use crate::config::Document;
 use crate::eligible::{Barrier, Eligible};
@@ -105,6 +105,11 @@ impl Eligibility {
     /// Returns whether a configured model can reason, as far as its card tells.
     pub(crate) fn can_reason(&self, model: &str) -> bool {
         self.guard.can_reason(model)
+    }
+
+    /// Returns whether a model's card says that it has an ability.
+    pub(crate) fn declares(&self, model: &str, ability: Ability) -> bool {
+        self.guard.declares(model, ability)
     }
 
     /// Returns the prices of a configured model.

@@ -52,6 +52,8 @@ pub struct Reading<'g> {
     pub degraded: Vec<Arc<str>>,
     /// What the request needs of a model.
     pub demand: Demand,
+    /// Another decision, to which a further request of a batch leads; empty if it leads to none.
+    pub(crate) other_decision: Option<Arc<str>>,
 }
 
 /// What one recipe found.
@@ -124,6 +126,26 @@ pub(crate) async fn read<'g>(
     Ok(reading)
 }
 
+/// Reads a request and those that come with it, each for itself: what holds for one holds for all.
+///
+/// # Errors
+/// A signal refuses one of them.
+pub(crate) async fn read_all<'g>(
+    recipes: &'g [Recipe],
+    ratio: &TokenRatio,
+    scope: Scope<'g>,
+    subject: &Subject<'_>,
+    more: &[Prompt],
+) -> Result<Reading<'g>, Unread<'g>> {
+    let mut reading = read(recipes, ratio, scope, subject).await?;
+    for prompt in more {
+        let subject = Subject { prompt, ..*subject };
+        let other = read(recipes, ratio, scope, &subject).await?;
+        reading.join(other);
+    }
+    Ok(reading)
+}
+
 impl<'g> Reading<'g> {
     /// Returns what each recipe found, the one that chooses first.
     pub fn recipes(&self) -> impl Iterator<Item = &RecipeReading<'g>> {
@@ -143,6 +165,25 @@ impl<'g> Reading<'g> {
         self.verdict = std::mem::take(&mut self.verdict).and(found.verdict.clone());
         for (kind, reason) in found.report.degraded() {
             let degraded: Arc<str> = format!("{}={reason}", kind.as_str()).into();
+            if !self.degraded.contains(&degraded) {
+                self.degraded.push(degraded);
+            }
+        }
+    }
+
+    /// Adds what another request of the same batch came to.
+    fn join(&mut self, other: Self) {
+        let name = |reading: &Self| {
+            let decided = reading.decided();
+            decided.map_or_else(Arc::default, |(_, route)| Arc::clone(&route.name))
+        };
+        let (own, others) = (name(self), name(&other));
+        if own != others {
+            self.other_decision = Some(others);
+        }
+        self.verdict = std::mem::take(&mut self.verdict).and(other.verdict);
+        self.demand = self.demand.or(other.demand);
+        for degraded in other.degraded {
             if !self.degraded.contains(&degraded) {
                 self.degraded.push(degraded);
             }

@@ -5,7 +5,7 @@ use crate::learning::context::RequestContext;
 use crate::plan::Refusal;
 use crate::session::SessionHints;
 use crate::signals::{Identity, SignalError};
-use dialects::{Dialect, Prompt};
+use dialects::{Dialect, Prompt, Service};
 use inference::ask::Ask;
 use std::time::Instant;
 
@@ -13,8 +13,12 @@ use std::time::Instant;
 pub struct RoutingRequest<'a> {
     /// What it says.
     pub prompt: &'a Prompt,
+    /// What the further requests of a batch say. Each is read for itself, and all go to one model.
+    pub more: &'a [Prompt],
     /// The wire it came by.
     pub dialect: Dialect,
+    /// The endpoint, where it is not that of conversations.
+    pub service: Option<Service>,
     /// The caller.
     pub identity: &'a Identity,
     /// What its headers say of its session.

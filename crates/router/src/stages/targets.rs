@@ -119,6 +119,8 @@ impl<'a> Reasoning<'a> {
 pub(crate) struct Wire<'a> {
     /// The wire.
     pub(crate) dialect: Dialect,
+    /// The endpoint is that of conversations.
+    pub(crate) is_conversation: bool,
     /// What the caller says of reasoning.
     pub(crate) wish: Wish<'a>,
     /// The caller's name for the model, which the answer may have to repeat; `None` where the
@@ -263,8 +265,8 @@ impl Targets {
     ) -> Result<Forward, Refused> {
         let admitted = self.check(target, verdict, wire.dialect)?;
 
-        // A backend's path is that of chat completions; the other wires keep their own.
-        let is_chat = wire.dialect == Dialect::OpenAiChat;
+        // A backend's path is that of chat completions; other wires and endpoints keep their own.
+        let is_chat = wire.dialect == Dialect::OpenAiChat && wire.is_conversation;
         let fits = |op: &&HeaderOp| is_chat || !sets_path(op);
         let headers = target.model.headers.iter().filter(fits).cloned();
 
@@ -362,6 +364,14 @@ impl<'a> Target<'a> {
     pub(crate) fn without_reasoning(self) -> Self {
         Self {
             reasoning: Some(Reasoning::default()),
+            ..self
+        }
+    }
+
+    /// Leaves it to the client whether the model reasons.
+    pub(crate) fn untold(self) -> Self {
+        Self {
+            reasoning: None,
             ..self
         }
     }

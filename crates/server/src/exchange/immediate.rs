@@ -16,6 +16,8 @@ pub(super) fn wire(head: &RequestHead) -> Option<Dialect> {
     let path = head.headers.get(":path").unwrap_or_default();
     match Endpoint::of("POST", path) {
         Endpoint::Inference(dialect) => Some(dialect),
+        Endpoint::Service(service) => Some(service.dialect()),
+        Endpoint::Stored(stored) => Some(stored.dialect),
         Endpoint::WrongBase(wrong) => Some(wrong.dialect),
         _ if path.to_ascii_lowercase().contains("/v1/messages") => Some(Dialect::AnthropicMessages),
         _ if head.headers.get("anthropic-version").is_some() => Some(Dialect::AnthropicMessages),

@@ -7,7 +7,7 @@ use crate::looper;
 use crate::metrics::Metrics;
 use bytes::Bytes;
 use dialects::refusal::CONTEXT_LENGTH_EXCEEDED;
-use dialects::{Request, TokenFacts};
+use dialects::{Asked, Request, Service};
 use extproc::{BodyReply, Immediate, ResponseInterest};
 use immediate::Said;
 use inference::ask::Ask;
@@ -58,7 +58,13 @@ pub(super) async fn plan(
     let started = Instant::now();
     let router = &head.serving.router;
     let settings = &router.settings;
-    let request = match Request::parse(head.dialect, body, &settings.reading) {
+    let asked = Asked {
+        dialect: head.dialect,
+        service: head.service,
+        content_type: head.request.headers.get("content-type").unwrap_or_default(),
+        model: None,
+    };
+    let request = match Request::read(&asked, body, &settings.reading) {
         Ok(request) => request,
         Err(refused) => {
             metrics.refused("", "invalid_request");
@@ -77,7 +83,9 @@ pub(super) async fn plan(
         .is_some_and(|id| !id.is_empty());
     let routing = RoutingRequest {
         prompt: request.prompt(),
+        more: request.more(),
         dialect: head.dialect,
+        service: head.service,
         identity: &identity,
         hints: router::session::SessionHints::of(
             &router.sessions.policy.identity_headers,
@@ -216,7 +224,7 @@ pub(super) fn forward(
         on_success,
         stages: plan.response().to_vec(),
         since: head.since,
-        text_bytes: text_bytes(&request.prompt().tokens),
+        text_bytes: text_bytes(request),
         token_ratio: Arc::clone(&head.serving.router.token_ratio),
         sees_body: reply.response == ResponseInterest::Body,
         is_logged: head.serving.router.document.global.server.pool.access_log,
@@ -237,8 +245,10 @@ impl Headers for Head {
 }
 
 /// Only text that was counted as text can teach how many bytes a token of text has.
-fn text_bytes(facts: &TokenFacts) -> u64 {
-    if facts.images == 0 && facts.attached == 0 && facts.structured_bytes == 0 {
+fn text_bytes(request: &Request) -> u64 {
+    let facts = &request.prompt().tokens;
+    let is_counted = matches!(request.service(), None | Some(Service::Completions));
+    if is_counted && facts.images == 0 && facts.attached == 0 && facts.structured_bytes == 0 {
         facts.text_bytes
     } else {
         0
@@ -258,10 +268,15 @@ fn interest(head: &Head, plan: &Forward) -> ResponseInterest {
     if !plan.response().is_empty() {
         return ResponseInterest::Body;
     }
-    match head.serving.router.settings.profile {
+    let interest = match head.serving.router.settings.profile {
         Profile::Route => ResponseInterest::Nothing,
         Profile::Auto => head.request.offer,
         Profile::Observe => head.request.offer.max(ResponseInterest::Headers),
+    };
+    match head.service {
+        None | Some(Service::Completions | Service::Compact | Service::MessageBatches) => interest,
+        // Vectors, pictures and sounds are large, and say nothing that is counted.
+        Some(_) => interest.min(ResponseInterest::Headers),
     }
 }
 

@@ -84,6 +84,8 @@ pub(super) fn route<'g>(
     )
     .unwrap();
     let call = RoutingRequest {
+        more: &[],
+        service: None,
         context: crate::learning::context::RequestContext::NOTHING,
         hints: crate::session::SessionHints::default(),
         prompt: request.prompt(),

@@ -365,6 +365,8 @@ impl Case {
             groups: Vec::new(),
         };
         let call = RoutingRequest {
+            more: &[],
+            service: None,
             context: crate::learning::context::RequestContext::NOTHING,
             hints: crate::session::SessionHints::default(),
             prompt: request.prompt(),

@@ -1,6 +1,6 @@
 //! No place of a request passes a boundary unseen.
 //!
-//! `shapes/*.jsonl` holds the request shapes of the three wires: requests that together have every
+//! `shapes/*.jsonl` holds the request shapes of the three wires and of the endpoints beside them: requests that together have every
 //! member of the types that the `openai` and `anthropic` packages publish for Python, and those that
 //! model servers add. `@` stands for free text. A marker is put into each place in turn; a rule that
 //! scans every scope must be asked about it, or hold, or the request is refused.
@@ -13,7 +13,7 @@ use crate::pipeline::{self, RoutingRequest};
 use crate::plan::Outcome;
 use crate::signals::Identity;
 use crate::signals::language::LanguageDetector;
-use dialects::{Dialect, Request};
+use dialects::{Asked, Dialect, Request, Service};
 use futures_util::FutureExt;
 use inference::fake::Fake;
 use serde_json::{Map, Value};
@@ -28,6 +28,8 @@ providers:
     - {name: house, location: house, backend_refs: [{endpoint: "127.0.0.1:1"}]}
     - {name: cloud, location: cloud, backend_refs: [{endpoint: "127.0.0.1:2"}]}
 routing:
+  modelCards:
+    - {name: cloud, capabilities: [embeddings, rerank, moderation, image_generation, text_to_speech, transcription]}
   signals:
     pii: [{name: any, scan: [SCAN], on_unreadable: no_match}]
   boundaries: [{name: stays, when: {type: pii, name: any}, allow: {locations: [house]}}]
@@ -38,15 +40,73 @@ routing:
 const MESSAGES: &str = "current, history, system, tool_results";
 const ALL: &str = "current, history, system, tool_results, definitions, metadata";
 
-const WIRES: [(Dialect, &str); 3] = [
-    (Dialect::OpenAiChat, include_str!("shapes/chat.jsonl")),
+/// An endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wire {
+    Conversation(Dialect),
+    Service(Service),
+}
+
+impl Wire {
+    fn asked(self) -> Asked<'static> {
+        match self {
+            Self::Conversation(dialect) => Asked::conversation(dialect),
+            Self::Service(service) => Asked {
+                service: Some(service),
+                ..Asked::conversation(service.dialect())
+            },
+        }
+    }
+}
+
+const WIRES: [(Wire, &str); 12] = [
     (
-        Dialect::OpenAiResponses,
+        Wire::Conversation(Dialect::OpenAiChat),
+        include_str!("shapes/chat.jsonl"),
+    ),
+    (
+        Wire::Conversation(Dialect::OpenAiResponses),
         include_str!("shapes/responses.jsonl"),
     ),
     (
-        Dialect::AnthropicMessages,
+        Wire::Conversation(Dialect::AnthropicMessages),
         include_str!("shapes/messages.jsonl"),
+    ),
+    (
+        Wire::Service(Service::CountTokens),
+        include_str!("shapes/messages.jsonl"),
+    ),
+    (
+        Wire::Service(Service::Compact),
+        include_str!("shapes/responses.jsonl"),
+    ),
+    (
+        Wire::Service(Service::MessageBatches),
+        include_str!("shapes/batches.jsonl"),
+    ),
+    (
+        Wire::Service(Service::Completions),
+        include_str!("shapes/completions.jsonl"),
+    ),
+    (
+        Wire::Service(Service::Embeddings),
+        include_str!("shapes/embeddings.jsonl"),
+    ),
+    (
+        Wire::Service(Service::Rerank),
+        include_str!("shapes/rerank.jsonl"),
+    ),
+    (
+        Wire::Service(Service::Images),
+        include_str!("shapes/images.jsonl"),
+    ),
+    (
+        Wire::Service(Service::Speech),
+        include_str!("shapes/speech.jsonl"),
+    ),
+    (
+        Wire::Service(Service::Moderations),
+        include_str!("shapes/moderations.jsonl"),
     ),
 ];
 
@@ -158,23 +218,26 @@ impl Gateway {
         let generation = built.unwrap_or_else(|problems| panic!("{problems:?}"));
         let gateway = Self { generation };
         let harmless = r#"{"model":"auto","messages":[{"role":"user","content":"hi"}]}"#;
-        let passes = gateway.passes_unseen(Dialect::OpenAiChat, harmless.into(), MARKERS[0]);
+        let passes = gateway.passes_unseen(WIRES[0].0, harmless.into(), MARKERS[0]);
         assert!(passes, "what is harmless goes to the cloud");
         gateway
     }
 
     /// Whether a request goes to the cloud without any rule having been asked about the marker.
-    fn passes_unseen(&self, dialect: Dialect, body: String, marker: &str) -> bool {
+    fn passes_unseen(&self, wire: Wire, body: String, marker: &str) -> bool {
         let options = &self.generation.settings.reading;
-        let Ok(request) = Request::parse(dialect, body.into(), options) else {
+        let asked = wire.asked();
+        let Ok(request) = Request::read(&asked, body.into(), options) else {
             return false;
         };
         let models = Fake::default();
         let call = RoutingRequest {
+            more: request.more(),
+            service: asked.service,
             context: crate::learning::context::RequestContext::NOTHING,
             hints: crate::session::SessionHints::default(),
             prompt: request.prompt(),
-            dialect,
+            dialect: asked.dialect,
             identity: &Identity::default(),
             observed: false,
             models: &models,
@@ -202,12 +265,19 @@ fn shapes(text: &str) -> Vec<Value> {
 
 /// The name of a request's model is the router's to read, and no text.
 fn is_model(path: &[Step]) -> bool {
-    path == [Step::Member("model".into())]
+    let is = |step: &Step, name: &str| *step == Step::Member(name.into());
+    match path {
+        [step] => is(step, "model"),
+        [requests, _, params, step] => {
+            is(requests, "requests") && is(params, "params") && is(step, "model")
+        }
+        _ => false,
+    }
 }
 
 /// One place of one shape.
 struct Case {
-    dialect: Dialect,
+    wire: Wire,
     shape: Arc<Value>,
     path: Vec<Step>,
     change: Change,
@@ -216,13 +286,13 @@ struct Case {
 /// Every place of every shape.
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for (dialect, text) in WIRES {
+    for (wire, text) in WIRES {
         for shape in shapes(text).into_iter().map(Arc::new) {
             let mut found = Vec::new();
             places(&shape, &[], &mut found);
             found.retain(|(path, _)| !is_model(path));
             cases.extend(found.into_iter().map(|(path, change)| Case {
-                dialect,
+                wire,
                 shape: Arc::clone(&shape),
                 path,
                 change,
@@ -244,7 +314,7 @@ fn unseen(gateway: &Gateway, markers: &[&str]) -> Vec<String> {
             continue;
         }
         let request = changed(&case.shape, &case.path, case.change, marker);
-        if gateway.passes_unseen(case.dialect, request.to_string(), marker) {
+        if gateway.passes_unseen(case.wire, request.to_string(), marker) {
             unseen.push(format!("{:?} {request}", case.change));
         }
     }
@@ -265,7 +335,17 @@ fn a_rule_that_scans_everything_sees_every_place() {
 /// Beyond messages only definitions and parameters are left out, and `check` says so.
 #[test]
 fn a_rule_that_scans_messages_sees_every_place_of_them() {
-    let read = ["messages", "input", "system", "instructions", "prompt"];
+    let read = [
+        "messages",
+        "input",
+        "system",
+        "instructions",
+        "prompt",
+        "suffix",
+        "query",
+        "documents",
+        "negative_prompt",
+    ];
     let defining = ["mcp_list_tools", "tool_search_output", "additional_tools"];
     let unseen = unseen(&Gateway::new(MESSAGES), &MARKERS[..1]);
     assert!(
@@ -297,10 +377,10 @@ fn requests_of_several_shapes_pass_nowhere_unseen() {
     let count = std::env::var("MERIT_PLACES").ok();
     let count: u64 = count.and_then(|count| count.parse().ok()).unwrap_or(2_000);
     let gateway = Gateway::new(ALL);
-    let wires = WIRES.map(|(dialect, text)| (dialect, shapes(text)));
+    let wires = WIRES.map(|(wire, text)| (wire, shapes(text)));
     let mut random = fastrand::Rng::with_seed(7);
     for case in 0..count {
-        let (dialect, shapes) = &wires[random.usize(..wires.len())];
+        let (wire, shapes) = &wires[random.usize(..wires.len())];
         let mut request = Value::Object(Map::new());
         for _ in 0..random.usize(1..4) {
             join(&mut request, &shapes[random.usize(..shapes.len())]);
@@ -319,7 +399,7 @@ fn requests_of_several_shapes_pass_nowhere_unseen() {
             body
         };
         assert!(
-            !gateway.passes_unseen(*dialect, body.clone(), marker),
+            !gateway.passes_unseen(*wire, body.clone(), marker),
             "case {case}: {change:?} {body}"
         );
     }

@@ -419,6 +419,6 @@ fn detours(scope: &Scope<'_>, findings: &mut Findings) {
             }
         }
     }
-    let message = "boundaries are asked for chat completions, Responses and Messages; a request body on any other path, `/v1/embeddings` and `/v1/messages/count_tokens` among them, is refused";
+    let message = "boundaries are asked on every endpoint that Merit reads; a request body on any other path is refused, unless `global.server.passthrough` lists it";
     findings.note(scope.at("boundaries"), message);
 }

@@ -65,6 +65,8 @@ impl Gateway {
             ("x-request-id", id),
         ];
         let call = RoutingRequest {
+            more: &[],
+            service: None,
             prompt: request.prompt(),
             dialect: Dialect::OpenAiChat,
             identity: &identity,

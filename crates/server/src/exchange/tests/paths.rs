@@ -102,8 +102,13 @@ async fn bodies_that_nobody_reads_are_refused_where_a_policy_guards_text() {
     let free = Policy::new("");
     for (request, body, with, without) in [
         ("POST /invocations", CHAT, "404", "untouched"),
-        ("POST /v1/embeddings", CHAT, "404", "untouched"),
-        ("POST /v1/responses/compact", CHAT, "404", "untouched"),
+        (
+            "POST /v1/batches",
+            r#"{"input_file_id": "f"}"#,
+            "404",
+            "untouched",
+        ),
+        ("GET /v1/batches", "", "untouched", "untouched"),
         ("PUT /invocations", "x", "404", "untouched"),
         ("GET /version", "", "untouched", "untouched"),
         ("OPTIONS /v1/chat/completions", "", "untouched", "untouched"),
@@ -131,7 +136,7 @@ async fn bodies_that_nobody_reads_are_refused_where_a_policy_guards_text() {
         .lines()
         .find(|line| line.contains("unread_path"))
         .unwrap();
-    assert!(line.ends_with(" 8"), "{line}");
+    assert!(line.ends_with(" 7"), "{line}");
 }
 
 #[tokio::test]
@@ -148,5 +153,91 @@ async fn a_wrong_base_is_told_in_the_clients_own_protocol() {
             got.starts_with("404 ") && got.contains(expected),
             "{path}: {got}"
         );
+    }
+}
+
+#[tokio::test]
+async fn other_endpoints_are_routed_within_the_boundaries() {
+    let policy = Policy::new(BOUNDARIES);
+    for (path, body, expected) in [
+        (
+            "/v1/completions",
+            r#"{"model": "small", "prompt": "hi"}"#,
+            "small",
+        ),
+        (
+            "/v1/completions",
+            r#"{"model": "auto", "prompt": "a patient"}"#,
+            "large",
+        ),
+        (
+            "/v1/embeddings",
+            r#"{"model": "large", "input": "a patient"}"#,
+            "large",
+        ),
+        (
+            "/v1/embeddings",
+            r#"{"model": "small", "input": "a patient"}"#,
+            "403",
+        ),
+        (
+            "/v2/rerank",
+            r#"{"model": "small", "query": "a patient"}"#,
+            "403",
+        ),
+        ("/v1/rerank", r#"{"model": "nobody", "query": "hi"}"#, "404"),
+        (
+            "/v1/embeddings",
+            r#"{"model": "auto", "input": "hi"}"#,
+            "400",
+        ),
+        ("/v1/moderations", r#"{"input": "hi"}"#, "small"),
+        ("/v1/moderations", r#"{"input": "a patient"}"#, "403"),
+        (
+            "/v1/responses/compact",
+            r#"{"model": "auto", "input": "a patient"}"#,
+            "large",
+        ),
+        ("/v1/messages/count_tokens", CHAT, "large"),
+        (
+            "/v1/messages/count_tokens",
+            r#"{"model": "auto"}"#,
+            r#"400 {"type":"error","error":{"type":"invalid_request_error","message":"messages field"#,
+        ),
+        (
+            "/v1/embeddings content-type=multipart/form-data",
+            "x",
+            "400",
+        ),
+        (
+            "/v1/audio/transcriptions content-type=multipart/form-data",
+            "x",
+            "400",
+        ),
+    ] {
+        let got = policy.send(&format!("POST {path}"), body).await;
+        assert!(got.starts_with(expected), "{path} {body}: {got}");
+    }
+}
+
+#[tokio::test]
+async fn a_form_is_held_unless_its_words_and_sounds_may_go() {
+    let policy = Policy::new(BOUNDARIES);
+    let form = |model: &str, prompt: &str| {
+        format!(
+            "--x\r\ncontent-disposition: form-data; name=\"model\"\r\n\r\n{model}\r\n\
+             --x\r\ncontent-disposition: form-data; name=\"prompt\"\r\n\r\n{prompt}\r\n--x--\r\n"
+        )
+    };
+    for (model, prompt, expected) in [
+        ("small", "hi", "small"),
+        ("small", "a patient", "403"),
+        ("large", "a patient", "large"),
+        ("auto", "hi", "400"),
+        ("nobody", "hi", "404"),
+    ] {
+        let path = "POST /v1/audio/transcriptions content-type=multipart/form-data; boundary=x";
+        let got = policy.send(path, &form(model, prompt)).await;
+        assert!(got.starts_with(expected), "{model} {prompt}: {got}");
     }
 }

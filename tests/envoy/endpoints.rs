@@ -1,0 +1,73 @@
+//! Endpoints beside those of conversations: the model that a request names gets it, under the name
+//! that it has there.
+
+use crate::stage::Stage;
+use anyhow::{Result, ensure};
+use tests::client::Call;
+use tests::listener::Listener;
+
+const MODES: [&str; 2] = ["FULL_DUPLEX_STREAMED", "BUFFERED"];
+
+async fn stage() -> Result<Stage> {
+    Stage::new(&MODES.map(|mode| Listener::new(mode, mode))).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_named_model_gets_what_is_asked_beside_conversations() -> Result<()> {
+    let stage = stage().await?;
+    for mode in MODES {
+        for (path, body) in [
+            ("/v1/completions", r#"{"model":"large","prompt":"hi"}"#),
+            ("/v1/embeddings?x=y", r#"{"model":"large","input":["hi"]}"#),
+            (
+                "/v2/rerank",
+                r#"{"model":"large","query":"a","documents":["b"]}"#,
+            ),
+            (
+                "/v1/images/generations",
+                r#"{"model":"large","prompt":"a cat"}"#,
+            ),
+        ] {
+            let case = format!("{mode} {path}");
+            let call = Call::post(path, body.to_owned()).header("x-case", &case);
+            let answer = stage.call(mode, call).await?;
+            ensure!(answer.header("x-backend") == "large", "{case}");
+            let seen = stage.models.only(&case)?;
+            ensure!(seen.path == path, "{case}: {}", seen.path);
+            let expected = body.replace("large", "large-70b");
+            ensure!(seen.body == expected, "{case}: {:?}", seen.body);
+        }
+        let case = format!("{mode} auto");
+        let call = Call::post(
+            "/v1/embeddings",
+            r#"{"model":"auto","input":"hi"}"#.to_owned(),
+        );
+        let answer = stage.call(mode, call.header("x-case", &case)).await?;
+        ensure!(answer.status == 400, "{case}: {}", answer.status);
+        stage.models.untouched_by(&case)?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_names_its_model() -> Result<()> {
+    let stage = stage().await?;
+    let part = |name: &str, data: &str| {
+        format!("--x\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{data}\r\n")
+    };
+    let sound = "\0\u{1}sound".repeat(100_000);
+    let form = |model: &str| part("file", &sound) + &part("model", model) + "--x--\r\n";
+    for mode in MODES {
+        let call = Call::post("/v1/audio/transcriptions", form("large"));
+        let call = call.header("content-type", "multipart/form-data; boundary=x");
+        let answer = stage.call(mode, call.header("x-case", mode)).await?;
+        ensure!(
+            answer.header("x-backend") == "large",
+            "{mode}: {}",
+            answer.text()
+        );
+        let seen = stage.models.only(mode)?;
+        ensure!(seen.body == form("large-70b"), "{mode}: another form");
+    }
+    Ok(())
+}
