@@ -71,3 +71,27 @@ async fn a_form_names_its_model() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_in_the_path_is_the_model() -> Result<()> {
+    let stage = stage().await?;
+    for mode in MODES {
+        for (deployment, text, backend, path) in [
+            ("large", "hi", "large", "large-70b"),
+            ("auto", "hi", "small", "small-1b"),
+            ("auto", "refactor this", "large", "large-70b"),
+        ] {
+            let case = format!("{mode} {deployment} {text}");
+            let of =
+                |name: &str| format!("/openai/deployments/{name}/chat/completions?api-version=1");
+            let body = format!(r#"{{"messages":[{{"role":"user","content":"{text}"}}]}}"#);
+            let call = Call::post(&of(deployment), body.clone()).header("x-case", &case);
+            let answer = stage.call(mode, call).await?;
+            ensure!(answer.header("x-backend") == backend, "{case}");
+            let seen = stage.models.only(&case)?;
+            ensure!(seen.path == of(path), "{case}: {}", seen.path);
+            ensure!(seen.body == body, "{case}: {:?}", seen.body);
+        }
+    }
+    Ok(())
+}

@@ -96,6 +96,18 @@ impl KnownPaths {
         self.endpoints.endpoint(method, path)
     }
 
+    /// Returns the deployment that a path names; it is the request's model.
+    #[must_use]
+    pub fn deployment(&self, path: &str) -> Option<String> {
+        self.endpoints.deployment(path)
+    }
+
+    /// Returns the same path with another deployment, unless it is spelled in an unusual way.
+    #[must_use]
+    pub fn with_deployment(&self, path: &str, deployment: &str) -> Option<String> {
+        self.endpoints.with_deployment(path, deployment)
+    }
+
     /// Tells whether an exception lets the request pass unread. What Merit reads is never excepted.
     #[must_use]
     pub fn excepts(&self, authority: &str, method: &str, path: &str) -> bool {

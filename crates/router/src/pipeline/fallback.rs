@@ -25,7 +25,7 @@ use crate::stages::targets::{Target, Targets, Wire, Wish, sets_path};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use bytes::Bytes;
-use dialects::{Dialect, Edits, Prompt, ReadOptions, Request};
+use dialects::{Asked, Dialect, Edits, Prompt, ReadOptions, Request};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
@@ -184,13 +184,13 @@ pub fn carried(request: &Request, forward: &Forward) -> Vec<HeaderOp> {
 /// # Errors
 /// It is no request, or the header is not Merit's.
 pub fn restored(
-    dialect: Dialect,
+    asked: &Asked<'_>,
     bytes: Bytes,
     before: Option<&str>,
     options: &ReadOptions,
 ) -> Result<Request, Refusal> {
     let read = |bytes: Bytes| {
-        Request::parse(dialect, bytes, options)
+        Request::read(asked, bytes, options)
             .map_err(|refused| Refusal::new(refused.status, refused.message))
     };
     let request = read(bytes)?;

@@ -10,7 +10,7 @@ use crate::engine::Generation;
 use crate::metrics::Metrics;
 use crate::reload::Loaded;
 use bytes::Bytes;
-use dialects::{Dialect, Endpoint};
+use dialects::{Asked, Dialect, Endpoint};
 use extproc::{BodyReply, BodyStep, HeadStep, Immediate, RequestHead};
 use router::pipeline::fallback::{
     ATTEMPT, Attempt, BODY, BOUNDARIES, DECISION, DISPATCH, HEADERS, MODEL, RECIPE,
@@ -105,17 +105,25 @@ impl Attempting {
             from,
             to: header(MODEL),
         };
+        let settings = &router.settings;
+        let deployment = settings.paths.deployment(header(":path"));
+        let asked = Asked {
+            model: deployment.as_deref(),
+            ..Asked::conversation(self.dialect)
+        };
         let before = self.request.headers.get(BODY);
-        let reading = &router.settings.reading;
-        let made = restored(self.dialect, bytes, before, reading).and_then(|request| {
-            let forward = plan_attempt(router, attempt, request.prompt(), self.dialect)?;
-            let body = body::apply(&request, forward.body());
-            Ok((body.unwrap_or_else(|| request.body().clone()), forward))
+        let made = restored(&asked, bytes, before, &settings.reading).and_then(|request| {
+            let plan = plan_attempt(router, attempt, request.prompt(), self.dialect)?;
+            let path = forward::deployment(settings, &self.request, &plan);
+            let path = path.map_err(|message| Refusal::new(400, message))?;
+            let body = body::apply(&request, plan.body());
+            Ok((body.unwrap_or_else(|| request.body().clone()), plan, path))
         });
         match made {
-            Ok((body, plan)) => {
+            Ok((body, plan, path)) => {
                 metrics.looper.attempted(attempt.to, "sent");
-                let headers = forward::merged(Vec::new(), plan.headers());
+                let mut headers = forward::merged(Vec::new(), plan.headers());
+                headers.extend(path);
                 BodyStep::Forward(BodyReply {
                     headers,
                     body: Some(body),

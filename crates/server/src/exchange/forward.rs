@@ -5,9 +5,10 @@ use dialects::Request;
 use extproc::BodyReply;
 use extproc::{HeaderEdit, HeaderEdits, Metadata, RequestHead};
 use http::HeaderValue;
+use router::generation::Settings;
 use router::pipeline::fallback;
 use router::plan::surface::{ReplyHeader, is_owned};
-use router::plan::{Forward, HeaderOp};
+use router::plan::{BodyEdit, Forward, HeaderOp};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -75,6 +76,38 @@ pub(super) fn headers(
         ));
     }
     edits
+}
+
+/// Returns the edit by which a path that names a deployment names the chosen model, where the plan
+/// has no path of its own.
+///
+/// # Errors
+/// What the client is told: the path cannot be changed.
+pub(super) fn deployment(
+    settings: &Settings,
+    head: &RequestHead,
+    forward: &Forward,
+) -> Result<Option<HeaderEdit>, &'static str> {
+    const PATH: &str = ":path";
+    let path = head.headers.get(PATH).unwrap_or_default();
+    let model = forward.body().iter().rev().find_map(|edit| match edit {
+        BodyEdit::Model(id) => Some(id),
+        _ => None,
+    });
+    let (Some(named), Some(model)) = (settings.paths.deployment(path), model) else {
+        return Ok(None);
+    };
+    let has_own = forward.headers().iter().any(|op| op.name() == PATH);
+    if has_own || *named == **model {
+        return Ok(None);
+    }
+    match settings.paths.with_deployment(path, model) {
+        Some(path) => Ok(Some(HeaderEdit::Set(PATH.to_owned(), path.into()))),
+        None => Err(
+            "the path names a deployment in a spelling in which another model cannot take its place; \
+             write /openai/deployments/NAME/…",
+        ),
+    }
 }
 
 /// Edits of a plan after these, one a name.

@@ -58,11 +58,13 @@ pub(super) async fn plan(
     let started = Instant::now();
     let router = &head.serving.router;
     let settings = &router.settings;
+    let path = head.request.headers.get(":path").unwrap_or_default();
+    let deployment = settings.paths.deployment(path);
     let asked = Asked {
         dialect: head.dialect,
         service: head.service,
         content_type: head.request.headers.get("content-type").unwrap_or_default(),
-        model: None,
+        model: deployment.as_deref(),
     };
     let request = match Request::read(&asked, body, &settings.reading) {
         Ok(request) => request,
@@ -182,6 +184,10 @@ pub(super) fn forward(
 ) -> Planned {
     let settings = &head.serving.router.settings;
     let state = &head.serving.router.state;
+    let path = match forward::deployment(settings, &head.request, plan) {
+        Ok(path) => path,
+        Err(message) => return Planned::Respond(turn_down(head, 400, message)),
+    };
     let dispatch = Dispatch {
         id: state.dispatches.next_id(),
         at: Instant::now(),
@@ -207,6 +213,7 @@ pub(super) fn forward(
         head.span.edits(),
         dispatch.id,
     );
+    headers.extend(path);
     if !plan.response().is_empty() {
         response::ask_for_plain_text(&mut headers);
     }

@@ -109,13 +109,17 @@ fn attempt_of(
     try_again(&generation(policy), attempt, body.to_owned().into(), None)
 }
 
+fn chat() -> Asked<'static> {
+    Asked::conversation(Dialect::OpenAiChat)
+}
+
 fn try_again(
     generation: &Generation,
     attempt: Attempt<'_>,
     body: Bytes,
     before: Option<&str>,
 ) -> Result<(Vec<String>, String), Refusal> {
-    let request = restored(Dialect::OpenAiChat, body, before, &ReadOptions::default())?;
+    let request = restored(&chat(), body, before, &ReadOptions::default())?;
     let forward = super::attempt(generation, attempt, request.prompt(), Dialect::OpenAiChat)?;
     let edited = body::apply(&request, forward.body()).unwrap_or_else(|| request.body().clone());
     Ok((
@@ -309,7 +313,7 @@ fn a_header_that_is_not_ours_is_no_attempt() {
     let body = Bytes::from(r#"{"model":"a-1","messages":[]}"#);
     for strange in ["", "%%", "e30", "W10"] {
         let restored = restored(
-            Dialect::OpenAiChat,
+            &chat(),
             body.clone(),
             Some(strange),
             &ReadOptions::default(),

@@ -58,15 +58,26 @@ impl Policy {
             HeadStep::Forward(_) => "untouched".to_owned(),
             HeadStep::Respond(answer) => refused(&answer),
             HeadStep::NeedBody => match exchange.request_body(body.to_owned().into()).await {
-                BodyStep::Forward(reply) => reply.metadata["merit"]["x-vsr-selected-model"]
-                    .as_str()
-                    .unwrap_or_default()
-                    .to_owned(),
+                BodyStep::Forward(reply) => sent(&reply),
                 BodyStep::Respond(answer) => refused(&answer),
                 BodyStep::Wait(_) => "wait".to_owned(),
             },
         }
     }
+}
+
+/// The model, and the path where it is changed.
+fn sent(reply: &BodyReply) -> String {
+    let model = &reply.metadata["merit"]["x-vsr-selected-model"];
+    let path = reply.headers.iter().find_map(|edit| match edit {
+        extproc::HeaderEdit::Set(name, value) if name == ":path" => Some(value),
+        _ => None,
+    });
+    let path = path.map(|path| String::from_utf8_lossy(path));
+    let model = model.as_str().unwrap_or_default();
+    format!("{model} {}", path.unwrap_or_default())
+        .trim_end()
+        .to_owned()
 }
 
 fn refused(answer: &Immediate) -> String {
@@ -88,11 +99,15 @@ async fn a_boundary_holds_on_every_spelling_of_a_path() {
         "/openai/deployments/any/chat/completions?api-version=2024-10-21",
         "/v1beta/openai/chat/completions",
     ] {
-        assert_eq!(
-            policy.send(&format!("POST {path}"), CHAT).await,
-            "large",
-            "{path}"
-        );
+        let got = policy.send(&format!("POST {path}"), CHAT).await;
+        let model = got.split(' ').next();
+        // In a deployment's path the model is the path's own.
+        let expected = if path.contains("/any/") {
+            "404"
+        } else {
+            "large"
+        };
+        assert_eq!(model, Some(expected), "{path}: {got}");
     }
 }
 
@@ -239,5 +254,39 @@ async fn a_form_is_held_unless_its_words_and_sounds_may_go() {
         let path = "POST /v1/audio/transcriptions content-type=multipart/form-data; boundary=x";
         let got = policy.send(path, &form(model, prompt)).await;
         assert!(got.starts_with(expected), "{model} {prompt}: {got}");
+    }
+}
+
+#[tokio::test]
+async fn a_deployment_in_the_path_is_the_model() {
+    let policy = Policy::new(BOUNDARIES);
+    let hi = r#"{"messages": [{"role": "user", "content": "hi"}]}"#;
+    let named = r#"{"model": "large", "messages": [{"role": "user", "content": "hi"}]}"#;
+    for (path, body, expected) in [
+        ("small/chat/completions?api-version=1", hi, "small"),
+        ("small/chat/completions", named, "small"),
+        (
+            "auto/chat/completions?api-version=1",
+            hi,
+            "small /openai/deployments/small/chat/completions?api-version=1",
+        ),
+        (
+            "auto/chat/completions",
+            CHAT,
+            "large /openai/deployments/large/chat/completions",
+        ),
+        ("small/chat/completions", CHAT, "403"),
+        ("small/embeddings", r#"{"input": "a patient"}"#, "403"),
+        ("large/embeddings", r#"{"input": "a patient"}"#, "large"),
+        ("nobody/embeddings", r#"{"input": "hi"}"#, "404"),
+        ("x/../auto/completions", r#"{"prompt": "hi"}"#, "400"),
+    ] {
+        let got = policy
+            .send(&format!("POST /openai/deployments/{path}"), body)
+            .await;
+        assert!(
+            got == expected || expected.len() == 3 && got.starts_with(expected),
+            "{path} {body}: {got}"
+        );
     }
 }
