@@ -3,8 +3,12 @@
 
 use crate::stage::Stage;
 use anyhow::{Result, ensure};
+use http::Method;
+use http_body_util::{BodyExt, Full};
+use std::io;
 use tests::client::Call;
 use tests::listener::Listener;
+use tests::prompt::{RESPONSES, responses};
 
 const MODES: [&str; 2] = ["FULL_DUPLEX_STREAMED", "BUFFERED"];
 
@@ -58,7 +62,9 @@ async fn a_form_names_its_model() -> Result<()> {
     let sound = "\0\u{1}sound".repeat(100_000);
     let form = |model: &str| part("file", &sound) + &part("model", model) + "--x--\r\n";
     for mode in MODES {
-        let call = Call::post("/v1/audio/transcriptions", form("large"));
+        let body = Full::new(form("large").into()).map_err(io::Error::other);
+        let path = "/v1/audio/transcriptions";
+        let call = Call::new(Method::POST, path, body.boxed_unsync());
         let call = call.header("content-type", "multipart/form-data; boundary=x");
         let answer = stage.call(mode, call.header("x-case", mode)).await?;
         ensure!(
@@ -92,6 +98,44 @@ async fn a_deployment_in_the_path_is_the_model() -> Result<()> {
             ensure!(seen.path == of(path), "{case}: {}", seen.path);
             ensure!(seen.body == body, "{case}: {:?}", seen.body);
         }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stored_response_is_asked_for_where_it_lives() -> Result<()> {
+    for (bootstrap, backend, degraded) in [
+        ("observe.yaml", "large", ""),
+        ("route.yaml", "small", "provider_state=unknown_owner"),
+    ] {
+        let stage = Stage::shipped(bootstrap).await?;
+        let made = Call::json(RESPONSES, &responses("auto", "refactor this"));
+        let answer = stage.call("clients", made).await?;
+        ensure!(answer.header("x-backend") == "large", "{bootstrap}");
+        let id = answer.json()["id"].as_str().unwrap_or_default().to_owned();
+        for (method, end) in [
+            (Method::GET, ""),
+            (Method::POST, "/cancel"),
+            (Method::DELETE, ""),
+        ] {
+            let path = format!("{RESPONSES}/{id}{end}");
+            let case = format!("{bootstrap} {method} {path}");
+            let answer = stage.call("clients", Call::bare(method, &path)).await?;
+            ensure!(answer.header("x-backend") == backend, "{case}");
+            let shown = answer.header("x-merit-degraded");
+            ensure!(shown == degraded, "{case}: {shown}");
+        }
+        let other = Call::get(&format!("{RESPONSES}/{id}")).header("authorization", "Bearer other");
+        let answer = stage.call("clients", other).await?;
+        ensure!(
+            answer.header("x-backend") == "small",
+            "{bootstrap}: another caller's"
+        );
+        let shown = answer.header("x-merit-degraded");
+        ensure!(
+            shown == "provider_state=unknown_owner",
+            "{bootstrap}: {shown}"
+        );
     }
     Ok(())
 }

@@ -34,6 +34,7 @@ pub mod credential;
 pub mod eligible;
 pub mod forecast;
 pub mod learning;
+pub mod objects;
 pub mod pool;
 pub mod served;
 pub mod session;

@@ -13,6 +13,7 @@ pub mod fallback;
 mod record;
 mod sent;
 mod service;
+pub mod stored;
 mod task;
 
 pub use crate::stages::{Reading, RecipeReading, RoutingRequest};
@@ -82,7 +83,10 @@ async fn plan<'g>(
     let read = read_all(recipes, ratio, scope, &subject, request.more);
     let (reading, choice) = match read.await {
         Ok(reading) => {
-            let choice = choose(generation, &task, &reading, request).await;
+            let choice = match choose(generation, &task, &reading, request).await {
+                Ok(choice) => Ok(stored::stay(generation, &task, choice, &reading, request).await),
+                Err(refused) => Err(refused),
+            };
             (reading, choice)
         }
         Err(unread) => (unread.reading, Err(Refused::from(unread.error))),

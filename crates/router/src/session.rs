@@ -204,7 +204,8 @@ pub struct Policy {
     pub turn_state_seconds: u64,
     /// How long a store may take.
     pub store_timeout: Duration,
-    pub(crate) keyer: SessionKeyer,
+    /// Makes keys of sessions and of objects that providers keep.
+    pub keyer: SessionKeyer,
     pub(crate) texts: PhaseTexts,
 }
 

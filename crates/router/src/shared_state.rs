@@ -12,6 +12,7 @@ use crate::credential::Secret;
 use crate::dispatch::{Dispatch, Dispatches, Ended};
 use crate::forecast::Lengths;
 use crate::learning::Experience;
+use crate::objects::Objects;
 use crate::pool::{Pool, Share};
 use crate::served::Served;
 use crate::session::Sessions;
@@ -25,6 +26,8 @@ pub struct SharedState {
     pub pool: Pool,
     /// Sessions and their models.
     pub sessions: Sessions,
+    /// Objects that providers keep, and their models.
+    pub objects: Objects,
     /// What outcomes have taught.
     pub experience: Experience,
     /// How long answers are.

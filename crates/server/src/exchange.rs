@@ -13,6 +13,7 @@ mod response;
 mod route;
 mod run;
 mod sent;
+mod stored;
 mod unknown;
 
 use crate::engine::Generation;
@@ -22,7 +23,7 @@ use crate::reload::{Live, Loaded};
 use crate::telemetry::{ExchangeSpan, Tracing};
 use async_trait::async_trait;
 use bytes::Bytes;
-use dialects::{Dialect, Endpoint, Service};
+use dialects::{Dialect, Endpoint, Service, Stored};
 use extproc::{
     BodyReply, BodyStep, ChunkStep, Exchange, Exchanges, Fault, HeadStep, Immediate, RequestHead,
     ResponseHead, ResponseStep,
@@ -31,8 +32,10 @@ use futures_executor::block_on;
 use futures_util::future::BoxFuture;
 use inference::ask::{Ask, Outcome, Question};
 use response::Responding;
+use router::plan::surface::ReplyHeader;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use stored::Passing;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Bodies above this are parsed off the async threads, bytes.
@@ -124,6 +127,8 @@ enum Phase {
     Running(Box<run::Running>),
     /// The request has gone on.
     Responding(Box<Responding>),
+    /// The request has gone on unrouted; the answer is to tell where.
+    Shown(Vec<ReplyHeader>),
     /// Nothing more is wanted, or Merit answered itself; the dialect remains for late faults.
     Done(Option<Dialect>),
 }
@@ -143,6 +148,8 @@ struct Head {
 struct Unread {
     serving: Arc<Loaded<Generation>>,
     request: RequestHead,
+    /// How it goes on if it has no body.
+    passing: Passing,
 }
 
 #[async_trait]
@@ -173,6 +180,7 @@ impl Exchange for LlmExchange {
         let (dialect, service) = match serving.router.settings.paths.endpoint(method, path) {
             Endpoint::Inference(dialect) => (dialect, None),
             Endpoint::Service(service) => (service.dialect(), Some(service)),
+            Endpoint::Stored(stored) => return self.stored(stored, serving, head).await,
             other => return self.without_inference(other, serving, head),
         };
         let span = self.tracing.begin(&head.headers);
@@ -202,10 +210,14 @@ impl Exchange for LlmExchange {
             Phase::AwaitsBody(head) => head,
             Phase::AwaitsAttempt(attempting) => return attempting.body(body, &self.metrics),
             Phase::AwaitsEnd(unread) if body.is_empty() => {
-                return BodyStep::Forward(forward::untouched(&unread.serving, &unread.request));
+                let Passing { reply, shown } = unread.passing;
+                self.phase = Phase::Shown(shown);
+                return BodyStep::Forward(reply);
             }
             Phase::AwaitsEnd(unread) => {
-                let Unread { serving, request } = *unread;
+                let Unread {
+                    serving, request, ..
+                } = *unread;
                 return BodyStep::Respond(self.refuse_unread(unknown::BODY, &serving, &request));
             }
             phase => {
@@ -264,6 +276,10 @@ impl Exchange for LlmExchange {
     async fn response_headers(&mut self, head: ResponseHead) -> ResponseStep {
         match &mut self.phase {
             Phase::Responding(responding) => responding.headers(&head),
+            Phase::Shown(shown) => ResponseStep {
+                headers: stored::edits(shown),
+                ..ResponseStep::default()
+            },
             _ => ResponseStep::default(),
         }
     }
@@ -299,7 +315,9 @@ impl Exchange for LlmExchange {
             }
             Phase::Done(dialect) => (*dialect, None),
             Phase::Running(running) => (Some(running.dialect()), None),
-            Phase::Opened | Phase::Responding(_) | Phase::AwaitsAttempt(_) => (None, None),
+            Phase::Opened | Phase::Responding(_) | Phase::Shown(_) | Phase::AwaitsAttempt(_) => {
+                (None, None)
+            }
         };
         let answer = immediate::fault(fault, dialect, request);
         self.metrics.fault(fault);
@@ -398,20 +416,53 @@ impl LlmExchange {
     /// A request on a path that Merit does not read: it goes on as it came, but no body does where
     /// a policy guards text.
     fn unread(&mut self, serving: Arc<Loaded<Generation>>, head: RequestHead) -> HeadStep {
-        self.phase = Phase::Done(None);
+        let passing = Passing::untouched(&serving, &head);
+        self.pass(passing, serving, head)
+    }
+
+    /// A request about what a provider keeps: it goes where that is.
+    async fn stored(
+        &mut self,
+        stored: Stored,
+        serving: Arc<Loaded<Generation>>,
+        head: RequestHead,
+    ) -> HeadStep {
+        let deadline = self.models_until.unwrap_or_else(Instant::now);
+        match stored::plan(&serving, &head, &stored, &self.metrics, deadline).await {
+            Ok(passing) => self.pass(passing, serving, head),
+            Err(answer) => {
+                self.phase = Phase::Done(None);
+                HeadStep::Respond(answer)
+            }
+        }
+    }
+
+    /// Lets a request pass, unless a policy guards text and it has a body that nobody reads.
+    fn pass(
+        &mut self,
+        passing: Passing,
+        serving: Arc<Loaded<Generation>>,
+        request: RequestHead,
+    ) -> HeadStep {
         let carries = if serving.router.guards_text() {
-            unknown::carries(&head)
+            unknown::carries(&request)
         } else {
             unknown::Carries::Nothing
         };
         match carries {
-            unknown::Carries::Nothing => HeadStep::Forward(forward::untouched(&serving, &head)),
+            unknown::Carries::Nothing => {
+                self.phase = Phase::Shown(passing.shown);
+                HeadStep::Forward(passing.reply)
+            }
             unknown::Carries::Text(why) => {
-                HeadStep::Respond(self.refuse_unread(why, &serving, &head))
+                HeadStep::Respond(self.refuse_unread(why, &serving, &request))
             }
             unknown::Carries::Unknown => {
-                let request = head;
-                self.phase = Phase::AwaitsEnd(Box::new(Unread { serving, request }));
+                self.phase = Phase::AwaitsEnd(Box::new(Unread {
+                    serving,
+                    request,
+                    passing,
+                }));
                 HeadStep::NeedBody
             }
         }

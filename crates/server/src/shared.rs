@@ -51,6 +51,7 @@ pub(crate) fn start(live: &Live<Generation>, tasks: &Tasks, metrics: &Metrics) -
         let store = open(settings, PREFIX, limit, tasks, &mut servers)
             .context("global.router.sessions.redis")?;
         let keep = Duration::from_secs(sessions.idle_timeout_seconds).max(SESSIONS_KEPT);
+        state.objects.share(Arc::clone(&store));
         state.sessions.share(store, keep);
     }
 

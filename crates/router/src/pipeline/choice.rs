@@ -48,6 +48,8 @@ pub(super) struct Choice<'g> {
     pub(super) session: Option<SessionContext>,
     /// What the session did.
     pub(super) session_outcome: Option<SessionOutcome>,
+    /// Why the request may not reach the response that it goes on from.
+    pub(super) provider_state: Option<&'static str>,
     /// Several of the candidates are to be asked.
     pub(super) looper: Option<&'g Looper>,
     /// The candidates that may serve the request one after the other, the chosen one first; empty
@@ -68,6 +70,7 @@ impl<'g> Choice<'g> {
             learned: None,
             session: None,
             session_outcome: None,
+            provider_state: None,
             looper: None,
             in_turn: Vec::new(),
         }

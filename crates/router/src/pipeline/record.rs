@@ -133,6 +133,10 @@ impl Records<'_, '_> {
                     .as_ref()
                     .and_then(|outcome| outcome.degraded),
             ),
+            (
+                "provider_state",
+                choice.and_then(|choice| choice.provider_state),
+            ),
             ("selection", fallback.map(|fallback| fallback.as_str())),
             (
                 "reasoning",

@@ -145,6 +145,13 @@ impl SessionKeyer {
         }
     }
 
+    /// Returns the key of an object that a provider keeps for a caller.
+    #[must_use]
+    pub fn object(&self, principal: u128, id: &str) -> ConversationKey {
+        let principal = principal.to_string();
+        ConversationKey(self.keyed.digest(&[&principal, "object", id]))
+    }
+
     /// Returns the key under which a response is remembered, so that the request that goes on from
     /// it is found.
     #[must_use]

@@ -35,7 +35,7 @@ pub(super) fn untouched(serving: &Generation, head: &RequestHead) -> BodyReply {
 }
 
 /// Removes what a client sent of the headers that Merit owns, and of per-user provider keys.
-fn strip(serving: &Generation, head: &RequestHead) -> HeaderEdits {
+pub(super) fn strip(serving: &Generation, head: &RequestHead) -> HeaderEdits {
     strip_names(&serving.router.settings.routing_headers, head)
 }
 
@@ -142,15 +142,25 @@ fn name_of(edit: &HeaderEdit) -> &str {
 /// Reply headers as dynamic metadata, for gateways that write them onto the response themselves;
 /// and the request's id, as text: a number would be a double there.
 pub(super) fn metadata(headers: &[ReplyHeader], id: u64) -> Metadata {
+    let id = (DISPATCH.to_owned(), Value::from(format!("{id:016x}")));
+    in_namespace(entries(headers).chain([id]))
+}
+
+/// The same for a request that is not counted, so that Envoy's access log does not tell its end.
+pub(super) fn shown(headers: &[ReplyHeader]) -> Metadata {
+    in_namespace(entries(headers))
+}
+
+fn entries(headers: &[ReplyHeader]) -> impl Iterator<Item = (String, Value)> {
     let fit = headers
         .iter()
         .filter(|(_, value)| HeaderValue::from_str(value).is_ok());
-    let entries = fit.map(|(name, value)| ((*name).to_owned(), Value::from(value.as_str())));
-    let id = (DISPATCH.to_owned(), Value::from(format!("{id:016x}")));
-    Metadata::from([(
-        NAMESPACE.to_owned(),
-        Value::Object(entries.chain([id]).collect::<Map<_, _>>()),
-    )])
+    fit.map(|(name, value)| ((*name).to_owned(), Value::from(value.as_str())))
+}
+
+fn in_namespace(entries: impl Iterator<Item = (String, Value)>) -> Metadata {
+    let entries = entries.collect::<Map<_, _>>();
+    Metadata::from([(NAMESPACE.to_owned(), Value::Object(entries))])
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use extproc::{ChunkStep, HeaderEdit, HeaderEdits, ResponseHead, ResponseStep};
 use http::HeaderValue;
 use router::card::Tokens;
 use router::dispatch::Dispatch;
+use router::objects::Keeper;
 use router::plan::Forward;
 use router::plan::surface::ReplyHeader;
 use router::response::{BodyHead, Chunk, Response, ResponseStage};
@@ -48,6 +49,8 @@ pub(super) struct ResponsePlan {
     pub(super) dispatch: Dispatch,
     /// How a later request finds this one's session by the response's id.
     pub(super) chain: Option<Chain>,
+    /// Records that the provider keeps what the answer brings.
+    pub(super) keeper: Option<Keeper>,
 }
 
 /// Asks the backend for an answer that stages can read.
@@ -218,8 +221,13 @@ impl Responding {
             self.sent.began(&self.served);
         }
         // After the answer was counted, so that the session goes on with its bill.
-        if let (Some(chain), Some(id)) = (&self.plan.chain, response_id) {
-            chain.goes_on(&self.plan.state.sessions, &id);
+        if let Some(id) = response_id {
+            if let Some(chain) = &self.plan.chain {
+                chain.goes_on(&self.plan.state.sessions, &id);
+            }
+            if let Some(keeper) = &self.plan.keeper {
+                keeper.keep(&self.plan.state.objects, &id);
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::looper;
 use crate::metrics::Metrics;
 use bytes::Bytes;
 use dialects::refusal::CONTEXT_LENGTH_EXCEEDED;
-use dialects::{Asked, Request, Service};
+use dialects::{Asked, Dialect, Request, Service};
 use extproc::{BodyReply, Immediate, ResponseInterest};
 use immediate::Said;
 use inference::ask::Ask;
@@ -15,9 +15,11 @@ use router::dispatch::Dispatch;
 use router::eligible::Barrier;
 use router::generation::Profile;
 use router::learning::context::{Headers, RequestContext};
+use router::objects::Keeper;
 use router::pipeline::{self, Routed, RoutingRequest};
 use router::plan::surface::{ReplyHeader, ResponsePath};
 use router::plan::{Escalation, Forward, Outcome, Trace, body};
+use router::session::SessionHints;
 use router::signals::Identity;
 use std::sync::Arc;
 use std::time::Instant;
@@ -89,10 +91,9 @@ pub(super) async fn plan(
         dialect: head.dialect,
         service: head.service,
         identity: &identity,
-        hints: router::session::SessionHints::of(
-            &router.sessions.policy.identity_headers,
-            |name| head.request.headers.get(name),
-        ),
+        hints: SessionHints::of(&router.sessions.policy.identity_headers, |name| {
+            head.request.headers.get(name)
+        }),
         observed: counts_usage(head),
         context: RequestContext {
             headers: head,
@@ -241,8 +242,30 @@ pub(super) fn forward(
             .session
             .as_ref()
             .and_then(|outcome| outcome.chain.clone()),
+        keeper: keeper(head, request, plan),
     };
     Planned::Forward(Box::new(reply), Box::new(plan))
+}
+
+/// Returns who records the answer of a request that a provider keeps: a response, unless the client
+/// forbids it, or a batch.
+fn keeper(head: &Head, request: &Request, plan: &Forward) -> Option<Keeper> {
+    let is_kept = match request.service() {
+        None => {
+            head.dialect == Dialect::OpenAiResponses && request.member("store") != Some("false")
+        }
+        Some(service) => service == Service::MessageBatches,
+    };
+    let router = &head.serving.router;
+    let policy = &router.sessions.policy;
+    is_kept.then(|| {
+        let hints = SessionHints::of(&policy.identity_headers, |name| {
+            head.request.headers.get(name)
+        });
+        let identity = identity::of(&head.request, &router.settings);
+        let principal = policy.keyer.principal(&identity, &hints);
+        Keeper::new(&policy.keyer, principal, plan.model())
+    })
 }
 
 impl Headers for Head {

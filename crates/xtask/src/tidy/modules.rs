@@ -37,7 +37,7 @@ const BUILDINGS: [Building; 1] = [Building {
         &["forecast"],
         &["selection"],
         &["boundary", "capability", "learning", "session"],
-        &["dispatch", "escalation"],
+        &["dispatch", "escalation", "objects"],
         &["shared_state"],
         &["plan"],
         &["plugins", "reasoning"],
