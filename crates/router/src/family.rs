@@ -4,118 +4,108 @@
 //! other parts ask of every family is a line here: reports, reply headers, eval, composers and the
 //! outlook read this table, and nothing else tells families apart.
 
-/// A signal family.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum Kind {
-    Keyword,
-    Embedding,
-    Domain,
-    FactCheck,
-    UserFeedback,
-    Reask,
-    Preference,
-    Language,
-    Context,
-    Structure,
-    Complexity,
-    Modality,
-    Authz,
-    Jailbreak,
-    Pii,
-    Kb,
-    Conversation,
-    Event,
-    Metadata,
-    Classifier,
-    Projection,
+/// Declares the families: their [`Kind`]s and the table.
+macro_rules! families {
+    ($(
+        $kind:ident: $constructor:ident($($given:expr),*) $(.$method:ident($($argument:expr),*))*
+    ),* $(,)?) => {
+        /// A signal family.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub enum Kind {
+            $($kind,)*
+        }
+
+        /// How many families there are.
+        const COUNT: usize = [$(Kind::$kind),*].len();
+
+        /// All families, in the order of [`Kind`] and of eval's tables.
+        pub static FAMILIES: [Family; COUNT] = [
+            $(Family::$constructor(Kind::$kind, $($given),*)$(.$method($($argument),*))*,)*
+        ];
+    };
 }
 
-/// How many families there are.
-const COUNT: usize = 21;
-
-/// All families, in the order of [`Kind`] and of eval's tables.
-///
-/// Each entry begins with the family, the `type:` of a rule leaf, and the key of its rules under
-/// `routing.signals`.
-pub static FAMILIES: [Family; COUNT] = [
-    Family::rules(Kind::Keyword, "keyword", "keywords")
+// Each line begins with the family, the `type:` of a rule leaf, and the key of its rules under
+// `routing.signals`.
+families! {
+    Keyword: rules("keyword", "keywords")
         .header("x-vsr-matched-keywords")
         .grouped_as("keywords")
         .composed()
         .without_number(),
-    Family::encoded(Kind::Embedding, "embedding", "embeddings")
+    Embedding: encoded("embedding", "embeddings")
         .header("x-vsr-matched-embeddings")
         .grouped_as("embeddings")
         .composed()
         .within(Bounds::Cosine, Bounds::Cosine),
-    Family::encoded(Kind::Domain, "domain", "domains")
+    Domain: encoded("domain", "domains")
         .header("x-vsr-matched-domains")
         .grouped_as("domains")
         .composed()
         .within(Bounds::Share, Bounds::Any),
-    Family::encoded(Kind::FactCheck, "fact_check", "fact_check")
+    FactCheck: encoded("fact_check", "fact_check")
         .header("x-vsr-matched-fact-check")
         .composed()
         .without_number()
         .within(Bounds::Share, Bounds::Any),
-    Family::encoded(Kind::UserFeedback, "user_feedback", "user_feedbacks")
+    UserFeedback: encoded("user_feedback", "user_feedbacks")
         .header("x-vsr-matched-user-feedback")
         .composed()
         .without_number()
         .within(Bounds::Share, Bounds::Any),
-    Family::encoded(Kind::Reask, "reask", "reasks")
+    Reask: encoded("reask", "reasks")
         .header("x-vsr-matched-reask")
         .composed()
         .within(Bounds::Cosine, Bounds::Any),
-    Family::encoded(Kind::Preference, "preference", "preferences")
+    Preference: encoded("preference", "preferences")
         .header("x-vsr-matched-preference")
         .grouped_as("preferences")
         .composed(),
-    Family::rules(Kind::Language, "language", "language")
+    Language: rules("language", "language")
         .header("x-vsr-matched-language")
         .composed()
         .without_number(),
-    Family::rules(Kind::Context, "context", "context")
+    Context: rules("context", "context")
         .header("x-vsr-matched-context")
         .composed()
         .without_number(),
-    Family::rules(Kind::Structure, "structure", "structure")
+    Structure: rules("structure", "structure")
         .header("x-vsr-matched-structure")
         .composed(),
-    Family::encoded(Kind::Complexity, "complexity", "complexity")
+    Complexity: encoded("complexity", "complexity")
         .header("x-vsr-matched-complexity")
         .within(Bounds::Difference, Bounds::Difference),
-    Family::encoded(Kind::Modality, "modality", "modality")
+    Modality: encoded("modality", "modality")
         .header("x-vsr-matched-modality")
         .composed()
         .without_number()
         .within(Bounds::Share, Bounds::Any),
-    Family::rules(Kind::Authz, "authz", "role_bindings")
+    Authz: rules("authz", "role_bindings")
         .header("x-vsr-matched-authz")
         .without_number(),
-    Family::encoded(Kind::Jailbreak, "jailbreak", "jailbreak")
+    Jailbreak: encoded("jailbreak", "jailbreak")
         .header("x-vsr-matched-jailbreak")
         .scans()
         .within(Bounds::Difference, Bounds::Difference),
-    Family::encoded(Kind::Pii, "pii", "pii")
+    Pii: encoded("pii", "pii")
         .header("x-vsr-matched-pii")
         .scans()
         .without_number()
         .within(Bounds::Share, Bounds::Any),
-    Family::encoded(Kind::Kb, "kb", "kb")
+    Kb: encoded("kb", "kb")
         .header("x-vsr-matched-kb")
         .composed()
         .within(Bounds::Difference, Bounds::Difference),
-    Family::rules(Kind::Conversation, "conversation", "conversation")
+    Conversation: rules("conversation", "conversation")
         .header("x-vsr-matched-conversation")
         .composed()
         .used_by_name(),
-    Family::rules(Kind::Event, "event", "events").header("x-vsr-matched-event"),
-    Family::rules(Kind::Metadata, "metadata", "metadata").used_by_name(),
-    Family::models(Kind::Classifier, "classifier", "classifiers"),
-    Family::rules(Kind::Projection, "projection", "").header("x-vsr-matched-projections"),
-];
+    Event: rules("event", "events").header("x-vsr-matched-event"),
+    Metadata: rules("metadata", "metadata").used_by_name(),
+    Classifier: models("classifier", "classifiers"),
+    Projection: rules("projection", "").header("x-vsr-matched-projections"),
+}
 
 /// What is known of a family before any rule of it is read.
 #[derive(Debug, Clone, Copy)]

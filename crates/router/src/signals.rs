@@ -86,18 +86,6 @@ pub enum SignalError {
 /// Builds the signal of a family from its rules; `None` if no rule is in use.
 type BuildSignal = fn(&mut Building<'_>) -> Option<Box<dyn Signal>>;
 
-/// The families that need no model, in the order of [`Kind`].
-const FAMILIES: [BuildSignal; 8] = [
-    keyword::build,
-    language::build,
-    context::build,
-    structure::build,
-    authz::build,
-    conversation::build,
-    event::build,
-    metadata::build,
-];
-
 /// Compiles every configured family that needs no model. What is wrong with a rule is reported, and
 /// the rule is left out.
 pub fn build(
@@ -107,7 +95,7 @@ pub fn build(
     findings: &mut Findings,
 ) -> Vec<Box<dyn Signal>> {
     let mut building = Building::new(scope, keys, deps, findings);
-    let built = FAMILIES.iter().map(|family| family(&mut building));
+    let built = section::FAMILIES.iter().map(|family| family(&mut building));
     built.flatten().collect()
 }
 

@@ -1,36 +1,23 @@
 //! `routing.signals`: one list of rules per signal family.
 
-use super::authz::RoleBinding;
-use super::context::ContextRule;
-use super::conversation::ConversationRule;
-use super::event::EventRule;
-use super::keyword::KeywordRule;
-use super::language::LanguageRule;
-use super::learned::classifier::ClassifierRule;
-use super::learned::complexity::ComplexityRule;
-use super::learned::domain::DomainRule;
-use super::learned::embedding::EmbeddingRule;
-use super::learned::jailbreak::JailbreakRule;
-use super::learned::kb::KbRule;
-use super::learned::label::LabelRule;
-use super::learned::pii::PiiRule;
-use super::learned::preference::PreferenceRule;
-use super::learned::reask::ReaskRule;
-use super::metadata::MetadataRule;
-use super::structure::StructureRule;
+use super::BuildSignal;
 use crate::report::Kind;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Declares a list for each family, and how its rules are named.
+/// Declares a list for each family, how its rules are named, and what builds its signal where no
+/// model is needed.
 macro_rules! section {
-    ($($(#[$doc:meta])* $list:ident: $rule:ident as $kind:ident),* $(,)?) => {
+    ($($(#[$doc:meta])* $list:ident: $rule:ty as $kind:ident $(by $build:path)?),* $(,)?) => {
         /// Declared signals by family.
         #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields, default)]
         pub struct Signals {
             $($(#[$doc])* pub $list: Vec<$rule>,)*
         }
+
+        /// The families that need no model, in the order in which they are evaluated.
+        pub(super) const FAMILIES: &[BuildSignal] = &[$($($build,)?)*];
 
         impl Signals {
             /// Returns the names of a family's rules, in the order of the document.
@@ -47,46 +34,47 @@ macro_rules! section {
 
 section! {
     /// Words and patterns in the user's turn.
-    keywords: KeywordRule as Keyword,
+    keywords: super::keyword::KeywordRule as Keyword by super::keyword::build,
     /// Similarity to example texts.
-    embeddings: EmbeddingRule as Embedding,
+    embeddings: super::learned::embedding::EmbeddingRule as Embedding,
     /// Topics.
-    domains: DomainRule as Domain,
+    domains: super::learned::domain::DomainRule as Domain,
     /// Does the turn need facts? Names: `needs_fact_check`, `no_fact_check_needed`.
-    fact_check: LabelRule as FactCheck,
+    fact_check: super::learned::label::LabelRule as FactCheck,
     /// What the turn says of the last answer. Names: `satisfied`, `need_clarification`,
     /// `wrong_answer`, `want_different`.
-    user_feedbacks: LabelRule as UserFeedback,
+    user_feedbacks: super::learned::label::LabelRule as UserFeedback,
     /// Repeated questions.
-    reasks: ReaskRule as Reask,
+    reasks: super::learned::reask::ReaskRule as Reask,
     /// Expressed preferences.
-    preferences: PreferenceRule as Preference,
+    preferences: super::learned::preference::PreferenceRule as Preference,
     /// Language of the user's turn.
-    language: LanguageRule as Language,
+    language: super::language::LanguageRule as Language by super::language::build,
     /// Bands of the estimated token count.
-    context: ContextRule as Context,
+    context: super::context::ContextRule as Context by super::context::build,
     /// Counts, densities and sequences in the user's turn.
-    structure: StructureRule as Structure,
+    structure: super::structure::StructureRule as Structure by super::structure::build,
     /// Hard, medium or easy.
-    complexity: ComplexityRule as Complexity,
+    complexity: super::learned::complexity::ComplexityRule as Complexity,
     /// Text or images. Names: `AR`, `DIFFUSION`, `BOTH`.
-    modality: LabelRule as Modality,
+    modality: super::learned::label::LabelRule as Modality,
     /// Roles granted to authenticated users and groups.
-    role_bindings: RoleBinding as Authz,
+    role_bindings: super::authz::RoleBinding as Authz by super::authz::build,
     /// Prompt injection and jailbreak attempts.
-    jailbreak: JailbreakRule as Jailbreak,
+    jailbreak: super::learned::jailbreak::JailbreakRule as Jailbreak,
     /// Personal data.
-    pii: PiiRule as Pii,
+    pii: super::learned::pii::PiiRule as Pii,
     /// Labels and groups of knowledge bases.
-    kb: KbRule as Kb,
+    kb: super::learned::kb::KbRule as Kb,
     /// Counts over messages and tools.
-    conversation: ConversationRule as Conversation,
+    conversation: super::conversation::ConversationRule as Conversation
+        by super::conversation::build,
     /// Operational events named in the user's turn.
-    events: EventRule as Event,
+    events: super::event::EventRule as Event by super::event::build,
     /// Values of the request's `metadata` map.
-    metadata: MetadataRule as Metadata,
+    metadata: super::metadata::MetadataRule as Metadata by super::metadata::build,
     /// Classifiers of the operator's own.
-    classifiers: ClassifierRule as Classifier,
+    classifiers: super::learned::classifier::ClassifierRule as Classifier,
 }
 
 impl Signals {

@@ -109,7 +109,7 @@ fn problems_of_all_families_are_reported_at_once() {
 fn every_family_without_models_is_built() {
     let rules = Kind::ALL.into_iter().filter(|kind| !kind.is_learned());
     assert_eq!(
-        FAMILIES.len(),
+        section::FAMILIES.len(),
         rules.count() - 1,
         "projections are not rules"
     );
