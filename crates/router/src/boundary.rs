@@ -27,6 +27,7 @@ mod tests;
 pub use admitted::Admitted;
 pub use guarded::Guarded;
 
+use crate::candidate::Candidate;
 use crate::config::Document;
 use crate::config::decisions::Boundary;
 use crate::decision::Conditions;
@@ -34,7 +35,6 @@ use crate::declared::Declared;
 use crate::eligible::Barrier;
 use crate::report::outlook::{Needs, Outlook};
 use crate::report::{Key, Keys};
-use crate::selection::Candidate;
 use document::Problem;
 use places::Places;
 use std::collections::BTreeSet;

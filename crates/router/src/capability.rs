@@ -19,9 +19,9 @@
 //! `text_to_speech`, `transcription`) must be declared: where a request leaves the choice to Merit,
 //! it goes only to a model whose card has the word.
 
+use crate::candidate::Candidate;
 use crate::card::{Card, ModelDescriptions};
 use crate::eligible::{Barrier, Eligible};
-use crate::selection::Candidate;
 use crate::signals::{TokenRatio, estimate};
 use dialects::{Prompt, Service};
 use std::collections::HashMap;
@@ -397,8 +397,8 @@ pub(crate) fn shown(candidates: &[Candidate], index: usize) -> Arc<str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::candidate::ModelRef;
     use crate::config;
-    use crate::config::decisions::ModelRef;
     use crate::pool::Pool;
 
     const CARDS: &str = "providers:

@@ -2,6 +2,8 @@
 //! use.
 
 use crate::config::providers::{EnergyCurve, ModelCard, Pricing, ProviderModel};
+use document::suggestion;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What a document says of models, wherever it stands there.
@@ -23,6 +25,24 @@ pub trait ModelDescriptions {
 
     /// Returns the prices of a model, or of the model that an adapter belongs to.
     fn price(&self, name: &str) -> Option<&Pricing>;
+
+    /// Tells whether some card or provider entry bears this name.
+    fn knows_model(&self, name: &str) -> bool {
+        self.model_card(name).is_some() || self.provider_model(name).is_some()
+    }
+
+    /// Returns what is wrong with a model's name that no card or provider entry bears. That a name
+    /// is blank is said elsewhere.
+    fn unknown_model(&self, name: &str) -> Option<String> {
+        if name.trim().is_empty() || self.knows_model(name) {
+            return None;
+        }
+        let cards = self.model_cards().map(|card| card.name.as_str());
+        let known = self.provider_models().iter();
+        let known = known.map(|model| model.name.as_str()).chain(cards);
+        let hint = suggestion(name, known.collect::<BTreeSet<_>>());
+        Some(format!("no model is called `{name}`{hint}"))
+    }
 }
 
 /// A model's fixed facts.

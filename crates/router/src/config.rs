@@ -4,7 +4,6 @@
 //! that is generated from [`Document`], deserialise, validate, and list what is known but not
 //! implemented.
 
-pub mod algorithms;
 pub mod databases;
 pub mod decisions;
 pub mod global;
@@ -13,14 +12,10 @@ mod loading;
 mod lookup;
 pub mod milvus;
 pub mod paths;
-pub mod plugins;
 pub mod pool;
 pub mod providers;
-pub mod retrieval;
-pub mod savings;
 mod schema;
 pub mod secret;
-pub mod selectors;
 pub mod server;
 pub mod services;
 pub mod sessions;

@@ -16,14 +16,20 @@
 
 pub mod answer;
 pub mod budget;
+pub mod confidence;
+pub mod fusion;
 pub mod judge;
 pub mod order;
+pub mod ratings;
+pub mod remom;
 pub mod reply;
 pub mod run;
 pub mod verify;
+pub mod workflows;
 
-use crate::config::algorithms::{Algorithm, Confidence};
-use crate::selection::{Candidate, upstream_name};
+use crate::candidate::{Candidate, upstream_name};
+use crate::selection::method::Checking;
+use confidence::Confidence;
 use judge::{Filter, Method};
 use std::sync::Arc;
 
@@ -62,31 +68,47 @@ pub enum Looper {
     NotRun(&'static str),
 }
 
-/// What is shown when an algorithm of several models is not run.
-const NOT_RUN: [(&str, &str); 5] = [
-    ("ratings", "ratings_not_run"),
-    ("remom", "remom_not_run"),
-    ("fusion", "fusion_not_run"),
-    ("workflows", "workflows_not_run"),
-    ("confidence", "automix_entailment_not_run"),
-];
+/// An algorithm that runs several models instead of choosing one. Its parameters are the decision's
+/// block of the same name.
+pub trait SeveralModels: Sized {
+    /// The name: `algorithm.type`.
+    const NAME: &'static str;
 
-impl Looper {
-    /// The multi-model algorithm of a decision, if it has one.
-    #[must_use]
-    pub fn build(algorithm: Option<&Algorithm>, candidates: &[Candidate]) -> Option<Self> {
-        let algorithm = algorithm?;
-        let kind = algorithm.kind.trim();
-        let (_, not_run) = NOT_RUN.into_iter().find(|(name, _)| *name == kind)?;
-        if kind != "confidence" {
-            return Some(Self::NotRun(not_run));
-        }
-        let written = algorithm.confidence.clone().unwrap_or_default();
-        Some(match Cascade::build(&written, candidates) {
-            Some(cascade) => Self::Cascade(Arc::new(cascade)),
-            None => Self::NotRun(not_run),
-        })
+    /// The reason that shows where the algorithm is not run.
+    const NOT_RUN: &'static str;
+
+    /// Whether it is run; else the first capable candidate stands in.
+    const IS_RUN: bool = false;
+
+    /// Whether the block can name the model that writes the final answer.
+    const HAS_FINAL_MODEL: bool = false;
+
+    /// Reports what is wrong with a block that is written, whichever algorithm the decision names.
+    fn check_block(&self, _checking: &mut Checking<'_>) {}
+
+    /// Reports what is wrong with a decision that names this algorithm.
+    fn check(_written: Option<&Self>, checking: &mut Checking<'_>) {
+        warn_not_run(Self::NAME, checking);
     }
+
+    /// Returns the model that writes the final answer; empty if the block names no such model.
+    fn final_model(&self) -> &str {
+        ""
+    }
+
+    /// Builds what runs the models.
+    fn build(_written: Option<&Self>, _candidates: &[Candidate]) -> Looper {
+        Looper::NotRun(Self::NOT_RUN)
+    }
+}
+
+/// Says that the first capable candidate stands in for an algorithm or a method.
+fn warn_not_run(kind: &str, checking: &mut Checking<'_>) {
+    let message = format!(
+        "`{kind}` is not run: the first capable candidate serves the request, with `x-merit-degraded: looper={}_not_run`",
+        kind.trim()
+    );
+    checking.findings.warn(checking.path, message);
 }
 
 impl Cascade {

@@ -18,6 +18,7 @@ pub use preview::{Algorithm, Preview};
 
 use crate::decision::{DecisionTrace, Decisions};
 use crate::declared::Declared;
+use crate::plugins;
 use crate::report::{Key, Keys, Kind, SignalReport};
 use crate::selection::Candidates;
 use serde::Serialize;
@@ -218,12 +219,9 @@ impl Serialize for Metrics {
     }
 }
 
-/// Three spellings mean one plugin.
+/// Returns the name of a plugin that may have several spellings.
 fn plugin_name(written: &str) -> &str {
-    match written {
-        "semantic-cache" | "semantic_cache" | "response-cache" => "response_cache",
-        other => other,
-    }
+    plugins::named(written).map_or(written, |plugin| plugin.name)
 }
 
 /// JSON knows neither NaN nor infinities, so those are left out.

@@ -18,9 +18,9 @@ mod lengths;
 
 pub use lengths::{Length, Lengths};
 
+use crate::candidate::{Candidate, upstream_name};
 use crate::card::{ModelDescriptions, Tokens};
 use crate::pool::ModelPool;
-use crate::selection::{Candidate, upstream_name};
 use curves::Energy;
 use lengths::Answers;
 use std::fmt;

@@ -90,9 +90,6 @@ pub struct Settings {
     pub runs: Runs,
 }
 
-/// Time that a run must have to be begun, milliseconds.
-pub const RUN_AT_LEAST_MS: u64 = 5_000;
-
 /// How multi-model runs call models.
 #[derive(Debug, Clone)]
 pub struct Runs {

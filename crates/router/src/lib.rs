@@ -27,6 +27,7 @@ pub mod projection;
 pub mod used;
 
 pub mod boundary;
+pub mod candidate;
 pub mod capability;
 pub mod card;
 pub mod conversation;
@@ -42,6 +43,7 @@ pub mod session;
 pub mod dispatch;
 pub mod shared_state;
 
+pub mod algorithms;
 pub mod escalation;
 pub mod models;
 pub mod plan;

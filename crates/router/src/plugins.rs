@@ -1,21 +1,88 @@
-//! Work attached to a decision, done before the request leaves: one plugin, one file, one line in
-//! [`build`].
+//! Work attached to a decision, done before the request leaves: one plugin, one file, one line of
+//! the table.
 //!
-//! The order is fixed (SEMANTICS: fast response, system prompt, request parameters, header
-//! mutation), whatever order the document lists them in.
+//! A plugin's file holds its configuration as the document writes it, its checks, the build step
+//! and what it does. The order in which plugins act is fixed (see [`Turn`]), whatever order the
+//! document lists them in.
 
-mod fast_response;
-mod header_mutation;
-mod request_params;
-mod system_prompt;
+pub mod context_compression;
+pub mod fast_response;
+pub mod hallucination;
+pub mod header_mutation;
+pub mod image_gen;
+pub mod memory;
+pub mod rag;
+pub mod request_params;
+pub mod response_cache;
+pub mod response_jailbreak;
+pub mod router_replay;
+pub mod system_prompt;
+mod table;
+pub mod tool_selection;
+pub mod tools;
 
 use crate::boundary::Verdict;
-use crate::config::plugins::Plugin as PluginConfig;
 use crate::plan::{Edits, HeaderOp, Refusal};
 use crate::signals::Identity;
 use async_trait::async_trait;
 use dialects::{Dialect, Prompt};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use std::time::Instant;
+pub use table::{Checking, Configuration, PluginType, Turn};
+
+table::plugins! {
+    /// Answer at once, without a model.
+    FastResponse(fast_response::FastResponseConfig),
+    /// Set or extend the system message.
+    SystemPrompt(system_prompt::SystemPromptConfig),
+    /// Change headers of the request sent upstream.
+    HeaderMutation(header_mutation::HeaderMutationConfig),
+    /// Limit or delete parameters.
+    RequestParams(request_params::RequestParamsConfig),
+    /// Answer from earlier answers. Also written `semantic-cache`, `semantic_cache`,
+    /// `response-cache`.
+    #[serde(
+        alias = "semantic-cache",
+        alias = "semantic_cache",
+        alias = "response-cache"
+    )]
+    ResponseCache(response_cache::ResponseCacheConfig),
+    /// Shorten tool outputs and history.
+    ContextCompression(context_compression::ContextCompressionConfig),
+    /// Bring back what was said in earlier conversations.
+    Memory(memory::MemoryConfig),
+    /// Add retrieved documents.
+    Rag(Box<rag::RagConfig>),
+    /// Allow and block tools.
+    Tools(tools::ToolsConfig),
+    /// Add tools from a database, or filter the request's.
+    ToolSelection(tool_selection::ToolSelectionConfig),
+    /// Record the request and its way.
+    RouterReplay(router_replay::RouterReplayConfig),
+    /// Check the answer against its context.
+    Hallucination(hallucination::HallucinationConfig),
+    /// Check the answer for signs of a jailbreak.
+    ResponseJailbreak(response_jailbreak::ResponseJailbreakConfig),
+    /// Answer with a generated image.
+    ImageGen(Box<image_gen::ImageGenConfig>),
+}
+
+impl PluginConfig {
+    /// Returns the type as reports name it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.kind().name
+    }
+}
+
+/// Returns the plugin that a `type:` means, in whichever spelling it is written.
+#[must_use]
+pub fn named(written: &str) -> Option<&'static PluginType> {
+    PLUGINS
+        .iter()
+        .find(|plugin| plugin.spellings.contains(&written))
+}
 
 /// One configured plugin of one decision.
 #[async_trait]
@@ -93,25 +160,22 @@ pub async fn run(plugins: &[Box<dyn Plugin>], input: &PluginInput<'_>) -> Result
     Ok(all)
 }
 
-/// Builds the enabled plugins of one decision, in their fixed order. Types that are not implemented
-/// are left out here; the document check has already named them.
+/// Builds the enabled plugins of one decision, in the order in which they act. Types that are not
+/// implemented are left out here; the document check has already named them.
 #[must_use]
 pub fn build(configured: &[PluginConfig]) -> Vec<Box<dyn Plugin>> {
-    let mut built: Vec<(u8, Box<dyn Plugin>)> = configured.iter().filter_map(build_one).collect();
-    built.sort_by_key(|(rank, _)| *rank);
-    // Of several of one type the first acts; the document check has said so.
-    built.dedup_by_key(|(rank, _)| *rank);
-    built.into_iter().map(|(_, plugin)| plugin).collect()
-}
-
-fn build_one(configured: &PluginConfig) -> Option<(u8, Box<dyn Plugin>)> {
-    match configured {
-        PluginConfig::FastResponse(config) => Some((0, fast_response::build(config)?)),
-        PluginConfig::SystemPrompt(config) => Some((1, system_prompt::build(config)?)),
-        PluginConfig::RequestParams(config) => Some((2, request_params::build(config)?)),
-        PluginConfig::HeaderMutation(config) => Some((3, header_mutation::build(config)?)),
-        _ => None,
+    let mut built: Vec<(Turn, Box<dyn Plugin>)> = Vec::new();
+    for config in configured {
+        // Of several of one type the first acts; the document check has said so.
+        let is_second = built.iter().any(|(_, first)| first.name() == config.name());
+        if let Some(turn) = config.kind().turn
+            && !is_second
+        {
+            built.extend(config.build().map(|plugin| (turn, plugin)));
+        }
     }
+    built.sort_by_key(|(turn, _)| *turn);
+    built.into_iter().map(|(_, plugin)| plugin).collect()
 }
 
 #[cfg(test)]

@@ -2,12 +2,12 @@
 
 mod composer;
 mod lazy;
-mod selectors;
 mod steps;
 
+use crate::algorithms::{first_router_dc, method};
 use crate::boundary::{Boundaries, Guarded, Verdict};
-use crate::config::algorithms::Algorithm;
-use crate::config::decisions::{Decision, ModelRef};
+use crate::candidate::{Candidate, ModelRef};
+use crate::config::decisions::Decision;
 use crate::config::{Document, Routing};
 use crate::decision::{Decisions, Strategy};
 use crate::declared::Declared;
@@ -15,18 +15,19 @@ use crate::escalation::Looper;
 use crate::forecast::Forecaster;
 use crate::learning::policy::{ModelProfiles, Policy};
 use crate::models::{Model, Models};
-use crate::plugins::{self, Plugin};
+use crate::plugins::{self, Plugin, PluginConfig};
 use crate::projection::Projections;
 use crate::projection::step::Step;
 use crate::report::{Key, Keys, Kind, SignalReport};
 use crate::scope::Scope;
-use crate::selection::{Candidate, Candidates};
+use crate::selection::Candidates;
+use crate::selection::method::{Building, DecisionInput};
 use crate::shared_state::SharedState;
 use crate::signals::learned::{self, Learned};
 use crate::signals::{self, Bounding, Signal, SignalError, SignalInput, Watch};
 use crate::used::{self, UsedSet};
 use document::{Findings, Problem};
-use selectors::Selectors;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -287,13 +288,24 @@ impl Route {
         let Source {
             routing, document, ..
         } = source;
-        let mut selectors = Selectors::new(routing, document, deps, findings);
+        let decisions = routing.decisions.iter();
+        let algorithms = decisions.filter_map(|it| Some((&*it.name, it.algorithm.as_ref()?)));
+        let mut building = Building {
+            scope: routing.scope(source.path, document),
+            models: document,
+            process: document.global.router.model_selection.as_ref(),
+            router_dc: first_router_dc(algorithms).map(|(_, block)| block),
+            catalog: deps.catalog,
+            findings,
+            encoder: None,
+            artifacts: HashMap::new(),
+        };
         let profiles = Arc::new(ModelProfiles::of(document));
         let mut routes = Vec::with_capacity(routing.decisions.len());
         for decision in &routing.decisions {
             routes.push(Self {
                 learning: Policy::of(decision, routing, document, &profiles),
-                ..Self::build(decision, models, state, &mut selectors)
+                ..Self::build(decision, document, models, state, &mut building)
             });
         }
         routes
@@ -301,16 +313,13 @@ impl Route {
 
     fn build(
         decision: &Decision,
+        document: &Document,
         models: &Models,
         state: &SharedState,
-        selectors: &mut Selectors<'_>,
+        building: &mut Building<'_>,
     ) -> Self {
-        let document = selectors.document;
-        let algorithm = decision
-            .algorithm
-            .as_ref()
-            .map(|block| block.kind.trim().to_owned())
-            .unwrap_or_default();
+        let algorithm = decision.algorithm.clone().unwrap_or_default();
+        let kind = algorithm.kind.trim().to_owned();
         let known = |model_ref: &ModelRef| Candidate::new(model_ref.clone(), document, &state.pool);
         let known: Vec<Candidate> = decision.model_refs.iter().map(known).collect();
         let forecaster = Arc::new(Forecaster::new(
@@ -319,13 +328,17 @@ impl Route {
             document,
             &state.lengths,
         ));
-        let selector = selectors.build(decision, &known, &forecaster);
-        let mut candidates = Candidates::new(&decision.name, known, &algorithm, selector);
+        let input = DecisionInput {
+            name: &decision.name,
+            candidates: &known,
+            forecaster: &forecaster,
+            cost_weight: algorithm.cost_weight(),
+        };
+        let selector = algorithm.build(&input, building);
+        let mut candidates = Candidates::new(&decision.name, known, method(&kind), selector);
         let plugins = plugins::build(&decision.plugins);
-        if plugins
-            .iter()
-            .any(|plugin| plugin.name() == "fast_response")
-        {
+        let mut enabled = decision.plugins.iter().filter(|it| it.is_enabled());
+        if enabled.any(PluginConfig::answers) {
             candidates = candidates.with_fast_response();
         }
         let backends = decision
@@ -336,19 +349,15 @@ impl Route {
         Self {
             name: decision.name.as_str().into(),
             tier: decision.tier,
-            algorithm,
-            final_model: decision
-                .algorithm
-                .as_ref()
-                .map(final_model)
-                .unwrap_or_default(),
+            algorithm: kind,
+            final_model: algorithm.final_model().to_owned(),
             learning: None,
             plugin_names: decision
                 .plugins
                 .iter()
                 .map(|plugin| plugin.name())
                 .collect(),
-            looper: Looper::build(decision.algorithm.as_ref(), candidates.candidates()),
+            looper: algorithm.looper(candidates.candidates()),
             candidates,
             forecaster,
             backends,
@@ -364,22 +373,6 @@ fn backend(candidate: &ModelRef, document: &Document, models: &Models) -> Option
         .get(name)
         .or_else(|| models.get(&document.lora_base(name)?.name))
         .cloned()
-}
-
-fn final_model(algorithm: &Algorithm) -> String {
-    let named = match algorithm.kind.trim() {
-        "fusion" => algorithm.fusion.as_ref().map(|block| block.model.as_str()),
-        "remom" => algorithm
-            .remom
-            .as_ref()
-            .map(|block| block.synthesis_model.as_str()),
-        "workflows" => algorithm
-            .workflows
-            .as_ref()
-            .and_then(|block| Some(block.final_step.as_ref()?.model.as_str())),
-        _ => None,
-    };
-    named.unwrap_or_default().trim().to_owned()
 }
 
 /// Rules of some families count only where a decision reaches their name; other families count as a

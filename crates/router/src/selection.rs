@@ -2,7 +2,11 @@
 //!
 //! The frame is the same for every algorithm: [`Candidates::select`] settles what needs no
 //! algorithm (no candidate, one candidate, a canned reply), asks the [`Selector`] otherwise, and
-//! falls back to the first valid candidate, visibly, when that fails. One algorithm, one file.
+//! falls back to the first valid candidate, visibly, when that fails.
+//!
+//! One algorithm, one file: its parameters as the document writes them, their checks, the build
+//! step and the choice. What building and checking need is in [`method`]; the table of all
+//! algorithms is in [`crate::algorithms`].
 
 mod affinity;
 pub mod automix;
@@ -11,8 +15,11 @@ pub mod kmeans;
 pub mod knn;
 pub mod latency_aware;
 pub mod learned;
+pub mod method;
 pub mod mlp;
 pub mod multi_factor;
+pub mod process;
+pub mod prompt;
 mod ranking;
 pub mod router_dc;
 pub mod r#static;
@@ -22,10 +29,8 @@ pub mod weighted;
 #[cfg(test)]
 mod tests;
 
-use crate::card::{Card, ModelDescriptions, Tokens};
-use crate::config::algorithms::Algorithm;
-use crate::config::decisions::ModelRef;
-use crate::pool::{ModelPool, Pool};
+use crate::candidate::{Candidate, ModelRef, upstream_name};
+use crate::card::Tokens;
 use inference::handle::Embedder;
 use std::sync::Arc;
 use std::time::Instant;
@@ -42,45 +47,6 @@ pub trait Selector: Send + Sync {
     /// Returns the encoder whose vector of the user's turn the algorithm reads, if it reads one.
     fn embedder(&self) -> Option<&Embedder> {
         None
-    }
-}
-
-/// A decision's candidate: what the document says of it, and the state of its pool.
-#[derive(Debug, Clone)]
-pub struct Candidate {
-    /// As written.
-    pub model_ref: ModelRef,
-    /// What is known of the model beforehand.
-    pub card: Arc<Card>,
-    /// The state of its pool now.
-    pub pool: Arc<ModelPool>,
-}
-
-impl Candidate {
-    /// Builds a candidate as written, with its model's card and pool.
-    #[must_use]
-    pub fn new(model_ref: ModelRef, models: &dyn ModelDescriptions, pool: &Pool) -> Self {
-        let card = Arc::new(Card::of(model_ref.model.trim(), models));
-        let pool = pool.model(model_ref.model.trim());
-        Self {
-            model_ref,
-            card,
-            pool,
-        }
-    }
-
-    /// Builds a candidate without a card or a pool.
-    #[must_use]
-    pub fn unknown(model_ref: ModelRef) -> Self {
-        let card = Arc::new(Card {
-            name: model_ref.model.trim().into(),
-            ..Card::default()
-        });
-        Self {
-            model_ref,
-            card,
-            pool: Arc::default(),
-        }
     }
 }
 
@@ -250,48 +216,6 @@ impl From<&SelectionError> for Fallback {
     }
 }
 
-/// The algorithms that choose one candidate, by the name of `algorithm.type`.
-pub(crate) const METHODS: [&str; 12] = [
-    "static",
-    "weighted",
-    "multi_factor",
-    "latency_aware",
-    "router_dc",
-    "hybrid",
-    "automix",
-    "knn",
-    "kmeans",
-    "svm",
-    "mlp",
-    "prompt",
-];
-
-/// Returns the single-choice method of an `algorithm.type`: multi-model, unknown and missing types
-/// select statically.
-#[must_use]
-pub fn method(algorithm: &str) -> &'static str {
-    METHODS
-        .into_iter()
-        .find(|method| *method == algorithm.trim())
-        .unwrap_or("static")
-}
-
-/// Returns how much price counts in a request of a decision: what its `automix` block says, else
-/// its `hybrid` block, else a half.
-#[must_use]
-pub fn cost_weight(algorithm: &Algorithm) -> f64 {
-    let automix = algorithm
-        .automix
-        .as_ref()
-        .map(|block| block.cost_quality_tradeoff);
-    let hybrid = algorithm.hybrid.as_ref().map(|block| block.cost_weight);
-    let given = [automix, hybrid]
-        .into_iter()
-        .flatten()
-        .find(|weight| *weight > 0.0 && weight.is_finite());
-    given.unwrap_or(0.5)
-}
-
 /// A decision's candidates with the algorithm that chooses among them; made once per generation.
 pub struct Candidates {
     decision: Box<str>,
@@ -312,13 +236,13 @@ struct Reasons {
 }
 
 impl Candidates {
-    /// Prepares a decision's selection. `algorithm` is the decision's `algorithm.type`, empty if it
-    /// has none; `selector` is `None` where that algorithm is not available.
+    /// Prepares a decision's selection by a single-choice method; `selector` is `None` where that
+    /// is not available.
     #[must_use]
     pub fn new(
         decision: &str,
         candidates: Vec<Candidate>,
-        algorithm: &str,
+        method: &'static str,
         selector: Option<Box<dyn Selector>>,
     ) -> Self {
         Self {
@@ -329,7 +253,7 @@ impl Candidates {
                 .collect(),
             everyone: (0..candidates.len()).collect(),
             candidates,
-            method: method(algorithm),
+            method,
             fast_response: false,
             selector,
             reasons: Reasons {
@@ -501,16 +425,6 @@ impl Candidates {
             scores: Vec::new(),
             held: None,
         }
-    }
-}
-
-/// Returns a candidate's name upstream: its adapter if it has one.
-#[must_use]
-pub fn upstream_name(model_ref: &ModelRef) -> &str {
-    if model_ref.lora_name.is_empty() {
-        &model_ref.model
-    } else {
-        &model_ref.lora_name
     }
 }
 

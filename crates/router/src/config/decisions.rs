@@ -1,7 +1,8 @@
 //! `routing.decisions`: rule trees, candidates, algorithm, plugins.
 
-use super::algorithms::Algorithm;
-use super::plugins::Plugin;
+use crate::algorithms::Algorithm;
+use crate::candidate::ModelRef;
+use crate::plugins::PluginConfig;
 use crate::rules::RuleNode;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -30,7 +31,7 @@ pub struct Decision {
     /// How learning may change the choice.
     pub adaptations: Option<Adaptations>,
     /// What is done to the request and its answer.
-    pub plugins: Vec<Plugin>,
+    pub plugins: Vec<PluginConfig>,
     /// What the decision says to caches and sessions.
     pub emits: Vec<Emit>,
     /// How answers of several models are rendered, in words.
@@ -42,24 +43,6 @@ pub struct Decision {
     pub candidate_iterations: Vec<CandidateIteration>,
     /// Words for the operator's own use.
     pub annotations: BTreeMap<String, Value>,
-}
-
-/// A candidate model of a decision.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ModelRef {
-    /// Name of a model card.
-    pub model: String,
-    /// Adapter; becomes the upstream model.
-    pub lora_name: String,
-    /// Relative weight.
-    pub weight: Option<f64>,
-    /// Switch the model's reasoning mode on or off.
-    pub use_reasoning: Option<bool>,
-    /// Effort when reasoning is on.
-    pub reasoning_effort: String,
-    /// Free text.
-    pub reasoning_description: String,
 }
 
 /// How learning may change the choice.

@@ -2,12 +2,12 @@
 
 use super::databases::RedisStore;
 use super::integrations::Integrations;
-use super::selectors::ModelSelection;
 use super::server::{Energy, Evaluation, Server};
 use super::services::Services;
 use super::sessions::Sessions;
 use super::stores::Stores;
 use crate::catalog::ModelCatalog;
+use crate::selection::process::ModelSelection;
 use schemars::JsonSchema;
 use serde::Deserialize;
 

@@ -137,12 +137,6 @@ impl Document {
         let model = own.or_else(|| self.provider_model(&self.lora_base(name)?.name));
         model?.pricing.as_ref()
     }
-
-    /// Some card or provider entry bears this name.
-    #[must_use]
-    pub fn knows_model(&self, name: &str) -> bool {
-        self.model_card(name).is_some() || self.provider_model(name).is_some()
-    }
 }
 
 impl ModelDescriptions for Document {

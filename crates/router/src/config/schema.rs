@@ -1,6 +1,7 @@
 //! The schema of the routing document.
 
 use super::Document;
+use crate::plugins;
 use document::{Schema, tags};
 use serde_json::{Value, json};
 use std::sync::LazyLock;
@@ -46,10 +47,12 @@ fn admit_plugin_spellings(schema: &mut Value) {
         .pointer_mut("/$defs/Plugin/oneOf")
         .and_then(Value::as_array_mut);
     for branch in branches.into_iter().flatten() {
-        if tags(branch) == ["response_cache"]
+        let name = tags(branch).into_iter().next();
+        let plugin = name.and_then(plugins::named);
+        if let Some(plugin) = plugin.filter(|plugin| plugin.spellings.len() > 1)
             && let Some(tag) = branch.pointer_mut("/properties/type")
         {
-            *tag = json!({"type": "string", "enum": ["response_cache", "semantic-cache", "semantic_cache", "response-cache"]});
+            *tag = json!({"type": "string", "enum": plugin.spellings});
         }
         if let Some(branch) = branch.as_object_mut() {
             branch.insert("required".to_owned(), json!(["type"]));

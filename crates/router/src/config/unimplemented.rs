@@ -2,19 +2,9 @@
 //! where no request gets.
 
 use super::Document;
-use super::algorithms::Algorithm;
 use super::decisions::Decision;
-use super::plugins::Plugin;
-use crate::selection::METHODS;
+use crate::algorithms::{Algorithm, Models};
 use document::{Problem, Severity};
-
-/// Plugins that act.
-const PLUGINS: [&str; 4] = [
-    "fast_response",
-    "system_prompt",
-    "header_mutation",
-    "request_params",
-];
 
 /// Whether a request can meet a part of the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,7 +97,7 @@ impl List {
             );
         }
         for (index, plugin) in decision.plugins.iter().enumerate() {
-            if !PLUGINS.contains(&plugin.name()) {
+            if plugin.kind().turn.is_none() {
                 let reach = Reach::from(live && plugin.is_enabled());
                 self.add(
                     format!("{path}.plugins[{index}]"),
@@ -120,7 +110,7 @@ impl List {
             let looper = decision
                 .algorithm
                 .as_ref()
-                .is_some_and(super::algorithms::Algorithm::is_looper);
+                .is_some_and(Algorithm::is_looper);
             self.add(
                 format!("{path}.output_contract_spec"),
                 "the output contract",
@@ -292,11 +282,13 @@ impl List {
     }
 }
 
-/// All that choose are built but `prompt`. Of those of several models `confidence` is run; for the
-/// others the first candidate stands in, which validation warns of.
+/// Tells whether an algorithm can be asked. For one of several models that is not run the first
+/// candidate stands in, which validation warns of.
 fn is_built(algorithm: &Algorithm) -> bool {
-    let name = algorithm.name();
-    algorithm.is_looper() || (METHODS.contains(&name) && name != "prompt")
+    algorithm.entry().is_some_and(|entry| match &entry.models {
+        Models::One(one_model) => one_model.is_built,
+        Models::Several(_) => true,
+    })
 }
 
 fn uses_plugin(document: &Document, name: &str) -> Reach {
@@ -305,7 +297,7 @@ fn uses_plugin(document: &Document, name: &str) -> Reach {
             .plugins
             .iter()
             .filter(|plugin| plugin.is_enabled())
-            .any(|plugin: &Plugin| plugin.name() == name)
+            .any(|plugin| plugin.name() == name)
     })
 }
 

@@ -11,7 +11,6 @@ mod decisions;
 mod learning;
 mod models;
 mod pool;
-mod selection;
 
 use super::{Document, Routing};
 use crate::report::Kind;
@@ -27,7 +26,9 @@ pub fn validate(document: &Document) -> Vec<Problem> {
     models::check(document, &mut findings);
     pool::settings(document, &mut findings);
     learning::check(document, &mut findings);
-    selection::process(document, &mut findings);
+    if let Some(selection) = &document.global.router.model_selection {
+        selection.check(&mut findings);
+    }
     for (_, path, routing) in document.policies() {
         recipe(document, &path, routing, &mut findings);
     }
@@ -55,7 +56,7 @@ fn recipe(document: &Document, path: &str, routing: &Routing, findings: &mut Fin
     };
     decisions::check(&scope, findings);
     boundaries::check(&scope, findings);
-    selection::check(&scope, findings);
+    actions::scores(&scope, findings);
     unused(&scope, findings);
 }
 

@@ -4,7 +4,7 @@
 //! 1; a mean distance `m` between the first and the second choice is `1 - e^(-m/3)`.
 
 use super::answer::{Answer, Token};
-use crate::config::algorithms::Confidence;
+use super::confidence::Confidence;
 
 /// How answers are judged.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -162,7 +162,7 @@ fn counted(answer: &Answer, filter: Filter) -> Vec<&Token> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::algorithms::HybridWeights;
+    use crate::escalation::confidence::HybridWeights;
 
     fn answer(tokens: &[(&str, f64, &[f64])], arguments: &[&str]) -> Answer {
         let token = |&(text, logprob, top): &(&str, f64, &[f64])| Token {

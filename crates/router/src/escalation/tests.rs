@@ -1,7 +1,8 @@
 //! Which algorithms of several models are run.
 
 use super::*;
-use crate::config::decisions::ModelRef;
+use crate::algorithms::Algorithm;
+use crate::candidate::ModelRef;
 
 fn build(kind: &str, confidence: Option<Confidence>) -> Option<Looper> {
     let candidates: Vec<Candidate> = ["a", "b"]
@@ -12,14 +13,12 @@ fn build(kind: &str, confidence: Option<Confidence>) -> Option<Looper> {
             })
         })
         .into();
-    Looper::build(
-        Some(&Algorithm {
-            kind: kind.to_owned(),
-            confidence,
-            ..Algorithm::default()
-        }),
-        &candidates,
-    )
+    let algorithm = Algorithm {
+        kind: kind.to_owned(),
+        confidence,
+        ..Algorithm::default()
+    };
+    algorithm.looper(&candidates)
 }
 
 #[test]

@@ -2,12 +2,12 @@
 //! the request.
 
 use crate::boundary::{Boundaries, Verdict};
+use crate::candidate::Candidate;
 use crate::capability::shown;
 use crate::card::Tokens;
 use crate::eligible::{Barrier, Eligible};
 use crate::plan::Refusal;
 use crate::recipe::Route;
-use crate::selection::Candidate;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::sync::Arc;

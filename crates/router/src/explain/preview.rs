@@ -1,7 +1,8 @@
 //! What eval says of the model that a request would get, without executing anything.
 
-use crate::config::decisions::ModelRef;
-use crate::selection::{Candidates, Fallback, method, upstream_name};
+use crate::algorithms::{self, AlgorithmType};
+use crate::candidate::{ModelRef, upstream_name};
+use crate::selection::{Candidates, Fallback};
 use serde::Serialize;
 use std::borrow::Cow;
 
@@ -62,14 +63,12 @@ impl<'a> Preview<'a> {
         };
         let kind = algorithm.kind.trim();
         let final_model = algorithm.final_model.trim();
-        if matches!(kind, "fusion" | "workflows" | "remom") && !final_model.is_empty() {
-            let reason = "configured final-output model for the multi-model algorithm";
-            return row("planned_final", final_model, kind, reason);
-        }
-        if matches!(
-            kind,
-            "confidence" | "fusion" | "ratings" | "remom" | "workflows"
-        ) {
+        let several = algorithms::named(kind).and_then(AlgorithmType::several_models);
+        if let Some(several) = several {
+            if several.has_final_model && !final_model.is_empty() {
+                let reason = "configured final-output model for the multi-model algorithm";
+                return row("planned_final", final_model, kind, reason);
+            }
             let reason = "final model is produced only when the multi-model algorithm executes";
             return row("execution_required", "", kind, reason);
         }
@@ -77,8 +76,9 @@ impl<'a> Preview<'a> {
             let reason = "Router Learning can adapt or protect the base selector only during request execution";
             return row("execution_required", "", algorithm.reported(), reason);
         }
-        let method = method(kind);
-        if !matches!(method, "static" | "multi_factor" | "latency_aware") {
+        let method = algorithms::method(kind);
+        let one_model = algorithms::named(method).and_then(AlgorithmType::one_model);
+        if !one_model.is_some_and(|one_model| one_model.is_previewed) {
             let reason = "selector depends on request-time state that Eval does not mutate";
             return row("execution_required", "", method, reason);
         }

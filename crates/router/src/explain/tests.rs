@@ -3,10 +3,10 @@
 mod selection;
 
 use super::*;
-use crate::config::decisions::{Decision, ModelRef};
+use crate::candidate::{Candidate, ModelRef};
+use crate::config::decisions::Decision;
 use crate::decision::Strategy;
 use crate::rules::RuleNode;
-use crate::selection::Candidate;
 use crate::selection::r#static::Static;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -27,7 +27,12 @@ fn refs(names: &[&str]) -> Vec<Candidate> {
 
 fn statically(decision: &str, names: &[&str], algorithm: &str) -> Candidates {
     let selector = Static::new(decision, Vec::new());
-    Candidates::new(decision, refs(names), algorithm, Some(Box::new(selector)))
+    Candidates::new(
+        decision,
+        refs(names),
+        crate::algorithms::method(algorithm),
+        Some(Box::new(selector)),
+    )
 }
 
 fn node<const N: usize>(operator: &str, conditions: [RuleNode; N]) -> RuleNode {

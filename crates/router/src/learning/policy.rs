@@ -13,8 +13,9 @@
 use super::adaptation::CandidateSet;
 use super::context::Headers;
 use super::reference::{Scope, Tuning, pressures};
+use crate::candidate::ModelRef;
 use crate::card::Card;
-use crate::config::decisions::{Decision, ModelRef, ProtectionMode};
+use crate::config::decisions::{Decision, ProtectionMode};
 use crate::config::global::{Learning, Protection};
 use crate::config::{Document, Routing};
 use crate::conversation::ConversationKey;

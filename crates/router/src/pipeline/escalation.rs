@@ -2,13 +2,14 @@
 
 use super::choice::Choice;
 use crate::boundary::Verdict;
+use crate::candidate::upstream_name;
 use crate::capability::shown;
 use crate::credential::Claims;
 use crate::escalation::Looper;
 use crate::generation::Generation;
 use crate::plan::{Escalation, Forward, Outcome, Refusal};
 use crate::recipe::{Recipe, Route};
-use crate::selection::{Selection, SelectionRequest, upstream_name};
+use crate::selection::{Selection, SelectionRequest};
 use crate::stages::eligibility::Eligibility;
 use crate::stages::reading::Reading;
 use crate::stages::request::Refused;

@@ -8,37 +8,113 @@
 //!       delete: [x-debug-trace]
 //! ```
 
-use super::{Action, Plugin, PluginInput};
-use crate::config::plugins::HeaderMutation as Config;
+use super::{Action, Checking, Configuration, Plugin, PluginInput, Turn};
 use crate::plan::{Edits, HeaderOp};
 use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Change headers of the request sent upstream, after all that the router sets itself.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "HeaderMutation")]
+pub struct HeaderMutationConfig {
+    /// Headers to set.
+    pub add: Vec<HeaderValue>,
+    /// Headers to set, after those of `add`.
+    pub update: Vec<HeaderValue>,
+    /// Names of headers to remove, last.
+    pub delete: Vec<String>,
+}
+
+/// A header and its value.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct HeaderValue {
+    /// Name.
+    pub name: String,
+    /// Value.
+    #[schemars(extend("writeOnly" = true))]
+    pub value: String,
+}
+
+/// Always on: the type has no `enabled`.
+impl Configuration for HeaderMutationConfig {
+    const NAME: &'static str = "header_mutation";
+    const TURN: Option<Turn> = Some(Turn::Headers);
+
+    fn request_headers(&self) -> Vec<&str> {
+        let set = self.add.iter().chain(&self.update);
+        set.map(|header| header.name.as_str())
+            .chain(self.delete.iter().map(String::as_str))
+            .collect()
+    }
+
+    fn check(&self, checking: &mut Checking<'_>) {
+        for (index, header) in self.add.iter().enumerate() {
+            check_name(&format!("add[{index}]"), &header.name, checking);
+        }
+        for (index, header) in self.update.iter().enumerate() {
+            check_name(&format!("update[{index}]"), &header.name, checking);
+        }
+        for (index, name) in self.delete.iter().enumerate() {
+            check_name(&format!("delete[{index}]"), name, checking);
+        }
+
+        for (index, header) in self.add.iter().chain(&self.update).enumerate() {
+            if http::HeaderValue::from_str(&header.value).is_err() {
+                let message = format!(
+                    "the value of header {} (`{}`) cannot be sent",
+                    index + 1,
+                    header.name
+                );
+                checking.findings.error(checking.path, message);
+            }
+        }
+    }
+
+    /// Sets `add`, then `update`, then removes `delete`.
+    fn build(&self) -> Option<Box<dyn Plugin>> {
+        let sets = self.add.iter().chain(&self.update);
+        let sets = sets.map(|header| {
+            HeaderOp::Set(
+                header.name.to_ascii_lowercase().into(),
+                header.value.as_str().into(),
+            )
+        });
+        let removals = self
+            .delete
+            .iter()
+            .map(|name| HeaderOp::Remove(name.to_ascii_lowercase().into()));
+        Some(Box::new(HeaderMutation {
+            edits: sets.chain(removals).collect(),
+        }))
+    }
+}
+
+/// Reports a name that no header can have, and one that the gateway routes by.
+fn check_name(key: &str, name: &str, checking: &mut Checking<'_>) {
+    let path = format!("{}.{key}", checking.path);
+    let mut routing = checking.routing_headers.iter();
+    if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
+        let message = format!("`{name}` is no header name");
+        checking.findings.error(path, message);
+    } else if routing.any(|own| own.eq_ignore_ascii_case(name)) {
+        let message = format!(
+            "overrides the routing header `{name}`, so the request may go to another model than the one chosen"
+        );
+        checking.findings.warn(path, message);
+    }
+}
 
 struct HeaderMutation {
     edits: Vec<HeaderOp>,
 }
 
-/// `add`, then `update` (both set), then `delete`. Always on: the type has no `enabled`.
-pub(super) fn build(config: &Config) -> Option<Box<dyn Plugin>> {
-    let sets = config.add.iter().chain(&config.update);
-    let sets = sets.map(|header| {
-        HeaderOp::Set(
-            header.name.to_ascii_lowercase().into(),
-            header.value.as_str().into(),
-        )
-    });
-    let removals = config
-        .delete
-        .iter()
-        .map(|name| HeaderOp::Remove(name.to_ascii_lowercase().into()));
-    Some(Box::new(HeaderMutation {
-        edits: sets.chain(removals).collect(),
-    }))
-}
-
 #[async_trait]
 impl Plugin for HeaderMutation {
     fn name(&self) -> &'static str {
-        "header_mutation"
+        HeaderMutationConfig::NAME
     }
 
     fn headers(&self) -> &[HeaderOp] {

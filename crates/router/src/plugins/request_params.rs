@@ -6,35 +6,86 @@
 //!     configuration: {blocked_params: [logprobs], max_tokens_limit: 1024, max_n: 1}
 //! ```
 
-use super::{Action, Plugin, PluginInput};
-use crate::config::plugins::RequestParams as Config;
+use super::{Action, Checking, Configuration, Plugin, PluginInput, Turn};
 use crate::plan::{BodyEdit, Edits, RequestParams as Limits};
 use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use std::sync::Arc;
+
+/// Limit or delete parameters of the body.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "RequestParams")]
+pub struct RequestParamsConfig {
+    /// Top-level keys to delete.
+    pub blocked_params: Vec<String>,
+    /// Cap of `max_tokens`; 0 means none.
+    pub max_tokens_limit: u64,
+    /// Cap of `n`; 0 means none.
+    pub max_n: u64,
+    /// Delete every key of the client's that is not in the short list of OpenAI's first chat API.
+    /// What Merit itself adds stays.
+    pub strip_unknown: bool,
+}
+
+/// Always on: the type has no `enabled`.
+impl Configuration for RequestParamsConfig {
+    const NAME: &'static str = "request_params";
+    const TURN: Option<Turn> = Some(Turn::Parameters);
+
+    fn check(&self, checking: &mut Checking<'_>) {
+        let path = checking.path;
+        let findings = &mut *checking.findings;
+
+        if self.strip_unknown {
+            let message = "also deletes `max_completion_tokens`, `stream_options` and `chat_template_kwargs` of clients; what Merit itself adds stays";
+            findings.note(format!("{path}.strip_unknown"), message);
+        }
+        if self.max_tokens_limit > 0 && !self.strip_unknown {
+            findings.note(
+                format!("{path}.max_tokens_limit"),
+                "caps `max_tokens`, not `max_completion_tokens`",
+            );
+        }
+
+        for (index, name) in self.blocked_params.iter().enumerate() {
+            if ["model", "messages"].contains(&name.as_str()) {
+                findings.error(
+                    format!("{path}.blocked_params[{index}]"),
+                    format!("no backend takes a request without `{name}`"),
+                );
+            }
+        }
+    }
+
+    fn build(&self) -> Option<Box<dyn Plugin>> {
+        let limits = Limits {
+            blocked: self.blocked_params.clone(),
+            max_tokens: cap(self.max_tokens_limit),
+            max_n: cap(self.max_n),
+            strip_unknown: self.strip_unknown,
+            also_known: Vec::new(),
+        };
+        Some(Box::new(RequestParams {
+            limits: Arc::new(limits),
+        }))
+    }
+}
+
+/// Returns a cap as written; 0 means that there is no cap.
+fn cap(limit: u64) -> Option<u64> {
+    (limit > 0).then_some(limit)
+}
 
 struct RequestParams {
     limits: Arc<Limits>,
 }
 
-/// Always on: the type has no `enabled`.
-pub(super) fn build(config: &Config) -> Option<Box<dyn Plugin>> {
-    let cap = |limit: u64| (limit > 0).then_some(limit);
-    let limits = Limits {
-        blocked: config.blocked_params.clone(),
-        max_tokens: cap(config.max_tokens_limit),
-        max_n: cap(config.max_n),
-        strip_unknown: config.strip_unknown,
-        also_known: Vec::new(),
-    };
-    Some(Box::new(RequestParams {
-        limits: Arc::new(limits),
-    }))
-}
-
 #[async_trait]
 impl Plugin for RequestParams {
     fn name(&self) -> &'static str {
-        "request_params"
+        RequestParamsConfig::NAME
     }
 
     async fn on_request(&self, _input: &PluginInput<'_>) -> Action {

@@ -111,8 +111,8 @@ impl Course {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::candidate::ModelRef;
     use crate::card::{Card, Tokens};
-    use crate::config::decisions::ModelRef;
     use crate::selection::SelectionRequest;
     use std::sync::Arc;
 

@@ -14,9 +14,12 @@
 //! Without `cost_aware_routing` (the default) that is the highest `quality_score`, the cheapest of
 //! equals. The probability that an answer passes verification is .7 for every model at first.
 
+use super::method::{Building, Checking, DecisionInput, Method, NO_EFFECT, warn_unread};
 use super::ranking::highest;
 use super::{Candidate, Choice, SelectionError, SelectionInput, Selector};
-use crate::config::selectors::Automix as Config;
+use document::Findings;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use std::sync::Arc;
 
 /// Quality of a model whose card has none.
@@ -26,13 +29,53 @@ const VERIFIES: f64 = 0.7;
 /// Value of a model without a card.
 const UNKNOWN: f64 = 0.5;
 
+/// Cost-aware value with a verification probability.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Automix")]
+pub struct AutomixConfig {
+    /// Probability of verification below which escalation counts.
+    pub verification_threshold: f64,
+    /// Escalations.
+    pub max_escalations: u32,
+    /// Let price count.
+    pub cost_aware_routing: bool,
+    /// Weight of price against quality.
+    pub cost_quality_tradeoff: f64,
+    /// γ.
+    pub discount_factor: f64,
+    /// Verify by log probabilities.
+    pub use_logprob_verification: bool,
+}
+
+impl AutomixConfig {
+    /// Reports what is wrong with the block of `global.router.model_selection`.
+    pub(super) fn check_process(&self, path: &str, findings: &mut Findings) {
+        let parameters = [
+            ("max_escalations", self.max_escalations != 0),
+            ("use_logprob_verification", self.use_logprob_verification),
+            ("discount_factor", self.discount_factor != 0.0),
+        ];
+        warn_unread(path, &parameters, NO_EFFECT, findings);
+
+        if !self.cost_aware_routing {
+            let parameters = [
+                ("cost_quality_tradeoff", self.cost_quality_tradeoff != 0.0),
+                ("verification_threshold", self.verification_threshold != 0.0),
+            ];
+            let why = "is read with `cost_aware_routing: true` only";
+            warn_unread(path, &parameters, why, findings);
+        }
+    }
+}
+
 /// Values candidates.
 #[derive(Debug)]
 pub struct Automix {
     cost_aware: bool,
     tradeoff: f64,
     threshold: f64,
-    /// Of the request: see [`cost_weight`](super::cost_weight).
+    /// Of the request: see [`cost_weight`](DecisionInput::cost_weight).
     cost_weight: f64,
     /// Of each candidate, whether a card or provider entry bears its name.
     known: Vec<bool>,
@@ -43,8 +86,8 @@ impl Automix {
     /// Builds the algorithm. `config` is the block of `global.router.model_selection`; without it
     /// every parameter is 0 or off.
     #[must_use]
-    pub fn new(config: Option<&Config>, cost_weight: f64, known: Vec<bool>) -> Self {
-        let number = |of: fn(&Config) -> f64| {
+    pub fn new(config: Option<&AutomixConfig>, cost_weight: f64, known: Vec<bool>) -> Self {
+        let number = |of: fn(&AutomixConfig) -> f64| {
             config
                 .map(of)
                 .filter(|number| number.is_finite())
@@ -64,6 +107,16 @@ impl Automix {
             known,
             reason: format!("highest value by {by}").into(),
         }
+    }
+
+    /// Builds the algorithm for a decision, also as a part of another algorithm.
+    pub(super) fn of(decision: &DecisionInput<'_>, building: &Building<'_>) -> Self {
+        let candidates = decision.candidates.iter();
+        let known = candidates.map(|candidate| building.models.knows_model(&candidate.card.name));
+        let config = building
+            .process
+            .and_then(|process| process.automix.as_ref());
+        Self::new(config, decision.cost_weight, known.collect())
     }
 
     /// Returns a candidate's value; `None` if it is not considered.
@@ -87,6 +140,29 @@ impl Automix {
         } else {
             value
         })
+    }
+}
+
+impl Method for Automix {
+    type Block = AutomixConfig;
+    const NAME: &'static str = "automix";
+
+    fn check_block(block: &AutomixConfig, checking: &mut Checking<'_>) {
+        let message = if block.cost_quality_tradeoff > 0.0 {
+            "only `cost_quality_tradeoff` is read here; the other parameters count in `global.router.model_selection.automix`"
+        } else {
+            "nothing is read here; the parameters count in `global.router.model_selection.automix`"
+        };
+        let path = checking.at("automix");
+        checking.findings.warn(path, message);
+    }
+
+    fn build(
+        _block: Option<&AutomixConfig>,
+        decision: &DecisionInput<'_>,
+        building: &mut Building<'_>,
+    ) -> Option<Box<dyn Selector>> {
+        Some(Box::new(Self::of(decision, building)))
     }
 }
 
@@ -122,8 +198,8 @@ impl Selector for Automix {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::candidate::ModelRef;
     use crate::card::{Card, Prices};
-    use crate::config::decisions::ModelRef;
     use crate::selection::SelectionRequest;
 
     fn candidate((quality, price): (f64, f64)) -> Candidate {
@@ -146,7 +222,7 @@ mod tests {
 
     #[track_caller]
     fn check(
-        config: Option<&Config>,
+        config: Option<&AutomixConfig>,
         models: &[(f64, f64)],
         eligible: &[usize],
         expected: (usize, f64),
@@ -184,10 +260,10 @@ mod tests {
 
     #[test]
     fn price_counts_only_where_the_document_says_so() {
-        let config = Config {
+        let config = AutomixConfig {
             cost_aware_routing: true,
             cost_quality_tradeoff: 0.3,
-            ..Config::default()
+            ..AutomixConfig::default()
         };
         // (.9 − .3)/6·1.1 = .11 and (.6 − .06)/2·1.1 = .297.
         check(
@@ -196,7 +272,7 @@ mod tests {
             &[0, 1],
             (1, 0.297),
         );
-        let strict = Config {
+        let strict = AutomixConfig {
             verification_threshold: 0.8,
             ..config.clone()
         };
@@ -212,9 +288,9 @@ mod tests {
             &[0, 1],
             (1, 0.22),
         );
-        let ignored = Config {
+        let ignored = AutomixConfig {
             cost_quality_tradeoff: 0.9,
-            ..Config::default()
+            ..AutomixConfig::default()
         };
         check(
             Some(&ignored),

@@ -17,11 +17,14 @@
 
 use super::affinity;
 use super::automix::Automix;
+use super::method::{Building, Checking, DecisionInput, Method, NO_EFFECT};
 use super::ranking::{Range, highest};
 use super::router_dc::RouterDc;
 use super::{Candidate, Choice, SelectionError, SelectionInput, Selector};
-use crate::config::selectors::Hybrid as Config;
+use document::Findings;
 use inference::handle::Embedder;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use std::sync::Arc;
 
 /// Weights where neither decision nor process gives one.
@@ -30,10 +33,48 @@ const ROUTER_DC: f64 = 0.3;
 const AUTOMIX: f64 = 0.2;
 const COST: f64 = 0.2;
 
+/// Weighted mean of experience, `router_dc` and `automix`.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Hybrid")]
+pub struct HybridConfig {
+    /// Weight of experience; 0 means 0.3.
+    pub experience_weight: f64,
+    /// Weight of `router_dc`; 0 means 0.3.
+    pub router_dc_weight: f64,
+    /// Weight of `automix`; 0 means 0.2.
+    pub automix_weight: f64,
+    /// Weight of price; 0 means 0.2.
+    pub cost_weight: f64,
+    /// Known, without effect.
+    pub quality_gap_threshold: f64,
+    /// Known; scores are always normalised.
+    pub normalize_scores: Option<bool>,
+}
+
+impl HybridConfig {
+    /// Reports what is wrong with a block, of a decision or of the process.
+    pub(super) fn check(&self, path: &str, findings: &mut Findings) {
+        if self.experience_weight != 0.0 {
+            let message = "experience (elo) gives every candidate the same share for ever, as in the reference: its weight only dampens the others";
+            findings.warn(format!("{path}.experience_weight"), message);
+        }
+        if self.quality_gap_threshold != 0.0 {
+            findings.warn(format!("{path}.quality_gap_threshold"), NO_EFFECT);
+        }
+        if self.normalize_scores == Some(false) {
+            findings.warn(
+                format!("{path}.normalize_scores"),
+                "cannot be switched off: scores are always normalised",
+            );
+        }
+    }
+}
+
 /// Averages the components.
 pub struct Hybrid {
     weights: Weights,
-    /// Of the request: see [`cost_weight`](super::cost_weight).
+    /// Of the request: see [`cost_weight`](DecisionInput::cost_weight).
     cost_weight: f64,
     router_dc: RouterDc,
     automix: Automix,
@@ -54,8 +95,8 @@ impl Weights {
     /// Merges the weights: what the decision's block gives wins over the process's; 0 gives
     /// nothing. Below 0 switches a component off.
     #[must_use]
-    pub fn new(global: Option<&Config>, own: Option<&Config>) -> Self {
-        let given = |of: fn(&Config) -> f64, usual: f64| {
+    pub fn new(global: Option<&HybridConfig>, own: Option<&HybridConfig>) -> Self {
+        let given = |of: fn(&HybridConfig) -> f64, usual: f64| {
             let numbers = [own, global].into_iter().flatten().map(of);
             numbers
                 .into_iter()
@@ -178,6 +219,31 @@ fn combine(opinions: &[Opinion], eligible: &[usize]) -> Vec<(usize, f64)> {
     combined
 }
 
+impl Method for Hybrid {
+    type Block = HybridConfig;
+    const NAME: &'static str = "hybrid";
+
+    fn check_block(block: &HybridConfig, checking: &mut Checking<'_>) {
+        let path = checking.at("hybrid");
+        block.check(&path, checking.findings);
+    }
+
+    fn build(
+        block: Option<&HybridConfig>,
+        decision: &DecisionInput<'_>,
+        building: &mut Building<'_>,
+    ) -> Option<Box<dyn Selector>> {
+        let global = building.process.and_then(|process| process.hybrid.as_ref());
+        let automix = Automix::of(decision, building);
+        Some(Box::new(Self::new(
+            Weights::new(global, block),
+            decision.cost_weight,
+            RouterDc::of(decision, building),
+            automix,
+        )))
+    }
+}
+
 impl Selector for Hybrid {
     fn select(&self, input: &SelectionInput<'_>) -> Result<Choice, SelectionError> {
         let opinions = self.opinions(input);
@@ -227,8 +293,8 @@ impl Selector for Hybrid {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::candidate::ModelRef;
     use crate::card::{Card, Prices};
-    use crate::config::decisions::ModelRef;
     use crate::selection::SelectionRequest;
     use crate::selection::router_dc::Parameters;
     use inference::catalog::Bare;
@@ -252,7 +318,7 @@ mod tests {
         }
     }
 
-    fn hybrid(own: Option<&Config>, cost_weight: f64, vectors: &[&[f32]]) -> Hybrid {
+    fn hybrid(own: Option<&HybridConfig>, cost_weight: f64, vectors: &[&[f32]]) -> Hybrid {
         let vectors: Vec<Arc<[f32]>> = vectors.iter().map(|vector| Arc::from(*vector)).collect();
         let known = vec![true; vectors.len()];
         let router_dc = RouterDc::new(Parameters::new(None, None), Bare::encoder(), vectors);
@@ -306,9 +372,9 @@ mod tests {
             0.783,
         );
         // A decision's cost weight acts as its square: 1 + .9·.9 for the cheaper one.
-        let costly = Config {
+        let costly = HybridConfig {
             cost_weight: 0.9,
-            ..Config::default()
+            ..HybridConfig::default()
         };
         check(
             &hybrid(Some(&costly), 0.9, &[&[], &[]]),
@@ -343,10 +409,10 @@ mod tests {
     #[test]
     fn components_below_zero_are_off() {
         let models = [(0.9, 2.0), (0.6, 2.0)];
-        let only = Config {
+        let only = HybridConfig {
             experience_weight: -1.0,
             router_dc_weight: -1.0,
-            ..Config::default()
+            ..HybridConfig::default()
         };
         check(
             &hybrid(Some(&only), 0.5, &[&[], &[]]),
@@ -360,7 +426,7 @@ mod tests {
                 .embedder()
                 .is_none()
         );
-        let none = Config {
+        let none = HybridConfig {
             automix_weight: -1.0,
             ..only
         };
@@ -380,14 +446,14 @@ mod tests {
 
     #[test]
     fn weights_of_the_decision_win_and_zero_gives_nothing() {
-        let global = Config {
+        let global = HybridConfig {
             automix_weight: 0.7,
             cost_weight: 0.4,
-            ..Config::default()
+            ..HybridConfig::default()
         };
-        let own = Config {
+        let own = HybridConfig {
             automix_weight: 0.1,
-            ..Config::default()
+            ..HybridConfig::default()
         };
         let expected = Weights {
             experience: 0.3,
@@ -402,7 +468,7 @@ mod tests {
             automix: 0.2,
             cost: 0.2,
         };
-        assert_eq!(Weights::new(None, Some(&Config::default())), usual);
+        assert_eq!(Weights::new(None, Some(&HybridConfig::default())), usual);
     }
 
     /// What the turn is like is not known: the others decide, and the reason says so.

@@ -4,9 +4,40 @@
 //! { "algorithm": "kmeans", "trained": true, "num_clusters": 1, "centroids": [[0.1, 0.2]], "cluster_models": ["small"] }
 //! ```
 
-use super::learned::{Artifact, ArtifactError, Checking, squared_distance};
+use super::Selector;
+use super::learned::{
+    self, Artifact, ArtifactCheck, ArtifactError, FITTED, Fitted, squared_distance,
+};
+use super::method::{Building, Checking, DecisionInput, Method, warn_unread};
+use super::process::MlSelection;
 use super::ranking::lowest;
+use document::Findings;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// Centroids.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "KMeans")]
+pub struct KMeansConfig {
+    /// Clusters.
+    pub num_clusters: u32,
+    /// Weight of efficiency in training.
+    pub efficiency_weight: f64,
+    /// Artifact.
+    pub pretrained_path: String,
+}
+
+impl KMeansConfig {
+    /// Reports what is wrong with the block.
+    pub(super) fn check(&self, path: &str, findings: &mut Findings) {
+        let parameters = [
+            ("num_clusters", self.num_clusters != 0),
+            ("efficiency_weight", self.efficiency_weight != 0.0),
+        ];
+        warn_unread(path, &parameters, FITTED, findings);
+    }
+}
 
 /// The artifact, as it is in a file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -41,7 +72,7 @@ impl KMeans {
     /// It is something else, its lists differ in length, or holds numbers that are none.
     pub fn read(json: &str) -> Result<Self, ArtifactError> {
         Self::new(
-            Checking {
+            ArtifactCheck {
                 algorithm: "kmeans",
             }
             .read::<File>(json)?,
@@ -53,7 +84,7 @@ impl KMeans {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn new(file: File) -> Result<Self, ArtifactError> {
-        let checking = Checking {
+        let checking = ArtifactCheck {
             algorithm: "kmeans",
         };
         let dimension = checking.rows("centroids", &file.centroids)?;
@@ -64,6 +95,33 @@ impl KMeans {
             models: file.cluster_models,
             dimension,
         })
+    }
+}
+
+impl Method for KMeans {
+    type Block = ();
+    const NAME: &'static str = "kmeans";
+
+    fn check(_block: Option<&()>, checking: &mut Checking<'_>) {
+        learned::check::<Self>(checking);
+    }
+
+    fn build(
+        _block: Option<&()>,
+        _decision: &DecisionInput<'_>,
+        building: &mut Building<'_>,
+    ) -> Option<Box<dyn Selector>> {
+        Some(learned::build::<Self>(building))
+    }
+}
+
+impl Fitted for KMeans {
+    fn path(ml: &MlSelection) -> Option<&str> {
+        Some(&ml.kmeans.as_ref()?.pretrained_path)
+    }
+
+    fn load(json: &str, _building: &mut Building<'_>) -> Result<Self, ArtifactError> {
+        Self::read(json)
     }
 }
 

@@ -7,14 +7,29 @@
 //! { "algorithm": "knn", "trained": true, "k": 5, "embeddings": [[0.1, 0.2]], "labels": ["small"], "qualities": [0.9], "latencies": [1200000] }
 //! ```
 
-use super::learned::{Artifact, ArtifactError, Checking, squared_distance};
+use super::Selector;
+use super::learned::{self, Artifact, ArtifactCheck, ArtifactError, Fitted, squared_distance};
+use super::method::{Building, Checking, DecisionInput, Method};
+use super::process::MlSelection;
 use super::ranking::{Range, highest};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Neighbours where neither artifact nor document says how many.
 const NEIGHBOURS: usize = 5;
 /// Of a record that has none.
 const QUALITY: f64 = 0.5;
+
+/// Nearest neighbours.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Knn")]
+pub struct KnnConfig {
+    /// Neighbours.
+    pub k: u32,
+    /// Artifact.
+    pub pretrained_path: String,
+}
 
 /// The artifact, as it is in a file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -63,7 +78,7 @@ impl Knn {
     /// # Errors
     /// It is something else, its lists differ in length, or holds numbers that are none.
     pub fn read(json: &str, k: usize) -> Result<Self, ArtifactError> {
-        let checking = Checking { algorithm: "knn" };
+        let checking = ArtifactCheck { algorithm: "knn" };
         Self::new(checking.read::<File>(json)?, k)
     }
 
@@ -72,7 +87,7 @@ impl Knn {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn new(file: File, k: usize) -> Result<Self, ArtifactError> {
-        let checking = Checking { algorithm: "knn" };
+        let checking = ArtifactCheck { algorithm: "knn" };
         let dimension = checking.rows("embeddings", &file.embeddings)?;
         let count = file.embeddings.len();
         checking.ensure(
@@ -127,6 +142,36 @@ fn slowness(latency: Option<f64>, range: Option<Range>) -> f64 {
     match (latency, range) {
         (Some(latency), Some(range)) => (latency - range.low) / (range.high - range.low).max(1.0),
         _ => 0.5,
+    }
+}
+
+impl Method for Knn {
+    type Block = ();
+    const NAME: &'static str = "knn";
+
+    fn check(_block: Option<&()>, checking: &mut Checking<'_>) {
+        learned::check::<Self>(checking);
+    }
+
+    fn build(
+        _block: Option<&()>,
+        _decision: &DecisionInput<'_>,
+        building: &mut Building<'_>,
+    ) -> Option<Box<dyn Selector>> {
+        Some(learned::build::<Self>(building))
+    }
+}
+
+impl Fitted for Knn {
+    fn path(ml: &MlSelection) -> Option<&str> {
+        Some(&ml.knn.as_ref()?.pretrained_path)
+    }
+
+    fn load(json: &str, building: &mut Building<'_>) -> Result<Self, ArtifactError> {
+        let config = building
+            .process
+            .and_then(|process| process.ml.as_ref()?.knn.as_ref());
+        Self::read(json, config.map_or(0, |config| config.k as usize))
     }
 }
 

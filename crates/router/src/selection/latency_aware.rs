@@ -14,10 +14,25 @@
 //! without a sample is left out, so it gets no requests from here as long as another one has some;
 //! without any, the first candidate is taken.
 
+use super::method::{Building, Checking, DecisionInput, Measured, Method, Need};
 use super::ranking::{Range, lowest};
 use super::{Candidate, Choice, SelectionError, SelectionInput, Selector};
-use crate::config::selectors::LatencyAware as Config;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use std::sync::Arc;
+
+/// Fastest candidate by measured latency.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "LatencyAware")]
+pub struct LatencyAwareConfig {
+    /// Percentile of the time per output token, 1 to 100.
+    pub tpot_percentile: u32,
+    /// Percentile of the time to the first token, 1 to 100.
+    pub ttft_percentile: u32,
+    /// Free text.
+    pub description: String,
+}
 
 /// Compares latencies.
 #[derive(Debug)]
@@ -46,8 +61,8 @@ impl LatencyAware {
     /// Builds the algorithm. Percentiles of 0 are omitted ones; without any the first candidate is
     /// taken.
     #[must_use]
-    pub fn new(config: Option<&Config>) -> Self {
-        let given = |percentile: fn(&Config) -> u32| {
+    pub fn new(config: Option<&LatencyAwareConfig>) -> Self {
+        let given = |percentile: fn(&LatencyAwareConfig) -> u32| {
             config.map(percentile).filter(|&percentile| percentile != 0)
         };
         let (tpot, ttft) = (
@@ -139,6 +154,60 @@ fn relative(known: &[Latency]) -> Vec<(usize, f64)> {
     known.iter().map(score).collect()
 }
 
+impl Method for LatencyAware {
+    type Block = LatencyAwareConfig;
+    const NAME: &'static str = "latency_aware";
+    const IS_PREVIEWED: bool = true;
+
+    fn check_block(block: &LatencyAwareConfig, checking: &mut Checking<'_>) {
+        for (key, percentile) in [
+            ("tpot_percentile", block.tpot_percentile),
+            ("ttft_percentile", block.ttft_percentile),
+        ] {
+            if percentile > 100 {
+                let path = checking.at(&format!("latency_aware.{key}"));
+                let message = "a percentile is a number from 1 to 100";
+                checking.findings.error(path, message);
+            }
+        }
+        if block.tpot_percentile == 0 && block.ttft_percentile == 0 {
+            let path = checking.at("latency_aware");
+            let message = "no percentile is given, so the first candidate is taken";
+            checking.findings.warn(path, message);
+        }
+    }
+
+    fn measures(block: Option<&LatencyAwareConfig>) -> Vec<Need> {
+        let per_token = Need::new(
+            "latency_aware.tpot_percentile",
+            "the time per output token",
+            Measured::PerToken,
+        );
+        let first_token = Need::new(
+            "latency_aware.ttft_percentile",
+            "the time to the first token",
+            Measured::FirstToken,
+        );
+        let asks_per_token = block.is_some_and(|block| block.tpot_percentile > 0);
+        let asks_first_token = block.is_some_and(|block| block.ttft_percentile > 0);
+        [
+            asks_per_token.then_some(per_token),
+            asks_first_token.then_some(first_token),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    fn build(
+        block: Option<&LatencyAwareConfig>,
+        _decision: &DecisionInput<'_>,
+        _building: &mut Building<'_>,
+    ) -> Option<Box<dyn Selector>> {
+        Some(Box::new(Self::new(block)))
+    }
+}
+
 impl Selector for LatencyAware {
     fn select(&self, input: &SelectionInput<'_>) -> Result<Choice, SelectionError> {
         let first = *input
@@ -156,14 +225,14 @@ impl Selector for LatencyAware {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::decisions::ModelRef;
+    use crate::candidate::ModelRef;
     use crate::selection::SelectionRequest;
 
     fn by(tpot_percentile: u32, ttft_percentile: u32) -> LatencyAware {
-        LatencyAware::new(Some(&Config {
+        LatencyAware::new(Some(&LatencyAwareConfig {
             tpot_percentile,
             ttft_percentile,
-            ..Config::default()
+            ..LatencyAwareConfig::default()
         }))
     }
 

@@ -12,8 +12,12 @@
 //! for the category. They answer with a model's name. Without a usable artifact they do
 //! not choose, and the decision falls back visibly.
 
+use super::method::{Building, Checking, Method};
+use super::process::{MlSelection, PATH};
 use super::{Choice, SelectionError, SelectionInput, Selector};
 use inference::handle::Embedder;
+use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Categories in the order of their places behind the vector.
@@ -33,6 +37,8 @@ pub const CATEGORIES: [&str; 14] = [
     "other",
     "unknown",
 ];
+/// What is said of a parameter of fitting.
+pub(super) const FITTED: &str = "has no effect: what was fitted is in the artifact";
 /// Place of everything that is not in the list.
 const OTHER: usize = 12;
 
@@ -61,6 +67,82 @@ pub trait Artifact: Send + Sync {
     fn choose<'a>(&'a self, features: &[f64], may: &dyn Fn(&str) -> bool) -> Option<&'a str>;
 }
 
+/// An algorithm whose artifact is read from a file.
+pub(super) trait Fitted: Method + Artifact + Sized + 'static {
+    /// Returns the file that the document names, if it has the algorithm's block.
+    fn path(ml: &MlSelection) -> Option<&str>;
+
+    /// Reads the artifact.
+    ///
+    /// # Errors
+    /// It is something else, or does not fit together.
+    fn load(json: &str, building: &mut Building<'_>) -> Result<Self, ArtifactError>;
+}
+
+/// Artifacts of one recipe by algorithm; `None` for one that cannot be used.
+pub type Artifacts = HashMap<&'static str, Option<Arc<dyn Artifact>>>;
+
+/// Builds the selector of a fitted algorithm; without a usable artifact it never answers.
+pub(super) fn build<A: Fitted>(building: &mut Building<'_>) -> Box<dyn Selector> {
+    let Some(artifact) = artifact::<A>(building) else {
+        return Box::new(Untrained);
+    };
+    let encoder = building.encoder();
+    match Learned::new(A::NAME, artifact, encoder) {
+        Ok(learned) => Box::new(learned),
+        Err(error) => {
+            report_untrained::<A>(&error, building);
+            Box::new(Untrained)
+        }
+    }
+}
+
+/// Reports that an algorithm has no artifact, where it has something to choose.
+pub(super) fn check<A: Fitted>(checking: &mut Checking<'_>) {
+    let ml = checking.process.and_then(|process| process.ml.as_ref());
+    if checking.model_refs.len() >= 2 && ml.and_then(file::<A>).is_none() {
+        let name = A::NAME;
+        let message = format!(
+            "`{name}` is not trained, so every request falls back to the first candidate: `{PATH}.ml.{name}.pretrained_path` is missing"
+        );
+        checking.findings.warn(checking.path, message);
+    }
+}
+
+/// Returns the file of an algorithm's artifact, if one is named.
+fn file<A: Fitted>(ml: &MlSelection) -> Option<&str> {
+    A::path(ml).map(str::trim).filter(|path| !path.is_empty())
+}
+
+/// Returns the artifact of an algorithm, which all decisions of the recipe share.
+fn artifact<A: Fitted>(building: &mut Building<'_>) -> Option<Arc<dyn Artifact>> {
+    if let Some(artifact) = building.artifacts.get(A::NAME) {
+        return artifact.clone();
+    }
+    let path = file::<A>(building.process?.ml.as_ref()?)?;
+    let read: Option<Arc<dyn Artifact>> = match building.catalog.text(Path::new(path)) {
+        Ok(json) => match A::load(&json, building) {
+            Ok(artifact) => Some(Arc::new(artifact)),
+            Err(error) => {
+                report_untrained::<A>(&error, building);
+                None
+            }
+        },
+        Err(error) => {
+            report_untrained::<A>(&error, building);
+            None
+        }
+    };
+    building.artifacts.entry(A::NAME).or_insert(read).clone()
+}
+
+fn report_untrained<A: Fitted>(error: &dyn std::fmt::Display, building: &mut Building<'_>) {
+    let name = A::NAME;
+    let message = format!("{error}; `{name}` is not trained, so the first candidate is taken");
+    let path = format!("{PATH}.ml.{name}.pretrained_path");
+    building.findings.warn(path, message);
+}
+
 /// An artifact that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ArtifactError {
@@ -86,11 +168,11 @@ pub enum ArtifactError {
 
 /// Builds the checks of artifacts: first what is said twice must agree, then numbers must be
 /// numbers.
-pub(super) struct Checking {
+pub(super) struct ArtifactCheck {
     pub(super) algorithm: &'static str,
 }
 
-impl Checking {
+impl ArtifactCheck {
     /// Reads JSON, and wants its `algorithm` (where it has one) to be this one, and `trained` not
     /// to be false.
     pub(super) fn read<T: serde::de::DeserializeOwned>(

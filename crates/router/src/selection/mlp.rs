@@ -8,9 +8,33 @@
 //! Layers are `linear`, `relu`, `batch_norm` (with the statistics of training) and `dropout`, which
 //! does nothing here.
 
-use super::learned::{Artifact, ArtifactError, Checking};
+use super::Selector;
+use super::learned::{self, Artifact, ArtifactCheck, ArtifactError, FITTED, Fitted};
+use super::method::{Building, Checking, DecisionInput, Method, warn_unread};
+use super::process::MlSelection;
 use super::ranking::highest;
+use document::Findings;
+use schemars::JsonSchema;
 use serde::Deserialize;
+
+/// A small network.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Mlp")]
+pub struct MlpConfig {
+    /// Device.
+    pub device: String,
+    /// Artifact.
+    pub pretrained_path: String,
+}
+
+impl MlpConfig {
+    /// Reports what is wrong with the block.
+    pub(super) fn check(&self, path: &str, findings: &mut Findings) {
+        let parameters = [("device", !self.device.is_empty())];
+        warn_unread(path, &parameters, FITTED, findings);
+    }
+}
 
 #[derive(Debug, Clone, Deserialize)]
 struct File {
@@ -82,7 +106,7 @@ impl Mlp {
     /// # Errors
     /// It is something else, layers do not fit together, or it holds numbers that are none.
     pub fn read(json: &str) -> Result<Self, ArtifactError> {
-        let checking = Checking { algorithm: "mlp" };
+        let checking = ArtifactCheck { algorithm: "mlp" };
         let file: File = checking.read(json)?;
         let (mut layers, mut width) = (Vec::new(), None);
         let mut dimension = 0;
@@ -124,7 +148,7 @@ impl Mlp {
 impl Layer {
     /// Reads a layer; `None` for one that does nothing.
     fn read(
-        checking: &Checking,
+        checking: &ArtifactCheck,
         index: usize,
         file: LayerFile,
     ) -> Result<Option<Self>, ArtifactError> {
@@ -228,6 +252,33 @@ fn rows(weight: Weight, takes: usize) -> Vec<Vec<f64>> {
     match weight {
         Weight::Rows(rows) => rows,
         Weight::Row(flat) => flat.chunks(takes.max(1)).map(<[f64]>::to_vec).collect(),
+    }
+}
+
+impl Method for Mlp {
+    type Block = ();
+    const NAME: &'static str = "mlp";
+
+    fn check(_block: Option<&()>, checking: &mut Checking<'_>) {
+        learned::check::<Self>(checking);
+    }
+
+    fn build(
+        _block: Option<&()>,
+        _decision: &DecisionInput<'_>,
+        building: &mut Building<'_>,
+    ) -> Option<Box<dyn Selector>> {
+        Some(learned::build::<Self>(building))
+    }
+}
+
+impl Fitted for Mlp {
+    fn path(ml: &MlSelection) -> Option<&str> {
+        Some(&ml.mlp.as_ref()?.pretrained_path)
+    }
+
+    fn load(json: &str, _building: &mut Building<'_>) -> Result<Self, ArtifactError> {
+        Self::read(json)
     }
 }
 

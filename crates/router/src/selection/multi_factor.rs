@@ -18,17 +18,65 @@
 //! own: the joules that the request is predicted to take. Without it scores are those of the other
 //! four terms, to the last bit.
 
+use super::method::{Building, Checking, DecisionInput, Measured, Method, Need};
 use super::ranking::{Range, highest};
 use super::{Candidate, Choice, SelectionError, SelectionInput, Selector};
 use crate::card::Tokens;
-use crate::config::selectors::{FactorWeights, MultiFactor as Config, Slo};
 use crate::forecast::Forecaster;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use std::sync::Arc;
 
 /// Percentile of latency where none, or none of 1 to 100, is configured.
 const PERCENTILE: u32 = 95;
 /// Terms of the sum, in its order: quality, latency, cost, load, energy.
 const TERMS: usize = 5;
+
+/// Weighted sum of quality, latency, price and load under ceilings.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "MultiFactor")]
+pub struct MultiFactorConfig {
+    /// Weights; omitted means 0.25 each.
+    pub weights: Option<FactorWeights>,
+    /// Ceilings that exclude candidates.
+    pub slo: Option<Slo>,
+    /// Percentile of latency; 0 means 95.
+    pub latency_percentile: u32,
+    /// What happens when the ceilings exclude everyone.
+    #[schemars(extend("enum" = ["cheapest", "first", "fail"]))]
+    pub on_no_candidates: String,
+}
+
+/// Weights of `multi_factor`; an omitted one is 0.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FactorWeights {
+    /// Of the model card's `quality_score`.
+    pub quality: f64,
+    /// Of measured latency.
+    pub latency: f64,
+    /// Of the prompt price.
+    pub cost: f64,
+    /// Of requests in flight.
+    pub load: f64,
+    /// Merit's own: of the joules that the request is predicted to take.
+    pub energy: f64,
+}
+
+/// Ceilings of `multi_factor`; 0 means none.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Slo {
+    /// Time per output token, milliseconds.
+    pub max_tpot_ms: f64,
+    /// Time to the first token, milliseconds.
+    pub max_ttft_ms: f64,
+    /// Prompt price per million tokens.
+    pub max_cost_per_1m: f64,
+    /// Requests in flight.
+    pub max_inflight: u64,
+}
 
 /// Weighs the factors.
 pub struct MultiFactor {
@@ -72,7 +120,7 @@ impl MultiFactor {
     /// Builds the algorithm. Weights as written are made to add up to 1. `forecaster` predicts the
     /// joules of `candidates` candidates.
     #[must_use]
-    pub fn new(config: &Config, forecaster: Arc<Forecaster>, candidates: usize) -> Self {
+    pub fn new(config: &MultiFactorConfig, forecaster: Arc<Forecaster>, candidates: usize) -> Self {
         let percentile = match config.latency_percentile {
             percentile @ 1..=100 => percentile,
             _ => PERCENTILE,
@@ -278,6 +326,100 @@ fn reason(weights: &[f64; TERMS], percentile: u32, kept: usize, dropped: usize) 
     format!(
         "multi_factor: weights{{q={quality:.2} l={latency:.2} c={cost:.2} L={load:.2}{energy}}} latency_p{percentile}, kept={kept}, dropped={dropped}"
     )
+}
+
+impl Method for MultiFactor {
+    type Block = MultiFactorConfig;
+    const NAME: &'static str = "multi_factor";
+    const IS_PREVIEWED: bool = true;
+
+    fn check_block(block: &MultiFactorConfig, checking: &mut Checking<'_>) {
+        if block.latency_percentile > 100 {
+            let path = checking.at("multi_factor.latency_percentile");
+            let message = "is not from 1 to 100 and counts as 95";
+            checking.findings.warn(path, message);
+        }
+        if let Some(weights) = &block.weights {
+            check_weights(weights, checking);
+        }
+    }
+
+    fn measures(block: Option<&MultiFactorConfig>) -> Vec<Need> {
+        let weights = block.and_then(|block| block.weights.as_ref());
+        let (latency, load) = weights.map_or((1.0, 1.0), |it| (it.latency, it.load));
+        let slo = block
+            .and_then(|block| block.slo.clone())
+            .unwrap_or_default();
+
+        let weighed = |what, figure| Need {
+            is_written: weights.is_some(),
+            ..Need::new("multi_factor.weights", what, figure)
+        };
+        let per_token = Need::new(
+            "multi_factor.slo.max_tpot_ms",
+            "the time per output token",
+            Measured::PerToken,
+        );
+        let first_token = Need::new(
+            "multi_factor.slo.max_ttft_ms",
+            "the time to the first token",
+            Measured::FirstToken,
+        );
+        let in_flight = Need::new(
+            "multi_factor.slo.max_inflight",
+            "the number of requests in flight",
+            Measured::Load,
+        );
+        [
+            (latency > 0.0, weighed("latency", Measured::Latency)),
+            (
+                load > 0.0,
+                weighed("the number of requests in flight", Measured::Load),
+            ),
+            (slo.max_tpot_ms > 0.0, per_token),
+            (slo.max_ttft_ms > 0.0, first_token),
+            (slo.max_inflight > 0, in_flight),
+        ]
+        .into_iter()
+        .filter_map(|(is_asked, need)| is_asked.then_some(need))
+        .collect()
+    }
+
+    fn build(
+        block: Option<&MultiFactorConfig>,
+        decision: &DecisionInput<'_>,
+        _building: &mut Building<'_>,
+    ) -> Option<Box<dyn Selector>> {
+        let config = block.cloned().unwrap_or_default();
+        let forecaster = Arc::clone(decision.forecaster);
+        Some(Box::new(Self::new(
+            &config,
+            forecaster,
+            decision.candidates.len(),
+        )))
+    }
+}
+
+/// Reports weights that count as something else than what is written.
+fn check_weights(weights: &FactorWeights, checking: &mut Checking<'_>) {
+    let written = [
+        ("quality", weights.quality),
+        ("latency", weights.latency),
+        ("cost", weights.cost),
+        ("load", weights.load),
+        ("energy", weights.energy),
+    ];
+    for (key, weight) in written {
+        if weight < 0.0 {
+            let path = checking.at(&format!("multi_factor.weights.{key}"));
+            checking.findings.warn(path, "a weight below 0 counts as 0");
+        }
+    }
+    if written.iter().all(|(_, weight)| *weight <= 0.0) {
+        let path = checking.at("multi_factor.weights");
+        let message = "no weight is above 0, so quality, latency, cost and load count 0.25 each";
+        checking.findings.warn(path, message);
+    }
 }
 
 impl Selector for MultiFactor {

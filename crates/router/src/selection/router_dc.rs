@@ -15,16 +15,63 @@
 //! tells; the reported scores are their softmax by τ. A candidate without a description counts as
 //! `min_similarity` and cannot win.
 
+use super::method::{Building, Checking, DecisionInput, Method, NO_EFFECT, warn_unread};
+use super::process::PATH;
 use super::ranking::highest;
 use super::{Choice, SelectionError, SelectionInput, Selector};
-use crate::config::selectors::RouterDc as Config;
+use crate::card::ModelDescriptions;
+use crate::config::providers::ModelCard;
+use document::Findings;
+use inference::catalog::Bare;
 use inference::handle::Embedder;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use std::sync::Arc;
 
 /// τ where the document has none.
 const TEMPERATURE: f64 = 0.07;
 /// Least similarity of a winner where the document has none.
 const MIN_SIMILARITY: f64 = 0.3;
+
+/// Nearest model description by embedding.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "RouterDc")]
+pub struct RouterDcConfig {
+    /// τ of the softmax; 0 means 0.07.
+    pub temperature: f64,
+    /// Dimensions of the embedding.
+    pub dimension_size: u32,
+    /// Least similarity of a winner; only the global value is read.
+    pub min_similarity: f64,
+    /// Contrast between queries.
+    pub use_query_contrastive: bool,
+    /// Contrast between models.
+    pub use_model_contrastive: bool,
+    /// Fail without model descriptions.
+    pub require_descriptions: bool,
+    /// Read capabilities beside descriptions. Omitted in a decision, this turns them off; omitted
+    /// for the process, on.
+    pub use_capabilities: Option<bool>,
+}
+
+impl RouterDcConfig {
+    /// Reports what is wrong with a block, of a decision or of the process.
+    pub(super) fn check(&self, path: &str, findings: &mut Findings) {
+        let parameters = [
+            ("dimension_size", self.dimension_size != 0),
+            ("use_query_contrastive", self.use_query_contrastive),
+            ("use_model_contrastive", self.use_model_contrastive),
+        ];
+        warn_unread(path, &parameters, NO_EFFECT, findings);
+        if self.temperature < 0.0 {
+            findings.error(
+                format!("{path}.temperature"),
+                "a temperature is a number above 0",
+            );
+        }
+    }
+}
 
 /// Compares descriptions with the user's turn.
 pub struct RouterDc {
@@ -59,10 +106,10 @@ impl Parameters {
     /// and its switches always, so that omitting them turns capabilities off. Blocks of other
     /// decisions and its `min_similarity` are not read.
     #[must_use]
-    pub fn new(global: Option<&Config>, first: Option<&Config>) -> Self {
+    pub fn new(global: Option<&RouterDcConfig>, first: Option<&RouterDcConfig>) -> Self {
         let usable =
             |number: f64| Some(number).filter(|number| number.is_finite() && *number > 0.0);
-        let of = |config: Option<&Config>, number: fn(&Config) -> f64| {
+        let of = |config: Option<&RouterDcConfig>, number: fn(&RouterDcConfig) -> f64| {
             config.map(number).and_then(usable)
         };
         let temperature = of(first, |config| config.temperature)
@@ -119,6 +166,35 @@ impl RouterDc {
         }
     }
 
+    /// Builds the algorithm for a decision, also as a part of another algorithm.
+    pub(super) fn of(decision: &DecisionInput<'_>, building: &mut Building<'_>) -> Self {
+        let global = building
+            .process
+            .and_then(|process| process.router_dc.as_ref());
+        let parameters = Parameters::new(global, building.router_dc);
+        let candidates = decision.candidates.iter();
+        let texts: Vec<String> = candidates
+            .map(|candidate| {
+                let card = card(building.models, &candidate.card.name);
+                card.map_or_else(String::new, |card| {
+                    text(
+                        &card.description,
+                        &card.capabilities,
+                        parameters.use_capabilities,
+                    )
+                })
+            })
+            .collect();
+
+        if texts.iter().all(String::is_empty) {
+            let vectors = texts.iter().map(|_| Arc::default()).collect();
+            return Self::new(parameters, Bare::encoder(), vectors);
+        }
+        let encoder = building.encoder();
+        let vectors = building.vectors(&encoder, &texts);
+        Self::new(parameters, encoder, vectors)
+    }
+
     /// Returns whether some candidate has a description that a request can be compared with.
     #[must_use]
     pub fn is_described(&self) -> bool {
@@ -156,6 +232,82 @@ impl RouterDc {
             scores,
         })
     }
+}
+
+impl Method for RouterDc {
+    type Block = RouterDcConfig;
+    const NAME: &'static str = "router_dc";
+
+    fn check_block(block: &RouterDcConfig, checking: &mut Checking<'_>) {
+        if block.use_capabilities.is_none() {
+            let path = checking.at("router_dc");
+            let message = "`use_capabilities` is omitted here and thereby off";
+            checking.findings.note(path, message);
+        }
+    }
+
+    fn check(block: Option<&RouterDcConfig>, checking: &mut Checking<'_>) {
+        if let Some(block) = block {
+            check_parameters(block, checking);
+        }
+        check_descriptions(checking);
+    }
+
+    fn build(
+        _block: Option<&RouterDcConfig>,
+        decision: &DecisionInput<'_>,
+        building: &mut Building<'_>,
+    ) -> Option<Box<dyn Selector>> {
+        Some(Box::new(Self::of(decision, building)))
+    }
+}
+
+/// Reports parameters that are out of range or read elsewhere.
+fn check_parameters(block: &RouterDcConfig, checking: &mut Checking<'_>) {
+    let path = checking.at("router_dc");
+    block.check(&path, checking.findings);
+    if block.min_similarity != 0.0 {
+        checking.findings.warn(
+            format!("{path}.min_similarity"),
+            format!("is read from `{PATH}.router_dc` only"),
+        );
+    }
+    if let Some((first, counts)) = checking.router_dc
+        && !std::ptr::eq(counts, block)
+    {
+        let message =
+            format!("is not read: the block of the decision `{first}` holds for the whole recipe");
+        checking.findings.warn(path, message);
+    }
+}
+
+/// Reports candidates that nothing is known of, so that they cannot win.
+fn check_descriptions(checking: &mut Checking<'_>) {
+    if checking.model_refs.len() < 2 {
+        return;
+    }
+    let candidates = checking.model_refs.iter();
+    let blank: Vec<&str> = candidates
+        .map(|candidate| candidate.model.trim())
+        .filter(|name| !name.is_empty() && !is_described(checking.models, name))
+        .collect();
+    if !blank.is_empty() {
+        let message = format!(
+            "cannot choose what has no `description` on its card: {}",
+            blank.join(", ")
+        );
+        checking.findings.warn(checking.path, message);
+    }
+}
+
+fn is_described(models: &dyn ModelDescriptions, name: &str) -> bool {
+    card(models, name)
+        .is_some_and(|card| !card.description.is_empty() || !card.capabilities.is_empty())
+}
+
+/// Returns the card of a model; an adapter's is that of its base.
+fn card<'a>(models: &'a dyn ModelDescriptions, name: &str) -> Option<&'a ModelCard> {
+    models.model_card(name).or_else(|| models.lora_base(name))
 }
 
 impl Selector for RouterDc {
@@ -236,9 +388,8 @@ fn softmax(mut scores: Vec<(usize, f64)>, temperature: f64) -> Vec<(usize, f64)>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::decisions::ModelRef;
-    use crate::selection::{Candidate, SelectionRequest};
-    use inference::catalog::Bare;
+    use crate::candidate::{Candidate, ModelRef};
+    use crate::selection::SelectionRequest;
 
     /// Candidates whose descriptions have these cosines with the query (1, 0).
     fn described(cosines: &[Option<f32>]) -> RouterDc {
@@ -353,24 +504,25 @@ mod tests {
 
     #[test]
     fn who_sets_the_parameters() {
-        let config = |temperature, min_similarity, use_capabilities| Config {
+        let config = |temperature, min_similarity, use_capabilities| RouterDcConfig {
             temperature,
             min_similarity,
             use_capabilities,
-            ..Config::default()
+            ..RouterDcConfig::default()
         };
-        let check =
-            |global: Option<&Config>, first: Option<&Config>, expected: (f64, f64, bool)| {
-                let found = Parameters::new(global, first);
-                assert_eq!(
-                    (
-                        found.temperature,
-                        found.min_similarity,
-                        found.use_capabilities
-                    ),
-                    expected
-                );
-            };
+        let check = |global: Option<&RouterDcConfig>,
+                     first: Option<&RouterDcConfig>,
+                     expected: (f64, f64, bool)| {
+            let found = Parameters::new(global, first);
+            assert_eq!(
+                (
+                    found.temperature,
+                    found.min_similarity,
+                    found.use_capabilities
+                ),
+                expected
+            );
+        };
         check(None, None, (0.07, 0.3, true));
         let global = config(0.2, 0.7, None);
         check(Some(&global), None, (0.2, 0.7, true));

@@ -16,7 +16,12 @@
 //!     algorithm: { type: static }
 //! ```
 
+use super::method::{Building, DecisionInput, Method};
 use super::{Choice, SelectionError, SelectionInput, Selector};
+use crate::card::ModelDescriptions;
+use crate::report::Kind;
+use crate::scope::Scope;
+use document::Findings;
 use std::sync::Arc;
 
 /// What a candidate without a configured score counts.
@@ -45,6 +50,50 @@ impl Static {
             .iter()
             .find(|(name, _)| name == model)
             .map_or(UNSCORED, |(_, score)| *score)
+    }
+}
+
+impl Method for Static {
+    type Block = ();
+    const NAME: &'static str = "static";
+    const IS_PREVIEWED: bool = true;
+
+    fn build(
+        _block: Option<&()>,
+        decision: &DecisionInput<'_>,
+        building: &mut Building<'_>,
+    ) -> Option<Box<dyn Selector>> {
+        let mut domains = building.scope.signals.domains.iter();
+        let named = domains.find(|domain| domain.name == decision.name);
+        let scores = named.into_iter().flat_map(|domain| &domain.model_scores);
+        let scores = scores.map(|entry| (entry.model.clone(), entry.score));
+        Some(Box::new(Self::new(decision.name, scores.collect())))
+    }
+}
+
+/// Reports what is wrong with the scores of a recipe's domains: they name models that the document
+/// knows, and only a decision that has the domain's name reads them.
+pub fn check_scores(
+    scope: &Scope<'_>,
+    decisions: &[&str],
+    models: &dyn ModelDescriptions,
+    findings: &mut Findings,
+) {
+    for (index, rule) in scope.signals.domains.iter().enumerate() {
+        let path = format!("{}.model_scores", scope.rule(Kind::Domain, index));
+        for (index, score) in rule.model_scores.iter().enumerate() {
+            if let Some(message) = models.unknown_model(&score.model) {
+                findings.error(format!("{path}[{index}].model"), message);
+            }
+        }
+
+        if !rule.model_scores.is_empty() && !decisions.contains(&rule.name.as_str()) {
+            let message = format!(
+                "is read only by a decision that is called `{}`, and there is none",
+                rule.name
+            );
+            findings.note(path, message);
+        }
     }
 }
 

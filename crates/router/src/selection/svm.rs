@@ -8,9 +8,41 @@
 //! `kernel_type: rbf` has `rbf_classifiers` with `alpha`, `support_vectors`, `rho` and `gamma` (the
 //! artifact's own where theirs is 0). The vector is scaled to unit length first.
 
-use super::learned::{Artifact, ArtifactError, Checking, squared_distance};
+use super::Selector;
+use super::learned::{
+    self, Artifact, ArtifactCheck, ArtifactError, CATEGORIES, FITTED, Fitted, squared_distance,
+};
+use super::method::{Building, Checking, DecisionInput, Method, warn_unread};
+use super::process::MlSelection;
 use super::ranking::highest;
+use document::Findings;
+use schemars::JsonSchema;
 use serde::Deserialize;
+
+/// Support vectors.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Svm")]
+pub struct SvmConfig {
+    /// Kernel.
+    #[schemars(extend("enum" = ["linear", "rbf"]))]
+    pub kernel: String,
+    /// γ of the kernel.
+    pub gamma: f64,
+    /// Artifact.
+    pub pretrained_path: String,
+}
+
+impl SvmConfig {
+    /// Reports what is wrong with the block.
+    pub(super) fn check(&self, path: &str, findings: &mut Findings) {
+        let parameters = [
+            ("kernel", !self.kernel.is_empty()),
+            ("gamma", self.gamma != 0.0),
+        ];
+        warn_unread(path, &parameters, FITTED, findings);
+    }
+}
 
 /// The artifact, as it is in a file.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -72,7 +104,7 @@ impl Svm {
     /// # Errors
     /// It is something else, parts differ in length, or it holds numbers that are none.
     pub fn read(json: &str, dimension: usize) -> Result<Self, ArtifactError> {
-        let checking = Checking { algorithm: "svm" };
+        let checking = ArtifactCheck { algorithm: "svm" };
         let file: File = checking.read(json)?;
         let rbf = file.kernel_type.eq_ignore_ascii_case("rbf")
             || (file.kernel_type.is_empty() && file.linear_classifiers.is_empty());
@@ -100,7 +132,7 @@ impl Svm {
         Ok(found)
     }
 
-    fn linear(&mut self, checking: &Checking, file: LinearFile) -> Result<(), ArtifactError> {
+    fn linear(&mut self, checking: &ArtifactCheck, file: LinearFile) -> Result<(), ArtifactError> {
         let LinearFile {
             model_name,
             weights,
@@ -116,7 +148,12 @@ impl Svm {
         )
     }
 
-    fn rbf(&mut self, checking: &Checking, file: RbfFile, gamma: f64) -> Result<(), ArtifactError> {
+    fn rbf(
+        &mut self,
+        checking: &ArtifactCheck,
+        file: RbfFile,
+        gamma: f64,
+    ) -> Result<(), ArtifactError> {
         let RbfFile {
             model_name,
             alpha,
@@ -148,7 +185,7 @@ impl Svm {
 
     fn add(
         &mut self,
-        checking: &Checking,
+        checking: &ArtifactCheck,
         model: String,
         dimension: usize,
         machine: Machine,
@@ -184,6 +221,34 @@ impl Machine {
             }
             Self::Nothing => 0.0,
         }
+    }
+}
+
+impl Method for Svm {
+    type Block = ();
+    const NAME: &'static str = "svm";
+
+    fn check(_block: Option<&()>, checking: &mut Checking<'_>) {
+        learned::check::<Self>(checking);
+    }
+
+    fn build(
+        _block: Option<&()>,
+        _decision: &DecisionInput<'_>,
+        building: &mut Building<'_>,
+    ) -> Option<Box<dyn Selector>> {
+        Some(learned::build::<Self>(building))
+    }
+}
+
+impl Fitted for Svm {
+    fn path(ml: &MlSelection) -> Option<&str> {
+        Some(&ml.svm.as_ref()?.pretrained_path)
+    }
+
+    fn load(json: &str, building: &mut Building<'_>) -> Result<Self, ArtifactError> {
+        let dimension = building.encoder().dimension + CATEGORIES.len();
+        Self::read(json, dimension)
     }
 }
 

@@ -182,20 +182,6 @@ fn a_choice_means_the_first_reference_of_that_model_or_adapter() {
 }
 
 #[test]
-fn types_that_choose_no_single_model_select_statically() {
-    for (algorithm, expected) in [
-        ("", "static"),
-        ("fusion", "static"),
-        ("confidence", "static"),
-        ("astrology", "static"),
-        ("multi_factor", "multi_factor"),
-        ("mlp", "mlp"),
-    ] {
-        assert_eq!(method(algorithm), expected, "{algorithm}");
-    }
-}
-
-#[test]
 fn upstream_names_are_adapters_where_there_is_one() {
     let model_refs = refs(&["m", "m+lora"]);
     assert_eq!(

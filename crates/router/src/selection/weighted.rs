@@ -13,6 +13,7 @@
 //! keeps close to the weights. An omitted weight is 1; one of 0 or less is never drawn, unless all
 //! are.
 
+use super::method::{Building, DecisionInput, Method};
 use super::{Candidate, Choice, SelectionError, SelectionInput, Selector};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,6 +45,19 @@ impl Weighted {
         let place = self.place.fetch_add(GOLDEN, Ordering::Relaxed);
         // 53 bits are what a double holds.
         (place >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+impl Method for Weighted {
+    type Block = ();
+    const NAME: &'static str = "weighted";
+
+    fn build(
+        _block: Option<&()>,
+        _decision: &DecisionInput<'_>,
+        _building: &mut Building<'_>,
+    ) -> Option<Box<dyn Selector>> {
+        Some(Box::new(Self::default()))
     }
 }
 
@@ -96,7 +110,7 @@ fn weight(candidate: &Candidate) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::decisions::ModelRef;
+    use crate::candidate::ModelRef;
     use crate::selection::SelectionRequest;
 
     fn candidates(weights: &[Option<f64>]) -> Vec<Candidate> {

@@ -3,14 +3,16 @@
 
 use super::naive::Truth;
 use super::switches::{ADMISSION, NARROWING, without};
-use crate::config::algorithms::Algorithm;
-use crate::config::decisions::{Allowed, Boundary, Decision, ModelRef};
-use crate::config::plugins::{HeaderMutation, HeaderValue, Plugin};
+use crate::algorithms::Algorithm;
+use crate::candidate::ModelRef;
+use crate::config::decisions::{Allowed, Boundary, Decision};
 use crate::config::{self, Document};
 use crate::eligible::Barrier;
 use crate::generation::{Deps, Generation};
 use crate::pipeline::{self, RoutingRequest};
 use crate::plan::{Forward, HeaderOp, Outcome, Trace};
+use crate::plugins::PluginConfig;
+use crate::plugins::header_mutation::{HeaderMutationConfig, HeaderValue};
 use crate::rules::RuleNode;
 use crate::signals::Identity;
 use crate::signals::language::{DetectLanguage, LanguageDetector};
@@ -155,14 +157,14 @@ fn candidate() -> BoxedStrategy<ModelRef> {
 }
 
 /// A plugin that sets a header by which routes go.
-fn misleading() -> Plugin {
+fn misleading() -> PluginConfig {
     let header = HeaderValue {
         name: "x-selected-model".into(),
         value: "cloud".into(),
     };
-    Plugin::HeaderMutation(HeaderMutation {
+    PluginConfig::HeaderMutation(HeaderMutationConfig {
         add: vec![header],
-        ..HeaderMutation::default()
+        ..HeaderMutationConfig::default()
     })
 }
 

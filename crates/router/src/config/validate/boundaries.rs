@@ -6,7 +6,6 @@ use super::{Scope, binding};
 use crate::catalog::modules::ClassifierModule;
 use crate::config::Document;
 use crate::config::decisions::{Allowed, Boundary};
-use crate::config::plugins::Plugin;
 use crate::report::Kind;
 use crate::rules::{RuleNode, check_tree};
 use crate::scope::base;
@@ -384,18 +383,8 @@ fn detours(scope: &Scope<'_>, findings: &mut Findings) {
     for (_, path, routing) in document.policies() {
         for (index, decision) in routing.decisions.iter().enumerate() {
             for (number, plugin) in decision.plugins.iter().enumerate() {
-                let Plugin::HeaderMutation(headers) = plugin else {
-                    continue;
-                };
-                let set = headers
-                    .add
-                    .iter()
-                    .chain(&headers.update)
-                    .map(|header| header.name.as_str());
-                if let Some(name) = set
-                    .chain(headers.delete.iter().map(String::as_str))
-                    .find(|name| routes(name))
-                {
+                let changed = plugin.request_headers();
+                if let Some(name) = changed.into_iter().find(|name| routes(name)) {
                     let path = format!("{path}.decisions[{index}].plugins[{number}].configuration");
                     findings.error(
                         path,

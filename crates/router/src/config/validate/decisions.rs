@@ -2,8 +2,9 @@
 
 use super::models::known_model;
 use super::{Scope, actions, learning, pool};
-use crate::config::decisions::{Decision, ModelRef};
-use crate::config::plugins::Plugin;
+use crate::candidate::ModelRef;
+use crate::config::decisions::Decision;
+use crate::plugins::PluginConfig;
 use crate::rules::check_tree;
 use document::Findings;
 use document::suggestion;
@@ -23,8 +24,8 @@ pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
             check_tree(&scope.signals, &format!("{path}.rules"), tree, findings);
         }
         candidates(scope, &path, decision, findings);
-        actions::check(scope, &path, decision, findings);
         pool::sources(scope, &path, decision, findings);
+        actions::check(scope, &path, decision, findings);
         fallbacks(scope, &path, decision, findings);
         learning::decision(scope, &path, decision, findings);
     }
@@ -52,10 +53,7 @@ fn strategy(scope: &Scope<'_>, findings: &mut Findings) {
 }
 
 fn candidates(scope: &Scope<'_>, path: &str, decision: &Decision, findings: &mut Findings) {
-    let answers = decision
-        .plugins
-        .iter()
-        .any(|plugin| matches!(plugin, Plugin::FastResponse(_)));
+    let answers = decision.plugins.iter().any(PluginConfig::answers);
     if decision.model_refs.is_empty()
         && !answers
         && scope.document.providers.defaults.default_model.is_empty()

@@ -1,5 +1,6 @@
 //! Version, models, prices, endpoints, entrypoints, recipes, the model catalog.
 
+use crate::card::ModelDescriptions;
 use crate::config::providers::{BackendRef, ProviderModel};
 use crate::config::{DEFAULT_RECIPE, Document, NamePattern, Routing, WILDCARD};
 use document::Findings;
@@ -318,16 +319,7 @@ fn process(document: &Document, findings: &mut Findings) {
 
 /// `name`, if written, must be a model.
 pub(super) fn known_model(document: &Document, path: &str, name: &str, findings: &mut Findings) {
-    if name.trim().is_empty() || document.knows_model(name) {
-        return;
+    if let Some(message) = document.unknown_model(name) {
+        findings.error(path, message);
     }
-    let cards = document.model_cards().map(|card| card.name.as_str());
-    let known = document
-        .providers
-        .models
-        .iter()
-        .map(|model| model.name.as_str())
-        .chain(cards);
-    let hint = suggestion(name, known.collect::<std::collections::BTreeSet<_>>());
-    findings.error(path, format!("no model is called `{name}`{hint}"));
 }

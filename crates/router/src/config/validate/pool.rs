@@ -8,9 +8,11 @@
 
 use super::Scope;
 use super::models::known_model;
+use crate::algorithms::Algorithm;
 use crate::config::Document;
 use crate::config::decisions::Decision;
 use crate::config::pool::PoolSettings;
+use crate::selection::method::{Measured, Need};
 use document::Findings;
 
 /// Samples that may be kept of each model: they are sorted anew with every response.
@@ -88,13 +90,14 @@ pub(super) fn sources(scope: &Scope<'_>, path: &str, decision: &Decision, findin
         .document
         .policies()
         .any(|(name, at, _)| at == scope.signals.path && scope.document.is_live(name));
-    for need in needs(decision) {
+    let algorithm = decision.algorithm.as_ref();
+    for need in algorithm.map(Algorithm::measures).unwrap_or_default() {
         let Some(verdict) = sources.lack(&need) else {
             continue;
         };
         let path = format!("{path}.algorithm.{}", need.path);
         let message = format!("{} {verdict}", need.what);
-        if need.written && live && !sources.may(need.figure) {
+        if need.is_written && live && !sources.may(need.figure) {
             findings.error(path, message);
         } else {
             findings.warn(path, message);
@@ -111,105 +114,6 @@ fn scrapes(pool: &PoolSettings, decision: &Decision) -> bool {
     })
 }
 
-/// What is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Figure {
-    FirstToken,
-    PerToken,
-    /// Time per token, else time to the first.
-    Latency,
-    Load,
-}
-
-/// A parameter that rests on a measurement.
-struct Need {
-    path: &'static str,
-    what: &'static str,
-    figure: Figure,
-    /// It was asked for, not implied.
-    written: bool,
-}
-
-fn needs(decision: &Decision) -> Vec<Need> {
-    let need = |path, what, figure| Need {
-        path,
-        what,
-        figure,
-        written: true,
-    };
-    let Some(algorithm) = &decision.algorithm else {
-        return Vec::new();
-    };
-    let mut needs = Vec::new();
-    match algorithm.name() {
-        "latency_aware" => {
-            let block = algorithm.latency_aware.clone().unwrap_or_default();
-            if block.tpot_percentile > 0 {
-                needs.push(need(
-                    "latency_aware.tpot_percentile",
-                    "the time per output token",
-                    Figure::PerToken,
-                ));
-            }
-            if block.ttft_percentile > 0 {
-                needs.push(need(
-                    "latency_aware.ttft_percentile",
-                    "the time to the first token",
-                    Figure::FirstToken,
-                ));
-            }
-        }
-        "multi_factor" => {
-            let block = algorithm.multi_factor.clone().unwrap_or_default();
-            let (latency, load) = block
-                .weights
-                .as_ref()
-                .map_or((1.0, 1.0), |it| (it.latency, it.load));
-            let written = block.weights.is_some();
-            if latency > 0.0 {
-                needs.push(Need {
-                    written,
-                    ..need("multi_factor.weights", "latency", Figure::Latency)
-                });
-            }
-            if load > 0.0 {
-                needs.push(Need {
-                    written,
-                    ..need(
-                        "multi_factor.weights",
-                        "the number of requests in flight",
-                        Figure::Load,
-                    )
-                });
-            }
-            let slo = block.slo.unwrap_or_default();
-            if slo.max_tpot_ms > 0.0 {
-                needs.push(need(
-                    "multi_factor.slo.max_tpot_ms",
-                    "the time per output token",
-                    Figure::PerToken,
-                ));
-            }
-            if slo.max_ttft_ms > 0.0 {
-                needs.push(need(
-                    "multi_factor.slo.max_ttft_ms",
-                    "the time to the first token",
-                    Figure::FirstToken,
-                ));
-            }
-            if slo.max_inflight > 0 {
-                needs.push(need(
-                    "multi_factor.slo.max_inflight",
-                    "the number of requests in flight",
-                    Figure::Load,
-                ));
-            }
-        }
-        _ => {}
-    }
-    needs
-}
-
 /// Where figures may come from.
 struct Sources {
     may_see: bool,
@@ -220,16 +124,16 @@ struct Sources {
 
 impl Sources {
     /// Some gateway could bring the figure under this document.
-    fn may(&self, figure: Figure) -> bool {
-        self.may_see || self.scraped || (self.logged && figure != Figure::PerToken)
+    fn may(&self, figure: Measured) -> bool {
+        self.may_see || self.scraped || (self.logged && figure != Measured::PerToken)
     }
 
     /// Why the figure is missing, or may be.
     fn lack(&self, need: &Need) -> Option<String> {
-        if self.sees || self.scraped || (self.logged && need.figure != Figure::PerToken) {
+        if self.sees || self.scraped || (self.logged && need.figure != Measured::PerToken) {
             return None;
         }
-        let log = if need.figure == Figure::PerToken {
+        let log = if need.figure == Measured::PerToken {
             "name the models' metrics in `global.server.pool.scrape` (the access log tells no tokens)"
         } else {
             "set `global.server.pool.access_log`, name the models' metrics in `global.server.pool.scrape`"

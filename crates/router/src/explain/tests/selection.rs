@@ -1,11 +1,13 @@
 //! Previews of the algorithms that run as they stand.
 
 use super::{check, of, refs};
+use crate::candidate::Candidate;
 use crate::card::{Card, Prices};
-use crate::config::selectors::{LatencyAware as Latency, MultiFactor as Factors, Slo};
 use crate::selection::latency_aware::LatencyAware;
+use crate::selection::latency_aware::LatencyAwareConfig as Latency;
 use crate::selection::multi_factor::MultiFactor;
-use crate::selection::{Candidate, Candidates, Selector};
+use crate::selection::multi_factor::{MultiFactorConfig as Factors, Slo};
+use crate::selection::{Candidates, Selector};
 use std::sync::Arc;
 
 /// Without a request the live algorithms run as they stand.

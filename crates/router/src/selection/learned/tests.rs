@@ -1,8 +1,8 @@
 //! What artifacts are asked, and what becomes of the names they answer.
 
 use super::*;
-use crate::config::decisions::ModelRef;
-use crate::selection::{Candidate, SelectionRequest};
+use crate::candidate::{Candidate, ModelRef};
+use crate::selection::SelectionRequest;
 use inference::catalog::Bare;
 
 /// Names the models in order, whatever it is asked.

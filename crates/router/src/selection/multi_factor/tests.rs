@@ -3,12 +3,12 @@
 use super::*;
 use proptest::prelude::*;
 
-fn selector(config: Config) -> MultiFactor {
+fn selector(config: MultiFactorConfig) -> MultiFactor {
     MultiFactor::new(&config, Arc::default(), 2)
 }
 
-fn weighing(quality: f64, latency: f64, cost: f64, load: f64, energy: f64) -> Config {
-    Config {
+fn weighing(quality: f64, latency: f64, cost: f64, load: f64, energy: f64) -> MultiFactorConfig {
+    MultiFactorConfig {
         weights: Some(FactorWeights {
             quality,
             latency,
@@ -16,7 +16,7 @@ fn weighing(quality: f64, latency: f64, cost: f64, load: f64, energy: f64) -> Co
             load,
             energy,
         }),
-        ..Config::default()
+        ..MultiFactorConfig::default()
     }
 }
 
@@ -38,7 +38,13 @@ fn numbered(observed: &[Observed]) -> Vec<Observed> {
 }
 
 #[track_caller]
-fn check(config: Config, observed: &[Observed], candidate: usize, scores: &[f64], confidence: f64) {
+fn check(
+    config: MultiFactorConfig,
+    observed: &[Observed],
+    candidate: usize,
+    scores: &[f64],
+    confidence: f64,
+) {
     let choice = selector(config).choose(numbered(observed)).unwrap();
     assert_eq!(choice.candidate, candidate, "{:?}", choice.scores);
     let close = |(left, right): (&(usize, f64), &f64)| (left.1 - right).abs() < 1e-12;
@@ -57,10 +63,22 @@ fn check(config: Config, observed: &[Observed], candidate: usize, scores: &[f64]
 #[test]
 fn cold_candidates_are_told_apart_by_quality_and_price() {
     let (good, cheap) = (cold(0.9, 10.0), cold(0.6, 2.0));
-    check(Config::default(), &[good, cheap], 0, &[0.375, 0.375], 0.5);
-    check(Config::default(), &[cheap, good], 0, &[0.375, 0.375], 0.5);
     check(
-        Config::default(),
+        MultiFactorConfig::default(),
+        &[good, cheap],
+        0,
+        &[0.375, 0.375],
+        0.5,
+    );
+    check(
+        MultiFactorConfig::default(),
+        &[cheap, good],
+        0,
+        &[0.375, 0.375],
+        0.5,
+    );
+    check(
+        MultiFactorConfig::default(),
         &[good, cheap, cold(0.0, 0.0)],
         0,
         &[0.375, 0.375, 0.125],
@@ -80,7 +98,7 @@ fn cold_candidates_are_told_apart_by_quality_and_price() {
         &[0.375, 0.375],
         0.5,
     );
-    check(Config::default(), &[good], 0, &[0.375], 1.0);
+    check(MultiFactorConfig::default(), &[good], 0, &[0.375], 1.0);
 }
 
 #[test]
@@ -157,7 +175,7 @@ fn energy_counts_like_the_other_terms() {
 
 #[test]
 fn ceilings_exclude_what_is_above_them() {
-    let slo = |slo| Config {
+    let slo = |slo| MultiFactorConfig {
         slo: Some(slo),
         ..weighing(1.0, 0.0, 0.0, 0.0, 0.0)
     };
@@ -240,10 +258,10 @@ fn when_everyone_is_above_them() {
             max_inflight: 1,
             ..Slo::default()
         });
-        let config = Config {
+        let config = MultiFactorConfig {
             slo,
             on_no_candidates: policy.into(),
-            ..Config::default()
+            ..MultiFactorConfig::default()
         };
         let choice = selector(config).choose(numbered(observed)).unwrap();
         assert_eq!(
@@ -271,10 +289,10 @@ fn when_everyone_is_above_them() {
         max_inflight: 1,
         ..Slo::default()
     });
-    let failing = selector(Config {
+    let failing = selector(MultiFactorConfig {
         slo,
         on_no_candidates: "fail".into(),
-        ..Config::default()
+        ..MultiFactorConfig::default()
     });
     assert!(matches!(
         failing.choose(numbered(&[busy(1.0), busy(2.0)])),
@@ -287,8 +305,8 @@ fn reasons_are_the_references() {
     let pair = numbered(&[cold(0.9, 10.0), cold(0.6, 2.0)]);
     let said = |config| selector(config).choose(pair.clone()).unwrap().reason;
     let usual = "multi_factor: weights{q=0.25 l=0.25 c=0.25 L=0.25} latency_p95, kept=2, dropped=0";
-    assert_eq!(&*said(Config::default()), usual);
-    let config = Config {
+    assert_eq!(&*said(MultiFactorConfig::default()), usual);
+    let config = MultiFactorConfig {
         latency_percentile: 50,
         slo: Some(Slo {
             max_cost_per_1m: 5.0,
@@ -305,7 +323,7 @@ fn reasons_are_the_references() {
         "multi_factor: weights{q=0.50 l=0.00 c=0.00 L=0.00 e=0.50} latency_p95, kept=2, dropped=0";
     assert_eq!(&*said(green), expected);
     // Some candidates were not eligible, so the prepared texts do not fit.
-    let three = MultiFactor::new(&Config::default(), Arc::default(), 3)
+    let three = MultiFactor::new(&MultiFactorConfig::default(), Arc::default(), 3)
         .choose(pair.clone())
         .unwrap()
         .reason;

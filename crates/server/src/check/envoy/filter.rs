@@ -2,7 +2,7 @@
 
 use super::{duration, error, warning};
 use document::Problem;
-use router::generation::RUN_AT_LEAST_MS;
+use router::escalation::confidence::RUN_AT_LEAST_MS;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -2,8 +2,9 @@
 //! something.
 
 use super::script::{Fact, Group, Health, Script, leaf, node};
-use crate::config::algorithms::Algorithm;
-use crate::config::decisions::{Allowed, Boundary, Decision, ModelRef};
+use crate::algorithms::Algorithm;
+use crate::candidate::ModelRef;
+use crate::config::decisions::{Allowed, Boundary, Decision};
 use crate::projection::section::{
     Calibration, Mapping, MappingOutput, Partition, Projections, Score, ScoreInput,
 };

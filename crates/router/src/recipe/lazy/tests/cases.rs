@@ -364,7 +364,7 @@ fn an_algorithm_asked_by_name_narrows_the_field() {
         ("law", 9, leaf("domain:da")),
         ("word", 1, leaf("keyword:a")),
     ]);
-    script.decisions[1].algorithm = Some(crate::config::algorithms::Algorithm {
+    script.decisions[1].algorithm = Some(crate::algorithms::Algorithm {
         kind: "fusion".into(),
         ..Default::default()
     });

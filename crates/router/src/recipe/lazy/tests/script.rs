@@ -1,6 +1,7 @@
 //! Recipes whose families write what a script says.
 
 use crate::boundary::{Boundaries, Guarded, Verdict};
+use crate::candidate::Candidate;
 use crate::catalog::ExternalModel;
 use crate::config::Document;
 use crate::config::decisions::{Boundary, Decision};
@@ -13,7 +14,7 @@ use crate::projection::step::{Cut, Step};
 use crate::recipe::{Evaluation, Extent, Recipe, Route, blind, families};
 use crate::report::{Key, Keys, Kind, SignalReport};
 use crate::rules::RuleNode;
-use crate::selection::{Candidate, Candidates};
+use crate::selection::Candidates;
 use crate::signals::learned::{Head, Learned};
 use crate::signals::{Signal, SignalError, SignalInput};
 use crate::used;
@@ -256,7 +257,12 @@ fn route(decision: &Decision) -> Route {
     Route {
         tier: decision.tier,
         name: decision.name.as_str().into(),
-        candidates: Candidates::new(&decision.name, candidates, &algorithm, None),
+        candidates: Candidates::new(
+            &decision.name,
+            candidates,
+            crate::algorithms::method(&algorithm),
+            None,
+        ),
         forecaster: Arc::default(),
         algorithm,
         final_model: String::new(),

@@ -1,7 +1,7 @@
-//! Configuration of the plugins that call other services: retrieval and image generation.
+//! Adds retrieved documents to the request. Known, and not implemented yet.
 
-use super::secret::HiddenText;
-use crate::catalog::modules::KeywordOrClassifier;
+use super::{Checking, Configuration};
+use crate::config::secret::HiddenText;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 /// Add retrieved documents to the request.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct Rag {
+#[schemars(rename = "Rag")]
+pub struct RagConfig {
     /// Retrieve here.
     pub enabled: Option<bool>,
     /// Where documents are.
@@ -36,6 +37,18 @@ pub struct Rag {
     pub min_confidence_threshold: Option<f64>,
     /// Parameters of the backend.
     pub backend_config: Option<RagBackend>,
+}
+
+impl Configuration for RagConfig {
+    const NAME: &'static str = "rag";
+
+    fn is_enabled(&self) -> bool {
+        self.enabled.unwrap_or(true)
+    }
+
+    fn check(&self, checking: &mut Checking<'_>) {
+        checking.share("similarity_threshold", self.similarity_threshold);
+    }
 }
 
 /// Parameters of a retrieval backend: each backend reads its own.
@@ -100,50 +113,4 @@ pub struct RagBackend {
     pub primary_config: Option<Box<RagBackend>>,
     /// Parameters of the second.
     pub fallback_config: Option<Box<RagBackend>>,
-}
-
-/// Answer with a generated image.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ImageGen {
-    /// Generate here.
-    pub enabled: Option<bool>,
-    /// Who generates.
-    #[schemars(extend("enum" = ["openai", "vllm_omni"]))]
-    pub backend: String,
-    /// Parameters of the backend.
-    pub backend_config: Option<ImageBackend>,
-    /// How a request for an image is known.
-    pub modality_detection: Option<KeywordOrClassifier>,
-    /// Pixels.
-    pub default_width: u32,
-    /// Pixels.
-    pub default_height: u32,
-    /// Steps at most.
-    pub max_inference_steps: u32,
-    /// Time limit.
-    pub timeout_seconds: u32,
-}
-
-/// Parameters of an image backend.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ImageBackend {
-    /// URL.
-    pub base_url: String,
-    /// Credential, for `openai`.
-    #[schemars(extend("writeOnly" = true))]
-    pub api_key: HiddenText,
-    /// Model.
-    pub model: String,
-    /// Quality, for `openai`.
-    pub quality: String,
-    /// Style, for `openai`.
-    pub style: String,
-    /// Steps, for `vllm_omni`.
-    pub num_inference_steps: u32,
-    /// Guidance, for `vllm_omni`.
-    pub cfg_scale: f64,
-    /// Seed, for `vllm_omni`.
-    pub seed: Option<i64>,
 }

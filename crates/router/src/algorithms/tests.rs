@@ -1,6 +1,7 @@
 //! Policies of every algorithm, built and asked: who sets which parameter, what artifacts do, and
 //! that nobody ever chooses a candidate that is not eligible.
 
+use super::method;
 use crate::config::{self, Document};
 use crate::models::Models;
 use crate::recipe::{Recipe, Source};
@@ -312,6 +313,20 @@ const ALGORITHMS: [&str; 9] = [
     "{type: hybrid}",
     "{type: knn}",
 ];
+
+#[test]
+fn types_that_choose_no_single_model_select_statically() {
+    for (algorithm, expected) in [
+        ("", "static"),
+        ("fusion", "static"),
+        ("confidence", "static"),
+        ("astrology", "static"),
+        ("multi_factor", "multi_factor"),
+        ("mlp", "mlp"),
+    ] {
+        assert_eq!(method(algorithm), expected, "{algorithm}");
+    }
+}
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]

@@ -1,0 +1,32 @@
+//! Checks the answer against its context. Known, and not implemented yet.
+
+use super::Configuration;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Check the answer against its context.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Hallucination")]
+pub struct HallucinationConfig {
+    /// Check here.
+    pub enabled: Option<bool>,
+    /// Confirm by entailment.
+    pub use_nli: bool,
+    /// What is done about an unsupported answer.
+    #[schemars(extend("enum" = ["header", "body", "none"]))]
+    pub hallucination_action: String,
+    /// What is done about a factual answer that nothing can check.
+    #[schemars(extend("enum" = ["header", "body", "none"]))]
+    pub unverified_factual_action: String,
+    /// Say which parts.
+    pub include_hallucination_details: bool,
+}
+
+impl Configuration for HallucinationConfig {
+    const NAME: &'static str = "hallucination";
+
+    fn is_enabled(&self) -> bool {
+        self.enabled.unwrap_or(true)
+    }
+}

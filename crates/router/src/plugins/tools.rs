@@ -1,0 +1,37 @@
+//! Allows and blocks tools of the request. Known, and not implemented yet.
+
+use super::Configuration;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Allow and block tools of the request.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "ToolsPlugin")]
+pub struct ToolsConfig {
+    /// Act here.
+    pub enabled: Option<bool>,
+    /// `passthrough`, `filtered` or `none`.
+    #[schemars(extend("enum" = ["passthrough", "filtered", "none"]))]
+    pub mode: String,
+    /// Keep what fits the request, if the client leaves the choice.
+    pub semantic_selection: Option<bool>,
+    /// The only tools allowed.
+    pub allow_tools: Vec<String>,
+    /// Tools that are taken out.
+    pub block_tools: Vec<String>,
+    /// With `none`: take out earlier calls and results too.
+    pub strip_tool_history: bool,
+    /// Retrieval strategy.
+    pub strategy: String,
+    /// Retrieve tools while the request runs.
+    pub dynamic_retrieval: Option<bool>,
+}
+
+impl Configuration for ToolsConfig {
+    const NAME: &'static str = "tools";
+
+    fn is_enabled(&self) -> bool {
+        self.enabled.unwrap_or(true)
+    }
+}
