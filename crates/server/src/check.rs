@@ -1,12 +1,14 @@
 //! `merit check`: every problem of routing documents and of an Envoy bootstrap, for people or for
 //! machines.
 
+mod changes;
 mod envoy;
 
 use crate::cli::{CheckArgs, LogFormat};
 use crate::engine::Wanted;
 use crate::output;
 use anyhow::Context as _;
+use changes::Change;
 use document::{Problem, has_errors};
 use serde::Serialize;
 use std::path::Path;
@@ -23,9 +25,11 @@ pub fn run(
 ) -> anyhow::Result<ExitCode> {
     let mut reports = Vec::new();
     let mut wanted = Wanted::default();
+    let mut changed = Vec::new();
     for file in &arguments.files {
         let text = read(file)?;
         wanted.add(&text);
+        changed.extend(changes::concerning(&text));
         reports.push(Report {
             file,
             diagnostics: document(&text),
@@ -38,7 +42,14 @@ pub fn run(
         });
     }
     let text = match arguments.format {
-        LogFormat::Text => for_people(&reports),
+        LogFormat::Text => {
+            let told = changes_for_people(changed, arguments);
+            [for_people(&reports)]
+                .into_iter()
+                .chain(told)
+                .collect::<Vec<_>>()
+                .join("\n")
+        }
         LogFormat::Json => serde_json::to_string_pretty(&reports)?,
     };
     output::text(&text)?;
@@ -48,6 +59,23 @@ pub fn run(
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// Tells of changed defaults: in one line, or one by one where that is asked for.
+fn changes_for_people(mut changed: Vec<Change>, arguments: &CheckArgs) -> Option<String> {
+    changed.sort_by_key(Change::place);
+    changed.dedup();
+    if changed.is_empty() {
+        None
+    } else if arguments.changes {
+        let lines: Vec<String> = changed.iter().map(Change::line).collect();
+        Some(lines.join("\n"))
+    } else {
+        Some(format!(
+            "note: {} defaults that concern this have changed since the first version; `merit check --changes` lists them",
+            changed.len()
+        ))
+    }
 }
 
 #[derive(Serialize)]
@@ -93,6 +121,7 @@ mod tests {
                 let arguments = CheckArgs {
                     files: vec![file.clone()],
                     envoy: None,
+                    changes: false,
                     models: ModelArgs::default(),
                     format,
                 };
@@ -108,6 +137,7 @@ mod tests {
         let arguments = CheckArgs {
             files: vec!["/nowhere/x".into()],
             envoy: None,
+            changes: false,
             models: ModelArgs::default(),
             format: LogFormat::Text,
         };

@@ -131,6 +131,9 @@ pub struct CheckArgs {
     /// Envoy bootstrap (YAML or JSON) whose ext_proc filters are checked
     #[arg(long, value_name = "FILE")]
     pub envoy: Option<PathBuf>,
+    /// List defaults that have changed since the first version and concern the documents
+    #[arg(long)]
+    pub changes: bool,
     /// Models to load as well; without a folder only names and labels are checked.
     #[command(flatten)]
     pub models: ModelArgs,

@@ -281,6 +281,11 @@ impl Routes {
     }
 }
 
+/// Reads a document, whatever else is wrong with it.
+pub(crate) fn document(text: &str) -> Option<config::Document> {
+    config::load(text, &variable).document
+}
+
 /// What documents ask of a gateway.
 #[derive(Debug, Default)]
 pub struct Wanted {
@@ -295,7 +300,7 @@ pub struct Wanted {
 impl Wanted {
     /// Adds what a document asks; nothing if it cannot be read.
     pub fn add(&mut self, text: &str) {
-        let Some(document) = config::load(text, &variable).document else {
+        let Some(document) = document(text) else {
             return;
         };
         let header = document.global.server.routing_headers.first();
