@@ -10,6 +10,7 @@
 //! principal, or else the key that the request carries. What comes out is a keyed digest, so nobody
 //! can aim at somebody else's session.
 
+use crate::config::providers::CLIENT_CREDENTIALS;
 use crate::conversation::ConversationKey;
 use crate::conversation::key::Keyed;
 use crate::credential::Secret;
@@ -39,7 +40,7 @@ impl<'a> SessionHints<'a> {
             session: identity_headers.iter().find_map(|name| present(name)),
             class: present("x-inferoa-request-class"),
             turn_state: present("x-codex-turn-state"),
-            key: present("authorization").or_else(|| present("x-api-key")),
+            key: CLIENT_CREDENTIALS.iter().find_map(|name| present(name)),
         }
     }
 }
@@ -226,6 +227,20 @@ mod tests {
             .metadata
             .extend(user_id.map(|id| ("user_id".to_owned(), id.to_owned())));
         prompt
+    }
+
+    #[test]
+    fn every_credential_tells_callers_apart() {
+        let keyer = SessionKeyer::new(Secret::new(*b"test"));
+        let principal = |headers: &[(&str, &'static str)]| {
+            keyer.principal(&Identity::default(), &hints(headers))
+        };
+        for header in CLIENT_CREDENTIALS {
+            let [a, b] = ["a", "b"].map(|value| principal(&[(header, value)]));
+            assert_ne!(a, b, "{header}");
+            assert_ne!(a, principal(&[]), "{header}");
+            assert_eq!(a, principal(&[(header, "a")]), "{header}");
+        }
     }
 
     fn name(prompt: &Prompt, hints: SessionHints<'_>) -> SessionRef {
