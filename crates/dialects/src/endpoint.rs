@@ -68,7 +68,7 @@ pub enum Endpoint {
     /// An inference endpoint behind a base that is wrong, such as `/chat/completions` or
     /// `/v1/v1/messages`: 404.
     WrongBase(WrongBase),
-    /// An unknown path under `/v1`: 404.
+    /// An unknown path under `/v1`: 404, where the request has a body.
     NotFound,
     /// A known path with a method it does not have: 405.
     MethodNotAllowed,

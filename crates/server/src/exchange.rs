@@ -403,6 +403,10 @@ impl LlmExchange {
                 return HeadStep::Forward(forward::untouched(&serving, &head));
             }
             Endpoint::Foreign => return self.unread(serving, head),
+            // Files, fine-tuning jobs and the like: what brings no text is the backend's to answer.
+            Endpoint::NotFound if matches!(unknown::carries(&head), unknown::Carries::Nothing) => {
+                return self.unread(serving, head);
+            }
             _ if unknown::upgrades(&head) => {
                 return HeadStep::Respond(self.refuse_unread(unknown::UPGRADE, &serving, &head));
             }

@@ -74,9 +74,14 @@ pub(super) async fn choose<'g>(
 }
 
 fn divided(route: Option<&Route>, other: &str) -> Refusal {
-    let own = route.map_or("", |route| &*route.name);
+    let shown = |name: &str| match name {
+        "" => "none".to_owned(),
+        name => format!("\"{name}\""),
+    };
+    let own = shown(route.map_or("", |route| &route.name));
+    let other = shown(other);
     let message = format!(
-        "a batch goes to one backend, and its requests lead to different decisions (\"{own}\", \"{other}\"): name a model, or send a batch for each"
+        "a batch goes to one backend, and its requests lead to different decisions ({own}, {other}): name a model, or send a batch for each"
     );
     Refusal::new(400, message)
 }

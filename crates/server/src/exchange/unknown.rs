@@ -21,7 +21,7 @@ pub(super) struct Why {
 pub(super) const BODY: Why = Why {
     status: 404,
     message: "the router does not read request bodies on this path, and its policy restricts where text may go; \
-              send prompts to /v1/chat/completions, /v1/responses or /v1/messages",
+              send prompts to an endpoint that is read, such as /v1/chat/completions, /v1/responses or /v1/messages",
 };
 
 /// The connection is to become something else, in which bodies are not seen at all.

@@ -133,6 +133,9 @@ async fn bodies_that_nobody_reads_are_refused_where_a_policy_guards_text() {
         ("GET /v1/realtime upgrade=websocket", "", "426", "426"),
         ("GET /v1/responses", "", "405", "405"),
         ("POST /v1/files", "x", "404", "404"),
+        ("GET /v1/files", "", "untouched", "untouched"),
+        ("DELETE /v1/files/f_1", "", "untouched", "untouched"),
+        ("GET /v1/files upgrade=websocket", "", "426", "426"),
         (
             "POST /v1/files :authority=tools.example",
             "x",
@@ -151,7 +154,7 @@ async fn bodies_that_nobody_reads_are_refused_where_a_policy_guards_text() {
         .lines()
         .find(|line| line.contains("unread_path"))
         .unwrap();
-    assert!(line.ends_with(" 7"), "{line}");
+    assert!(line.ends_with(" 8"), "{line}");
 }
 
 #[tokio::test]
