@@ -4,11 +4,8 @@
 //! { "algorithm": "kmeans", "trained": true, "num_clusters": 1, "centroids": [[0.1, 0.2]], "cluster_models": ["small"] }
 //! ```
 
-use super::Selector;
-use super::learned::{
-    self, Artifact, ArtifactCheck, ArtifactError, FITTED, Fitted, squared_distance,
-};
-use super::method::{Building, Checking, DecisionInput, Method, warn_unread};
+use super::learned::{Artifact, ArtifactCheck, ArtifactError, FITTED, Fitted, squared_distance};
+use super::method::{Building, warn_unread};
 use super::process::MlSelection;
 use super::ranking::lowest;
 use document::Findings;
@@ -98,24 +95,9 @@ impl KMeans {
     }
 }
 
-impl Method for KMeans {
-    type Block = ();
+impl Fitted for KMeans {
     const NAME: &'static str = "kmeans";
 
-    fn check(_block: Option<&()>, checking: &mut Checking<'_>) {
-        learned::check::<Self>(checking);
-    }
-
-    fn build(
-        _block: Option<&()>,
-        _decision: &DecisionInput<'_>,
-        building: &mut Building<'_>,
-    ) -> Option<Box<dyn Selector>> {
-        Some(learned::build::<Self>(building))
-    }
-}
-
-impl Fitted for KMeans {
     fn path(ml: &MlSelection) -> Option<&str> {
         Some(&ml.kmeans.as_ref()?.pretrained_path)
     }

@@ -7,9 +7,8 @@
 //! { "algorithm": "knn", "trained": true, "k": 5, "embeddings": [[0.1, 0.2]], "labels": ["small"], "qualities": [0.9], "latencies": [1200000] }
 //! ```
 
-use super::Selector;
-use super::learned::{self, Artifact, ArtifactCheck, ArtifactError, Fitted, squared_distance};
-use super::method::{Building, Checking, DecisionInput, Method};
+use super::learned::{Artifact, ArtifactCheck, ArtifactError, Fitted, squared_distance};
+use super::method::Building;
 use super::process::MlSelection;
 use super::ranking::{Range, highest};
 use schemars::JsonSchema;
@@ -145,24 +144,9 @@ fn slowness(latency: Option<f64>, range: Option<Range>) -> f64 {
     }
 }
 
-impl Method for Knn {
-    type Block = ();
+impl Fitted for Knn {
     const NAME: &'static str = "knn";
 
-    fn check(_block: Option<&()>, checking: &mut Checking<'_>) {
-        learned::check::<Self>(checking);
-    }
-
-    fn build(
-        _block: Option<&()>,
-        _decision: &DecisionInput<'_>,
-        building: &mut Building<'_>,
-    ) -> Option<Box<dyn Selector>> {
-        Some(learned::build::<Self>(building))
-    }
-}
-
-impl Fitted for Knn {
     fn path(ml: &MlSelection) -> Option<&str> {
         Some(&ml.knn.as_ref()?.pretrained_path)
     }

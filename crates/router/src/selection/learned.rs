@@ -12,7 +12,7 @@
 //! for the category. They answer with a model's name. Without a usable artifact they do
 //! not choose, and the decision falls back visibly.
 
-use super::method::{Building, Checking, Method};
+use super::method::{Building, Checking, DecisionInput, Method};
 use super::process::{MlSelection, PATH};
 use super::{Choice, SelectionError, SelectionInput, Selector};
 use inference::handle::Embedder;
@@ -68,7 +68,10 @@ pub trait Artifact: Send + Sync {
 }
 
 /// An algorithm whose artifact is read from a file.
-pub(super) trait Fitted: Method + Artifact + Sized + 'static {
+pub(super) trait Fitted: Artifact + Sized + 'static {
+    /// The name: `algorithm.type`, and the block below `model_selection.ml`.
+    const NAME: &'static str;
+
     /// Returns the file that the document names, if it has the algorithm's block.
     fn path(ml: &MlSelection) -> Option<&str>;
 
@@ -79,16 +82,33 @@ pub(super) trait Fitted: Method + Artifact + Sized + 'static {
     fn load(json: &str, building: &mut Building<'_>) -> Result<Self, ArtifactError>;
 }
 
+impl<A: Fitted> Method for A {
+    type Block = ();
+    const NAME: &'static str = <A as Fitted>::NAME;
+
+    fn check(_block: Option<&()>, checking: &mut Checking<'_>) {
+        report_missing::<A>(checking);
+    }
+
+    fn build(
+        _block: Option<&()>,
+        _decision: &DecisionInput<'_>,
+        building: &mut Building<'_>,
+    ) -> Option<Box<dyn Selector>> {
+        Some(selector::<A>(building))
+    }
+}
+
 /// Artifacts of one recipe by algorithm; `None` for one that cannot be used.
 pub type Artifacts = HashMap<&'static str, Option<Arc<dyn Artifact>>>;
 
 /// Builds the selector of a fitted algorithm; without a usable artifact it never answers.
-pub(super) fn build<A: Fitted>(building: &mut Building<'_>) -> Box<dyn Selector> {
+fn selector<A: Fitted>(building: &mut Building<'_>) -> Box<dyn Selector> {
     let Some(artifact) = artifact::<A>(building) else {
         return Box::new(Untrained);
     };
     let encoder = building.encoder();
-    match Learned::new(A::NAME, artifact, encoder) {
+    match Learned::new(<A as Fitted>::NAME, artifact, encoder) {
         Ok(learned) => Box::new(learned),
         Err(error) => {
             report_untrained::<A>(&error, building);
@@ -98,10 +118,10 @@ pub(super) fn build<A: Fitted>(building: &mut Building<'_>) -> Box<dyn Selector>
 }
 
 /// Reports that an algorithm has no artifact, where it has something to choose.
-pub(super) fn check<A: Fitted>(checking: &mut Checking<'_>) {
+fn report_missing<A: Fitted>(checking: &mut Checking<'_>) {
     let ml = checking.process.and_then(|process| process.ml.as_ref());
     if checking.model_refs.len() >= 2 && ml.and_then(file::<A>).is_none() {
-        let name = A::NAME;
+        let name = <A as Fitted>::NAME;
         let message = format!(
             "`{name}` is not trained, so every request falls back to the first candidate: `{PATH}.ml.{name}.pretrained_path` is missing"
         );
@@ -116,7 +136,7 @@ fn file<A: Fitted>(ml: &MlSelection) -> Option<&str> {
 
 /// Returns the artifact of an algorithm, which all decisions of the recipe share.
 fn artifact<A: Fitted>(building: &mut Building<'_>) -> Option<Arc<dyn Artifact>> {
-    if let Some(artifact) = building.artifacts.get(A::NAME) {
+    if let Some(artifact) = building.artifacts.get(<A as Fitted>::NAME) {
         return artifact.clone();
     }
     let path = file::<A>(building.process?.ml.as_ref()?)?;
@@ -133,11 +153,15 @@ fn artifact<A: Fitted>(building: &mut Building<'_>) -> Option<Arc<dyn Artifact>>
             None
         }
     };
-    building.artifacts.entry(A::NAME).or_insert(read).clone()
+    building
+        .artifacts
+        .entry(<A as Fitted>::NAME)
+        .or_insert(read)
+        .clone()
 }
 
 fn report_untrained<A: Fitted>(error: &dyn std::fmt::Display, building: &mut Building<'_>) {
-    let name = A::NAME;
+    let name = <A as Fitted>::NAME;
     let message = format!("{error}; `{name}` is not trained, so the first candidate is taken");
     let path = format!("{PATH}.ml.{name}.pretrained_path");
     building.findings.warn(path, message);

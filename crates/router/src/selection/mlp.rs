@@ -8,9 +8,8 @@
 //! Layers are `linear`, `relu`, `batch_norm` (with the statistics of training) and `dropout`, which
 //! does nothing here.
 
-use super::Selector;
-use super::learned::{self, Artifact, ArtifactCheck, ArtifactError, FITTED, Fitted};
-use super::method::{Building, Checking, DecisionInput, Method, warn_unread};
+use super::learned::{Artifact, ArtifactCheck, ArtifactError, FITTED, Fitted};
+use super::method::{Building, warn_unread};
 use super::process::MlSelection;
 use super::ranking::highest;
 use document::Findings;
@@ -255,24 +254,9 @@ fn rows(weight: Weight, takes: usize) -> Vec<Vec<f64>> {
     }
 }
 
-impl Method for Mlp {
-    type Block = ();
+impl Fitted for Mlp {
     const NAME: &'static str = "mlp";
 
-    fn check(_block: Option<&()>, checking: &mut Checking<'_>) {
-        learned::check::<Self>(checking);
-    }
-
-    fn build(
-        _block: Option<&()>,
-        _decision: &DecisionInput<'_>,
-        building: &mut Building<'_>,
-    ) -> Option<Box<dyn Selector>> {
-        Some(learned::build::<Self>(building))
-    }
-}
-
-impl Fitted for Mlp {
     fn path(ml: &MlSelection) -> Option<&str> {
         Some(&ml.mlp.as_ref()?.pretrained_path)
     }

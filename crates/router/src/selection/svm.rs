@@ -8,11 +8,10 @@
 //! `kernel_type: rbf` has `rbf_classifiers` with `alpha`, `support_vectors`, `rho` and `gamma` (the
 //! artifact's own where theirs is 0). The vector is scaled to unit length first.
 
-use super::Selector;
 use super::learned::{
-    self, Artifact, ArtifactCheck, ArtifactError, CATEGORIES, FITTED, Fitted, squared_distance,
+    Artifact, ArtifactCheck, ArtifactError, CATEGORIES, FITTED, Fitted, squared_distance,
 };
-use super::method::{Building, Checking, DecisionInput, Method, warn_unread};
+use super::method::{Building, warn_unread};
 use super::process::MlSelection;
 use super::ranking::highest;
 use document::Findings;
@@ -224,24 +223,9 @@ impl Machine {
     }
 }
 
-impl Method for Svm {
-    type Block = ();
+impl Fitted for Svm {
     const NAME: &'static str = "svm";
 
-    fn check(_block: Option<&()>, checking: &mut Checking<'_>) {
-        learned::check::<Self>(checking);
-    }
-
-    fn build(
-        _block: Option<&()>,
-        _decision: &DecisionInput<'_>,
-        building: &mut Building<'_>,
-    ) -> Option<Box<dyn Selector>> {
-        Some(learned::build::<Self>(building))
-    }
-}
-
-impl Fitted for Svm {
     fn path(ml: &MlSelection) -> Option<&str> {
         Some(&ml.svm.as_ref()?.pretrained_path)
     }
