@@ -23,6 +23,8 @@ pub(super) struct Call {
     asked: Vec<Asked>,
     /// When nobody listens any more; `None` for work without haste, which is never shed.
     pub(super) deadline: Option<Instant>,
+    /// No request of a client waits for it.
+    pub(super) is_background: bool,
     withdrawn: AtomicBool,
     prepared: OnceLock<Prepared>,
     shed: OnceLock<Shed>,
@@ -99,6 +101,8 @@ impl Call {
             let asked = call.take(question, &mut known);
             call.asked.push(asked);
         }
+        let in_background = |question: &Question| question.priority == Priority::Background;
+        call.is_background = !questions.is_empty() && questions.iter().all(in_background);
         call
     }
 
@@ -125,6 +129,7 @@ impl Call {
             texts: Vec::new(),
             asked: Vec::new(),
             deadline,
+            is_background: false,
             withdrawn: AtomicBool::new(false),
             prepared: OnceLock::new(),
             shed: OnceLock::new(),
@@ -176,12 +181,6 @@ impl Call {
     /// Whether its answer has become due, as opposed to being unwanted.
     pub(super) fn is_late(&self, now: Instant) -> bool {
         self.deadline.is_some_and(|deadline| deadline <= now)
-    }
-
-    /// Whether no request of a client waits for it.
-    pub(super) fn is_background(&self) -> bool {
-        let mut known = self.asked.iter().filter_map(Asked::priority).peekable();
-        known.peek().is_some() && known.all(|priority| priority == Priority::Background)
     }
 
     pub(super) fn withdraw(&self) {

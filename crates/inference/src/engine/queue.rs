@@ -96,7 +96,7 @@ impl Queue {
         if state.closed || (state.waiting() >= 2 * self.calls && call.deadline.is_some()) {
             return false;
         }
-        if call.is_background() {
+        if call.is_background {
             state.fresh.in_background.push_back(call);
         } else {
             state.fresh.of_requests.push_back(call);
@@ -169,7 +169,7 @@ impl Queue {
             return turn.end;
         };
         let left = deadline.saturating_duration_since(Instant::now());
-        if turn.call.is_background() {
+        if turn.call.is_background {
             let fits = state.background.len() < self.calls
                 && self.wait(&state.background, turn.end, turn.each) <= left;
             return if fits { turn.end } else { 0 };
@@ -304,7 +304,7 @@ impl State {
     }
 
     fn put(&mut self, turn: Turn) {
-        let line = if turn.call.is_background() {
+        let line = if turn.call.is_background {
             &mut self.background
         } else if turn.next < turn.for_safety {
             &mut self.safety
@@ -318,7 +318,7 @@ impl State {
     fn leave(&mut self, turn: Turn) {
         let kept: usize = self.leftover.iter().map(|turn| turn.end - turn.next).sum();
         let end = turn.end.min(turn.next + LEFTOVER.saturating_sub(kept));
-        if turn.next < end && !turn.call.is_background() {
+        if turn.next < end && !turn.call.is_background {
             self.leftover.push_back(Turn {
                 end,
                 is_awaited: false,
