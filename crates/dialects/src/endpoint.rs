@@ -12,7 +12,7 @@ mod service;
 
 use std::fmt;
 
-pub use paths::{DEFAULT_PREFIXES, InvalidPrefix, Paths};
+pub use paths::{DEFAULT_PREFIXES, InvalidPrefix, Paths, routed_paths};
 pub use pattern::{InvalidPattern, PathPattern};
 pub use service::Service;
 

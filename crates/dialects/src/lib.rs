@@ -41,7 +41,9 @@ mod linear;
 pub use answer::{AnswerReader, Delta, DeltaKind, Part, ToolCall};
 pub use attachments::Media;
 pub use edit::{Edits, PromptMode, RequestParams};
-pub use endpoint::{Dialect, Endpoint, PathPattern, Paths, Service, Stored, WrongBase};
+pub use endpoint::{
+    Dialect, Endpoint, PathPattern, Paths, Service, Stored, WrongBase, routed_paths,
+};
 pub use eval::{EvalError, EvalRequest};
 pub use fast_response::FastResponse;
 pub use models::{ListShape, ModelEntry, Routing};

@@ -5,7 +5,7 @@ mod changes;
 mod envoy;
 
 use crate::cli::{CheckArgs, LogFormat};
-use crate::engine::Wanted;
+use crate::engine::{self, Wanted};
 use crate::output;
 use anyhow::Context as _;
 use changes::Change;
@@ -28,8 +28,10 @@ pub fn run(
     let mut changed = Vec::new();
     for file in &arguments.files {
         let text = read(file)?;
-        wanted.add(&text);
-        changed.extend(changes::concerning(&text));
+        if let Some(document) = engine::document(&text) {
+            wanted.add(&document);
+            changed.extend(changes::concerning(&document));
+        }
         reports.push(Report {
             file,
             diagnostics: document(&text),

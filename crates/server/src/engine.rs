@@ -298,11 +298,8 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// Adds what a document asks; nothing if it cannot be read.
-    pub fn add(&mut self, text: &str) {
-        let Some(document) = document(text) else {
-            return;
-        };
+    /// Adds what a document asks.
+    pub fn add(&mut self, document: &config::Document) {
         let header = document.global.server.routing_headers.first();
         self.header = header.cloned().unwrap_or_default();
 
@@ -328,7 +325,7 @@ impl Wanted {
         };
         let mut policies = document.policies();
         if policies.any(|(_, _, routing)| routing.decisions.iter().any(asks_several)) {
-            self.calls.push(Runs::of(&document).endpoint.to_string());
+            self.calls.push(Runs::of(document).endpoint.to_string());
         }
     }
 }

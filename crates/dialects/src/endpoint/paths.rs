@@ -54,6 +54,23 @@ const READ: [&[Piece<'static>]; 19] = {
     ]
 };
 
+/// Returns a path of every kind of request that goes to a model, below `/v1`; `-` stands for an id.
+#[must_use]
+pub fn routed_paths() -> Vec<String> {
+    // Lists of models are the router's own answer.
+    let routed = READ
+        .iter()
+        .filter(|pieces| pieces.first() != Some(&Piece::Word("models")));
+    let written = |pieces: &&[Piece<'static>]| {
+        let words = pieces.iter().map(|piece| match piece {
+            Piece::Word(word) => *word,
+            Piece::Any => "-",
+        });
+        format!("/v1/{}", words.collect::<Vec<_>>().join("/"))
+    };
+    routed.map(written).collect()
+}
+
 /// What a name of a model may keep in a path.
 const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')

@@ -3,7 +3,6 @@
 //!
 //! The table is the changelog's, which is built in. Here stands only which documents a row concerns.
 
-use crate::engine;
 use router::config::Document;
 
 const CHANGELOG: &str = include_str!("../../CHANGELOG.md");
@@ -40,16 +39,13 @@ impl Change {
     }
 }
 
-/// Returns the changes that concern a document; none if it cannot be read.
-pub(super) fn concerning(text: &str) -> Vec<Change> {
-    let Some(document) = engine::document(text) else {
-        return Vec::new();
-    };
+/// Returns the changes that concern a document.
+pub(super) fn concerning(document: &Document) -> Vec<Change> {
     let concerns = |change: &Change| {
         CONCERNS
             .iter()
             .find(|(setting, _)| *setting == change.setting)
-            .is_none_or(|(_, concerns)| concerns(&document))
+            .is_none_or(|(_, concerns)| concerns(document))
     };
     told_here().filter(concerns).collect()
 }
@@ -193,10 +189,11 @@ mod tests {
     const PLAIN: &str = "version: v0.3\nproviders: {models: [{name: a, api_format: openai}]}\n";
 
     fn settings(text: &str) -> Vec<&'static str> {
-        concerning(text)
-            .iter()
-            .map(|change| change.setting)
-            .collect()
+        let document = crate::engine::document(text);
+        let changes = document
+            .map(|document| concerning(&document))
+            .unwrap_or_default();
+        changes.iter().map(|change| change.setting).collect()
     }
 
     #[test]

@@ -52,33 +52,19 @@ fn unrouted(path: &str, routes: &[Route<'_>], wanted: &Wanted) -> Option<Problem
     })
 }
 
-/// Paths of requests that Merit sends to models.
-const PATHS: [&str; 10] = [
-    "/v1/chat/completions",
-    "/v1/responses",
-    "/v1/messages",
-    "/v1/completions",
-    "/v1/embeddings",
-    "/v1/rerank",
-    "/v1/messages/count_tokens",
-    "/v1/images/generations",
-    "/v1/audio/transcriptions",
-    "/v1/moderations",
-];
-
 /// Reports the routes that a chosen model without a route of its own would take, by one of its
 /// paths.
 fn catch_all(routes: &[Route<'_>], wanted: &Wanted) -> Vec<Problem> {
     /// No model is called so.
     const NOBODY: &str = "\u{1}";
     let mut taken: BTreeMap<usize, &Route<'_>> = BTreeMap::new();
-    for path in PATHS {
+    for path in dialects::routed_paths() {
         for (index, route) in routes.iter().enumerate() {
             // One with further conditions may let requests pass to those behind it.
-            if route.may_take(path, &wanted.header, NOBODY) && route.leads_to_cluster() {
+            if route.may_take(&path, &wanted.header, NOBODY) && route.leads_to_cluster() {
                 taken.insert(index, route);
             }
-            if route.takes(path, &wanted.header, NOBODY) {
+            if route.takes(&path, &wanted.header, NOBODY) {
                 break;
             }
         }
@@ -125,14 +111,10 @@ impl<'a> Route<'a> {
     /// Returns whether a request for this model, without any other header that routes match, takes
     /// the route.
     fn takes(&self, path: &str, header: &str, model: &str) -> bool {
-        self.is_for_path(path)
-            && self.headers().all(|matcher| {
-                if names(matcher, header) {
-                    accepts(matcher, model)
-                } else {
-                    matcher["present_match"] == false || matcher["invert_match"] == true
-                }
-            })
+        let asks_for_absence =
+            |matcher: &Value| matcher["present_match"] == false || matcher["invert_match"] == true;
+        let mut others = self.headers().filter(|matcher| !names(matcher, header));
+        self.may_take(path, header, model) && others.all(asks_for_absence)
     }
 
     /// Returns whether a request for this model takes the route if its other headers are such.
