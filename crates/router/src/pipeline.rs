@@ -20,8 +20,9 @@ pub use crate::stages::{Reading, RecipeReading, RoutingRequest};
 
 use crate::credential::Claims;
 use crate::generation::Generation;
-use crate::plan::{BodyEdit, Forward, Outcome, Trace};
+use crate::plan::{self, BodyEdit, Forward, Outcome, Trace};
 use crate::plugins::{self, PluginInput, Stop};
+use crate::recipe::{Recipe, Route};
 use crate::stages::reading::{Subject, read_all};
 use crate::stages::request::Refused;
 use crate::stages::selection::{Matched, select};
@@ -193,17 +194,8 @@ async fn dispatch<'g>(
 ) -> Result<Sent, Refused> {
     let choice = choice.map_err(Refused::clone)?;
     let targets = &generation.targets;
-    let wish = Wish::of(request.prompt);
-    let wire = Wire {
-        dialect: request.dialect,
-        is_conversation: request.service.is_none(),
-        wish,
-        // The run that calls reads the answer, and gives its own.
-        asked: task.called().is_none().then_some(&request.prompt.model),
-        counts_usage: request.observed && request.prompt.stream,
-        unsigned_thinking: request.prompt.continuity.unsigned_thinking,
-        withdrawn: &[],
-    };
+    let wire = wire(task, request);
+    let wish = wire.wish;
     let target = choice.target(generation, reading, request);
     if request.service.is_some() {
         return service::send(targets, target?, reading, wire);
@@ -224,17 +216,8 @@ async fn dispatch<'g>(
         });
     };
 
-    let input = PluginInput {
-        prompt: request.prompt,
-        dialect: request.dialect,
-        caller: request.identity,
-        recipe: &recipe.name,
-        decision: &route.name,
-        model: forward.as_ref().ok().map(|forward| &**forward.model()),
-        boundaries: &reading.verdict,
-        deadline: request.deadline,
-    };
-    let edits = match plugins::run(&route.plugins, &input).await {
+    let model = forward.as_ref().ok().map(|forward| &**forward.model());
+    let edits = match run_plugins(recipe, route, reading, request, model).await {
         Ok(edits) => edits,
         // A fixed answer needs no model, so one that cannot be reached does not matter.
         Err(Stop::Answer(message)) => {
@@ -268,6 +251,41 @@ async fn dispatch<'g>(
         injected_system_prompt,
         not_run,
     })
+}
+
+/// Runs the plugins of a decision; `model` is the one that the request goes to, if it can.
+async fn run_plugins(
+    recipe: &Recipe,
+    route: &Route,
+    reading: &Reading<'_>,
+    request: &RoutingRequest<'_>,
+    model: Option<&str>,
+) -> Result<plan::Edits, Stop> {
+    let input = PluginInput {
+        prompt: request.prompt,
+        dialect: request.dialect,
+        caller: request.identity,
+        recipe: &recipe.name,
+        decision: &route.name,
+        model,
+        boundaries: &reading.verdict,
+        deadline: request.deadline,
+    };
+    plugins::run(&route.plugins, &input).await
+}
+
+/// Returns what a request says of how it is to be forwarded.
+fn wire<'a>(task: &Task<'_>, request: &RoutingRequest<'a>) -> Wire<'a> {
+    Wire {
+        dialect: request.dialect,
+        is_conversation: request.service.is_none(),
+        wish: Wish::of(request.prompt),
+        // The run that calls reads the answer, and gives its own.
+        asked: task.called().is_none().then_some(&request.prompt.model),
+        counts_usage: request.observed && request.prompt.stream,
+        unsigned_thinking: request.prompt.continuity.unsigned_thinking,
+        withdrawn: &[],
+    }
 }
 
 /// Returns why what the caller says of reasoning is not kept, if it is not.

@@ -86,7 +86,7 @@ pub(super) fn name_next(forward: Forward, next: Vec<HeaderOp>) -> Forward {
 /// What a request may be tried with next.
 #[derive(Debug, Default)]
 pub(super) struct Next {
-    /// Headers that name the candidate; none where there is no such.
+    /// Headers that name the candidate; empty where there is none.
     pub(super) headers: Vec<HeaderOp>,
     /// Why there is none, although another candidate may and can serve the request.
     pub(super) lost: Option<&'static str>,

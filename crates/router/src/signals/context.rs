@@ -238,13 +238,8 @@ impl Signal for ContextSignal {
         input: &SignalInput<'_>,
         report: &mut SignalReport,
     ) -> Result<(), SignalError> {
-        let total = Counted::Total.of(input.prompt, &self.ratio);
-        let prompt = Counted::Prompt.of(input.prompt, &self.ratio);
         for band in &self.bands {
-            let tokens = match band.counted {
-                Counted::Total => total,
-                Counted::Prompt => prompt,
-            };
+            let tokens = band.counted.of(input.prompt, &self.ratio);
             if band.tokens.contains(&tokens) {
                 report.emit(band.key);
             }
