@@ -14,6 +14,7 @@ use inference::heads;
 use inference::library::Library;
 use inference::model::{ClassifierModel, Model};
 use inference::settings::{EngineSettings, LibrarySettings};
+use inference::window::Reach;
 use onnx::{Provider, Runtime, RuntimeSettings};
 use std::collections::BTreeMap;
 use std::fs;
@@ -150,7 +151,12 @@ impl Real {
             );
         }
         let mut said = Said {
-            windows: self.model.segmenter.segment(&sample.text)?.windows.len(),
+            windows: self
+                .model
+                .segmenter
+                .segment(&sample.text, Reach::Sample)?
+                .windows
+                .len(),
             ..Said::default()
         };
         let names = self

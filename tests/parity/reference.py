@@ -16,7 +16,9 @@ import onnxruntime
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
-SIZE, OVERLAP, WINDOWS = 254, 32, 64
+SIZE, OVERLAP = 254, 32
+# Windows of a text that is sampled, and of one that is read to its end.
+SAMPLED, WHOLE = 64, 320
 STEP = SIZE - OVERLAP
 # Where the tail of an overlong text may begin: at a multiple of so many bytes, then at the next white space.
 GRID, NEAR = 8 * 4096, 1024
@@ -66,12 +68,12 @@ def grid_places(text):
     yield 0
 
 
-def segment(tokenizer, text):
+def segment(tokenizer, text, most):
     """The windows, and whether the middle of the text is in none."""
     listed = tokens(tokenizer, text)
-    if len(listed) <= reach(WINDOWS):
+    if len(listed) <= reach(most):
         return slices(listed), False
-    half = WINDOWS // 2
+    half = most // 2
     head = listed[: reach(half)]
     for place in grid_places(text):
         tail = tokens(tokenizer, text, place)
@@ -158,22 +160,28 @@ class Reader:
         pooled, states = self.session.run(["sentence_embedding", "last_hidden_state"], given)
         return pooled[0], states[0][1:-1]
 
+    def runs(self, windows, text):
+        """What the encoder and the tables say of each window."""
+        parts = [text[min(token[1] for token in window) : max(token[2] for token in window)] for window in windows]
+        statics = [{name: table.embed(part) for name, table in self.tables.items()} for part in parts]
+        return [self.run(window) for window in windows], statics
+
     def read(self, asked):
         text = asked["text"]
-        windows, truncated = segment(self.tokenizer, text)
-        runs = [self.run(window) for window in windows]
+        windows, truncated = segment(self.tokenizer, text, SAMPLED)
+        runs, statics = self.runs(windows, text)
         weights = [len(window) for window in windows]
         chosen = sample(len(windows))
         answer = {"windows": len(windows), "truncated": truncated, "vector": [0.0] * 384, "heads": {}}
         if windows:
             mixed = mean([runs[at][0] for at in chosen], [weights[at] for at in chosen])
             answer["vector"] = unit(mixed).tolist()
-        parts = [text[min(token[1] for token in window) : max(token[2] for token in window)] for window in windows]
-        statics = [{name: table.embed(part) for name, table in self.tables.items()} for part in parts]
+        whole = self.runs(segment(self.tokenizer, text, WHOLE)[0], text) if truncated else (runs, statics)
         for name, head in self.heads.items():
             rows = [head.probabilities(run[0], static) for run, static in zip(runs, statics)]
             mixed = [mean([rows[at] for at in chosen], [weights[at] for at in chosen]).tolist()] if rows else []
-            answer["heads"][name] = {"sample": mixed, "each": [row.tolist() for row in rows]}
+            each = [head.probabilities(run[0], static).tolist() for run, static in zip(*whole)]
+            answer["heads"][name] = {"sample": mixed, "each": each}
         if asked["states"] and runs:
             states = runs[0][1]
             answer["states"] = [states[0].tolist(), states[-1].tolist()]

@@ -32,6 +32,9 @@ pub(crate) struct Turns {
     wants_metadata: bool,
 }
 
+/// Texts that a list of definitions makes at most; in a longer list neighbours are one text.
+const DEFINITIONS_MAX: usize = 256;
+
 /// What stands beside the turns' words.
 #[derive(Debug)]
 struct Beside {
@@ -200,7 +203,7 @@ impl Turns {
         self.note(Role::Tool, found);
     }
 
-    /// Keeps what stands in a message of `role`, and is none of its words.
+    /// Keeps what stands in a message of `role` beside its words.
     pub(crate) fn note(&mut self, role: Role, found: Gathered) {
         self.keep_beside(Owner::Message(role), found);
     }
@@ -216,10 +219,23 @@ impl Turns {
         }
     }
 
-    /// Keeps a definition: of a tool, or of an answer's format.
+    /// Keeps a definition: of an answer's format, or of tools. Each tool of a list is a text of its
+    /// own, so that what is known of it stays known when the list changes around it.
     pub(crate) fn define(&mut self, raw: Option<&str>) {
-        if let Some(raw) = json::present(raw).filter(|_| self.wants_definitions) {
+        let Some(raw) = json::present(raw).filter(|_| self.wants_definitions) else {
+            return;
+        };
+        let mut tools = Vec::new();
+        json::elements(raw, |tool| tools.push(tool));
+        if tools.is_empty() {
             let found = gather::arguments(raw);
+            self.keep_beside(Owner::Request(Place::Definitions), found);
+            return;
+        }
+
+        let together = tools.len().div_ceil(DEFINITIONS_MAX);
+        for tools in tools.chunks(together) {
+            let found = gather::arguments(&format!("[{}]", tools.join(",")));
             self.keep_beside(Owner::Request(Place::Definitions), found);
         }
     }

@@ -19,6 +19,7 @@ use crate::cache::{Cache, Secret};
 use crate::handle::Embedder;
 use crate::model::Model;
 use crate::settings::EngineSettings;
+use crate::window::Reach;
 use call::{Call, Done};
 use counters::Counters;
 use futures_channel::oneshot;
@@ -146,7 +147,7 @@ impl Engine {
         let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string().into());
         let segmentation = model
             .segmenter
-            .segment(text)
+            .segment(text, Reach::Whole)
             .map_err(|error| failed(&error))?;
         let states = segmentation.windows.iter().map(|window| {
             let encoded = model.run(window, true).map_err(|error| failed(&error))?;

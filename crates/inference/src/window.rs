@@ -25,8 +25,10 @@ pub struct Bounds {
     pub size: usize,
     /// Tokens that a window shares with the one before it.
     pub overlap: usize,
-    /// Windows of a text.
+    /// Windows of a text that stands for itself by a sample.
     pub windows: usize,
+    /// Windows of a text that is read for what must not be missed.
+    pub whole: usize,
 }
 
 impl Default for Bounds {
@@ -35,8 +37,18 @@ impl Default for Bounds {
             size: 254,
             overlap: 32,
             windows: 64,
+            whole: 320,
         }
     }
+}
+
+/// How far a text is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reach {
+    /// As far as a sample of it needs.
+    Sample,
+    /// To its end, within a larger bound.
+    Whole,
 }
 
 /// A text cut into windows.
@@ -143,6 +155,7 @@ impl Segmenter {
             size: bounds.size.max(1),
             overlap,
             windows: bounds.windows.max(2),
+            whole: bounds.whole.max(bounds.windows).max(2),
         };
         Ok(Self {
             tokenizer,
@@ -158,6 +171,12 @@ impl Segmenter {
         self.leading.len() + self.trailing.len()
     }
 
+    /// Returns whether the reach makes a difference to this text. A token has at least one byte.
+    #[must_use]
+    pub fn is_long(&self, text: &str) -> bool {
+        text.len() > self.reach(self.bounds.windows)
+    }
+
     /// Makes the windows so small that they fit into `most` tokens with the special ones.
     #[must_use]
     pub fn within(mut self, most: usize) -> Self {
@@ -167,13 +186,17 @@ impl Segmenter {
         self
     }
 
-    /// Cuts `text` into windows.
+    /// Cuts `text` into windows, as many as `reach` allows.
     ///
     /// # Errors
     /// The tokenizer fails.
-    pub fn segment(&self, text: &str) -> Result<Segmentation, TokenizerError> {
+    pub fn segment(&self, text: &str, reach: Reach) -> Result<Segmentation, TokenizerError> {
         let pieces = text.len().div_ceil(PIECE);
-        let all = self.reach(self.bounds.windows);
+        let most = match reach {
+            Reach::Sample => self.bounds.windows,
+            Reach::Whole => self.bounds.whole,
+        };
+        let all = self.reach(most);
         let mut head = Tokens::default();
         let mut read = 0;
         while read < pieces && head.ids.len() <= all {
@@ -186,8 +209,8 @@ impl Segmenter {
                 truncated: false,
             });
         }
-        let first = self.bounds.windows.div_ceil(2);
-        let last = self.bounds.windows - first;
+        let first = most.div_ceil(2);
+        let last = most - first;
         head.ids.truncate(self.reach(first));
         let mut windows = self.windows(text, &head, 0);
         let tail = self.tail(text, pieces, last)?;

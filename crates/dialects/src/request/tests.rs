@@ -715,6 +715,36 @@ fn beside(prompt: &Prompt) -> Vec<String> {
         .collect()
 }
 
+/// Each tool is a text of its own, whatever stands around it, and their number is bounded.
+#[test]
+fn tools_are_defined_one_by_one() {
+    let defined = |body: &str| {
+        let options = ReadOptions {
+            definitions: true,
+            ..ReadOptions::default()
+        };
+        let body = body.replacen('{', r#"{"model":"auto","messages":[],"#, 1);
+        let request = Request::parse(Dialect::OpenAiChat, body.into_bytes().into(), &options);
+        beside(request.unwrap().prompt())
+    };
+    let tool = |name: &str| format!(r#"{{"function":{{"name":"{name}","description":"does"}}}}"#);
+    let text = |name: &str| format!("Definitions: function: name: {name}\ndescription: does");
+
+    let two = format!(r#"{{"tools":[{},{}]}}"#, tool("a"), tool("b"));
+    assert_eq!(defined(&two), [text("a"), text("b")]);
+    let changed = format!(r#"{{"tools":[{},{}]}}"#, tool("new"), tool("b"));
+    assert_eq!(defined(&changed), [text("new"), text("b")]);
+    assert_eq!(
+        defined(r#"{"response_format":{"type":"json_object"},"tools":[]}"#),
+        ["Definitions: type: json_object"]
+    );
+
+    let many: Vec<String> = (0..10_000).map(|at| tool(&format!("t{at}"))).collect();
+    let texts = defined(&format!(r#"{{"tools":[{}]}}"#, many.join(",")));
+    assert!(texts.len() <= 256, "{}", texts.len());
+    assert!(texts.concat().contains("t9999"));
+}
+
 const ANY_PLACE: [&str; 4] = ["Current: x", "History: x", "System: x", "ToolResults: x"];
 
 /// No text of a chat request is lost: it is a turn's, a result's, or stands beside them.

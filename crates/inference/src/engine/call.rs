@@ -8,7 +8,7 @@ use crate::cache::Key;
 use crate::handle::Backing;
 use crate::model::{ClassifierModel, Model, TaggerModel};
 use crate::recognizers;
-use crate::window::{Segmentation, Window};
+use crate::window::{Reach, Segmentation, Window};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -36,6 +36,7 @@ pub(super) struct Call {
 struct TextOf {
     text: Arc<str>,
     model: Arc<Model>,
+    reach: Reach,
     recognize: bool,
 }
 
@@ -118,6 +119,7 @@ impl Call {
             call.texts.push(TextOf {
                 text: text.as_str().into(),
                 model: Arc::clone(model),
+                reach: Reach::Whole,
                 recognize: false,
             });
         }
@@ -141,18 +143,25 @@ impl Call {
     fn take<'a>(
         &mut self,
         question: &'a Question,
-        known: &mut HashMap<(&'a str, *const Model), usize>,
+        known: &mut HashMap<(&'a str, *const Model, Reach), usize>,
     ) -> Asked {
         let (wanted, model) = match wanted(&question.what) {
             Ok(found) => found,
             Err(failure) => return Asked::Refused(failure),
         };
+        // A text that is short enough is cut once for all questions.
+        let reach = if model.segmenter.is_long(&question.text) {
+            wanted.reach()
+        } else {
+            Reach::Whole
+        };
         let text = *known
-            .entry((&*question.text, Arc::as_ptr(&model)))
+            .entry((&*question.text, Arc::as_ptr(&model), reach))
             .or_insert_with(|| {
                 self.texts.push(TextOf {
                     text: Arc::clone(&question.text),
                     model,
+                    reach,
                     recognize: false,
                 });
                 self.texts.len() - 1
@@ -416,7 +425,7 @@ impl TextOf {
         let segmentation = self
             .model
             .segmenter
-            .segment(&self.text)
+            .segment(&self.text, self.reach)
             .map_err(|error| failed(&error))?;
         let units = vec![None; segmentation.windows.len()];
         let key = |window: &Arc<Window>| memory.key(&self.model, &self.text, window);
@@ -436,6 +445,13 @@ impl TextOf {
 }
 
 impl Wanted {
+    fn reach(&self) -> Reach {
+        match self {
+            Self::Vector | Self::Labels(_, Over::Sample) => Reach::Sample,
+            Self::Labels(_, Over::EachWindow) | Self::Entities(_) | Self::Features => Reach::Whole,
+        }
+    }
+
     fn windows(&self, segmentation: &Segmentation) -> Vec<usize> {
         match self {
             Self::Vector | Self::Labels(_, Over::Sample) => segmentation.sample(),

@@ -90,6 +90,7 @@ fn bed(lanes: usize, queued_calls: usize) -> Bed {
         size: 4,
         overlap: 1,
         windows: 8,
+        whole: 8,
     };
     let model = Model {
         name: "plain".into(),

@@ -8,7 +8,7 @@ use crate::handle::CosineMap;
 use crate::model::{Model, Pace, Sessions};
 use crate::settings::{LibrarySettings, Precision};
 use crate::static_embedding::StaticEmbedding;
-use crate::window::{Bounds, Segmenter};
+use crate::window::{Bounds, Reach, Segmenter};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokenizers::Tokenizer;
@@ -90,7 +90,7 @@ pub(super) fn warm(model: &Model, folder: &Folder) -> Result<usize, LoadError> {
     let sample = "Is it warm today? ".repeat(8);
     let segmentation = model
         .segmenter
-        .segment(&sample)
+        .segment(&sample, Reach::Sample)
         .map_err(|error| folder.unusable(&error))?;
     let window = segmentation
         .windows

@@ -26,6 +26,7 @@ fn segmenter(size: usize, overlap: usize, windows: usize) -> Segmenter {
             size,
             overlap,
             windows,
+            whole: 2 * windows,
         },
     )
     .unwrap()
@@ -40,7 +41,9 @@ fn numbered(count: usize) -> String {
 
 #[track_caller]
 fn check(count: usize, expected: &[(u32, usize)], truncated: bool) {
-    let segmentation = segmenter(4, 1, 4).segment(&numbered(count)).unwrap();
+    let segmentation = segmenter(4, 1, 4)
+        .segment(&numbered(count), Reach::Sample)
+        .unwrap();
     let windows: Vec<_> = segmentation
         .windows
         .iter()
@@ -66,7 +69,7 @@ fn windows_overlap_and_reach_the_end() {
 #[test]
 fn the_middle_of_a_long_text_is_left_out() {
     let text = numbered(20_000);
-    let segmentation = segmenter(50, 10, 6).segment(&text).unwrap();
+    let segmentation = segmenter(50, 10, 6).segment(&text, Reach::Sample).unwrap();
     assert!(segmentation.truncated);
     assert_eq!(segmentation.windows.len(), 6);
     assert_eq!(segmentation.windows[2].ids[0], 80);
@@ -79,7 +82,7 @@ fn the_middle_of_a_long_text_is_left_out() {
 fn a_text_that_grows_keeps_its_windows() {
     let of = |count: usize| {
         segmenter(50, 10, 6)
-            .segment(&numbered(count))
+            .segment(&numbered(count), Reach::Sample)
             .unwrap()
             .windows
     };
@@ -93,7 +96,7 @@ fn a_text_that_grows_keeps_its_windows() {
 fn samples_three_windows() {
     let sample = |count: usize| {
         segmenter(4, 1, 8)
-            .segment(&numbered(count))
+            .segment(&numbered(count), Reach::Sample)
             .unwrap()
             .sample()
     };
@@ -103,9 +106,26 @@ fn samples_three_windows() {
 }
 
 #[test]
+fn a_text_read_whole_is_cut_further_and_the_same_where_it_is_short() {
+    let segmenter = segmenter(4, 1, 4);
+    let cut = |count, reach| segmenter.segment(&numbered(count), reach).unwrap();
+    for count in 0..14 {
+        assert_eq!(cut(count, Reach::Whole), cut(count, Reach::Sample));
+    }
+
+    let (whole, sample) = (cut(25, Reach::Whole), cut(25, Reach::Sample));
+    assert!(!whole.truncated && sample.truncated);
+    assert_eq!((whole.windows.len(), sample.windows.len()), (8, 4));
+    assert_eq!(whole.windows[..2], sample.windows[..2]);
+    assert!(cut(26, Reach::Whole).truncated);
+}
+
+#[test]
 fn no_space_to_cut_at() {
     let text = "ä".repeat(1 << 19);
-    let segmentation = segmenter(254, 32, 64).segment(&text).unwrap();
+    let segmentation = segmenter(254, 32, 64)
+        .segment(&text, Reach::Sample)
+        .unwrap();
     assert!(!segmentation.truncated);
     assert_eq!(segmentation.windows.last().unwrap().text.end, text.len());
 }
@@ -113,7 +133,7 @@ fn no_space_to_cut_at() {
 #[test]
 fn fits_a_model_that_takes_less() {
     let small = segmenter(254, 32, 64).within(10);
-    let windows = small.segment(&numbered(12)).unwrap().windows;
+    let windows = small.segment(&numbered(12), Reach::Sample).unwrap().windows;
     assert_eq!(
         windows
             .iter()
@@ -127,7 +147,7 @@ proptest! {
     #[test]
     fn places_are_places_of_the_text(text in "(w[0-9]{1,2}|[äß€😀 \n]|x{1,9}){0,400}", size in 2usize..9) {
         let segmenter = segmenter(size, 1, 1000);
-        let segmentation = segmenter.segment(&text).unwrap();
+        let segmentation = segmenter.segment(&text, Reach::Sample).unwrap();
         let mut covered = Vec::new();
         for window in &segmentation.windows {
             prop_assert!(window.tokens() <= size);

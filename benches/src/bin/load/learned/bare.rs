@@ -4,7 +4,7 @@
 use anyhow::{Context as _, Result, anyhow};
 use benches::models::Models;
 use inference::model::Model;
-use inference::window::Window;
+use inference::window::{Reach, Window};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -36,12 +36,17 @@ impl Bare {
 
     /// How many windows a text has.
     pub(crate) fn windows(&self, text: &str) -> Result<usize> {
-        Ok(self.model.segmenter.segment(text)?.windows.len())
+        Ok(self
+            .model
+            .segmenter
+            .segment(text, Reach::Whole)?
+            .windows
+            .len())
     }
 
     /// Reads one text after the other for `time`, their tokens counted before.
     pub(crate) fn read(&self, texts: &[String], time: Duration) -> Result<Reading> {
-        let cut = |text: &String| Ok(self.model.segmenter.segment(text)?.windows);
+        let cut = |text: &String| Ok(self.model.segmenter.segment(text, Reach::Whole)?.windows);
         let texts: Vec<Vec<Arc<Window>>> = texts.iter().map(cut).collect::<Result<_>>()?;
         let (next, begin) = (AtomicUsize::new(0), Instant::now());
         let done: usize = thread::scope(|scope| {
