@@ -3,10 +3,10 @@
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use router::config::decisions::Decision;
-use router::decision::{Decisions, Strategy};
-use router::declared::Declared;
-use router::report::{Keys, Kind, SignalReport};
-use router::rules::RuleNode;
+use signals::decision::{Decisions, Strategy};
+use signals::declared::Declared;
+use signals::report::{Keys, Kind, SignalReport};
+use signals::rules::RuleNode;
 
 /// Signals that the leaves speak of.
 const SIGNALS: usize = 40;
@@ -49,8 +49,12 @@ fn decisions(criterion: &mut Criterion) {
         let mut declared = Declared::default();
         (0..SIGNALS).for_each(|at| declared.push(Kind::Keyword, &format!("rule{at}")));
         let mut keys = Keys::default();
-        let Ok(decisions) = Decisions::build(&document, Strategy::Priority, &mut keys, &declared)
-        else {
+        let Ok(decisions) = Decisions::build(
+            document.iter().map(Decision::spec),
+            Strategy::Priority,
+            &mut keys,
+            &declared,
+        ) else {
             continue;
         };
         for (case, every) in [("none match", SIGNALS), ("half match", 2), ("all match", 1)] {

@@ -3,7 +3,7 @@
 
 use benches::candidates;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use router::selection::SelectionRequest;
+use selection::algorithms::SelectionRequest;
 
 fn selection(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("select among 8");

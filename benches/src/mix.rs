@@ -4,9 +4,9 @@ use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use router::config::{self, Document};
 use router::generation::{Deps, Generation};
-use router::signals::TokenRatio;
-use router::signals::language::LanguageDetector;
 use serde_json::json;
+use signals::families::TokenRatio;
+use signals::families::language::LanguageDetector;
 use std::fmt::Write as _;
 use std::sync::Arc;
 

@@ -3,17 +3,17 @@
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
+use conversation::learning::context::RequestContext;
+use conversation::session::SessionHints;
 use dialects::{Dialect, Request};
 use futures_util::FutureExt;
 use inference::ask::Nobody;
 use router::boundary::Guarded;
 use router::generation::Generation;
-use router::learning::context::RequestContext;
 use router::pipeline::{self, Routed, RoutingRequest};
 use router::plan::Outcome;
 use router::recipe::{Evaluation, Extent};
-use router::session::SessionHints;
-use router::signals::{Identity, SignalInput};
+use signals::families::{Identity, SignalInput};
 use std::time::Instant;
 
 use crate::{agent, mix};

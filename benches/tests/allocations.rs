@@ -8,9 +8,9 @@ use futures_util::FutureExt;
 use inference::ask::Nobody;
 use router::boundary::Guarded;
 use router::recipe::Extent;
-use router::report::SignalReport;
-use router::selection::SelectionRequest;
-use router::signals::{Identity, SignalInput};
+use selection::algorithms::SelectionRequest;
+use signals::families::{Identity, SignalInput};
+use signals::report::SignalReport;
 use std::time::Instant;
 
 #[test]

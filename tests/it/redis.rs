@@ -1,10 +1,10 @@
 //! Merit with a real Redis beside it.
 
 use anyhow::{Context, Result, bail, ensure};
+use conversation::store::{Change, ChangeBy, Entry, SharedStore};
+use conversation::{Record, Timestamp};
 use extproc::{FakeEnvoy, FakeRequest, Outcome};
 use router::config::databases::RedisStore;
-use router::conversation::store::{Change, ChangeBy, Entry, SharedStore};
-use router::conversation::{Record, Timestamp};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

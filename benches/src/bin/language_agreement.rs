@@ -6,8 +6,8 @@
 
 use anyhow::Context as _;
 use lingua::{IsoCode639_1, Language, LanguageDetector as Lingua, LanguageDetectorBuilder};
-use router::signals::language::{DetectLanguage as _, LanguageDetector};
 use serde::Deserialize;
+use signals::families::language::{DetectLanguage as _, LanguageDetector};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::PathBuf;

@@ -9,7 +9,7 @@
 
 use anyhow::{Context as _, bail};
 use fst::{Map, MapBuilder, Streamer as _};
-use router::signals::language::TABLES;
+use signals::families::language::TABLES;
 use std::collections::HashMap;
 use std::fs;
 use std::io::Write as _;

@@ -15,12 +15,14 @@ mod reader;
 mod redact;
 mod scalar;
 mod schema;
+mod secret;
 mod tree;
 
 pub use loading::{Loaded, MOST_BYTES, Places, joined, load};
 pub use problem::{Findings, Problem, Severity, has_errors, suggestion};
 pub use redact::{hash, redact, shown};
 pub use schema::{Schema, tags};
+pub use secret::HiddenText;
 pub use tree::push_key;
 
 #[cfg(test)]

@@ -7,50 +7,50 @@
 
 mod table;
 
-use crate::candidate::Candidate;
 use crate::escalation::{self, Looper, SeveralModels};
-use crate::selection::method::{Building, Checking, DecisionInput, Method, Need};
-use crate::selection::router_dc::{RouterDc, RouterDcConfig};
-use crate::selection::r#static::Static;
-use crate::selection::{self, Selector};
 use schemars::JsonSchema;
+use selection::algorithms::method::{Building, Checking, DecisionInput, Method, Need};
+use selection::algorithms::router_dc::{RouterDc, RouterDcConfig};
+use selection::algorithms::r#static::Static;
+use selection::algorithms::{self, Selector};
+use selection::candidate::Candidate;
 use serde::Deserialize;
 use table::written;
 pub use table::{AlgorithmType, Models, OneModel, SeveralModelsType};
 
 table::algorithms! {
     // Algorithms that choose one model.
-    selection::r#static::Static,
-    selection::weighted::Weighted,
-    selection::router_dc::RouterDc {
+    algorithms::r#static::Static,
+    algorithms::weighted::Weighted,
+    algorithms::router_dc::RouterDc {
         /// Parameters of `router_dc`.
         router_dc
     },
-    selection::latency_aware::LatencyAware {
+    algorithms::latency_aware::LatencyAware {
         /// Parameters of `latency_aware`.
         latency_aware
     },
-    selection::multi_factor::MultiFactor {
+    algorithms::multi_factor::MultiFactor {
         /// Parameters of `multi_factor`.
         multi_factor
     },
-    selection::hybrid::Hybrid {
+    algorithms::hybrid::Hybrid {
         /// Parameters of `hybrid`.
         hybrid
     },
-    selection::automix::Automix {
+    algorithms::automix::Automix {
         /// Parameters of `automix`. Only `cost_quality_tradeoff` is read here; the rest is read
         /// from `global.router.model_selection.automix`.
         automix
     },
-    selection::prompt::Prompt {
+    algorithms::prompt::Prompt {
         /// Parameters of `prompt`.
         prompt
     },
-    selection::knn::Knn,
-    selection::kmeans::KMeans,
-    selection::svm::Svm,
-    selection::mlp::Mlp,
+    algorithms::knn::Knn,
+    algorithms::kmeans::KMeans,
+    algorithms::svm::Svm,
+    algorithms::mlp::Mlp,
 
     ;
 

@@ -27,16 +27,16 @@ mod tests;
 pub use admitted::Admitted;
 pub use guarded::Guarded;
 
-use crate::candidate::Candidate;
 use crate::config::Document;
 use crate::config::decisions::Boundary;
-use crate::decision::Conditions;
-use crate::declared::Declared;
-use crate::eligible::Barrier;
-use crate::report::outlook::{Needs, Outlook};
-use crate::report::{Key, Keys};
 use document::Problem;
 use places::Places;
+use selection::candidate::Candidate;
+use selection::eligible::Barrier;
+use signals::decision::Conditions;
+use signals::declared::Declared;
+use signals::report::outlook::{Needs, Outlook};
+use signals::report::{Key, Keys};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -100,7 +100,7 @@ impl Boundaries {
         self.bounds.iter().map(|bound| &bound.name)
     }
 
-    /// The boundaries that hold, or of which that is not known.
+    /// Returns the boundaries that hold, and those that may hold.
     #[must_use]
     pub fn verdict(&self, outlook: &Outlook<'_>) -> Verdict {
         let holds = |(index, bound): (usize, &Arc<Bound>)| {

@@ -13,12 +13,9 @@ mod lookup;
 pub mod milvus;
 pub mod paths;
 pub mod pool;
-pub mod providers;
 mod schema;
-pub mod secret;
 pub mod server;
 pub mod services;
-pub mod sessions;
 pub mod stores;
 mod unimplemented;
 mod validate;
@@ -29,14 +26,14 @@ pub use schema::schema;
 pub use unimplemented::{Reach, Unimplemented, unimplemented};
 pub use validate::validate;
 
-use crate::projection::section::Projections;
-use crate::scope::Scope;
-use crate::signals::Signals;
 use decisions::{Boundary, Decision};
 use global::Global;
-use providers::{ModelCard, Providers};
 use schemars::JsonSchema;
+use selection::providers::{ModelCard, Providers};
 use serde::Deserialize;
+use signals::families::Signals;
+use signals::projection::section::Projections;
+use signals::scope::Scope;
 
 /// A routing document.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! All of it is pure: a [`Run`](run::Run) says which call comes next and takes what the call came
-//! to; whoever drives it does the calls. The calls go back through the gateway, where they are
+//! to; its driver makes the calls. The calls go back through the gateway, where they are
 //! routed, and held to every boundary, like any other request.
 
 pub mod answer;
@@ -27,10 +27,10 @@ pub mod run;
 pub mod verify;
 pub mod workflows;
 
-use crate::candidate::{Candidate, upstream_name};
-use crate::selection::method::Checking;
 use confidence::Confidence;
 use judge::{Filter, Method};
+use selection::algorithms::method::Checking;
+use selection::candidate::{Candidate, upstream_name};
 use std::sync::Arc;
 
 /// A decision's cascade, ready to run.

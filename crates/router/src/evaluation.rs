@@ -2,21 +2,21 @@
 //! sent.
 
 use crate::boundary::Verdict;
-use crate::card::Tokens;
-use crate::decision::Decisions;
-use crate::eligible::Eligible;
 use crate::explain::{
     Algorithm, BoundaryLine, CandidateLine, Eligibility, EvalAnswer, EvalView, Refused, Winner,
 };
 use crate::generation::Generation;
 use crate::names::Target;
 use crate::recipe::{Extent, Recipe, Route};
-use crate::signals::{Identity, SignalError};
 use crate::stages::Reading;
 use crate::stages::reading::{Scope, Subject, read};
 use dialects::EvalRequest;
 use inference::ask::Ask;
+use selection::card::Tokens;
+use selection::eligible::Eligible;
 use serde_json::Value;
+use signals::decision::Decisions;
+use signals::families::{Identity, SignalError};
 use std::collections::BTreeSet;
 use std::time::Instant;
 

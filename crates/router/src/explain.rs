@@ -16,12 +16,12 @@ pub use error::{ErrorBody, ErrorDetail};
 pub use groups::SignalGroups;
 pub use preview::{Algorithm, Preview};
 
-use crate::decision::{DecisionTrace, Decisions};
-use crate::declared::Declared;
 use crate::plugins;
-use crate::report::{Key, Keys, Kind, SignalReport};
-use crate::selection::Candidates;
+use selection::algorithms::Candidates;
 use serde::Serialize;
+use signals::decision::{DecisionTrace, Decisions};
+use signals::declared::Declared;
+use signals::report::{Key, Keys, Kind, SignalReport};
 use std::collections::BTreeMap;
 
 /// What the pipeline knows of one evaluated request.

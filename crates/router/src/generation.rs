@@ -3,22 +3,22 @@
 use crate::config::Document;
 use crate::config::paths::KnownPaths;
 use crate::config::pool::LooperLimits;
-use crate::credential::{SHORTEST_SECRET, Secret};
 use crate::models::{Env, Models};
 use crate::names::Names;
 use crate::recipe::{Recipe, Source};
-use crate::report::Kind;
-use crate::session;
-use crate::shared_state::SharedState;
-use crate::signals::language::DetectLanguage;
-use crate::signals::learned::scan::ScanScope;
-use crate::signals::{self, Identity, TokenRatio};
 use crate::stages::targets::TargetSettings;
 use crate::stages::{Eligibility, Learning, Sessions, Targets};
+use conversation::credential::{SHORTEST_SECRET, Secret};
+use conversation::session;
+use conversation::shared_state::SharedState;
 use dialects::{ReadOptions, Wrappers};
 use document::{Findings, Problem, has_errors};
 use inference::catalog::Catalog;
 use serde_json::Value;
+use signals::families::language::DetectLanguage;
+use signals::families::learned::scan::ScanScope;
+use signals::families::{self, Identity, TokenRatio};
+use signals::report::Kind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -152,7 +152,7 @@ impl Generation {
         let mut findings = Findings::default();
         let models = Models::build(&document.providers, deps.env, &mut findings);
         let settings = Settings::build(&document, &mut findings);
-        let signal_deps = signals::Deps {
+        let signal_deps = families::Deps {
             identity_header: settings
                 .as_ref()
                 .map_or_else(String::new, |settings| settings.user_header.clone()),

@@ -13,35 +13,7 @@ pub mod recipe;
 
 pub mod config;
 
-pub mod catalog;
-pub mod family;
-pub mod report;
-pub mod rules;
-pub mod scope;
-pub mod signals;
-pub mod wanted;
-
-pub mod decision;
-pub mod declared;
-pub mod projection;
-pub mod used;
-
 pub mod boundary;
-pub mod candidate;
-pub mod capability;
-pub mod card;
-pub mod conversation;
-pub mod credential;
-pub mod eligible;
-pub mod forecast;
-pub mod learning;
-pub mod objects;
-pub mod pool;
-pub mod served;
-pub mod session;
-
-pub mod dispatch;
-pub mod shared_state;
 
 pub mod algorithms;
 pub mod escalation;
@@ -50,7 +22,6 @@ pub mod plan;
 pub mod plugins;
 pub mod reasoning;
 pub mod response;
-pub mod selection;
 
 pub mod evaluation;
 pub mod explain;

@@ -1,10 +1,10 @@
 //! The models that requests can be sent to, as the gateway must see them: upstream id, credential,
 //! headers, path.
 
-use crate::config::providers::{BackendRef, CLIENT_CREDENTIALS, ProviderModel, Providers};
 use crate::plan::HeaderOp;
 use crate::reasoning::Switch;
 use document::Findings;
+use selection::providers::{BackendRef, CLIENT_CREDENTIALS, ProviderModel, Providers};
 use std::collections::HashMap;
 use std::sync::Arc;
 

@@ -6,6 +6,7 @@
 //! window of a million tokens (`auto[1m]`). What is left may fit a pattern of an entrypoint.
 
 use crate::config::{DEFAULT_RECIPE, Document, NamePattern, WILDCARD};
+use selection::card::ModelDescriptions;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 

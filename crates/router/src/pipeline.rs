@@ -18,7 +18,6 @@ mod task;
 
 pub use crate::stages::{Reading, RecipeReading, RoutingRequest};
 
-use crate::credential::Claims;
 use crate::generation::Generation;
 use crate::plan::{self, BodyEdit, Forward, Outcome, Trace};
 use crate::plugins::{self, PluginInput, Stop};
@@ -29,6 +28,7 @@ use crate::stages::selection::{Matched, select};
 use crate::stages::targets::{Target, Wire, Wish};
 use crate::stages::{Sessions, learning};
 use choice::{Aim, Choice};
+use conversation::credential::Claims;
 use dialects::Dialect;
 use record::Records;
 use sent::Sent;

@@ -13,9 +13,9 @@ pub use body::{BodyEdit, PromptMode, Reasoning, ReasoningEdit, RequestParams, St
 pub use forward::{Edits, Forward, HeaderOp};
 pub use trace::{RunOutcome, Trace, UNREAD_TURN};
 
-use crate::eligible::Barrier;
 use crate::escalation::Cascade;
 use dialects::refusal::{CONTEXT_LENGTH_EXCEEDED, MODEL_NOT_FOUND};
+use selection::eligible::Barrier;
 use std::sync::Arc;
 
 /// What happens to a request.

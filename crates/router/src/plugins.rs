@@ -23,11 +23,11 @@ pub mod tools;
 
 use crate::boundary::Verdict;
 use crate::plan::{Edits, HeaderOp, Refusal};
-use crate::signals::Identity;
 use async_trait::async_trait;
 use dialects::{Dialect, Prompt};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use signals::families::Identity;
 use std::time::Instant;
 pub use table::{Checking, Configuration, PluginType, Turn};
 

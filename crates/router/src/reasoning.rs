@@ -1,8 +1,8 @@
 //! The reasoning switch of each model family: what a candidate's `use_reasoning` means in the body
 //! that is sent.
 
-use crate::config::providers::{BackendRef, ProviderDefaults, ProviderModel};
 use crate::plan::ReasoningEdit;
+use selection::providers::{BackendRef, ProviderDefaults, ProviderModel};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -132,7 +132,7 @@ fn flavour(backend: &BackendRef) -> Flavour {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::providers::ReasoningFamily;
+    use selection::providers::ReasoningFamily;
 
     fn switch(kind: &str, parameter: &str, base_url: &str) -> Switch {
         let mut defaults = ProviderDefaults::default();

@@ -6,27 +6,28 @@ mod steps;
 
 use crate::algorithms::{first_router_dc, method};
 use crate::boundary::{Boundaries, Guarded, Verdict};
-use crate::candidate::{Candidate, ModelRef};
-use crate::config::decisions::Decision;
+use crate::config::decisions::{Decision, boundary_trees, decision_trees};
 use crate::config::{Document, Routing};
-use crate::decision::{Decisions, Strategy};
-use crate::declared::Declared;
 use crate::escalation::Looper;
-use crate::forecast::Forecaster;
-use crate::learning::policy::{ModelProfiles, Policy};
 use crate::models::{Model, Models};
 use crate::plugins::{self, Plugin, PluginConfig};
-use crate::projection::Projections;
-use crate::projection::step::Step;
-use crate::report::{Key, Keys, Kind, SignalReport};
-use crate::scope::Scope;
-use crate::selection::Candidates;
-use crate::selection::method::{Building, DecisionInput};
-use crate::shared_state::SharedState;
-use crate::signals::learned::{self, Learned};
-use crate::signals::{self, Bounding, Signal, SignalError, SignalInput, Watch};
-use crate::used::{self, UsedSet};
+use conversation::learning::policy::{LearningRecipe, ModelProfiles, Policy};
+use conversation::shared_state::SharedState;
 use document::{Findings, Problem};
+use selection::algorithms::Candidates;
+use selection::algorithms::method::{Building, DecisionInput};
+use selection::candidate::{Candidate, ModelRef};
+use selection::card::ModelDescriptions;
+use selection::forecast::Forecaster;
+use signals::decision::{Decisions, Strategy};
+use signals::declared::Declared;
+use signals::families::learned::{self, Learned};
+use signals::families::{self, Bounding, Signal, SignalError, SignalInput, Watch};
+use signals::projection::Projections;
+use signals::projection::step::Step;
+use signals::report::{Key, Keys, Kind, SignalReport};
+use signals::scope::Scope;
+use signals::used::UsedSet;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -136,7 +137,7 @@ impl Recipe {
         source: Source<'_>,
         models: &Models,
         state: &SharedState,
-        deps: &signals::Deps<'_>,
+        deps: &families::Deps<'_>,
         findings: &mut Findings,
     ) -> Self {
         let Source {
@@ -146,29 +147,34 @@ impl Recipe {
         let mut keys = Keys::default();
         let declared = Declared::of(&scope);
 
-        let bounding = UsedSet::of(&scope, used::bounding(&routing.boundaries));
-        let trees = used::decided(&routing.decisions).chain(used::bounding(&routing.boundaries));
+        let bounding = UsedSet::of(&scope, boundary_trees(&routing.boundaries));
+        let trees = decision_trees(&routing.decisions).chain(boundary_trees(&routing.boundaries));
         let used = UsedSet::of(&scope, trees);
         let reads = |kind, name: &str| used.reads(kind, name);
-        let deps = &signals::Deps {
+        let deps = &families::Deps {
             used: &reads,
             ..deps.clone()
         };
 
-        let signals = signals::build(&scope, &mut keys, deps, findings);
+        let signals = families::build(&scope, &mut keys, deps, findings);
         let mut learned = learned::build(&scope, &mut keys, deps, findings);
         learned.sort_by_key(|family| family.cost());
         let projections = Projections::build(&routing.projections, &mut keys, &declared);
 
         let strategy = Strategy::parse(&routing.strategy);
-        let decisions = Decisions::build(&routing.decisions, strategy, &mut keys, &declared);
+        let decisions = Decisions::build(
+            routing.decisions.iter().map(Decision::spec),
+            strategy,
+            &mut keys,
+            &declared,
+        );
         let decisions = built(decisions, &scope, findings);
         let boundaries = Boundaries::build(&routing.boundaries, document, &mut keys, &declared);
         let boundaries = built(boundaries, &scope, findings);
 
         let watched = Kind::ALL.map(|kind| {
-            let trees = used::bounding(&routing.boundaries);
-            signals::watched(kind, &keys, &bounding, trees)
+            let trees = boundary_trees(&routing.boundaries);
+            families::watched(kind, &keys, &bounding, trees)
         });
         let learned: Vec<Box<dyn Learned>> = learned
             .into_iter()
@@ -282,7 +288,7 @@ impl Route {
         source: Source<'_>,
         models: &Models,
         state: &SharedState,
-        deps: &signals::Deps<'_>,
+        deps: &families::Deps<'_>,
         findings: &mut Findings,
     ) -> Vec<Self> {
         let Source {
@@ -300,11 +306,13 @@ impl Route {
             encoder: None,
             artifacts: HashMap::new(),
         };
-        let profiles = Arc::new(ModelProfiles::of(document));
+        let learning = learning_recipe(routing, document);
         let mut routes = Vec::with_capacity(routing.decisions.len());
         for decision in &routing.decisions {
             routes.push(Self {
-                learning: Policy::of(decision, routing, document, &profiles),
+                learning: learning
+                    .as_ref()
+                    .map(|recipe| Policy::of(decision.learned(), recipe)),
                 ..Self::build(decision, document, models, state, &mut building)
             });
         }
@@ -373,6 +381,23 @@ fn backend(candidate: &ModelRef, document: &Document, models: &Models) -> Option
         .get(name)
         .or_else(|| models.get(&document.lora_base(name)?.name))
         .cloned()
+}
+
+/// Returns a recipe as far as learning reads it; `None` if the document does not learn.
+fn learning_recipe<'a>(routing: &'a Routing, document: &'a Document) -> Option<LearningRecipe<'a>> {
+    let learning = document.global.router.learning.as_ref();
+    let learning = learning.filter(|learning| learning.enabled)?;
+    let decisions = document
+        .policies()
+        .flat_map(|(_, _, routing)| &routing.decisions);
+    let candidates = decisions.flat_map(|decision| &decision.model_refs);
+    Some(LearningRecipe {
+        learning,
+        decisions: routing.decisions.iter().map(Decision::learned).collect(),
+        default_model: &document.providers.defaults.default_model,
+        models: document,
+        profiles: Arc::new(ModelProfiles::of(document, candidates)),
+    })
 }
 
 /// Rules of some families count only where a decision reaches their name; other families count as a

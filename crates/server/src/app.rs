@@ -19,8 +19,8 @@ use crate::tls::Tls;
 use crate::trust::{self, Exposure};
 use anyhow::Context as _;
 use console::AppConsole;
+use conversation::session::Sessions;
 use extproc::{Counters, Processor};
-use router::session::Sessions;
 use serde::Serialize;
 use std::future::Future;
 use std::io::Write as _;
@@ -423,7 +423,7 @@ fn hash_number(hash: &str) -> u64 {
         .unwrap_or(0)
 }
 
-/// Says where the process listens: in the log, and in a file for whoever asked for free ports.
+/// Says where the process listens: in the log, and in a file for callers that asked for free ports.
 fn announce(
     addresses: &Addresses,
     file: Option<&Path>,

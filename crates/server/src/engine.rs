@@ -10,6 +10,7 @@ mod settings;
 
 use classifiers::Classifiers;
 pub use explain::explain;
+use selection::card::ModelDescriptions;
 pub use settings::trace_settings;
 
 use crate::admin::Refusal as AdminRefusal;
@@ -19,6 +20,7 @@ use crate::models::{Models, Open};
 use crate::reload::{Live, Prepare, Refusal};
 use crate::telemetry::Tracing;
 use crate::trust::Exposure;
+use conversation::shared_state::SharedState;
 use dialects::{EvalRequest, ListShape, ModelEntry};
 use document::{Problem, Severity, has_errors};
 use extproc::{Options, Processor, Settings};
@@ -31,10 +33,9 @@ use router::config::server::Inference;
 use router::config::{self, Checked};
 use router::evaluation::{EvalRefused, eval};
 use router::generation::{Deps, Runs};
-use router::shared_state::SharedState;
-use router::signals::TokenRatio;
-use router::signals::language::{DetectLanguage, LanguageDetector};
 use serde_json::Value;
+use signals::families::TokenRatio;
+use signals::families::language::{DetectLanguage, LanguageDetector};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

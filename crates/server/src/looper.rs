@@ -14,11 +14,11 @@ mod client;
 use crate::metrics::Metrics;
 use body::Question;
 use client::Gateway;
+use conversation::credential::{Claims, Purpose, Secret};
 use dialects::Request;
 use extproc::{HeaderEdit, HeaderEdits, RequestHead};
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use router::credential::{Claims, Purpose, Secret};
 use router::escalation::answer::Answer;
 use router::escalation::budget::Limits;
 use router::escalation::run::{Call, Fault, Finished, Run};
@@ -35,7 +35,7 @@ pub(crate) const CREDENTIAL: &str = "x-vsr-internal-auth";
 const LEEWAY: u64 = 30;
 /// Pause before another attempt at a call.
 const PAUSE: Duration = Duration::from_millis(100);
-/// The longest credential that is read, bytes; whoever cannot be named within it has no runs.
+/// The longest credential that is read, bytes; callers whose name is longer have no runs.
 const PRINCIPAL_MAX: usize = 2_000;
 
 /// Headers of a request that are of its own way to us, or of its body.
@@ -67,7 +67,7 @@ pub(crate) struct Looper {
 /// One run of the number that may be under way. Gives its place back when dropped.
 pub(crate) struct Place(Arc<AtomicU32>);
 
-/// For whom, why and from what a run calls.
+/// The caller that a run serves, the reason for it, and its request.
 pub(crate) struct Caller<'a> {
     /// The request's head.
     pub(crate) head: &'a RequestHead,
@@ -167,16 +167,16 @@ impl Drop for Place {
 
 /// Who asks, as a credential says it: the user, then the groups. `None` for names that do not fit
 /// into one.
-pub(crate) fn principal(identity: &router::signals::Identity) -> Option<String> {
+pub(crate) fn principal(identity: &signals::families::Identity) -> Option<String> {
     let names = std::iter::once(&identity.user).chain(&identity.groups);
     let names: Vec<String> = names.map(|name| name.replace(SEPARATOR, "")).collect();
     Some(names.join(SEPARATOR)).filter(|principal| principal.len() <= PRINCIPAL_MAX)
 }
 
 /// The other way round.
-pub(crate) fn identity(principal: &str) -> router::signals::Identity {
+pub(crate) fn identity(principal: &str) -> signals::families::Identity {
     let mut names = principal.split(SEPARATOR).map(str::to_owned);
-    router::signals::Identity {
+    signals::families::Identity {
         user: names.next().unwrap_or_default(),
         groups: names.collect(),
     }

@@ -7,9 +7,9 @@ use crate::metrics::{Metrics, Observed};
 use crate::reload::Live;
 use crate::scrape::{Scraper, Scrapes, Targets};
 use crate::shutdown::Tasks;
+use conversation::shared_state::SharedState;
 use extproc::{AccessLog, AccessLogs, Ending, LogCounters, LogEntry};
-use router::served::Served;
-use router::shared_state::SharedState;
+use selection::served::Served;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -47,9 +47,10 @@ impl Pools {
     /// Takes over the settings of a document that begins to serve. State stays.
     pub(crate) fn follow(&self, generation: &Generation) {
         let document = &generation.router.document;
-        self.state.follow(document);
-        self.targets
-            .send_replace(Targets::of(&document.global.server.pool));
+        let settings = &document.global.server.pool;
+        let sessions = &document.global.router.sessions;
+        self.state.follow(document, settings.into(), sessions);
+        self.targets.send_replace(Targets::of(settings));
     }
 
     /// Returns the service that Envoy sends its access log to.
@@ -147,7 +148,7 @@ impl AccessLog for Log {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use router::dispatch::Dispatch;
+    use conversation::dispatch::Dispatch;
 
     #[test]
     fn only_the_upstream_is_held_to_account() {

@@ -9,6 +9,7 @@ mod page;
 
 use crate::remote::connector;
 use bytes::Bytes;
+use conversation::shared_state::SharedState;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use http::{Request, StatusCode, header::ACCEPT};
@@ -19,8 +20,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use page::Page;
 use router::config::pool::{PoolSettings, ScrapeTarget};
-use router::pool::Report;
-use router::shared_state::SharedState;
+use selection::pool::Report;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -8,7 +8,7 @@ use ::redis::{
     Client, ClientTlsConfig, Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue,
     IntoConnectionInfo, Pipeline, RedisConnectionInfo, RedisError, TlsCertificates,
 };
-use router::config::databases::RedisStore;
+use conversation::databases::RedisStore;
 use std::future::Future;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};

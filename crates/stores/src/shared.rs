@@ -7,7 +7,7 @@
 
 use crate::redis::{Failure, Redis};
 use ::redis::{Pipeline, cmd, pipe};
-use router::conversation::store::{Change, ChangeBy, Entry, Pending, SharedStore, StoreError};
+use conversation::store::{Change, ChangeBy, Entry, Pending, SharedStore, StoreError};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

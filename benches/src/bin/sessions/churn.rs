@@ -1,7 +1,7 @@
 //! Memory and time of the table of sessions while millions of ids pass through it.
 
-use router::conversation::{ConversationKey, Timestamp};
-use router::session::{SessionOutcome, Sessions, Ticket};
+use conversation::session::{SessionOutcome, Sessions, Ticket};
+use conversation::{ConversationKey, Timestamp};
 use std::hint::black_box;
 use std::io::Write;
 use std::time::Instant;

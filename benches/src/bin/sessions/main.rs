@@ -9,10 +9,10 @@ mod policies;
 mod world;
 
 use clap::Parser;
+use conversation::session::Phase;
+use conversation::session::budget::Rules;
 use fastrand::Rng;
 use policies::{NAMES, policy};
-use router::session::Phase;
-use router::session::budget::Rules;
 use std::io::Write as _;
 use world::{Assumptions, Caches, Request, prices, session, solves};
 

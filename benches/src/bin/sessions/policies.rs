@@ -2,15 +2,13 @@
 //! copies.
 
 use crate::world::{Assumptions, Caches, MODELS, Request, prices};
-use router::card::{Card, Tokens};
-use router::conversation::{
-    Conversation, ConversationKey, Current, Offers, StayPolicy as _, Timestamp,
-};
-use router::learning::reference::{
+use conversation::learning::reference::{
     self, ConversationState, ModelEvidence, Reference, Scope, Tuning,
 };
-use router::session::Phase;
-use router::session::budget::{self, Choice, Past, Rules, Turn};
+use conversation::session::Phase;
+use conversation::session::budget::{self, Choice, Past, Rules, Turn};
+use conversation::{Conversation, ConversationKey, Current, Offers, StayPolicy as _, Timestamp};
+use selection::card::{Card, Tokens};
 use std::time::Duration;
 
 /// Chooses a model for each request of a session.

@@ -3,9 +3,9 @@
 //!
 //! Every assumption is a field of [`Assumptions`] or a constant here, and the report prints them.
 
+use conversation::session::Phase;
 use fastrand::Rng;
-use router::card::{Prices, Tokens};
-use router::session::Phase;
+use selection::card::{Prices, Tokens};
 
 /// Models: name, prompt price per million tokens, completion price, ability. A task of difficulty d
 /// is solved with probability 1 / (1 + exp(-STEEPNESS * (ability - d))).
@@ -74,7 +74,7 @@ pub(crate) struct Assumptions {
     pub(crate) sealed: f64,
 }
 
-/// A request, whoever answers it.
+/// A request to any model.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Request {
     pub(crate) at: f64,

@@ -2,10 +2,10 @@
 //! document is read as, and all that other parts ask of every algorithm.
 
 use super::Algorithm;
-use crate::candidate::Candidate;
 use crate::escalation::Looper;
-use crate::selection::Selector;
-use crate::selection::method::{Building, Checking, DecisionInput, Need};
+use selection::algorithms::Selector;
+use selection::algorithms::method::{Building, Checking, DecisionInput, Need};
+use selection::candidate::Candidate;
 
 /// What is known of an algorithm before any decision is read.
 pub struct AlgorithmType {

@@ -5,14 +5,14 @@ use super::method;
 use crate::config::{self, Document};
 use crate::models::Models;
 use crate::recipe::{Recipe, Source};
-use crate::selection::{Fallback, Selection, SelectionRequest};
-use crate::shared_state::SharedState;
-use crate::signals::Deps;
+use conversation::shared_state::SharedState;
 use document::{Findings, Problem};
 use inference::catalog::{Catalog, LoadError, RemoteClassifier, RemoteEmbedder, Task, Wanted};
 use inference::fake::Fake;
 use inference::handle::{Classifier, Embedder, Tagger};
 use proptest::prelude::*;
+use selection::algorithms::{Fallback, Selection, SelectionRequest};
+use signals::families::Deps;
 use std::path::Path;
 use std::sync::Arc;
 

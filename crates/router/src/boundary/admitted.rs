@@ -4,7 +4,7 @@
 //! way to a model can forget to ask: it would not compile.
 
 use super::Verdict;
-use crate::eligible::Barrier;
+use selection::eligible::Barrier;
 use std::sync::Arc;
 
 /// A model that every boundary which holds for a request allows.

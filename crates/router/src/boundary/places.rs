@@ -1,8 +1,9 @@
-//! Whom a boundary allows: models with their adapters, and services that signals ask over the
+//! What a boundary allows: models with their adapters, and services that signals ask over the
 //! network.
 
 use crate::config::Document;
 use crate::config::decisions::Allowed;
+use selection::card::ModelDescriptions;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

@@ -1,12 +1,15 @@
 //! `routing.decisions`: rule trees, candidates, algorithm, plugins.
 
 use crate::algorithms::Algorithm;
-use crate::candidate::ModelRef;
 use crate::plugins::PluginConfig;
-use crate::rules::RuleNode;
+use conversation::learning::policy::LearningDecision;
+use conversation::learning::settings::Adaptations;
 use schemars::JsonSchema;
+use selection::candidate::ModelRef;
 use serde::Deserialize;
 use serde_json::Value;
+use signals::decision::DecisionSpec;
+use signals::rules::RuleNode;
 use std::collections::BTreeMap;
 
 /// One decision.
@@ -45,39 +48,27 @@ pub struct Decision {
     pub annotations: BTreeMap<String, Value>,
 }
 
-/// How learning may change the choice.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Adaptations {
-    /// `apply`, `observe` or `bypass`, for both parts.
-    #[schemars(extend("enum" = ["apply", "observe", "bypass"]))]
-    pub mode: String,
-    /// Choice by outcomes.
-    pub adaptation: Option<AdaptationMode>,
-    /// Staying with a conversation's model.
-    pub protection: Option<ProtectionMode>,
-}
+impl Decision {
+    /// Returns what decides whether this decision wins.
+    #[must_use]
+    pub fn spec(&self) -> DecisionSpec<'_> {
+        DecisionSpec {
+            name: &self.name,
+            priority: self.priority,
+            tier: self.tier,
+            rules: self.rules.as_ref(),
+        }
+    }
 
-/// How choice by outcomes acts on a decision.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct AdaptationMode {
-    /// `apply`, `observe` or `bypass`.
-    #[schemars(extend("enum" = ["apply", "observe", "bypass"]))]
-    pub mode: String,
-}
-
-/// How staying with a conversation's model acts on a decision.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ProtectionMode {
-    /// `apply`, `observe` or `bypass`.
-    #[schemars(extend("enum" = ["apply", "observe", "bypass"]))]
-    pub mode: String,
-    /// Factor of the reasons to stay.
-    pub stability_weight: Option<f64>,
-    /// Lead that a switch needs.
-    pub switch_margin: Option<f64>,
+    /// Returns what learning reads of this decision.
+    #[must_use]
+    pub fn learned(&self) -> LearningDecision<'_> {
+        LearningDecision {
+            tier: self.tier,
+            model_refs: &self.model_refs,
+            adaptations: self.adaptations.as_ref(),
+        }
+    }
 }
 
 /// What a decision says to caches and sessions.
@@ -200,4 +191,18 @@ pub struct Allowed {
     pub models: Vec<String>,
     /// Words of `providers.models[].location`.
     pub locations: Vec<String>,
+}
+
+/// Returns the rule trees of decisions.
+pub fn decision_trees(decisions: &[Decision]) -> impl Iterator<Item = &RuleNode> {
+    decisions
+        .iter()
+        .filter_map(|decision| decision.rules.as_ref())
+}
+
+/// Returns the rule trees of boundaries.
+pub fn boundary_trees(boundaries: &[Boundary]) -> impl Iterator<Item = &RuleNode> {
+    boundaries
+        .iter()
+        .filter_map(|boundary| boundary.when.as_ref())
 }

@@ -2,9 +2,9 @@
 //! price.
 
 use super::integrations::Looper;
-use super::providers::{ModelCard, Pricing, ProviderModel};
 use super::{Document, Routing};
-use crate::card::ModelDescriptions;
+use selection::card::ModelDescriptions;
+use selection::providers::{ModelCard, ProviderModel};
 use wildmatch::WildMatchPattern;
 
 /// Name of the top-level recipe.
@@ -98,45 +98,6 @@ impl Document {
         };
         kinds.into_iter().flat_map(named).collect()
     }
-
-    /// Model cards of all recipes, the default one's first.
-    pub fn model_cards(&self) -> impl Iterator<Item = &ModelCard> {
-        let named = self
-            .recipes
-            .iter()
-            .flat_map(|recipe| &recipe.routing.model_cards);
-        self.routing.model_cards.iter().chain(named)
-    }
-
-    /// The card of a model.
-    #[must_use]
-    pub fn model_card(&self, name: &str) -> Option<&ModelCard> {
-        self.model_cards().find(|card| card.name == name)
-    }
-
-    /// The model whose adapter has this name.
-    #[must_use]
-    pub fn lora_base(&self, lora: &str) -> Option<&ModelCard> {
-        self.model_cards()
-            .find(|card| card.loras.iter().any(|adapter| adapter.name == lora))
-    }
-
-    /// Endpoints, ids and prices of a model.
-    #[must_use]
-    pub fn provider_model(&self, name: &str) -> Option<&ProviderModel> {
-        self.providers
-            .models
-            .iter()
-            .find(|model| model.name == name)
-    }
-
-    /// Prices of a model, or of the model that an adapter belongs to.
-    #[must_use]
-    pub fn price(&self, name: &str) -> Option<&Pricing> {
-        let own = self.provider_model(name);
-        let model = own.or_else(|| self.provider_model(&self.lora_base(name)?.name));
-        model?.pricing.as_ref()
-    }
 }
 
 impl ModelDescriptions for Document {
@@ -145,23 +106,11 @@ impl ModelDescriptions for Document {
     }
 
     fn model_cards(&self) -> Box<dyn Iterator<Item = &ModelCard> + '_> {
-        Box::new(Self::model_cards(self))
-    }
-
-    fn provider_model(&self, name: &str) -> Option<&ProviderModel> {
-        Self::provider_model(self, name)
-    }
-
-    fn model_card(&self, name: &str) -> Option<&ModelCard> {
-        Self::model_card(self, name)
-    }
-
-    fn lora_base(&self, lora: &str) -> Option<&ModelCard> {
-        Self::lora_base(self, lora)
-    }
-
-    fn price(&self, name: &str) -> Option<&Pricing> {
-        Self::price(self, name)
+        let named = self
+            .recipes
+            .iter()
+            .flat_map(|recipe| &recipe.routing.model_cards);
+        Box::new(self.routing.model_cards.iter().chain(named))
     }
 }
 

@@ -1,6 +1,6 @@
 //! A Milvus server, as `global.stores` writes it in full.
 
-use super::secret::HiddenText;
+use document::HiddenText;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;

@@ -3,7 +3,9 @@
 
 use super::databases::RedisStore;
 use schemars::JsonSchema;
+use selection::pool::{RestSettings, Settings};
 use serde::Deserialize;
+use std::time::Duration;
 
 /// Where the state of the models' pools is learned from, and when a failing model is rested.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -31,16 +33,32 @@ pub struct PoolSettings {
 
 impl Default for PoolSettings {
     fn default() -> Self {
+        let kept = Settings::default();
         Self {
             access_log: false,
             scrape: Vec::new(),
             scrape_interval_ms: 2_000,
-            rest_after_errors: 5,
-            rest_seconds: 5,
-            rest_max_seconds: 120,
-            samples: 1_000,
+            rest_after_errors: kept.rest.after,
+            rest_seconds: kept.rest.first.as_secs(),
+            rest_max_seconds: kept.rest.longest.as_secs(),
+            samples: u32::try_from(kept.samples).unwrap_or(u32::MAX),
             redis: None,
             share_interval_ms: 500,
+        }
+    }
+}
+
+impl From<&PoolSettings> for Settings {
+    fn from(written: &PoolSettings) -> Self {
+        let first = Duration::from_secs(written.rest_seconds);
+        let rest = RestSettings {
+            after: written.rest_after_errors,
+            first,
+            longest: Duration::from_secs(written.rest_max_seconds).max(first),
+        };
+        Self {
+            rest,
+            samples: usize::try_from(written.samples).unwrap_or(usize::MAX),
         }
     }
 }

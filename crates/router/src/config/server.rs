@@ -205,7 +205,7 @@ pub struct Energy {
     pub enabled: bool,
     /// Factor from accelerator to site (power usage effectiveness); 0 means 1.
     pub pue: f64,
-    /// Grams of CO2 equivalent per kilowatt-hour; 0 means that none is reported.
+    /// Grams of CO2 equivalent per kilowatt-hour; 0 means that emissions are not reported.
     pub carbon_intensity: f64,
     /// Where `carbon_intensity` is from.
     pub carbon_source: String,

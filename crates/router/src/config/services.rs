@@ -231,7 +231,7 @@ pub struct AuthzProvider {
 pub struct RateLimit {
     /// Go on when the limiter fails.
     pub fail_open: bool,
-    /// Limiters, all of which must agree.
+    /// Limiters; a request passes if all agree.
     pub providers: Vec<RateLimitProvider>,
 }
 

@@ -12,12 +12,13 @@ mod learning;
 mod models;
 mod pool;
 
+use super::decisions::{boundary_trees, decision_trees};
 use super::{Document, Routing};
-use crate::report::Kind;
-use crate::signals::Deps;
-use crate::used::{self, UsedSet};
-use crate::{projection, signals};
 use document::{Findings, Problem};
+use signals::families::{self, Deps};
+use signals::projection;
+use signals::report::Kind;
+use signals::used::UsedSet;
 
 /// Checks the sense of a document. Problems carry paths; [`document::Places`] knows their lines.
 #[must_use]
@@ -37,7 +38,7 @@ pub fn validate(document: &Document) -> Vec<Problem> {
 
 fn recipe(document: &Document, path: &str, routing: &Routing, findings: &mut Findings) {
     let signals = routing.scope(path, document);
-    let trees = used::decided(&routing.decisions).chain(used::bounding(&routing.boundaries));
+    let trees = decision_trees(&routing.decisions).chain(boundary_trees(&routing.boundaries));
     let used = UsedSet::of(&signals, trees);
 
     let reads = |kind, name: &str| used.reads(kind, name);
@@ -45,7 +46,7 @@ fn recipe(document: &Document, path: &str, routing: &Routing, findings: &mut Fin
         used: &reads,
         ..Deps::default()
     };
-    signals::check(&signals, &deps, findings);
+    families::check(&signals, &deps, findings);
     projection::check(&signals, findings);
 
     let scope = Scope {
@@ -64,7 +65,7 @@ fn recipe(document: &Document, path: &str, routing: &Routing, findings: &mut Fin
 struct Scope<'a> {
     document: &'a Document,
     routing: &'a Routing,
-    signals: crate::scope::Scope<'a>,
+    signals: signals::scope::Scope<'a>,
     used: &'a UsedSet,
 }
 

@@ -56,7 +56,7 @@ pub struct Allowance {
     /// Completion tokens at most.
     pub tokens: u64,
     /// A model that was given no limit must be told this one, as its context window would let it
-    /// say more. Servers refuse a limit beyond the window, so that none is told where the window
+    /// say more. Servers refuse a limit beyond the window, so the limit is left out where the window
     /// ends the answer anyway, or is not known.
     pub imposed: bool,
     /// Bytes at most.

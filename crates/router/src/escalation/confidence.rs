@@ -2,9 +2,9 @@
 
 use super::judge::Method;
 use super::{Cascade, Looper, SeveralModels, warn_not_run};
-use crate::candidate::Candidate;
-use crate::selection::method::Checking;
 use schemars::JsonSchema;
+use selection::algorithms::method::Checking;
+use selection::candidate::Candidate;
 use serde::Deserialize;
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! `fusion`: a panel, a judge and a synthesis. Known, and not run yet.
 
 use super::SeveralModels;
-use crate::selection::method::Checking;
 use schemars::JsonSchema;
+use selection::algorithms::method::Checking;
 use serde::Deserialize;
 
 /// A panel, a judge and a synthesis.

@@ -29,7 +29,7 @@ pub enum Method {
 pub enum Filter {
     /// Every token's.
     All,
-    /// Those of the arguments of tool calls; every token's where there are none.
+    /// Those of the arguments of tool calls; every token's in an answer without tool calls.
     ToolCallArguments,
 }
 

@@ -1,10 +1,10 @@
 //! The order in which a cascade asks its candidates. Every order is stable: equals stay as they are
 //! written.
 
-use crate::card::Card;
+use selection::card::Card;
 use std::cmp::Ordering;
 
-/// Weight of price against quality in the order `automix`, where none is written.
+/// Weight of price against quality in the order `automix`, where the document gives no weight.
 const TRADEOFF: f64 = 0.3;
 /// A size that counts as full quality, millions of parameters.
 const LARGE: f64 = 70_000.0;
@@ -53,7 +53,7 @@ fn value(card: &Card, tradeoff: f64, dearest: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::card::Prices;
+    use selection::card::Prices;
 
     /// `(size in millions, quality, price)`; 0 is unknown.
     fn check(name: &str, models: &[(f64, f64, f64)], expected: &[usize]) {

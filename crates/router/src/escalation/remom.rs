@@ -1,8 +1,8 @@
 //! `remom`: rounds of parallel answers and a synthesis. Known, and not run yet.
 
 use super::SeveralModels;
-use crate::selection::method::Checking;
 use schemars::JsonSchema;
+use selection::algorithms::method::Checking;
 use serde::Deserialize;
 
 /// Rounds of parallel answers and a synthesis. With this block, omitted fields are 0 or false.

@@ -49,7 +49,7 @@ struct Doing {
 /// A call to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// Whom to ask.
+    /// Index of the candidate to ask.
     pub candidate: usize,
     /// The answer to be graded; `None` asks the client's own question.
     pub grade: Option<String>,
@@ -187,7 +187,7 @@ impl Verdict {
 /// What a run came to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finished {
-    /// The answer and its model's index, or whom the last fault is of.
+    /// The answer and its model's index, or the last fault and the candidate that made it.
     pub outcome: Result<(usize, Answer, Verdict), (Option<usize>, Fault)>,
     /// Tokens of every answer that was obtained.
     pub usage: Usage,

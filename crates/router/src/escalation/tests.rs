@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::algorithms::Algorithm;
-use crate::candidate::ModelRef;
+use selection::candidate::ModelRef;
 
 fn build(kind: &str, confidence: Option<Confidence>) -> Option<Looper> {
     let candidates: Vec<Candidate> = ["a", "b"]

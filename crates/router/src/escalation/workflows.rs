@@ -2,8 +2,8 @@
 //! yet.
 
 use super::SeveralModels;
-use crate::selection::method::Checking;
 use schemars::JsonSchema;
+use selection::algorithms::method::Checking;
 use serde::Deserialize;
 
 /// Steps of several workers, planned by a model or written down.

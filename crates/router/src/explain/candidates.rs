@@ -2,12 +2,12 @@
 //! the request.
 
 use crate::boundary::{Boundaries, Verdict};
-use crate::candidate::Candidate;
-use crate::capability::shown;
-use crate::card::Tokens;
-use crate::eligible::{Barrier, Eligible};
 use crate::plan::Refusal;
 use crate::recipe::Route;
+use selection::candidate::Candidate;
+use selection::capability::shown;
+use selection::card::Tokens;
+use selection::eligible::{Barrier, Eligible};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::sync::Arc;

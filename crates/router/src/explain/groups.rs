@@ -1,9 +1,9 @@
 //! Signal names grouped by family: `used_signals`, `matched_signals`, `unmatched_signals`.
 
-use crate::decision::Decisions;
-use crate::declared::Declared;
-use crate::report::{Keys, Kind, SignalReport};
 use serde::Serialize;
+use signals::decision::Decisions;
+use signals::declared::Declared;
+use signals::report::{Keys, Kind, SignalReport};
 
 /// Names per family; serialises as an object without the families that are empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! What eval says of the model that a request would get, without executing anything.
 
 use crate::algorithms::{self, AlgorithmType};
-use crate::candidate::{ModelRef, upstream_name};
-use crate::selection::{Candidates, Fallback};
+use selection::algorithms::{Candidates, Fallback};
+use selection::candidate::{ModelRef, upstream_name};
 use serde::Serialize;
 use std::borrow::Cow;
 
@@ -22,7 +22,7 @@ pub struct Algorithm<'a> {
 }
 
 impl<'a> Algorithm<'a> {
-    /// The algorithm as eval names it: `static` where none is configured.
+    /// The algorithm as eval names it: `static` if the decision configures no algorithm.
     #[must_use]
     pub fn reported(&self) -> &'a str {
         if self.kind.is_empty() {

@@ -3,12 +3,12 @@
 mod selection;
 
 use super::*;
-use crate::candidate::{Candidate, ModelRef};
 use crate::config::decisions::Decision;
-use crate::decision::Strategy;
-use crate::rules::RuleNode;
-use crate::selection::r#static::Static;
+use ::selection::algorithms::r#static::Static;
+use ::selection::candidate::{Candidate, ModelRef};
 use serde_json::{Value, json};
+use signals::decision::Strategy;
+use signals::rules::RuleNode;
 use std::time::Duration;
 
 fn refs(names: &[&str]) -> Vec<Candidate> {
@@ -71,7 +71,13 @@ fn decisions(keys: &mut Keys, declared: &Declared) -> Decisions {
             ..Decision::default()
         },
     ];
-    Decisions::build(&decisions, Strategy::Priority, keys, declared).unwrap()
+    Decisions::build(
+        decisions.iter().map(Decision::spec),
+        Strategy::Priority,
+        keys,
+        declared,
+    )
+    .unwrap()
 }
 
 /// A recipe with every kind of listing, evaluated.
@@ -119,7 +125,7 @@ fn recipe() -> Recipe {
         keys.intern(Kind::Classifier, "tone:angry"),
         keys.intern(Kind::Projection, "hard"),
     ];
-    let metric = crate::projection::kb_metric(&mut keys, "privacy", "margin");
+    let metric = signals::projection::kb_metric(&mut keys, "privacy", "margin");
     let mut report = SignalReport::new(&keys);
     emitted.iter().for_each(|&key| report.emit(key));
     report.set_confidence(emitted[1], 0.75);
@@ -139,7 +145,7 @@ fn recipe() -> Recipe {
     }
 }
 
-/// Three candidates, all of which may serve the request.
+/// Three candidates that may all serve the request.
 const EVERYONE: [usize; 3] = [0, 1, 2];
 
 static NOTHING: Eligibility = Eligibility {

@@ -1,17 +1,17 @@
 //! The model of one request, and the records of the stages that chose it.
 
 use super::escalation::ALGORITHM;
-use crate::capability::shown;
-use crate::eligible::Eligible;
 use crate::escalation::Looper;
 use crate::generation::Generation;
-use crate::learning::outcome::LearningOutcome;
 use crate::recipe::{Recipe, Route};
-use crate::selection::Selection;
-use crate::session::{SessionContext, SessionOutcome};
 use crate::stages::reading::Reading;
 use crate::stages::request::{Refused, RoutingRequest};
 use crate::stages::targets::Target;
+use conversation::learning::outcome::LearningOutcome;
+use conversation::session::{SessionContext, SessionOutcome};
+use selection::algorithms::Selection;
+use selection::capability::shown;
+use selection::eligible::Eligible;
 use std::sync::Arc;
 
 /// Where a request is to go.

@@ -2,20 +2,20 @@
 
 use super::choice::Choice;
 use crate::boundary::Verdict;
-use crate::candidate::upstream_name;
-use crate::capability::shown;
-use crate::credential::Claims;
 use crate::escalation::Looper;
 use crate::generation::Generation;
 use crate::plan::{Escalation, Forward, Outcome, Refusal};
 use crate::recipe::{Recipe, Route};
-use crate::selection::{Selection, SelectionRequest};
 use crate::stages::eligibility::Eligibility;
 use crate::stages::reading::Reading;
 use crate::stages::request::Refused;
 use crate::stages::selection::Matched;
 use crate::stages::targets::Targets;
+use conversation::credential::Claims;
 use dialects::Dialect;
+use selection::algorithms::{Selection, SelectionRequest};
+use selection::candidate::upstream_name;
+use selection::capability::shown;
 use std::sync::Arc;
 
 /// A candidate that a run of ours calls.

@@ -4,14 +4,14 @@ use super::choice::Choice;
 use super::sent::Sent;
 use super::service;
 use super::task::Task;
-use crate::forecast::Forecast;
 use crate::plan::{Outcome, Trace, UNREAD_TURN};
 use crate::recipe::Route;
-use crate::selection::Selection;
 use crate::stages::reading::Reading;
 use crate::stages::request::{Refused, RoutingRequest};
 use crate::stages::selection::tokens;
 use crate::stages::sessions::SessionRecord;
+use selection::algorithms::Selection;
+use selection::forecast::Forecast;
 use std::sync::Arc;
 
 /// The records of the stages that a request passed.

@@ -9,8 +9,6 @@
 use super::choice::{Aim, Choice};
 use super::escalation::first_capable;
 use super::sent::Sent;
-use crate::capability::Ability;
-use crate::eligible::{Barrier, Dropped};
 use crate::generation::Generation;
 use crate::plan::{Outcome, Refusal};
 use crate::recipe::{Recipe, Route};
@@ -19,6 +17,8 @@ use crate::stages::request::{Refused, RoutingRequest};
 use crate::stages::selection::{Matched, select};
 use crate::stages::targets::{Target, Targets, Wire};
 use dialects::Service;
+use selection::capability::Ability;
+use selection::eligible::{Barrier, Dropped};
 use std::sync::Arc;
 use std::time::Instant;
 

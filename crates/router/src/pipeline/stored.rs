@@ -4,16 +4,16 @@
 use super::choice::{Aim, Choice};
 use super::task::Task;
 use crate::boundary::Verdict;
-use crate::capability::shown;
-use crate::conversation::Timestamp;
 use crate::generation::Generation;
 use crate::plan::{Forward, Refusal};
-use crate::session::SessionHints;
-use crate::signals::Identity;
 use crate::stages::reading::Reading;
 use crate::stages::request::{Refused, RoutingRequest};
 use crate::stages::targets::{Wire, Wish};
+use conversation::Timestamp;
+use conversation::session::SessionHints;
 use dialects::Dialect;
+use selection::capability::shown;
+use signals::families::Identity;
 use std::sync::Arc;
 use std::time::Instant;
 

@@ -8,14 +8,14 @@ use super::*;
 use crate::config;
 use crate::evaluation::eval;
 use crate::generation::Deps;
-use crate::learning::context::RequestContext;
 use crate::plan::{HeaderOp, body};
-use crate::signals::Identity;
-use crate::signals::language::LanguageDetector;
+use conversation::learning::context::RequestContext;
 use dialects::{Dialect, EvalRequest, ReadOptions, Request};
 use futures_util::FutureExt;
 use inference::ask::Nobody;
 use inference::catalog::Bare;
+use signals::families::Identity;
+use signals::families::language::LanguageDetector;
 use std::fmt::Write as _;
 use std::time::Instant;
 
@@ -120,7 +120,7 @@ pub(super) fn call<'a>(
         prompt: request.prompt(),
         dialect,
         identity,
-        hints: crate::session::SessionHints::default(),
+        hints: conversation::session::SessionHints::default(),
         observed: false,
         models: &Nobody,
         deadline: Instant::now(),

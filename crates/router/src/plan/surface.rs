@@ -2,9 +2,9 @@
 //! surface, schema "2".
 
 use super::Trace;
-use crate::learning::outcome::{LearningOutcome, LearningStep};
-use crate::learning::reference::Scope;
-use crate::report::Kind;
+use conversation::learning::outcome::{LearningOutcome, LearningStep};
+use conversation::learning::reference::Scope;
+use signals::report::Kind;
 use std::fmt::Write as _;
 
 /// The version of the header contract.
@@ -128,7 +128,11 @@ impl Trace {
                 .session
                 .as_ref()
                 .and_then(|session| session.turn_state.as_deref());
-            push(&mut headers, crate::session::turn_state::HEADER, state);
+            push(
+                &mut headers,
+                conversation::session::turn_state::HEADER,
+                state,
+            );
         }
         headers
     }

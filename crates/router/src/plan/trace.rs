@@ -5,12 +5,12 @@
 
 use super::Forward;
 use crate::boundary::Verdict;
-use crate::credential::Void;
-use crate::eligible::{Barrier, Dropped};
-use crate::forecast::Forecast;
-use crate::learning::outcome::LearningOutcome;
-use crate::report::Kind;
-use crate::session::SessionOutcome;
+use conversation::credential::Void;
+use conversation::learning::outcome::LearningOutcome;
+use conversation::session::SessionOutcome;
+use selection::eligible::{Barrier, Dropped};
+use selection::forecast::Forecast;
+use signals::report::Kind;
 use std::sync::Arc;
 
 /// In [`Trace::degraded`]: the algorithm compares texts, and the user's turn could not be read in

@@ -1,10 +1,10 @@
 //! Answers with a generated image. Known, and not implemented yet.
 
 use super::Configuration;
-use crate::catalog::modules::KeywordOrClassifier;
-use crate::config::secret::HiddenText;
+use document::HiddenText;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use signals::catalog::modules::KeywordOrClassifier;
 
 /// Answer with a generated image.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]

@@ -1,7 +1,7 @@
 //! Adds retrieved documents to the request. Known, and not implemented yet.
 
 use super::{Checking, Configuration};
-use crate::config::secret::HiddenText;
+use document::HiddenText;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;

@@ -4,10 +4,10 @@
 //! their case, takes a missing operator for AND, reads names exactly and no predicate; and a rule
 //! whose name has a colon never survives its composer.
 
-use crate::projection::step::Step;
-use crate::report::{Key, Keys, Kind, SignalReport};
-use crate::rules::RuleNode;
-use crate::signals::learned::complexity::ComplexityRule;
+use signals::families::learned::complexity::ComplexityRule;
+use signals::projection::step::Step;
+use signals::report::{Key, Keys, Kind, SignalReport};
+use signals::rules::RuleNode;
 
 /// The composer of one complexity rule.
 #[derive(Debug, Clone)]

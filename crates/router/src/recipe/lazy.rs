@@ -2,8 +2,8 @@
 //!
 //! Between two stages the outlook says what the report may still become, steps and projections are
 //! carried out on it as on a finished report, and the decisions and boundaries say on which open
-//! facts their outcome depends. Only families that may write one of those are asked. Where none is
-//! left, deciding on what is there gives what deciding on everything would: a family that never ran
+//! facts their outcome depends. Only families that may write one of those are asked. When no such
+//! family is left, deciding on what is there gives what deciding on everything would: a family that never ran
 //! is one of the cases that the bounds cover.
 //!
 //! Boundaries look at another outlook than decisions, in which failed families are open for good.
@@ -12,14 +12,14 @@
 
 use super::{Extent, Recipe};
 use crate::boundary::{Guarded, Verdict};
-use crate::projection::Foreseen;
-use crate::projection::step::{self, Step};
-use crate::report::SignalReport;
-use crate::report::outlook::{Needs, Outlook};
-use crate::signals::SignalInput;
-use crate::signals::learned::Learned;
 use inference::ask::{Ask, Outcome, Question};
 use inference::handle::Cost;
+use signals::families::SignalInput;
+use signals::families::learned::Learned;
+use signals::projection::Foreseen;
+use signals::projection::step::{self, Step};
+use signals::report::SignalReport;
+use signals::report::outlook::{Needs, Outlook};
 use std::time::Instant;
 
 impl Recipe {
@@ -160,8 +160,8 @@ impl Recipe {
         outlook
     }
 
-    /// The same, where nothing is known of what failed either: all rules of a group of which some
-    /// part was not read.
+    /// The same, where nothing is known of what failed either: all rules of a group that was
+    /// not read to its end.
     fn doubtful(&self, pending: &[&dyn Learned], report: &SignalReport) -> Outlook<'_> {
         let mut outlook = self.outlook(pending, report);
         for &key in report.doubted().iter().chain(&self.blind) {

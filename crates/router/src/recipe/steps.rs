@@ -2,8 +2,8 @@
 
 use super::composer;
 use crate::config::{Document, Routing};
-use crate::projection::step::{Cut, Step};
-use crate::report::{Keys, Kind};
+use signals::projection::step::{Cut, Step};
+use signals::report::{Keys, Kind};
 
 /// Embedding matches kept where the document says nothing.
 const TOP_K: i64 = 1;
@@ -36,12 +36,12 @@ mod tests {
     use crate::config::{self};
     use crate::models::Models;
     use crate::recipe::{Extent, Recipe, Source};
-    use crate::shared_state::SharedState;
-    use crate::signals::{Deps, SignalInput};
+    use conversation::shared_state::SharedState;
     use dialects::Prompt;
     use document::Findings;
     use futures_util::FutureExt;
     use inference::fake::Fake;
+    use signals::families::{Deps, SignalInput};
     use std::time::Instant;
 
     const POLICY: &str = "routing:
@@ -116,7 +116,7 @@ global: {model_catalog: {embeddings: {semantic: {embedding_config: {top_k: TOP_K
                 .value(
                     recipe
                         .keys
-                        .get(crate::report::Kind::Embedding, "B")
+                        .get(signals::report::Kind::Embedding, "B")
                         .unwrap()
                 )
                 .is_some()

@@ -2,11 +2,11 @@
 
 use super::request::Refused;
 use crate::boundary::Verdict;
-use crate::capability::{Ability, Demand, Guard, shown};
-use crate::card::Prices;
 use crate::config::Document;
-use crate::eligible::{Barrier, Eligible};
 use crate::recipe::Route;
+use selection::capability::{Ability, Demand, Guard, shown};
+use selection::card::Prices;
+use selection::eligible::{Barrier, Eligible};
 use std::sync::Arc;
 use std::time::Instant;
 

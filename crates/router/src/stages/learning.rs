@@ -3,12 +3,12 @@
 use super::eligibility::Eligibility;
 use super::selection::Matched;
 use super::targets::Targets;
-use crate::learning::advise;
-use crate::learning::input::LearningInput;
-use crate::learning::outcome::LearningOutcome;
 use crate::recipe::Route;
-use crate::selection::Selection;
-use crate::shared_state::SharedState;
+use conversation::learning::advise;
+use conversation::learning::input::LearningInput;
+use conversation::learning::outcome::LearningOutcome;
+use conversation::shared_state::SharedState;
+use selection::algorithms::Selection;
 use std::sync::Arc;
 use std::time::Instant;
 

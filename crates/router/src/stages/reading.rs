@@ -4,13 +4,13 @@
 //! the `Scope` only.
 
 use crate::boundary::{Guarded, Verdict};
-use crate::capability::Demand;
-use crate::decision::Decided;
 use crate::recipe::{Evaluation, Extent, Recipe, Route};
-use crate::report::{Key, Kind, SignalReport};
-use crate::signals::{Identity, SignalError, SignalInput, TokenRatio};
 use dialects::Prompt;
 use inference::ask::Ask;
+use selection::capability::Demand;
+use signals::decision::Decided;
+use signals::families::{Identity, SignalError, SignalInput, TokenRatio};
+use signals::report::{Key, Kind, SignalReport};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -1,12 +1,12 @@
 //! A request to be routed, and a refusal on its way.
 
-use crate::eligible::{Barrier, Dropped};
-use crate::learning::context::RequestContext;
 use crate::plan::Refusal;
-use crate::session::SessionHints;
-use crate::signals::{Identity, SignalError};
+use conversation::learning::context::RequestContext;
+use conversation::session::SessionHints;
 use dialects::{Dialect, Prompt, Service};
 use inference::ask::Ask;
+use selection::eligible::{Barrier, Dropped};
+use signals::families::{Identity, SignalError};
 use std::time::Instant;
 
 /// A request to be routed.

@@ -3,13 +3,13 @@
 use super::reading::Reading;
 use super::request::RoutingRequest;
 use crate::boundary::Guarded;
-use crate::card::Tokens;
-use crate::eligible::Eligible;
 use crate::recipe::{Recipe, Route};
-use crate::selection::{Selection, SelectionRequest};
-use crate::session::SessionContext;
+use conversation::session::SessionContext;
 use inference::ask::{Answer, Ask as _, Question, What};
 use inference::handle::Embedder;
+use selection::algorithms::{Selection, SelectionRequest};
+use selection::card::Tokens;
+use selection::eligible::Eligible;
 use std::sync::Arc;
 
 /// A decision that won, and what the stages after it read. Nothing in it changes.

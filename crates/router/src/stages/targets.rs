@@ -13,6 +13,7 @@ use crate::plan::{self, BodyEdit, Forward, HeaderOp, ReasoningEdit, Refusal, Sta
 use crate::recipe::Route;
 use crate::response;
 use dialects::{Dialect, Prompt};
+use selection::card::ModelDescriptions;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;

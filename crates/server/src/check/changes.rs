@@ -4,6 +4,7 @@
 //! The table is the changelog's, which is built in. Here stands only which documents a row concerns.
 
 use router::config::Document;
+use selection::card::ModelDescriptions;
 
 const CHANGELOG: &str = include_str!("../../CHANGELOG.md");
 /// In the last column of rows that are told here.
@@ -158,7 +159,7 @@ fn has_plugin(document: &Document, name: &str) -> bool {
     })
 }
 
-fn signals(document: &Document, has: fn(&router::signals::Signals) -> bool) -> bool {
+fn signals(document: &Document, has: fn(&signals::families::Signals) -> bool) -> bool {
     document
         .policies()
         .any(|(_, _, routing)| has(&routing.signals))
@@ -172,7 +173,7 @@ fn has_boundaries(document: &Document) -> bool {
 
 /// The document has a boundary or a safety rule.
 fn is_guarded(document: &Document) -> bool {
-    let is_safety = |signals: &router::signals::Signals| {
+    let is_safety = |signals: &signals::families::Signals| {
         !(signals.jailbreak.is_empty() && signals.pii.is_empty())
     };
     has_boundaries(document) || signals(document, is_safety)

@@ -4,11 +4,11 @@
 use document::{Problem, Severity};
 use inference::catalog::{Catalog, LoadError, Task, Wanted};
 use inference::handle::{Classifier, Embedder, Tagger};
-use router::catalog::ModelCatalog;
 use router::config::Document;
 use router::generation::Generation;
-use router::report::Kind;
-use router::wanted::{Asked, AskedEncoder};
+use signals::catalog::ModelCatalog;
+use signals::report::Kind;
+use signals::wanted::{Asked, AskedEncoder};
 
 /// Handles and thresholds, as the served document has them.
 #[derive(Debug, Default)]

@@ -10,8 +10,8 @@ use futures_executor::block_on;
 use router::config::{self};
 use router::evaluation::eval;
 use router::generation::{Generation, Settings};
-use router::signals::Identity;
 use serde_json::Value;
+use signals::families::Identity;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -64,7 +64,7 @@ fn concrete(generation: &Generation, asked: &str) -> Option<String> {
     ))
 }
 
-/// Who asks, if a header says so: whoever explains a policy may claim to be anybody.
+/// Returns the caller that a header names: explaining a policy for any identity is allowed.
 fn identity(query: &Query, settings: &Settings) -> Option<Identity> {
     let header = |name: &str| {
         query

@@ -5,7 +5,7 @@ use inference::handle::Cost;
 use router::generation::Generation;
 use router::pipeline::RecipeReading;
 use router::plan::Trace;
-use router::report::Kind;
+use signals::report::Kind;
 use std::sync::Arc;
 
 /// The stages of asking models, as metrics call them.

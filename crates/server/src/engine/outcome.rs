@@ -13,9 +13,9 @@
 use super::Generation;
 use crate::admin::Refusal;
 use axum::http::{HeaderMap, StatusCode};
-use router::learning::policy::ttl;
-use router::learning::requests::{Judge, Judgement, NotJudged};
-use router::learning::rows::Verdict;
+use conversation::learning::policy::ttl;
+use conversation::learning::requests::{Judge, Judgement, NotJudged};
+use conversation::learning::rows::Verdict;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -202,10 +202,10 @@ mod tests {
     use crate::engine::tests::preparer;
     use crate::models::tests::Scripted;
     use crate::reload::Prepare as _;
+    use conversation::learning::LearningRecord;
+    use conversation::learning::requests::RequestKey;
+    use conversation::learning::rows::Place;
     use inference::fake::Fake;
-    use router::learning::LearningRecord;
-    use router::learning::requests::RequestKey;
-    use router::learning::rows::Place;
 
     const DOCUMENT: &str = "{version: v0.3, providers: {defaults: {default_model: small}, \
         models: [{name: small, backend_refs: [{endpoint: 'b:1'}]}]}, \

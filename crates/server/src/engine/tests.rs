@@ -3,9 +3,9 @@
 use super::*;
 use crate::listener::Address;
 use crate::models::tests::Scripted;
+use conversation::session::{SessionOutcome, Ticket};
+use conversation::{ConversationKey, Timestamp};
 use inference::fake::Fake;
-use router::conversation::{ConversationKey, Timestamp};
-use router::session::{SessionOutcome, Ticket};
 use std::ops::Range;
 use std::sync::atomic::Ordering;
 
@@ -162,7 +162,9 @@ fn a_document_takes_nothing_from_what_serves_before_it_serves_itself() {
         .unwrap_or_else(|refusal| panic!("{refusal:?}"));
     begin_sessions(&state, 4_000..6_000);
     assert_eq!(state.sessions.forgotten(), 0, "it does not serve yet");
-    state.follow(&second.router.document);
+    let document = &second.router.document;
+    let sessions = &document.global.router.sessions;
+    state.follow(document, (&document.global.server.pool).into(), sessions);
     begin_sessions(&state, 6_000..8_000);
     assert!(state.sessions.forgotten() > 0);
 }

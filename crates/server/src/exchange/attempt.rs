@@ -17,7 +17,7 @@ use router::pipeline::fallback::{
     attempt as plan_attempt, restored,
 };
 use router::plan::{Refusal, body};
-use router::served::Served;
+use selection::served::Served;
 use std::sync::Arc;
 
 /// An attempt whose body is awaited.

@@ -3,8 +3,8 @@
 
 use extproc::RequestHead;
 use router::generation::Settings;
-use router::signals::Identity;
 use serde_json::Value;
+use signals::families::Identity;
 
 /// Where Envoy's authentication filters leave what they found. Under `jwt_authn` each provider's
 /// claims lie one level down.

@@ -4,7 +4,7 @@
 use super::Head;
 use crate::looper;
 use crate::metrics::Metrics;
-use router::credential::{Claims, Purpose};
+use conversation::credential::{Claims, Purpose};
 
 /// Calls between the client and this one, at most.
 const DEPTH: u8 = 1;

@@ -4,19 +4,19 @@
 use super::sent::Sent;
 use crate::metrics::Metrics;
 use bytes::Bytes;
+use conversation::dispatch::Dispatch;
+use conversation::objects::Keeper;
+use conversation::session::Chain;
+use conversation::shared_state::SharedState;
 use dialects::{BodyKind, Dialect, Usage};
 use extproc::{ChunkStep, HeaderEdit, HeaderEdits, ResponseHead, ResponseStep};
 use http::HeaderValue;
-use router::card::Tokens;
-use router::dispatch::Dispatch;
-use router::objects::Keeper;
 use router::plan::Forward;
 use router::plan::surface::ReplyHeader;
 use router::response::{BodyHead, Chunk, Response, ResponseStage};
-use router::served::Served;
-use router::session::Chain;
-use router::shared_state::SharedState;
-use router::signals::TokenRatio;
+use selection::card::Tokens;
+use selection::served::Served;
+use signals::families::TokenRatio;
 use std::sync::Arc;
 use std::time::Instant;
 

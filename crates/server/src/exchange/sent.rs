@@ -1,8 +1,8 @@
 //! A request under way, and who tells how it ends.
 
-use router::dispatch::Dispatch;
-use router::served::Served;
-use router::shared_state::SharedState;
+use conversation::dispatch::Dispatch;
+use conversation::shared_state::SharedState;
+use selection::served::Served;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -4,6 +4,7 @@
 use super::{forward, identity, immediate};
 use crate::engine::Generation;
 use crate::metrics::Metrics;
+use conversation::session::SessionHints;
 use dialects::Stored;
 use extproc::{BodyReply, HeaderEdit, HeaderEdits, Immediate, RequestHead, ResponseInterest};
 use http::HeaderValue;
@@ -11,7 +12,6 @@ use router::generation::Profile;
 use router::pipeline::stored::{Errand, errand};
 use router::plan::Trace;
 use router::plan::surface::{ReplyHeader, ResponsePath};
-use router::session::SessionHints;
 use std::time::Instant;
 
 /// How a request goes on without a body that matters.

@@ -106,7 +106,7 @@ async fn what_could_not_be_read_is_shown_and_counted() {
 /// One request of [`DOCUMENT`] that has gone out, and the state that lasts.
 struct Out {
     exchange: Box<dyn Exchange>,
-    state: Arc<router::shared_state::SharedState>,
+    state: Arc<conversation::shared_state::SharedState>,
     id: u64,
 }
 
@@ -161,7 +161,7 @@ impl Out {
             .await;
     }
 
-    fn small(&self) -> router::pool::ModelReading {
+    fn small(&self) -> selection::pool::ModelReading {
         self.state
             .pool
             .readings(Instant::now())
@@ -240,7 +240,7 @@ async fn the_access_log_ends_what_was_seen_in_part() {
     let total = Some(Duration::from_secs(2));
     state.end(
         id,
-        &router::served::Served {
+        &selection::served::Served {
             status: 200,
             total,
             cut: true,

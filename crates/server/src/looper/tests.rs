@@ -1,7 +1,7 @@
 //! Places, principals and headers of runs.
 
 use super::*;
-use router::signals::Identity;
+use signals::families::Identity;
 
 #[test]
 fn who_asks_survives_the_way_back() {

@@ -7,11 +7,11 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
-use router::pool::ModelReading;
+use selection::pool::ModelReading;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Reads the pools; no series while there are none.
+/// Reads the pools; no series without pools.
 #[derive(Clone, Default)]
 pub(super) struct PoolReadings(Arc<Mutex<Option<Read>>>);
 

@@ -203,10 +203,10 @@ async fn is_served_as_open_metrics() {
 fn pools_are_shown_by_model() {
     let metrics = Metrics::new();
     assert!(!metrics.render().unwrap().contains("merit_pool_in_flight{"));
-    let pool = router::pool::Pool::default();
+    let pool = selection::pool::Pool::default();
     pool.report(
         "a",
-        &router::pool::Report {
+        &selection::pool::Report {
             ttft_ms: vec![250.0],
             ..Default::default()
         },

@@ -2,7 +2,7 @@
 //! passed over.
 
 use super::histogram::Histogram;
-use router::pool::Report;
+use selection::pool::Report;
 
 /// vLLM's figures on a page; those of several engines are added up.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -2,10 +2,10 @@
 //! held-out requests.
 
 use crate::cli::{SelectionAlgorithm, TrainArgs};
+use ::selection::algorithms::learned::features;
 use anyhow::Context as _;
 use inference::catalog::Catalog;
 use inference::handle::Embedder;
-use router::selection::learned::features;
 use training::selection::{self, Algorithm, Records, Settings};
 
 /// Texts that are read before the next ones.
@@ -63,11 +63,11 @@ fn rows(
 mod tests {
     use super::*;
     use crate::cli::{Cli, Command};
+    use ::selection::algorithms::learned::Artifact;
+    use ::selection::algorithms::{kmeans::KMeans, knn::Knn};
     use clap::Parser as _;
     use inference::catalog::Wanted;
     use inference::fake::Fake;
-    use router::selection::learned::Artifact;
-    use router::selection::{kmeans::KMeans, knn::Knn};
     use std::fmt::Write as _;
 
     /// What is written here is what the router reads, and it names the model that was best nearby.

@@ -7,19 +7,36 @@ use super::Finding;
 
 /// Each crate with the crates of the workspace that it may depend on. A new edge is a reviewed line
 /// here.
-const EDGES: [(&str, &[&str]); 13] = [
+const EDGES: [(&str, &[&str]); 16] = [
     ("compression", &[]),
     ("extproc", &["compression"]),
     ("dialects", &[]),
     ("document", &[]),
     ("inference", &[]),
     ("onnx", &["inference"]),
+    ("training", &["inference"]),
+    ("signals", &["dialects", "document", "inference"]),
+    (
+        "selection",
+        &["dialects", "document", "inference", "signals"],
+    ),
+    (
+        "conversation",
+        &["dialects", "document", "selection", "signals"],
+    ),
     (
         "router",
-        &["compression", "dialects", "document", "inference"],
+        &[
+            "compression",
+            "dialects",
+            "document",
+            "inference",
+            "signals",
+            "selection",
+            "conversation",
+        ],
     ),
-    ("training", &["inference"]),
-    ("stores", &["router"]),
+    ("stores", &["conversation"]),
     (
         "server",
         &[
@@ -28,6 +45,9 @@ const EDGES: [(&str, &[&str]); 13] = [
             "document",
             "inference",
             "onnx",
+            "signals",
+            "selection",
+            "conversation",
             "router",
             "stores",
             "training",
@@ -44,6 +64,9 @@ const EVERYTHING: &[&str] = &[
     "document",
     "inference",
     "onnx",
+    "signals",
+    "selection",
+    "conversation",
     "router",
     "stores",
     "server",

@@ -5,13 +5,13 @@ use crate::evaluation::eval;
 use crate::generation::{Deps, Generation};
 use crate::pipeline::{self, Routed, RoutingRequest};
 use crate::plan::Outcome;
-use crate::signals::Identity;
-use crate::signals::language::LanguageDetector;
 use dialects::{Dialect, EvalRequest, ReadOptions, Request};
 use futures_util::FutureExt;
 use inference::ask::Failure;
 use inference::fake::Fake;
 use serde_json::{Value, json};
+use signals::families::Identity;
+use signals::families::language::LanguageDetector;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -86,8 +86,8 @@ pub(super) fn route<'g>(
     let call = RoutingRequest {
         more: &[],
         service: None,
-        context: crate::learning::context::RequestContext::NOTHING,
-        hints: crate::session::SessionHints::default(),
+        context: conversation::learning::context::RequestContext::NOTHING,
+        hints: conversation::session::SessionHints::default(),
         prompt: request.prompt(),
         dialect: Dialect::OpenAiChat,
         identity: &Identity {
@@ -133,7 +133,7 @@ pub(super) fn chat(model: &str, text: &str) -> Value {
     json!({"model": model, "messages": [{"role": "user", "content": text}]})
 }
 
-/// Where a request goes, and whom it is shown on the way.
+/// Where a request goes, and which services see it on the way.
 #[track_caller]
 fn check(policy: &str, models: Fake, (model, text): (&str, &str), expected: &str, asked: &[&str]) {
     let models = models.vector("x", &[1.0, 0.0]);

@@ -3,7 +3,7 @@
 
 use crate::config::Document;
 use crate::config::decisions::Boundary;
-use crate::rules::RuleNode;
+use signals::rules::RuleNode;
 use std::collections::BTreeSet;
 
 /// What is true of a request; `None` is not known.

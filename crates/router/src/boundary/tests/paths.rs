@@ -4,18 +4,13 @@
 use super::naive::Truth;
 use super::switches::{ADMISSION, NARROWING, without};
 use crate::algorithms::Algorithm;
-use crate::candidate::ModelRef;
 use crate::config::decisions::{Allowed, Boundary, Decision};
 use crate::config::{self, Document};
-use crate::eligible::Barrier;
 use crate::generation::{Deps, Generation};
 use crate::pipeline::{self, RoutingRequest};
 use crate::plan::{Forward, HeaderOp, Outcome, Trace};
 use crate::plugins::PluginConfig;
 use crate::plugins::header_mutation::{HeaderMutationConfig, HeaderValue};
-use crate::rules::RuleNode;
-use crate::signals::Identity;
-use crate::signals::language::{DetectLanguage, LanguageDetector};
 use dialects::{Dialect, ReadOptions, Request};
 use futures_util::FutureExt;
 use inference::ask::{Entity, Failure};
@@ -23,7 +18,12 @@ use inference::catalog::{Task, labels};
 use inference::fake::Fake;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseResult, TestError, TestRunner};
+use selection::candidate::ModelRef;
+use selection::eligible::Barrier;
 use serde_json::{Value, json};
+use signals::families::Identity;
+use signals::families::language::{DetectLanguage, LanguageDetector};
+use signals::rules::RuleNode;
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
@@ -369,8 +369,8 @@ impl Case {
         let call = RoutingRequest {
             more: &[],
             service: None,
-            context: crate::learning::context::RequestContext::NOTHING,
-            hints: crate::session::SessionHints::default(),
+            context: conversation::learning::context::RequestContext::NOTHING,
+            hints: conversation::session::SessionHints::default(),
             prompt: request.prompt(),
             dialect: Dialect::OpenAiChat,
             identity: &identity,

@@ -11,12 +11,12 @@ use crate::config;
 use crate::generation::{Deps, Generation};
 use crate::pipeline::{self, RoutingRequest};
 use crate::plan::Outcome;
-use crate::signals::Identity;
-use crate::signals::language::LanguageDetector;
 use dialects::{Asked, Dialect, Request, Service};
 use futures_util::FutureExt;
 use inference::fake::Fake;
 use serde_json::{Map, Value};
+use signals::families::Identity;
+use signals::families::language::LanguageDetector;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -234,8 +234,8 @@ impl Gateway {
         let call = RoutingRequest {
             more: request.more(),
             service: asked.service,
-            context: crate::learning::context::RequestContext::NOTHING,
-            hints: crate::session::SessionHints::default(),
+            context: conversation::learning::context::RequestContext::NOTHING,
+            hints: conversation::session::SessionHints::default(),
             prompt: request.prompt(),
             dialect: asked.dialect,
             identity: &Identity::default(),

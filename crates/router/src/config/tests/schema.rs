@@ -130,3 +130,18 @@ fn digest_ignores_order_and_layout() {
         "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
     );
 }
+
+#[test]
+fn no_part_of_a_document_prints_its_secrets() {
+    let yaml = "
+version: v0.3
+providers: {models: [{name: a, backend_refs: [{endpoint: x, api_key: HUSH}]}]}
+global:
+  router: {sessions: {redis: {address: a, password: HUSH}}}
+  model_catalog: {external: [{name: e, access_key: HUSH}]}
+";
+    let document = load(yaml, &|_: &str| None).document.unwrap();
+    let printed = format!("{document:?}");
+    assert!(printed.contains("***"), "{printed}");
+    assert!(!printed.contains("HUSH"), "{printed}");
+}

@@ -2,6 +2,7 @@
 
 use super::{check_policy, environment, policy};
 use crate::config::{Document, Reach, check, load, unimplemented, validate};
+use selection::card::ModelDescriptions;
 
 #[test]
 fn versions_and_models() {

@@ -3,9 +3,10 @@
 use super::Scope;
 use crate::algorithms::{Algorithm, first_router_dc};
 use crate::config::decisions::Decision;
-use crate::selection::method::Checking;
-use crate::{plugins, selection};
+use crate::plugins;
 use document::Findings;
+use selection::algorithms;
+use selection::algorithms::method::Checking;
 use std::collections::BTreeMap;
 
 pub(super) fn check(scope: &Scope<'_>, path: &str, decision: &Decision, findings: &mut Findings) {
@@ -62,5 +63,5 @@ fn plugins(scope: &Scope<'_>, path: &str, decision: &Decision, findings: &mut Fi
 pub(super) fn scores(scope: &Scope<'_>, findings: &mut Findings) {
     let decisions = scope.routing.decisions.iter();
     let names: Vec<&str> = decisions.map(|decision| &*decision.name).collect();
-    selection::r#static::check_scores(&scope.signals, &names, scope.document, findings);
+    algorithms::r#static::check_scores(&scope.signals, &names, scope.document, findings);
 }

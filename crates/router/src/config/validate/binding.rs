@@ -2,17 +2,18 @@
 //! to serve.
 
 use super::Scope;
-use crate::catalog::modules::ClassifierModule;
 use crate::config::decisions::{Allowed, Boundary, Decision};
-use crate::family::Bounds;
-use crate::report::Kind;
-use crate::rules::{NumericPredicate, RuleNode};
-use crate::scope::base;
-use crate::signals::keyword::{Method, Operator};
-use crate::signals::language;
 use document::{Findings, suggestion};
 use inference::catalog::{Task, labels};
 use inference::{recognizers, token_head};
+use selection::card::ModelDescriptions;
+use signals::catalog::modules::ClassifierModule;
+use signals::families::keyword::{Method, Operator};
+use signals::families::language;
+use signals::family::Bounds;
+use signals::report::Kind;
+use signals::rules::RuleNode;
+use signals::scope::base;
 use std::ops::RangeInclusive;
 
 /// Types of entities that the reference's model knows and ours does not.
@@ -204,7 +205,7 @@ pub(super) fn predicates(path: &str, node: &RuleNode, findings: &mut Findings) {
     let kind = Kind::parse(&node.kind);
     if let Some((kind, predicate)) = kind.zip(node.predicate)
         && let Some((low, high)) = range(kind)
-        && !predicate.meets(low, high)
+        && !predicate.can_hold_between(low, high)
     {
         let message = format!(
             "the numbers of `{}` lie between {low} and {high}, so the boundary never binds",
@@ -229,16 +230,6 @@ fn range(kind: Kind) -> Option<(f64, f64)> {
         Kind::Classifier => Some((0.0, 1.0)),
         Kind::Embedding => None,
         _ => of(kind.family().value),
-    }
-}
-
-impl NumericPredicate {
-    /// Whether some number from `low` to `high` holds.
-    fn meets(&self, low: f64, high: f64) -> bool {
-        self.gt.is_none_or(|bound| high > bound)
-            && self.gte.is_none_or(|bound| high >= bound)
-            && self.lt.is_none_or(|bound| low < bound)
-            && self.lte.is_none_or(|bound| low <= bound)
     }
 }
 

@@ -1,20 +1,20 @@
-//! Boundaries: whom they allow, and whether what they read can be relied on. A limit that some
+//! Boundaries: which models they allow, and whether what they read can be relied on. A limit that some
 //! other setting quietly lifts is refused together with that setting.
 
 use super::models::known_model;
 use super::{Scope, binding};
-use crate::catalog::modules::ClassifierModule;
 use crate::config::Document;
 use crate::config::decisions::{Allowed, Boundary};
-use crate::report::Kind;
-use crate::rules::{RuleNode, check_tree};
-use crate::scope::base;
-use crate::signals::learned::classifier::ClassifierKind;
-use crate::signals::learned::embedding::QueryModality;
-use crate::signals::learned::scan::ScanScope;
-use crate::used::UsedSet;
 use document::Findings;
 use document::suggestion;
+use signals::catalog::modules::ClassifierModule;
+use signals::families::learned::classifier::ClassifierKind;
+use signals::families::learned::embedding::QueryModality;
+use signals::families::learned::scan::ScanScope;
+use signals::report::Kind;
+use signals::rules::{RuleNode, check_tree};
+use signals::scope::base;
+use signals::used::UsedSet;
 
 pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
     let routing = scope.routing;
@@ -154,7 +154,7 @@ fn fails_open(scope: &Scope<'_>, path: &str, kind: Kind, findings: &mut Findings
     );
 }
 
-/// Families of which nothing is ever known.
+/// Finds families that are switched off, so that nothing is ever known of them.
 fn is_off(scope: &Scope<'_>, path: &str, kind: Kind, findings: &mut Findings) {
     let modules = &scope.document.global.model_catalog.modules;
     let off = |module: Option<&ClassifierModule>| {

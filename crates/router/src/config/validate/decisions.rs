@@ -2,12 +2,13 @@
 
 use super::models::known_model;
 use super::{Scope, actions, learning, pool};
-use crate::candidate::ModelRef;
 use crate::config::decisions::Decision;
 use crate::plugins::PluginConfig;
-use crate::rules::check_tree;
 use document::Findings;
 use document::suggestion;
+use selection::candidate::ModelRef;
+use selection::card::ModelDescriptions;
+use signals::rules::check_tree;
 
 pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
     let routing = scope.routing;

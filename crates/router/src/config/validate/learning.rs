@@ -4,8 +4,9 @@
 use super::Scope;
 use crate::config::Document;
 use crate::config::decisions::Decision;
-use crate::config::global::{Learning, Protection};
+use conversation::learning::settings::{Learning, Protection};
 use document::Findings;
+use selection::card::ModelDescriptions;
 
 const LEARNING: &str = "global.router.learning";
 

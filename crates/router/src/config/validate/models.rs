@@ -1,10 +1,10 @@
 //! Version, models, prices, endpoints, entrypoints, recipes, the model catalog.
 
-use crate::card::ModelDescriptions;
-use crate::config::providers::{BackendRef, ProviderModel};
 use crate::config::{DEFAULT_RECIPE, Document, NamePattern, Routing, WILDCARD};
 use document::Findings;
 use document::suggestion;
+use selection::card::ModelDescriptions;
+use selection::providers::{BackendRef, ProviderModel};
 use std::collections::HashMap;
 
 pub(super) fn check(document: &Document, findings: &mut Findings) {

@@ -12,10 +12,10 @@ use crate::algorithms::Algorithm;
 use crate::config::Document;
 use crate::config::decisions::Decision;
 use crate::config::pool::PoolSettings;
-use crate::selection::method::{Measured, Need};
 use document::Findings;
+use selection::algorithms::method::{Measured, Need};
 
-/// Samples that may be kept of each model: they are sorted anew with every response.
+/// Samples that may be kept of each model: they are sorted with every response.
 const SAMPLES_MAX: u32 = 100_000;
 /// Pages of metrics.
 const PAGES_MAX: usize = 1_024;

@@ -1,13 +1,13 @@
 //! Previews of the algorithms that run as they stand.
 
 use super::{check, of, refs};
-use crate::candidate::Candidate;
-use crate::card::{Card, Prices};
-use crate::selection::latency_aware::LatencyAware;
-use crate::selection::latency_aware::LatencyAwareConfig as Latency;
-use crate::selection::multi_factor::MultiFactor;
-use crate::selection::multi_factor::{MultiFactorConfig as Factors, Slo};
-use crate::selection::{Candidates, Selector};
+use selection::algorithms::latency_aware::LatencyAware;
+use selection::algorithms::latency_aware::LatencyAwareConfig as Latency;
+use selection::algorithms::multi_factor::MultiFactor;
+use selection::algorithms::multi_factor::{MultiFactorConfig as Factors, Slo};
+use selection::algorithms::{Candidates, Selector};
+use selection::candidate::Candidate;
+use selection::card::{Card, Prices};
 use std::sync::Arc;
 
 /// Without a request the live algorithms run as they stand.

@@ -4,9 +4,9 @@ use super::*;
 use crate::pipeline::route_call;
 use crate::pipeline::tests::{call, generation, plan};
 use crate::plan::BodyEdit;
-use crate::signals::Identity;
 use dialects::{Dialect, ReadOptions, Request};
 use futures_util::FutureExt as _;
+use signals::families::Identity;
 
 const POLICY: &str = r#"
 version: v0.3

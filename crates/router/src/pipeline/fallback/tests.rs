@@ -1,12 +1,12 @@
 //! Which candidate is named as the next one, and what an attempt at it looks like.
 
 use super::*;
-use crate::learning::context::RequestContext;
 use crate::pipeline::tests::{call, generation, plan, plan_of};
 use crate::pipeline::{RoutingRequest, route};
 use crate::plan::Outcome;
-use crate::signals::Identity;
+use conversation::learning::context::RequestContext;
 use futures_util::FutureExt as _;
+use signals::families::Identity;
 
 const POLICY: &str = r#"
 version: v0.3

@@ -2,12 +2,12 @@
 //! keep their model.
 
 use super::*;
-use crate::conversation::store::InMemory;
-use crate::dispatch::Dispatch;
-use crate::learning::requests::{Judge, Judgement};
-use crate::learning::rows::Verdict;
 use crate::plan::surface::ResponsePath;
-use crate::served::Served;
+use conversation::dispatch::Dispatch;
+use conversation::learning::requests::{Judge, Judgement};
+use conversation::learning::rows::Verdict;
+use conversation::store::InMemory;
+use selection::served::Served;
 use std::time::Duration;
 
 const POLICY: &str = r#"
@@ -71,7 +71,7 @@ impl Gateway {
             dialect: Dialect::OpenAiChat,
             identity: &identity,
             observed: false,
-            hints: crate::session::SessionHints::default(),
+            hints: conversation::session::SessionHints::default(),
             context: RequestContext {
                 headers: &headers,
                 previous_response: false,

@@ -2,9 +2,9 @@
 
 use super::{Plan, body, call, generation};
 use crate::plan::Outcome;
-use crate::signals::Identity;
 use dialects::{Asked, Request, Service};
 use futures_util::FutureExt;
+use signals::families::Identity;
 
 const POLICY: &str = r#"
 version: v0.3

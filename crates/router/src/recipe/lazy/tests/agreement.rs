@@ -3,17 +3,17 @@
 
 use super::script::{Fact, Group, Health, Script, leaf, node};
 use crate::algorithms::Algorithm;
-use crate::candidate::ModelRef;
 use crate::config::decisions::{Allowed, Boundary, Decision};
-use crate::projection::section::{
-    Calibration, Mapping, MappingOutput, Partition, Projections, Score, ScoreInput,
-};
 use crate::recipe::Extent;
-use crate::rules::NumericPredicate;
-use crate::rules::RuleNode;
 use inference::handle::Cost;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseResult, TestRng, TestRunner};
+use selection::candidate::ModelRef;
+use signals::projection::section::{
+    Calibration, Mapping, MappingOutput, Partition, Projections, Score, ScoreInput,
+};
+use signals::rules::NumericPredicate;
+use signals::rules::RuleNode;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 

@@ -2,14 +2,14 @@
 
 use super::script::{Fact, Group, Health, Script, found, leaf, missed, node};
 use crate::config::decisions::Decision;
-use crate::projection::section::{
+use crate::recipe::Extent;
+use inference::handle::Cost;
+use signals::projection::section::{
     Mapping, MappingOutput, Partition, Projections, Score, ScoreInput,
 };
-use crate::recipe::Extent;
-use crate::report::Kind;
-use crate::rules::NumericPredicate;
-use crate::rules::RuleNode;
-use inference::handle::Cost;
+use signals::report::Kind;
+use signals::rules::NumericPredicate;
+use signals::rules::RuleNode;
 
 /// Keyword `a` matches and `b` does not; every learned rule matches at .6, but `jailbreak` and
 /// `pii`.

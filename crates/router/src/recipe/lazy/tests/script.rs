@@ -1,28 +1,28 @@
 //! Recipes whose families write what a script says.
 
 use crate::boundary::{Boundaries, Guarded, Verdict};
-use crate::candidate::Candidate;
-use crate::catalog::ExternalModel;
 use crate::config::Document;
-use crate::config::decisions::{Boundary, Decision};
-use crate::config::providers::ProviderModel;
-use crate::decision::{Decisions, Strategy};
-use crate::declared::Declared;
-use crate::projection::Projections;
-use crate::projection::section as document;
-use crate::projection::step::{Cut, Step};
+use crate::config::decisions::{Boundary, Decision, boundary_trees, decision_trees};
 use crate::recipe::{Evaluation, Extent, Recipe, Route, blind, families};
-use crate::report::{Key, Keys, Kind, SignalReport};
-use crate::rules::RuleNode;
-use crate::selection::Candidates;
-use crate::signals::learned::{Head, Learned};
-use crate::signals::{Signal, SignalError, SignalInput};
-use crate::used;
 use dialects::Prompt;
 use futures_util::FutureExt;
 use inference::ask::{Outcome, Over, Question, What};
 use inference::fake::Fake;
 use inference::handle::{Classifier, Cost};
+use selection::algorithms::Candidates;
+use selection::candidate::Candidate;
+use selection::providers::ProviderModel;
+use signals::catalog::ExternalModel;
+use signals::decision::{Decisions, Strategy};
+use signals::declared::Declared;
+use signals::families::learned::{Head, Learned};
+use signals::families::{Signal, SignalError, SignalInput};
+use signals::projection::Projections;
+use signals::projection::section as document;
+use signals::projection::step::{Cut, Step};
+use signals::report::{Key, Keys, Kind, SignalReport};
+use signals::rules::RuleNode;
+use signals::used;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -154,11 +154,11 @@ impl Script {
             .map(|(_, all)| node("AND", all.iter().map(|rule| leaf(rule)).collect()));
         let composed = |rule: &str| composer.as_ref().filter(|_| rule == "c");
         let bounding = used::used(
-            used::bounding(&self.boundaries),
+            boundary_trees(&self.boundaries),
             &self.projections,
             composed,
         );
-        let trees = used::decided(&self.decisions).chain(used::bounding(&self.boundaries));
+        let trees = decision_trees(&self.decisions).chain(boundary_trees(&self.boundaries));
         let used = used::used(trees, &self.projections, composed);
         let projections = Projections::build(&self.projections, &mut keys, &declared);
         let strategy = if self.by_confidence {
@@ -166,7 +166,13 @@ impl Script {
         } else {
             Strategy::Priority
         };
-        let decisions = Decisions::build(&self.decisions, strategy, &mut keys, &declared).unwrap();
+        let decisions = Decisions::build(
+            self.decisions.iter().map(Decision::spec),
+            strategy,
+            &mut keys,
+            &declared,
+        )
+        .unwrap();
         let boundaries =
             Boundaries::build(&self.boundaries, &document(), &mut keys, &declared).unwrap();
         let mut signals: Vec<Box<dyn Signal>> = Vec::new();

@@ -1,0 +1,273 @@
+//! Words of a request that a family does not read, where a boundary relies on the family.
+//!
+//! Families read the user's turn. What stands in an agent's wrapper or in parts that are no plain
+//! text is not in it, and to imitate a wrapper would be a way around a boundary. So a family that a
+//! boundary reaches reads those words too, and nothing is certain of the keys that then come out
+//! differently: the boundary holds. Decisions see the turn alone, as without boundaries.
+
+use super::{Signal, SignalError, SignalInput};
+use crate::families::learned::{Head, Learned};
+use crate::report::{Key, Keys, Kind, SignalReport};
+use crate::rules::{NumericPredicate, RuleNode};
+use crate::scope::base;
+use crate::used::UsedSet;
+use dialects::{Place, Prompt};
+use inference::ask::{Outcome, Question};
+use std::collections::HashSet;
+
+/// Texts that models are asked about, one by one. Of more nothing is certain.
+const MOST: usize = 16;
+
+/// The reason that a report and `x-merit-degraded` give.
+pub(super) const UNREAD: &str = "unread";
+
+/// Returns the texts beside the user's turn, blank ones left out, each once.
+pub(super) fn texts<'a>(input: &SignalInput<'a>) -> Vec<&'a str> {
+    let texts = &input.prompt.texts;
+    let asides = texts
+        .asides
+        .iter()
+        .filter(|aside| aside.place == Place::Current)
+        .map(|aside| &aside.text);
+    let mut known = HashSet::from([texts.evaluation.as_str()]);
+    texts
+        .passed_over
+        .iter()
+        .chain(asides)
+        .map(String::as_str)
+        .filter(|text| !text.trim().is_empty() && known.insert(text))
+        .collect()
+}
+
+/// Tells whether text of the user's turn could have been read, and was not.
+pub(super) fn is_unread(input: &SignalInput<'_>) -> bool {
+    input.prompt.texts.unread.contains(&Place::Current)
+}
+
+/// Returns the user's turn and the texts beside it as one text; `None` if nothing stands
+/// beside it.
+pub(super) fn joined(input: &SignalInput<'_>) -> Option<String> {
+    let mut all = texts(input);
+    if all.is_empty() {
+        return None;
+    }
+    all.insert(0, &input.prompt.texts.evaluation);
+    Some(all.join("\n"))
+}
+
+/// Evaluates a family on the user's turn with the texts beside it, and doubts what comes out
+/// differently.
+pub(super) fn reread_turn(
+    signal: &dyn Signal,
+    input: &SignalInput<'_>,
+    watched: &[Watch],
+    report: &mut SignalReport,
+) -> Result<(), SignalError> {
+    if is_unread(input) {
+        doubt(watched, report);
+        return Ok(());
+    }
+    match joined(input) {
+        Some(text) => reread(signal, text, watched, report),
+        None => Ok(()),
+    }
+}
+
+/// Evaluates a family as if `text` were the user's turn, and doubts what comes out differently.
+pub(super) fn reread(
+    signal: &dyn Signal,
+    text: String,
+    watched: &[Watch],
+    report: &mut SignalReport,
+) -> Result<(), SignalError> {
+    let mut prompt = Prompt::default();
+    prompt.texts.current.clone_from(&text);
+    prompt.texts.evaluation = text;
+    let mut other = report.blank();
+    signal.evaluate(&SignalInput::whole(&prompt), &mut other)?;
+    doubt_differences(watched, &other, report);
+    Ok(())
+}
+
+/// Doubts the watched keys of one family that differ between two reports.
+fn doubt_differences(watched: &[Watch], other: &SignalReport, report: &mut SignalReport) {
+    let differs = |watch: &&Watch| watch.differs(report, other);
+    let differing: Vec<Watch> = watched.iter().filter(differs).cloned().collect();
+    doubt(&differing, report);
+}
+
+/// Notes that nothing is certain of these keys of one family.
+pub(super) fn doubt(watched: &[Watch], report: &mut SignalReport) {
+    let Some(first) = watched.first() else { return };
+    let keys: Vec<Key> = watched.iter().map(|watch| watch.key).collect();
+    report.doubt(&keys);
+    report.degrade(first.kind, UNREAD);
+}
+
+/// A key that a boundary relies on.
+#[derive(Debug, Clone)]
+pub struct Watch {
+    pub(super) key: Key,
+    kind: Kind,
+    relies_on: Reliance,
+}
+
+/// What a boundary reads of a key besides whether it matched.
+#[derive(Debug, Clone)]
+enum Reliance {
+    /// Whether the number satisfies these.
+    Predicates(Vec<NumericPredicate>),
+    /// The number, as an input of scores.
+    Number,
+}
+
+impl Watch {
+    fn differs(&self, report: &SignalReport, other: &SignalReport) -> bool {
+        let number = |report: &SignalReport| {
+            report
+                .value(self.key)
+                .or_else(|| report.confidence(self.key))
+        };
+        let (here, there) = (number(report), number(other));
+        let holds = |predicate: &NumericPredicate, number: Option<f64>| {
+            number.is_some_and(|number| predicate.holds(number))
+        };
+        report.is_matched(self.key) != other.is_matched(self.key)
+            || match &self.relies_on {
+                Reliance::Number => here != there,
+                Reliance::Predicates(predicates) => predicates
+                    .iter()
+                    .any(|predicate| holds(predicate, here) != holds(predicate, there)),
+            }
+    }
+}
+
+/// Returns the keys of a family that boundaries rely on. `used` are all names that their `trees`
+/// reach.
+pub fn watched<'a>(
+    kind: Kind,
+    keys: &Keys,
+    used: &UsedSet,
+    trees: impl Iterator<Item = &'a RuleNode>,
+) -> Vec<Watch> {
+    let mut leaves = Vec::new();
+    trees.for_each(|tree| collect(kind, tree, &mut leaves));
+    let watch = |key: Key| {
+        let name = keys.name(key);
+        let direct = leaves.iter().filter(|leaf| leaf.names(name));
+        let predicates: Vec<_> = direct.clone().filter_map(|leaf| leaf.predicate).collect();
+        let relies_on = if direct.count() > 0 || kind == Kind::Domain {
+            Reliance::Predicates(predicates)
+        } else {
+            Reliance::Number
+        };
+        // A topic stands for several labels, a knowledge base for groups and metrics.
+        let is_reached = matches!(kind, Kind::Domain | Kind::Kb)
+            || used.contains(kind, name)
+            || used.contains(kind, base(name));
+        is_reached.then_some(Watch {
+            key,
+            kind,
+            relies_on,
+        })
+    };
+    keys.iter()
+        .filter(|key| keys.kind(*key) == kind)
+        .filter_map(watch)
+        .collect()
+}
+
+/// A leaf of a boundary's tree.
+struct Leaf<'a> {
+    name: &'a str,
+    label: &'a str,
+    predicate: Option<NumericPredicate>,
+}
+
+impl Leaf<'_> {
+    /// Whether it reads a key, by the key's name.
+    fn names(&self, name: &str) -> bool {
+        if self.label.is_empty() {
+            return self.name.eq_ignore_ascii_case(name);
+        }
+        name.rsplit_once(':')
+            .is_some_and(|(rule, label)| rule == self.name && label == self.label)
+    }
+}
+
+fn collect<'a>(kind: Kind, node: &'a RuleNode, leaves: &mut Vec<Leaf<'a>>) {
+    if Kind::parse(&node.kind) == Some(kind) {
+        leaves.push(Leaf {
+            name: node.name.trim(),
+            label: node.label.trim(),
+            predicate: node.predicate,
+        });
+    }
+    node.conditions
+        .iter()
+        .for_each(|child| collect(kind, child, leaves));
+}
+
+/// A group of learned rules that a boundary reaches.
+pub struct Bounding {
+    group: Box<dyn Learned>,
+    watched: Vec<Watch>,
+}
+
+impl Bounding {
+    /// Lets a group read the words beside the turn too; `watched` are keys of its family.
+    pub fn new(group: Box<dyn Learned>, mut watched: Vec<Watch>) -> Self {
+        watched.retain(|watch| group.keys().contains(&watch.key));
+        Self { group, watched }
+    }
+
+    /// Returns the request with each text beside the turn in the turn's place, at most [`MOST`].
+    fn others(input: &SignalInput<'_>) -> Vec<Prompt> {
+        let other = |text: &str| {
+            let mut prompt = input.prompt.clone();
+            text.clone_into(&mut prompt.texts.evaluation);
+            text.clone_into(&mut prompt.texts.current);
+            prompt
+        };
+        texts(input).into_iter().take(MOST).map(other).collect()
+    }
+}
+
+impl Learned for Bounding {
+    fn head(&self) -> &Head {
+        self.group.head()
+    }
+
+    fn questions(&self, input: &SignalInput<'_>) -> Vec<Question> {
+        let mut questions = self.group.questions(input);
+        for other in Self::others(input) {
+            questions.extend(
+                self.group
+                    .questions(&SignalInput::new(&other, input.identity)),
+            );
+        }
+        questions
+    }
+
+    fn conclude(&self, input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {
+        let (own, mut rest) = split(answers, self.group.questions(input).len());
+        self.group.conclude(input, own, report);
+
+        for other in Self::others(input) {
+            let input = SignalInput::new(&other, input.identity);
+            let own;
+            (own, rest) = split(rest, self.group.questions(&input).len());
+            let mut read = report.blank();
+            self.group.conclude(&input, own, &mut read);
+            doubt_differences(&self.watched, &read, report);
+        }
+        if texts(input).len() > MOST || is_unread(input) {
+            doubt(&self.watched, report);
+        }
+    }
+}
+
+/// The answers of `count` questions, and the others.
+fn split(answers: &[Outcome], count: usize) -> (&[Outcome], &[Outcome]) {
+    answers.split_at(count.min(answers.len()))
+}

@@ -1,0 +1,216 @@
+//! Rules over keywords as a document declares them.
+
+use super::*;
+use crate::families::tests::{compiled, errors};
+use crate::families::{Deps, Signals};
+use crate::report::Keys;
+use dialects::Prompt;
+use proptest::prelude::*;
+
+fn rule(name: &str, operator: &str, method: &str, keywords: &[&str]) -> KeywordRule {
+    KeywordRule {
+        name: name.into(),
+        operator: serde_json::from_value(operator.into()).ok(),
+        method: Method::from(method.to_owned()),
+        keywords: keywords.iter().map(|word| (*word).to_owned()).collect(),
+        ..KeywordRule::default()
+    }
+}
+
+fn matches(rules: &[KeywordRule], text: &str) -> Vec<String> {
+    let mut keys = Keys::default();
+    let signals = Signals {
+        keywords: rules.to_vec(),
+        ..Signals::default()
+    };
+    let signal = compiled(&signals, &mut keys, &Deps::default());
+    let mut prompt = Prompt::default();
+    prompt.texts.evaluation = text.into();
+    let mut report = SignalReport::new(&keys);
+    signal
+        .evaluate(&SignalInput::new(&prompt, None), &mut report)
+        .unwrap();
+    let metric = report.families[Kind::Keyword as usize];
+    assert!(metric.ran && metric.confidence.total_cmp(&1.0).is_eq());
+    report
+        .matches()
+        .inspect(|key| assert_eq!(report.confidence(*key), None))
+        .map(|key| keys.name(key).into())
+        .collect()
+}
+
+fn check(operator: &str, method: &str, keywords: &[&str], text: &str, expected: bool) {
+    let got = matches(&[rule("r", operator, method, keywords)], text);
+    assert_eq!(
+        got == ["r"],
+        expected,
+        "{operator} {method} {keywords:?} on {text}"
+    );
+}
+
+#[test]
+fn operators() {
+    for method in ["", "regex", "bm25", "ngram", "REGEX"] {
+        for (operator, none, one, both) in [
+            ("AND", false, false, true),
+            ("OR", false, true, true),
+            ("NOR", true, false, false),
+        ] {
+            let keywords = ["alpha", "omega"];
+            check(operator, method, &keywords, "nothing", none);
+            check(operator, method, &keywords, "say omega", one);
+            check(operator, method, &keywords, "alpha and omega", both);
+            check(operator, method, &[], "text", operator != "OR");
+        }
+    }
+}
+
+#[test]
+fn regex_keywords_have_no_boundaries() {
+    for (pattern, text, expected) in [
+        ("api", "rapid", true),
+        (r"\bapi\b", "rapid", false),
+        (r"[A-Z]+-\d+", "see ab-12", true),
+        ("a.b", "a\nb", false),
+        ("", "x", true),
+    ] {
+        check("OR", "regex", &[pattern], text, expected);
+    }
+}
+
+#[test]
+fn native_methods_stop_at_nul() {
+    for method in ["bm25", "ngram"] {
+        check("OR", method, &["database"], "x\0database", false);
+        check("OR", method, &["database"], "database\0x", true);
+    }
+    check("OR", "", &["database"], "x\0database", true);
+}
+
+#[test]
+fn stop_words_never_score() {
+    check("AND", "bm25", &["how to", "fix"], "how to fix", false);
+    check("NOR", "bm25", &["how to"], "how to fix", true);
+}
+
+#[test]
+fn fuzzy_serves_literal_and_regex() {
+    for (method, operator, keyword, text, expected) in [
+        ("", "OR", "urgent", "urgnet", true),
+        ("regex", "OR", "urgent", "urgnet", true),
+        ("regex", "OR", "^urg", "urg", true),
+        ("", "NOR", "urgent", "urgnet", false),
+        ("", "AND", "urgent", "calm", false),
+    ] {
+        let fuzzy = KeywordRule {
+            fuzzy_match: true,
+            ..rule("r", operator, method, &[keyword])
+        };
+        assert_eq!(
+            matches(&[fuzzy], text) == ["r"],
+            expected,
+            "{method} {operator} {keyword} {text}"
+        );
+    }
+}
+
+#[test]
+fn names_come_in_declaration_order() {
+    let rules = [
+        rule("ngram", "OR", "ngram", &["database"]),
+        rule("literal", "OR", "", &["database"]),
+        rule("none", "OR", "", &["other"]),
+        rule("bm25", "OR", "bm25", &["database"]),
+        rule("regex", "OR", "regex", &["data"]),
+    ];
+    assert_eq!(
+        matches(&rules, "a database"),
+        ["ngram", "literal", "bm25", "regex"]
+    );
+}
+
+#[test]
+fn native_rules_of_one_name_share_their_result() {
+    let rules = [
+        rule("twice", "OR", "bm25", &["index"]),
+        rule("other", "OR", "", &["database"]),
+        rule("twice", "OR", "bm25", &["database"]),
+    ];
+    assert_eq!(matches(&rules, "a database"), ["twice", "other"]);
+}
+
+#[test]
+fn all_problems_are_reported() {
+    let rules = [
+        rule("a", "or", "", &["x"]),
+        rule("b", "OR", "fuzzy", &["x"]),
+        rule("c", "OR", "regex", &["ok", "(?=x)", r"(a)\1"]),
+    ];
+    let signals = Signals {
+        keywords: rules.into(),
+        ..Signals::default()
+    };
+    let expected = [
+        "[0].operator",
+        "[1].method",
+        "[2].keywords[1]",
+        "[2].keywords[2]",
+    ];
+    assert_eq!(
+        errors(&signals),
+        expected.map(|tail| format!("keywords{tail}"))
+    );
+}
+
+#[test]
+fn a_rule_of_no_method_is_left_out_where_nothing_uses_it() {
+    let signals = Signals {
+        keywords: vec![rule("a", "NOR", "fuzzy", &["x"])],
+        ..Signals::default()
+    };
+    let deps = Deps {
+        used: &|_, _| false,
+        ..Deps::default()
+    };
+    let mut keys = Keys::default();
+    let signal = compiled(&signals, &mut keys, &deps);
+    let mut report = SignalReport::new(&keys);
+    let prompt = Prompt::default();
+    signal
+        .evaluate(&SignalInput::new(&prompt, None), &mut report)
+        .unwrap();
+    assert_eq!(report.matches().count(), 0);
+}
+
+fn words(
+    alphabet: &'static [&'static str],
+    most: usize,
+) -> impl Strategy<Value = Vec<&'static str>> {
+    proptest::collection::vec(proptest::sample::select(alphabet), 0..most)
+}
+
+const KEYWORDS: &[&str] = &["api", "API key", "é", "数据", "user", "us", "ß", "", "C++"];
+const TEXT: &[&str] = &[
+    "api", " ", "key", "É", "数据", "user_id", "us", "_", "C++", "1", "\u{17F}", "-",
+];
+const OPERATORS: &[&str] = &["AND", "OR", "NOR"];
+
+proptest! {
+    #[test]
+    fn rules_together_equal_each_rule_alone(
+        rules in proptest::collection::vec((words(KEYWORDS, 4), proptest::sample::select(OPERATORS), any::<bool>()), 1..5),
+        text in words(TEXT, 9),
+    ) {
+        let text = text.concat();
+        let rules: Vec<KeywordRule> = rules
+            .iter()
+            .enumerate()
+            .map(|(at, (keywords, operator, case_sensitive))| KeywordRule {
+                case_sensitive: *case_sensitive,
+                ..rule(&at.to_string(), operator, "", keywords)
+            })
+            .collect();
+        let alone: Vec<String> = rules.iter().flat_map(|rule| matches(std::slice::from_ref(rule), &text)).collect();
+        prop_assert_eq!(matches(&rules, &text), alone);
+    }
+}
