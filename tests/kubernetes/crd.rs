@@ -227,7 +227,7 @@ spec:
         check(("failOpen", "failOpne"), Some("failOpne"));
         check(("failOpen: false", "failOpen: 'no'"), Some("boolean"));
         check(("FullDuplexStreamed", "Duplex"), Some("Duplex"));
-        // Rules in CEL, one of which reads a default.
+        // Rules in CEL; one reads a default.
         check(
             ("failOpen: false", "failOpen: true"),
             Some("FailOpen must be false"),

@@ -1,4 +1,4 @@
-//! The texts: sentences of the repository, put together anew, the same at every run.
+//! The texts: sentences of the repository, recombined, the same at every run.
 
 use anyhow::{Context, Result};
 use serde_json::Value;

@@ -155,7 +155,7 @@ impl Manifests {
             .collect();
         // A picker's filter is on everywhere, and off on the routes to other pools: unlike
         // `disabled` in the chain, that is looked up when the filter's turn comes, hence on the
-        // route that Merit had chosen anew.
+        // route that was chosen again for Merit.
         let pickers: Vec<String> = filters
             .iter()
             .map(named)

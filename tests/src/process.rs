@@ -197,7 +197,7 @@ pub async fn until<T>(
             return Ok(found);
         }
         if Instant::now() > deadline {
-            bail!("waited {limit:?} in vain for {what}");
+            bail!("waited {limit:?} for {what}, which did not come");
         }
         sleep(Duration::from_millis(5)).await;
     }

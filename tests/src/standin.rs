@@ -39,7 +39,7 @@ pub enum Behaviour {
     /// Ends its stream with OK instead of answering the whole body.
     LeaveUnanswered,
     /// As an AI gateway (BUFFERED): sets `x-ai-eg-model` from the body's `model`, and has the route
-    /// chosen anew.
+    /// chosen again.
     NameModel,
     /// As an endpoint picker (full duplex): sends the body on unchanged, with the server to go to
     /// in `x-gateway-destination-endpoint`.

@@ -127,7 +127,7 @@ impl<'w> ChatReader<'w> {
         self.content(state, content);
     }
 
-    /// The message's tool calls, whoever makes them; only an assistant's are counted.
+    /// Reads the message's tool calls in any role; only an assistant's are counted.
     fn calls(&mut self, role: Role, message: &Members<'_, MESSAGE_COUNT>) {
         if let Some(calls) = json::present(message.get("tool_calls")) {
             if Kind::of(calls) == Kind::Array {
@@ -215,7 +215,7 @@ impl<'w> ChatReader<'w> {
         }
     }
 
-    /// Keeps what is none of the message's words. A result is read as a whole.
+    /// Keeps what stands beside the message's words. A result is read as a whole.
     fn beside(&mut self, content: &Content, found: Gathered) {
         if !content.is_result {
             self.turns.note(content.role, found);

@@ -91,7 +91,7 @@ impl Prompt {
         first.map_or("", String::as_str)
     }
 
-    /// The user's first words; empty if there are none.
+    /// Returns the user's first words; empty without a user's turn.
     #[must_use]
     pub fn first_user(&self) -> &str {
         self.texts.prior_user.first().unwrap_or(&self.texts.current)

@@ -99,7 +99,7 @@ pub fn error_body(
 }
 
 /// Whether the same request can never succeed, so that the answer should carry `x-should-retry:
-/// false`: SDKs obey it before they look at the status, of which they retry some that are final.
+/// false`: SDKs obey it before they look at the status, and they retry some statuses that are final.
 #[must_use]
 pub fn is_final(status: u16) -> bool {
     matches!(status, 400..=499 if !matches!(status, 408 | 409 | 425 | 429)) || status == 501

@@ -36,7 +36,7 @@ impl Modes {
         self.observing || !matches!(self.request, BodyMode::None | BodyMode::Streamed)
     }
 
-    /// What of the response is to be had without holding the stream for it in vain.
+    /// Returns the parts of the response that the stream will see; waiting for others would never end.
     pub(crate) fn offer(self) -> ResponseInterest {
         match (self.request, self.response) {
             (_, mode) if self.observing || mode != BodyMode::None => ResponseInterest::Body,

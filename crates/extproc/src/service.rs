@@ -143,7 +143,7 @@ impl Streams {
         self.shared.budget.used()
     }
 
-    /// Waits until none is open. New ones may still come: stop accepting first.
+    /// Waits until all streams have ended. New ones may still come: stop accepting first.
     pub async fn wait_idle(&self) {
         self.tracker.close();
         self.tracker.wait().await;

@@ -1,7 +1,7 @@
 //! One stream, from its first frame to its last reply: waits for frames, keeps their order, fences
 //! panics.
 //!
-//! There is no task and no channel: the stream of replies *is* the session, driven by whoever sends
+//! There is no task and no channel: the stream of replies *is* the session, driven by the sender of
 //! the replies. A frame is read when all replies to earlier ones have left. Every way out queues a
 //! reply or a status first, because a stream that ends OK before its reply makes Envoy pass the
 //! request on unprocessed.

@@ -1,4 +1,4 @@
-//! Scripted answers, for tests of whoever asks.
+//! Scripted answers, for tests of callers.
 
 use crate::ask::{Answer, Ask, Entity, Failure, Outcome, Question, Reply, What};
 use crate::catalog::{Catalog, LoadError, RemoteClassifier, RemoteEmbedder, Task, Wanted, labels};

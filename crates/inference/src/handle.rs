@@ -36,7 +36,7 @@ pub struct Embedder {
     pub scale: CosineMap,
     /// Identity of weights and tokenizer.
     pub digest: Arc<str>,
-    /// The model; `None` where none is installed.
+    /// The model; `None` where it is not installed.
     pub backing: Option<Backing>,
 }
 
@@ -51,7 +51,7 @@ pub struct Classifier {
     pub threshold: Option<f32>,
     /// What an answer costs.
     pub cost: Cost,
-    /// The model; `None` where none is installed.
+    /// The model; `None` where it is not installed.
     pub backing: Option<Backing>,
 }
 
@@ -64,7 +64,7 @@ pub struct Tagger {
     pub kinds: Arc<[Arc<str>]>,
     /// What an answer costs.
     pub cost: Cost,
-    /// The model; `None` where none is installed.
+    /// The model; `None` where it is not installed.
     pub backing: Option<Backing>,
 }
 

@@ -72,7 +72,7 @@ impl Store {
         }
     }
 
-    /// Writes the file anew if something changed: whole, then in place of the old one.
+    /// Rewrites the file if something changed: whole, then in place of the old one.
     pub fn save(&self) {
         let mut kept = self.kept();
         if !std::mem::take(&mut kept.changed) {

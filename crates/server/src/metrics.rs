@@ -1,4 +1,4 @@
-//! Prometheus metrics: typed families, registered once, handed to whoever counts.
+//! Prometheus metrics: typed families, registered once, handed to the code that counts.
 //!
 //! Names and labels are the reference's where it has the metric, `merit_…` otherwise. Label values
 //! are names of the document or words of the code, never what a client sent. The library appends

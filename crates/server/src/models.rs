@@ -89,7 +89,7 @@ impl Models {
         Ok(self.opened.get_or_init(|| opened))
     }
 
-    /// Whoever asks other machines, made when a document first names one.
+    /// Returns the client for other machines, made when a document first names one.
     fn remote(&self, name: &str) -> Result<&Remote, LoadError> {
         if let Some(remote) = self.remote.get() {
             return Ok(remote);

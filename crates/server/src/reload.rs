@@ -89,7 +89,7 @@ impl From<Refusal> for Outcome {
     }
 }
 
-/// The last attempt, for the admin API and for whoever waits for a reload.
+/// The last attempt, for the admin API and for callers that wait for a reload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
     /// What became of it.

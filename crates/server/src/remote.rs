@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Only questions of [`Cost::Remote`](inference::handle::Cost) come here; which of them may leave
-//! the machine at all is decided by whoever asks.
+//! the machine at all is decided by the caller.
 
 mod client;
 mod embeddings;

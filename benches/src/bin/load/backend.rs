@@ -49,7 +49,7 @@ async fn accept(listener: TcpListener) {
 }
 
 async fn serve(stream: TcpStream) {
-    // Envoy cuts connections as it likes; whoever waits for an answer will say so.
+    // Envoy cuts connections as it likes; the reader of the answer reports it.
     stream.set_nodelay(true).ok();
     let connection =
         http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer));

@@ -57,7 +57,7 @@ impl<'t> Object<'t> {
         self.text.get(member.value.clone())
     }
 
-    /// The text after the changes, each of which names another member.
+    /// Returns the text after the changes. No two changes name the same member.
     pub(crate) fn splice(&self, changes: &[(String, Change)]) -> String {
         let mut copy = Copy {
             text: self.text,

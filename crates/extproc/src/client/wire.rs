@@ -172,7 +172,7 @@ impl Wire {
         }
     }
 
-    /// An immediate response in pieces, of which the first is here.
+    /// Collects an immediate response in pieces; the first one is here.
     async fn streamed(
         &mut self,
         first: Option<streamed_immediate_response::Response>,

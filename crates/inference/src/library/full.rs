@@ -121,7 +121,7 @@ pub(super) fn encoder_card(folder: &Folder) -> Result<EncoderCard, LoadError> {
 }
 
 impl Config {
-    /// Refuses a model of the other kind, if the folder says of which kind it is.
+    /// Refuses a model of the other kind, if the folder names its kind.
     fn check(&self, kind: Kind, folder: &Folder) -> Result<(), LoadError> {
         let expected = match kind {
             Kind::Sequence => "SequenceClassification",

@@ -10,7 +10,7 @@ use router::escalation::verify;
 /// Members that limit an answer, the current name first.
 const LIMITS: [&str; 2] = ["max_completion_tokens", "max_tokens"];
 
-/// What is asked, and of whom.
+/// A question and the model that gets it.
 pub(super) struct Question<'a> {
     pub(super) request: &'a Request,
     pub(super) method: Method,

@@ -8,7 +8,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 
-/// Names, of all documents so far, that the metrics keep before they start anew.
+/// Names, of all documents so far, that the metrics keep before they start over.
 const NAMES_MAX: usize = 10_000;
 
 /// Names that have series: family (empty for models and decisions) and name.
@@ -141,7 +141,7 @@ impl Metrics {
     }
 
     /// Documents that come and go would otherwise leave their names here for ever. A counter that
-    /// starts anew is what Prometheus expects of a restart.
+    /// starts over is what Prometheus expects of a restart.
     fn bound(&self, names: &Names<'_>) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let plain = names

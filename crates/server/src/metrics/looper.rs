@@ -16,7 +16,7 @@ pub struct Outcome {
     pub outcome: &'static str,
 }
 
-/// Tokens of which side.
+/// The side that tokens are of.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Side {
     /// `prompt` or `completion`.

@@ -38,7 +38,7 @@ pub struct Triggers {
 
 impl Triggers {
     /// Watches `file`'s directory, and that of the file it links to. Where that is impossible,
-    /// polling remains, and the log says so. `requests` is notified by whoever wants a reload.
+    /// polling remains, and the log says so. `requests` is notified to ask for a reload.
     #[must_use]
     pub fn new(file: &Path, requests: Arc<Notify>) -> Self {
         let mut poll = interval_at(Instant::now() + POLL, POLL);
@@ -142,7 +142,7 @@ fn is_read(kind: EventKind) -> bool {
 mod tests {
     use super::*;
 
-    /// Whoever asks need not wait for the directory to come to rest.
+    /// A request does not wait for the directory to settle.
     #[tokio::test(start_paused = true)]
     async fn a_request_ends_the_wait_for_rest() {
         let folder = tempfile::tempdir().unwrap();

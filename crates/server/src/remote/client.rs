@@ -73,7 +73,7 @@ pub(super) enum Problem {
     /// Its vectors are of another length than they were.
     #[error("the answer has vectors of {found} dimensions, not {wanted}")]
     Dimension { wanted: usize, found: usize },
-    /// Its numbers are none.
+    /// Its numbers are not finite.
     #[error("the answer has numbers that are not finite, or a vector of zeros")]
     NotFinite,
     /// It names no label that was offered.

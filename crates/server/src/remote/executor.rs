@@ -1,4 +1,4 @@
-//! Where calls to other machines run: timers and sockets need a runtime, whoever polls.
+//! Where calls to other machines run: timers and sockets need a runtime, and callers may poll from outside one.
 
 use std::future::Future;
 use std::future::poll_fn;

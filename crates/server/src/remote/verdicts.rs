@@ -204,7 +204,7 @@ impl Judge {
         self.class("jailbreak")
     }
 
-    /// Two labels, one of which means an attack.
+    /// Tells whether there are two labels and one means an attack.
     fn is_guard(&self) -> bool {
         matches!(&*self.wanted.labels, [benign, jailbreak] if benign == "benign" && jailbreak == "jailbreak")
     }

@@ -29,7 +29,7 @@ impl Histogram {
     }
 
     /// What was added since an earlier page, milliseconds: evenly spread ranks, interpolated within
-    /// their buckets. Nothing after a restart of the server, which begins to count anew.
+    /// their buckets. Nothing after a restart of the server, which begins to count from 0.
     pub(super) fn samples_since(&self, earlier: &Self) -> Vec<f64> {
         let Some(buckets) = self.added(earlier) else {
             return Vec::new();

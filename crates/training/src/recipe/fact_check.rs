@@ -28,7 +28,7 @@ const FACTS: &[&str] = &[
     "fun_fact",
 ];
 
-/// Intents of which some texts ask for facts and some do not.
+/// Intents with texts that ask for facts and texts that do not.
 const UNCLEAR: &[&str] = &[
     "cook_time",
     "mpg",
