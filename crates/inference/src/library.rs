@@ -216,7 +216,8 @@ impl Library {
                 folder,
                 mapping,
                 kind,
-                (&*self.backend, self.settings.sessions),
+                &*self.backend,
+                self.settings.sessions,
             )
         })
     }

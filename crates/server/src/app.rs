@@ -150,7 +150,8 @@ impl Process {
             reloader,
             &arguments.config,
             &reload,
-            (&metrics, pools),
+            &metrics,
+            pools,
             &background,
         )?;
         if let Some(tls) = tls {
@@ -388,7 +389,8 @@ fn keep_loaded(
     reloader: Reloader<Preparer>,
     file: &Path,
     requests: &Arc<Notify>,
-    (metrics, pools): (&Arc<Metrics>, Pools),
+    metrics: &Arc<Metrics>,
+    pools: Pools,
     tasks: &Tasks,
 ) -> anyhow::Result<()> {
     let mut hangups = signal(SignalKind::hangup()).context("cannot handle SIGHUP")?;

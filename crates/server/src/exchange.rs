@@ -367,7 +367,7 @@ impl LlmExchange {
             route::Planned::Respond(answer) => return BodyStep::Respond(answer),
             route::Planned::Run(ready) => ready,
         };
-        let set_out = run::set_out(head, ready, (&self.looper, &self.metrics), self.deadline);
+        let set_out = run::set_out(head, ready, &self.looper, &self.metrics, self.deadline);
         match set_out {
             run::SetOut::Wait(running, longest) => {
                 self.phase = Phase::Running(running);

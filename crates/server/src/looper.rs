@@ -150,7 +150,7 @@ impl Looper {
         let headers = headers(caller, model, call.iteration, until);
         let sent = self
             .gateway
-            .post(&runs.endpoint, headers, body, (call.allowance.bytes, until));
+            .post(&runs.endpoint, headers, body, call.allowance.bytes, until);
         let (came, bytes) = sent.await;
         (
             came.and_then(|raw| Answer::read(raw).ok_or(Fault::Malformed)),

@@ -38,7 +38,7 @@ pub fn run(arguments: TrainArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     match task(arguments.task) {
-        Some(task) => sequence(task, arguments, (&engine, embedder), &mut log)?,
+        Some(task) => sequence(task, arguments, &engine, embedder, &mut log)?,
         None => tokens(&arguments, Encoder { engine, embedder }, &mut log)?,
     }
     output::text(&String::from_utf8_lossy(&log))?;
@@ -48,7 +48,8 @@ pub fn run(arguments: TrainArgs) -> anyhow::Result<ExitCode> {
 fn sequence(
     task: Task,
     arguments: TrainArgs,
-    (engine, embedder): (&Engine, Embedder),
+    engine: &Engine,
+    embedder: Embedder,
     log: &mut Vec<u8>,
 ) -> anyhow::Result<()> {
     let statics = STATICS

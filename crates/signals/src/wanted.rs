@@ -33,13 +33,13 @@ impl<'a> Asked<'a> {
                 let module = modules.classifier.domain.as_ref();
                 let labels = module.map_or("", |module| &module.category_mapping_path);
                 let path = "global.model_catalog.modules.classifier.domain";
-                Self::of(models, path, (module, labels), &system.domain_classifier).usually(0.5)
+                Self::of(models, path, module, labels, &system.domain_classifier).usually(0.5)
             }
             Task::Jailbreak => {
                 let module = modules.prompt_guard.as_ref();
                 let labels = module.map_or("", |module| &module.jailbreak_mapping_path);
                 let path = "global.model_catalog.modules.prompt_guard";
-                Self::of(models, path, (module, labels), &system.prompt_guard).usually(0.7)
+                Self::of(models, path, module, labels, &system.prompt_guard).usually(0.7)
             }
             Task::FactCheck => {
                 let module = modules
@@ -47,8 +47,8 @@ impl<'a> Asked<'a> {
                     .as_ref()
                     .and_then(|module| module.fact_check.as_ref());
                 let path = "global.model_catalog.modules.hallucination_mitigation.fact_check";
-                let asked = Self::of(models, path, (module, ""), &system.fact_check_classifier)
-                    .usually(0.6);
+                let asked =
+                    Self::of(models, path, module, "", &system.fact_check_classifier).usually(0.6);
                 Self {
                     of_zero: Some(0.7),
                     ..asked
@@ -58,8 +58,8 @@ impl<'a> Asked<'a> {
                 let module = modules.feedback_detector.as_ref();
                 let labels = module.map_or("", |module| &module.feedback_mapping_path);
                 let path = "global.model_catalog.modules.feedback_detector";
-                let asked = Self::of(models, path, (module, labels), &system.feedback_detector)
-                    .usually(0.7);
+                let asked =
+                    Self::of(models, path, module, labels, &system.feedback_detector).usually(0.7);
                 Self {
                     of_zero: Some(0.5),
                     ..asked
@@ -74,11 +74,12 @@ impl<'a> Asked<'a> {
                 Self::of(
                     models,
                     "global.model_catalog.modules.modality_detector",
-                    (None, ""),
+                    None,
+                    "",
                     folder,
                 )
             }
-            Task::Own => Self::of(models, "", (None, ""), ""),
+            Task::Own => Self::of(models, "", None, "", ""),
         }
     }
 
@@ -88,13 +89,7 @@ impl<'a> Asked<'a> {
         let module = models.modules.classifier.pii.as_ref();
         let labels = module.map_or("", |module| &module.pii_mapping_path);
         let path = "global.model_catalog.modules.classifier.pii";
-        Self::of(
-            models,
-            path,
-            (module, labels),
-            &models.system.pii_classifier,
-        )
-        .usually(0.9)
+        Self::of(models, path, module, labels, &models.system.pii_classifier).usually(0.9)
     }
 
     /// The document turns the module off.
@@ -120,7 +115,8 @@ impl<'a> Asked<'a> {
     fn of(
         models: &ModelCatalog,
         path: &'static str,
-        (module, labels): (Option<&'a ClassifierModule>, &str),
+        module: Option<&'a ClassifierModule>,
+        labels: &str,
         own: &str,
     ) -> Self {
         let system = &models.system;

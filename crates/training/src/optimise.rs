@@ -77,7 +77,7 @@ pub fn fit(rows: &Rows, how: &Fit) -> Layers {
             step += 1;
             let rate =
                 how.rate * 0.5 * (1.0 + (std::f32::consts::PI * step as f32 / steps as f32).cos());
-            net.step((&input, &target), Moment { rate, step }, &mut random);
+            net.step(&input, &target, Moment { rate, step }, &mut random);
         }
     }
     net.layers()
@@ -165,12 +165,7 @@ impl Net {
         }
     }
 
-    fn step(
-        &mut self,
-        (input, target): (&Array2<f32>, &Array2<f32>),
-        now: Moment,
-        random: &mut Rng,
-    ) {
+    fn step(&mut self, input: &Array2<f32>, target: &Array2<f32>, now: Moment, random: &mut Rng) {
         let Some(hidden) = &mut self.hidden else {
             let slope = slope(self.output.apply(input.view()), target);
             self.output.step(input, &slope, now);

@@ -60,7 +60,7 @@ pub fn train(
         });
     }
     let fitted = Fitted::new(records, features, &fit, settings);
-    let comparison = compare::compare(records, (&fit, &test), |at| fitted.choose(&features[at]));
+    let comparison = compare::compare(records, &fit, &test, |at| fitted.choose(&features[at]));
     let all: Vec<usize> = (0..records.rows.len()).collect();
     let artifact = Fitted::new(records, features, &all, settings).artifact(records);
     Ok(Trained {

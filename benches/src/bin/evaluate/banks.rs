@@ -102,7 +102,7 @@ impl Takes {
 }
 
 impl Takes {
-    fn table(&self, (inside, outside): (usize, usize), banks: usize, right: usize) -> Table {
+    fn table(&self, inside: usize, outside: usize, banks: usize, right: usize) -> Table {
         let head = [
             "threshold",
             "own intent taken",
@@ -166,7 +166,7 @@ fn intents(vectors: &Vectors<'_>, sets: &Sets, report: &mut Report) -> Result<()
         right += usize::from(own.is_some() && best(&scores) == own);
     }
     let outside = tests.len() - inside;
-    report.add(takes.table((inside, outside), banks.len(), right));
+    report.add(takes.table(inside, outside, banks.len(), right));
     Ok(())
 }
 

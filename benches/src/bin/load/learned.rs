@@ -75,7 +75,7 @@ pub(crate) async fn run(plan: Plan) -> Result<()> {
     )?;
     head(plan, bare.lanes())?;
     for (tokens, rate) in LENGTHS {
-        throughput(&scene, &bare, (tokens, rate), plan).await?;
+        throughput(&scene, &bare, tokens, rate, plan).await?;
     }
     table::line("")?;
     heuristics(&scene, plan).await?;
@@ -120,7 +120,8 @@ fn head(plan: Plan, lanes: usize) -> Result<()> {
 async fn throughput(
     scene: &Scene,
     bare: &Bare,
-    (tokens, rate): (usize, f64),
+    tokens: usize,
+    rate: f64,
     plan: Plan,
 ) -> Result<()> {
     let count = (rate * plan.time.as_secs_f64()) as u64;

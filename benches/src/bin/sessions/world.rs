@@ -176,7 +176,7 @@ impl Writer<'_> {
             } else {
                 Phase::ToolLoop
             };
-            self.request(phase, turn, (difficulty, scores(felt)), answer);
+            self.request(phase, turn, difficulty, scores(felt), answer);
             if !last {
                 self.history += TOOL_RESULT * (0.2 + 1.6 * rng.f64());
                 self.at += exponential(rng, TOOL_SECONDS);
@@ -188,7 +188,8 @@ impl Writer<'_> {
         &mut self,
         phase: Phase,
         turn: usize,
-        (difficulty, scores): (f64, [f64; MODELS.len()]),
+        difficulty: f64,
+        scores: [f64; MODELS.len()],
         answer: f64,
     ) {
         self.requests.push(Request {
@@ -229,7 +230,7 @@ impl Writer<'_> {
     fn compact(&mut self, rng: &mut Rng, turn: usize, difficulty: f64, _felt: f64) {
         // What is asked is to summarise, whatever the next turn is about.
         let felt = 0.3 + 0.1 * rng.f64();
-        self.request(Phase::Compaction, turn, (difficulty, scores(felt)), SUMMARY);
+        self.request(Phase::Compaction, turn, difficulty, scores(felt), SUMMARY);
         self.history = self.world.system + SUMMARY;
         self.seen = self.world.system;
         self.thread += 1;

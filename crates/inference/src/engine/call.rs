@@ -356,7 +356,8 @@ impl Prepared {
                 self.units.push(Unit::new(
                     key,
                     model,
-                    (text, window),
+                    text,
+                    window,
                     *priority == Priority::Safety,
                 ));
             }

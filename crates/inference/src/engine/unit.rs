@@ -53,7 +53,8 @@ impl Unit {
     pub(super) fn new(
         key: Key,
         model: Arc<Model>,
-        (text, window): (Arc<str>, Arc<Window>),
+        text: Arc<str>,
+        window: Arc<Window>,
         safety: bool,
     ) -> Self {
         Self {

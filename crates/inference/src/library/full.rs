@@ -52,7 +52,8 @@ pub(super) fn open(
     folder: &Path,
     mapping: Option<&Path>,
     kind: Kind,
-    (backend, sessions): (&dyn Backend, usize),
+    backend: &dyn Backend,
+    sessions: usize,
 ) -> Result<Found, LoadError> {
     let name = folder
         .file_name()

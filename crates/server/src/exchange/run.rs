@@ -44,7 +44,8 @@ pub(super) enum SetOut {
 pub(super) fn set_out(
     head: Box<Head>,
     ready: Box<Ready>,
-    (looper, metrics): (&Looper, &Metrics),
+    looper: &Looper,
+    metrics: &Metrics,
     deadline: Option<Instant>,
 ) -> SetOut {
     let limit = head.serving.router.settings.runs.limits.max_runs;
@@ -166,7 +167,7 @@ impl Running {
                     used,
                     took,
                 };
-                self.answer((candidate, &answer, verdict), &counts, metrics)
+                self.answer(candidate, &answer, verdict, &counts, metrics)
             }
             Err((_, Fault::Unreachable)) => {
                 ending.told = true;
@@ -187,7 +188,9 @@ impl Running {
 
     fn answer(
         self,
-        (candidate, answer, verdict): (usize, &Answer, Verdict),
+        candidate: usize,
+        answer: &Answer,
+        verdict: Verdict,
         counts: &Counts,
         metrics: &Metrics,
     ) -> extproc::Immediate {

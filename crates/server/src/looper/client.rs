@@ -25,14 +25,15 @@ pub(super) struct Gateway {
 }
 
 impl Gateway {
-    /// Posts a body; gives the answer's body, and the bytes that came. `(bytes, until)` bounds
-    /// both.
+    /// Posts a body; returns the answer's body and the number of bytes that came, at most
+    /// `bytes`, by `until`.
     pub(super) async fn post(
         &self,
         url: &str,
         headers: HeaderMap,
         body: Bytes,
-        (bytes, until): (u64, Instant),
+        bytes: u64,
+        until: Instant,
     ) -> (Result<Bytes, Fault>, u64) {
         let Some((http, uri)) = self.client(url) else {
             return (Err(Fault::Unreachable), 0);

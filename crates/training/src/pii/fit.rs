@@ -124,7 +124,7 @@ fn gradient(network: &Network, batch: &[&Text], dimension: usize, random: &mut R
     let states = stacked(batch, dimension);
     let projected = states.dot(&network.project);
     let mut wide = by_text(&projected, batch, beside);
-    let kept = dropped(wide.dim(), DROP_INPUT, random);
+    let kept = dropped(wide.nrows(), wide.ncols(), DROP_INPUT, random);
     wide *= &kept;
     let active = active(batch, random);
     let near = Slice::from(..NEAR * WIDTH);
@@ -137,7 +137,7 @@ fn gradient(network: &Network, batch: &[&Text], dimension: usize, random: &mut R
             );
         }
     }
-    let mut gate = dropped(hidden.dim(), DROP_HIDDEN, random);
+    let mut gate = dropped(hidden.nrows(), hidden.ncols(), DROP_HIDDEN, random);
     Zip::from(&mut gate)
         .and(&hidden)
         .for_each(|gate, value| *gate *= f32::from(*value > 0.0));
@@ -211,8 +211,8 @@ fn folded(wide: &Array2<f32>) -> Array2<f32> {
 }
 
 /// Zeros so often, else what makes up for them.
-fn dropped(shape: (usize, usize), share: f32, random: &mut Random) -> Array2<f32> {
-    Array2::from_shape_fn(shape, |_| {
+fn dropped(rows: usize, columns: usize, share: f32, random: &mut Random) -> Array2<f32> {
+    Array2::from_shape_fn((rows, columns), |_| {
         if random.chance(share) {
             0.0
         } else {

@@ -3,6 +3,7 @@
 use super::text::Example;
 use inference::token_head::Figures;
 use inference::token_head::decode::Span;
+use std::ops::Range;
 
 /// What was found in one text beside what is there. All places in one unit.
 #[derive(Debug, Clone, Default)]
@@ -62,7 +63,7 @@ pub(super) fn figures(texts: &[Judged], kind: usize, threshold: f32) -> Figures 
             exact += usize::from(open.contains(&(span.start, span.end)));
             if let Some(at) = open
                 .iter()
-                .position(|marked| is_half(*marked, (span.start, span.end)))
+                .position(|marked| is_half(marked.0..marked.1, span.start..span.end))
             {
                 overlapping += 1;
                 open.swap_remove(at);
@@ -81,9 +82,12 @@ pub(super) fn figures(texts: &[Judged], kind: usize, threshold: f32) -> Figures 
 }
 
 /// Whether two spans share at least half of the longer one.
-fn is_half(a: (usize, usize), b: (usize, usize)) -> bool {
-    let shared = a.1.min(b.1).saturating_sub(a.0.max(b.0));
-    shared > 0 && 2 * shared >= (a.1 - a.0).max(b.1 - b.0)
+fn is_half(one: Range<usize>, other: Range<usize>) -> bool {
+    let shared = one
+        .end
+        .min(other.end)
+        .saturating_sub(one.start.max(other.start));
+    shared > 0 && 2 * shared >= one.len().max(other.len())
 }
 
 /// The probability from which on the mean over `sets` of the F1 by overlap is greatest; of equals

@@ -44,7 +44,8 @@ pub struct Gain {
 
 pub(super) fn compare(
     records: &Records,
-    (fit, test): (&[usize], &[usize]),
+    fit: &[usize],
+    test: &[usize],
     choose: impl Fn(usize) -> usize,
 ) -> Comparison {
     let best = first_of_most(records.means(fit));

@@ -39,7 +39,7 @@ pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
             check_tree(&scope.signals, &path, when, findings);
             forgiving(&path, when, findings);
             binding::predicates(&path, when, findings);
-            reads(scope, &path, (boundary, when), findings);
+            reads(scope, &path, boundary, when, findings);
         }
     }
     let mut bounded = scope
@@ -101,7 +101,8 @@ fn forgiving(path: &str, node: &RuleNode, findings: &mut Findings) {
 fn reads(
     scope: &Scope<'_>,
     path: &str,
-    (boundary, when): (&Boundary, &RuleNode),
+    boundary: &Boundary,
+    when: &RuleNode,
     findings: &mut Findings,
 ) {
     let used = UsedSet::of(&scope.signals, std::iter::once(when));
@@ -122,7 +123,7 @@ fn reads(
             );
             findings.error(path, message);
         }
-        sees(scope, path, (kind, name), findings);
+        sees(scope, path, kind, name, findings);
         binding::rule(scope, kind, name, findings);
     }
 }
@@ -280,7 +281,7 @@ fn is_contrastive(scope: &Scope<'_>, name: &str) -> bool {
 
 /// A request carries earlier turns and tool results too; a signal that does not read them lets them
 /// pass.
-fn sees(scope: &Scope<'_>, path: &str, (kind, name): (Kind, &str), findings: &mut Findings) {
+fn sees(scope: &Scope<'_>, path: &str, kind: Kind, name: &str, findings: &mut Findings) {
     let signals = &scope.routing.signals;
     let whole = [
         ScanScope::Current,
