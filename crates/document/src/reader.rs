@@ -95,10 +95,10 @@ impl<'a> Reader<'a> {
 
     fn object(&mut self, entries: &[Entry], schema: &'a Value) -> Map<String, Value> {
         let properties = schema.get("properties").and_then(Value::as_object);
-        let others = schema
-            .get("additionalProperties")
-            .filter(|others| !others.is_boolean());
-        let free = properties.is_none() && others.is_none();
+        let additional = schema.get("additionalProperties");
+        let others = additional.filter(|others| !others.is_boolean());
+        let is_open = additional == Some(&Value::Bool(true));
+        let free = is_open || (properties.is_none() && others.is_none());
         let mut object = Map::new();
         for entry in entries {
             let length = self.path.len();

@@ -127,6 +127,16 @@ impl Algorithm {
         named(self.name())
     }
 
+    /// Tells whether the algorithm can be asked. For one of several models that is not run the first
+    /// candidate stands in, which checks warn of.
+    #[must_use]
+    pub fn is_built(&self) -> bool {
+        self.entry().is_some_and(|entry| match &entry.models {
+            Models::One(one_model) => one_model.is_built,
+            Models::Several(_) => true,
+        })
+    }
+
     /// Tells whether the algorithm runs several models instead of choosing one.
     #[must_use]
     pub fn is_looper(&self) -> bool {

@@ -23,10 +23,11 @@ mod validate;
 pub use loading::{Checked, check, load};
 pub use lookup::{DEFAULT_RECIPE, NamePattern, WILDCARD};
 pub use schema::schema;
-pub use unimplemented::{Reach, Unimplemented, unimplemented};
+pub use unimplemented::{Unimplemented, unimplemented};
 pub use validate::validate;
 
 use decisions::{Boundary, Decision};
+use document::HiddenText;
 use global::Global;
 use schemars::JsonSchema;
 use selection::providers::{ModelCard, Providers};
@@ -68,6 +69,10 @@ pub struct Listener {
     pub port: u16,
     /// Time limit of a request, for example `300s`.
     pub timeout: String,
+    /// Keys that clients must send. The gateway has to check them: a document with keys is not
+    /// served.
+    #[schemars(extend("writeOnly" = true))]
+    pub api_keys: Vec<HiddenText>,
 }
 
 /// A policy: signals, what is derived from them, and decisions.

@@ -29,7 +29,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use signals::families::Identity;
 use std::time::Instant;
-pub use table::{Checking, Configuration, PluginType, Turn};
+pub use table::{Checking, Configuration, NotRun, PluginType, Turn};
 
 table::plugins! {
     /// Answer at once, without a model.

@@ -4,7 +4,7 @@ mod composer;
 mod lazy;
 mod steps;
 
-use crate::algorithms::{first_router_dc, method};
+use crate::algorithms::{Algorithm, first_router_dc, method};
 use crate::boundary::{Boundaries, Guarded, Verdict};
 use crate::config::decisions::{Decision, boundary_trees, decision_trees};
 use crate::config::{Document, Routing};
@@ -87,6 +87,8 @@ pub struct Route {
     pub looper: Option<Looper>,
     /// Enabled plugins in their fixed order.
     pub plugins: Vec<Box<dyn Plugin>>,
+    /// What the decision asks for and is not run, as `x-merit-degraded` says it.
+    pub not_run: Vec<Arc<str>>,
 }
 
 /// Which signals are evaluated.
@@ -366,12 +368,28 @@ impl Route {
                 .map(|plugin| plugin.name())
                 .collect(),
             looper: algorithm.looper(candidates.candidates()),
+            not_run: not_run(decision, &algorithm),
             candidates,
             forecaster,
             backends,
             plugins,
         }
     }
+}
+
+/// Returns what a decision asks for and is not run, `part=reason`.
+fn not_run(decision: &Decision, algorithm: &Algorithm) -> Vec<Arc<str>> {
+    let plugins = decision.plugins.iter();
+    let plugins = plugins.filter(|plugin| plugin.is_enabled() && plugin.not_run().is_some());
+    let mut found: Vec<Arc<str>> = plugins
+        .map(|plugin| format!("plugin={}_not_run", plugin.name()).into())
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    if decision.model_refs.len() > 1 && !algorithm.is_built() {
+        found.push(format!("algorithm={}_not_run", algorithm.name()).into());
+    }
+    found
 }
 
 /// The model of a candidate; an adapter is served by its base model.

@@ -9,10 +9,14 @@ use crate::engine::{self, Wanted};
 use crate::output;
 use anyhow::Context as _;
 use changes::Change;
-use document::{Problem, has_errors};
+use document::{Problem, Severity, has_errors};
 use serde::Serialize;
+use std::cmp::Reverse;
 use std::path::Path;
 use std::process::ExitCode;
+
+/// Lines that are listed of a problem that comes several times.
+const LINES_SHOWN: usize = 12;
 
 /// Checks all files; `document` finds the problems of one routing document. Fails when there is an
 /// error, not when there are only warnings.
@@ -91,22 +95,72 @@ fn read(file: &Path) -> anyhow::Result<String> {
 }
 
 fn for_people(reports: &[Report<'_>]) -> String {
-    let lines = |report: &Report<'_>| match &*report.diagnostics {
-        [] => format!("{}: ok", report.file.display()),
-        found => found
-            .iter()
-            .map(|it| it.in_file(report.file))
-            .collect::<Vec<_>>()
-            .join("\n"),
-    };
-    reports.iter().map(lines).collect::<Vec<_>>().join("\n")
+    let lines: Vec<String> = reports.iter().flat_map(Report::lines).collect();
+    lines.join("\n")
+}
+
+impl Report<'_> {
+    /// Returns a line for each problem, errors first, equal ones as one, and a summary.
+    fn lines(&self) -> Vec<String> {
+        let mut groups: Vec<Vec<&Problem>> = Vec::new();
+        for problem in &self.diagnostics {
+            let is_equal = |group: &&mut Vec<&Problem>| {
+                group.iter().any(|first| {
+                    first.severity == problem.severity && first.message == problem.message
+                })
+            };
+            match groups.iter_mut().find(is_equal) {
+                Some(group) => group.push(problem),
+                None => groups.push(vec![problem]),
+            }
+        }
+        groups.sort_by_key(|group| group.first().map(|first| Reverse(first.severity)));
+
+        let mut lines: Vec<String> = groups.iter().filter_map(|it| self.line(it)).collect();
+        lines.push(self.summary());
+        lines
+    }
+
+    /// Returns the line of equal problems.
+    fn line(&self, group: &[&Problem]) -> Option<String> {
+        let (first, others) = group.split_first()?;
+        let line = first.in_file(self.file);
+        if others.is_empty() {
+            return Some(line);
+        }
+        let shown = others.iter().take(LINES_SHOWN);
+        let mut shown: Vec<String> = shown.map(|other| other.line.to_string()).collect();
+        if others.len() > LINES_SHOWN {
+            shown.push("…".to_owned());
+        }
+        let (count, shown) = (group.len(), shown.join(", "));
+        Some(format!("{line} ({count} times; further lines: {shown})"))
+    }
+
+    /// Returns how many problems there are of each sort.
+    fn summary(&self) -> String {
+        let mut parts = Vec::new();
+        for (severity, word) in [
+            (Severity::Error, "error"),
+            (Severity::Warning, "warning"),
+            (Severity::Note, "note"),
+        ] {
+            let of_severity = |problem: &&Problem| problem.severity == severity;
+            match self.diagnostics.iter().filter(of_severity).count() {
+                0 if severity == Severity::Error => parts.push("ok".to_owned()),
+                0 => {}
+                1 => parts.push(format!("1 {word}")),
+                count => parts.push(format!("{count} {word}s")),
+            }
+        }
+        format!("{}: {}", self.file.display(), parts.join(", "))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cli::ModelArgs;
-    use document::Severity;
 
     #[test]
     fn only_errors_fail() {
@@ -148,6 +202,40 @@ mod tests {
     }
 
     #[test]
+    fn errors_come_first_and_equal_problems_once() {
+        let at = |line, problem: Problem| Problem {
+            line,
+            column: 3,
+            ..problem
+        };
+        let check = |diagnostics: Vec<Problem>, expected: &[&str]| {
+            let report = Report {
+                file: Path::new("a.yaml"),
+                diagnostics,
+            };
+            assert_eq!(report.lines(), expected);
+        };
+        check(vec![], &["a.yaml: ok"]);
+        check(
+            vec![
+                at(1, Problem::warning("x", "odd")),
+                at(2, Problem::warning("y", "odd")),
+                at(3, Problem::error("z", "odd")),
+                at(4, Problem::warning("w", "odd")),
+            ],
+            &[
+                "a.yaml:3:3: error: z: odd",
+                "a.yaml:1:3: warning: x: odd (3 times; further lines: 2, 4)",
+                "a.yaml: 1 error, 3 warnings",
+            ],
+        );
+        check(
+            vec![at(1, Problem::new(Severity::Note, "x", "odd"))],
+            &["a.yaml:1:3: note: x: odd", "a.yaml: ok, 1 note"],
+        );
+    }
+
+    #[test]
     fn text_names_every_file() {
         let report = |file, diagnostics| Report {
             file: Path::new(file),
@@ -159,6 +247,6 @@ mod tests {
             ..Problem::error("", "odd")
         };
         let text = for_people(&[report("a", vec![]), report("b", vec![found])]);
-        assert_eq!(text, "a: ok\nb:2:3: error: odd");
+        assert_eq!(text, "a: ok\nb:2:3: error: odd\nb: 1 error");
     }
 }

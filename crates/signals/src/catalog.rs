@@ -1,5 +1,6 @@
 //! `global.model_catalog`: the models that signals use, and knowledge bases.
 
+mod bases;
 pub mod modules;
 mod scoring;
 
@@ -12,7 +13,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// The models that signals use.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelCatalog {
     /// Encoders.
@@ -21,10 +22,22 @@ pub struct ModelCatalog {
     pub system: SystemModels,
     /// Models that are asked over the network.
     pub external: Vec<ExternalModel>,
-    /// Knowledge bases.
+    /// Knowledge bases; omitted means `privacy_kb` and `mmlu_kb`, which Merit brings along.
     pub kbs: Vec<KnowledgeBase>,
     /// Settings of the classifiers.
     pub modules: Modules,
+}
+
+impl Default for ModelCatalog {
+    fn default() -> Self {
+        Self {
+            embeddings: Embeddings::default(),
+            system: SystemModels::default(),
+            external: Vec::new(),
+            kbs: bases::built_in(),
+            modules: Modules::default(),
+        }
+    }
 }
 
 /// Finds a knowledge base by the name that is written at `path`; reports one that is not declared.

@@ -1,59 +1,44 @@
-//! What a document asks for that Merit knows and does not do yet. Served documents may hold it
-//! where no request gets.
+//! What a document asks for that Merit knows and does not run. Such a document is served, unless
+//! requests would be less safe without it.
 
 use super::Document;
 use super::decisions::Decision;
-use crate::algorithms::{Algorithm, Models};
+use crate::algorithms::Algorithm;
+use crate::plugins::{NotRun, PluginConfig};
 use document::{Problem, Severity};
 
-/// Whether a request can meet a part of the document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Reach {
-    /// No request can.
-    Unreachable,
-    /// Some request can.
-    Reachable,
-}
-
-impl From<bool> for Reach {
-    fn from(reachable: bool) -> Self {
-        if reachable {
-            Self::Reachable
-        } else {
-            Self::Unreachable
-        }
-    }
-}
-
-/// A feature that is known and not implemented.
+/// A feature that is known and not run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unimplemented {
     /// Where it is asked for.
     pub path: String,
     /// What it is.
     pub feature: String,
-    /// Whether a request can meet it. Then the document is not served.
-    pub reach: Reach,
+    /// What its absence means; `None` if no request can meet it.
+    pub consequence: Option<NotRun>,
 }
 
 impl From<Unimplemented> for Problem {
     fn from(missing: Unimplemented) -> Self {
-        let (severity, consequence) = match missing.reach {
-            Reach::Reachable => (
+        let feature = missing.feature;
+        let (severity, message) = match missing.consequence {
+            Some(NotRun::Refused(lack)) => (
                 Severity::Error,
-                "a request can reach it, so this document is not served",
+                format!("{feature} is not run, and {lack}, so this document is not served"),
             ),
-            Reach::Unreachable => (Severity::Note, "no decision depends on it"),
+            Some(NotRun::Served(how)) => {
+                (Severity::Warning, format!("{feature} is not run: {how}"))
+            }
+            None => (
+                Severity::Note,
+                format!("{feature} is not run, and no request can reach it"),
+            ),
         };
-        Self::new(
-            severity,
-            missing.path,
-            format!("{} is not implemented yet; {consequence}", missing.feature),
-        )
+        Self::new(severity, missing.path, message)
     }
 }
 
-/// Lists what is known and not implemented, in the order of the document's sections.
+/// Lists what is known and not run, in the order of the document's sections.
 #[must_use]
 pub fn unimplemented(document: &Document) -> Vec<Unimplemented> {
     let mut list = List::default();
@@ -63,6 +48,7 @@ pub fn unimplemented(document: &Document) -> Vec<Unimplemented> {
             list.decision(decision, &format!("{path}.decisions[{index}]"), live);
         }
     }
+    list.listeners(document);
     list.router(document);
     list.services(document);
     list.stores(document);
@@ -75,34 +61,40 @@ struct List {
 }
 
 impl List {
-    fn add(&mut self, path: impl Into<String>, feature: impl Into<String>, reach: Reach) {
+    fn add(
+        &mut self,
+        path: impl Into<String>,
+        feature: impl Into<String>,
+        is_reachable: bool,
+        consequence: NotRun,
+    ) {
         self.found.push(Unimplemented {
             path: path.into(),
             feature: feature.into(),
-            reach,
+            consequence: is_reachable.then_some(consequence),
         });
     }
 
     fn decision(&mut self, decision: &Decision, path: &str, live: bool) {
         if let Some(algorithm) = &decision.algorithm
-            && !is_built(algorithm)
+            && !algorithm.is_built()
         {
             // A single candidate is taken without asking the algorithm.
             let asked = decision.model_refs.len() > 1;
-            let feature = format!("the algorithm `{}`", algorithm.name());
             self.add(
                 format!("{path}.algorithm"),
-                feature,
-                Reach::from(live && asked),
+                format!("the algorithm `{}`", algorithm.name()),
+                live && asked,
+                NotRun::Served("the first capable candidate serves the request"),
             );
         }
         for (index, plugin) in decision.plugins.iter().enumerate() {
-            if plugin.kind().turn.is_none() {
-                let reach = Reach::from(live && plugin.is_enabled());
+            if let Some(consequence) = plugin.not_run() {
                 self.add(
                     format!("{path}.plugins[{index}]"),
                     format!("the plugin `{}`", plugin.name()),
-                    reach,
+                    live && plugin.is_enabled(),
+                    consequence,
                 );
             }
         }
@@ -114,28 +106,43 @@ impl List {
             self.add(
                 format!("{path}.output_contract_spec"),
                 "the output contract",
-                Reach::from(live && looper),
+                live && looper,
+                NotRun::Served("answers are given as the model writes them"),
             );
         }
         if !decision.emits.is_empty() {
             self.add(
                 format!("{path}.emits"),
                 "retention of cache entries",
-                Reach::Unreachable,
+                live,
+                NotRun::Served("there is no cache of answers"),
             );
+        }
+    }
+
+    fn listeners(&mut self, document: &Document) {
+        for (index, listener) in document.listeners.iter().enumerate() {
+            if !listener.api_keys.is_empty() {
+                self.add(
+                    format!("listeners[{index}].api_keys"),
+                    "the check of clients' keys",
+                    true,
+                    NotRun::Refused(
+                        "every client would be served: let the gateway check them (Envoy's `api_key_auth` filter) and leave this out",
+                    ),
+                );
+            }
         }
     }
 
     fn router(&mut self, document: &Document) {
         let router = &document.global.router;
-        let live = document
-            .policies()
-            .any(|(name, _, _)| document.is_live(name));
         if router.config_source == "kubernetes" {
             self.add(
                 "global.router.config_source",
-                "reading policies from Kubernetes",
-                Reach::Reachable,
+                "reading policies from Kubernetes resources",
+                true,
+                NotRun::Served("the policy is this document"),
             );
         }
         let modules = &document.global.model_catalog.modules;
@@ -144,8 +151,12 @@ impl List {
             .as_ref()
             .is_some_and(|module| module.enabled)
         {
-            let path = "global.model_catalog.modules.prompt_compression";
-            self.add(path, "shortening prompts before signals", live.into());
+            self.add(
+                "global.model_catalog.modules.prompt_compression",
+                "shortening prompts before signals",
+                is_live(document),
+                NotRun::Served("signals read prompts at their full length"),
+            );
         }
         if document
             .global
@@ -153,22 +164,18 @@ impl List {
             .as_ref()
             .is_some_and(|energy| energy.enabled)
         {
-            self.add("global.energy", "the energy ledger", Reach::Unreachable);
+            self.add(
+                "global.energy",
+                "the energy ledger",
+                is_live(document),
+                NotRun::Served("forecasts are made, and nothing is booked"),
+            );
         }
     }
 
     fn services(&mut self, document: &Document) {
         let services = &document.global.services;
-        let live = document
-            .policies()
-            .any(|(name, _, _)| document.is_live(name));
-        if services.api.is_some() {
-            self.add(
-                "global.services.api",
-                "the classification API",
-                Reach::Unreachable,
-            );
-        }
+        let live = is_live(document);
         if services
             .response_api
             .as_ref()
@@ -177,7 +184,8 @@ impl List {
             self.add(
                 "global.services.response_api",
                 "keeping responses for `previous_response_id`",
-                Reach::Unreachable,
+                live,
+                NotRun::Served("the model's server keeps them"),
             );
         }
         let metrics = services
@@ -188,14 +196,19 @@ impl List {
             .and_then(|metrics| metrics.windowed_metrics.as_ref())
             .is_some_and(|windows| windows.enabled)
         {
-            let path = "global.services.observability.metrics.windowed_metrics";
-            self.add(path, "metrics over time windows", Reach::Unreachable);
+            self.add(
+                "global.services.observability.metrics.windowed_metrics",
+                "metrics over time windows",
+                live,
+                NotRun::Served("Prometheus computes them of the counters"),
+            );
         }
         if !services.authz.providers.is_empty() {
             self.add(
                 "global.services.authz.providers",
-                "credentials of the callers",
-                live.into(),
+                "the lookup of callers' credentials",
+                live,
+                NotRun::Refused("every caller would be served with the document's own"),
             );
         }
         if services
@@ -203,21 +216,27 @@ impl List {
             .as_ref()
             .is_some_and(|limit| !limit.providers.is_empty())
         {
-            self.add("global.services.ratelimit", "rate limiting", live.into());
+            self.add(
+                "global.services.ratelimit",
+                "rate limiting",
+                live,
+                NotRun::Refused("nothing would limit the callers"),
+            );
         }
         if services.management_api.is_some() {
-            let feature = "the management API's own address and roles (`--admin` sets the address)";
             self.add(
                 "global.services.management_api",
-                feature,
-                Reach::Unreachable,
+                "the management API's own address and roles",
+                true,
+                NotRun::Served("`--admin` sets the address; it asks for no token, so keep it on the loopback interface"),
             );
         }
         if services.startup_status.is_some() {
             self.add(
                 "global.services.startup_status",
                 "keeping start-up progress",
-                Reach::Unreachable,
+                true,
+                NotRun::Served("the readiness probe tells when the start is over"),
             );
         }
         if services
@@ -225,11 +244,11 @@ impl List {
             .as_ref()
             .is_some_and(|replay| replay.enabled)
         {
-            let reach = uses_plugin(document, "router_replay");
             self.add(
                 "global.services.router_replay",
-                "records of requests",
-                reach,
+                "the store of records",
+                uses_plugin(document, "router_replay"),
+                NotRun::Served("records only, no effect on routing"),
             );
         }
     }
@@ -241,21 +260,19 @@ impl List {
             .as_ref()
             .is_some_and(|store| store.enabled)
         {
-            let reach = uses_plugin(document, "response_cache");
             self.add(
                 "global.stores.response_cache",
                 "the store of answers",
-                reach,
+                uses_plugin(document, "response_cache"),
+                NotRun::Served("every request is answered by a model"),
             );
         }
         if stores.memory.as_ref().is_some_and(|store| store.enabled) {
-            let live = document
-                .policies()
-                .any(|(name, _, _)| document.is_live(name));
             self.add(
                 "global.stores.memory",
                 "memory of earlier conversations",
-                live.into(),
+                is_live(document),
+                NotRun::Served("nothing is brought back from earlier conversations"),
             );
         }
         if stores
@@ -263,11 +280,11 @@ impl List {
             .as_ref()
             .is_some_and(|store| store.enabled)
         {
-            let reach = uses_plugin(document, "rag");
             self.add(
                 "global.stores.vector_store",
                 "the store of documents",
-                reach,
+                uses_plugin(document, "rag"),
+                NotRun::Served("no documents are added"),
             );
         }
         let integrations = &document.global.integrations;
@@ -276,35 +293,31 @@ impl List {
             .as_ref()
             .is_some_and(|tools| tools.enabled)
         {
-            let reach = uses_plugin(document, "tools").max(uses_plugin(document, "tool_selection"));
-            self.add("global.integrations.tools", "the database of tools", reach);
+            let is_used = uses_plugin(document, "tools") || uses_plugin(document, "tool_selection");
+            self.add(
+                "global.integrations.tools",
+                "the database of tools",
+                is_used,
+                NotRun::Served("requests keep the tools that they bring"),
+            );
         }
     }
 }
 
-/// Tells whether an algorithm can be asked. For one of several models that is not run the first
-/// candidate stands in, which validation warns of.
-fn is_built(algorithm: &Algorithm) -> bool {
-    algorithm.entry().is_some_and(|entry| match &entry.models {
-        Models::One(one_model) => one_model.is_built,
-        Models::Several(_) => true,
-    })
+/// Tells whether some model name leads to some recipe.
+fn is_live(document: &Document) -> bool {
+    document
+        .policies()
+        .any(|(name, _, _)| document.is_live(name))
 }
 
-fn uses_plugin(document: &Document, name: &str) -> Reach {
-    any_live(document, |decision| {
-        decision
-            .plugins
-            .iter()
-            .filter(|plugin| plugin.is_enabled())
-            .any(|plugin| plugin.name() == name)
-    })
-}
-
-fn any_live(document: &Document, holds: impl Fn(&Decision) -> bool) -> Reach {
+fn uses_plugin(document: &Document, name: &str) -> bool {
     let mut live = document
         .policies()
-        .filter(|(name, _, _)| document.is_live(name));
-    live.any(|(_, _, routing)| routing.decisions.iter().any(&holds))
-        .into()
+        .filter(|(recipe, _, _)| document.is_live(recipe));
+    let is_used = |plugin: &PluginConfig| plugin.is_enabled() && plugin.name() == name;
+    live.any(|(_, _, routing)| {
+        let mut plugins = routing.decisions.iter().flat_map(|it| &it.plugins);
+        plugins.any(is_used)
+    })
 }

@@ -157,6 +157,9 @@ impl Records<'_, '_> {
         if let (Some(_), Some(route)) = (self.request.service, choice.and_then(|it| it.route)) {
             all.extend(service::not_run(route));
         }
+        if let Some(route) = choice.and_then(|choice| choice.route) {
+            all.extend(route.not_run.iter().cloned());
+        }
         if let Ok(Sent {
             outcome: Outcome::Forward(forward),
             ..

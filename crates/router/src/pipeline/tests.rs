@@ -216,6 +216,27 @@ fn check(request: &str, expected: &str) {
     );
 }
 
+/// What a decision asks for and is not run shows on its requests, and on no others.
+#[test]
+fn what_is_not_run_shows_on_the_request() {
+    let plugins = "[{type: rag}, {type: router_replay}, {type: rag}, {type: memory, configuration: {enabled: false}}]";
+    let policy = POLICY.replace(
+        "modelRefs: [{model: small, lora_name: small-law, use_reasoning: false}]",
+        &format!("modelRefs: [{{model: small}}]\n      plugins: {plugins}"),
+    );
+    let generation = generation(&policy);
+    let degraded = |text: &str| {
+        let plan = plan(&generation, "", Dialect::OpenAiChat, &chat("auto", text));
+        assert!(matches!(plan.outcome, Outcome::Forward(_)));
+        plan.trace.degraded.join(" ")
+    };
+    assert_eq!(
+        degraded("a contract"),
+        "plugin=rag_not_run plugin=router_replay_not_run"
+    );
+    assert_eq!(degraded("hello"), "");
+}
+
 const TO_SMALL: &str = "x-selected-model: small\nx-gateway-model-name: small\nx-ai-eg-model: small";
 
 #[test]

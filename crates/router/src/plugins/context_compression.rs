@@ -1,6 +1,6 @@
-//! Shortens tool outputs and history. Known, and not implemented yet.
+//! Shortens tool outputs and history. Known, and not run yet.
 
-use super::Configuration;
+use super::{Configuration, NotRun};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -33,6 +33,10 @@ impl Configuration for ContextCompressionConfig {
 
     fn is_enabled(&self) -> bool {
         self.enabled.unwrap_or(true)
+    }
+
+    fn not_run(&self) -> Option<NotRun> {
+        Some(NotRun::Served("requests keep their full length"))
     }
 }
 

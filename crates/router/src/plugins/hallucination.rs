@@ -1,6 +1,6 @@
-//! Checks the answer against its context. Known, and not implemented yet.
+//! Checks the answer against its context. Known, and not run yet.
 
-use super::Configuration;
+use super::{Configuration, NotRun};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -28,5 +28,9 @@ impl Configuration for HallucinationConfig {
 
     fn is_enabled(&self) -> bool {
         self.enabled.unwrap_or(true)
+    }
+
+    fn not_run(&self) -> Option<NotRun> {
+        Some(NotRun::Served("answers are not checked"))
     }
 }

@@ -1,6 +1,6 @@
-//! Answers with a generated image. Known, and not implemented yet.
+//! Answers with a generated image. Known, and not run yet.
 
-use super::Configuration;
+use super::{Configuration, NotRun};
 use document::HiddenText;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -35,6 +35,10 @@ impl Configuration for ImageGenConfig {
 
     fn is_enabled(&self) -> bool {
         self.enabled.unwrap_or(true)
+    }
+
+    fn not_run(&self) -> Option<NotRun> {
+        Some(NotRun::Served("requests go on to the model as text"))
     }
 }
 

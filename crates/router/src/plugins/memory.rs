@@ -1,6 +1,6 @@
-//! Brings back what was said in earlier conversations. Known, and not implemented yet.
+//! Brings back what was said in earlier conversations. Known, and not run yet.
 
-use super::Configuration;
+use super::{Configuration, NotRun};
 use crate::config::stores::Reflection;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -31,5 +31,11 @@ impl Configuration for MemoryConfig {
 
     fn is_enabled(&self) -> bool {
         self.enabled.unwrap_or(true)
+    }
+
+    fn not_run(&self) -> Option<NotRun> {
+        Some(NotRun::Served(
+            "nothing is brought back from earlier conversations",
+        ))
     }
 }

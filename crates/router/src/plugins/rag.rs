@@ -1,6 +1,6 @@
-//! Adds retrieved documents to the request. Known, and not implemented yet.
+//! Adds retrieved documents to the request. Known, and not run yet.
 
-use super::{Checking, Configuration};
+use super::{Checking, Configuration, NotRun};
 use document::HiddenText;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -49,11 +49,15 @@ impl Configuration for RagConfig {
     fn check(&self, checking: &mut Checking<'_>) {
         checking.share("similarity_threshold", self.similarity_threshold);
     }
+
+    fn not_run(&self) -> Option<NotRun> {
+        Some(NotRun::Served("no documents are added"))
+    }
 }
 
 /// Parameters of a retrieval backend: each backend reads its own.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub struct RagBackend {
     /// Collection, for `milvus` and `qdrant`.
     pub collection: String,
@@ -102,6 +106,9 @@ pub struct RagBackend {
     /// Who searches, for `openai`.
     #[schemars(extend("examples" = ["tool_based", "direct_search"]))]
     pub workflow_mode: String,
+    /// What further backends read.
+    #[serde(flatten)]
+    pub further: BTreeMap<String, Value>,
     /// First backend, for `hybrid`.
     pub primary: String,
     /// Second backend, for `hybrid`.

@@ -1,6 +1,6 @@
-//! Answers from earlier answers. Known, and not implemented yet.
+//! Answers from earlier answers. Known, and not run yet.
 
-use super::{Checking, Configuration};
+use super::{Checking, Configuration, NotRun};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -48,6 +48,10 @@ impl Configuration for ResponseCacheConfig {
         let lookup = self.semantic.as_ref();
         let threshold = lookup.and_then(|lookup| lookup.similarity_threshold);
         checking.share("semantic.similarity_threshold", threshold);
+    }
+
+    fn not_run(&self) -> Option<NotRun> {
+        Some(NotRun::Served("every request is answered by a model"))
     }
 }
 

@@ -1,6 +1,6 @@
-//! Checks the answer for signs of a jailbreak. Known, and not implemented yet.
+//! Checks the answer for signs of a jailbreak. Known, and not run yet.
 
-use super::{Checking, Configuration};
+use super::{Checking, Configuration, NotRun};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -27,5 +27,12 @@ impl Configuration for ResponseJailbreakConfig {
 
     fn check(&self, checking: &mut Checking<'_>) {
         checking.share("threshold", Some(self.threshold));
+    }
+
+    fn not_run(&self) -> Option<NotRun> {
+        Some(match self.action.trim() {
+            "block" => NotRun::Refused("answers would not be blocked"),
+            _ => NotRun::Served("answers are not checked"),
+        })
     }
 }

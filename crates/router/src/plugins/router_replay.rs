@@ -1,6 +1,6 @@
-//! Records the request and its way. Known, and not implemented yet.
+//! Records the request and its way. Known, and not run yet.
 
-use super::Configuration;
+use super::{Configuration, NotRun};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -30,5 +30,9 @@ impl Configuration for RouterReplayConfig {
 
     fn is_enabled(&self) -> bool {
         self.enabled.unwrap_or(true)
+    }
+
+    fn not_run(&self) -> Option<NotRun> {
+        Some(NotRun::Served("records only, no effect on routing"))
     }
 }

@@ -12,7 +12,7 @@ pub trait Configuration {
     /// Every `type:` that the document may write, the name first.
     const SPELLINGS: &'static [&'static str] = &[Self::NAME];
 
-    /// When the plugin acts; `None` for a type that is known and not implemented.
+    /// When the plugin acts; `None` for a type that is known and not run.
     const TURN: Option<Turn> = None;
 
     /// Tells whether `enabled: false` does not switch the plugin off.
@@ -33,10 +33,25 @@ pub trait Configuration {
     /// Reports what is wrong with the configuration.
     fn check(&self, _checking: &mut Checking<'_>) {}
 
+    /// Returns what it means that the type is known and not run; `None` for one that acts.
+    fn not_run(&self) -> Option<NotRun> {
+        None
+    }
+
     /// Builds the plugin; `None` if it has nothing to do.
     fn build(&self) -> Option<Box<dyn Plugin>> {
         None
     }
+}
+
+/// What it means for requests that something is known and not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotRun {
+    /// Requests go on without it, which is no less safe. Says how they go on.
+    Served(&'static str),
+    /// Requests without it would be less safe, so the document is not served. Says what they would
+    /// lack.
+    Refused(&'static str),
 }
 
 impl<T: Configuration> Configuration for Box<T> {
@@ -58,6 +73,10 @@ impl<T: Configuration> Configuration for Box<T> {
 
     fn check(&self, checking: &mut Checking<'_>) {
         T::check(self, checking);
+    }
+
+    fn not_run(&self) -> Option<NotRun> {
+        T::not_run(self)
     }
 
     fn build(&self) -> Option<Box<dyn Plugin>> {
@@ -85,7 +104,7 @@ pub struct PluginType {
     pub name: &'static str,
     /// Every `type:` that the document may write, the name first.
     pub spellings: &'static [&'static str],
-    /// When it acts; `None` if it is known and not implemented.
+    /// When it acts; `None` if it is known and not run.
     pub turn: Option<Turn>,
 }
 
@@ -179,6 +198,14 @@ macro_rules! plugins {
                 }
             }
 
+            /// Returns what it means that the plugin is known and not run; `None` if it acts.
+            #[must_use]
+            pub fn not_run(&self) -> Option<NotRun> {
+                match self {
+                    $(Self::$variant(config) => config.not_run(),)*
+                }
+            }
+
             /// Builds the plugin; `None` if it has nothing to do.
             fn build(&self) -> Option<Box<dyn Plugin>> {
                 match self {
@@ -192,7 +219,7 @@ pub(super) use plugins;
 
 #[cfg(test)]
 mod tests {
-    use super::super::PLUGINS;
+    use super::super::{PLUGINS, PluginConfig};
     use crate::config::schema;
     use document::tags;
     use std::path::Path;
@@ -204,6 +231,21 @@ mod tests {
         let found: Vec<Vec<&str>> = branches.iter().map(tags).collect();
         let expected: Vec<Vec<&str>> = PLUGINS.iter().map(|it| it.spellings.to_vec()).collect();
         assert_eq!(found, expected);
+    }
+
+    /// A plugin either acts or says what its absence means.
+    #[test]
+    fn a_plugin_that_does_not_act_says_what_that_means() {
+        for plugin in PLUGINS {
+            let written = serde_json::json!({"type": plugin.name, "configuration": {}});
+            let config: PluginConfig = serde_json::from_value(written).unwrap();
+            assert_eq!(
+                config.not_run().is_some(),
+                plugin.turn.is_none(),
+                "{}",
+                plugin.name
+            );
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Adds tools from a database, or filters the request's. Known, and not implemented yet.
+//! Adds tools from a database, or filters the request's. Known, and not run yet.
 
-use super::{Checking, Configuration};
+use super::{Checking, Configuration, NotRun};
 use crate::config::integrations::AdvancedFiltering;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -58,5 +58,9 @@ impl Configuration for ToolSelectionConfig {
                 "`relevance_threshold` and `preserve_count` belong to `mode: filter`",
             );
         }
+    }
+
+    fn not_run(&self) -> Option<NotRun> {
+        Some(NotRun::Served("requests keep the tools that they bring"))
     }
 }

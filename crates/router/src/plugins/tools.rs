@@ -1,6 +1,6 @@
-//! Allows and blocks tools of the request. Known, and not implemented yet.
+//! Allows and blocks tools of the request. Known, and not run yet.
 
-use super::Configuration;
+use super::{Configuration, NotRun};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -33,5 +33,15 @@ impl Configuration for ToolsConfig {
 
     fn is_enabled(&self) -> bool {
         self.enabled.unwrap_or(true)
+    }
+
+    fn not_run(&self) -> Option<NotRun> {
+        Some(match self.mode.trim() {
+            "filtered" | "none" => NotRun::Refused("tools would not be filtered"),
+            _ if self.allow_tools.is_empty() && self.block_tools.is_empty() => {
+                NotRun::Served("requests keep the tools that they bring")
+            }
+            _ => NotRun::Refused("tools would not be filtered"),
+        })
     }
 }

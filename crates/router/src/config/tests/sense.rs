@@ -1,7 +1,7 @@
 //! What well-formed documents get wrong, line by line.
 
 use super::{check_policy, environment, policy};
-use crate::config::{Document, Reach, check, load, unimplemented, validate};
+use crate::config::{Document, check, load, unimplemented, validate};
 use selection::card::ModelDescriptions;
 
 #[test]
@@ -293,7 +293,7 @@ const SIGNALS: &[(&str, &[&str])] = &[
     (
         "modality: [{name: AUDIO}]",
         &[
-            "9 error `AUDIO` is no label",
+            "9 warning `AUDIO` is not a label",
             "9 warning nothing is emitted unless",
         ],
     ),
@@ -486,11 +486,37 @@ const DECISIONS: &[(&str, &[&str])] = &[
     ),
     (
         "{name: d, plugins: [{type: memory}]}",
-        &["9 error the plugin `memory` is not implemented yet; a request can reach it"],
+        &[
+            "9 warning the plugin `memory` is not run: nothing is brought back from earlier conversations",
+        ],
     ),
     (
         "{name: d, plugins: [{type: memory, configuration: {enabled: false}}]}",
-        &["9 note the plugin `memory` is not implemented yet; no decision depends on it"],
+        &["9 note the plugin `memory` is not run, and no request can reach it"],
+    ),
+    (
+        "{name: d, plugins: [{type: response_jailbreak, configuration: {action: block}}]}",
+        &["9 error is not run, and answers would not be blocked, so this document is not served"],
+    ),
+    (
+        "{name: d, plugins: [{type: response_jailbreak, configuration: {action: header}}]}",
+        &["9 warning the plugin `response_jailbreak` is not run: answers are not checked"],
+    ),
+    (
+        "{name: d, plugins: [{type: tools, configuration: {mode: none}}]}",
+        &["9 error is not run, and tools would not be filtered"],
+    ),
+    (
+        "{name: d, plugins: [{type: tools, configuration: {block_tools: [shell]}}]}",
+        &["9 error is not run, and tools would not be filtered"],
+    ),
+    (
+        "{name: d, plugins: [{type: tools, configuration: {mode: passthrough}}]}",
+        &["9 warning the plugin `tools` is not run: requests keep the tools that they bring"],
+    ),
+    (
+        "{name: d, plugins: [{type: rag, configuration: {backend_config: {of_another: {kind: [x]}}}}]}",
+        &["9 warning the plugin `rag` is not run: no documents are added"],
     ),
     (
         "{name: d, algorithm: {type: latency_aware, latency_aware: {tpot_percentile: 101}}}",
@@ -589,20 +615,17 @@ fn learned_signals_and_their_modules() {
 #[test]
 fn unreachable_recipes_are_served() {
     let recipe = "  decisions:\n    - {name: d, modelRefs: [{model: small}], plugins: [{type: router_replay, configuration: {enabled: true}}]}\n";
-    let reach = |tail: &str| -> Vec<Reach> {
+    let reach = |tail: &str| -> Vec<bool> {
         let loaded = load(&policy(&format!("{recipe}{tail}")), &environment);
         unimplemented(&loaded.document.unwrap())
             .into_iter()
-            .map(|missing| missing.reach)
+            .map(|missing| missing.consequence.is_some())
             .collect()
     };
-    assert_eq!(reach(""), [Reach::Reachable]);
-    assert_eq!(
-        reach("global: {router: {auto_model_names: []}}\n"),
-        [Reach::Unreachable]
-    );
+    assert_eq!(reach(""), [true]);
+    assert_eq!(reach("global: {router: {auto_model_names: []}}\n"), [false]);
     let entry = "entrypoints: [{model_names: [x], recipe: default}]\nglobal: {router: {auto_model_names: []}}\n";
-    assert_eq!(reach(entry), [Reach::Reachable]);
+    assert_eq!(reach(entry), [true]);
 }
 
 #[test]

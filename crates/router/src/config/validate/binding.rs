@@ -80,6 +80,10 @@ pub(super) fn rule(scope: &Scope<'_>, kind: Kind, name: &str, findings: &mut Fin
                 out_of_range(&at, rule.ngram_threshold, &(0.0..=1.0), findings);
             }
         }
+        Kind::FactCheck | Kind::UserFeedback | Kind::Modality if !has_label(kind, name) => {
+            let message = format!("`{name}` is not a label that the model has");
+            never(&format!("{at}.name"), &message, findings);
+        }
         Kind::Domain => categories(
             scope,
             &at,
@@ -89,6 +93,16 @@ pub(super) fn rule(scope: &Scope<'_>, kind: Kind, name: &str, findings: &mut Fin
         _ => {}
     }
     module(scope, kind, findings);
+}
+
+/// Tells whether a family's model has a label of this name.
+fn has_label(kind: Kind, name: &str) -> bool {
+    let known = match kind {
+        Kind::FactCheck => labels(Task::FactCheck),
+        Kind::UserFeedback => labels(Task::UserFeedback),
+        _ => labels(Task::Modality),
+    };
+    known.iter().any(|label| label.eq_ignore_ascii_case(name))
 }
 
 /// Checks the threshold that a family's module has for all rules.

@@ -100,9 +100,12 @@ impl KbRule {
             ),
             Some(KbTargetKind::Group) if !base.groups.contains_key(value) => {
                 let hint = suggestion(value, base.groups.keys().map(String::as_str));
-                findings.error(
+                findings.warn(
                     format!("{at}.target.value"),
-                    format!("`{}` has no group `{value}`{hint}", base.name),
+                    format!(
+                        "`{}` has no group `{value}`, so the rule never matches{hint}",
+                        base.name
+                    ),
                 );
             }
             Some(_) => {}
@@ -116,6 +119,9 @@ pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
         rule.check(&scope.rule(Kind::Kb, index), &scope.models.kbs, findings);
     }
 }
+
+/// Why a rule for something that its knowledge base does not have says nothing.
+const NO_TARGET: &str = "no such label or group";
 
 /// Compiles the knowledge bases that rules or projections of the recipe name; nothing without any.
 pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
@@ -153,23 +159,23 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
             continue;
         };
         let key = building.keys.intern(Kind::Kb, &rule.name);
-        match base.target(rule) {
-            Some(target) => base.rules.push(Rule {
-                key,
-                target,
-                best: rule.match_by == KbMatch::Best,
-            }),
-            None => {
-                let kind = match rule.target.kind {
-                    Some(KbTargetKind::Group) => "group",
-                    Some(KbTargetKind::Label) | None => "label",
-                };
-                let message = format!("`{}` has no {kind} `{}`", rule.kb, rule.target.value);
-                let at = building.scope.rule(Kind::Kb, index);
-                building
-                    .findings
-                    .error(format!("{at}.target.value"), message);
-            }
+        let target = base.target(rule);
+        base.rules.push(Rule {
+            key,
+            target,
+            best: rule.match_by == KbMatch::Best,
+        });
+        if target.is_none() {
+            let kind = match rule.target.kind {
+                Some(KbTargetKind::Group) => "group",
+                Some(KbTargetKind::Label) | None => "label",
+            };
+            let (kb, value) = (&rule.kb, &rule.target.value);
+            let message = format!("`{kb}` has no {kind} `{value}`, so the rule never matches");
+            let at = building.scope.rule(Kind::Kb, index);
+            building
+                .findings
+                .warn(format!("{at}.target.value"), message);
         }
     }
     let head = Head::new(Kind::Kb, by.cost, bases.iter().flat_map(Base::keys));
@@ -217,7 +223,8 @@ struct Margin {
 
 struct Rule {
     key: Key,
-    target: Target,
+    /// `None` for what the knowledge base does not have.
+    target: Option<Target>,
     best: bool,
 }
 
@@ -333,7 +340,12 @@ impl Base {
             })
             .collect();
         for rule in &self.rules {
-            let (score, holds) = match rule.target {
+            let Some(target) = rule.target else {
+                // A boundary must not take this for an answer.
+                report.fail(rule.key, NO_TARGET);
+                continue;
+            };
+            let (score, holds) = match target {
                 Target::Label(at) if rule.best => (labels[at], first_highest(&labels) == Some(at)),
                 Target::Group(at) if rule.best => (groups[at], first_highest(&groups) == Some(at)),
                 Target::Label(at) => (labels[at], found[at]),

@@ -17,7 +17,7 @@ pub struct LabelRule {
     pub description: String,
 }
 
-/// Reports rules of a family that name no label of its task. The labels of `modality` compare in
+/// Warns of rules of a family that name no label of its task. The labels of `modality` compare in
 /// any case.
 pub(super) fn check_labels(scope: &Scope<'_>, kind: Kind, task: Task, findings: &mut Findings) {
     let known = labels(task);
@@ -27,7 +27,10 @@ pub(super) fn check_labels(scope: &Scope<'_>, kind: Kind, task: Task, findings: 
         if !name.is_empty() && !any_case && !known.contains(&name) {
             let path = format!("{}.name", scope.rule(kind, index));
             let hint = suggestion(name, known.iter().copied());
-            findings.error(path, format!("`{name}` is no label of this family{hint}"));
+            findings.warn(
+                path,
+                format!("`{name}` is not a label that the model has, so it never matches{hint}"),
+            );
         }
     }
 }

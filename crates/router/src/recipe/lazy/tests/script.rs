@@ -261,6 +261,7 @@ fn route(decision: &Decision) -> Route {
         .map(Candidate::unknown)
         .collect();
     Route {
+        not_run: Vec::new(),
         tier: decision.tier,
         name: decision.name.as_str().into(),
         candidates: Candidates::new(

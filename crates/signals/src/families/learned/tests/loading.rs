@@ -369,7 +369,9 @@ fn knowledge_bases_come_from_disk_or_are_built_in() {
         &with(unknown, BASE),
         &knowledge([0.0; 3]),
         true,
-        &["routing.signals.kb[0].target.value: `Docs` has no label `z`"],
+        &[
+            "~routing.signals.kb[0].target.value: `Docs` has no label `z`, so the rule never matches",
+        ],
     );
     let privacy = "kbs: [{name: privacy_kb, source: {path: knowledge_bases/privacy/, manifest: labels.json}, groups: {private: [pii, nothing]}}]";
     let rule = "kb: [{name: k, kb: privacy_kb, target: {kind: label, value: pii}}]";
