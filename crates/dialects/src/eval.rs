@@ -111,6 +111,7 @@ fn settle(prompt: &mut Prompt, mut chat: ChatReader<'_>, given: &str) -> Result<
         assistant_replied: turns.assistant_replied,
         passed_over: std::mem::take(&mut turns.passed_over),
         tool_results: std::mem::take(&mut turns.tool_results),
+        list: None,
         asides: asides.texts,
         unread: asides.unread,
         unreadable: asides.unreadable,

@@ -1,6 +1,7 @@
 //! What a request says, read once: the view that signals read, whatever wire it came by.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::attachments::Media;
 
@@ -46,6 +47,25 @@ impl Prompt {
             let effort = self.reasoning_effort.as_deref()?.trim().to_lowercase();
             (!effort.is_empty()).then(|| !NO_EFFORT.contains(&effort.as_str()))
         })
+    }
+
+    /// Returns the same request with one text of its list alone.
+    #[must_use]
+    pub fn with_text(&self, text: &str) -> Self {
+        Self {
+            model: self.model.clone(),
+            stream: self.stream,
+            texts: Texts {
+                evaluation: text.to_owned(),
+                context: text.to_owned(),
+                current: text.to_owned(),
+                ..Texts::default()
+            },
+            conversation: self.conversation,
+            tokens: self.tokens,
+            metadata: self.metadata.clone(),
+            ..Self::default()
+        }
     }
 
     /// An empty conversation with neither tools nor metadata: there is nothing for signals to read.
@@ -134,12 +154,42 @@ pub struct Texts {
     /// Texts that are no turn's words: arguments of calls, reasoning, variables of a stored prompt,
     /// parts and members of unknown sorts. They too are in none of the other fields.
     pub asides: Vec<Aside>,
+    /// Where the texts of a list stand in [`evaluation`](Self::evaluation), on endpoints that take
+    /// lists of texts; `None` for a conversation.
+    pub list: Option<Vec<Range<usize>>>,
     /// Places with text that could have been read, and was not.
     pub unread: Vec<Place>,
     /// Places with attachments, which are no text, and what these are.
     pub unreadable: Vec<(Place, Media)>,
     /// Places with something that a provider sealed.
     pub sealed: Vec<Place>,
+}
+
+impl Texts {
+    /// Returns the texts of a list, each a prompt of its own; none for a conversation, and where
+    /// there is one text only.
+    #[must_use]
+    pub fn listed(&self) -> Vec<&str> {
+        let Some(ranges) = &self.list else {
+            return Vec::new();
+        };
+        let own = ranges
+            .iter()
+            .filter_map(|range| self.evaluation.get(range.clone()));
+        let beside = self
+            .asides
+            .iter()
+            .filter(|aside| aside.place == Place::Current)
+            .map(|aside| aside.text.as_str());
+        let passed_over = self.passed_over.iter().map(String::as_str);
+        let texts: Vec<&str> = own
+            .chain(beside)
+            .chain(passed_over)
+            .map(str::trim)
+            .filter(|text| !text.is_empty())
+            .collect();
+        if texts.len() > 1 { texts } else { Vec::new() }
+    }
 }
 
 /// A text that is no turn's words, and the place that it counts to.

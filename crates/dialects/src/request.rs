@@ -468,7 +468,8 @@ impl<'a> Fields<'a> {
         self.note_beside_of(Role::System, turns, read);
     }
 
-    /// The same, with what no list names among the texts of `role`.
+    /// The same, with what no list names among the texts of `role`. Elements of an array are texts
+    /// of their own.
     pub(crate) fn note_beside_of(&self, role: Role, turns: &mut Turns, read: &[&str]) {
         for (name, raw) in &self.0 {
             let is_number = Kind::of(raw) == Kind::Number;
@@ -477,6 +478,21 @@ impl<'a> Fields<'a> {
                 name if DEFINITIONS.contains(&name) => turns.define(Some(raw)),
                 name if PARAMETERS.contains(&name) => turns.describe(raw),
                 name if is_number && is_member(name) => turns.describe(raw),
+                name if Kind::of(raw) == Kind::Array && role == Role::User => {
+                    let mut is_named = false;
+                    json::elements(raw, |element| {
+                        let found = if is_named {
+                            gather::text(element)
+                        } else {
+                            gather::members(&[(name.into(), element)])
+                        };
+                        turns.note(role, found);
+                        is_named = true;
+                    });
+                    if !is_named {
+                        turns.note(role, gather::members(&[(name.into(), raw)]));
+                    }
+                }
                 name => turns.note(role, gather::members(&[(name.into(), raw)])),
             }
         }

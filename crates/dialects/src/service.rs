@@ -1,6 +1,7 @@
 //! Reads requests of the endpoints beside those of conversations: what they say is the user's turn.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use crate::endpoint::Service;
 use crate::gather::{self, Gathered};
@@ -96,6 +97,8 @@ pub(crate) struct Reader<'w> {
     turns: Turns,
     meter: Meter,
     said: Said,
+    /// Where each text stands in what is said.
+    list: Vec<Range<usize>>,
     /// Some of it is written in tokens.
     unread: bool,
     /// Bytes of the longest text: each of several is a prompt of its own.
@@ -112,6 +115,7 @@ impl<'w> Reader<'w> {
             turns,
             meter: Meter::new(Pricing::Tiles),
             said: Said::default(),
+            list: Vec::new(),
             unread: false,
             longest: 0,
             tokens: 0,
@@ -139,9 +143,11 @@ impl<'w> Reader<'w> {
     /// Reads a text.
     pub(crate) fn text(&mut self, text: Cow<'_, str>) {
         let bytes = text.len();
+        let start = self.said.text.len();
         let found = self
             .turns
             .keep(Role::User, &mut self.said, text, self.options);
+        self.list.push(start..self.said.text.len());
         self.longest = self.longest.max(bytes - found.opaque);
         self.meter.attachments(&found);
     }
@@ -164,6 +170,7 @@ impl<'w> Reader<'w> {
             ..Gathered::default()
         };
         turns.note(Role::User, coded);
+        turns.list = Some(self.list);
         turns.say(Role::User, said.text);
         meter.text_bytes(self.longest);
         meter.framing(self.tokens);

@@ -3,6 +3,7 @@
 use icu_properties::CodePointSetData;
 use icu_properties::props::DefaultIgnorableCodePoint;
 use std::borrow::Cow;
+use std::ops::Range;
 
 use crate::attachments::Media;
 use crate::gather::{self, Gathered};
@@ -24,6 +25,8 @@ pub(crate) struct Turns {
     pub(crate) conversation: Conversation,
     pub(crate) image: Option<String>,
     pub(crate) continuity: Continuity,
+    /// Where the texts of a list stand in the user's turn.
+    pub(crate) list: Option<Vec<Range<usize>>>,
     /// What readers of the request would disagree about.
     pub(crate) ambiguity: Option<String>,
     beside: Vec<Beside>,
@@ -316,6 +319,7 @@ impl Turns {
             assistant_replied: self.assistant_replied,
             passed_over: self.passed_over,
             tool_results: self.tool_results,
+            list: self.list,
             asides: asides.texts,
             unread: asides.unread,
             unreadable: asides.unreadable,

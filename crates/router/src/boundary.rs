@@ -95,6 +95,16 @@ impl Boundaries {
         self.bounds.is_empty()
     }
 
+    /// Returns whether all of them hold already, so that no text can add one.
+    #[must_use]
+    pub fn all_hold(&self, verdict: &Verdict) -> bool {
+        let holds = |bound: &Arc<Bound>| {
+            let mut holding = verdict.holding.iter();
+            holding.any(|other| Arc::ptr_eq(other, bound))
+        };
+        self.bounds.iter().all(holds)
+    }
+
     /// Names in the order of the document.
     pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {
         self.bounds.iter().map(|bound| &bound.name)

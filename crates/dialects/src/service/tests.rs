@@ -155,3 +155,35 @@ fn the_model_is_the_paths_the_bodys_or_unnamed() {
         assert_eq!(found, expected);
     }
 }
+
+#[test]
+fn texts_of_a_list_are_told_apart() {
+    use Service::{Completions, CountTokens, Embeddings, Rerank};
+    for (service, body, expected) in [
+        (
+            Embeddings,
+            r#"{"input":["a"," b "," ","c d"]}"#,
+            &["a", "b", "c d"][..],
+        ),
+        (Embeddings, r#"{"input":"a"}"#, &[]),
+        (Embeddings, r#"{"texts":["a","b"]}"#, &["texts a", "b"]),
+        (Embeddings, r#"{"zz":[]}"#, &[]),
+        (
+            Completions,
+            r#"{"prompt":["a","b"],"suffix":"c"}"#,
+            &["a", "b", "c"],
+        ),
+        (
+            Rerank,
+            r#"{"query":"a","documents":["b",{"text":"c"}]}"#,
+            &["a", "b", "c"],
+        ),
+        (
+            CountTokens,
+            r#"{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}]}"#,
+            &[],
+        ),
+    ] {
+        assert_eq!(read(service, body).texts.listed(), expected, "{body}");
+    }
+}

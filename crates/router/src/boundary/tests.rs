@@ -3,6 +3,7 @@
 
 mod beside;
 mod cases;
+mod lists;
 mod naive;
 mod paths;
 mod places;

@@ -6,6 +6,7 @@
 use crate::boundary::{Guarded, Verdict};
 use crate::recipe::{Evaluation, Extent, Recipe, Route};
 use dialects::Prompt;
+use futures_util::future::try_join_all;
 use inference::ask::Ask;
 use selection::capability::Demand;
 use signals::decision::Decided;
@@ -13,6 +14,9 @@ use signals::families::{Identity, SignalError, SignalInput, TokenRatio};
 use signals::report::{Key, Kind, SignalReport};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// Texts of a list that are read at a time.
+const AT_ONCE: usize = 16;
 
 /// What is to be read.
 #[derive(Clone, Copy)]
@@ -105,6 +109,8 @@ pub(crate) async fn read<'g>(
             .map_err(|error| reading.stopped(error))?;
         reading.add(&found);
         reading.outer = Some(RecipeReading::of(outer, found));
+        let each = reading.bind_each(outer, subject).await;
+        each.map_err(|error| reading.stopped(error))?;
     }
 
     let bounds_only = scope.extent == Extent::Bounding;
@@ -122,6 +128,8 @@ pub(crate) async fn read<'g>(
         } else {
             findings.decide(scope.only)
         });
+        let each = reading.bind_each(own, subject).await;
+        each.map_err(|error| reading.stopped(error))?;
     }
     Ok(reading)
 }
@@ -158,6 +166,37 @@ impl<'g> Reading<'g> {
         let own = self.own.as_ref()?;
         let decided = own.decided?;
         Some((decided, own.recipe.routes.get(decided.index)?))
+    }
+
+    /// Reads the texts of a list once more, each by itself, for a recipe's boundaries: read together,
+    /// the few texts of one kind drown among the others.
+    async fn bind_each(
+        &mut self,
+        recipe: &Recipe,
+        subject: &Subject<'_>,
+    ) -> Result<(), SignalError> {
+        let texts = subject.prompt.texts.listed();
+        for texts in texts.chunks(AT_ONCE) {
+            if recipe.boundaries.all_hold(&self.verdict) {
+                return Ok(());
+            }
+            let models = Guarded::new(subject.models, self.verdict.clone());
+            let prompts: Vec<Prompt> = texts
+                .iter()
+                .map(|text| subject.prompt.with_text(text))
+                .collect();
+            let read = prompts.iter().map(|prompt| async {
+                let input = SignalInput::new(prompt, subject.identity);
+                let deadline = subject.deadline;
+                recipe
+                    .read(&input, Extent::Bounding, &models, deadline)
+                    .await
+            });
+            for found in try_join_all(read).await? {
+                self.add(&found);
+            }
+        }
+        Ok(())
     }
 
     /// Adds what a recipe found to what holds for the request.
