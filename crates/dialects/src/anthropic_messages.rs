@@ -12,8 +12,10 @@ use crate::turns::{Role, Said, Turns, inline_image};
 
 /// Reads a Messages request's fields.
 pub(crate) fn read(fields: &Fields<'_>, options: &ReadOptions) -> Result<Reading, Refused> {
-    if fields.text("model").is_none_or(|model| model.is_empty()) {
-        return Err(Refused::missing("model field is required"));
+    match json::present(fields.get("model")).map(|raw| (raw, json::string(raw))) {
+        Some((_, Some(model))) if !model.is_empty() => {}
+        Some((raw, None)) => return Err(Refused::wrong_type("model", "string", raw)),
+        _ => return Err(Refused::missing("model field is required")),
     }
     let messages = fields.messages()?;
     let mut reader = Reader {

@@ -173,7 +173,12 @@ impl Request {
         {
             return Self::read_form(asked, service, body, options);
         }
-        let text = std::str::from_utf8(&body).map_err(|_| Refused::malformed())?;
+        let text = std::str::from_utf8(&body).map_err(|_| {
+            Refused::new(
+                RefusedKind::Malformed,
+                "malformed JSON body: it is not in UTF-8",
+            )
+        })?;
         let fields = Fields::read_whole(text)?;
         let (prompt, shape) = match asked.service {
             Some(Service::MessageBatches) => {
@@ -356,8 +361,18 @@ impl Refused {
         }
     }
 
-    fn malformed() -> Self {
-        Self::new(RefusedKind::Malformed, "malformed JSON body")
+    /// Refuses a body that is no JSON object.
+    fn malformed(text: &str) -> Self {
+        let text = text.trim();
+        let kind = Kind::of(text);
+        let message = if text.is_empty() {
+            "the request body is empty; send a JSON object".to_owned()
+        } else if kind != Kind::Object && json::is_valid(text) {
+            format!("the request body must be a JSON object, got {kind}")
+        } else {
+            "malformed JSON body".to_owned()
+        };
+        Self::new(RefusedKind::Malformed, message)
     }
 
     fn ambiguous(what: &str) -> Self {
@@ -375,7 +390,7 @@ impl Refused {
         Self::new(RefusedKind::Invalid, message)
     }
 
-    fn wrong_type(field: &str, wanted: &str, raw: &str) -> Self {
+    pub(crate) fn wrong_type(field: &str, wanted: &str, raw: &str) -> Self {
         Self::wrong(format!(
             "invalid request body: field {field} must be {wanted}, got {}",
             Kind::of(raw)
@@ -391,7 +406,7 @@ impl<'a> Fields<'a> {
     fn read(text: &'a str) -> Result<(Self, usize), Refused> {
         let mut members = Vec::with_capacity(16);
         let depth = json::each_member(text, |name, raw| members.push((name, raw)))
-            .map_err(|_| Refused::malformed())?;
+            .map_err(|_| Refused::malformed(text))?;
         Ok((Self(members), depth))
     }
 

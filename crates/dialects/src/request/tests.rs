@@ -261,14 +261,14 @@ fn the_first_acceptable_image_counts() {
 }
 
 const BAD_CHAT: &[(&[u8], &str)] = &[
-    (b"", "malformed JSON body"),
+    (b"", "the request body is empty; send a JSON object"),
     (b"{", "malformed JSON body"),
-    (b"[]", "malformed JSON body"),
-    (b"null", "malformed JSON body"),
+    (b"[]", "the request body must be a JSON object, got array"),
+    (b"null", "the request body must be a JSON object, got null"),
     (br#"{"model":"m","messages":[]} x"#, "malformed JSON body"),
     (
         b"{\"model\":\"\xff\",\"messages\":[]}",
-        "malformed JSON body",
+        "malformed JSON body: it is not in UTF-8",
     ),
     (br#"{"model":"m"}"#, "messages field is required"),
     (br#"{"messages":{}}"#, "messages field must be an array"),
@@ -309,6 +309,89 @@ const BAD_CHAT: &[(&[u8], &str)] = &[
         "invalid request body: duplicate field: messages",
     ),
 ];
+
+/// What is said of a body that is no request, on every wire and every other endpoint.
+#[test]
+fn a_body_that_is_no_request_is_told_what_is_wrong() {
+    use crate::endpoint::Service;
+    let services = [
+        None,
+        Some(Service::Completions),
+        Some(Service::CountTokens),
+        Some(Service::InputTokens),
+        Some(Service::Compact),
+        Some(Service::MessageBatches),
+        Some(Service::Embeddings),
+        Some(Service::Rerank),
+        Some(Service::Moderations),
+        Some(Service::Images),
+        Some(Service::Speech),
+        Some(Service::Transcriptions),
+    ];
+    let wires = [
+        Dialect::OpenAiChat,
+        Dialect::OpenAiResponses,
+        Dialect::AnthropicMessages,
+    ];
+    let asked = services.iter().flat_map(|&service| {
+        let dialects = match service {
+            Some(service) => vec![service.dialect()],
+            None => wires.to_vec(),
+        };
+        dialects.into_iter().map(move |dialect| Asked {
+            service,
+            ..Asked::conversation(dialect)
+        })
+    });
+    let object = "the request body must be a JSON object, got";
+    for asked in asked {
+        let is_batch = asked.service == Some(Service::MessageBatches);
+        let in_batch = |body: &str| format!(r#"{{"requests":[{{"params":{body}}}]}}"#);
+        for (body, expected) in [
+            ("", "the request body is empty; send a JSON object"),
+            (" \n", "the request body is empty; send a JSON object"),
+            ("[]", &format!("{object} array")),
+            (r#"["x"]"#, &format!("{object} array")),
+            (r#""x""#, &format!("{object} string")),
+            ("5", &format!("{object} number")),
+            ("null", &format!("{object} null")),
+            ("true", &format!("{object} boolean")),
+            ("{", "malformed JSON body"),
+            ("x", "malformed JSON body"),
+            ("[", "malformed JSON body"),
+        ] {
+            let refused = Request::read(&asked, body.into(), &ReadOptions::default()).unwrap_err();
+            assert_eq!(refused.message, expected, "{asked:?} {body}");
+        }
+        for model in ["5", "[]", "{}", "true"] {
+            let kind = Kind::of(model);
+            let body = format!(r#"{{"model":{model},"messages":[],"input":[],"prompt":"x"}}"#);
+            let body = if is_batch { in_batch(&body) } else { body };
+            let refused = Request::read(&asked, body.into(), &ReadOptions::default()).unwrap_err();
+            let expected = format!("invalid request body: field model must be string, got {kind}");
+            assert_eq!(refused.message, expected, "{asked:?} {model}");
+        }
+        let has_messages = matches!(
+            (asked.dialect, asked.service),
+            (Dialect::OpenAiChat | Dialect::AnthropicMessages, None)
+                | (_, Some(Service::CountTokens | Service::MessageBatches))
+        );
+        for messages in ["5", r#""x""#, "{}", "true", "null"] {
+            let (member, expected) = if has_messages {
+                ("messages", "messages field must be an array")
+            } else if asked.dialect == Dialect::OpenAiResponses && !messages.starts_with(['"', 'n'])
+            {
+                ("input", "input field must be a string or an array")
+            } else {
+                continue;
+            };
+            let body = format!(r#"{{"model":"m","{member}":{messages}}}"#);
+            let body = if is_batch { in_batch(&body) } else { body };
+            let refused = Request::read(&asked, body.into(), &ReadOptions::default()).unwrap_err();
+            assert_eq!(refused.message, expected, "{asked:?} {messages}");
+        }
+    }
+}
 
 /// A known member that is `null` is absent, on all wires: clients write all their options. The name
 /// of an unknown one is text.
@@ -365,7 +448,10 @@ fn null_is_absent() {
 const BAD_MESSAGES: &[(&[u8], &str)] = &[
     (br#"{"messages":[]}"#, "model field is required"),
     (br#"{"model":"","messages":[]}"#, "model field is required"),
-    (br#"{"model":5}"#, "model field is required"),
+    (
+        br#"{"model":5}"#,
+        "invalid request body: field model must be string, got number",
+    ),
     (br#"{"model":"m"}"#, "messages field is required"),
 ];
 
