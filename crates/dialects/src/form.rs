@@ -79,9 +79,13 @@ impl Form {
         self.is_rewritten = options.strict;
         let mut reader = Reader::new(options);
         let mut model = None;
+        let named_charset = self.parts.iter().filter(|part| part.name == "_charset_");
+        let is_utf8 = named_charset
+            .map(|part| String::from_utf8_lossy(&part.data))
+            .all(|charset| is_known(&charset));
         for part in &self.parts {
             match std::str::from_utf8(&part.data) {
-                _ if part.is_text() && !part.is_plain() => reader.note(Gathered {
+                _ if part.is_text() && !(is_utf8 && part.is_plain()) => reader.note(Gathered {
                     unread: true,
                     ..Gathered::default()
                 }),
@@ -173,10 +177,9 @@ impl Part {
         let charset = self.content_type.split(';').skip(1).find_map(|parameter| {
             let (name, value) = parameter.split_once('=')?;
             let is_charset = name.trim().eq_ignore_ascii_case("charset");
-            is_charset.then(|| value.trim().trim_matches('"').to_ascii_lowercase())
+            is_charset.then(|| value.trim().trim_matches('"'))
         });
-        let is_known =
-            charset.is_none_or(|charset| matches!(charset.as_str(), "utf-8" | "utf8" | "us-ascii"));
+        let is_known = charset.is_none_or(is_known);
         is_known && std::str::from_utf8(&self.data).is_ok()
     }
 
@@ -215,6 +218,14 @@ impl Part {
             ..Gathered::default()
         }
     }
+}
+
+/// Returns whether words in a charset are read as they are written.
+fn is_known(charset: &str) -> bool {
+    let charset = charset.trim();
+    ["utf-8", "utf8", "us-ascii"]
+        .iter()
+        .any(|known| charset.eq_ignore_ascii_case(known))
 }
 
 /// Returns the name of a file that only `filename*` gives (RFC 5987), as some clients write names

@@ -105,6 +105,14 @@ fn words_that_cannot_be_read_are_unread() {
         let unread = &request.prompt().texts.unread;
         assert_eq!(unread.is_empty(), is_read, "{head} {data:?}");
     }
+
+    // A form may name the charset of all its words.
+    for (charset, is_read) in [(&b"UTF-8"[..], true), (b"utf-7", false)] {
+        let body = form(&[("\"_charset_\"", charset), (PROMPT, b"+AGE-")]);
+        let request = read(Service::Transcriptions, body, false).unwrap();
+        let unread = &request.prompt().texts.unread;
+        assert_eq!(unread.is_empty(), is_read, "{charset:?}");
+    }
 }
 
 #[test]
