@@ -55,18 +55,17 @@ pub trait Signal: Send + Sync {
 
     /// Doubts those of the watched keys that would come out differently if the family read all words
     /// that belong to the user's turn. Called after [`evaluate`](Self::evaluate) where a boundary
-    /// relies on the family; `watched` are the keys that it relies on.
+    /// relies on the family; `watched` are the keys that it relies on. A family that reads no words
+    /// of the turn says so by doubting nothing.
     ///
     /// # Errors
     /// As for [`evaluate`](Self::evaluate).
     fn doubt_unread(
         &self,
-        _input: &SignalInput<'_>,
-        _watched: &[Watch],
-        _report: &mut SignalReport,
-    ) -> Result<(), SignalError> {
-        Ok(())
-    }
+        input: &SignalInput<'_>,
+        watched: &[Watch],
+        report: &mut SignalReport,
+    ) -> Result<(), SignalError>;
 }
 
 /// A failure that the request must hear of.

@@ -17,7 +17,7 @@
 //!
 //! The role is emitted, not the binding's name. Eval has no caller and evaluates no binding.
 
-use super::{Building, Signal, SignalError, SignalInput, ran};
+use super::{Building, Signal, SignalError, SignalInput, Watch, ran};
 use crate::report::{Key, Kind, SignalReport};
 use document::Findings;
 use schemars::JsonSchema;
@@ -177,6 +177,16 @@ impl Signal for AuthzSignal {
             }
         }
         ran(report, Kind::Authz, confidence);
+        Ok(())
+    }
+
+    /// Roles are the caller's, whatever the request says.
+    fn doubt_unread(
+        &self,
+        _input: &SignalInput<'_>,
+        _watched: &[Watch],
+        _report: &mut SignalReport,
+    ) -> Result<(), SignalError> {
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use crate::report::{Key, Keys, Kind, SignalReport};
 use crate::rules::{NumericPredicate, RuleNode};
 use crate::scope::base;
 use crate::used::UsedSet;
-use dialects::{Place, Prompt};
+use dialects::{Place, Prompt, Texts};
 use inference::ask::{Outcome, Question};
 use std::collections::HashSet;
 
@@ -221,13 +221,23 @@ impl Bounding {
         Self { group, watched }
     }
 
-    /// Returns the request with each text beside the turn in the turn's place, at most [`MOST`].
-    fn others(input: &SignalInput<'_>) -> Vec<Prompt> {
-        let other = |text: &str| {
-            let mut prompt = input.prompt.clone();
-            text.clone_into(&mut prompt.texts.evaluation);
-            text.clone_into(&mut prompt.texts.current);
-            prompt
+    /// Returns the request with each text beside the turn in the turn's place, at most [`MOST`], as
+    /// far as families that read the turn look at it.
+    fn others(&self, input: &SignalInput<'_>) -> Vec<Prompt> {
+        let own = &input.prompt.texts;
+        let earlier: &[String] = match self.group.kind() {
+            Kind::Reask => &own.prior_user,
+            _ => &[],
+        };
+        let other = |text: &str| Prompt {
+            texts: Texts {
+                evaluation: text.to_owned(),
+                current: text.to_owned(),
+                prior_user: earlier.to_vec(),
+                assistant_replied: own.assistant_replied,
+                ..Texts::default()
+            },
+            ..Prompt::default()
         };
         texts(input).into_iter().take(MOST).map(other).collect()
     }
@@ -240,7 +250,7 @@ impl Learned for Bounding {
 
     fn questions(&self, input: &SignalInput<'_>) -> Vec<Question> {
         let mut questions = self.group.questions(input);
-        for other in Self::others(input) {
+        for other in self.others(input) {
             questions.extend(
                 self.group
                     .questions(&SignalInput::new(&other, input.identity)),
@@ -253,7 +263,7 @@ impl Learned for Bounding {
         let (own, mut rest) = split(answers, self.group.questions(input).len());
         self.group.conclude(input, own, report);
 
-        for other in Self::others(input) {
+        for other in self.others(input) {
             let input = SignalInput::new(&other, input.identity);
             let own;
             (own, rest) = split(rest, self.group.questions(&input).len());

@@ -18,7 +18,7 @@
 //! Both ends are included; an omitted `max_tokens` is 0, as in the reference, so such a rule
 //! matches almost nothing.
 
-use super::{Building, Signal, SignalError, SignalInput, ran};
+use super::{Building, Signal, SignalError, SignalInput, Watch, ran};
 use crate::report::{Key, Kind, SignalReport};
 use dialects::Prompt;
 use document::Findings;
@@ -245,6 +245,16 @@ impl Signal for ContextSignal {
             }
         }
         ran(report, Kind::Context, 1.0);
+        Ok(())
+    }
+
+    /// The estimate counts the whole request.
+    fn doubt_unread(
+        &self,
+        _input: &SignalInput<'_>,
+        _watched: &[Watch],
+        _report: &mut SignalReport,
+    ) -> Result<(), SignalError> {
         Ok(())
     }
 }

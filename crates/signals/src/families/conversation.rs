@@ -16,7 +16,7 @@
 //!
 //! A `count` without predicate always matches, as in the reference.
 
-use super::{Building, Signal, SignalError, SignalInput, ran};
+use super::{Building, Signal, SignalError, SignalInput, Watch, ran};
 use crate::report::{Key, Kind, SignalReport};
 use crate::rules::NumericPredicate;
 use dialects::Conversation;
@@ -267,6 +267,16 @@ impl Signal for ConversationSignal {
             best = best.max(confidence);
         }
         ran(report, Kind::Conversation, best);
+        Ok(())
+    }
+
+    /// Messages and tools are counted wherever they stand.
+    fn doubt_unread(
+        &self,
+        _input: &SignalInput<'_>,
+        _watched: &[Watch],
+        _report: &mut SignalReport,
+    ) -> Result<(), SignalError> {
         Ok(())
     }
 }

@@ -12,7 +12,7 @@
 //!         predicate: {in: [batch, offline]}
 //! ```
 
-use super::{Building, Signal, SignalError, SignalInput, ran};
+use super::{Building, Signal, SignalError, SignalInput, Watch, ran};
 use crate::report::{Key, Kind, SignalReport};
 use document::Findings;
 use schemars::JsonSchema;
@@ -140,6 +140,16 @@ impl Signal for MetadataSignal {
             confidence = 1.0;
         }
         ran(report, Kind::Metadata, confidence);
+        Ok(())
+    }
+
+    /// Entries of the metadata are no words of the turn.
+    fn doubt_unread(
+        &self,
+        _input: &SignalInput<'_>,
+        _watched: &[Watch],
+        _report: &mut SignalReport,
+    ) -> Result<(), SignalError> {
         Ok(())
     }
 }

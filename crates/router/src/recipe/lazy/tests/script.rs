@@ -16,7 +16,7 @@ use signals::catalog::ExternalModel;
 use signals::decision::{Decisions, Strategy};
 use signals::declared::Declared;
 use signals::families::learned::{Head, Learned};
-use signals::families::{Signal, SignalError, SignalInput};
+use signals::families::{Signal, SignalError, SignalInput, Watch};
 use signals::projection::Projections;
 use signals::projection::section as document;
 use signals::projection::step::{Cut, Step};
@@ -358,6 +358,15 @@ impl Signal for Scripted {
         report: &mut SignalReport,
     ) -> Result<(), SignalError> {
         self.write(report);
+        Ok(())
+    }
+
+    fn doubt_unread(
+        &self,
+        _input: &SignalInput<'_>,
+        _watched: &[Watch],
+        _report: &mut SignalReport,
+    ) -> Result<(), SignalError> {
         Ok(())
     }
 }
