@@ -136,6 +136,15 @@ impl Findings {
         self.push(Problem::error(path, message));
     }
 
+    /// Reports what forbids serving the document, in place of lesser problems that were said of the
+    /// same path.
+    pub fn error_instead(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        let error = Problem::error(path, message);
+        let is_other = |it: &Problem| it.path != error.path || it.severity == Severity::Error;
+        self.problems.retain(is_other);
+        self.push(error);
+    }
+
     /// Reports what has a defined meaning that was surely not meant.
     pub fn warn(&mut self, path: impl Into<String>, message: impl Into<String>) {
         self.push(Problem::warning(path, message));

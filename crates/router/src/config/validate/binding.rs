@@ -153,11 +153,11 @@ fn out_of_range(at: &str, written: f32, range: &RangeInclusive<f32>, findings: &
     let message = format!(
         "a boundary relies on this threshold, and {written} is not from {low} to {high}{hint}"
     );
-    findings.error(at, message);
+    findings.error_instead(at, message);
 }
 
 fn never(at: &str, why: &str, findings: &mut Findings) {
-    findings.error(
+    findings.error_instead(
         at,
         format!("{why}, so the boundary that relies on it never binds"),
     );
