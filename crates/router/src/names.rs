@@ -30,6 +30,8 @@ pub struct Names {
     /// The pattern with the most literal characters first.
     patterns: Vec<(NamePattern, Target)>,
     listed: Vec<Listed>,
+    /// Models and adapters that requests may name and that the list leaves out.
+    unlisted: Vec<Listed>,
 }
 
 /// What a name asks for.
@@ -137,6 +139,12 @@ impl Names {
         &self.listed
     }
 
+    /// Models and adapters that requests may name as well, in order.
+    #[must_use]
+    pub fn unlisted(&self) -> &[Listed] {
+        &self.unlisted
+    }
+
     fn add(&mut self, id: &str, target: Target) {
         let id = id.trim();
         self.folded.entry(id.to_lowercase()).or_insert(target);
@@ -201,23 +209,34 @@ impl Names {
     }
 
     fn list_models(&mut self, document: &Document) {
-        if !document.global.router.include_config_models_in_list {
-            return;
-        }
-        for model in &document.providers.models {
+        let models = document.providers.models.iter().map(|model| {
             let card = document.model_card(&model.name);
-            self.listed.push(Listed {
-                id: model.name.clone(),
-                owner: "upstream-endpoint",
-                description: None,
-                is_virtual: false,
-                default_route: false,
-                recipe: None,
-                max_model_len: card
-                    .map(|card| card.context_window_size)
-                    .filter(|&tokens| tokens > 0),
-            });
+            concrete(&model.name, card.map(|card| card.context_window_size))
+        });
+        if document.global.router.include_config_models_in_list {
+            self.listed.extend(models);
+        } else {
+            self.unlisted.extend(models);
         }
+        let adapters = document.model_cards().flat_map(|card| {
+            let window = card.context_window_size;
+            let loras = card.loras.iter();
+            loras.map(move |adapter| concrete(&adapter.name, Some(window)))
+        });
+        self.unlisted.extend(adapters);
+    }
+}
+
+/// Returns the line of a model of its own.
+fn concrete(name: &str, window: Option<u64>) -> Listed {
+    Listed {
+        id: name.to_owned(),
+        owner: "upstream-endpoint",
+        description: None,
+        is_virtual: false,
+        default_route: false,
+        recipe: None,
+        max_model_len: window.filter(|&tokens| tokens > 0),
     }
 }
 
@@ -309,6 +328,11 @@ routing: {modelCards: [{name: small, loras: [{name: claude-law}]}]}
         assert_eq!(
             listed,
             ["vllm-sr/auto", "auto", "MoM", "fast", "Team/Quick"]
+        );
+        let unlisted = names.unlisted().iter().map(|line| line.id.as_str());
+        assert_eq!(
+            unlisted.collect::<Vec<_>>(),
+            ["small", "claude-own", "openrouter/auto", "claude-law"]
         );
     }
 }

@@ -14,6 +14,7 @@ pub use forward::{Edits, Forward, HeaderOp};
 pub use trace::{RunOutcome, Trace, UNREAD_TURN};
 
 use crate::escalation::Cascade;
+use crate::names::Names;
 use dialects::refusal::{CONTEXT_LENGTH_EXCEEDED, MODEL_NOT_FOUND};
 use selection::eligible::Barrier;
 use std::sync::Arc;
@@ -78,15 +79,19 @@ impl Refusal {
         Self::new(400, format!("model \"{model}\" is not available"))
     }
 
-    /// Refuses a name that nothing in the policy has; `known` are some that it has.
+    /// Refuses a name that nothing in the policy has; `names` are those that it has.
     #[must_use]
-    pub fn unknown_model<'a>(model: &str, known: impl Iterator<Item = &'a str>) -> Self {
-        let known: Vec<&str> = known.take(LISTED).collect();
-        let hint = if known.is_empty() {
+    pub fn unknown_model(model: &str, names: &Names) -> Self {
+        let listed = names.listed().iter().take(LISTED);
+        let listed: Vec<&str> = listed.map(|line| line.id.as_str()).collect();
+        let mut hint = if listed.is_empty() {
             String::new()
         } else {
-            format!("; GET /v1/models lists {}", known.join(", "))
+            format!("; GET /v1/models lists {}", listed.join(", "))
         };
+        if !names.unlisted().is_empty() {
+            hint.push_str("; models that the policy configures go by their own names, too");
+        }
         Self {
             code: Some(MODEL_NOT_FOUND),
             ..Self::new(404, format!("model \"{model}\" is not available{hint}"))

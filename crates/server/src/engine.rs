@@ -53,6 +53,8 @@ pub struct Generation {
     pub options: Arc<Options>,
     /// `GET /v1/models`.
     pub models: Vec<ModelEntry>,
+    /// Models that `GET /v1/models/{id}` describes as well, since requests may name them.
+    pub unlisted: Vec<ModelEntry>,
     /// Resolved metrics.
     pub(crate) meters: Meters,
     /// What the classification API answers with.
@@ -193,7 +195,8 @@ impl Prepare for Preparer {
         let meters = Meters::new(&generation, &self.metrics);
         let generation = Generation {
             options: Arc::new(settings::options(&generation.document)),
-            models: settings::listing(&generation),
+            models: settings::listing(generation.names.listed()),
+            unlisted: settings::listing(generation.names.unlisted()),
             meters,
             classifiers,
             config: document::redact(&generation.value, config::schema()),

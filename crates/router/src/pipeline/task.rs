@@ -42,11 +42,7 @@ impl<'g> Task<'g> {
             Name::Concrete => match generation.targets.named(name.trim()) {
                 Ok(_) => Ok(Self::Model),
                 Err(_) if name.trim().is_empty() => Err(Refusal::unavailable(name).into()),
-                Err(_) => {
-                    let known = generation.names.listed().iter();
-                    let known = known.map(|listed| listed.id.as_str());
-                    Err(Refusal::unknown_model(name, known).into())
-                }
+                Err(_) => Err(Refusal::unknown_model(name, &generation.names).into()),
             },
         }
     }

@@ -310,7 +310,7 @@ fn what_cannot_be_reached_is_refused() {
     );
     check(
         &chat("gpt-17", "hi"),
-        "- - - - -\n404: model \"gpt-17\" is not available; GET /v1/models lists vllm-sr/auto, auto, MoM, staff/auto",
+        "- - - - -\n404: model \"gpt-17\" is not available; GET /v1/models lists vllm-sr/auto, auto, MoM, staff/auto; models that the policy configures go by their own names, too",
     );
     check(
         &chat("", "hi"),

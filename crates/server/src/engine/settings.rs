@@ -4,7 +4,6 @@ use crate::telemetry::TraceSettings;
 use dialects::{ModelEntry, Routing};
 use extproc::{BodyMode, Options, Peer};
 use router::config::{self, Document};
-use router::generation::Generation;
 use router::names::Listed;
 use serde_json::Value;
 use std::path::Path;
@@ -109,17 +108,12 @@ pub(super) fn restart_only(current: &Value, next: &Value) -> Vec<String> {
     changed.map(str::to_owned).collect()
 }
 
-/// The lines of `GET /v1/models`. They exist since the generation does.
-pub(super) fn listing(generation: &Generation) -> Vec<ModelEntry> {
+/// Lines as `GET /v1/models` writes them. They exist since the generation does.
+pub(super) fn listing(lines: &[Listed]) -> Vec<ModelEntry> {
     let created = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
-    generation
-        .names
-        .listed()
-        .iter()
-        .map(|listed| entry(listed, created))
-        .collect()
+    lines.iter().map(|listed| entry(listed, created)).collect()
 }
 
 fn entry(listed: &Listed, created: u64) -> ModelEntry {

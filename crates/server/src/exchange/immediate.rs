@@ -3,12 +3,12 @@
 
 use crate::engine::Generation;
 use bytes::Bytes;
-use dialects::{Dialect, Endpoint, FastResponse, ListShape, refusal as wire};
+use dialects::{Dialect, Endpoint, FastResponse, ListShape, ModelEntry, refusal as wire};
 use extproc::{ENCODINGS, Fault, Immediate, RequestHead};
 use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
-use router::plan::Trace;
 use router::plan::surface::{ReplyHeader, ResponsePath};
+use router::plan::{Refusal, Trace};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The wire that a request's path speaks, for errors found before its body.
@@ -200,15 +200,17 @@ pub(super) fn models(serving: &Generation, head: &RequestHead) -> Immediate {
 
 /// `GET /v1/models/{id}`.
 pub(super) fn model(serving: &Generation, head: &RequestHead, id: &str) -> Immediate {
-    match dialects::models::single(&serving.models, id, shape(head)) {
+    let single = |entries: &[ModelEntry]| dialects::models::single(entries, id, shape(head));
+    match single(&serving.models).or_else(|| single(&serving.unlisted)) {
         Some(body) => listing(body),
         None => {
             let dialect =
                 (shape(head) == ListShape::Anthropic).then_some(Dialect::AnthropicMessages);
+            let refusal = Refusal::unknown_model(id, &serving.router.names);
             let told = Said {
-                status: 404,
-                message: &format!("model \"{id}\" is not available"),
-                code: Some(wire::MODEL_NOT_FOUND),
+                status: refusal.status,
+                message: &refusal.message,
+                code: refusal.code,
             };
             said(&told, dialect, head.headers.get("x-request-id"))
         }
