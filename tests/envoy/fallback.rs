@@ -143,6 +143,15 @@ async fn the_next_model_answers_as_itself() -> Result<()> {
         ensure!(!headers.contains("x-merit-"), "{headers}");
         let first = stage.models.small.seen_in(status).remove(0);
         ensure!(first.header("authorization") == "Bearer key-of-small");
+        // What the second attempt is told by does not reach the first backend, and replies name
+        // the model that answers.
+        let headers = format!("{:?}", first.headers);
+        ensure!(!headers.contains("x-merit-"), "{headers}");
+        ensure!(
+            answer.header("x-vsr-selected-model") == "large",
+            "{:?}",
+            answer.header("x-vsr-selected-model")
+        );
         ensure!(first.json()["chat_template_kwargs"]["enable_thinking"] == false);
     }
     let answer = ask(
@@ -164,11 +173,13 @@ async fn the_next_model_answers_as_itself() -> Result<()> {
         seen.json()
     );
     // Nothing fails, nothing is tried again.
-    check(
-        &ask(&stage, "well", Call::post(CHAT, chat("Hello")), &[]).await?,
-        "small",
-    )?;
+    let answer = ask(&stage, "well", Call::post(CHAT, chat("Hello")), &[]).await?;
+    check(&answer, "small")?;
+    ensure!(answer.header("x-vsr-selected-model") == "small");
     ensure!(asked(&stage, "well") == ["small: small-1b"]);
+    let seen = stage.models.only("well")?;
+    let headers = format!("{:?}", seen.headers);
+    ensure!(!headers.contains("x-merit-"), "{headers}");
     // A client's error is the client's.
     let answer = ask(
         &stage,
@@ -391,5 +402,78 @@ async fn when_all_fail_the_last_error_is_told() -> Result<()> {
         "{}",
         answer.text()
     );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn completions_and_token_counts_are_tried_elsewhere_too() -> Result<()> {
+    let stage = stage_with(POLICY, None).await?;
+    let failing = [("x-script-small-status", "500")];
+    let counted = r#"{"model":"auto","messages":[{"role":"user","content":"Hello"}]}"#;
+    for (case, path, body) in [
+        (
+            "completions",
+            "/v1/completions",
+            r#"{"model":"auto","prompt":"Hello"}"#,
+        ),
+        ("count", "/v1/messages/count_tokens", counted),
+    ] {
+        let call = Call::post(path, body.to_owned());
+        let answer = ask(&stage, case, call, &failing).await?;
+        check(&answer, "large")?;
+        ensure!(
+            asked(&stage, case) == ["small: small-1b", "large: large-70b"],
+            "{:?}",
+            asked(&stage, case)
+        );
+        let seen = stage.models.large.seen_in(case).remove(0);
+        ensure!(
+            seen.header("x-api-key") == "key-of-large" && seen.header("authorization").is_empty()
+        );
+        ensure!(seen.body == body.replacen("auto", "large-70b", 1));
+    }
+    // Vectors of two models do not compare.
+    let named = r#"{"model":"small","input":"Hello"}"#;
+    let call = Call::post("/v1/embeddings", named.to_owned());
+    let answer = ask(&stage, "vectors", call, &failing).await?;
+    check_refused(&answer, 500)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fallback_that_headers_cannot_carry_is_told() -> Result<()> {
+    let stage = stage_with(POLICY, None).await?;
+    let sent = chat("Hello");
+    let open = sent.strip_suffix('}').unwrap_or_default();
+    let long = "x".repeat(9_000);
+    let body = format!(r#"{open},"chat_template_kwargs":{{"a":"{long}"}}}}"#);
+    let failing = [("x-script-small-status", "500")];
+    let answer = ask(&stage, "long", Call::post(CHAT, body), &failing).await?;
+    check_refused(&answer, 500)?;
+    ensure!(
+        answer.header("x-merit-degraded") == "fallback=body_too_long",
+        "{:?}",
+        answer.header("x-merit-degraded")
+    );
+    ensure!(asked(&stage, "long") == ["small: small-1b"]);
+    Ok(())
+}
+
+/// A gateway whose filter of attempts does not share Merit's metadata tries again all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_carry_an_attempt_where_metadata_is_not_shared() -> Result<()> {
+    let stage = stage_on(POLICY, None, |bootstrap| {
+        let shared = "forwarding_namespaces: {untyped: [merit]}";
+        ensure!(
+            bootstrap.contains(shared),
+            "the bootstrap has no `{shared}`"
+        );
+        Ok(bootstrap.replace(shared, "forwarding_namespaces: {untyped: [other]}"))
+    })
+    .await?;
+    let failing = [("x-script-small-status", "500")];
+    let answer = ask(&stage, "apart", Call::post(CHAT, chat("Hello")), &failing).await?;
+    check(&answer, "large")?;
+    let seen = stage.models.large.seen_in("apart").remove(0);
+    ensure!(!format!("{:?}", seen.headers).contains("x-merit-"));
     Ok(())
 }

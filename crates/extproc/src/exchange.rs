@@ -186,6 +186,8 @@ pub struct ResponseHead {
     pub headers: Headers,
     /// No body follows.
     pub end_of_stream: bool,
+    /// Filter metadata that Envoy forwarded, by namespace.
+    pub metadata: BTreeMap<String, serde_json::Value>,
 }
 
 /// One change to a set of headers.

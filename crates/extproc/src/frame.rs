@@ -52,9 +52,11 @@ impl Frame {
             Request::RequestTrailers(_) => Self::RequestTrailers,
             Request::ResponseHeaders(wire) => {
                 let (headers, end_of_stream) = head(wire);
+                let metadata = message.metadata_context.map(metadata).unwrap_or_default();
                 Self::ResponseHeaders(ResponseHead {
                     headers,
                     end_of_stream,
+                    metadata,
                 })
             }
             Request::ResponseBody(wire) => Self::ResponseBody(piece(wire)),

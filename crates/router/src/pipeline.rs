@@ -197,8 +197,17 @@ async fn dispatch<'g>(
     let wire = wire(task, request);
     let wish = wire.wish;
     let target = choice.target(generation, reading, request);
+    let decided = task.recipe().zip(choice.route);
+    let matched = decided.map(|(recipe, route)| Matched {
+        recipe,
+        route,
+        eligible: &choice.eligible,
+        reading,
+        request,
+    });
     if request.service.is_some() {
-        return service::send(targets, target?, reading, wire);
+        let verdict = &reading.verdict;
+        return service::send(targets, target?, verdict, wire, choice, matched.as_ref());
     }
     let told = target.as_ref().ok();
     let reasoning = told.and_then(|target| target.reasoning(wish));
@@ -207,7 +216,7 @@ async fn dispatch<'g>(
         .and_then(|target| reasoning_lost(generation, target, wish, request.dialect));
     let forward = target.and_then(|target| targets.forward(&target, &reading.verdict, wire));
 
-    let (Some(recipe), Some(route)) = (task.recipe(), choice.route) else {
+    let Some(matched) = matched else {
         let outcome = Outcome::Forward(finished(forward?, choice, request));
         return Ok(Sent {
             reasoning,
@@ -217,7 +226,7 @@ async fn dispatch<'g>(
     };
 
     let model = forward.as_ref().ok().map(|forward| &**forward.model());
-    let edits = match run_plugins(recipe, route, reading, request, model).await {
+    let edits = match run_plugins(matched.recipe, matched.route, reading, request, model).await {
         Ok(edits) => edits,
         // A fixed answer needs no model, so one that cannot be reached does not matter.
         Err(Stop::Answer(message)) => {
@@ -232,13 +241,6 @@ async fn dispatch<'g>(
     let injected_system_prompt = edits.body.iter().any(is_prompt);
 
     let forward = forward?.edited(edits);
-    let matched = Matched {
-        recipe,
-        route,
-        eligible: &choice.eligible,
-        reading,
-        request,
-    };
     let next = fallback::next(targets, choice, &matched);
     let fallback_lost = next.lost;
     let forward = finished(fallback::name_next(forward, next.headers), choice, request);

@@ -49,14 +49,24 @@ pub const BODY: &str = "x-merit-fallback-body";
 /// The model that an attempt is made at, as the gateway says it.
 pub const ATTEMPT: &str = "x-merit-attempt-model";
 
-/// All of them: they end at Merit.
-const OWN: [&str; 8] = [
+/// All of them: they end at Merit. The gateway keeps them for an attempt in the request's dynamic
+/// metadata as well, where it is set up so, and then the first backend does not get them.
+pub const OWN: [&str; 8] = [
     MODEL, RECIPE, DECISION, BOUNDARIES, DISPATCH, HEADERS, BODY, ATTEMPT,
 ];
 
 /// Most bytes of [`BODY`]: gateways bound the headers of a request. One that has more to tell has
 /// no fallback.
 const LONGEST: usize = 8 * 1024;
+
+/// What a second attempt needs of a request beside the headers of its plan.
+#[derive(Debug, Default)]
+pub struct Carried {
+    /// Further headers.
+    pub headers: Vec<HeaderOp>,
+    /// Why there is no second attempt after all.
+    pub lost: Option<&'static str>,
+}
 
 /// A second attempt, as the headers tell of it.
 #[derive(Debug, Clone, Copy)]
@@ -115,12 +125,14 @@ pub(super) fn next(targets: &Targets, choice: &Choice<'_>, matched: &Matched<'_>
         .filter(|&&index| is_capable(targets, route, index, verdict, dialect))
         .filter_map(|&index| targets.candidate(route, index).ok())
         .filter(|target| target.model().name != failed.model().name)
-        .filter(|target| keeps_path(&failed, target))
+        .filter(|target| request.service.is_some() || keeps_path(&failed, target))
         .collect();
     let sent = request.context.headers;
+    // Plugins are for conversations.
+    let of_plugins = || plugin_headers(route).filter(|_| request.service.is_none());
     let next = capable
         .iter()
-        .find(|target| keeps_headers(&failed, target, route, sent));
+        .find(|target| keeps_headers(&failed, target, of_plugins, sent));
     let Some(next) = next else {
         return Next {
             lost: (!capable.is_empty()).then_some("headers_replaced"),
@@ -148,10 +160,10 @@ pub(super) fn next(targets: &Targets, choice: &Choice<'_>, matched: &Matched<'_>
     }
 }
 
-/// Returns the headers that a second attempt needs beside those of the plan: what the switch of
-/// reasoning changes in the body, as it was before. Where that is too long no candidate is named.
+/// Returns what a second attempt needs beside the headers of the plan: what the switch of reasoning
+/// changes in the body, as it was before. Where that is too long no candidate is named.
 #[must_use]
-pub fn carried(request: &Request, forward: &Forward) -> Vec<HeaderOp> {
+pub fn carried(request: &Request, forward: &Forward) -> Carried {
     let named = forward
         .headers()
         .iter()
@@ -159,7 +171,7 @@ pub fn carried(request: &Request, forward: &Forward) -> Vec<HeaderOp> {
         .is_some_and(|op| matches!(op, HeaderOp::Set(..)));
     let before = body::before_reasoning(request, forward.body());
     if !named || before.is_empty() {
-        return Vec::new();
+        return Carried::default();
     }
     let members: Option<BTreeMap<&str, Option<Box<RawValue>>>> = before
         .iter()
@@ -172,10 +184,16 @@ pub fn carried(request: &Request, forward: &Forward) -> Vec<HeaderOp> {
         .and_then(|members| serde_json::to_vec(&members).ok())
         .map(|text| BASE64.encode(text))
         .filter(|encoded| encoded.len() <= LONGEST);
-    vec![match encoded {
-        Some(encoded) => HeaderOp::Set(BODY.into(), encoded.into()),
-        None => HeaderOp::Remove(MODEL.into()),
-    }]
+    match encoded {
+        Some(encoded) => Carried {
+            headers: vec![HeaderOp::Set(BODY.into(), encoded.into())],
+            lost: None,
+        },
+        None => Carried {
+            headers: vec![HeaderOp::Remove(MODEL.into())],
+            lost: Some("body_too_long"),
+        },
+    }
 }
 
 /// Reads the body of a second attempt as it was before the first model was told how to reason.
@@ -223,7 +241,7 @@ pub fn attempt(
     generation: &Generation,
     attempt: Attempt<'_>,
     prompt: &Prompt,
-    dialect: Dialect,
+    asked: &Asked<'_>,
 ) -> Result<Forward, Refusal> {
     let unknown = || Refusal::unavailable(attempt.to);
     let targets = &generation.targets;
@@ -245,9 +263,11 @@ pub fn attempt(
         .chain(set.filter(|name| !name.is_empty() && !name.starts_with(':')))
         .map(|name| HeaderOp::Remove(name.into()))
         .collect();
+    let is_conversation = asked.service.is_none();
+    let next = if is_conversation { next } else { next.untold() };
     let wire = Wire {
-        dialect,
-        is_conversation: true,
+        dialect: asked.dialect,
+        is_conversation,
         wish: Wish::of(prompt),
         // The response is that of the stream that planned the request.
         asked: None,
@@ -262,7 +282,10 @@ pub fn attempt(
 
     // Those of plugins stand above a model's own, as on the first way.
     let of_plugins = plan::Edits {
-        headers: plugin_headers(route).cloned().collect(),
+        headers: plugin_headers(route)
+            .filter(|_| is_conversation)
+            .cloned()
+            .collect(),
         ..plan::Edits::default()
     };
     Ok(forward
@@ -283,10 +306,10 @@ fn keeps_path(from: &Target<'_>, to: &Target<'_>) -> bool {
 /// Returns whether an attempt can carry the headers that a first one there would: what the caller
 /// sent and the failed model's edits took off cannot be put back, so the next model's must edit the
 /// same.
-fn keeps_headers(
+fn keeps_headers<'a, P: Iterator<Item = &'a HeaderOp>>(
     failed: &Target<'_>,
     next: &Target<'_>,
-    route: &Route,
+    of_plugins: impl Fn() -> P,
     sent: &dyn Headers,
 ) -> bool {
     failed
@@ -294,8 +317,8 @@ fn keeps_headers(
         .map(HeaderOp::name)
         .filter(|name| sent.value(name).is_some())
         .all(|name| {
-            let mut edits = next.headers().chain(plugin_headers(route));
-            edits.any(|op| op.name() == name)
+            let sets = |op: &HeaderOp| op.name() == name;
+            next.headers().any(sets) || of_plugins().any(sets)
         })
 }
 

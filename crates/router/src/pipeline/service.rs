@@ -8,7 +8,9 @@
 
 use super::choice::{Aim, Choice};
 use super::escalation::first_capable;
+use super::fallback;
 use super::sent::Sent;
+use crate::boundary::Verdict;
 use crate::generation::Generation;
 use crate::plan::{Outcome, Refusal};
 use crate::recipe::{Recipe, Route};
@@ -67,10 +69,18 @@ pub(super) async fn choose<'g>(
         Some(_) => (first_capable(&generation.targets, &matched), false),
         None => select(&matched, None).await,
     };
+    let several = generation.settings.fallback && may_fall_back(service);
     Ok(Choice {
         unread_turn,
-        ..Choice::decided(route, eligible, selection, false)
+        ..Choice::decided(route, eligible, selection, several)
     })
+}
+
+/// Returns whether another candidate may answer where the first one fails. Vectors of two models do
+/// not compare, endpoints that models declare have no candidates, and what a provider keeps
+/// may have been made although its answer was an error.
+fn may_fall_back(service: Service) -> bool {
+    matches!(service, Service::Completions | Service::CountTokens)
 }
 
 fn divided(route: Option<&Route>, other: &str) -> Refusal {
@@ -144,20 +154,29 @@ fn undeclared(ability: Ability) -> Refusal {
     Refusal::new(400, message)
 }
 
-/// Sends a request to its model, with no other edit than the model's name.
+/// Sends a request to its model, with no other edit than the model's name. `matched` is what its
+/// decision was chosen by, if there is one.
 pub(super) fn send(
     targets: &Targets,
     target: Target<'_>,
-    reading: &Reading<'_>,
+    verdict: &Verdict,
     wire: Wire<'_>,
+    choice: &Choice<'_>,
+    matched: Option<&Matched<'_>>,
 ) -> Result<Sent, Refused> {
     let wire = Wire {
         asked: None,
         counts_usage: false,
         ..wire
     };
-    let forward = targets.forward(&target.untold(), &reading.verdict, wire)?;
-    Ok(Sent::new(Outcome::Forward(forward)))
+    let forward = targets.forward(&target.untold(), verdict, wire)?;
+    let next = matched.map(|matched| fallback::next(targets, choice, matched));
+    let next = next.unwrap_or_default();
+    let forward = fallback::name_next(forward, next.headers);
+    Ok(Sent {
+        fallback_lost: next.lost,
+        ..Sent::new(Outcome::Forward(forward))
+    })
 }
 
 /// Returns what of a decision does not run on other endpoints, `part=reason`.

@@ -100,6 +100,14 @@ impl Trace {
             .find(|forecast| forecast.model == *model)
     }
 
+    /// Returns the trace of the same request where its fallback is lost.
+    #[must_use]
+    pub fn without_fallback(&self, reason: &str) -> Self {
+        let mut trace = self.clone();
+        trace.degraded.push(format!("fallback={reason}").into());
+        trace
+    }
+
     /// Returns the trace of the same request once its run is over.
     #[must_use]
     pub fn after_run(&self, run: RunOutcome<'_>) -> Self {

@@ -76,7 +76,7 @@ fn rows() -> impl Iterator<Item = Vec<&'static str>> {
 type Concerns = fn(&Document) -> bool;
 
 /// Which documents a change concerns, by its setting; all others concern every document.
-const CONCERNS: [(&str, Concerns); 20] = [
+const CONCERNS: [(&str, Concerns); 22] = [
     ("`global.server.profile`", |it| profile(it) == "auto"),
     ("usage of chat streams", |it| profile(it) == "auto"),
     (
@@ -138,6 +138,14 @@ const CONCERNS: [(&str, Concerns); 20] = [
     (
         "duplicate members, and members that differ from a known one by case only",
         has_boundaries,
+    ),
+    (
+        "a list of texts (`input`, `prompt`, `documents`) under a boundary",
+        has_boundaries,
+    ),
+    (
+        "completions and token counts with `global.server.fallback.enabled`",
+        |it| it.global.server.fallback.enabled,
     ),
     ("`context` estimate", |it| {
         signals(it, |signals| !signals.context.is_empty())

@@ -5,25 +5,31 @@
 //! Merit, when the request was planned, and by the gateway's own configuration; clients' copies
 //! were removed before.
 
+use super::forward::{FALLBACK, NAMESPACE};
 use super::{forward, immediate};
 use crate::engine::Generation;
 use crate::metrics::Metrics;
 use crate::reload::Loaded;
 use bytes::Bytes;
-use dialects::{Asked, Dialect, Endpoint};
-use extproc::{BodyReply, BodyStep, HeadStep, Immediate, RequestHead};
+use dialects::{Asked, Dialect, Endpoint, Service};
+use extproc::{
+    BodyReply, BodyStep, HeadStep, HeaderEdit, HeaderEdits, Immediate, Metadata, RequestHead,
+};
 use router::pipeline::fallback::{
-    ATTEMPT, Attempt, BODY, BOUNDARIES, DECISION, DISPATCH, HEADERS, MODEL, RECIPE,
+    ATTEMPT, Attempt, BODY, BOUNDARIES, DECISION, DISPATCH, HEADERS, MODEL, OWN, RECIPE,
     attempt as plan_attempt, restored,
 };
 use router::plan::{Refusal, body};
 use selection::served::Served;
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// An attempt whose body is awaited.
 pub(super) struct Attempting {
     serving: Arc<Loaded<Generation>>,
     dialect: Dialect,
+    /// The endpoint, where it is not that of conversations.
+    service: Option<Service>,
     request: RequestHead,
 }
 
@@ -32,6 +38,7 @@ pub(super) fn open(
     serving: Arc<Loaded<Generation>>,
     request: RequestHead,
 ) -> Result<Attempting, HeadStep> {
+    let told = Told(&request);
     let headers = &request.headers;
     let planned = serving
         .router
@@ -41,7 +48,10 @@ pub(super) fn open(
         .and_then(|name| headers.get(name));
     let at = headers.get(ATTEMPT);
     if at.is_some() && at == planned {
-        return Err(HeadStep::Forward(BodyReply::default()));
+        return Err(HeadStep::Forward(BodyReply {
+            headers: told.stripped(),
+            ..BodyReply::default()
+        }));
     }
     let endpoint = serving.router.settings.paths.endpoint(
         headers.get(":method").unwrap_or_default(),
@@ -49,20 +59,55 @@ pub(super) fn open(
     );
     match endpoint {
         // The path may be the failed model's own, which only chat completions have.
-        _ if at.is_none() || at != headers.get(MODEL) => Err(HeadStep::Respond(refuse(
+        _ if at.is_none() || at != told.get(MODEL) => Err(HeadStep::Respond(refuse(
             &request,
             &Refusal::new(503, "no attempt is planned at this model"),
         ))),
+        Endpoint::Service(service) => Ok(Attempting {
+            serving,
+            dialect: service.dialect(),
+            service: Some(service),
+            request,
+        }),
         Endpoint::Inference(dialect) => Ok(Attempting {
             serving,
             dialect,
+            service: None,
             request,
         }),
         _ => Ok(Attempting {
             serving,
             dialect: Dialect::OpenAiChat,
+            service: None,
             request,
         }),
+    }
+}
+
+/// What Merit told of a second attempt when the request was planned: in the request's dynamic
+/// metadata where the gateway forwards it, in headers elsewhere.
+struct Told<'a>(&'a RequestHead);
+
+impl<'a> Told<'a> {
+    fn metadata(&self) -> Option<&'a Value> {
+        self.0.metadata.get(NAMESPACE)?.get(FALLBACK)
+    }
+
+    fn get(&self, name: &str) -> Option<&'a str> {
+        match self.metadata() {
+            Some(told) => told.get(name).and_then(Value::as_str),
+            None => self.0.headers.get(name),
+        }
+    }
+
+    /// Takes the headers off that no backend need see, unless the next attempt needs them: the
+    /// gateway keeps what is changed for one attempt.
+    fn stripped(&self) -> HeaderEdits {
+        let sent = |name: &&str| self.metadata().is_some() && self.0.headers.get(name).is_some();
+        let removed = OWN.into_iter().filter(sent);
+        removed
+            .map(|name| HeaderEdit::Remove(name.to_owned()))
+            .collect()
     }
 }
 
@@ -80,8 +125,10 @@ impl Attempting {
     /// Makes the request fit for the next model.
     pub(super) fn body(&self, bytes: Bytes, metrics: &Metrics) -> BodyStep {
         let header = |name: &str| self.request.headers.get(name).unwrap_or_default();
+        let told = Told(&self.request);
+        let said = |name: &str| told.get(name).unwrap_or_default();
         let router = &self.serving.router;
-        if let Ok(dispatch) = header(DISPATCH).parse() {
+        if let Ok(dispatch) = said(DISPATCH).parse() {
             // Why it failed is the gateway's knowledge; that it did is enough for a model to be
             // rested.
             router.state.end(
@@ -98,22 +145,24 @@ impl Attempting {
             .first()
             .map_or("", |name| header(name));
         let attempt = Attempt {
-            recipe: header(RECIPE),
-            decision: header(DECISION),
-            boundaries: self.request.headers.get(BOUNDARIES),
-            headers: self.request.headers.get(HEADERS),
+            recipe: said(RECIPE),
+            decision: said(DECISION),
+            boundaries: told.get(BOUNDARIES),
+            headers: told.get(HEADERS),
             from,
-            to: header(MODEL),
+            to: said(MODEL),
         };
         let settings = &router.settings;
         let deployment = settings.paths.deployment(header(":path"));
         let asked = Asked {
+            dialect: self.dialect,
+            service: self.service,
+            content_type: header("content-type"),
             model: deployment.as_deref(),
-            ..Asked::conversation(self.dialect)
         };
-        let before = self.request.headers.get(BODY);
+        let before = told.get(BODY);
         let made = restored(&asked, bytes, before, &settings.reading).and_then(|request| {
-            let plan = plan_attempt(router, attempt, request.prompt(), self.dialect)?;
+            let plan = plan_attempt(router, attempt, request.prompt(), &asked)?;
             let path = forward::deployment(settings, &self.request, &plan);
             let path = path.map_err(|message| Refusal::new(400, message))?;
             let body = body::apply(&request, plan.body());
@@ -124,9 +173,12 @@ impl Attempting {
                 metrics.looper.attempted(attempt.to, "sent");
                 let mut headers = forward::merged(Vec::new(), plan.headers());
                 headers.extend(path);
+                // Replies name the model that answers.
+                let model = json!({"x-vsr-selected-model": attempt.to});
                 BodyStep::Forward(BodyReply {
                     headers,
                     body: Some(body),
+                    metadata: Metadata::from([(NAMESPACE.to_owned(), model)]),
                     ..BodyReply::default()
                 })
             }

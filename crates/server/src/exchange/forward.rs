@@ -1,7 +1,6 @@
 //! A plan as edits that Envoy understands.
 
 use crate::engine::Generation;
-use dialects::Request;
 use extproc::BodyReply;
 use extproc::{HeaderEdit, HeaderEdits, Metadata, RequestHead};
 use http::HeaderValue;
@@ -16,6 +15,8 @@ use std::sync::Arc;
 pub(crate) const NAMESPACE: &str = "merit";
 /// Its key by which Envoy's access log tells which request it is about.
 pub(crate) const DISPATCH: &str = "dispatch";
+/// Its key under which the gateway keeps what a second attempt needs, by the names of the headers.
+pub(crate) const FALLBACK: &str = "fallback";
 
 /// The request asks to be left alone, and the operator lets it.
 pub(super) fn skips(serving: &Generation, head: &RequestHead) -> bool {
@@ -57,16 +58,13 @@ fn strip_names(routing_headers: &[Arc<str>], head: &RequestHead) -> HeaderEdits 
 pub(super) fn headers(
     serving: &Generation,
     head: &RequestHead,
-    request: &Request,
-    forward: &Forward,
+    ops: &[HeaderOp],
     trace: HeaderEdits,
     dispatch: u64,
 ) -> HeaderEdits {
     let mut edits = strip(serving, head);
     edits.extend(trace);
-    let mut ops = forward.headers().to_vec();
-    ops.extend(fallback::carried(request, forward));
-    let mut edits = merged(edits, &ops);
+    let mut edits = merged(edits, ops);
     let may_fall_back =
         |edit: &HeaderEdit| matches!(edit, HeaderEdit::Set(name, _) if name == fallback::MODEL);
     if edits.iter().any(may_fall_back) {
@@ -140,10 +138,20 @@ fn name_of(edit: &HeaderEdit) -> &str {
 }
 
 /// Reply headers as dynamic metadata, for gateways that write them onto the response themselves;
-/// and the request's id, as text: a number would be a double there.
-pub(super) fn metadata(headers: &[ReplyHeader], id: u64) -> Metadata {
+/// the request's id, as text: a number would be a double there; and what `edits` tell of a second
+/// attempt.
+pub(super) fn metadata(headers: &[ReplyHeader], id: u64, edits: &HeaderEdits) -> Metadata {
     let id = (DISPATCH.to_owned(), Value::from(format!("{id:016x}")));
-    in_namespace(entries(headers).chain([id]))
+    let told = edits.iter().filter_map(|edit| match edit {
+        HeaderEdit::Set(name, value) if fallback::OWN.contains(&name.as_str()) => {
+            let value = String::from_utf8_lossy(value);
+            Some((name.clone(), Value::from(value.into_owned())))
+        }
+        _ => None,
+    });
+    let told: Map<String, Value> = told.collect();
+    let attempt = (!told.is_empty()).then(|| (FALLBACK.to_owned(), Value::Object(told)));
+    in_namespace(entries(headers).chain([id]).chain(attempt))
 }
 
 /// The same for a request that is not counted, so that Envoy's access log does not tell its end.

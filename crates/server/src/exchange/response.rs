@@ -1,6 +1,7 @@
 //! The response's way: reply headers where the gateway shows us the response, usage where it shows
 //! us the body, and the stages that the plan lists.
 
+use super::forward::NAMESPACE;
 use super::sent::Sent;
 use crate::metrics::Metrics;
 use bytes::Bytes;
@@ -141,7 +142,10 @@ impl Responding {
             .chain(facts)
             .filter(|(_, value)| HeaderValue::from_str(value).is_ok());
         let mut headers: HeaderEdits = all
-            .map(|(name, value)| HeaderEdit::Set((*name).to_owned(), value.clone().into()))
+            .map(|(name, value)| {
+                let value = answered_by(name, head).unwrap_or(value);
+                HeaderEdit::Set((*name).to_owned(), value.to_owned().into())
+            })
             .collect();
         if decodes {
             headers.push(HeaderEdit::Remove("content-encoding".to_owned()));
@@ -230,6 +234,13 @@ impl Responding {
             }
         }
     }
+}
+
+/// Returns the model that a reply names where a second attempt has said another one.
+fn answered_by<'a>(name: &str, head: &'a ResponseHead) -> Option<&'a str> {
+    const NAME: &str = "x-vsr-selected-model";
+    let metadata = head.metadata.get(NAMESPACE).filter(|_| name == NAME)?;
+    metadata.get(NAME)?.as_str()
 }
 
 /// Says among what else was degraded that the stages could not read the response.

@@ -16,11 +16,12 @@ use extproc::{BodyReply, Immediate, ResponseInterest};
 use immediate::Said;
 use inference::ask::Ask;
 use router::generation::Profile;
-use router::pipeline::{self, Routed, RoutingRequest};
+use router::pipeline::{self, Routed, RoutingRequest, fallback};
 use router::plan::surface::{ReplyHeader, ResponsePath};
 use router::plan::{Escalation, Forward, Outcome, Trace, body};
 use selection::eligible::Barrier;
 use signals::families::Identity;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 use tracing::Instrument;
@@ -189,6 +190,16 @@ pub(super) fn forward(
         Ok(path) => path,
         Err(message) => return Planned::Respond(turn_down(head, 400, message)),
     };
+    let carried = fallback::carried(request, plan);
+    let trace = match carried.lost {
+        Some(reason) => {
+            let trace = trace.without_fallback(reason);
+            let span = head.span.span();
+            span.record("routing.degraded", trace.degraded.join(","));
+            Cow::Owned(trace)
+        }
+        None => Cow::Borrowed(trace),
+    };
     let dispatch = Dispatch {
         id: state.dispatches.next_id(),
         at: Instant::now(),
@@ -204,13 +215,13 @@ pub(super) fn forward(
             .and_then(|learned| learned.record.clone()),
     };
     let always = Trace::always(ResponsePath::Upstream).to_vec();
-    let on_success = surface(trace, ResponsePath::Upstream, debug);
+    let on_success = surface(&trace, ResponsePath::Upstream, debug);
     let shown: Vec<ReplyHeader> = always.iter().chain(&on_success).cloned().collect();
+    let planned = [plan.headers(), &carried.headers].concat();
     let mut headers = forward::headers(
         &head.serving,
         &head.request,
-        request,
-        plan,
+        &planned,
         head.span.edits(),
         dispatch.id,
     );
@@ -218,11 +229,12 @@ pub(super) fn forward(
     if !plan.response().is_empty() {
         response::ask_for_plain_text(&mut headers);
     }
+    let metadata = forward::metadata(&shown, dispatch.id, &headers);
     let reply = BodyReply {
         headers,
         body: body::apply(request, plan.body()),
         clear_route_cache: settings.clear_route_cache,
-        metadata: forward::metadata(&shown, dispatch.id),
+        metadata,
         response: interest(head, plan),
     };
     let plan = ResponsePlan {

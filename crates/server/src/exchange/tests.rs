@@ -156,7 +156,7 @@ impl Out {
         self.exchange
             .response_headers(ResponseHead {
                 headers: Headers::new(headers),
-                end_of_stream: false,
+                ..ResponseHead::default()
             })
             .await;
     }

@@ -120,7 +120,7 @@ fn try_again(
     before: Option<&str>,
 ) -> Result<(Vec<String>, String), Refusal> {
     let request = restored(&chat(), body, before, &ReadOptions::default())?;
-    let forward = super::attempt(generation, attempt, request.prompt(), Dialect::OpenAiChat)?;
+    let forward = super::attempt(generation, attempt, request.prompt(), &chat())?;
     let edited = body::apply(&request, forward.body()).unwrap_or_else(|| request.body().clone());
     Ok((
         forward.headers().iter().map(line).collect(),
@@ -159,7 +159,7 @@ fn try_both(policy: &str, later: &str, members: &str) -> Tried {
     let first = body::apply(&request, forward.body()).unwrap();
 
     let mut all = forward.headers().to_vec();
-    all.extend(carried(&request, &forward));
+    all.extend(carried(&request, &forward).headers);
     let header = |name: &str| {
         all.iter().rev().find_map(|op| match op {
             HeaderOp::Set(other, value) if &**other == name => Some(&**value),
@@ -302,10 +302,9 @@ fn what_is_too_long_to_be_carried_has_no_fallback() {
     let Outcome::Forward(forward) = plan.outcome else {
         panic!("{:?}", plan.outcome)
     };
-    assert_eq!(
-        carried(&request, &forward),
-        [HeaderOp::Remove(MODEL.into())]
-    );
+    let carried = carried(&request, &forward);
+    assert_eq!(carried.headers, [HeaderOp::Remove(MODEL.into())]);
+    assert_eq!(carried.lost, Some("body_too_long"));
 }
 
 #[test]

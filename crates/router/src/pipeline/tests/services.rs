@@ -1,7 +1,7 @@
 //! Requests of other endpoints than those of conversations.
 
 use super::{Plan, body, call, generation};
-use crate::plan::Outcome;
+use crate::plan::{HeaderOp, Outcome};
 use dialects::{Asked, Request, Service};
 use futures_util::FutureExt;
 use signals::families::Identity;
@@ -45,7 +45,11 @@ routing:
 "#;
 
 fn plan(service: Service, text: &str) -> (Plan, Request) {
-    let generation = generation(POLICY);
+    plan_under(POLICY, service, text)
+}
+
+fn plan_under(policy: &str, service: Service, text: &str) -> (Plan, Request) {
+    let generation = generation(policy);
     let asked = Asked {
         service: Some(service),
         ..Asked::conversation(service.dialect())
@@ -282,4 +286,90 @@ fn a_path_of_chat_completions_is_no_other_endpoints() {
         };
         assert!(forward.headers().iter().all(|op| op.name() != ":path"));
     }
+}
+
+/// The header that names the further candidate, and what is degraded.
+#[track_caller]
+fn check_fallback(service: Service, text: &str, expected: Option<&str>) {
+    use crate::pipeline::fallback::MODEL;
+    let (plan, _) = plan_under(&with_fallback(), service, text);
+    let Outcome::Forward(forward) = plan.outcome else {
+        panic!("{text}: {:?}", plan.outcome);
+    };
+    let named = forward.headers().iter().find_map(|op| match op {
+        HeaderOp::Set(name, value) if &**name == MODEL => Some(&**value),
+        _ => None,
+    });
+    assert_eq!(named, expected, "{service:?} {text}");
+}
+
+fn with_fallback() -> String {
+    format!("{POLICY}global: {{server: {{fallback: {{enabled: true}}}}}}\n")
+}
+
+#[test]
+fn text_for_a_model_of_conversations_has_a_fallback() {
+    let counted = r#"{"model":"auto","messages":[{"role":"user","content":"hi"}]}"#;
+    for (service, text, expected) in [
+        (
+            Service::Completions,
+            r#"{"model":"auto","prompt":"hi"}"#,
+            Some("house"),
+        ),
+        (
+            Service::Completions,
+            r#"{"model":"auto","prompt":"python"}"#,
+            Some("small"),
+        ),
+        (
+            Service::Completions,
+            r#"{"model":"auto","prompt":"a patient"}"#,
+            None,
+        ),
+        (
+            Service::Completions,
+            r#"{"model":"small","prompt":"hi"}"#,
+            None,
+        ),
+        (Service::CountTokens, counted, Some("house")),
+        (Service::Compact, r#"{"model":"auto","input":"hi"}"#, None),
+        (
+            Service::Embeddings,
+            r#"{"model":"auto","input":"hi"}"#,
+            None,
+        ),
+        (Service::Rerank, r#"{"model":"auto","query":"hi"}"#, None),
+        (
+            Service::MessageBatches,
+            r#"{"requests":[{"params":{"model":"auto","messages":[]}}]}"#,
+            None,
+        ),
+    ] {
+        check_fallback(service, text, expected);
+    }
+}
+
+#[test]
+fn a_second_attempt_changes_nothing_but_the_model() {
+    use crate::pipeline::fallback::{Attempt, attempt};
+    let generation = generation(&with_fallback());
+    let service = Service::Completions;
+    let asked = Asked {
+        service: Some(service),
+        ..Asked::conversation(service.dialect())
+    };
+    let body = r#"{"model":"small-4b","prompt":"python"}"#;
+    let request = Request::read(&asked, body.into(), &generation.settings.reading).unwrap();
+    let to = Attempt {
+        recipe: "default",
+        decision: "code",
+        boundaries: Some("-"),
+        headers: None,
+        from: "small",
+        to: "house",
+    };
+    let forward = attempt(&generation, to, request.prompt(), &asked).unwrap();
+    let sent = body::apply(&request, forward.body()).unwrap();
+    assert_eq!(sent, r#"{"model":"house","prompt":"python"}"#);
+    assert!(forward.headers().iter().all(|op| op.name() != ":path"));
 }

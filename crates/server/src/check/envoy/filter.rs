@@ -24,13 +24,20 @@ impl<'a> Filter<'a> {
     }
 
     pub(super) fn check(&self, namespaces: &BTreeSet<String>) -> Vec<Problem> {
+        let mut found = self.check_modes();
+        found.extend(self.timeout());
+        found.extend(self.metadata(namespaces));
+        found.extend(self.attempt_metadata());
+        found.extend(self.switches());
+        found
+    }
+
+    /// Checks what the filter shows Merit of requests and answers.
+    pub(super) fn check_modes(&self) -> Vec<Problem> {
         let mut found = Vec::new();
         found.extend(self.request_body());
         found.extend(self.request_head_and_trailers());
         found.extend(self.response_body());
-        found.extend(self.timeout());
-        found.extend(self.metadata(namespaces));
-        found.extend(self.switches());
         found
     }
 
@@ -152,7 +159,7 @@ impl<'a> Filter<'a> {
         })
     }
 
-    /// A filter of upstream attempts, which attaches no metadata and holds nothing.
+    /// A filter of upstream attempts, which holds nothing.
     fn is_attempt(&self) -> bool {
         let metadata = self
             .config
@@ -164,19 +171,31 @@ impl<'a> Filter<'a> {
             .any(|pair| pair["key"] == "x-merit-attempt")
     }
 
-    fn metadata(&self, namespaces: &BTreeSet<String>) -> Option<Problem> {
+    /// Returns the metadata namespaces of one kind: `forwarding_namespaces` or
+    /// `receiving_namespaces`.
+    fn namespaces(&self, kind: &str) -> BTreeSet<&'a str> {
+        let written = &self.config["metadata_options"][kind]["untyped"];
+        let written = written.as_array().into_iter().flatten();
+        written.filter_map(Value::as_str).collect()
+    }
+
+    /// A filter of attempts needs Merit's own metadata, both ways.
+    fn attempt_metadata(&self) -> Option<Problem> {
+        let has = |kind: &str| self.namespaces(kind).contains("merit");
+        let is_shown = has("forwarding_namespaces") && has("receiving_namespaces");
+        (self.is_attempt() && !is_shown).then(|| {
+            let message = "without `merit` among forwarding_namespaces and receiving_namespaces, backends get the headers that \
+                           Merit needs for a second attempt (x-merit-fallback-…), and replies name the model that failed";
+            warning(self.path("metadata_options"), message)
+        })
+    }
+
+    /// Checks that Merit's metadata is received.
+    pub(super) fn metadata(&self, namespaces: &BTreeSet<String>) -> Option<Problem> {
         if self.is_attempt() {
             return None;
         }
-        let received = self
-            .config
-            .pointer("/metadata_options/receiving_namespaces/untyped")
-            .and_then(Value::as_array);
-        let received: BTreeSet<_> = received
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect();
+        let received = self.namespaces("receiving_namespaces");
         let path = self.path("metadata_options.receiving_namespaces.untyped");
         if received.is_empty() {
             let message = "no namespace is received: Envoy drops Merit's dynamic metadata silently";

@@ -189,6 +189,27 @@ fn metadata_and_switches() {
 }
 
 #[test]
+fn a_filter_of_attempts_shares_merits_metadata() {
+    let attempt = json!({"initial_metadata": [{"key": "x-merit-attempt", "value": "true"}], "envoy_grpc": {"cluster_name": "merit"}});
+    let names = |forwarded: Value, received: Value| {
+        json!({"grpc_service": attempt, "metadata_options": {
+            "forwarding_namespaces": {"untyped": forwarded}, "receiving_namespaces": {"untyped": received}}})
+    };
+    let warned = &["warning metadata_options"][..];
+    for (change, expected) in [
+        (names(json!(["merit"]), json!(["merit"])), &[][..]),
+        (names(json!(["other"]), json!(["merit"])), warned),
+        (names(json!(["merit"]), json!([])), warned),
+        (
+            json!({"grpc_service": attempt, "metadata_options": null}),
+            warned,
+        ),
+    ] {
+        check_change(FILTER, change, expected);
+    }
+}
+
+#[test]
 fn clusters() {
     let explicit =
         json!({PROTOCOL_OPTIONS: {"explicit_http_config": {"http2_protocol_options": {}}}});
