@@ -3,6 +3,7 @@
 //! Each rule stands for a failure that was seen on real Envoys, most of them silent there.
 
 mod clusters;
+mod detours;
 mod filter;
 mod listeners;
 mod ports;
@@ -59,6 +60,7 @@ pub(super) fn check(text: &str, wanted: &Wanted) -> Vec<Problem> {
         if filters.iter().any(|(filter, _)| manager.has(filter)) {
             found.extend(manager.check());
             found.extend(routes::check(path, value, wanted));
+            found.extend(detours::check(path, value, wanted, &namespaces));
         }
     }
     found.extend(

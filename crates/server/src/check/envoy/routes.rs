@@ -80,17 +80,18 @@ fn catch_all(routes: &[Route<'_>], wanted: &Wanted) -> Vec<Problem> {
     taken.into_values().map(report).collect()
 }
 
-struct Route<'a> {
-    path: String,
-    config: &'a Value,
+/// One route.
+pub(super) struct Route<'a> {
+    pub(super) path: String,
+    pub(super) config: &'a Value,
 }
 
 impl<'a> Route<'a> {
-    fn of(path: String, config: &'a Value) -> Self {
+    pub(super) fn of(path: String, config: &'a Value) -> Self {
         Self { path, config }
     }
 
-    fn leads_to_cluster(&self) -> bool {
+    pub(super) fn leads_to_cluster(&self) -> bool {
         self.config["route"].is_object()
     }
 
@@ -123,7 +124,17 @@ impl<'a> Route<'a> {
         self.is_for_path(path) && own.all(|matcher| accepts(matcher, model))
     }
 
-    fn is_for_path(&self, path: &str) -> bool {
+    /// Returns whether the route looks at a header.
+    pub(super) fn reads(&self, header: &str) -> bool {
+        self.headers().any(|matcher| names(matcher, header))
+    }
+
+    /// Returns whether the route takes requests whatever their path.
+    pub(super) fn takes_every_path(&self) -> bool {
+        self.is_for_path("/")
+    }
+
+    pub(super) fn is_for_path(&self, path: &str) -> bool {
         let asked = &self.config["match"];
         if let Some(prefix) = asked["prefix"].as_str() {
             path.starts_with(prefix)
