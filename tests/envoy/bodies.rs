@@ -183,7 +183,7 @@ async fn malformed_bodies_are_refused_clearly() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn unknown_paths_and_methods_are_refused_clearly() -> Result<()> {
     let stage = stage().await?;
-    let nonsense = || Call::post("/v1/nonsense", r#"{"model":"auto"}"#);
+    let nonsense = || Call::post("/v1/v1/chat/completions", r#"{"model":"auto"}"#);
     check_nonsense(&stage, nonsense, 404, "endpoint not found").await?;
     for method in [Method::GET, Method::DELETE] {
         check_nonsense(

@@ -74,7 +74,7 @@ def openai_errors(client, sdk):
     assert "no-such" in error.message, error.message
     equal(error.type, "invalid_request_error")
     raises(sdk.BadRequestError, lambda: create(model="auto", messages=HELLO, extra_body={"stream": "yes"}))
-    raises(sdk.NotFoundError, lambda: client.post("/nonsense", cast_to=object, body={"model": "auto"}))
+    raises(sdk.NotFoundError, lambda: client.post("/v1/chat/completions", cast_to=object, body={"model": "auto"}))
     limited = {"x-script-status": "429"}
     raises(sdk.RateLimitError, lambda: create(model="auto", messages=HELLO, extra_headers=limited))
     names = [model.id for model in client.models.list()]

@@ -68,7 +68,7 @@ pub enum Endpoint {
     /// An inference endpoint behind a base that is wrong, such as `/chat/completions` or
     /// `/v1/v1/messages`: 404.
     WrongBase(WrongBase),
-    /// An unknown path under `/v1`: 404, where the request has a body.
+    /// An unknown path under `/v1`: 404 where the request has a body and a policy guards text.
     NotFound,
     /// A known path with a method it does not have: 405.
     MethodNotAllowed,

@@ -403,15 +403,12 @@ impl LlmExchange {
                 return HeadStep::Forward(forward::untouched(&serving, &head));
             }
             Endpoint::Foreign => return self.unread(serving, head),
-            // Files, fine-tuning jobs and the like: what brings no text is the backend's to answer.
-            Endpoint::NotFound if matches!(unknown::carries(&head), unknown::Carries::Nothing) => {
-                return self.unread(serving, head);
-            }
             _ if unknown::upgrades(&head) => {
                 return HeadStep::Respond(self.refuse_unread(unknown::UPGRADE, &serving, &head));
             }
+            // Files, fine-tuning jobs and the like are the backend's to answer.
+            Endpoint::NotFound => return self.unread(serving, head),
             Endpoint::WrongBase(wrong) => (404, wrong.message()),
-            Endpoint::NotFound => (404, "endpoint not found".to_owned()),
             Endpoint::MethodNotAllowed => (405, "method not allowed".to_owned()),
         };
         HeadStep::Respond(self.turn_down(status, &message, &head))
@@ -478,6 +475,11 @@ impl LlmExchange {
         serving: &Generation,
         head: &RequestHead,
     ) -> Immediate {
+        let why = if why == unknown::BODY {
+            unknown::body_on(serving, head)
+        } else {
+            why
+        };
         self.phase = Phase::Done(None);
         self.told.tell(&serving.router.settings.paths, head);
         self.metrics.refused("", "unread_path");

@@ -2,6 +2,7 @@
 //! without a body passes, one with a body is refused, since nobody would see what it says.
 
 use crate::engine::Generation;
+use dialects::{Dialect, Endpoint, Stored};
 use extproc::RequestHead;
 use router::config::paths::KnownPaths;
 use std::collections::HashSet;
@@ -22,6 +23,13 @@ pub(super) const BODY: Why = Why {
     status: 404,
     message: "the router does not read request bodies on this path, and its policy restricts where text may go; \
               send prompts to an endpoint that is read, such as /v1/chat/completions, /v1/responses or /v1/messages",
+};
+
+/// A batch came that names a file.
+pub(super) const BATCH: Why = Why {
+    status: 404,
+    message: "the router cannot read the file that a batch names, and its policy restricts where text may go; \
+              send the batch's requests one by one to /v1/chat/completions, or as one body to /v1/messages/batches",
 };
 
 /// The connection is to become something else, in which bodies are not seen at all.
@@ -53,6 +61,19 @@ pub(super) fn upgrades(head: &RequestHead) -> bool {
     let mut names = head.headers.iter().map(|(name, _)| name);
     names.any(|name| matches!(name, "upgrade" | ":protocol"))
         || head.headers.get(":method") == Some("CONNECT")
+}
+
+/// Returns what the client of a path is told whose body nobody reads.
+pub(super) fn body_on(serving: &Generation, head: &RequestHead) -> Why {
+    let of = |name: &str| head.headers.get(name).unwrap_or_default();
+    let paths = &serving.router.settings.paths;
+    match paths.endpoint(of(":method"), of(":path")) {
+        Endpoint::Stored(Stored {
+            dialect: Dialect::OpenAiChat,
+            id: None,
+        }) => BATCH,
+        _ => BODY,
+    }
 }
 
 /// Reads what a request carries from its headers.

@@ -132,7 +132,8 @@ async fn bodies_that_nobody_reads_are_refused_where_a_policy_guards_text() {
         ("GET /v1/responses upgrade=websocket", "", "426", "426"),
         ("GET /v1/realtime upgrade=websocket", "", "426", "426"),
         ("GET /v1/responses", "", "405", "405"),
-        ("POST /v1/files", "x", "404", "404"),
+        ("POST /v1/files", "x", "404", "untouched"),
+        ("POST /v1/fine_tuning/jobs", "{}", "404", "untouched"),
         ("GET /v1/files", "", "untouched", "untouched"),
         ("DELETE /v1/files/f_1", "", "untouched", "untouched"),
         ("GET /v1/files upgrade=websocket", "", "426", "426"),
@@ -154,7 +155,89 @@ async fn bodies_that_nobody_reads_are_refused_where_a_policy_guards_text() {
         .lines()
         .find(|line| line.contains("unread_path"))
         .unwrap();
-    assert!(line.ends_with(" 8"), "{line}");
+    assert!(line.ends_with(" 10"), "{line}");
+}
+
+#[tokio::test]
+async fn a_refused_body_is_told_what_to_do_instead() {
+    let policy = Policy::new(BOUNDARIES);
+    for (request, expected) in [
+        (
+            "POST /v1/batches",
+            r#"404 {"error":{"message":"the router cannot read the file that a batch names, and its policy restricts where text may go; send the batch's requests one by one to /v1/chat/completions"#,
+        ),
+        (
+            "POST /openai/v1/batches",
+            r#"404 {"error":{"message":"the router cannot read the file"#,
+        ),
+        (
+            "POST /v1/files",
+            r#"404 {"error":{"message":"the router does not read request bodies on this path"#,
+        ),
+        (
+            "POST /v1/messages/strange",
+            r#"404 {"type":"error","error":{"type":"not_found_error","message":"the router does not read"#,
+        ),
+        (
+            "POST /v1/files anthropic-version=2023-06-01",
+            r#"404 {"type":"error","error":{"type":"not_found_error","message":"the router does not read"#,
+        ),
+    ] {
+        let got = policy.send(request, r#"{"input_file_id": "f"}"#).await;
+        assert!(got.starts_with(expected), "{request}: {got}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_request_is_refused_in_the_clients_own_protocol() {
+    let policy = Policy::new("");
+    for (path, shape) in [
+        ("/v1/chat/completions", r#"400 {"error":{"message":""#),
+        ("/v1/responses", r#"400 {"error":{"message":""#),
+        ("/v1/embeddings", r#"400 {"error":{"message":""#),
+        (
+            "/v1/messages",
+            r#"400 {"type":"error","error":{"type":"invalid_request_error","message":""#,
+        ),
+        (
+            "/v1/messages/count_tokens",
+            r#"400 {"type":"error","error":{"type":"invalid_request_error","message":""#,
+        ),
+    ] {
+        for (body, said) in [
+            ("", "the request body is empty; send a JSON object"),
+            ("[]", "the request body must be a JSON object, got array"),
+            (
+                r#"{"model": 5, "messages": [], "input": ""}"#,
+                "field model must be string, got number",
+            ),
+        ] {
+            let got = policy.send(&format!("POST {path}"), body).await;
+            assert!(
+                got.starts_with(shape) && got.contains(said),
+                "{path} {body}: {got}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_name_that_may_be_asked_for_is_described() {
+    let policy = Policy::new("");
+    for (name, expected) in [
+        ("auto", "200 "),
+        ("small", "200 "),
+        ("large", r#"200 {"id":"large""#),
+        (
+            "nobody",
+            r#"404 {"error":{"message":"model \"nobody\" is not available; GET /v1/models lists vllm-sr/auto, auto, MoM; models that the policy configures go by their own names, too""#,
+        ),
+    ] {
+        let got = policy.send(&format!("GET /v1/models/{name}"), "").await;
+        assert!(got.starts_with(expected), "{name}: {got}");
+    }
+    let list = policy.send("GET /v1/models", "").await;
+    assert!(!list.contains("large"), "{list}");
 }
 
 #[tokio::test]
