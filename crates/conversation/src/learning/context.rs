@@ -20,6 +20,13 @@ impl<const N: usize> Headers for [(&str, &str); N] {
     }
 }
 
+impl Headers for Vec<(String, String)> {
+    fn value(&self, name: &str) -> Option<&str> {
+        let found = self.iter().find(|(other, _)| other == name);
+        found.map(|(_, value)| value.as_str())
+    }
+}
+
 /// What a request says beside its body.
 #[derive(Clone, Copy)]
 pub struct RequestContext<'a> {

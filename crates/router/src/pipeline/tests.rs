@@ -1,5 +1,6 @@
 //! The request's way, whole: a policy and a request in, the plan out.
 
+mod credentials;
 mod learning;
 mod services;
 mod wishes;
