@@ -161,6 +161,10 @@ pub struct ExplainArgs {
     /// Model name that the client asks for
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
+    /// Path that the request is sent to, such as /v1/embeddings; it is read as `serve` reads it
+    /// [default: a conversation]
+    #[arg(long, value_name = "PATH")]
+    pub path: Option<String>,
     /// Request header as `name=value`; may be repeated
     #[arg(long = "header", value_name = "K=V", value_parser = header)]
     pub headers: Vec<(String, String)>,

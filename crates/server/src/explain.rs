@@ -14,6 +14,8 @@ pub struct Query {
     pub body: Map<String, Value>,
     /// Headers, names in lower case.
     pub headers: Vec<(String, String)>,
+    /// The path that it is sent to; a conversation's in the form of eval without one.
+    pub path: Option<String>,
 }
 
 /// Prints what `explain` says of the request.
@@ -60,6 +62,7 @@ fn query(arguments: &ExplainArgs) -> anyhow::Result<Query> {
     Ok(Query {
         body,
         headers: arguments.headers.clone(),
+        path: arguments.path.clone(),
     })
 }
 

@@ -1,6 +1,8 @@
 //! `merit explain`: one request through a document, for people: where it would go, and every rule
 //! on the way.
 
+mod endpoint;
+
 use super::{EVALUATION, Shared, build, inference, language, variable};
 use crate::explain::Query;
 use crate::models::Open;
@@ -32,6 +34,10 @@ pub fn explain(
     let shared = Shared::new(language, models, inference(&checked));
     let (generation, found) = build(checked, &shared);
     let generation = generation.ok_or(found)?;
+    if let Some(path) = &query.path {
+        let deadline = Instant::now() + EVALUATION;
+        return endpoint::explain(&generation, path, query, &*shared.models, deadline);
+    }
     let body = Value::Object(query.body.clone()).to_string();
     let request = EvalRequest::parse(body.as_bytes(), true, &generation.settings.reading)
         .map_err(|error| vec![Problem::error("", error.to_string())])?;
