@@ -13,8 +13,9 @@ use router::generation::Generation;
 use router::pipeline::{self, Routed, RoutingRequest};
 use router::plan::Outcome;
 use router::recipe::{Evaluation, Extent};
+use conversation::session::SessionHints;
 use signals::families::{Identity, SignalInput};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::{agent, mix};
 
@@ -138,7 +139,7 @@ fn route<'g>(
         hints: SessionHints::default(),
         observed: false,
         models: &Nobody,
-        deadline: Instant::now(),
+        deadline: Instant::now() + Duration::from_secs(60),
         context: RequestContext::NOTHING,
         full: false,
         traced: false,

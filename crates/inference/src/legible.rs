@@ -83,7 +83,9 @@ impl Legible {
     }
 }
 
-fn is_legible(text: &str) -> bool {
+/// Tells whether a reader sees a text just as it is written.
+#[must_use]
+pub fn is_legible(text: &str) -> bool {
     text.is_ascii() || text.chars().all(is_legible_scalar)
 }
 

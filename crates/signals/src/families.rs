@@ -17,6 +17,7 @@ mod letters;
 pub mod metadata;
 mod pattern;
 mod section;
+mod slices;
 pub mod structure;
 mod window;
 mod words;
@@ -34,6 +35,7 @@ use language::DetectLanguage;
 pub use section::Signals;
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 /// All rules of one family, compiled.
 pub trait Signal: Send + Sync {
@@ -185,6 +187,8 @@ pub struct SignalInput<'a> {
     window: OnceLock<Option<String>>,
     evaluation: OnceLock<Arc<str>>,
     lower: OnceLock<String>,
+    /// When nobody waits for the result any more.
+    until: Option<Instant>,
 }
 
 impl<'a> SignalInput<'a> {
@@ -197,7 +201,22 @@ impl<'a> SignalInput<'a> {
             window: OnceLock::new(),
             evaluation: OnceLock::new(),
             lower: OnceLock::new(),
+            until: None,
         }
+    }
+
+    /// The same view of a request whose answer is waited for until `deadline`.
+    #[must_use]
+    pub fn until(self, deadline: Instant) -> Self {
+        Self {
+            until: Some(deadline),
+            ..self
+        }
+    }
+
+    /// Nobody waits any more: what was not read by now stays unread.
+    fn is_late(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() >= until)
     }
 
     /// Creates a view of one request that leaves nothing out by sampling.

@@ -18,7 +18,7 @@ use inference::catalog::Bare;
 use signals::families::Identity;
 use signals::families::language::LanguageDetector;
 use std::fmt::Write as _;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const POLICY: &str = r#"
 version: v0.3
@@ -124,7 +124,7 @@ pub(super) fn call<'a>(
         hints: conversation::session::SessionHints::default(),
         observed: false,
         models: &Nobody,
-        deadline: Instant::now(),
+        deadline: Instant::now() + Duration::from_secs(60),
         context: RequestContext::NOTHING,
         full: false,
         traced: false,

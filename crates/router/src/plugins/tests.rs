@@ -6,6 +6,7 @@ use futures_util::FutureExt as _;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// A plugin that asks a service first, as its answer shows.
 struct Asking(Action);
@@ -75,7 +76,7 @@ fn check(actions: Vec<Action>, expected: Result<&[&str], Stop>) {
         decision: "code",
         model: Some("small"),
         boundaries: &Verdict::default(),
-        deadline: Instant::now(),
+        deadline: Instant::now() + Duration::from_secs(60),
     };
     let mut running = Box::pin(run(&plugins, &input));
     // Each poll lets one plugin go on.

@@ -92,7 +92,7 @@ pub(crate) async fn read<'g>(
     scope: Scope<'g>,
     subject: &Subject<'_>,
 ) -> Result<Reading<'g>, Unread<'g>> {
-    let input = SignalInput::new(subject.prompt, subject.identity);
+    let input = SignalInput::new(subject.prompt, subject.identity).until(subject.deadline);
     let mut reading = Reading {
         demand: Demand::of(subject.prompt, ratio),
         ..Reading::default()

@@ -5,6 +5,7 @@
 //! boundary reaches reads those words too, and nothing is certain of the keys that then come out
 //! differently: the boundary holds. Decisions see the turn alone, as without boundaries.
 
+use super::slices::COPIED;
 use super::{Signal, SignalError, SignalInput};
 use crate::families::learned::{Head, Learned};
 use crate::report::{Key, Keys, Kind, SignalReport};
@@ -17,6 +18,8 @@ use std::collections::HashSet;
 
 /// Texts that models are asked about, one by one. Of more nothing is certain.
 const MOST: usize = 16;
+/// Bytes of a request that is copied for each of them. Of a longer one nothing is certain.
+const LONGEST: usize = 4 << 20;
 
 /// The reason that a report and `x-merit-degraded` give.
 pub(super) const UNREAD: &str = "unread";
@@ -44,6 +47,12 @@ pub(super) fn is_unread(input: &SignalInput<'_>) -> bool {
     input.prompt.texts.unread.contains(&Place::Current)
 }
 
+/// Tells whether the user's turn and the texts beside it are more than is copied.
+pub(super) fn is_too_long(input: &SignalInput<'_>) -> bool {
+    let beside: usize = texts(input).iter().map(|text| text.len()).sum();
+    input.prompt.texts.evaluation.len() + beside > COPIED
+}
+
 /// Returns the user's turn and the texts beside it as one text; `None` if nothing stands
 /// beside it.
 pub(super) fn joined(input: &SignalInput<'_>) -> Option<String> {
@@ -63,12 +72,15 @@ pub(super) fn reread_turn(
     watched: &[Watch],
     report: &mut SignalReport,
 ) -> Result<(), SignalError> {
-    if is_unread(input) {
+    if texts(input).is_empty() && !is_unread(input) {
+        return Ok(());
+    }
+    if is_unread(input) || is_too_long(input) {
         doubt(watched, report);
         return Ok(());
     }
     match joined(input) {
-        Some(text) => reread(signal, text, watched, report),
+        Some(text) => reread(signal, input, text, watched, report),
         None => Ok(()),
     }
 }
@@ -76,6 +88,7 @@ pub(super) fn reread_turn(
 /// Evaluates a family as if `text` were the user's turn, and doubts what comes out differently.
 pub(super) fn reread(
     signal: &dyn Signal,
+    input: &SignalInput<'_>,
     text: String,
     watched: &[Watch],
     report: &mut SignalReport,
@@ -84,7 +97,11 @@ pub(super) fn reread(
     prompt.texts.current.clone_from(&text);
     prompt.texts.evaluation = text;
     let mut other = report.blank();
-    signal.evaluate(&SignalInput::whole(&prompt), &mut other)?;
+    let again = SignalInput {
+        until: input.until,
+        ..SignalInput::whole(&prompt)
+    };
+    signal.evaluate(&again, &mut other)?;
     doubt_differences(watched, &other, report);
     Ok(())
 }
@@ -222,8 +239,12 @@ impl Bounding {
     }
 
     /// Returns the request with each text beside the turn in the turn's place, at most [`MOST`], as
-    /// far as families that read the turn look at it.
+    /// far as families that read the turn look at it; nothing of a request that is too long to be
+    /// copied so often.
     fn others(&self, input: &SignalInput<'_>) -> Vec<Prompt> {
+        if is_large(input.prompt) {
+            return Vec::new();
+        }
         let own = &input.prompt.texts;
         let earlier: &[String] = match self.group.kind() {
             Kind::Reask => &own.prior_user,
@@ -271,10 +292,26 @@ impl Learned for Bounding {
             self.group.conclude(&input, own, &mut read);
             doubt_differences(&self.watched, &read, report);
         }
-        if texts(input).len() > MOST || is_unread(input) {
+        let beside = texts(input).len();
+        let are_left_out = beside > 0 && is_large(input.prompt);
+        if beside > MOST || are_left_out || is_unread(input) {
             doubt(&self.watched, report);
         }
     }
+}
+
+/// Tells whether the texts of a request are longer than [`LONGEST`].
+fn is_large(prompt: &Prompt) -> bool {
+    let texts = &prompt.texts;
+    let lists = [
+        &texts.prior_user,
+        &texts.non_user,
+        &texts.passed_over,
+        &texts.tool_results,
+    ];
+    let lists = lists.into_iter().flatten().map(String::len);
+    let asides = texts.asides.iter().map(|aside| aside.text.len());
+    texts.evaluation.len() + lists.chain(asides).sum::<usize>() > LONGEST
 }
 
 /// The answers of `count` questions, and the others.

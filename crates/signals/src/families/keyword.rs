@@ -19,6 +19,9 @@
 //!         case_sensitive: true
 //! ```
 //!
+//! Words, stems and groups of letters are made of the first MiB of a turn; behind it such rules read
+//! nothing, which boundaries take for unknown.
+//!
 //! All literal keywords of all rules are one search, and so are the pieces that patterns demand: a
 //! request's text is read once for each, however many rules there are, and by the patterns that it
 //! may match.
@@ -45,7 +48,7 @@ use patterns::{Pattern, Patterns};
 use schemars::JsonSchema;
 use search::WordSearch;
 use serde::Deserialize;
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 
 /// A rule over keywords.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -275,6 +278,12 @@ impl Signal for KeywordSignal {
         {
             report.emit(rule.key);
         }
+
+        let partly = reading.partly.into_inner();
+        if !partly.is_empty() {
+            report.doubt(&partly);
+            report.degrade(Kind::Keyword, beside::UNREAD);
+        }
         ran(report, Kind::Keyword, 1.0);
         Ok(())
     }
@@ -291,6 +300,13 @@ impl Signal for KeywordSignal {
             return Ok(());
         }
         let turn = &input.prompt.texts.evaluation;
+        if beside::is_too_long(input) {
+            let is_as_read = legible::is_legible(turn) && !turn.contains('\0');
+            if !is_as_read || !beside::texts(input).is_empty() {
+                beside::doubt(watched, report);
+            }
+            return Ok(());
+        }
         let joined = beside::joined(input);
         let all = joined.as_ref().unwrap_or(turn);
         let mut read = legible::text(all);
@@ -300,7 +316,7 @@ impl Signal for KeywordSignal {
         if *read == **turn {
             return Ok(());
         }
-        beside::reread(self, read.into_owned(), watched, report)
+        beside::reread(self, input, read.into_owned(), watched, report)
     }
 }
 
@@ -320,28 +336,45 @@ impl Rule {
     }
 
     fn matches(&self, hits: &[bool], reading: &Reading<'_>) -> bool {
-        let found = match &self.matcher {
+        let (found, is_all) = match &self.matcher {
             Matcher::Joint { slots, fuzzy: None } => {
-                slots.iter().filter(|slot| hits[**slot]).count()
+                (slots.iter().filter(|slot| hits[**slot]).count(), true)
             }
             Matcher::Joint {
                 slots,
                 fuzzy: Some(fuzzy),
-            } => {
-                let near = |at: usize| {
-                    fuzzy.matches(at, reading.words.get_or_init(|| Words::of(reading.text)))
-                };
-                slots
-                    .iter()
-                    .enumerate()
-                    .filter(|(at, slot)| hits[**slot] || near(*at))
-                    .count()
+            } => near(slots, fuzzy, hits, reading),
+            Matcher::Bm25(index) => {
+                let tokens = reading.tokens(index);
+                (index.count(tokens), tokens.are_all)
             }
-            Matcher::Bm25(index) => index.count(reading.tokens(index)),
-            Matcher::Ngram(index) => index.count(reading.native()),
+            Matcher::Ngram(index) => index.count(reading.native(), || reading.input.is_late()),
         };
+        if !is_all {
+            reading.partly.borrow_mut().push(self.key);
+        }
         self.operator.holds(found, self.keywords)
     }
+}
+
+/// Counts the keywords that are found, or near a word; and tells whether all was read.
+fn near(slots: &[usize], fuzzy: &Fuzzy, hits: &[bool], reading: &Reading<'_>) -> (usize, bool) {
+    let mut found = 0;
+    let mut is_all = true;
+    for (at, slot) in slots.iter().enumerate() {
+        if hits[*slot] {
+            found += 1;
+            continue;
+        }
+        if reading.input.is_late() {
+            is_all = false;
+            continue;
+        }
+        let words = reading.words();
+        is_all &= words.are_all;
+        found += usize::from(fuzzy.matches(at, words));
+    }
+    (found, is_all)
 }
 
 /// One request's text, and what is made of it on demand and once.
@@ -351,6 +384,8 @@ struct Reading<'a> {
     words: OnceCell<Words>,
     tokens: OnceCell<Tokens>,
     raw_tokens: OnceCell<Tokens>,
+    /// Rules that part of the text was not read for.
+    partly: RefCell<Vec<Key>>,
 }
 
 impl<'a> Reading<'a> {
@@ -361,7 +396,13 @@ impl<'a> Reading<'a> {
             words: OnceCell::new(),
             tokens: OnceCell::new(),
             raw_tokens: OnceCell::new(),
+            partly: RefCell::default(),
         }
+    }
+
+    fn words(&self) -> &Words {
+        self.words
+            .get_or_init(|| Words::of(self.text, || self.input.is_late()))
     }
 
     fn lower(&self) -> &str {
@@ -379,7 +420,7 @@ impl<'a> Reading<'a> {
         } else {
             &self.raw_tokens
         };
-        cell.get_or_init(|| index.tokenize(self.native()))
+        cell.get_or_init(|| index.tokenize(self.native(), || self.input.is_late()))
     }
 }
 

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use signals::families::Identity;
 use signals::families::language::LanguageDetector;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const POLICY: &str = r#"
 version: v0.3
@@ -96,7 +96,7 @@ pub(super) fn route<'g>(
         },
         observed: false,
         models,
-        deadline: Instant::now(),
+        deadline: Instant::now() + Duration::from_secs(60),
         full: false,
         traced: false,
         rewritable: true,

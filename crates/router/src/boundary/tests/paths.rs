@@ -26,7 +26,7 @@ use signals::families::language::{DetectLanguage, LanguageDetector};
 use signals::rules::RuleNode;
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Five models and an adapter, in three places and in none; each backend adds a header that names
 /// it. What decides is filled in by the test.
@@ -376,7 +376,7 @@ impl Case {
             identity: &identity,
             observed: false,
             models: &models,
-            deadline: Instant::now(),
+            deadline: Instant::now() + Duration::from_secs(60),
             full: self.full,
             traced: false,
             rewritable: true,

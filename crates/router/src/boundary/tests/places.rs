@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use signals::families::Identity;
 use signals::families::language::LanguageDetector;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const POLICY: &str = r#"
 version: v0.3
@@ -241,7 +241,7 @@ impl Gateway {
             identity: &Identity::default(),
             observed: false,
             models: &models,
-            deadline: Instant::now(),
+            deadline: Instant::now() + Duration::from_secs(60),
             full: false,
             traced: false,
             rewritable: true,

@@ -3,10 +3,15 @@
 //! The tokenizer (transliteration, English stop words and stems) is that of the `bm25` crate, which
 //! the reference uses; a text is tokenized once for all rules. The score is the crate's too, with
 //! idf times weight multiplied beforehand.
+//!
+//! A text is tokenized in slices, and of a stem only its hash is kept: what is made of a text is
+//! never larger than the text.
 
 use crate::families::keyword::before_nul;
+use crate::families::slices::{copied, slices};
 use ::bm25::{DefaultTokenizer, Tokenizer};
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
 
 const K1: f32 = 1.2;
@@ -17,16 +22,23 @@ const FALLBACK_LENGTH: f32 = 256.0;
 
 static TOKENIZER: LazyLock<DefaultTokenizer> = LazyLock::new(DefaultTokenizer::default);
 
-/// The stems of a text, in order, repetitions kept.
-pub(super) struct Tokens(Vec<String>);
+/// Makes hashes that nobody who sends a text can foresee.
+static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
+/// The hashes of a text's stems, in order, repetitions kept.
+pub(super) struct Tokens {
+    stems: Vec<u64>,
+    /// Nothing of the text was left out.
+    pub(super) are_all: bool,
+}
 
 /// The keywords of one rule, indexed by stem.
 pub(super) struct Bm25 {
     keywords: usize,
     threshold: f32,
     lowers: bool,
-    /// Stem to (keyword, what each occurrence of the stem adds to its score).
-    gains: HashMap<String, Vec<(usize, f32)>>,
+    /// Hash of a stem to (keyword, what each occurrence of the stem adds to its score).
+    gains: HashMap<u64, Vec<(usize, f32)>>,
 }
 
 impl Bm25 {
@@ -42,9 +54,9 @@ impl Bm25 {
             lowers: !case_sensitive,
             gains: HashMap::new(),
         };
-        let documents: Vec<Vec<String>> = keywords
+        let documents: Vec<Vec<u64>> = keywords
             .iter()
-            .map(|keyword| index.tokenize(before_nul(keyword)).0)
+            .map(|keyword| index.stems(before_nul(keyword)))
             .collect();
         index.gains = gains(&documents);
         index
@@ -55,13 +67,30 @@ impl Bm25 {
         self.lowers
     }
 
-    /// Reads a text the way this rule reads it.
-    pub(super) fn tokenize(&self, text: &str) -> Tokens {
-        Tokens(if self.lowers {
+    /// Reads as much of a text as may be copied, the way this rule reads it, until it `is_late`.
+    pub(super) fn tokenize(&self, text: &str, is_late: impl Fn() -> bool) -> Tokens {
+        let read = copied(text);
+        let mut tokens = Tokens {
+            stems: Vec::new(),
+            are_all: read.len() == text.len(),
+        };
+        for slice in slices(read) {
+            if is_late() {
+                tokens.are_all = false;
+                break;
+            }
+            tokens.stems.extend(self.stems(slice));
+        }
+        tokens
+    }
+
+    fn stems(&self, text: &str) -> Vec<u64> {
+        let stems = if self.lowers {
             TOKENIZER.tokenize(&text.to_lowercase())
         } else {
             TOKENIZER.tokenize(text)
-        })
+        };
+        stems.iter().map(|stem| HASHER.hash_one(stem)).collect()
     }
 
     /// How many keywords reach the threshold.
@@ -77,7 +106,7 @@ impl Bm25 {
     fn scores(&self, query: &Tokens) -> Vec<Option<f32>> {
         let mut scores = vec![None; self.keywords];
         for (keyword, gain) in query
-            .0
+            .stems
             .iter()
             .filter_map(|token| self.gains.get(token))
             .flatten()
@@ -88,18 +117,18 @@ impl Bm25 {
     }
 }
 
-fn gains(documents: &[Vec<String>]) -> HashMap<String, Vec<(usize, f32)>> {
+fn gains(documents: &[Vec<u64>]) -> HashMap<u64, Vec<(usize, f32)>> {
     let total: usize = documents.iter().map(Vec::len).sum();
     let mean = (total as f64 / documents.len() as f64) as f32;
     let mean = if mean > 0.0 { mean } else { FALLBACK_LENGTH };
-    let mut gains: HashMap<String, Vec<(usize, f32)>> = HashMap::new();
+    let mut gains: HashMap<u64, Vec<(usize, f32)>> = HashMap::new();
     for (at, document) in documents.iter().enumerate() {
-        let distinct: HashSet<&String> = document.iter().collect();
+        let distinct: HashSet<u64> = document.iter().copied().collect();
         for token in distinct {
-            let frequency = document.iter().filter(|other| *other == token).count() as f32;
+            let frequency = document.iter().filter(|other| **other == token).count() as f32;
             let length = 1.0 - B + B * (document.len() as f32 / mean);
             let weight = frequency * (K1 + 1.0) / (frequency + K1 * length);
-            gains.entry(token.clone()).or_default().push((at, weight));
+            gains.entry(token).or_default().push((at, weight));
         }
     }
     for keywords in gains.values_mut() {
@@ -115,6 +144,7 @@ fn gains(documents: &[Vec<String>]) -> HashMap<String, Vec<(usize, f32)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::families::slices::COPIED;
     use ::bm25::{EmbedderBuilder, Scorer};
     use proptest::prelude::*;
 
@@ -124,7 +154,7 @@ mod tests {
 
     fn check(keywords: &[&str], text: &str, expected: &[Option<f32>]) {
         let index = Bm25::new(&strings(keywords), false, 0.0);
-        let scores = index.scores(&index.tokenize(text));
+        let scores = index.scores(&index.tokenize(text, || false));
         assert_eq!(scores.len(), expected.len());
         for (score, expected) in scores.iter().zip(expected) {
             match (score, expected) {
@@ -180,7 +210,7 @@ mod tests {
     #[test]
     fn case_has_no_effect() {
         let index = Bm25::new(&strings(&["Database"]), true, 0.0);
-        assert_eq!(index.count(&index.tokenize("DATABASE")), 1);
+        assert_eq!(index.count(&index.tokenize("DATABASE", || false)), 1);
     }
 
     #[test]
@@ -188,11 +218,30 @@ mod tests {
         for (threshold, expected) in [(0.0, 1), (0.28, 1), (0.29, 0)] {
             let index = Bm25::new(&strings(&["database"]), false, threshold);
             assert_eq!(
-                index.count(&index.tokenize("a database")),
+                index.count(&index.tokenize("a database", || false)),
                 expected,
                 "{threshold}"
             );
         }
+    }
+
+    #[test]
+    fn what_is_kept_of_a_text_has_a_bound() {
+        let index = Bm25::new(&strings(&["database"]), false, 0.0);
+        for (text, expected, are_all) in [
+            // One character that stands for eighteen letters.
+            ("\u{FDFA}".repeat(COPIED / 3), 0, true),
+            ("\u{FDFA}".repeat(COPIED), 0, false),
+            ("a database ".repeat(100), 1, true),
+            (format!("{}database", "x ".repeat(COPIED / 2)), 0, false),
+        ] {
+            let tokens = index.tokenize(&text, || false);
+            assert!(tokens.stems.len() <= 2 * COPIED, "{}", tokens.stems.len());
+            assert_eq!(tokens.are_all, are_all);
+            assert_eq!(index.count(&tokens), expected);
+        }
+        let late = index.tokenize("a database", || true);
+        assert!(!late.are_all && index.count(&late) == 0);
     }
 
     fn sentence() -> impl Strategy<Value = String> {
@@ -214,6 +263,13 @@ mod tests {
 
     proptest! {
         #[test]
+        fn slices_change_no_stem(words in proptest::collection::vec(sentence(), 1..6), times in 1_usize..2000) {
+            let text = words.join(" ").repeat(times);
+            let index = Bm25::new(&strings(&["database"]), false, 0.0);
+            prop_assert_eq!(index.tokenize(&text, || false).stems, index.stems(copied(&text)));
+        }
+
+        #[test]
         fn equals_the_crate(keywords in proptest::collection::vec(sentence(), 1..6), text in sentence()) {
             let corpus: Vec<&str> = keywords.iter().map(String::as_str).collect();
             let embedder = EmbedderBuilder::<u32>::with_tokenizer_and_fit_to_corpus(DefaultTokenizer::default(), &corpus).build();
@@ -226,7 +282,7 @@ mod tests {
                 expected[found.id] = Some(found.score);
             }
             let index = Bm25::new(&keywords, false, 0.0);
-            prop_assert_eq!(index.scores(&index.tokenize(&text)), expected);
+            prop_assert_eq!(index.scores(&index.tokenize(&text, || false)), expected);
         }
     }
 }

@@ -5,6 +5,7 @@
 //! bound.
 
 use crate::families::letters;
+use crate::families::slices::{copied, slices};
 use rapidfuzz::distance::levenshtein::{Args, BatchComparator};
 use std::collections::HashSet;
 
@@ -40,7 +41,7 @@ impl Fuzzy {
             return false;
         };
         let bound = Args::default().score_cutoff(self.distance);
-        words.0.iter().any(|(word_length, word)| {
+        words.words.iter().any(|(word_length, word)| {
             word_length.abs_diff(*length) <= self.distance
                 && keyword.distance_with_args(word.chars(), &bound).is_some()
         })
@@ -48,22 +49,35 @@ impl Fuzzy {
 }
 
 /// The distinct words of one text, in lower case, with their lengths in characters.
-pub(super) struct Words(Vec<(usize, String)>);
+pub(super) struct Words {
+    words: Vec<(usize, Box<str>)>,
+    /// Nothing of the text was left out.
+    pub(super) are_all: bool,
+}
 
 impl Words {
-    /// Splits a text.
-    pub(super) fn of(text: &str) -> Self {
-        let lower = letters::lower_all(text);
-        let words: HashSet<&str> = lower
-            .split(|c| !letters::is_alphanumeric(c))
-            .filter(|word| !word.is_empty())
-            .collect();
-        Self(
-            words
-                .into_iter()
-                .map(|word| (word.chars().count(), word.to_owned()))
-                .collect(),
-        )
+    /// Splits as much of a text as may be copied, until it `is_late`.
+    pub(super) fn of(text: &str, is_late: impl Fn() -> bool) -> Self {
+        let read = copied(text);
+        let mut are_all = read.len() == text.len();
+        let mut words: HashSet<Box<str>> = HashSet::new();
+        for slice in slices(read) {
+            if is_late() {
+                are_all = false;
+                break;
+            }
+            let lower = letters::lower_all(slice);
+            for word in lower.split(|c| !letters::is_alphanumeric(c)) {
+                if !word.is_empty() && !words.contains(word) {
+                    words.insert(word.into());
+                }
+            }
+        }
+        let words = words.into_iter();
+        Self {
+            words: words.map(|word| (word.chars().count(), word)).collect(),
+            are_all,
+        }
     }
 }
 
@@ -89,7 +103,7 @@ mod tests {
         ] {
             let fuzzy = Fuzzy::new(&[keyword.to_owned()], distance);
             assert_eq!(
-                fuzzy.matches(0, &Words::of(text)),
+                fuzzy.matches(0, &Words::of(text, || false)),
                 expected,
                 "{keyword} ~{distance} {text}"
             );
@@ -100,7 +114,7 @@ mod tests {
         #[test]
         fn bound_changes_nothing(keyword in "[abc]{0,7}", word in "[abcé]{1,7}", distance in 1_u32..4) {
             let expected = strsim::levenshtein(&keyword, &word) <= distance as usize;
-            prop_assert_eq!(Fuzzy::new(&[keyword], distance).matches(0, &Words::of(&word)), expected);
+            prop_assert_eq!(Fuzzy::new(&[keyword], distance).matches(0, &Words::of(&word, || false)), expected);
         }
     }
 }

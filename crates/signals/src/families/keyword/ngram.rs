@@ -6,6 +6,7 @@
 //! with every keyword.
 
 use crate::families::keyword::{KeywordRule, before_nul};
+use crate::families::slices::copied;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
@@ -14,6 +15,8 @@ const LEAST_ARITY: usize = 2;
 const DEFAULT_THRESHOLD: f32 = 0.4;
 /// Results of one search, best first, beyond which no keyword is found.
 const BEST: usize = 10;
+/// Words between two looks at the clock.
+const LOOKS: usize = 256;
 
 /// The keywords of one rule, indexed by n-gram.
 pub(super) struct Ngram {
@@ -55,27 +58,36 @@ impl Ngram {
         index
     }
 
-    /// How many keywords are found in `text`.
-    pub(super) fn count(&self, text: &str) -> usize {
-        let text = self.cased(text);
+    /// Counts the keywords that are found in as much of `text` as may be copied, until it
+    /// `is_late`, and tells whether that was all of it.
+    pub(super) fn count(&self, text: &str, is_late: impl Fn() -> bool) -> (usize, bool) {
+        let read = copied(text);
+        let mut is_all = read.len() == text.len();
+        let text = self.cased(read);
         let mut found = vec![false; self.keywords.len()];
         let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
         let words: HashSet<&str> = text
             .split(|c| !is_word(c))
             .filter(|word| !word.is_empty())
             .collect();
-        for word in words {
+        for (at, word) in words.into_iter().enumerate() {
+            if at % LOOKS == 0 && is_late() {
+                is_all = false;
+                break;
+            }
             self.search(word, &mut found);
         }
-        if !found.iter().all(|found| *found) {
+        if is_all && !found.iter().all(|found| *found) {
             self.search(&text, &mut found);
         }
-        self.keywords
+        let count = self
+            .keywords
             .iter()
             .zip(&found)
             .filter(|(_, found)| **found)
             .map(|((_, times), _)| times)
-            .sum()
+            .sum();
+        (count, is_all)
     }
 
     fn cased<'a>(&self, text: &'a str) -> Cow<'a, str> {
@@ -228,7 +240,7 @@ mod tests {
                 got[0].1
             );
             assert_eq!(
-                index.count(word),
+                index.count(word, || false).0,
                 usize::from(expected >= 0.4),
                 "{keyword} {word}"
             );
@@ -247,7 +259,7 @@ mod tests {
             (&[""], "", 1),
         ] {
             assert_eq!(
-                Ngram::new(&rule(keywords, 3, 0.0)).count(text),
+                Ngram::new(&rule(keywords, 3, 0.0)).count(text, || false).0,
                 expected,
                 "{keywords:?} {text}"
             );
@@ -256,7 +268,7 @@ mod tests {
             case_sensitive: true,
             ..rule(&["Data"], 3, 0.9)
         };
-        assert_eq!(Ngram::new(&cased).count("data"), 0);
+        assert_eq!(Ngram::new(&cased).count("data", || false).0, 0);
     }
 
     proptest! {
@@ -273,7 +285,7 @@ mod tests {
             let mut found: HashSet<String> = text.split(' ').filter(|word| !word.is_empty()).flat_map(near).collect();
             found.extend(near(&text));
             let expected = keywords.iter().filter(|keyword| found.contains(*keyword)).count();
-            prop_assert_eq!(Ngram::new(&rule(&words, arity, 0.4)).count(&text), expected);
+            prop_assert_eq!(Ngram::new(&rule(&words, arity, 0.4)).count(&text, || false).0, expected);
         }
     }
 }

@@ -214,3 +214,85 @@ proptest! {
         prop_assert_eq!(matches(&rules, &text), alone);
     }
 }
+
+/// What a rule finds in a text, and whether it says that it did not read all of it.
+fn read(rule: KeywordRule, text: &str, late: bool) -> (bool, bool) {
+    let mut keys = Keys::default();
+    let signals = Signals {
+        keywords: vec![rule],
+        ..Signals::default()
+    };
+    let signal = compiled(&signals, &mut keys, &Deps::default());
+    let mut prompt = Prompt::default();
+    prompt.texts.evaluation = text.into();
+    let mut report = SignalReport::new(&keys);
+    let mut input = SignalInput::new(&prompt, None);
+    if late {
+        input = input.until(std::time::Instant::now());
+    }
+    signal.evaluate(&input, &mut report).unwrap();
+    let key = keys.get(Kind::Keyword, "r").unwrap();
+    let is_doubted = report.doubted().contains(&key);
+    let is_degraded = report.degraded().contains(&(Kind::Keyword, "unread"));
+    assert_eq!(is_doubted, is_degraded);
+    (report.is_matched(key), is_doubted)
+}
+
+#[test]
+fn rules_that_copy_read_a_part_and_say_so() {
+    let fuzzy = KeywordRule {
+        fuzzy_match: true,
+        ..rule("r", "OR", "", &["database"])
+    };
+    let of = |method: &str| rule("r", "OR", method, &["database"]);
+    for (rule, copies) in [
+        (of("bm25"), true),
+        (of("ngram"), true),
+        (fuzzy, true),
+        (of(""), false),
+        (of("regex"), false),
+    ] {
+        let filler = "word ".repeat(1 << 18);
+        for (text, found, unread) in [
+            (
+                format!("{} databse.", &filler[..1 << 19]),
+                rule.method == Method::Ngram || rule.fuzzy_match,
+                false,
+            ),
+            (
+                format!("database {filler}"),
+                true,
+                copies && !rule.fuzzy_match,
+            ),
+            (
+                format!("databose {filler}"),
+                rule.method == Method::Ngram || rule.fuzzy_match,
+                copies,
+            ),
+            (
+                format!("{filler} database"),
+                !copies || rule.fuzzy_match,
+                copies && !rule.fuzzy_match,
+            ),
+            (format!("{filler} databose"), false, copies),
+        ] {
+            assert_eq!(
+                read(rule.clone(), &text, false),
+                (found, unread),
+                "{:?}",
+                rule.method
+            );
+        }
+    }
+}
+
+#[test]
+fn what_comes_too_late_is_unread() {
+    for method in ["bm25", "ngram"] {
+        let rule = rule("r", "OR", method, &["database"]);
+        assert_eq!(read(rule.clone(), "a database", false), (true, false));
+        assert_eq!(read(rule, "a database", true), (false, true), "{method}");
+    }
+    let literal = rule("r", "OR", "", &["database"]);
+    assert_eq!(read(literal, "a database", true), (true, false));
+}
