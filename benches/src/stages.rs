@@ -13,7 +13,6 @@ use router::generation::Generation;
 use router::pipeline::{self, Routed, RoutingRequest};
 use router::plan::Outcome;
 use router::recipe::{Evaluation, Extent};
-use conversation::session::SessionHints;
 use signals::families::{Identity, SignalInput};
 use std::time::{Duration, Instant};
 

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail, ensure};
 use conversation::store::{Change, ChangeBy, Entry, SharedStore};
 use conversation::{Record, Timestamp};
 use extproc::{FakeEnvoy, FakeRequest, Outcome};
-use router::config::databases::RedisStore;
+use conversation::databases::RedisStore;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -37,6 +37,9 @@ use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+/// Nanoseconds per byte of families that count or compare.
+const LIGHT: f64 = 5.0;
+
 /// All rules of one family, compiled.
 pub trait Signal: Send + Sync {
     /// The family.
@@ -54,6 +57,13 @@ pub trait Signal: Send + Sync {
         input: &SignalInput<'_>,
         report: &mut SignalReport,
     ) -> Result<(), SignalError>;
+
+    /// Nanoseconds that the family takes per byte of the user's turn, at most: what decides whether
+    /// a request is read on a serving thread.
+    #[must_use]
+    fn pace(&self) -> f64 {
+        LIGHT
+    }
 
     /// Doubts those of the watched keys that would come out differently if the family read all words
     /// that belong to the user's turn. Called after [`evaluate`](Self::evaluate) where a boundary
@@ -215,7 +225,7 @@ impl<'a> SignalInput<'a> {
     }
 
     /// Nobody waits any more: what was not read by now stays unread.
-    fn is_late(&self) -> bool {
+    pub fn is_late(&self) -> bool {
         self.until.is_some_and(|until| Instant::now() >= until)
     }
 

@@ -5,16 +5,38 @@
 //! no repetition (a plain character here). [`translate`] rewrites what differs; look-around and
 //! backreferences exist in neither.
 
+mod wide;
+
+use document::Findings;
 use regex::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
+use regex_syntax::hir::{Hir, HirKind};
 use std::iter::Peekable;
 use std::str::Chars;
+use wide::{Search, Wide};
 
 /// Bound of one compiled pattern, bytes.
 const SIZE_LIMIT: usize = 1 << 20;
 /// Bound of one set's compiled patterns, bytes; a larger set is split.
 const SET_LIMIT: usize = 8 << 20;
 /// Bound of one set's lazily built automaton, bytes.
-const CACHE_LIMIT: usize = 4 << 20;
+const CACHE_LIMIT: usize = 1 << 20;
+/// Patterns of one set, at most. Of what its patterns begin with an engine makes one list, in time
+/// that is the square of its length.
+const SET: usize = 128;
+/// Characters that counted repetitions ask for, from which on the engine needs much time.
+const WIDE: u32 = 16;
+/// What a place of such a pattern costs the engine, nanoseconds per byte.
+const PLACE: f64 = 7.0;
+/// What other patterns cost, nanoseconds per byte.
+pub(super) const PLAIN: f64 = 1.5;
+/// Nanoseconds that a pattern may take for a text without looking at the clock.
+const UNWATCHED: f64 = 250e6;
+/// The text for which `check` tells what a pattern costs, bytes.
+const SAMPLE: f64 = 120.0 * 1024.0;
+/// Milliseconds for it from which on it tells.
+const EXPENSIVE: f64 = 20.0;
+/// Matches between two looks at the clock.
+const LOOKS: usize = 256;
 
 /// Why a pattern cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -38,21 +60,50 @@ impl PatternSet {
     /// compiles alone.
     pub(super) fn build(patterns: &[(String, usize)]) -> Result<Self, PatternError> {
         let mut sets = Vec::new();
-        Self::add(patterns, &mut sets)?;
+        for patterns in patterns.chunks(SET) {
+            Self::add(patterns, &mut sets)?;
+        }
         Ok(Self { sets })
+    }
+
+    /// How often a text is read for all patterns.
+    pub(super) fn sets(&self) -> usize {
+        self.sets.len()
     }
 
     /// Sets `hits[slot]` for every pattern found in `text`.
     pub(super) fn mark(&self, text: &str, hits: &mut [bool]) {
         for (set, slots) in &self.sets {
-            for slot in set
-                .matches(text)
-                .iter()
-                .filter_map(|index| slots.get(index))
-            {
-                hits[*slot] = true;
-            }
+            mark(set, slots, text, hits);
         }
+    }
+
+    /// Sets `hits[slot]` for every wanted pattern found in `text`, and perhaps for others; until it
+    /// `is_late`. Returns the wanted ones that were not looked for.
+    pub(super) fn mark_wanted(
+        &self,
+        text: &str,
+        is_wanted: &[bool],
+        is_late: impl Fn() -> bool,
+        hits: &mut [bool],
+    ) -> Vec<usize> {
+        let mut unread = Vec::new();
+        for (set, slots) in &self.sets {
+            let mut wanted = slots
+                .iter()
+                .copied()
+                .filter(|slot| is_wanted[*slot])
+                .peekable();
+            if wanted.peek().is_none() {
+                continue;
+            }
+            if is_late() {
+                unread.extend(wanted);
+                continue;
+            }
+            mark(set, slots, text, hits);
+        }
+        unread
     }
 
     fn add(
@@ -79,13 +130,169 @@ impl PatternSet {
     }
 }
 
+fn mark(set: &RegexSet, slots: &[usize], text: &str, hits: &mut [bool]) {
+    let found = set.matches(text);
+    for slot in found.iter().filter_map(|index| slots.get(index)) {
+        hits[*slot] = true;
+    }
+}
+
+/// A pattern of a document.
+#[derive(Debug)]
+pub(super) struct Pattern {
+    regex: Regex,
+    /// Matches in the engine's stead where that would take too much time.
+    wide: Option<Wide>,
+    /// Bytes of the longest match, if there is one.
+    longest: Option<usize>,
+    /// Nanoseconds per byte, at most.
+    pace: f64,
+}
+
+impl Pattern {
+    /// Compiles a pattern in the engine's dialect.
+    fn new(pattern: &str) -> Result<Self, PatternError> {
+        let regex = RegexBuilder::new(pattern).size_limit(SIZE_LIMIT).build()?;
+        let hir = regex_syntax::parse(pattern).ok();
+        let counted = hir.as_ref().map_or(0, counted);
+        let wide = hir.as_ref().filter(|_| counted > WIDE).and_then(Wide::new);
+        let pace = match &wide {
+            Some(wide) => wide.pace(),
+            None if counted > WIDE => PLACE * f64::from(counted),
+            None => PLAIN,
+        };
+        Ok(Self {
+            regex,
+            wide,
+            longest: hir.and_then(|hir| hir.properties().maximum_len()),
+            pace,
+        })
+    }
+
+    /// The pattern in the engine's dialect.
+    pub(super) fn as_str(&self) -> &str {
+        self.regex.as_str()
+    }
+
+    /// Whether the pattern is no good company in a [`PatternSet`].
+    pub(super) fn stands_alone(&self) -> bool {
+        self.pace > PLAIN
+    }
+
+    /// Nanoseconds per byte of text, at most.
+    pub(super) fn pace(&self) -> f64 {
+        self.pace
+    }
+
+    /// Tells whether the pattern is found in `text`; `None` if it was too late to tell.
+    pub(super) fn is_match(&self, text: &str, is_late: impl Fn() -> bool) -> Option<bool> {
+        let Some(wide) = &self.wide else {
+            return self.is_affordable(text).then(|| self.regex.is_match(text));
+        };
+        match wide.search(text, 0, is_late) {
+            Search::End(_) => Some(true),
+            Search::Nothing => Some(false),
+            Search::Late => None,
+        }
+    }
+
+    /// Counts the matches, and tells whether all of `text` was read.
+    pub(super) fn count(&self, text: &str, is_late: impl Fn() -> bool) -> (usize, bool) {
+        let Some(wide) = self.wide.as_ref().filter(|wide| !wide.is_empty_found()) else {
+            return self.count_all(text, is_late);
+        };
+        let (mut count, mut from) = (0, 0);
+        loop {
+            let end = match wide.search(text, from, &is_late) {
+                Search::End(end) => end,
+                Search::Nothing => return (count, true),
+                Search::Late => return (count, false),
+            };
+            // What begins before this would have ended before as well.
+            let begin = self
+                .longest
+                .map_or(from, |longest| end.saturating_sub(longest));
+            let begin = text.floor_char_boundary(begin.max(from));
+            let Some(found) = self.regex.find_at(text, begin) else {
+                return (count, true);
+            };
+            count += 1;
+            from = found.end();
+        }
+    }
+
+    fn count_all(&self, text: &str, is_late: impl Fn() -> bool) -> (usize, bool) {
+        if !self.is_affordable(text) {
+            return (0, false);
+        }
+        let mut count = 0;
+        for _ in self.regex.find_iter(text) {
+            count += 1;
+            if count % LOOKS == 0 && is_late() {
+                return (count, false);
+            }
+        }
+        (count, true)
+    }
+
+    /// Whether the engine may read a text without looking at the clock.
+    fn is_affordable(&self, text: &str) -> bool {
+        self.pace <= PLAIN || self.pace * text.len() as f64 <= UNWATCHED
+    }
+
+    /// Warns of a pattern that takes much time.
+    pub(super) fn check_cost(&self, at: &str, findings: &mut Findings) {
+        let milliseconds = self.pace * SAMPLE / 1e6;
+        if milliseconds >= EXPENSIVE {
+            let message = format!(
+                "the pattern takes up to {milliseconds:.0} ms for 120 KB of text, as its counted \
+                 repetitions are long; what it cannot read in time counts as unread"
+            );
+            findings.warn(at, message);
+        }
+    }
+}
+
+/// Returns how many characters counted repetitions ask for, written out.
+fn counted(hir: &Hir) -> u32 {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) | HirKind::Look(_) => 0,
+        HirKind::Capture(capture) => counted(&capture.sub),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => {
+            let parts = parts.iter().map(counted);
+            parts.fold(0, u32::saturating_add)
+        }
+        HirKind::Repetition(repetition) => {
+            let times = repetition.max.unwrap_or(repetition.min);
+            if times < 2 {
+                return counted(&repetition.sub);
+            }
+            times.saturating_mul(characters(&repetition.sub))
+        }
+    }
+}
+
+/// Returns how many characters a pattern asks for, written out.
+fn characters(hir: &Hir) -> u32 {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => 0,
+        HirKind::Class(_) => 1,
+        HirKind::Literal(literal) => u32::try_from(literal.0.len()).unwrap_or(u32::MAX),
+        HirKind::Capture(capture) => characters(&capture.sub),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => {
+            let parts = parts.iter().map(characters);
+            parts.fold(0, u32::saturating_add)
+        }
+        HirKind::Repetition(repetition) => {
+            let times = repetition.max.unwrap_or(repetition.min).max(1);
+            times.saturating_mul(characters(&repetition.sub))
+        }
+    }
+}
+
 /// Compiles one pattern of a document.
-pub(super) fn compile(pattern: &str, case_sensitive: bool) -> Result<Regex, PatternError> {
-    Ok(
-        RegexBuilder::new(&with_case(&translate(pattern)?, case_sensitive))
-            .size_limit(SIZE_LIMIT)
-            .build()?,
-    )
+pub(super) fn compile(pattern: &str, case_sensitive: bool) -> Result<Pattern, PatternError> {
+    Pattern::new(&with_case(&translate(pattern)?, case_sensitive))
 }
 
 /// A document's pattern compiled, whose text in the engine's form may stand in a [`PatternSet`];
@@ -93,12 +300,10 @@ pub(super) fn compile(pattern: &str, case_sensitive: bool) -> Result<Regex, Patt
 pub(super) fn checked(
     pattern: &str,
     case_sensitive: bool,
-) -> Result<(Regex, String), PatternError> {
+) -> Result<(Pattern, String), PatternError> {
     let own = translate(pattern)?;
-    let regex = RegexBuilder::new(&with_case(&own, case_sensitive))
-        .size_limit(SIZE_LIMIT)
-        .build()?;
-    Ok((regex, own))
+    let compiled = Pattern::new(&with_case(&own, case_sensitive))?;
+    Ok((compiled, own))
 }
 
 fn with_case(pattern: &str, case_sensitive: bool) -> String {
@@ -298,10 +503,13 @@ fn starts_repetition(mut rest: Peekable<Chars<'_>>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     fn check(pattern: &str, text: &str, expected: bool) {
-        let regex = compile(pattern, false).unwrap_or_else(|error| panic!("{pattern}: {error}"));
-        assert_eq!(regex.is_match(text), expected, "{pattern} on {text}");
+        let compiled = compile(pattern, false).unwrap_or_else(|error| panic!("{pattern}: {error}"));
+        let found = compiled.is_match(text, || false);
+        assert_eq!(found, Some(expected), "{pattern} on {text}");
     }
 
     #[test]
@@ -378,6 +586,62 @@ mod tests {
     }
 
     #[test]
+    fn patterns_tell_what_they_cost() {
+        for (pattern, is_wide) in [
+            ("a.*b", false),
+            (r"(?:\d{1,3}\.){3}\d{1,3}", false),
+            ("x.{0,15}y", false),
+            ("x.{0,17}y", true),
+            ("x{900}", true),
+            (r"(?:ab{2}){9}", true),
+        ] {
+            let pattern = compile(pattern, false).unwrap();
+            assert_eq!(pattern.wide.is_some(), is_wide, "{}", pattern.as_str());
+            // What a serving thread may spend on 120 KB.
+            assert!(pattern.pace() * SAMPLE < EXPENSIVE * 1e6);
+        }
+        let mut findings = Findings::default();
+        let cheap = compile("x.{0,900}y", false).unwrap();
+        cheap.check_cost("cheap", &mut findings);
+        let words = (0..40)
+            .map(|n| format!("w{n}a"))
+            .collect::<Vec<_>>()
+            .join("|");
+        let dear = compile(&format!("(?:{words}){{0,30}}y"), false).unwrap();
+        dear.check_cost("dear", &mut findings);
+        let problems = findings.into_problems();
+        let paths: Vec<_> = problems
+            .iter()
+            .map(|problem| problem.path.as_str())
+            .collect();
+        assert_eq!(paths, ["dear"], "{} {}", cheap.pace(), dear.pace());
+    }
+
+    #[test]
+    fn matches_are_counted_as_the_engine_counts_them() {
+        for pattern in [
+            "x.{0,40}y",
+            "x.{0,40}?y",
+            "(?:ab?){2,20}",
+            "x.{0,20}y|z{3}.*",
+            "x{0,30}",
+        ] {
+            let compiled = compile(pattern, true).unwrap();
+            for text in [
+                "",
+                "xyxy x y",
+                "aabab ab zzz x",
+                "xxy\nxéyy",
+                "xaaay zzzzzz xy",
+            ] {
+                let expected = Regex::new(pattern).unwrap().find_iter(text).count();
+                let counted = compiled.count(text, || false);
+                assert_eq!(counted, (expected, true), "{pattern} in {text}");
+            }
+        }
+    }
+
+    #[test]
     fn a_set_too_large_for_one_automaton_is_split() {
         let patterns: Vec<_> = (0..40).map(|n| (format!(r"(?i)x{n}\w{{80}}"), n)).collect();
         let set = PatternSet::build(&patterns).unwrap();
@@ -385,5 +649,33 @@ mod tests {
         set.mark(&format!("X7{}", "é".repeat(80)), &mut hits);
         assert!(set.sets.len() > 1);
         assert_eq!(hits.iter().position(|hit| *hit), Some(7));
+    }
+
+    proptest! {
+        #[test]
+        fn many_sets_find_what_one_finds(
+            words in vec("[ab]{1,3}|[ab]\\.\\*[ab]|[ab]\\?b", 1..400),
+            text in "[ab]{0,12}",
+        ) {
+            let patterns: Vec<_> = words.into_iter().enumerate().map(|(at, word)| (word, at)).collect();
+            let texts = patterns.iter().map(|(pattern, _)| pattern);
+            let one = RegexSet::new(texts).unwrap();
+            let expected: Vec<usize> = one.matches(&text).iter().collect();
+            let sets = PatternSet::build(&patterns).unwrap();
+            prop_assert_eq!(sets.sets.len(), patterns.len().div_ceil(SET));
+            let found = |hits: &[bool]| -> Vec<usize> { (0..hits.len()).filter(|at| hits[*at]).collect() };
+            let mut hits = vec![false; patterns.len()];
+            sets.mark(&text, &mut hits);
+            prop_assert_eq!(found(&hits), expected.clone());
+
+            let wanted: Vec<bool> = (0..patterns.len()).map(|at| at % 150 == 7).collect();
+            let mut hits = vec![false; patterns.len()];
+            let unread = sets.mark_wanted(&text, &wanted, || false, &mut hits);
+            let of_wanted = |all: Vec<usize>| -> Vec<usize> { all.into_iter().filter(|at| wanted[*at]).collect() };
+            prop_assert_eq!(of_wanted(found(&hits)), of_wanted(expected));
+            prop_assert!(unread.is_empty());
+            let unread = sets.mark_wanted(&text, &wanted, || true, &mut hits);
+            prop_assert_eq!(unread, found(&wanted));
+        }
     }
 }

@@ -180,7 +180,16 @@ impl Signal for StructureSignal {
         let text = Text::new(input);
         let mut best: f64 = 0.0;
         for rule in &self.rules {
+            if input.is_late() {
+                report.doubt(&[rule.key]);
+                report.degrade(Kind::Structure, beside::UNREAD);
+                continue;
+            }
             let value = rule.value(&text);
+            if text.take_partly_read() {
+                report.doubt(&[rule.key]);
+                report.degrade(Kind::Structure, beside::UNREAD);
+            }
             let matched = rule
                 .predicate
                 .map_or(value > 0.0, |predicate| predicate.holds(value));
@@ -194,6 +203,10 @@ impl Signal for StructureSignal {
         }
         ran(report, Kind::Structure, best);
         Ok(())
+    }
+
+    fn pace(&self) -> f64 {
+        self.rules.iter().map(|rule| rule.source.pace()).sum()
     }
 
     fn doubt_unread(

@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use inference::fake::Fake;
 use serde_json::{Value, json};
 use signals::families::Identity;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const POLICY: &str = r#"
 version: v0.3
@@ -84,7 +84,7 @@ fn sent(when: &str, models: &Fake, service: Service, body: &Value) -> String {
         identity: &Identity::default(),
         observed: false,
         models,
-        deadline: Instant::now(),
+        deadline: Instant::now() + Duration::from_secs(60),
         full: false,
         traced: false,
         rewritable: true,

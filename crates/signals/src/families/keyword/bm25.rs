@@ -22,7 +22,7 @@ const FALLBACK_LENGTH: f32 = 256.0;
 
 static TOKENIZER: LazyLock<DefaultTokenizer> = LazyLock::new(DefaultTokenizer::default);
 
-/// Makes hashes that nobody who sends a text can foresee.
+/// Makes hashes that the sender of a text cannot foresee.
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 /// The hashes of a text's stems, in order, repetitions kept.

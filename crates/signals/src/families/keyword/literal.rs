@@ -323,11 +323,15 @@ mod tests {
         let mut hits = vec![false; next];
         let mut search = WordSearch::default();
         let literals = builder.finish(&mut search).unwrap();
-        search.find(text, |target, place| {
-            if let Target::Keyword(keyword) = target {
-                keyword.mark(text, place, &mut hits);
-            }
-        });
+        search.find(
+            text,
+            || false,
+            |target, place| {
+                if let Target::Keyword(keyword) = target {
+                    keyword.mark(text, place, &mut hits);
+                }
+            },
+        );
         literals.mark(text, &mut hits);
         slots.iter().map(|slot| hits[*slot]).collect()
     }

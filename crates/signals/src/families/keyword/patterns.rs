@@ -4,9 +4,8 @@ use super::gate::{Gate, Run};
 use super::search::WordSearch;
 use super::{Reading, Target};
 use crate::families::letters;
-use crate::families::pattern::{PatternError, PatternSet};
+use crate::families::pattern::{self, PatternError, PatternSet};
 use memchr::memmem::Finder;
-use regex::Regex;
 
 /// So many patterns read a text one after the other: each stops at its first match and skips what
 /// cannot begin one. More of them read it together, once.
@@ -28,7 +27,7 @@ pub(super) struct Patterns {
 
 /// A pattern of a rule.
 pub(super) struct Pattern {
-    pub(super) regex: Regex,
+    pub(super) compiled: pattern::Pattern,
     pub(super) slot: usize,
 }
 
@@ -49,9 +48,12 @@ impl Builder {
     /// Compiles the patterns; pieces that they demand and that can be searched by words go to
     /// `search`.
     pub(super) fn finish(self, search: &mut WordSearch<Target>) -> Result<Patterns, PatternError> {
-        let texts = self.patterns.iter();
+        let texts = self
+            .patterns
+            .iter()
+            .filter(|it| !it.compiled.stands_alone());
         let texts: Vec<_> = texts
-            .map(|it| (it.regex.as_str().to_owned(), it.slot))
+            .map(|it| (it.compiled.as_str().to_owned(), it.slot))
             .collect();
         let mut patterns = Patterns {
             together: PatternSet::build(&texts)?,
@@ -75,20 +77,53 @@ impl Patterns {
         possible
     }
 
+    /// Nanoseconds that the patterns take per byte of text, at most.
+    pub(super) fn pace(&self) -> f64 {
+        let patterns = self.alone.iter().map(|it| &it.compiled);
+        let alone = patterns.clone().filter(|it| it.stands_alone());
+        let alone: f64 = alone.map(pattern::Pattern::pace).sum();
+        let others = patterns.filter(|it| !it.stands_alone()).count();
+        let passes = others.min(ALONE + self.together.sets());
+        alone + passes as f64 * pattern::PLAIN
+    }
+
     /// Sets `hits[slot]` for every pattern found in the text. `possible` are the open patterns and
-    /// those with a piece that was found.
-    pub(super) fn mark(&self, reading: &Reading<'_>, possible: Vec<bool>, hits: &mut [bool]) {
+    /// those with a piece that was found. Returns the slots of patterns for which it was too late.
+    pub(super) fn mark(
+        &self,
+        reading: &Reading<'_>,
+        possible: Vec<bool>,
+        hits: &mut [bool],
+    ) -> Vec<usize> {
         if self.alone.is_empty() {
-            return;
+            return Vec::new();
         }
         let text = reading.text;
+        let is_late = || reading.input.is_late();
         let possible = self.possible(reading, possible);
-        if possible.iter().filter(|is_possible| **is_possible).count() > ALONE {
-            return self.together.mark(text, hits);
+        let possible = self.alone.iter().zip(possible);
+        let possible = possible.filter_map(|(pattern, is_possible)| is_possible.then_some(pattern));
+        let (mut alone, others): (Vec<&Pattern>, Vec<&Pattern>) =
+            possible.partition(|pattern| pattern.compiled.stands_alone());
+
+        let mut unread = Vec::new();
+        if others.len() > ALONE {
+            let mut is_wanted = vec![false; hits.len()];
+            for pattern in others {
+                is_wanted[pattern.slot] = true;
+            }
+            unread = self.together.mark_wanted(text, &is_wanted, is_late, hits);
+        } else {
+            alone.extend(others);
         }
-        for (pattern, is_possible) in self.alone.iter().zip(possible) {
-            hits[pattern.slot] |= is_possible && pattern.regex.is_match(text);
+        for pattern in alone {
+            let found = (!is_late()).then(|| pattern.compiled.is_match(text, is_late));
+            match found.flatten() {
+                Some(is_found) => hits[pattern.slot] |= is_found,
+                None => unread.push(pattern.slot),
+            }
         }
+        unread
     }
 
     /// Tells which patterns the text may match.
@@ -132,11 +167,11 @@ impl Patterns {
 mod tests {
     use super::*;
     use crate::families::SignalInput;
-    use crate::families::pattern;
     use dialects::Prompt;
     use proptest::prelude::*;
+    use regex::Regex;
 
-    const PATTERNS: [&str; 16] = [
+    const PATTERNS: [&str; 18] = [
         r"\bhow (?:do|can) (?:i|we)\b",
         r"https?://\S+",
         r"[\w.+-]+@[\w-]+\.\w+",
@@ -153,15 +188,17 @@ mod tests {
         r"^how$",
         r"é.*do",
         r"[k-s]{6,}1",
+        r"do.{0,40}\bi",
+        r"(?:how|can) .{0,20}ask",
     ];
 
     fn check(text: &str, case_sensitive: bool) -> Result<(), TestCaseError> {
         let mut builder = Builder::default();
-        let mut compiled = Vec::new();
+        let mut engines = Vec::new();
         for (slot, pattern) in PATTERNS.iter().enumerate() {
-            let (regex, plain) = pattern::checked(pattern, case_sensitive).unwrap();
-            compiled.push(regex.clone());
-            builder.add(Pattern { regex, slot }, &plain);
+            let (compiled, plain) = pattern::checked(pattern, case_sensitive).unwrap();
+            engines.push(Regex::new(compiled.as_str()).unwrap());
+            builder.add(Pattern { compiled, slot }, &plain);
         }
         let mut search = WordSearch::default();
         let patterns = builder.finish(&mut search).unwrap();
@@ -170,15 +207,20 @@ mod tests {
         let input = SignalInput::new(&prompt, None);
         let reading = Reading::new(&input);
         let mut possible = patterns.open();
-        search.find(text, |target, _| {
-            if let Target::Piece(at) = target {
-                possible[*at] = true;
-            }
-        });
+        search.find(
+            text,
+            || false,
+            |target, _| {
+                if let Target::Piece(at) = target {
+                    possible[*at] = true;
+                }
+            },
+        );
         let mut hits = vec![false; PATTERNS.len()];
-        patterns.mark(&reading, possible.clone(), &mut hits);
+        let unread = patterns.mark(&reading, possible.clone(), &mut hits);
+        prop_assert!(unread.is_empty());
         let possible = patterns.possible(&reading, possible);
-        for (at, regex) in compiled.iter().enumerate() {
+        for (at, regex) in engines.iter().enumerate() {
             let found = regex.is_match(text);
             prop_assert_eq!(hits[at], found, "{} in {}", PATTERNS[at], text);
             prop_assert!(possible[at] || !found);

@@ -5,6 +5,7 @@
 //! asks for a boundary there. So only the words' begins in a text are looked at, one in six bytes
 //! or so, where an automaton looks at each.
 
+use crate::families::slices::slices;
 use crate::families::{letters, words};
 use std::ops::Range;
 
@@ -82,10 +83,16 @@ impl<T> WordSearch<T> {
         true
     }
 
-    /// Calls `each` with what every occurrence is looked for, and with its place.
-    pub(super) fn find(&self, text: &str, mut each: impl FnMut(&T, Range<usize>)) {
+    /// Calls `each` with what every occurrence is looked for, and with its place, until it
+    /// `is_late`. Tells whether all was read.
+    pub(super) fn find(
+        &self,
+        text: &str,
+        is_late: impl Fn() -> bool,
+        mut each: impl FnMut(&T, Range<usize>),
+    ) -> bool {
         if self.literals.is_empty() {
-            return;
+            return true;
         }
         let bytes = text.as_bytes();
         let mut compare = |numbers: &[usize], at: usize| {
@@ -95,19 +102,34 @@ impl<T> WordSearch<T> {
                 }
             }
         };
-        words::each_word(text, |at| {
-            let rest = bytes.get(at..).unwrap_or_default();
-            if let Some(head) = rest.first_chunk() {
-                let head = folded(*head);
-                let (word, bit) = place(head);
-                if self.filter[word] & bit != 0 {
+        let mut from = 0;
+        // A word that is cut begins once more within. What is found there has no word boundary
+        // before it, and rules look for that in the whole text.
+        for slice in slices(text) {
+            if is_late() {
+                return false;
+            }
+            words::each_word(slice, |at| {
+                let at = from + at;
+                let rest = bytes.get(at..).unwrap_or_default();
+                if let Some(head) = rest.first_chunk().map(|head| folded(*head))
+                    && self.may_begin(head)
+                {
                     compare(self.long_at(head), at);
                 }
-            }
-            if let Some(numbers) = self.short.get(first(rest)) {
-                compare(numbers, at);
-            }
-        });
+                if let Some(numbers) = self.short.get(first(rest)) {
+                    compare(numbers, at);
+                }
+            });
+            from += slice.len();
+        }
+        true
+    }
+
+    /// Tells whether some literal may have these four bytes at its anchor.
+    fn may_begin(&self, head: u32) -> bool {
+        let (word, bit) = place(head);
+        self.filter[word] & bit != 0
     }
 
     /// Returns the literals with these four bytes at their anchor.

@@ -1,13 +1,13 @@
 //! Where a structure feature is read: patterns, words, ordered markers, or the turn's length.
 
-use crate::families::{SignalInput, letters, pattern, words};
+use crate::families::pattern::{self, Pattern};
+use crate::families::{SignalInput, letters, words};
 use document::Findings;
 use memchr::memmem::Finder;
-use regex::Regex;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::borrow::Cow;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 
 /// Where a structure feature is read.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -54,7 +54,7 @@ impl SourceKind {
 
 /// A compiled source.
 pub(super) enum Source {
-    Regex(Regex),
+    Regex(Box<Pattern>),
     Words {
         words: Vec<Word>,
         case_sensitive: bool,
@@ -85,7 +85,9 @@ impl StructureSource {
             return None;
         };
         match kind {
-            SourceKind::Regex => self.regex(at, findings).map(Source::Regex),
+            SourceKind::Regex => self
+                .regex(at, findings)
+                .map(|it| Source::Regex(Box::new(it))),
             SourceKind::KeywordSet => {
                 if self.keywords.is_empty() {
                     findings.error(
@@ -120,7 +122,7 @@ impl StructureSource {
         }
     }
 
-    fn regex(&self, at: &str, findings: &mut Findings) -> Option<Regex> {
+    fn regex(&self, at: &str, findings: &mut Findings) -> Option<Pattern> {
         let at = format!("{at}.pattern");
         if self.pattern.is_empty() {
             findings.error(at, "a `regex` source needs `pattern`");
@@ -128,17 +130,38 @@ impl StructureSource {
         }
         // The reference adds its own flag only where the pattern does not begin with it.
         let exact = self.case_sensitive || self.pattern.starts_with("(?i)");
-        pattern::compile(&self.pattern, exact)
-            .map_err(|error| findings.error(at, error.to_string()))
-            .ok()
+        match pattern::compile(&self.pattern, exact) {
+            Ok(compiled) => {
+                compiled.check_cost(&at, findings);
+                Some(compiled)
+            }
+            Err(error) => {
+                findings.error(at, error.to_string());
+                None
+            }
+        }
     }
 }
 
 impl Source {
+    /// Nanoseconds per byte of text, at most.
+    pub(super) fn pace(&self) -> f64 {
+        match self {
+            Self::Regex(pattern) => pattern.pace(),
+            Self::Words { words, .. } => words.len() as f64,
+            Self::Sequences { lists, .. } => lists.len() as f64,
+            Self::TextBytes => 0.0,
+        }
+    }
+
     /// How often it occurs; a sequence occurs once or not at all.
     pub(super) fn count(&self, text: &Text<'_>) -> usize {
         match self {
-            Self::Regex(regex) => regex.find_iter(text.evaluation).count(),
+            Self::Regex(pattern) => {
+                let (count, is_all) = pattern.count(text.evaluation, || text.input.is_late());
+                text.note(is_all);
+                count
+            }
             Self::Words {
                 words,
                 case_sensitive,
@@ -157,7 +180,11 @@ impl Source {
     /// It occurs at all.
     pub(super) fn occurs(&self, text: &Text<'_>) -> bool {
         match self {
-            Self::Regex(regex) => regex.is_match(text.evaluation),
+            Self::Regex(pattern) => {
+                let found = pattern.is_match(text.evaluation, || text.input.is_late());
+                text.note(found.is_some());
+                found.unwrap_or(false)
+            }
             Self::Words {
                 words,
                 case_sensitive,
@@ -232,6 +259,7 @@ pub(super) struct Text<'a> {
     current: &'a str,
     input: &'a SignalInput<'a>,
     units: OnceCell<usize>,
+    is_partly_read: Cell<bool>,
 }
 
 impl<'a> Text<'a> {
@@ -241,7 +269,19 @@ impl<'a> Text<'a> {
             current: &input.prompt.texts.current,
             input,
             units: OnceCell::new(),
+            is_partly_read: Cell::new(false),
         }
+    }
+
+    fn note(&self, is_all: bool) {
+        if !is_all {
+            self.is_partly_read.set(true);
+        }
+    }
+
+    /// Tells whether something was left out since this was last asked.
+    pub(super) fn take_partly_read(&self) -> bool {
+        self.is_partly_read.take()
     }
 
     fn cased(&self, case_sensitive: bool) -> &str {
