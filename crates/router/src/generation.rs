@@ -218,6 +218,15 @@ impl Generation {
         })
     }
 
+    /// Nanoseconds that reading a request takes per byte of it, at most, without what models read.
+    #[must_use]
+    pub fn pace(&self) -> f64 {
+        // A recipe is read within the boundaries of the first one.
+        let outer = self.recipes.first().map_or(0.0, Recipe::pace);
+        let own = self.recipes.iter().skip(1).map(Recipe::pace);
+        outer + own.fold(0.0, f64::max)
+    }
+
     /// Tells whether text that is not read must not pass: some policy has a boundary, or a rule
     /// that looks for attacks or personal data.
     #[must_use]

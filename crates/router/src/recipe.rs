@@ -61,6 +61,8 @@ pub struct Recipe {
     blind: Vec<Key>,
     /// Names of families that run by the name, which no decision reaches.
     idle: Vec<Key>,
+    /// Nanoseconds that its signals take per byte of a request, at most.
+    pace: f64,
 }
 
 /// What a decision leads to.
@@ -183,6 +185,12 @@ impl Recipe {
             .map(|group| bound(group, &watched))
             .collect();
 
+        let pace = signals.iter().map(|signal| {
+            let is_read_again = !watched[signal.kind() as usize].is_empty();
+            signal.pace() * if is_read_again { 2.0 } else { 1.0 }
+        });
+        let pace = pace.sum();
+
         let routes = Route::build_all(source, models, state, deps, findings);
         let steps = steps::build(routing, document, &mut keys);
         Self {
@@ -201,7 +209,15 @@ impl Recipe {
             used: families(&used),
             bounding: families(&bounding),
             watched,
+            pace,
         }
+    }
+
+    /// Nanoseconds that its signals take per byte of a request, at most. What models read is not
+    /// among it.
+    #[must_use]
+    pub fn pace(&self) -> f64 {
+        self.pace
     }
 
     /// Reads a request: signals, then projections. Models are asked within the boundaries that are
@@ -220,6 +236,11 @@ impl Recipe {
         for signal in &self.signals {
             let kind = signal.kind();
             if self.reaches(kind, extent) {
+                // What identities and counts say is told at any time, words only in time.
+                if kind.family().reads_evaluation && input.is_late() {
+                    self.leave_unread(kind, &mut report);
+                    continue;
+                }
                 let started = Instant::now();
                 signal.evaluate(input, &mut report)?;
                 let watched = &self.watched[kind as usize];
@@ -239,6 +260,14 @@ impl Recipe {
             .await;
         self.finish(&mut report);
         Ok(Evaluation { report, verdict })
+    }
+
+    /// Notes that nothing is known of a family's names, as nobody waits for them any more.
+    fn leave_unread(&self, kind: Kind, report: &mut SignalReport) {
+        let keys = self.keys.iter().filter(|key| self.keys.kind(*key) == kind);
+        let keys: Vec<Key> = keys.collect();
+        report.doubt(&keys);
+        report.degrade(kind, "timeout");
     }
 
     /// The family is evaluated at this extent.

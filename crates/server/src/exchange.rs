@@ -15,6 +15,7 @@ mod run;
 mod sent;
 mod stored;
 mod unknown;
+mod work;
 
 use crate::engine::Generation;
 use crate::looper::Looper;
@@ -28,18 +29,12 @@ use extproc::{
     BodyReply, BodyStep, ChunkStep, Exchange, Exchanges, Fault, HeadStep, Immediate, RequestHead,
     ResponseHead, ResponseStep,
 };
-use futures_executor::block_on;
-use futures_util::future::BoxFuture;
-use inference::ask::{Ask, Outcome, Question};
 use response::Responding;
 use router::plan::surface::ReplyHeader;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use stored::Passing;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-/// Bodies above this are parsed off the async threads, bytes.
-const INLINE_BODY: usize = 128 << 10;
+use work::Work;
 
 /// Time for planning once the models have answered, at most.
 const PLANNING: Duration = Duration::from_millis(50);
@@ -49,7 +44,7 @@ pub(crate) struct LlmExchanges {
     live: Arc<Live<Generation>>,
     metrics: Arc<Metrics>,
     tracing: Tracing,
-    large: Arc<Semaphore>,
+    work: Arc<Work>,
     looper: Arc<Looper>,
     told: Arc<unknown::Told>,
 }
@@ -73,7 +68,7 @@ impl LlmExchanges {
             live,
             metrics,
             tracing,
-            large: Arc::new(Semaphore::new(cores)),
+            work: Arc::new(Work::new(cores)),
             looper,
             told: Arc::default(),
         }
@@ -86,7 +81,7 @@ impl Exchanges for LlmExchanges {
             live: self.live.clone(),
             metrics: self.metrics.clone(),
             tracing: self.tracing,
-            large: self.large.clone(),
+            work: self.work.clone(),
             looper: self.looper.clone(),
             told: self.told.clone(),
             deadline: None,
@@ -101,8 +96,8 @@ struct LlmExchange {
     live: Arc<Live<Generation>>,
     metrics: Arc<Metrics>,
     tracing: Tracing,
-    /// Turns at parsing large bodies.
-    large: Arc<Semaphore>,
+    /// Places for work on large bodies.
+    work: Arc<Work>,
     looper: Arc<Looper>,
     /// Paths whose refusal is in the log.
     told: Arc<unknown::Told>,
@@ -208,7 +203,15 @@ impl Exchange for LlmExchange {
         let phase = std::mem::replace(&mut self.phase, Phase::Done(None));
         let head = match phase {
             Phase::AwaitsBody(head) => head,
-            Phase::AwaitsAttempt(attempting) => return attempting.body(body, &self.metrics),
+            Phase::AwaitsAttempt(attempting) => {
+                let (length, metrics) = (body.len(), self.metrics.clone());
+                let step = async move { attempting.body(body, &metrics) };
+                return if Work::is_short(length, 0.0) {
+                    step.await
+                } else {
+                    self.work.run(length, step).await
+                };
+            }
             Phase::AwaitsEnd(unread) if body.is_empty() => {
                 let Passing { reply, shown } = unread.passing;
                 self.phase = Phase::Shown(shown);
@@ -229,30 +232,16 @@ impl Exchange for LlmExchange {
         self.phase = Phase::Done(Some(dialect));
         let metrics = self.metrics.clone();
         let until = self.models_until.unwrap_or_else(Instant::now);
-        let (planned, head) = if body.len() > INLINE_BODY {
-            // As many at a time as there are cores: a parse cannot be cancelled, a wait for one
-            // can.
-            let turn = self.large.clone().acquire_owned().await.ok();
-            let planned = tokio::task::spawn_blocking(move || {
-                let models = TurnTaking {
-                    models: head.serving.asker(),
-                    turn: Mutex::new(turn),
-                };
-                let planned = block_on(route::plan(&head, body, &metrics, (&models, until)));
-                (planned, head)
-            })
-            .await;
-            match planned {
-                Ok(planned) => planned,
-                // Planning does not panic on input that tests know of; should it, the fence of the
-                // protocol layer is the place.
-                Err(failed) => std::panic::resume_unwind(failed.into_panic()),
-            }
+        let (length, pace) = (body.len(), head.serving.router.pace());
+        let plan = async move {
+            let asked = (head.serving.asker(), until);
+            let planned = route::plan(&head, body, &metrics, asked).await;
+            (planned, head)
+        };
+        let (planned, head) = if Work::is_short(length, pace) {
+            plan.await
         } else {
-            (
-                route::plan(&head, body, &metrics, (head.serving.asker(), until)).await,
-                head,
-            )
+            self.work.run(length, plan).await
         };
         self.proceed(head, planned)
     }
@@ -335,23 +324,6 @@ impl Exchange for LlmExchange {
 fn models_until(now: Instant, deadline: Instant) -> Instant {
     let reserved = (deadline.saturating_duration_since(now) / 10).min(PLANNING);
     deadline.checked_sub(reserved).unwrap_or(now)
-}
-
-/// Gives the turn at a core back before it waits for models: others may parse meanwhile.
-struct TurnTaking<'a> {
-    models: &'a dyn Ask,
-    turn: Mutex<Option<OwnedSemaphorePermit>>,
-}
-
-impl Ask for TurnTaking<'_> {
-    fn ask<'a>(
-        &'a self,
-        questions: &'a [Question],
-        deadline: Instant,
-    ) -> BoxFuture<'a, Vec<Outcome>> {
-        drop(self.turn.lock().ok().and_then(|mut turn| turn.take()));
-        self.models.ask(questions, deadline)
-    }
 }
 
 impl LlmExchange {

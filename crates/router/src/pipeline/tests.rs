@@ -469,10 +469,16 @@ routing:
     let check = |trace: bool, expected: [Option<f64>; 2]| {
         let request =
             EvalRequest::parse(br#"{"text": "hello"}"#, trace, &ReadOptions::default()).unwrap();
-        let answer = eval(&generation, &request, None, &Nobody, Instant::now())
-            .now_or_never()
-            .unwrap()
-            .unwrap();
+        let answer = eval(
+            &generation,
+            &request,
+            None,
+            &Nobody,
+            Instant::now() + Duration::from_secs(60),
+        )
+        .now_or_never()
+        .unwrap()
+        .unwrap();
         assert_eq!(answer["selected_model"], "large");
         let line = |at: usize| answer.pointer(&format!("/candidates/{at}"));
         assert_eq!(

@@ -402,10 +402,16 @@ fn eval_says_who_may_serve() {
             &ReadOptions::default(),
         )
         .unwrap();
-        eval(&generation, &request, None, &models, Instant::now())
-            .now_or_never()
-            .unwrap()
-            .unwrap()
+        eval(
+            &generation,
+            &request,
+            None,
+            &models,
+            Instant::now() + Duration::from_secs(60),
+        )
+        .now_or_never()
+        .unwrap()
+        .unwrap()
     };
     let bound = evaluated("auto", "prove the secret");
     assert_eq!(

@@ -204,6 +204,7 @@ impl Script {
             signals,
             steps,
             idle: Vec::new(),
+            pace: 0.0,
             blind: blind(&boundaries, &keys, &learned),
             learned,
             boundaries,
