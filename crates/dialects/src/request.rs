@@ -25,6 +25,9 @@ use crate::{anthropic_messages, batch, openai_chat, openai_responses, service};
 /// not always gracefully.
 const MAX_DEPTH: usize = 128;
 
+/// Top-level members that are read. Providers know some forty; of each a reader keeps its place.
+const MOST_MEMBERS: usize = 1 << 14;
+
 /// Members that bring definitions: of tools, and of the form of answers.
 const DEFINITIONS: &[&str] = &[
     "function_call",
@@ -405,8 +408,18 @@ impl<'a> Fields<'a> {
     /// Reads the members, and how deep the body nests.
     fn read(text: &'a str) -> Result<(Self, usize), Refused> {
         let mut members = Vec::with_capacity(16);
-        let depth = json::each_member(text, |name, raw| members.push((name, raw)))
-            .map_err(|_| Refused::malformed(text))?;
+        let mut count = 0;
+        let depth = json::each_member(text, |name, raw| {
+            count += 1;
+            if count <= MOST_MEMBERS {
+                members.push((name, raw));
+            }
+        })
+        .map_err(|_| Refused::malformed(text))?;
+        if count > MOST_MEMBERS {
+            let message = format!("invalid request body: more than {MOST_MEMBERS} fields");
+            return Err(Refused::wrong(message));
+        }
         Ok((Self(members), depth))
     }
 
@@ -494,19 +507,7 @@ impl<'a> Fields<'a> {
                 name if PARAMETERS.contains(&name) => turns.describe(raw),
                 name if is_number && is_member(name) => turns.describe(raw),
                 name if Kind::of(raw) == Kind::Array && role == Role::User => {
-                    let mut is_named = false;
-                    json::elements(raw, |element| {
-                        let found = if is_named {
-                            gather::text(element)
-                        } else {
-                            gather::members(&[(name.into(), element)])
-                        };
-                        turns.note(role, found);
-                        is_named = true;
-                    });
-                    if !is_named {
-                        turns.note(role, gather::members(&[(name.into(), raw)]));
-                    }
+                    note_elements(name, raw, role, turns);
                 }
                 name => turns.note(role, gather::members(&[(name.into(), raw)])),
             }
@@ -519,6 +520,17 @@ impl<'a> Fields<'a> {
             value: span(text, raw),
         });
         spans.collect()
+    }
+}
+
+/// Keeps the elements of the array `name` as texts of `role`; the name stands before the first.
+fn note_elements(name: &str, raw: &str, role: Role, turns: &mut Turns) {
+    let mut elements = Vec::new();
+    json::elements(raw, |element| elements.push(element));
+    let first = elements.first().copied().unwrap_or(raw);
+    turns.note(role, gather::members(&[(name.into(), first)]));
+    for element in elements.iter().skip(1) {
+        turns.note(role, gather::text(element));
     }
 }
 

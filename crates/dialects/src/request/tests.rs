@@ -505,6 +505,15 @@ fn bad_bodies_get_the_reference_s_texts() {
         deep.as_bytes(),
         "invalid request body: nested deeper than 128 levels",
     );
+    let many = format!(
+        r#"{{"model":"m",{}"messages":[]}}"#,
+        r#""a":1,"#.repeat(16_383)
+    );
+    check(
+        Dialect::OpenAiChat,
+        many.as_bytes(),
+        "invalid request body: more than 16384 fields",
+    );
 }
 
 #[test]
