@@ -584,6 +584,28 @@ fn costs_grow_with_length_only() {
 
 proptest! {
     #[test]
+    fn slices_find_what_the_whole_holds(
+        parts in proptest::collection::vec(
+            proptest::sample::select(vec![
+                "Some words that say nothing. ",
+                "漢字とカナ、",
+                "write to jane@example.com, ",
+                "card 4111 1111 1111 1111 ",
+                "my IBAN is DE89 3704 0044 0532 0130 00. ",
+                "call +1 (415) 555-2671 \n",
+                "😀😀 ",
+                "10.20.30.40 ",
+                "4１１1-1111-1111-1111 ",
+            ]),
+            0..60,
+        ),
+        slice in 40_usize..400,
+    ) {
+        let text = parts.concat();
+        prop_assert_eq!(find_in_slices(&text, slice, 300), find_together(&text));
+    }
+
+    #[test]
     fn finds_the_same_behind_any_script(before in "[😀äß漢字 \n]{0,12}", after in "[😀漢字 \n]{0,12}") {
         let text = format!("{before} jane@example.com 4111 1111 1111 1111 {after}");
         let shift = before.chars().count() + 1;
