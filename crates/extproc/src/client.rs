@@ -13,6 +13,7 @@ use crate::exchange::Metadata;
 use crate::options::BodyMode;
 use bytes::Bytes;
 use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_client::ExternalProcessorClient;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 use tonic::Status;
@@ -69,6 +70,39 @@ impl FakeEnvoy {
     /// What the server answered, if it answered instead of waiting.
     pub async fn abandon(&self, request: FakeRequest, pieces: usize) -> Result<(), Outcome> {
         drive::abandon(self.client.clone(), request, pieces).await
+    }
+
+    /// Sends the headers and `pieces` pieces of the body in full duplex, then nothing more.
+    ///
+    /// # Errors
+    /// The stream could not be opened.
+    pub async fn stall(&self, request: FakeRequest, pieces: usize) -> Result<Stalled, Outcome> {
+        let wire = drive::stall(self.client.clone(), request, pieces).await?;
+        Ok(Stalled { wire })
+    }
+}
+
+/// A request whose body has stopped coming. The stream is reset when this is dropped.
+pub struct Stalled {
+    wire: wire::Wire,
+}
+
+impl Stalled {
+    /// Waits for what the processor makes of it.
+    pub async fn ended(mut self) -> Outcome {
+        match self.wire.next().await {
+            Err(outcome) => outcome,
+            Ok(reply) => Outcome::Broken(Violation(format!(
+                "a stalled request is answered by {}",
+                reply.name()
+            ))),
+        }
+    }
+}
+
+impl fmt::Debug for Stalled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stalled")
     }
 }
 

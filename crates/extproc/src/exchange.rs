@@ -82,11 +82,15 @@ pub enum Fault {
     UnknownEncoding,
     /// The body is not in the content coding that it is said to be in.
     BrokenEncoding,
+    /// The request body came slower than the least rate (bytes per second).
+    UploadTooSlow { least: usize },
+    /// The request body was the slowest of those coming in, and room was short.
+    UploadDisplaced,
 }
 
 impl Fault {
     /// Every name that [`Fault::name`] gives, in the order of the variants.
-    pub const NAMES: [&str; 7] = [
+    pub const NAMES: [&str; 9] = [
         "body_too_large",
         "overloaded",
         "deadline_exceeded",
@@ -94,6 +98,8 @@ impl Fault {
         "unsupported_body_mode",
         "unknown_encoding",
         "broken_encoding",
+        "upload_too_slow",
+        "upload_displaced",
     ];
 
     /// A stable name for metric labels.
@@ -111,6 +117,8 @@ impl Fault {
             Self::UnsupportedBodyMode => 4,
             Self::UnknownEncoding => 5,
             Self::BrokenEncoding => 6,
+            Self::UploadTooSlow { .. } => 7,
+            Self::UploadDisplaced => 8,
         }
     }
 }

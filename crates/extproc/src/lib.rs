@@ -7,6 +7,7 @@
 
 mod access_log;
 mod body;
+mod budget;
 mod client;
 mod counters;
 mod exchange;
@@ -22,7 +23,9 @@ mod session;
 pub use access_log::{
     AccessLog, AccessLogServer, AccessLogs, Ending, LogCounters, LogEntry, access_log,
 };
-pub use client::{Answer, FakeEnvoy, FakeRequest, FakeResponse, Forwarded, Outcome, Violation};
+pub use client::{
+    Answer, FakeEnvoy, FakeRequest, FakeResponse, Forwarded, Outcome, Stalled, Violation,
+};
 pub use counters::Counters;
 pub use exchange::{
     BodyReply, BodyStep, ChunkStep, ENCODINGS, Exchange, Exchanges, Fault, HeadStep, HeaderEdit,

@@ -19,8 +19,13 @@ pub struct Options {
     /// Largest request body in bytes. The largest gRPC message is twice this plus 1 MiB, fixed when
     /// the service is made.
     pub body_limit: usize,
-    /// Most bytes of request bodies held at once, by all streams together.
+    /// Most bytes of request bodies held at once, by all streams together. An eighth is kept for
+    /// bodies of at most 256 KiB; where room is short the slowest upload is ended.
     pub buffered_total: usize,
+    /// Slowest upload that is waited for where bodies come piece by piece, bytes per second over
+    /// ten seconds; 0 for none. Slower ones are answered with
+    /// [`Fault::UploadTooSlow`](crate::Fault::UploadTooSlow).
+    pub upload_rate: usize,
     /// Most open streams; those above are answered with
     /// [`Fault::Overloaded`](crate::Fault::Overloaded).
     pub max_streams: usize,
@@ -50,6 +55,7 @@ impl Default for Options {
             frame_timeout: Duration::from_secs(60),
             body_limit: 32 << 20,
             buffered_total: 512 << 20,
+            upload_rate: 1_024,
             max_streams: 16_384,
             assume_mode: None,
             peer: Peer::Envoy,

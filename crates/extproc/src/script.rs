@@ -203,7 +203,8 @@ impl Exchange for Script {
         self.note(format!("fault {}", fault.name()));
         let status = match fault {
             Fault::BodyTooLarge { .. } => 413,
-            Fault::Overloaded => 503,
+            Fault::Overloaded | Fault::UploadDisplaced => 503,
+            Fault::UploadTooSlow { .. } => 408,
             Fault::DeadlineExceeded => 504,
             Fault::TruncatedBody | Fault::UnsupportedBodyMode => 500,
             Fault::UnknownEncoding => 415,

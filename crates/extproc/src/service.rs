@@ -1,6 +1,6 @@
 //! The tonic service: lets streams in, counts them, and stops them when the server must go.
 
-use crate::body::Budget;
+use crate::budget::Budget;
 use crate::counters::Counters;
 use crate::exchange::Exchanges;
 use crate::options::Settings;

@@ -9,7 +9,7 @@
 mod request;
 mod response;
 
-use crate::body::{Budget, Lease};
+use crate::budget::{Budget, Lease};
 use crate::counters::Counters;
 use crate::exchange::{Exchange, Exchanges, Fault, Immediate, ResponseInterest};
 use crate::frame::{Frame, Opening};
@@ -21,6 +21,7 @@ use futures_util::{FutureExt, Stream, StreamExt, stream};
 use request::Request;
 use response::Response;
 use std::error::Error;
+use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -93,6 +94,10 @@ enum Received {
     End,
     Failed(Status),
     Late,
+    /// The body came too slowly.
+    Slow,
+    /// The body must make room for others.
+    Displaced,
     Stopped,
 }
 
@@ -151,6 +156,10 @@ where
             Received::End => self.frames_ended(),
             Received::Failed(status) => self.frames_failed(status),
             Received::Late => self.fault(Fault::DeadlineExceeded),
+            Received::Slow => self.fault(Fault::UploadTooSlow {
+                least: self.admission.options.upload_rate,
+            }),
+            Received::Displaced => self.fault(Fault::UploadDisplaced),
             Received::Stopped => self.fail(Status::unavailable("the server is shutting down")),
         }
     }
@@ -158,14 +167,24 @@ where
     async fn receive(&mut self) -> Received {
         let waiting = matches!(self.request, Request::Start | Request::Collecting(_));
         let late = Instant::now() + self.admission.options.frame_timeout;
+        let displaced = self.request.displaced();
+        let displaced = async {
+            match displaced {
+                Some(displaced) => displaced.cancelled().await,
+                None => pending().await,
+            }
+        };
+        let due = self.request.due();
         tokio::select! {
             biased;
+            () = displaced => Received::Displaced,
             frame = self.frames.next() => match frame {
                 Some(Ok(message)) => Received::Frame(Box::new(message)),
                 Some(Err(status)) => Received::Failed(status),
                 None => Received::End,
             },
             () = self.shared.stop.cancelled() => Received::Stopped,
+            () = sleep_until(due.unwrap_or(late)), if due.is_some() => Received::Slow,
             () = sleep_until(late), if waiting => Received::Late,
         }
     }

@@ -65,6 +65,19 @@ pub(super) async fn abandon(
     }
 }
 
+pub(super) async fn stall(
+    client: Client,
+    request: FakeRequest,
+    pieces: usize,
+) -> Result<Wire, Outcome> {
+    let mut wire = Wire::open(client, &request).await?;
+    wire.send_headers(Side::Request, &request.headers, false);
+    for piece in split(&request.body, request.piece).into_iter().take(pieces) {
+        wire.send_body(Side::Request, piece, false);
+    }
+    Ok(wire)
+}
+
 /// Observability mode: everything is shown, as in STREAMED, and no reply awaited.
 fn observe(wire: &mut Wire, request: &FakeRequest) {
     let bodyless = request.body.is_empty() && !request.trailers;

@@ -228,6 +228,57 @@ async fn a_client_gone_in_mid_body_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn stalled_uploads_refuse_nobody_else() {
+    const UPLOAD: usize = 1 << 20;
+    let options = Options {
+        body_limit: UPLOAD,
+        buffered_total: 16 * UPLOAD,
+        ..Options::default()
+    };
+    let (envoy, processor) = serve(&routed(), options).await;
+    let mut stalled = Vec::new();
+    for number in 1..=16 {
+        let request = FakeRequest {
+            piece: UPLOAD / 4 - 1,
+            ..FakeRequest::post("/", vec![b'x'; UPLOAD])
+        };
+        stalled.push(envoy.stall(request, 4).await.unwrap());
+        let arrived = number.min(14) * (UPLOAD - 4);
+        while processor.streams().buffered() < arrived {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    for number in 0..1_000 {
+        forwarded(envoy.exchange(FakeRequest::post("/", "{}")).await);
+        if number % 100 == 0 {
+            let large = FakeRequest::post("/", vec![b'x'; UPLOAD / 2]);
+            forwarded(envoy.exchange(large).await);
+        }
+    }
+    let counters = processor.counters();
+    let refused: Vec<_> = counters.faults().filter(|(_, count)| *count > 0).collect();
+    assert!(
+        matches!(refused[..], [("upload_displaced", count)] if count < 5),
+        "{refused:?}"
+    );
+    let mut displaced = 0;
+    for upload in stalled {
+        let ended = tokio::time::timeout(Duration::ZERO, upload.ended()).await;
+        if let Ok(Outcome::Immediate(answer)) = ended {
+            assert_eq!(
+                (answer.status, &*answer.body),
+                (503, b"upload_displaced".as_slice())
+            );
+            displaced += 1;
+        }
+    }
+    assert!(displaced > 0);
+    processor.streams().wait_idle().await;
+    assert_eq!(processor.streams().buffered(), 0);
+}
+
+#[tokio::test]
 async fn too_many_streams_are_refused() {
     let hang = Script::new(Act::Hang, Act::Hang);
     let options = Options {

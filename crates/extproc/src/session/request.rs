@@ -2,7 +2,8 @@
 //! the mode.
 
 use super::Session;
-use crate::body::{self, Collector, Lease, Limits};
+use crate::body::{self, Collector, Limits};
+use crate::budget::Lease;
 use crate::exchange::{BodyReply, BodyStep, Fault, HeadStep, HeaderEdit, RequestHead};
 use crate::frame::Piece;
 use crate::options::BodyMode;
@@ -14,6 +15,7 @@ use futures_util::Stream;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 /// How far a request has come.
@@ -26,6 +28,24 @@ pub(super) enum Request {
     Passing,
     /// All of it has gone on.
     Decided,
+}
+
+impl Request {
+    /// When a body that is being collected will have been too slow.
+    pub(super) fn due(&self) -> Option<Instant> {
+        match self {
+            Self::Collecting(collecting) => collecting.collector.due(),
+            _ => None,
+        }
+    }
+
+    /// Cancelled when a body that is being collected has to make room for others.
+    pub(super) fn displaced(&self) -> Option<CancellationToken> {
+        match self {
+            Self::Collecting(collecting) => Some(collecting.collector.displaced().clone()),
+            _ => None,
+        }
+    }
 }
 
 pub(super) struct Collecting {
@@ -95,7 +115,7 @@ where
         let Request::Collecting(collecting) = &mut self.request else {
             return self.pass_piece(piece);
         };
-        if let Err(fault) = collecting.collector.push(piece.bytes) {
+        if let Err(fault) = collecting.collector.push(piece.bytes).await {
             return self.fault(fault);
         }
         if !self.modes.whole() {
@@ -197,6 +217,12 @@ where
         Limits {
             own: options.body_limit,
             total: options.buffered_total,
+            // A body that comes whole is the gateway's until then.
+            rate: if self.modes.whole() {
+                0
+            } else {
+                options.upload_rate
+            },
         }
     }
 

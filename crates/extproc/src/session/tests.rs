@@ -2,6 +2,7 @@
 //! told.
 
 use super::*;
+use crate::budget::SMALL_BODY;
 use crate::script::{Act, Rewrite, Script, answer, route};
 use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
 use envoy_types::pb::envoy::service::ext_proc::v3::{
@@ -364,11 +365,11 @@ async fn deadlines() {
             150,
         ),
         ((NONE, NONE), Script::new(Act::Hang, Act::Hang), &["H"], 150),
-        // the client stopped in mid-body
+        // the client stopped before its body
         (
             (DUPLEX, NONE),
             Script::on_body(forward(None)),
-            &["H", "B ab"],
+            &["H"],
             60_000,
         ),
     ] {
@@ -514,6 +515,91 @@ async fn limits() {
         ["immediate 503 overloaded"]
     );
     case.told(&["open", "refuse /v1/x", "fault overloaded", "closed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_below_the_least_rate_is_refused() {
+    let slow = "immediate 408 upload_too_slow";
+    let late = "immediate 504 deadline_exceeded";
+    for (rate, frames, expected, seconds) in [
+        (1_024, &["H", "B ab"] as &[&str], slow, 10),
+        (1_024, &["H"], late, 60),
+        (0, &["H", "B ab"], late, 60),
+    ] {
+        let options = Options {
+            upload_rate: rate,
+            ..Options::default()
+        };
+        let case = Case {
+            tail: Tail::Open,
+            options,
+            ..Case::new(Script::on_body(forward(None)))
+        };
+        let begin = Instant::now();
+        assert_eq!(case.run(Some((DUPLEX, NONE)), frames).await, [expected]);
+        assert_eq!(begin.elapsed().as_secs(), seconds, "{rate} {frames:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_slowest_upload_makes_room_for_others() {
+    let case = Case {
+        options: Options {
+            buffered_total: 8 * SMALL_BODY,
+            ..Options::default()
+        },
+        ..Case::new(Script::on_body(forward(None)))
+    };
+    let shared = case.shared();
+    let open = |frames: Vec<ProcessingRequest>, open: bool| {
+        let tail = if open {
+            stream::pending().boxed()
+        } else {
+            stream::empty().boxed()
+        };
+        let admission = Admission {
+            options: Arc::new(case.options.clone()),
+            overloaded: false,
+            attempt: false,
+            token: None,
+        };
+        let frames = stream::iter(frames.into_iter().map(Ok)).chain(tail);
+        replies(frames, Arc::clone(&shared), admission)
+            .map(|reply| describe(&reply))
+            .boxed()
+    };
+    let duplex = |mut frames: Vec<ProcessingRequest>| {
+        frames[0].protocol_config = Some(ProtocolConfiguration {
+            request_body_mode: DUPLEX,
+            ..ProtocolConfiguration::default()
+        });
+        frames
+    };
+    let large =
+        |kind: &str, times: usize| frame(&format!("{kind} {}", "x".repeat(times * SMALL_BODY)));
+
+    let mut stalled = open(duplex(vec![frame("H"), large("B", 6)]), true);
+    assert!(
+        stalled.next().now_or_never().is_none(),
+        "it waits for the rest"
+    );
+    let mut small = open(duplex(vec![frame("H"), frame("b ab")]), false);
+    assert_eq!(small.next().await.unwrap(), "H x-model=b clear");
+    assert_eq!(small.next().await.unwrap(), "B piece \"ab\" end");
+
+    tokio::time::advance(Duration::from_secs(5)).await;
+    let mut other = open(
+        duplex(vec![frame("H"), large("B", 1), large("b", 1)]),
+        false,
+    );
+    assert!(other.next().now_or_never().is_none(), "it waits for room");
+    assert_eq!(
+        stalled.next().await.unwrap(),
+        "immediate 503 upload_displaced"
+    );
+    assert_eq!(other.next().await.unwrap(), "H x-model=b clear");
+    drop((stalled, small, other));
+    assert_eq!(shared.budget.used(), 0);
 }
 
 #[tokio::test(start_paused = true)]

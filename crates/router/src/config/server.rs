@@ -97,8 +97,12 @@ pub struct ExtProc {
     pub buffered_deadline_ms: u64,
     /// Largest request body, bytes.
     pub body_limit_bytes: u64,
-    /// All request bodies held together, bytes.
+    /// All request bodies held together, bytes. An eighth is kept for bodies of at most 256 KiB;
+    /// where room is short the slowest upload is ended with 503.
     pub total_buffered_bytes: u64,
+    /// Slowest request body that is waited for under full duplex, bytes per second over ten
+    /// seconds; slower ones are answered with 408. 0 waits for any, up to a minute a piece.
+    pub min_upload_bytes_per_second: u64,
     /// Exchanges at a time.
     pub max_streams: u32,
     /// Send immediate answers as streams where Envoy can take them.
@@ -114,6 +118,7 @@ impl Default for ExtProc {
             buffered_deadline_ms: 150,
             body_limit_bytes: 32 << 20,
             total_buffered_bytes: 512 << 20,
+            min_upload_bytes_per_second: 1_024,
             max_streams: 10_000,
             streamed_immediate: false,
         }

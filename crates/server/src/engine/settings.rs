@@ -18,6 +18,7 @@ pub(super) fn options(document: &Document) -> Options {
         deadline_streamed: Duration::from_millis(written.deadline_ms),
         body_limit: bytes(written.body_limit_bytes),
         buffered_total: bytes(written.total_buffered_bytes),
+        upload_rate: bytes(written.min_upload_bytes_per_second),
         max_streams: bytes(written.max_streams.into()),
         assume_mode: body_mode(&written.assume_mode),
         peer: if written.peer == "agentgateway" {

@@ -122,6 +122,19 @@ pub(super) fn fault(
             let encoding = encoding(request);
             (415, format!("content-encoding \"{encoding}\" is not supported; send the body as it is, or as {ENCODINGS}"))
         }
+        Fault::UploadTooSlow { least } => (
+            408,
+            format!(
+                "the request body came slower than {least} bytes per second; \
+                 send it again over a faster connection, or a smaller one"
+            ),
+        ),
+        Fault::UploadDisplaced => (
+            503,
+            "the router's memory for request bodies is used up, and this was the slowest upload; \
+             try again shortly"
+                .to_owned(),
+        ),
         Fault::BrokenEncoding => {
             let encoding = encoding(request);
             (400, format!("the request body is not valid {encoding}, as its content-encoding says"))
@@ -141,6 +154,8 @@ pub(super) fn fault(
         Fault::UnsupportedBodyMode => "merit_unsupported_body_mode",
         Fault::UnknownEncoding => "merit_unknown_encoding",
         Fault::BrokenEncoding => "merit_broken_encoding",
+        Fault::UploadTooSlow { .. } => "merit_upload_too_slow",
+        Fault::UploadDisplaced => "merit_upload_displaced",
     };
     answer
 }

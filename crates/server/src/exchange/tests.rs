@@ -17,6 +17,70 @@ const DOCUMENT: &str = "{version: v0.3,\
     decisions: [{name: lawyer, priority: 1, rules: {operator: OR, conditions: [{type: domain, name: law}]},\
     modelRefs: [{model: large}]}]}}";
 
+/// A refused upload says what to do in the shape of its client's wire.
+#[tokio::test]
+async fn refused_uploads_are_told_in_their_own_wire() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("merit.yaml");
+    std::fs::write(&file, DOCUMENT).unwrap();
+    let preparer = preparer(Scripted::new(Fake::default()));
+    let metrics = preparer.metrics.clone();
+    let reloader = Reloader::first(file, preparer).unwrap_or_else(|refusal| panic!("{refusal:?}"));
+    let exchanges = LlmExchanges::new(reloader.live(), metrics, Tracing::off());
+    let slow = Fault::UploadTooSlow { least: 1_024 };
+    for (path, fault, status, kind, says) in [
+        (
+            "/v1/chat/completions",
+            slow,
+            408,
+            "invalid_request_error",
+            "slower than 1024 bytes",
+        ),
+        (
+            "/v1/messages",
+            slow,
+            408,
+            "invalid_request_error",
+            "a smaller one",
+        ),
+        (
+            "/v1/responses",
+            Fault::UploadDisplaced,
+            503,
+            "server_error",
+            "try again shortly",
+        ),
+        (
+            "/v1/messages",
+            Fault::UploadDisplaced,
+            503,
+            "overloaded_error",
+            "try again shortly",
+        ),
+    ] {
+        let mut exchange = exchanges.open();
+        let headers = [(":method", "POST"), (":path", path)];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.into()));
+        let head = RequestHead {
+            headers: Headers::new(headers.to_vec()),
+            ..RequestHead::default()
+        };
+        exchange.request_headers(head).await;
+        let answer = exchange.fault(fault);
+        assert_eq!(answer.status.as_u16(), status, "{path}");
+        let body: serde_json::Value = serde_json::from_slice(&answer.body.concat()).unwrap();
+        assert_eq!(body["error"]["type"], kind, "{path}");
+        let message = body["error"]["message"].as_str().unwrap();
+        assert!(message.contains(says), "{message}");
+        let is_retried = |name| answer.headers.iter().any(|(header, _)| header == name);
+        assert_eq!(is_retried("retry-after"), status == 503);
+        assert!(
+            !is_retried("x-should-retry"),
+            "an upload may be tried again"
+        );
+    }
+}
+
 #[test]
 fn models_are_waited_for_until_shortly_before_the_deadline() {
     let now = Instant::now();
