@@ -4,6 +4,7 @@
 //! are names of the document or words of the code, never what a client sent. The library appends
 //! `_total` to counters and `_info` to infos.
 
+mod bounded;
 mod encoder;
 pub mod families;
 mod handles;

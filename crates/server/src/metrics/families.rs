@@ -1,5 +1,6 @@
 //! The families, grouped as the request meets them. A field's doc comment is its help text.
 
+use super::bounded::{Bounded, BoundedHistograms, bounded, bounded_histograms};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -175,38 +176,38 @@ pub struct Asking {
 
 /// Requests, by model.
 pub struct Models {
-    pub requests: Family<Model, Counter>,
-    pub errors: Family<ModelError, Counter>,
-    pub prompt_tokens: Family<Model, Counter>,
-    pub completion_tokens: Family<Model, Counter>,
-    pub ttft: Histograms<Model>,
+    pub requests: Bounded<Model, Counter>,
+    pub errors: Bounded<ModelError, Counter>,
+    pub prompt_tokens: Bounded<Model, Counter>,
+    pub completion_tokens: Bounded<Model, Counter>,
+    pub ttft: BoundedHistograms<Model>,
     pub routing_latency: Histogram,
 }
 
 impl Models {
     pub(super) fn register(to: &mut Registry) -> Self {
         Self {
-            requests: add(
+            requests: bounded(
                 to,
                 "llm_model_requests",
                 "Requests by the model that they were sent to",
             ),
-            errors: add(
+            errors: bounded(
                 to,
                 "llm_request_errors",
                 "Requests that Merit answered with an error",
             ),
-            prompt_tokens: add(
+            prompt_tokens: bounded(
                 to,
                 "llm_model_prompt_tokens",
                 "Prompt tokens reported by the model",
             ),
-            completion_tokens: add(
+            completion_tokens: bounded(
                 to,
                 "llm_model_completion_tokens",
                 "Completion tokens reported by the model",
             ),
-            ttft: histograms(
+            ttft: bounded_histograms(
                 to,
                 "llm_model_ttft_seconds",
                 "Time from request to the first response token",
@@ -224,9 +225,9 @@ impl Models {
 
 /// Signal evaluation.
 pub struct Signals {
-    pub extractions: Family<Signal, Counter>,
+    pub extractions: Bounded<Signal, Counter>,
     pub latency: Histograms<SignalType>,
-    pub matches: Family<Signal, Counter>,
+    pub matches: Bounded<Signal, Counter>,
     pub context_tokens: Histogram,
     pub degraded: Family<Degraded, Counter>,
     pub stages: Family<Asking, Counter>,
@@ -235,14 +236,14 @@ pub struct Signals {
 impl Signals {
     pub(super) fn register(to: &mut Registry) -> Self {
         Self {
-            extractions: add(to, "llm_signal_extraction", "Evaluations of a signal rule"),
+            extractions: bounded(to, "llm_signal_extraction", "Evaluations of a signal rule"),
             latency: histograms(
                 to,
                 "llm_signal_extraction_latency_seconds",
                 "Time to evaluate a signal family",
                 fast,
             ),
-            matches: add(to, "llm_signal_match", "Matches of a signal rule"),
+            matches: bounded(to, "llm_signal_match", "Matches of a signal rule"),
             context_tokens: histogram(
                 to,
                 "llm_context_token_count",
@@ -277,19 +278,19 @@ impl Signals {
 
 /// Boundaries.
 pub struct Boundaries {
-    pub applied: Family<Boundary, Counter>,
-    pub refused: Family<Boundary, Counter>,
+    pub applied: Bounded<Boundary, Counter>,
+    pub refused: Bounded<Boundary, Counter>,
 }
 
 impl Boundaries {
     pub(super) fn register(to: &mut Registry) -> Self {
         Self {
-            applied: add(
+            applied: bounded(
                 to,
                 "merit_boundary_applied",
                 "Requests on which a boundary held",
             ),
-            refused: add(
+            refused: bounded(
                 to,
                 "merit_boundary_refused",
                 "Requests refused as a boundary left no model",
@@ -320,8 +321,8 @@ impl Boundaries {
 pub struct Decisions {
     pub evaluations: Counter,
     pub latency: Histogram,
-    pub matches: Family<Decision, Counter>,
-    pub confidence: Histograms<Decision>,
+    pub matches: Bounded<Decision, Counter>,
+    pub confidence: BoundedHistograms<Decision>,
 }
 
 impl Decisions {
@@ -338,12 +339,12 @@ impl Decisions {
                 "Time to evaluate all decisions",
                 fast,
             ),
-            matches: add(
+            matches: bounded(
                 to,
                 "llm_decision_match",
                 "Requests by the decision that won",
             ),
-            confidence: histograms(
+            confidence: bounded_histograms(
                 to,
                 "llm_decision_confidence",
                 "Confidence of the decision that won",
@@ -355,19 +356,19 @@ impl Decisions {
 
 /// Model selection.
 pub struct Selection {
-    pub selections: Family<Selected, Counter>,
+    pub selections: Bounded<Selected, Counter>,
     pub fallbacks: Family<Fallback, Counter>,
     pub sessions: Family<Session, Counter>,
     pub void_turn_states: Family<VoidTurnState, Counter>,
     pub lessons: Family<Lesson, Counter>,
-    pub predicted_money: Family<PredictedMoney, Counter>,
-    pub predicted_energy: Family<PredictedEnergy, Counter>,
+    pub predicted_money: Bounded<PredictedMoney, Counter>,
+    pub predicted_energy: Bounded<PredictedEnergy, Counter>,
 }
 
 impl Selection {
     pub(super) fn register(to: &mut Registry) -> Self {
         Self {
-            selections: add(
+            selections: bounded(
                 to,
                 "llm_model_selection",
                 "Selections by method, model and decision",
@@ -388,12 +389,12 @@ impl Selection {
                 "merit_learning",
                 "What learning did to requests, and the outcomes that were reported",
             ),
-            predicted_money: add(
+            predicted_money: bounded(
                 to,
                 "merit_predicted_microcurrency",
                 "Price that requests sent were predicted to have, in millionths of the currency",
             ),
-            predicted_energy: add(
+            predicted_energy: bounded(
                 to,
                 "merit_predicted_millijoules",
                 "Energy that requests sent were predicted to take, as their share of the pool's power",
@@ -404,13 +405,13 @@ impl Selection {
 
 /// Plugins.
 pub struct Plugins {
-    pub executions: Family<Plugin, Counter>,
+    pub executions: Bounded<Plugin, Counter>,
 }
 
 impl Plugins {
     pub(super) fn register(to: &mut Registry) -> Self {
         Self {
-            executions: add(
+            executions: bounded(
                 to,
                 "llm_plugin_execution",
                 "Plugin runs by type, decision and status",

@@ -2,14 +2,16 @@
 //! request hashes no labels.
 
 use super::Metrics;
+use super::bounded::SERIES_MAX;
 use super::families::{Decision, Model, Signal, SignalType};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 
-/// Names, of all documents so far, that the metrics keep before they start over.
-const NAMES_MAX: usize = 10_000;
+/// Names, of all documents so far, that the metrics keep before they start over. Beyond it a new
+/// document's names would find the places of [`Bounded`](super::bounded::Bounded) families taken.
+const NAMES_MAX: usize = SERIES_MAX;
 
 /// Names that have series: family (empty for models and decisions) and name.
 pub(super) type Known = HashSet<(&'static str, Box<str>)>;
@@ -102,10 +104,10 @@ impl Metrics {
     fn model_handles(&self, name: &str) -> (Arc<str>, ModelHandles) {
         let label = Model { model: name.into() };
         let handles = ModelHandles {
-            requests: self.models.requests.get_or_create_owned(&label),
-            prompt_tokens: self.models.prompt_tokens.get_or_create_owned(&label),
-            completion_tokens: self.models.completion_tokens.get_or_create_owned(&label),
-            ttft: self.models.ttft.get_or_create_owned(&label),
+            requests: self.models.requests.get_or_create(&label),
+            prompt_tokens: self.models.prompt_tokens.get_or_create(&label),
+            completion_tokens: self.models.completion_tokens.get_or_create(&label),
+            ttft: self.models.ttft.get_or_create(&label),
         };
         (label.model, handles)
     }
@@ -115,8 +117,8 @@ impl Metrics {
             decision_name: name.into(),
         };
         DecisionHandles {
-            matches: self.decisions.matches.get_or_create_owned(&label),
-            confidence: self.decisions.confidence.get_or_create_owned(&label),
+            matches: self.decisions.matches.get_or_create(&label),
+            confidence: self.decisions.confidence.get_or_create(&label),
         }
     }
 
@@ -126,8 +128,8 @@ impl Metrics {
             signal_name: name.into(),
         };
         SignalHandles {
-            extractions: self.signals.extractions.get_or_create_owned(&label),
-            matches: self.signals.matches.get_or_create_owned(&label),
+            extractions: self.signals.extractions.get_or_create(&label),
+            matches: self.signals.matches.get_or_create(&label),
         }
     }
 
@@ -150,14 +152,26 @@ impl Metrics {
             .chain(names.decisions)
             .chain(names.boundaries)
             .map(|name| ("", *name));
-        let fresh = plain
+        let current: Known = plain
             .chain(names.signals.iter().copied())
-            .map(|(kind, name)| (kind, Box::from(name)));
-        known.extend(fresh);
-        if known.len() <= NAMES_MAX {
+            .map(|(kind, name)| (kind, Box::from(name)))
+            .collect();
+        let before = known.len();
+        known.extend(current.iter().cloned());
+        if known.len() <= NAMES_MAX || known.len() == before {
             return;
         }
-        known.clear();
+        let kinds =
+            |kind: &dyn Fn(&str) -> bool| current.iter().filter(|(family, _)| kind(family)).count();
+        let most = kinds(&str::is_empty).max(kinds(&|family| !family.is_empty()));
+        if most > SERIES_MAX {
+            tracing::warn!(
+                names = most,
+                limit = SERIES_MAX,
+                "the document has more names than a metric has series; the rest are counted as `other`"
+            );
+        }
+        *known = current;
         self.models.requests.clear();
         self.models.errors.clear();
         self.models.prompt_tokens.clear();
@@ -173,5 +187,6 @@ impl Metrics {
         self.selection.predicted_money.clear();
         self.selection.predicted_energy.clear();
         self.plugins.executions.clear();
+        self.looper.attempts.clear();
     }
 }

@@ -1,5 +1,6 @@
 //! Runs of several models, and attempts at another model.
 
+use super::bounded::{Bounded, bounded};
 use super::families::{add, histogram};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -39,7 +40,7 @@ pub struct Looper {
     pub tokens: Family<Side, Counter>,
     pub seconds: Histogram,
     pub void: Family<Outcome, Counter>,
-    pub attempts: Family<Attempted, Counter>,
+    pub attempts: Bounded<Attempted, Counter>,
 }
 
 impl Looper {
@@ -62,7 +63,7 @@ impl Looper {
                 "merit_looper_credential_void",
                 "Credentials of calls back that are worth nothing",
             ),
-            attempts: add(
+            attempts: bounded(
                 to,
                 "merit_fallback_attempt",
                 "Attempts at another model after one failed",

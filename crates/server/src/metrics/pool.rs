@@ -1,6 +1,7 @@
 //! The state of the models' pools, read when somebody scrapes. Labels are models of the document.
 
 use super::Metrics;
+use super::bounded::SERIES_MAX;
 use super::families::Model;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
@@ -78,7 +79,7 @@ impl Collector for PoolReadings {
         drop(read);
         for (name, help, unit, figure) in FIGURES {
             let mut family = to.encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?;
-            for reading in &models {
+            for reading in models.iter().take(SERIES_MAX) {
                 if let Some(value) = figure(reading) {
                     let label = Model {
                         model: reading.model.as_str().into(),

@@ -245,3 +245,47 @@ async fn health_and_readiness_are_served_beside_it() {
         }
     }
 }
+
+/// Twenty times the rules, decisions and models that a large policy has.
+#[test]
+fn a_scrape_is_bounded_whatever_the_document_holds() {
+    let metrics = Metrics::new();
+    let names: Vec<String> = (0..20_000)
+        .map(|number| format!("a-name-of-some-length-{number}"))
+        .collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let signals: Vec<_> = names.iter().map(|name| ("keyword", *name)).collect();
+    let handles = metrics.handles(&Names {
+        models: &names,
+        decisions: &names,
+        signals: &signals,
+        boundaries: &names,
+    });
+    handles.decisions[7].matches.inc();
+    handles.decisions[19_998].matches.inc();
+    handles.decisions[19_999].matches.inc();
+    for name in &names {
+        metrics.boundaries.applied(&Arc::from(*name));
+    }
+    let text = metrics.render().unwrap();
+    shows(
+        &metrics,
+        &[
+            r#"llm_decision_match_total{decision_name="a-name-of-some-length-7"} 1"#,
+            r#"llm_decision_match_total{decision_name="other"} 2"#,
+            r#"merit_boundary_applied_total{boundary="other"} 19000"#,
+        ],
+    );
+    assert!(text.len() < 1 << 20, "{} bytes", text.len());
+
+    // A document that comes later has its own names.
+    let handles = metrics.handles(&Names {
+        decisions: &["later"],
+        ..Names::default()
+    });
+    handles.decisions[0].matches.inc();
+    shows(
+        &metrics,
+        &[r#"llm_decision_match_total{decision_name="later"} 1"#],
+    );
+}
