@@ -127,10 +127,17 @@ async fn hung() -> Result<()> {
             Call::post(CHAT, chat("hello")).header("x-case", "duplex"),
         )
         .await?;
+    // Something else on the machine may wake a stopped process, and then an answer proves nothing.
+    ensure!(
+        stage.merit.process().is_stopped()?,
+        "merit was woken before the test was over"
+    );
     ensure!(
         answer.status.is_server_error(),
-        "duplex: answered {}",
-        answer.status
+        "duplex: answered {} by {:?} while merit stood still: {}",
+        answer.status,
+        answer.header("x-backend"),
+        answer.text()
     );
     stage.models.untouched_by("buffered")?;
     stage.models.untouched_by("duplex")?;

@@ -120,22 +120,26 @@ impl Process {
     /// The process is gone, or goes on.
     pub async fn suspend(&self) -> Result<()> {
         self.signal(Signal::Stop)?;
-        let tasks = format!("/proc/{}/task", self.id());
         until("the process to stop", Duration::from_secs(5), async || {
-            for task in fs::read_dir(&tasks)? {
-                let stat = fs::read_to_string(task?.path().join("stat"))?;
-                // The state follows the name, which is in parentheses and may hold anything.
-                if !stat
-                    .rsplit(") ")
-                    .next()
-                    .is_some_and(|rest| rest.starts_with('T'))
-                {
-                    return Ok(None);
-                }
-            }
-            Ok(Some(()))
+            Ok(self.is_stopped()?.then_some(()))
         })
         .await
+    }
+
+    /// Whether none of its threads runs.
+    ///
+    /// # Errors
+    /// The process is gone.
+    pub fn is_stopped(&self) -> Result<bool> {
+        for task in fs::read_dir(format!("/proc/{}/task", self.id()))? {
+            let stat = fs::read_to_string(task?.path().join("stat"))?;
+            // The state follows the name, which is in parentheses and may hold anything.
+            let state = stat.rsplit(") ").next().unwrap_or_default();
+            if !state.starts_with('T') {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Waits until it has ended by itself.
@@ -158,6 +162,22 @@ impl Process {
             .nth(1)
             .context("statm has no resident field")?;
         Ok(pages.parse::<u64>()? * PAGE_BYTES)
+    }
+
+    /// Open file descriptors.
+    ///
+    /// # Errors
+    /// The process is gone.
+    pub fn descriptors(&self) -> Result<usize> {
+        Ok(fs::read_dir(format!("/proc/{}/fd", self.id()))?.count())
+    }
+
+    /// Threads.
+    ///
+    /// # Errors
+    /// The process is gone.
+    pub fn threads(&self) -> Result<usize> {
+        Ok(fs::read_dir(format!("/proc/{}/task", self.id()))?.count())
     }
 
     /// Processor time so far, user and system, all threads. Resolution 10 ms.
