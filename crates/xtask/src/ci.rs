@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::toolbox::Toolbox;
-use crate::workspace::{Workspace, execute};
+use crate::workspace::{Workspace, execute, output};
 use crate::{envoy, fuzz, kubernetes, schema, setup, tidy};
 
 /// How long all steps together may take from cold on 2 cores, in minutes. A longer run passes, and
@@ -27,7 +27,7 @@ struct Step {
 
 /// The steps in order. `build` selects the whole workspace with all its targets, which fixes the
 /// features of every dependency for the steps after it and compiles the benches on the way.
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 13] = [
     Step {
         name: "setup",
         purpose: "Fetches Envoy, the models, the Python SDKs, Helm and Redis that later steps run.",
@@ -42,6 +42,11 @@ const STEPS: [Step; 12] = [
         name: "tidy",
         purpose: "Checks the rules that no compiler knows: dependencies, licences, layers, links, words.",
         run: |run| tidy::run(run.workspace, &[]),
+    },
+    Step {
+        name: "advisories",
+        purpose: "Asks RustSec about every package, where `cargo audit` is installed.",
+        run: |run| audit(run.workspace),
     },
     Step {
         name: "clippy",
@@ -174,6 +179,21 @@ impl Run<'_> {
         };
         Ok(self.tools.insert(tools))
     }
+}
+
+/// Asks RustSec's database, which cargo-audit fetches from GitHub. Without it the list of `tidy`
+/// is what was checked, and the step says so.
+fn audit(workspace: &Workspace) -> Result<()> {
+    let mut is_there = workspace.cargo(["audit", "--version"]);
+    if output(&mut is_there).is_err() {
+        println!("cargo-audit is not installed: only tidy's list of advised packages was checked");
+        return Ok(());
+    }
+    let mut audit = workspace.cargo(["audit", "--deny", "warnings"]);
+    for known in &tidy::advisories::EXCEPTIONS {
+        audit.args(["--ignore", known.id]);
+    }
+    execute(&mut audit)
 }
 
 fn clippy(run: &mut Run) -> Result<()> {

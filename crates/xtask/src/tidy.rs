@@ -1,6 +1,7 @@
 //! `cargo xtask tidy`: the rules of the house that no compiler knows. All findings are printed, not
 //! only the first.
 
+pub(crate) mod advisories;
 mod baseline;
 mod bootstraps;
 mod commits;

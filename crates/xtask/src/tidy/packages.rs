@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::Finding;
-use super::licence;
+use super::{advisories, licence};
 
 /// Packages that may not be in the graph, by whatever way, and why.
 const REFUSED: [(&str, &str); 14] = [
@@ -146,6 +146,8 @@ pub(super) fn check(metadata: &Value) -> Result<Vec<Finding>> {
     let mut findings: Vec<Finding> = packages.iter().filter_map(wrong_licence).collect();
     findings.extend(packages.iter().filter_map(refused));
     findings.extend(duplicates(&packages));
+    let names = packages.iter().map(|package| package.name).collect();
+    findings.extend(advisories::check(&names));
     Ok(findings)
 }
 
