@@ -7,3 +7,6 @@
 
 pub mod redis;
 pub mod shared;
+
+mod connection;
+mod tls;

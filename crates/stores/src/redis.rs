@@ -3,29 +3,26 @@
 //! The connection is made at first use and made again when it breaks. Values are bytes; their
 //! meaning is the adapters'.
 
-use ::redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use ::redis::{
-    Client, ClientTlsConfig, Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue,
-    IntoConnectionInfo, Pipeline, RedisConnectionInfo, RedisError, TlsCertificates,
-};
+use ::redis::{Cmd, FromRedisValue, Pipeline, RedisConnectionInfo, RedisError};
 use conversation::databases::RedisStore;
+use rustls::pki_types::ServerName;
 use std::future::Future;
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::connection::{Link, Server, Target};
+use crate::tls;
 
 /// How long a server is left alone after a failure.
 const LEAVE: Duration = Duration::from_millis(500);
 /// Port where the address names none.
 const PORT: u16 = 6379;
-/// Commands that wait for the server on one connection, at most.
-const IN_FLIGHT: usize = 1_024;
 
 /// A server that keys of one prefix are kept on.
 pub struct Redis {
     address: String,
-    connection: ConnectionManager,
+    server: Server,
     prefix: String,
     limit: Duration,
     /// Until when nothing is asked; set by a failure, cleared by a success.
@@ -81,15 +78,13 @@ pub enum Unusable {
     },
     /// TLS cannot be set up.
     #[error(transparent)]
-    Tls(#[from] RedisError),
+    Tls(#[from] rustls::Error),
 }
 
 impl Redis {
     /// Prepares the connection to a server as the document names it. Nothing is sent before the
     /// first access. `prefix` is used where the document has none; `limit` bounds every access,
     /// connecting included.
-    ///
-    /// Must be called within a tokio runtime.
     ///
     /// # Errors
     /// The settings cannot be used.
@@ -103,13 +98,7 @@ impl Redis {
                 "a cluster cannot be used; name one server".to_owned(),
             ));
         }
-        let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(1)
-            .set_min_delay(Duration::from_millis(20))
-            .set_connection_timeout(Some(limit.max(Duration::from_millis(100))))
-            .set_response_timeout(Some(limit))
-            .set_concurrency_limit(IN_FLIGHT);
-        let connection = ConnectionManager::new_lazy_with_config(client(settings)?, config)?;
+        let server = Server::new(target(settings, limit)?);
         let prefix = if settings.key_prefix.is_empty() {
             prefix
         } else {
@@ -117,7 +106,7 @@ impl Redis {
         };
         Ok(Self {
             address: address.to_owned(),
-            connection,
+            server,
             prefix: prefix.to_owned(),
             limit,
             leave: Mutex::new(None),
@@ -137,9 +126,12 @@ impl Redis {
     /// # Errors
     /// [`Failure`]; within the time limit.
     pub async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Failure> {
-        let mut connection = self.connection.clone();
-        self.within(async move { command.query_async(&mut connection).await })
-            .await
+        self.within(async {
+            let link = self.server.link().await?;
+            let answer = command.query_async(&mut link.connection()).await;
+            self.settled(&link, answer).await
+        })
+        .await
     }
 
     /// Sends several commands at once.
@@ -147,9 +139,12 @@ impl Redis {
     /// # Errors
     /// [`Failure`]; within the time limit. Some of them may have been carried out.
     pub async fn ask_all<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, Failure> {
-        let mut connection = self.connection.clone();
-        self.within(async move { commands.query_async(&mut connection).await })
-            .await
+        self.within(async {
+            let link = self.server.link().await?;
+            let answer = commands.query_async(&mut link.connection()).await;
+            self.settled(&link, answer).await
+        })
+        .await
     }
 
     /// Returns how many accesses were answered, and how many were not or not even tried.
@@ -168,6 +163,20 @@ impl Redis {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .is_none()
+    }
+
+    /// Gives the connection up where an error says that it broke.
+    async fn settled<T>(
+        &self,
+        link: &Arc<Link>,
+        answer: Result<T, RedisError>,
+    ) -> Result<T, RedisError> {
+        match &answer {
+            Err(error) if error.is_unrecoverable_error() => self.server.give_up(link).await,
+            Err(error) if error.is_timeout() => {}
+            Ok(_) | Err(_) => link.answered(),
+        }
+        answer
     }
 
     async fn within<T>(
@@ -213,58 +222,33 @@ impl Redis {
     }
 }
 
-fn client(settings: &RedisStore) -> Result<Client, Unusable> {
+fn target(settings: &RedisStore, limit: Duration) -> Result<Target, Unusable> {
     let (host, port) = place(settings.address.trim())?;
-    let tls = settings.use_tls || settings.tls_enabled;
-    let addr = if tls {
-        // Several providers may be compiled in, so one must be named; a second naming changes
-        // nothing.
-        drop(rustls::crypto::ring::default_provider().install_default());
-        ConnectionAddr::TcpTls {
-            host,
-            port,
-            insecure: settings.tls_skip_verify,
-            tls_params: None,
-        }
+    let tls = if settings.use_tls || settings.tls_enabled {
+        let name = ServerName::try_from(host.clone())
+            .map_err(|_| Unusable::Settings(format!("`{host}` is no name for TLS")))?;
+        Some((tls::connector(settings)?, name))
     } else {
-        ConnectionAddr::Tcp(host, port)
+        None
     };
     let database = if settings.db == 0 {
         settings.database
     } else {
         settings.db
     };
-    let mut server = RedisConnectionInfo::default()
+    let mut login = RedisConnectionInfo::default()
         .set_db(database.into())
         .set_skip_set_lib_name();
     if !settings.password.is_empty() {
-        server = server.set_password(&*settings.password);
+        login = login.set_password(&*settings.password);
     }
-    let info: ConnectionInfo = addr.into_connection_info()?.set_redis_settings(server);
-    if !tls {
-        return Ok(Client::open(info)?);
-    }
-    let client_tls = match (
-        settings.tls_cert_path.as_str(),
-        settings.tls_key_path.as_str(),
-    ) {
-        ("", "") => None,
-        (cert, key) => Some(ClientTlsConfig {
-            client_cert: read(cert)?,
-            client_key: read(key)?,
-        }),
-    };
-    let root_cert = Some(settings.tls_ca_path.as_str())
-        .filter(|path| !path.is_empty())
-        .map(read)
-        .transpose()?;
-    Ok(Client::build_with_tls(
-        info,
-        TlsCertificates {
-            client_tls,
-            root_cert,
-        },
-    )?)
+    Ok(Target {
+        host,
+        port,
+        tls,
+        login,
+        limit,
+    })
 }
 
 /// Parses `host:port`, `[v6]:port`, or a host alone.
@@ -282,14 +266,6 @@ fn place(address: &str) -> Result<(String, u16), Unusable> {
     } else {
         Ok((host.to_owned(), port))
     }
-}
-
-fn read(path: impl AsRef<Path>) -> Result<Vec<u8>, Unusable> {
-    let path = path.as_ref();
-    std::fs::read(path).map_err(|source| Unusable::File {
-        path: path.display().to_string(),
-        source,
-    })
 }
 
 #[cfg(test)]
@@ -353,5 +329,42 @@ mod tests {
         );
         let second = redis.ask::<()>(&::redis::cmd("PING")).await.unwrap_err();
         assert!(matches!(second, Failure::Left(_)), "{second}");
+    }
+
+    /// A server that answers every connection's first command with so many bytes.
+    async fn answering(length: usize, say: &str) -> Failure {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let mut server = tokio::task::JoinSet::new();
+        let say = say.to_owned();
+        server.spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            assert!(stream.read(&mut [0; 1_024]).await.unwrap() > 0);
+            stream.write_all(say.as_bytes()).await.unwrap();
+            // The client is expected to close before all of it is sent.
+            let piece = vec![b'x'; 64 << 10];
+            let mut sent = 0;
+            while sent < length && stream.write_all(&piece).await.is_ok() {
+                sent += piece.len();
+            }
+            assert!(sent < length, "all of it was read");
+        });
+        let settings = RedisStore {
+            address,
+            ..RedisStore::default()
+        };
+        let redis = Redis::new(&settings, "p:", Duration::from_secs(20)).unwrap();
+        let asked = redis.ask::<Vec<u8>>(&::redis::cmd("PING")).await;
+        server.join_next().await.unwrap().unwrap();
+        asked.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn a_reply_beyond_the_limit_ends_the_connection() {
+        for say in ["$900000000\r\n", "+"] {
+            let failure = answering(256 << 20, say).await;
+            assert!(matches!(failure, Failure::Refused { .. }), "{failure}");
+        }
     }
 }
