@@ -11,6 +11,9 @@ mod sse;
 mod text;
 mod views;
 
+/// How a failure of [`run`] is run again.
+const AGAIN: &str = "cargo xtask fuzz";
+
 #[test]
 fn json_views() -> anyhow::Result<()> {
     views::fuzz("json_views")

@@ -7,6 +7,8 @@ use anyhow::{Result, anyhow};
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseResult, TestRng, TestRunner};
 
+use crate::AGAIN;
+
 /// Bytes that a failure prints as text.
 #[derive(Clone)]
 pub(crate) struct Bytes(pub(crate) Vec<u8>);
@@ -23,6 +25,9 @@ const BATCH: u32 = 32;
 /// Seconds for a target where nothing else is said, as when all tests run.
 const SECONDS: u64 = 1;
 
+/// How often a long run says how far it is.
+const PROGRESS: Duration = Duration::from_secs(10);
+
 /// What one input may take, also on a busy machine: reading is linear in the input.
 const INPUT_LIMIT: Duration = Duration::from_secs(5);
 
@@ -35,29 +40,39 @@ pub(crate) fn run<S: Strategy>(
     inputs: &S,
     check: impl Fn(S::Value) -> TestCaseResult,
 ) -> Result<()> {
-    let limit = Duration::from_secs(variable("MERIT_FUZZ_SECONDS").unwrap_or(SECONDS));
-    let first = variable("MERIT_FUZZ_SEED").unwrap_or_else(somewhere);
-    writeln!(
-        stdout(),
-        "fuzz: {target} from seed {first} on, for {limit:?}"
-    )?;
+    let (limit, first) = (length(), seed());
+    writeln!(stdout(), "{target}: from seed {first} on, for {limit:?}")?;
 
     let start = Instant::now();
+    let mut said = start;
     let mut seed = first;
     loop {
         let outcome = runner(seed).run(inputs, |input| timed(input, &check));
-        outcome.map_err(|error| {
-            anyhow!("{target}: {error}\nagain: cargo xtask fuzz --seed {seed} {target}")
-        })?;
+        outcome
+            .map_err(|error| anyhow!("{target}: {error}\nagain: {AGAIN} {target} --seed {seed}"))?;
         seed = seed.wrapping_add(1);
+        if said.elapsed() >= PROGRESS {
+            said = Instant::now();
+            writeln!(stdout(), "{target}: {:?}, seed {seed}", start.elapsed())?;
+        }
         if start.elapsed() >= limit {
             break;
         }
     }
 
     let inputs = seed.wrapping_sub(first) * u64::from(BATCH);
-    writeln!(stdout(), "fuzz: {target} passed with {inputs} inputs")?;
+    writeln!(stdout(), "{target}: passed with {inputs} inputs")?;
     Ok(())
+}
+
+/// Returns the time that a target has: `MERIT_FUZZ_SECONDS`.
+pub(crate) fn length() -> Duration {
+    Duration::from_secs(variable("MERIT_FUZZ_SECONDS").unwrap_or(SECONDS))
+}
+
+/// Returns where a target begins: `MERIT_FUZZ_SEED`, else somewhere else each time.
+pub(crate) fn seed() -> u64 {
+    variable("MERIT_FUZZ_SEED").unwrap_or_else(somewhere)
 }
 
 fn timed<T>(input: T, check: impl Fn(T) -> TestCaseResult) -> TestCaseResult {

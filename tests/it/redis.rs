@@ -1,10 +1,10 @@
 //! Merit with a real Redis beside it.
 
 use anyhow::{Context, Result, bail, ensure};
+use conversation::databases::RedisStore;
 use conversation::store::{Change, ChangeBy, Entry, SharedStore};
 use conversation::{Record, Timestamp};
 use extproc::{FakeEnvoy, FakeRequest, Outcome};
-use conversation::databases::RedisStore;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -246,6 +246,12 @@ impl Merit {
         changed.await.with_context(|| self.process.output())
     }
 
+    /// The file of the document, for tests that do to it what no editor does.
+    #[must_use]
+    pub fn document_path(&self) -> PathBuf {
+        self.folder.path().join("config.yaml")
+    }
+
     /// Puts another document in place without asking for a reload.
     ///
     /// # Errors

@@ -148,6 +148,12 @@ impl Upstream {
             .collect()
     }
 
+    /// Everything that came since the last time, which is then forgotten.
+    #[must_use]
+    pub fn take(&self) -> Vec<Seen> {
+        std::mem::take(&mut *lock(&self.state.seen))
+    }
+
     /// Forgets what came.
     pub fn forget(&self) {
         lock(&self.state.seen).clear();

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::toolbox::Toolbox;
 use crate::workspace::{Workspace, execute, output};
-use crate::{envoy, fuzz, kubernetes, schema, setup, tidy};
+use crate::{attack, envoy, fuzz, kubernetes, schema, setup, tidy};
 
 /// How long all steps together may take from cold on 2 cores, in minutes. A longer run passes, and
 /// says that it was longer: time depends on the machine.
@@ -27,7 +27,7 @@ struct Step {
 
 /// The steps in order. `build` selects the whole workspace with all its targets, which fixes the
 /// features of every dependency for the steps after it and compiles the benches on the way.
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 14] = [
     Step {
         name: "setup",
         purpose: "Fetches Envoy, the models, the Python SDKs, Helm and Redis that later steps run.",
@@ -87,6 +87,11 @@ const STEPS: [Step; 13] = [
         name: "envoy",
         purpose: "Runs the suite of real clients, a real Envoy and Merit.",
         run: envoy_suite,
+    },
+    Step {
+        name: "attack",
+        purpose: "Attacks a running Merit in six ways for some seconds each, with another seed each time.",
+        run: attacks,
     },
     Step {
         name: "doc",
@@ -228,11 +233,9 @@ fn test(run: &mut Run) -> Result<()> {
             .envs(tools.variables()),
     )?;
     let mut tests = workspace.cargo(["test", "--workspace", "--locked", "--lib", "--bins"]);
-    for name in workspace
-        .test_targets()
-        .into_iter()
-        .filter(|name| ![envoy::SUITE, fuzz::SUITE, kubernetes::SUITE].contains(name))
-    {
+    for name in workspace.test_targets().into_iter().filter(|name| {
+        ![attack::SUITE, envoy::SUITE, fuzz::SUITE, kubernetes::SUITE].contains(name)
+    }) {
         tests.args(["--test", name]);
     }
     execute(
@@ -255,6 +258,11 @@ fn bootstraps(run: &mut Run) -> Result<()> {
 fn envoy_suite(run: &mut Run) -> Result<()> {
     let workspace = run.workspace;
     envoy::suite(workspace, run.tools()?)
+}
+
+fn attacks(run: &mut Run) -> Result<()> {
+    let workspace = run.workspace;
+    attack::slice(workspace, run.tools()?)
 }
 
 fn doc(run: &mut Run) -> Result<()> {

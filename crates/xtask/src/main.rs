@@ -2,6 +2,7 @@
 //! fetch the rest.
 #![expect(clippy::print_stdout, reason = "what the chores print is their result")]
 
+mod attack;
 mod bench;
 mod ci;
 mod demo;
@@ -36,6 +37,8 @@ To check a change:
        [--commits BASE]    check the messages of the commits after BASE
   fuzz [--seconds N] [--seed N] [TARGET]
                            feed mutated requests, streams and documents to the readers
+  attack [--list] [--only NAME]… [--seconds N] [--seed N] [--soak MINUTES]
+                           attack a running Merit: random frames, mutated JSON, reloads, kills, a faulty Redis
   envoy-matrix [VERSION…]  run the suite on several versions of Envoy
 
 To make what is committed or shipped:
@@ -81,6 +84,7 @@ fn chore(args: &[String]) -> Result<()> {
         }
         "tidy" => tidy::run(&workspace, rest),
         "fuzz" => fuzz::run(&workspace, rest),
+        "attack" => attack::run(&workspace, rest),
         "schema" => schema::write(&workspace),
         "bench" => bench::run(&workspace, rest),
         "evaluate" => evaluate::run(&workspace, rest),
