@@ -26,7 +26,11 @@ pub(super) fn explain(
     deadline: Instant,
 ) -> Result<String, Vec<Problem>> {
     let settings = &generation.settings;
-    let (dialect, service) = match settings.paths.endpoint("POST", path) {
+    let endpoint = match settings.paths.endpoint("POST", path) {
+        Endpoint::MethodNotAllowed => settings.paths.endpoint("GET", path),
+        endpoint => endpoint,
+    };
+    let (dialect, service) = match endpoint {
         Endpoint::Inference(dialect) => (dialect, None),
         Endpoint::Service(service) => (service.dialect(), Some(service)),
         other => {
