@@ -86,13 +86,15 @@ impl Legible {
 /// Tells whether a reader sees a text just as it is written.
 #[must_use]
 pub fn is_legible(text: &str) -> bool {
-    text.is_ascii() || text.chars().all(is_legible_scalar)
+    let is_plain = |byte: u8| byte.is_ascii_graphic() || matches!(byte, b' ' | b'\t'..=b'\r');
+    text.bytes().all(is_plain) || text.chars().all(is_legible_scalar)
 }
 
 /// Whether a scalar stands for itself, whatever stands before it.
 fn is_legible_scalar(scalar: char) -> bool {
     match scalar {
-        '\0'..='\u{7F}'
+        '\t'..='\r'
+        | ' '..='~'
         | '\u{C0}'..='\u{131}'
         | '\u{400}'..='\u{45F}'
         | '\u{3041}'..='\u{3096}'
@@ -111,9 +113,13 @@ fn is_mark(scalar: char) -> bool {
     matches!(scalar, '\u{300}'..='\u{36F}' | '\u{20D0}'..='\u{20FF}')
 }
 
-/// Returns whether a character leaves no trace where a text is shown.
+/// Returns whether a character leaves no trace where a text is shown. Controls that are no white
+/// space leave none, and neither do the marks of annotations.
 fn is_ignorable(scalar: char) -> bool {
-    CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(scalar)
+    let is_control = scalar.is_control() && !scalar.is_whitespace();
+    is_control
+        || matches!(scalar, '\u{FFF9}'..='\u{FFFB}')
+        || CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(scalar)
 }
 
 /// Zeros of the scripts that have digits of their own. Nine digits follow each.
@@ -151,6 +157,8 @@ mod tests {
             ("𝐬𝐞𝐜𝐫𝐞𝐭", Some("secret")),
             ("se\u{200B}cr\u{AD}et\u{FEFF}", Some("secret")),
             ("s\u{336}e\u{336}cret", Some("secret")),
+            ("se\0c\u{1}r\u{7F}e\u{9F}t\u{FFF9}", Some("secret")),
+            ("two\tlines\r\n", None),
             ("cafe\u{301}", Some("café")),
             ("4\u{FE0F}\u{20E3}", Some("4")),
             ("ﬁle…", Some("file...")),

@@ -325,14 +325,15 @@ impl Signal for KeywordSignal {
         }
         let joined = beside::joined(input);
         let all = joined.as_ref().unwrap_or(turn);
-        let mut read = legible::text(all);
-        if read.contains('\0') {
-            read = read.replace('\0', " ").into();
+        // U+0000 may stand within a word or between two.
+        let apart = all.contains('\0').then(|| all.replace('\0', " "));
+        for written in std::iter::once(all).chain(&apart) {
+            let read = legible::text(written);
+            if *read != **turn {
+                beside::reread(self, input, read.into_owned(), watched, report)?;
+            }
         }
-        if *read == **turn {
-            return Ok(());
-        }
-        beside::reread(self, input, read.into_owned(), watched, report)
+        Ok(())
     }
 }
 

@@ -142,6 +142,8 @@ fn keywords_are_read_as_they_look() {
     for text in [
         "ｓｅｃｒｅｔ",
         "a se\u{200B}cret",
+        "a se\u{1}c\u{7F}ret",
+        "a se\0cret",
         "se\u{AD}cret",
         "𝐬𝐞𝐜𝐫𝐞𝐭",
         "s\u{336}e\u{336}c\u{336}r\u{336}e\u{336}t\u{336}",
