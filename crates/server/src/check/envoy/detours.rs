@@ -47,8 +47,41 @@ pub(super) fn check(
     }
     if is_used {
         found.extend(looking.level(&at, table));
+        found.extend(switched_off(path, config, table));
     }
     found
+}
+
+/// Finds ext_proc filters that are off from the start, where no route switches them on.
+fn switched_off(path: &str, config: &Value, table: &Value) -> Vec<Problem> {
+    let filters = config["http_filters"].as_array().into_iter().flatten();
+    let off = filters.enumerate().filter(|(_, filter)| {
+        let is_ext_proc = |config| is_a(config, EXT_PROC);
+        let name = filter["name"].as_str().unwrap_or_default();
+        filter["disabled"] == true
+            && filter["typed_config"].as_object().is_some_and(is_ext_proc)
+            && !is_configured_below(table, name)
+    });
+    off.map(|(index, _)| {
+        let message = "the filter is off, and no route switches it on, so requests go to models without Merit; leave `disabled` out";
+        error(format!("{path}.http_filters[{index}].disabled"), message)
+    })
+    .collect()
+}
+
+/// Tells whether some route, host or table has settings of its own for a filter.
+fn is_configured_below(part: &Value, filter: &str) -> bool {
+    match part {
+        Value::Object(members) => {
+            let own = members.get("typed_per_filter_config");
+            own.is_some_and(|own| own.get(filter).is_some())
+                || members
+                    .values()
+                    .any(|part| is_configured_below(part, filter))
+        }
+        Value::Array(parts) => parts.iter().any(|part| is_configured_below(part, filter)),
+        _ => false,
+    }
 }
 
 /// The ext_proc filters of a connection manager, by their names.
@@ -303,6 +336,12 @@ mod tests {
         let other = json!({"typed_per_filter_config": {"other": {"disabled": true}}});
         check_at(ROUTE, other, &[]);
         check_at(ROUTE, per_route(json!({"disabled": false})), &[]);
+        check_at(
+            "/http_filters/0",
+            json!({"disabled": true}),
+            &["error|m.http_filters[0].disabled|no route switches it on"],
+        );
+        check_at("/http_filters/1", json!({"disabled": true}), &[]);
         let weighted = json!({"weighted_clusters": {"clusters": [
             {"name": "small", "weight": 1, "typed_per_filter_config": {"merit": {"disabled": true}}}]}});
         check_at(
