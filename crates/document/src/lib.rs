@@ -2,7 +2,8 @@
 //! column. Knows no section of any document.
 //!
 //! ```text
-//! text → tree (lines, anchors) → read along the Schema (variables, types, unknown keys) → value → T
+//! text → tree (lines, anchors) → read along the Schema (variables, types, unknown keys) → value
+//!      → brought to one spelling → T
 //! ```
 //!
 //! [`load`] does this and reports every fault of form at once. Later steps, which read the typed document,
@@ -13,6 +14,7 @@ mod loading;
 mod problem;
 mod reader;
 mod redact;
+mod respelling;
 mod scalar;
 mod schema;
 mod secret;
@@ -21,7 +23,8 @@ mod tree;
 pub use loading::{Loaded, MOST_BYTES, Places, joined, load};
 pub use problem::{Findings, Problem, Severity, has_errors, suggestion};
 pub use redact::{hash, redact, shown};
-pub use schema::{Schema, tags};
+pub use respelling::{Moved, Respelled};
+pub use schema::{Refused, Schema, pattern, tags};
 pub use secret::HiddenText;
 pub use tree::push_key;
 

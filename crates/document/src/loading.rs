@@ -2,6 +2,7 @@
 
 use super::problem::{Problem, join};
 use super::reader::read;
+use super::respelling::Moved;
 use super::schema::Schema;
 use super::tree::{self, Node};
 use serde::de::DeserializeOwned;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Default)]
 pub struct Places {
     tree: Option<Arc<Node>>,
+    moved: Arc<[Moved]>,
 }
 
 impl Places {
@@ -20,20 +22,31 @@ impl Places {
     pub fn read(text: &str) -> Self {
         Self {
             tree: tree::parse(text).0,
+            moved: Arc::default(),
         }
     }
 
     /// Returns the line and column of `path`, or of its nearest ancestor that is written.
     #[must_use]
     pub fn locate(&self, path: &str) -> Option<(u32, u32)> {
+        let written = self.written(path);
+        let path = written.as_deref().unwrap_or(path);
         let mark = tree::locate(self.tree.as_deref()?, path);
         Some((mark.line, mark.column))
     }
 
-    /// Gives each problem that has none its line and column.
+    /// Returns the path in the text of a value that is read at another path.
+    fn written(&self, path: &str) -> Option<String> {
+        self.moved.iter().find_map(|moved| moved.source(path))
+    }
+
+    /// Gives each problem that has none its line and column, and the path as it is written.
     #[must_use]
     pub fn placed(&self, mut problems: Vec<Problem>) -> Vec<Problem> {
         for problem in problems.iter_mut().filter(|problem| problem.line == 0) {
+            if let Some(written) = self.written(&problem.path) {
+                problem.path = written;
+            }
             (problem.line, problem.column) = self.locate(&problem.path).unwrap_or_default();
         }
         problems
@@ -46,8 +59,11 @@ pub struct Loaded<T> {
     /// The typed document without its faulty parts; `None` after a syntax error. Serve it only if
     /// there is no error.
     pub document: Option<T>,
-    /// The same as JSON, variables replaced; `null` after a syntax error.
+    /// The same as JSON, variables replaced, in the spelling of the type; `null` after a syntax
+    /// error.
     pub value: Value,
+    /// The same in the spelling of the text.
+    pub written: Value,
     /// All faults of form.
     pub problems: Vec<Problem>,
     /// Where to find what later steps say.
@@ -76,7 +92,10 @@ pub fn load<T: DeserializeOwned>(
         tree::parse(text)
     };
     let (value, mut problems) = read(tree.as_deref(), schema, problems, env);
-    let value = value.unwrap_or_else(|| Value::Object(Map::new()));
+    let written = value.unwrap_or_else(|| Value::Object(Map::new()));
+
+    let mut value = written.clone();
+    let respelled = schema.respell(&mut value);
     let document = match T::deserialize(&value) {
         _ if tree.is_none() => None,
         Ok(document) => Some(document),
@@ -85,11 +104,19 @@ pub fn load<T: DeserializeOwned>(
             None
         }
     };
+
+    let places = Places {
+        moved: respelled.moved.into(),
+        tree,
+    };
+    join(&mut problems, places.placed(respelled.problems));
+    let is_read = places.tree.is_some();
     Loaded {
         document,
-        value: if tree.is_some() { value } else { Value::Null },
+        value: if is_read { value } else { Value::Null },
+        written: if is_read { written } else { Value::Null },
         problems,
-        places: Places { tree },
+        places,
     }
 }
 

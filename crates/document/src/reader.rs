@@ -110,7 +110,7 @@ impl<'a> Reader<'a> {
                 Some(schema) => self.value(&entry.value, schema),
                 None if free => Some(self.free(&entry.value)),
                 None => {
-                    self.unknown(entry, properties, length == 0);
+                    self.unknown(entry, properties);
                     None
                 }
             };
@@ -120,7 +120,7 @@ impl<'a> Reader<'a> {
         object
     }
 
-    fn unknown(&mut self, entry: &Entry, properties: Option<&Map<String, Value>>, top: bool) {
+    fn unknown(&mut self, entry: &Entry, properties: Option<&Map<String, Value>>) {
         let known = properties
             .into_iter()
             .flat_map(|known| known.keys().map(String::as_str));
@@ -129,7 +129,7 @@ impl<'a> Reader<'a> {
             entry.key,
             suggestion(&entry.key, known)
         );
-        if let Some(remedy) = self.schema.retired(&entry.key).filter(|_| top) {
+        if let Some(remedy) = self.schema.remedy(&self.path) {
             message = format!("`{}` {remedy}", entry.key);
         }
         self.error(entry.mark, message);
@@ -210,6 +210,7 @@ impl<'a> Reader<'a> {
             "boolean" if loose => scalar::boolean(&text).map(Value::from),
             "integer" if loose => return self.integer(mark, &text, schema),
             "number" if loose => scalar::json_number(&text).map(Value::Number),
+            "object" if loose && admits_boolean(schema) => scalar::boolean(&text).map(Value::from),
             _ => None,
         };
         if value.is_none() {
@@ -348,6 +349,12 @@ fn wanted(schema: &Value) -> &str {
             .unwrap_or_default(),
         _ => "",
     }
+}
+
+/// Tells whether a mapping may also be written as a boolean.
+fn admits_boolean(schema: &Value) -> bool {
+    let names = schema.get("type").and_then(Value::as_array);
+    names.is_some_and(|names| names.contains(&Value::from("boolean")))
 }
 
 fn found(kind: &NodeKind) -> &'static str {

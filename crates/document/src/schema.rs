@@ -1,6 +1,7 @@
 //! The JSON Schema of a document, generated from its types: for editors, and for the reader to walk
 //! by.
 
+use super::respelling::Respelled;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
@@ -11,6 +12,17 @@ pub struct Schema {
     root: Value,
     retired: &'static [&'static str],
     remedy: &'static str,
+    refused: &'static [Refused],
+    respell: Option<fn(&mut Value) -> Respelled>,
+}
+
+/// A key that is refused by name, with what to do about it.
+#[derive(Debug, Clone, Copy)]
+pub struct Refused {
+    /// Path of the key; `[]` stands for any index of a list.
+    pub path: &'static str,
+    /// What to do about it: stands behind the key's name.
+    pub remedy: &'static str,
 }
 
 impl Schema {
@@ -30,6 +42,8 @@ impl Schema {
             root,
             retired: &[],
             remedy: "",
+            refused: &[],
+            respell: None,
         }
     }
 
@@ -50,6 +64,24 @@ impl Schema {
         }
     }
 
+    /// Names keys anywhere in the document that are not read, and what to do about each.
+    #[must_use]
+    pub fn refuses(self, keys: &'static [Refused]) -> Self {
+        Self {
+            refused: keys,
+            ..self
+        }
+    }
+
+    /// Brings what is read to the one spelling that the document's type has.
+    #[must_use]
+    pub fn respells(self, respell: fn(&mut Value) -> Respelled) -> Self {
+        Self {
+            respell: Some(respell),
+            ..self
+        }
+    }
+
     /// Returns the schema.
     #[must_use]
     pub fn value(&self) -> &Value {
@@ -65,9 +97,20 @@ impl Schema {
         text
     }
 
-    /// Returns what to do about a top-level key of a layout that is not read any more.
-    pub(crate) fn retired(&self, key: &str) -> Option<&'static str> {
-        self.retired.contains(&key).then_some(self.remedy)
+    /// Returns what to do about a key that is refused by name.
+    pub(crate) fn remedy(&self, path: &str) -> Option<&'static str> {
+        if self.retired.contains(&path) {
+            return Some(self.remedy);
+        }
+        let path = pattern(path);
+        let refused = self.refused.iter().find(|refused| refused.path == path);
+        refused.map(|refused| refused.remedy)
+    }
+
+    /// Brings a value to the spelling of the document's type.
+    pub(crate) fn respell(&self, value: &mut Value) -> Respelled {
+        self.respell
+            .map_or_else(Respelled::default, |respell| respell(value))
     }
 
     /// Follows `$ref`, and takes the one alternative to `null`.
@@ -92,6 +135,22 @@ impl Schema {
         }
         part
     }
+}
+
+/// Returns a path with every index of a list left out: `a[3].b` becomes `a[].b`.
+#[must_use]
+pub fn pattern(path: &str) -> String {
+    let mut pattern = String::with_capacity(path.len());
+    let mut is_index = false;
+    for letter in path.chars() {
+        is_index = match letter {
+            '[' => true,
+            digit if is_index && digit.is_ascii_digit() => continue,
+            _ => false,
+        };
+        pattern.push(letter);
+    }
+    pattern
 }
 
 /// Returns the branch of a tagged choice whose `type` admits `tag`.

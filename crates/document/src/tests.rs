@@ -30,8 +30,31 @@ enum Tool {
     Spade { length: u32 },
 }
 
-static SCHEMA: LazyLock<Schema> =
-    LazyLock::new(|| Schema::of::<Garden>("garden").retires(&["plots"], "is now `beds`"));
+static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
+    Schema::of::<Garden>("garden")
+        .adapted(|schema| schema["properties"]["title"] = json!({"type": "string"}))
+        .retires(&["plots"], "is now `beds`")
+        .refuses(&[Refused {
+            path: "beds[].soil",
+            remedy: "is not read: write `dug`",
+        }])
+        .respells(title_is_name)
+});
+
+/// `title` is another name of `name`.
+fn title_is_name(garden: &mut Value) -> Respelled {
+    let mut respelled = Respelled::default();
+    let title = garden.as_object_mut().and_then(|it| it.remove("title"));
+    if let Some(title) = title {
+        respelled.problems.push(Problem::warning("title", "is old"));
+        respelled.moved.push(Moved {
+            written: "title".to_owned(),
+            read: "name".to_owned(),
+        });
+        garden["name"] = title;
+    }
+    respelled
+}
 
 fn variables(name: &str) -> Option<String> {
     (name == "NAME").then(|| "north".to_owned())
@@ -93,6 +116,42 @@ fn faults_of_form_are_found_at_once() {
         &["1:14 unknown type `rake`"],
     );
     check("name: [\n", None, &["1:7 not YAML"]);
+}
+
+#[test]
+fn keys_in_another_spelling() {
+    check(
+        "title: north\n",
+        Some(Garden {
+            name: "north".to_owned(),
+            ..Garden::default()
+        }),
+        &["1:1 warning: title: is old"],
+    );
+    let loaded = load::<Garden>("beds: []\ntitle: north\n", &SCHEMA, &variables);
+    assert_eq!(loaded.written, json!({"beds": [], "title": "north"}));
+    let later = vec![
+        Problem::error("name", "is taken"),
+        Problem::error("names", "odd"),
+    ];
+    let placed: Vec<_> = loaded
+        .places
+        .placed(later)
+        .into_iter()
+        .map(|problem| (problem.line, problem.path))
+        .collect();
+    assert_eq!(placed, [(2, "title".to_owned()), (1, "names".to_owned())]);
+    check(
+        "beds:\n  - {width: 1, soil: clay}\n",
+        Some(Garden {
+            beds: vec![Bed {
+                width: 1,
+                dug: false,
+            }],
+            ..Garden::default()
+        }),
+        &["2:16 error: beds[0].soil: `soil` is not read: write `dug`"],
+    );
 }
 
 #[test]

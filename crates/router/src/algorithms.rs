@@ -158,6 +158,17 @@ impl Algorithm {
             (entry.check)(self, checking);
         }
 
+        if let Some(least) = self.minimum_candidates {
+            let listed = checking.model_refs.len();
+            let path = checking.at("minimum_candidates");
+            if least == 0 {
+                checking.findings.error(path, "at least 1");
+            } else if listed > 0 && least as usize > listed {
+                let message = format!("the decision lists {listed} candidates");
+                checking.findings.error(path, message);
+            }
+        }
+
         let has_choice = checking.model_refs.len() != 1;
         if !has_choice && !self.is_looper() && self.name() != Static::NAME {
             let message = format!(

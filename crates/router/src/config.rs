@@ -6,6 +6,9 @@
 
 pub mod databases;
 pub mod decisions;
+pub mod evidence;
+pub mod fallback;
+mod future;
 pub mod global;
 pub mod integrations;
 mod loading;
@@ -13,12 +16,15 @@ mod lookup;
 pub mod milvus;
 pub mod paths;
 pub mod pool;
+pub mod requirements;
 mod schema;
 pub mod server;
 pub mod services;
+mod spelling;
 pub mod stores;
 mod unimplemented;
 mod validate;
+mod verdicts;
 
 pub use loading::{Checked, check, load};
 pub use lookup::{DEFAULT_RECIPE, NamePattern, WILDCARD};
@@ -28,13 +34,18 @@ pub use validate::validate;
 
 use decisions::{Boundary, Decision};
 use document::HiddenText;
+use evidence::Evidence;
+use fallback::FallbackPolicy;
 use global::Global;
+use requirements::{CandidateRequirements, DataPolicy};
 use schemars::JsonSchema;
 use selection::providers::{ModelCard, Providers};
 use serde::Deserialize;
+use signals::catalog::deployments::ModelBinding;
 use signals::families::Signals;
 use signals::projection::section::Projections;
 use signals::scope::Scope;
+use std::collections::BTreeMap;
 
 /// A routing document.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -55,6 +66,8 @@ pub struct Document {
     pub recipes: Vec<Recipe>,
     /// What holds for the process and all recipes.
     pub global: Global,
+    /// What models achieved in benchmarks.
+    pub evaluation: Evidence,
 }
 
 /// An address of the gateway in front.
@@ -93,6 +106,15 @@ pub struct Routing {
     pub decisions: Vec<Decision>,
     /// Merit's own: limits that hold on every path.
     pub boundaries: Vec<Boundary>,
+    /// What a model must be known to have to be a candidate. Known, and not run.
+    pub candidate_requirements: CandidateRequirements,
+    /// What may be kept of requests.
+    pub data_policy: DataPolicy,
+    /// Which deployment a signal of this recipe uses. Known, and not run.
+    pub model_bindings: BTreeMap<String, ModelBinding>,
+    /// Which models are tried after a failure. Known, and not run: `global.server.fallback` names
+    /// the next one to the gateway.
+    pub fallback: Option<FallbackPolicy>,
 }
 
 impl Routing {

@@ -11,11 +11,13 @@ pub mod hallucination;
 pub mod header_mutation;
 pub mod image_gen;
 pub mod memory;
+pub mod prompt_cache;
 pub mod rag;
 pub mod request_params;
 pub mod response_cache;
 pub mod response_jailbreak;
 pub mod router_replay;
+pub mod shadow_dispatch;
 pub mod system_prompt;
 mod table;
 pub mod tool_selection;
@@ -66,6 +68,10 @@ table::plugins! {
     ResponseJailbreak(response_jailbreak::ResponseJailbreakConfig),
     /// Answer with a generated image.
     ImageGen(Box<image_gen::ImageGenConfig>),
+    /// Mark what a provider should cache of a prompt.
+    PromptCache(prompt_cache::PromptCacheConfig),
+    /// Send a copy of the request to another model.
+    ShadowDispatch(shadow_dispatch::ShadowDispatchConfig),
 }
 
 impl PluginConfig {

@@ -2,6 +2,7 @@
 //! that is sent.
 
 use crate::plan::ReasoningEdit;
+use selection::providers::reasoning::{Reasoning, SwitchKind};
 use selection::providers::{BackendRef, ProviderDefaults, ProviderModel};
 use serde_json::Value;
 use std::sync::Arc;
@@ -10,6 +11,8 @@ use std::sync::Arc;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Switch {
     family: Option<(Family, Arc<str>)>,
+    /// The switch of a model whose `reasoning` says more than a family's type and parameter.
+    written: Option<Arc<Reasoning>>,
     flavour: Flavour,
     default_effort: Arc<str>,
 }
@@ -37,6 +40,10 @@ impl Switch {
         backend: Option<&BackendRef>,
         defaults: &ProviderDefaults,
     ) -> Self {
+        let flavour = backend.map_or(Flavour::Generic, flavour);
+        if let Some(reasoning) = &model.reasoning {
+            return Self::written(reasoning, flavour, defaults);
+        }
         let family = defaults
             .reasoning_families
             .get(&model.reasoning_family)
@@ -53,7 +60,37 @@ impl Switch {
         let default_effort = if effort.is_empty() { "medium" } else { effort }.into();
         Self {
             family,
-            flavour: backend.map_or(Flavour::Generic, flavour),
+            written: None,
+            flavour,
+            default_effort,
+        }
+    }
+
+    /// Returns the switch of a `reasoning` block. An unknown family leaves requests as they are.
+    fn written(reasoning: &Reasoning, flavour: Flavour, defaults: &ProviderDefaults) -> Self {
+        let written = reasoning.written_out();
+        let effort = &defaults.default_reasoning_effort;
+        let default_effort: Arc<str> = match &written {
+            Some(it) if it.levels.is_empty() || it.levels.contains(effort) => effort.as_str(),
+            Some(it) => it.default.as_str(),
+            None => "",
+        }
+        .into();
+
+        // A boolean in the kwargs is all that such a family has; hosts that take an effort in its
+        // place get one.
+        let toggle = written
+            .as_ref()
+            .filter(|it| it.kind == Some(SwitchKind::ChatTemplateKwargs));
+        let family = toggle.map(|it| (Family::ChatTemplateKwargs, it.parameter.as_str().into()));
+        let default_effort = match &family {
+            Some(_) if default_effort.is_empty() => "medium".into(),
+            _ => default_effort,
+        };
+        Self {
+            written: written.filter(|_| family.is_none()).map(Arc::new),
+            family,
+            flavour,
             default_effort,
         }
     }
@@ -62,6 +99,9 @@ impl Switch {
     /// `callers` what the client had asked for.
     #[must_use]
     pub fn edit(&self, on: bool, effort: &str, callers: Option<&str>) -> ReasoningEdit {
+        if let Some(written) = &self.written {
+            return self.written_edit(written, on, effort);
+        }
         let Some((family, param)) = &self.family else {
             return ReasoningEdit::Forget;
         };
@@ -104,6 +144,62 @@ impl Switch {
                     drop_kwarg: drops.then(|| param.clone()),
                 }
             }
+        }
+    }
+}
+
+impl Switch {
+    /// Returns the edit of a switch that is written out.
+    fn written_edit(&self, written: &Reasoning, on: bool, effort: &str) -> ReasoningEdit {
+        let effort = if effort.is_empty() {
+            &*self.default_effort
+        } else {
+            effort
+        };
+        if self.flavour == Flavour::DeepSeek {
+            let effort = if effort.is_empty() { "high" } else { effort };
+            return ReasoningEdit::Thinking {
+                on,
+                effort: effort.into(),
+            };
+        }
+        let parameter: Arc<str> = written.parameter.as_str().into();
+        if written.kind == Some(SwitchKind::ReasoningMode) {
+            let word = if on { "enabled" } else { "disabled" };
+            let is_known = written.modes.is_empty() || written.modes.iter().any(|it| it == word);
+            return ReasoningEdit::Written {
+                kwargs: Vec::new(),
+                effort: None,
+                mode: is_known.then(|| (parameter, Value::from(word))),
+            };
+        }
+
+        let mut kwargs = Vec::new();
+        let value = if on {
+            effort
+        } else {
+            written.disabled.as_str()
+        };
+        if !written.activation_parameter.is_empty() && (on || written.disabled.is_empty()) {
+            kwargs.push((
+                written.activation_parameter.as_str().into(),
+                Value::from(on),
+            ));
+        }
+        let mut set = (!value.is_empty()).then(|| (parameter, Value::from(value)));
+        if let Some(flag) = written.effort_flags.get(value).filter(|_| on) {
+            kwargs.push((flag.as_str().into(), Value::from(true)));
+            set = None;
+        }
+        let in_kwargs =
+            written.kind == Some(SwitchKind::ReasoningEffort) && self.flavour == Flavour::Generic;
+        if in_kwargs {
+            kwargs.extend(set.take());
+        }
+        ReasoningEdit::Written {
+            kwargs,
+            effort: set,
+            mode: None,
         }
     }
 }
@@ -166,6 +262,99 @@ mod tests {
             param: param.into(),
             value: value.map(Value::from),
             drop_kwarg: drops.then(|| "p".into()),
+        }
+    }
+
+    /// `kwargs` and what stands at the top level, as JSON.
+    fn written(reasoning: &str, base_url: &str, on: bool, effort: &str) -> String {
+        let model = ProviderModel {
+            reasoning: Some(serde_json::from_str(reasoning).unwrap()),
+            ..ProviderModel::default()
+        };
+        let backend = BackendRef {
+            base_url: base_url.into(),
+            ..BackendRef::default()
+        };
+        let defaults = ProviderDefaults::default();
+        let object = |pairs: Vec<(Arc<str>, Value)>| {
+            let pairs = pairs.into_iter();
+            let fields = pairs.map(|(name, value)| (name.to_string(), value));
+            Value::Object(fields.collect()).to_string()
+        };
+        match Switch::of(&model, Some(&backend), &defaults).edit(on, effort, None) {
+            ReasoningEdit::Written {
+                kwargs,
+                effort,
+                mode,
+            } => format!(
+                "{} {}",
+                object(kwargs),
+                object(effort.into_iter().chain(mode).collect())
+            ),
+            ReasoningEdit::Kwarg { param, value } => object(vec![(param, value)]),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn switches_that_are_written_out() {
+        let local = "http://127.0.0.1:8000/v1";
+        let openai = "https://api.openai.com/v1";
+        let inline = r#"{"type":"reasoning_effort","parameter":"reasoning_effort","levels":["low","high"],"default":"high"}"#;
+        let flagged = r#"{"type":"reasoning_effort","parameter":"e","activation_parameter":"think","effort_flags":{"low":"low_effort"},"levels":["low","high"],"default":"high"}"#;
+        for (reasoning, host, on, effort, expected) in [
+            (
+                r#"{"family":"qwen3"}"#,
+                local,
+                false,
+                "",
+                r#"{"enable_thinking":false}"#,
+            ),
+            (
+                r#"{"family":"kimi-k2"}"#,
+                local,
+                true,
+                "",
+                r#"{"thinking":true}"#,
+            ),
+            (inline, local, true, "", r#"{"reasoning_effort":"high"} {}"#),
+            (
+                inline,
+                openai,
+                true,
+                "low",
+                r#"{} {"reasoning_effort":"low"}"#,
+            ),
+            (inline, openai, false, "", "{} {}"),
+            (
+                r#"{"family":"gpt"}"#,
+                openai,
+                false,
+                "",
+                r#"{} {"reasoning_effort":"none"}"#,
+            ),
+            (flagged, local, true, "", r#"{"think":true,"e":"high"} {}"#),
+            (
+                flagged,
+                local,
+                true,
+                "low",
+                r#"{"think":true,"low_effort":true} {}"#,
+            ),
+            (flagged, local, false, "", r#"{"think":false} {}"#),
+            (
+                r#"{"family":"minimax-m3"}"#,
+                local,
+                false,
+                "",
+                r#"{} {"thinking_mode":"disabled"}"#,
+            ),
+        ] {
+            assert_eq!(
+                written(reasoning, host, on, effort),
+                expected,
+                "{reasoning}"
+            );
         }
     }
 

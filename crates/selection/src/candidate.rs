@@ -61,6 +61,9 @@ pub struct ModelRef {
     pub reasoning_effort: String,
     /// Free text.
     pub reasoning_description: String,
+    /// Mode of a model whose reasoning has modes; must agree with `use_reasoning`.
+    #[schemars(extend("enum" = ["enabled", "disabled", "adaptive"]))]
+    pub reasoning_mode: String,
 }
 
 /// Returns a candidate's name upstream: its adapter if it has one.

@@ -177,7 +177,9 @@ impl Card {
             location: location.into(),
             modality: card.map(|card| card.modality.clone()).unwrap_or_default(),
             energy: card.and_then(|card| card.energy.clone()),
-            reasons: provider.is_some_and(|provider| !provider.reasoning_family.is_empty()),
+            reasons: provider.is_some_and(|provider| {
+                !provider.reasoning_family.is_empty() || provider.reasoning.is_some()
+            }),
         }
     }
 

@@ -1,6 +1,9 @@
 //! `providers` and `routing.modelCards`: which models there are, where they run, what they cost.
 
+pub mod reasoning;
+
 use document::HiddenText;
+use reasoning::Reasoning;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -48,8 +51,8 @@ pub struct ProviderModel {
     /// Model id in the body sent upstream; empty means the name.
     pub provider_model_id: String,
     /// API that the model's backend speaks: `openai` or `anthropic`; omitted means the one that the
-    /// client speaks.
-    #[schemars(extend("enum" = ["openai", "anthropic"]))]
+    /// client speaks. `responses` is known, and means `openai`.
+    #[schemars(extend("enum" = ["openai", "anthropic", "responses"]))]
     pub api_format: String,
     /// A family of `providers.defaults.reasoning_families`.
     pub reasoning_family: String,
@@ -64,6 +67,11 @@ pub struct ProviderModel {
     /// Merit's own: where the model runs, as a word of the operator's choice (`on-premises`, `eu`,
     /// `cloud`), for `routing.boundaries`.
     pub location: String,
+    /// Id `publisher/model` in a catalog of models: under it the evidence of `evaluation.records`
+    /// is found.
+    pub catalog: String,
+    /// How the model is switched to reasoning; takes the place of `reasoning_family`.
+    pub reasoning: Option<Reasoning>,
 }
 
 /// Prices per million tokens. A price below 0 counts as 0.
@@ -246,6 +254,83 @@ pub struct ModelCard {
     pub tags: Vec<String>,
     /// Merit's own: the measured energy curve of the pool that serves the model.
     pub energy: Option<EnergyCurve>,
+    /// Name for people. Known, without effect, as the next keys to `distribution`.
+    pub display_name: String,
+    /// Who publishes the model.
+    pub publisher: String,
+    /// Family of models.
+    pub family: String,
+    /// Revision of the weights.
+    pub revision: String,
+    /// Date of the release.
+    pub released_at: String,
+    /// Date up to which the model knows.
+    pub knowledge_cutoff: String,
+    /// Stage of its life, for example `preview` or `deprecated`.
+    pub lifecycle: String,
+    /// How pages show it.
+    pub presentation: Option<Presentation>,
+    /// How it is distributed.
+    pub distribution: Option<Distribution>,
+    /// Most tokens of an answer; 0 means unknown.
+    pub max_output_tokens: u64,
+    /// Kinds of content that go in and come out.
+    pub modalities: Option<Modalities>,
+}
+
+/// How pages show a model. Known, without effect.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Presentation {
+    /// Picture.
+    pub logo: String,
+    /// Letters in its place.
+    pub monogram: String,
+    /// The picture has one colour.
+    pub monochrome: bool,
+}
+
+/// How a model is distributed. Known, without effect.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Distribution {
+    /// `open_weights`, `proprietary_api` or `router_recipe`.
+    #[serde(rename = "type")]
+    #[schemars(extend("enum" = ["open_weights", "proprietary_api", "router_recipe"]))]
+    pub kind: String,
+    /// Where it is from.
+    pub source: String,
+    /// Its licence.
+    pub license: String,
+}
+
+/// A kind of content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "ContentKind")]
+pub enum Modality {
+    /// Text.
+    Text,
+    /// Pictures.
+    Image,
+    /// Sounds.
+    Audio,
+    /// Films.
+    Video,
+    /// PDF files.
+    Pdf,
+    /// Other documents.
+    Document,
+}
+
+/// Kinds of content that a model takes and gives.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Modalities {
+    /// What goes in.
+    pub input: Vec<Modality>,
+    /// What comes out.
+    pub output: Vec<Modality>,
 }
 
 /// An adapter of a model.

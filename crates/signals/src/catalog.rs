@@ -1,9 +1,11 @@
 //! `global.model_catalog`: the models that signals use, and knowledge bases.
 
 mod bases;
+pub mod deployments;
 pub mod modules;
 mod scoring;
 
+use deployments::{Admission, Deployment, ModelBinding};
 use document::HiddenText;
 use document::{Findings, suggestion};
 use modules::Modules;
@@ -26,6 +28,13 @@ pub struct ModelCatalog {
     pub kbs: Vec<KnowledgeBase>,
     /// Settings of the classifiers.
     pub modules: Modules,
+    /// Models by name, for `bindings`. Known, and not run: signals use the models of `modules`.
+    pub deployments: BTreeMap<String, Deployment>,
+    /// Which deployment a signal uses. Known, and not run.
+    pub bindings: BTreeMap<String, ModelBinding>,
+    /// Limits of questions to models, by key of `system`. Known, and not run:
+    /// `global.server.inference` has the queue.
+    pub admission: BTreeMap<String, Admission>,
 }
 
 impl Default for ModelCatalog {
@@ -36,6 +45,9 @@ impl Default for ModelCatalog {
             external: Vec::new(),
             kbs: bases::built_in(),
             modules: Modules::default(),
+            deployments: BTreeMap::new(),
+            bindings: BTreeMap::new(),
+            admission: BTreeMap::new(),
         }
     }
 }
@@ -110,6 +122,8 @@ pub struct EmbeddingConfig {
     pub min_score_threshold: Option<f32>,
     /// How examples become a score.
     pub prototype_scoring: Option<PrototypeScoring>,
+    /// Known, without effect: whole texts are always read.
+    pub full_context: bool,
 }
 
 /// An encoder behind an OpenAI-compatible API.
@@ -131,6 +145,9 @@ pub struct EmbeddingEndpoint {
     /// Merit's own: where the service runs, for `routing.boundaries`; without it no boundary that
     /// holds lets a text be sent there.
     pub location: String,
+    /// Largest answer, bytes. Known, without effect:
+    /// `global.server.inference.remote_response_bytes` holds.
+    pub max_response_bytes: u64,
 }
 
 /// Folders of the built-in classifiers.
@@ -151,6 +168,10 @@ pub struct SystemModels {
     pub hallucination_explainer: String,
     /// User feedback.
     pub feedback_detector: String,
+    /// Safety.
+    pub safety: String,
+    /// Kinds of hazard.
+    pub hazard: String,
 }
 
 /// A model that is asked over the network.
@@ -184,6 +205,13 @@ pub struct ExternalModel {
     /// Merit's own: where the service runs, for `routing.boundaries`; without it no boundary that
     /// holds lets a text be sent there.
     pub location: String,
+    /// How the model is switched to reasoning. Known, and not run.
+    pub reasoning: Option<ExternalReasoning>,
+    /// Largest question, bytes. Known, and not run.
+    pub max_request_bytes: u64,
+    /// Largest answer, bytes. Known, without effect:
+    /// `global.server.inference.remote_response_bytes` holds.
+    pub max_response_bytes: u64,
 }
 
 /// Where an external model is.
@@ -250,4 +278,16 @@ pub struct KbMetric {
     pub positive_group: String,
     /// Group that counts negative.
     pub negative_group: String,
+}
+
+/// How an external model is switched to reasoning.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ExternalReasoning {
+    /// Family of models.
+    pub family: String,
+    /// Switch it on.
+    pub use_reasoning: bool,
+    /// Effort.
+    pub reasoning_effort: String,
 }

@@ -15,6 +15,7 @@ pub mod language;
 pub mod learned;
 mod letters;
 pub mod metadata;
+pub mod not_run;
 mod pattern;
 mod section;
 mod slices;

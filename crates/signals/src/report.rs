@@ -26,6 +26,7 @@ impl Key {
 pub struct Keys {
     ids: HashMap<(Kind, Box<str>), Key>,
     names: Vec<(Kind, Box<str>)>,
+    differences: Vec<Key>,
 }
 
 impl Keys {
@@ -38,6 +39,17 @@ impl Keys {
         self.ids.insert((kind, name.into()), key);
         self.names.push((kind, name.into()));
         key
+    }
+
+    /// Notes that the numbers of a key are differences of two scores, whatever its family's are.
+    pub fn note_difference(&mut self, key: Key) {
+        self.differences.push(key);
+    }
+
+    /// Tells whether the numbers of a key are differences of two scores.
+    #[must_use]
+    pub fn is_difference(&self, key: Key) -> bool {
+        self.differences.contains(&key)
     }
 
     /// The key of `kind:name`, if some part of the recipe mentions it.

@@ -29,6 +29,10 @@ pub struct RuleNode {
     /// `match` or `no_match` when the signal failed.
     #[schemars(extend("enum" = ["match", "no_match"]))]
     pub on_error: String,
+    /// At the root only: what it means for the decision that a signal failed, so that the tree is
+    /// neither true nor false.
+    #[schemars(extend("enum" = ["no_match", "match", "fail_request"]))]
+    pub on_unknown: String,
 }
 
 /// Bounds on a number; all must hold.

@@ -77,14 +77,43 @@ pub struct ProtectionTuning {
     pub switch_margin: Option<f64>,
     /// Factor of the prompt cache, handover, earlier switches and tool loops; omitted means 1.
     pub stability_weight: Option<f64>,
+    /// Lets a conversation switch where its outcomes get worse. Known, and not run.
+    pub progress_gate: Option<ProgressGate>,
+}
+
+/// Lets a conversation switch where its outcomes get worse.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProgressGate {
+    /// Watch outcomes.
+    pub enabled: bool,
+    /// `observe` (the default) or `enforce`.
+    #[schemars(extend("enum" = ["observe", "enforce"]))]
+    pub mode: String,
+    /// Name of the calibration.
+    pub calibration_id: String,
+    /// Outcomes looked at; 0 means 8.
+    pub window_size: u32,
+    /// How long they count; 0 means 900.
+    pub window_ttl_seconds: u64,
+    /// Outcomes needed; 0 means 3.
+    pub min_window_outcomes: u32,
+    /// Bad ones in a row; 0 means 2.
+    pub min_consecutive_regressions: u32,
+    /// Good ones in a row; 0 means 2.
+    pub min_consecutive_recoveries: u32,
+    /// Pause after a switch; 0 means 120.
+    pub cooldown_seconds: f64,
+    /// Switches at most; 0 means 2.
+    pub max_switches_per_window: u32,
 }
 
 /// Where learning state is kept.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LearningStore {
-    /// `memory` (the default) or `redis`.
-    #[schemars(extend("enum" = ["memory", "redis"]))]
+    /// `local` (the default; also `memory`) or `redis`.
+    #[schemars(extend("enum" = ["memory", "local", "redis"]))]
     pub backend: String,
     /// How long conversations and requests that can be judged are remembered; 0 and omitted mean a
     /// day.
@@ -115,6 +144,10 @@ pub struct AdaptationMode {
     /// `apply`, `observe` or `bypass`.
     #[schemars(extend("enum" = ["apply", "observe", "bypass"]))]
     pub mode: String,
+    /// Models to choose among. Known, without effect:
+    /// `global.router.learning.adaptation.candidate_set` holds.
+    #[schemars(extend("enum" = ["decision", "tier", "global"]))]
+    pub candidate_set: String,
 }
 
 /// How staying with a conversation's model acts on a decision.

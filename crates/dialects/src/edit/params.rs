@@ -13,6 +13,8 @@ pub struct RequestParams {
     /// The most that the output limit may be (`max_tokens`; `max_output_tokens` of the Responses
     /// wire), tokens.
     pub max_tokens: Option<u64>,
+    /// The output limit of a request that has none; the most that it may be counts for this too.
+    pub default_max_tokens: Option<u64>,
     /// The most that `n` may be.
     pub max_n: Option<u64>,
     /// Only the wire's [`known_params`] stay.
@@ -107,11 +109,23 @@ pub(super) fn limit(edits: &mut Edits, request: &Request, params: &RequestParams
     } else {
         "max_tokens"
     };
+    if let Some(default) = params.default_max_tokens
+        && !has_limit(edits, request, output_limit)
+    {
+        edits.set(output_limit, default.to_string());
+    }
     cap(edits, request, output_limit, params.max_tokens);
     cap(edits, request, "n", params.max_n);
     if params.strip_unknown {
         strip(edits, request, params);
     }
+}
+
+/// Tells whether the client limits the answer, by either name that chat has for it.
+fn has_limit(edits: &Edits, request: &Request, name: &str) -> bool {
+    [name, "max_completion_tokens"]
+        .iter()
+        .any(|name| edits.current(request, name).is_some())
 }
 
 /// Removes all members but the known ones.

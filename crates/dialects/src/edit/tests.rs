@@ -298,6 +298,29 @@ fn request_params() {
         r#"{"model":"m","max_output_tokens":100}"#,
     );
 
+    let defaulted = RequestParams {
+        default_max_tokens: Some(4096),
+        max_tokens: Some(1000),
+        ..RequestParams::default()
+    };
+    let default = |edits: &mut Edits, request: &Request| edits.limit_params(request, &defaulted);
+    for (before, after) in [
+        ("", r#","max_tokens":1000"#),
+        (r#","max_tokens":50"#, r#","max_tokens":50"#),
+        (
+            r#","max_completion_tokens":50"#,
+            r#","max_completion_tokens":50"#,
+        ),
+    ] {
+        check_chat(&with(before), default, &with(after));
+    }
+    check(
+        Dialect::OpenAiResponses,
+        r#"{"model":"m"}"#,
+        default,
+        r#"{"model":"m","max_output_tokens":1000}"#,
+    );
+
     let strip = RequestParams {
         strip_unknown: true,
         also_known: vec!["thinking".to_owned()],

@@ -105,6 +105,9 @@ macro_rules! algorithms {
             /// `fallback` takes the first candidate when the algorithm fails.
             #[schemars(extend("examples" = ["fallback", "fail"]))]
             pub on_error: String,
+            /// Models that must be able to serve a request; fewer fail the decision. Checked
+            /// against the list of candidates; not run.
+            pub minimum_candidates: Option<u32>,
             $($(#[$doc])* pub $block: Option<$several>,)*
             $($($(#[$one_doc])* pub $one_block: Option<<$one as Method>::Block>,)?)*
         }
@@ -202,7 +205,8 @@ mod tests {
     fn every_block_belongs_to_an_algorithm() {
         let schema = &schema().value()["$defs"]["Algorithm"]["properties"];
         let keys = schema.as_object().unwrap().keys();
-        for block in keys.filter(|key| !["type", "on_error"].contains(&key.as_str())) {
+        let others = ["type", "on_error", "minimum_candidates"];
+        for block in keys.filter(|key| !others.contains(&key.as_str())) {
             let document = serde_json::json!({block: {}});
             let algorithm: Algorithm = serde_json::from_value(document).unwrap();
             let owners = ALGORITHMS.iter().filter(|it| (it.is_written)(&algorithm));

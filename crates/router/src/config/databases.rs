@@ -1,6 +1,7 @@
 //! Connections to databases, as the stores and services write them. One type per database: each
 //! place reads its own keys.
 
+use super::milvus::MilvusTls;
 pub use conversation::databases::RedisStore;
 use document::HiddenText;
 use schemars::JsonSchema;
@@ -155,4 +156,105 @@ pub struct LlamaStack {
     pub request_timeout_seconds: u32,
     /// Kind of search.
     pub search_type: String,
+}
+
+/// A Redis or Valkey server with an index of vectors.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct VectorCache {
+    /// Where it is.
+    pub connection: VectorConnection,
+    /// The index.
+    pub index: VectorIndex,
+    /// How it is searched.
+    pub search: VectorSearch,
+    /// Settings for development.
+    pub development: VectorDevelopment,
+    /// Log settings.
+    pub logging: VectorLogging,
+}
+
+/// Where a server is.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct VectorConnection {
+    /// Host.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Database number.
+    pub database: u32,
+    /// Password.
+    #[schemars(extend("writeOnly" = true))]
+    pub password: HiddenText,
+    /// Time limit, seconds.
+    pub timeout: u32,
+    /// Certificates.
+    pub tls: MilvusTls,
+}
+
+/// An index of vectors.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct VectorIndex {
+    /// Name.
+    pub name: String,
+    /// Prefix of keys.
+    pub prefix: String,
+    /// The vectors.
+    pub vector_field: VectorField,
+    /// Kind of index.
+    pub index_type: String,
+    /// Parameters of the index.
+    pub params: VectorParams,
+}
+
+/// The vectors of an index.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct VectorField {
+    /// Field.
+    pub name: String,
+    /// Dimensions.
+    pub dimension: u32,
+    /// Distance.
+    pub metric_type: String,
+}
+
+/// Parameters of an index of vectors.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct VectorParams {
+    /// Neighbours of a node.
+    #[serde(rename = "M")]
+    pub m: u32,
+    /// Candidates while the index is made.
+    #[serde(rename = "efConstruction")]
+    pub ef_construction: u32,
+}
+
+/// How an index is searched.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct VectorSearch {
+    /// Hits at most.
+    pub topk: u32,
+}
+
+/// Settings for development.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct VectorDevelopment {
+    /// Delete the index at start.
+    pub drop_index_on_startup: bool,
+    /// Create it if there is none.
+    pub auto_create_index: bool,
+}
+
+/// Log settings.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct VectorLogging {
+    /// Level.
+    pub level: String,
 }

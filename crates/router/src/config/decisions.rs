@@ -46,6 +46,8 @@ pub struct Decision {
     pub candidate_iterations: Vec<CandidateIteration>,
     /// Words for the operator's own use.
     pub annotations: BTreeMap<String, Value>,
+    /// Send every request there, whatever model it names. Known, and not run.
+    pub action: Option<DecisionAction>,
 }
 
 impl Decision {
@@ -109,6 +111,14 @@ pub struct OutputContract {
     pub extract: Option<ContractExtract>,
     /// Steps after that.
     pub postprocess: Vec<ContractStep>,
+    /// What may be chosen.
+    pub choice_set: Option<ChoiceSet>,
+    /// Schema of the answer.
+    pub json_schema: Option<JsonSchemaRef>,
+    /// How the result is written.
+    pub render: Option<ContractRender>,
+    /// What stands for missing parts.
+    pub normalize: Option<ContractNormalize>,
 }
 
 /// What a selection refers to.
@@ -138,6 +148,52 @@ pub struct ContractStep {
     /// Kind of step.
     #[serde(rename = "type")]
     pub kind: String,
+}
+
+/// What may be chosen.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ChoiceSet {
+    /// The choices.
+    pub values: Vec<String>,
+}
+
+/// Schema of an answer.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct JsonSchemaRef {
+    /// Its name.
+    pub schema_ref: String,
+}
+
+/// How a result is written.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ContractRender {
+    /// How.
+    pub mode: String,
+    /// Template.
+    pub template: String,
+}
+
+/// What stands for missing parts of a result.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ContractNormalize {
+    /// Values by key.
+    pub defaults: BTreeMap<String, String>,
+}
+
+/// What a decision does with every request that it matches.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DecisionAction {
+    /// `route`.
+    #[serde(rename = "type")]
+    #[schemars(extend("enum" = ["route"]))]
+    pub kind: String,
+    /// Name of the model.
+    pub destination: String,
 }
 
 /// A loop of the policy language. Kept for tools; routing does not read it.

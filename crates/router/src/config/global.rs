@@ -1,5 +1,6 @@
 //! `global.router`: model names, body handling, learning.
 
+use super::fallback::FallbackPolicy;
 use super::integrations::Integrations;
 use super::server::{Energy, Evaluation, Server};
 use super::services::Services;
@@ -62,6 +63,9 @@ pub struct GlobalRouter {
     pub sessions: Sessions,
     /// Merit's own: how signals are evaluated.
     pub evaluation: Evaluation,
+    /// Which models are tried after a failure, for all recipes. Known, and not run:
+    /// `global.server.fallback` names the next one to the gateway.
+    pub fallback: Option<FallbackPolicy>,
 }
 
 impl Default for GlobalRouter {
@@ -79,6 +83,7 @@ impl Default for GlobalRouter {
             learning: None,
             sessions: Sessions::default(),
             evaluation: Evaluation::default(),
+            fallback: None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! From text to a document with every problem at its line.
 
-use super::{Document, schema};
+use super::{Document, schema, spelling, verdicts};
 use document::{Loaded, Places, Problem, has_errors, joined};
 use serde_json::Value;
 
@@ -34,6 +34,8 @@ pub fn check(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Checked {
     let mut later = Vec::new();
     if let Some(document) = &loaded.document {
         later = super::validate(document);
+        later.extend(spelling::report(&loaded.written, &loaded.places));
+        later.extend(verdicts::report(&loaded.written, document));
         later.extend(
             super::unimplemented(document)
                 .into_iter()

@@ -192,12 +192,17 @@ pub struct Evaluation {
     /// decision is the same.
     #[schemars(extend("enum" = ["lazy", "full"]))]
     pub mode: String,
+    /// Rules by which matching decisions are ranked: `auto` (the default), `v0.3` or `v0.4`. `v0.4`
+    /// is not run yet.
+    #[schemars(extend("enum" = ["auto", "v0.3", "v0.4"]))]
+    pub ranking: String,
 }
 
 impl Default for Evaluation {
     fn default() -> Self {
         Self {
             mode: "lazy".to_owned(),
+            ranking: String::new(),
         }
     }
 }

@@ -33,6 +33,40 @@ pub struct Services {
 pub struct Api {
     /// Batches and their metrics.
     pub batch_classification: Option<BatchClassification>,
+    /// The API of embeddings. Known, without effect.
+    pub embeddings: Option<EmbeddingApi>,
+    /// Limits of the preview. Known, without effect.
+    pub routing_preview: Option<RoutingPreview>,
+}
+
+/// The API of embeddings.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EmbeddingApi {
+    /// Serve it.
+    pub enabled: bool,
+}
+
+/// Limits of the preview of routing.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RoutingPreview {
+    /// Time limit of a request; 0 means 120.
+    pub request_timeout_seconds: u32,
+    /// Requests at a time; 0 means 16.
+    pub max_concurrency: u32,
+}
+
+/// Profiler of the reference.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Profiling {
+    /// Serve it.
+    pub enabled: bool,
+    /// Port.
+    pub port: u16,
+    /// Address.
+    pub bind: String,
 }
 
 /// Batches of texts.
@@ -106,6 +140,8 @@ pub struct Observability {
     pub tracing: Option<Tracing>,
     /// Metrics.
     pub metrics: Option<Metrics>,
+    /// Profiler of the reference. Known, without effect.
+    pub profiling: Option<Profiling>,
 }
 
 /// Traces.

@@ -1,7 +1,7 @@
 //! `global.stores`: databases behind caches, memory and documents.
 
 use super::databases::{
-    LlamaStack, MilvusStore, PostgresStore, QdrantStore, RedisCache, ValkeyStore,
+    LlamaStack, MilvusStore, PostgresStore, QdrantStore, RedisCache, ValkeyStore, VectorCache,
 };
 use super::milvus::Milvus;
 use schemars::JsonSchema;
@@ -41,6 +41,33 @@ pub struct ResponseCache {
     pub embedding_model: String,
     /// Milvus.
     pub milvus: Option<Milvus>,
+    /// Redis.
+    pub redis: Option<VectorCache>,
+    /// Valkey.
+    pub valkey: Option<VectorCache>,
+    /// Qdrant.
+    pub qdrant: Option<QdrantStore>,
+    /// What tells a text from its negation.
+    pub polarity_guard: Option<PolarityGuard>,
+}
+
+/// What tells a text from its negation.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PolarityGuard {
+    /// `lexical` (the default), `nli` or both.
+    #[schemars(extend("enum" = ["lexical", "nli", "lexical+nli"]))]
+    pub mode: String,
+    /// Parameters of `nli`.
+    pub nli: Option<PolarityNli>,
+}
+
+/// How a contradiction is told.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PolarityNli {
+    /// Probability of a contradiction above which an answer is not used; omitted means 0.5.
+    pub contradiction_threshold: Option<f64>,
 }
 
 /// The store of earlier conversations.
@@ -84,6 +111,22 @@ pub struct Memory {
     pub quality_scoring: Option<QualityScoring>,
     /// Choice among what was found.
     pub reflection: Option<Reflection>,
+    /// How memories are written.
+    pub persistence: Option<MemoryPersistence>,
+}
+
+/// How memories are written.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MemoryPersistence {
+    /// Time limit of a write; 0 means 30.
+    pub timeout_seconds: u32,
+    /// Writes at a time; 0 means 8.
+    pub concurrency: u32,
+    /// Writes that wait; 0 means 64.
+    pub queue: u32,
+    /// Time left to them at the end; 0 means 5.
+    pub shutdown_grace_seconds: u32,
 }
 
 /// What is forgotten.

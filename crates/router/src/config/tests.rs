@@ -3,9 +3,11 @@
 mod boundaries;
 mod form;
 mod learning;
+mod published;
 mod reference;
 mod schema;
 mod sense;
+mod spelling;
 
 use super::{check, load};
 use document::{Problem, Severity};

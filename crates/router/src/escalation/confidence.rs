@@ -41,6 +41,9 @@ pub struct Confidence {
     pub verifier_server_url: String,
     /// Time limit of a grade; 0 means 60.
     pub verifier_timeout_seconds: u32,
+    /// Largest answer of a call, bytes. Known, without effect: `global.server.looper.max_bytes`
+    /// holds.
+    pub max_response_bytes: u64,
 }
 
 /// Weights of the two measures of `hybrid` confidence.

@@ -40,6 +40,14 @@ pub struct Fusion {
     pub judge_prompt_version: String,
     /// Scores of faithfulness for the judge.
     pub grounding: Option<Grounding>,
+    /// How the judge works: in a call of its own, in one call, or not at all. Known, and not run.
+    #[schemars(extend("enum" = ["separate", "one_call", "none"]))]
+    pub analysis_mode: String,
+    /// What happens with too few answers. Known, and not run.
+    #[schemars(extend("enum" = ["fail", "fallback"]))]
+    pub quorum_failure_policy: String,
+    /// Model that answers then. Known, and not run.
+    pub quorum_fallback_target: String,
 }
 
 /// Settings of one panel model.

@@ -49,6 +49,8 @@ pub struct WorkflowModel {
     pub model: String,
     /// Token limit; 0 means 2,048.
     pub max_completion_tokens: u32,
+    /// What it is told. Known, and not run.
+    pub prompt: String,
 }
 
 /// A role of a static workflow.

@@ -74,6 +74,16 @@ pub enum ReasoningEdit {
         /// Member of `chat_template_kwargs` to remove.
         drop_kwarg: Option<Arc<str>>,
     },
+    /// Switches in `chat_template_kwargs`, and beside them an effort and a mode where the family has
+    /// them.
+    Written {
+        /// Names in the kwargs and their values.
+        kwargs: Vec<(Arc<str>, Value)>,
+        /// Name and value of the effort at the top level.
+        effort: Option<(Arc<str>, Value)>,
+        /// Name and value of the mode at the top level.
+        mode: Option<(Arc<str>, Value)>,
+    },
     /// DeepSeek's own switch: `thinking.type`, kwargs dropped.
     Thinking {
         /// `enabled` or `disabled`.
@@ -193,6 +203,25 @@ fn reason(draft: &mut Edits, request: &Request, reasoning: &Reasoning) {
             }
             if let Some(value) = value {
                 set_effort(draft, request, param, value, only_absent);
+            }
+        }
+        ReasoningEdit::Written {
+            kwargs,
+            effort,
+            mode,
+        } => {
+            for (param, value) in kwargs {
+                if !(only_absent && draft.has_in(request, KWARGS, param)) {
+                    draft.set_in(request, KWARGS, param, value.to_string());
+                }
+            }
+            if let Some((param, value)) = effort {
+                set_effort(draft, request, param, value, only_absent);
+            }
+            if let Some((param, value)) = mode
+                && !(only_absent && draft.has(request, param))
+            {
+                draft.set(param, value.to_string());
             }
         }
         ReasoningEdit::Thinking { on, effort } => {

@@ -64,6 +64,17 @@ pub struct CompressionTargets {
     pub rag: Option<CompressionTarget>,
     /// Remembered texts.
     pub memory: Option<CompressionTarget>,
+    /// The user's turn.
+    pub current_user: Option<CurrentUserTarget>,
+}
+
+/// How the user's turn is shortened.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CurrentUserTarget {
+    /// `preserve` (the default) or `truncate`.
+    #[schemars(extend("enum" = ["preserve", "truncate"]))]
+    pub mode: String,
 }
 
 /// How one kind of text is shortened.

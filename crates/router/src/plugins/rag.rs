@@ -37,6 +37,8 @@ pub struct RagConfig {
     pub min_confidence_threshold: Option<f64>,
     /// Parameters of the backend.
     pub backend_config: Option<RagBackend>,
+    /// Rank what was found once more.
+    pub rerank: Option<RagRerank>,
 }
 
 impl Configuration for RagConfig {
@@ -53,6 +55,14 @@ impl Configuration for RagConfig {
     fn not_run(&self) -> Option<NotRun> {
         Some(NotRun::Served("no documents are added"))
     }
+}
+
+/// Rank what was found once more.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RagRerank {
+    /// Documents kept.
+    pub top_k: u32,
 }
 
 /// Parameters of a retrieval backend: each backend reads its own.

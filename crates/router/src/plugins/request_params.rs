@@ -27,6 +27,8 @@ pub struct RequestParamsConfig {
     /// Delete every key of the client's that is not in the short list of OpenAI's first chat API.
     /// What Merit itself adds stays.
     pub strip_unknown: bool,
+    /// Limit of the answer where the client sets none, in tokens. `auto` is known, and not run.
+    pub default_max_tokens: String,
 }
 
 /// Always on: the type has no `enabled`.
@@ -49,6 +51,14 @@ impl Configuration for RequestParamsConfig {
             );
         }
 
+        let default = self.default_max_tokens.trim();
+        if !matches!(default, "" | "auto") && self.default_limit().is_none() {
+            findings.error(
+                format!("{path}.default_max_tokens"),
+                "a whole number of at least 1, or `auto`, is wanted",
+            );
+        }
+
         for (index, name) in self.blocked_params.iter().enumerate() {
             if ["model", "messages"].contains(&name.as_str()) {
                 findings.error(
@@ -63,6 +73,7 @@ impl Configuration for RequestParamsConfig {
         let limits = Limits {
             blocked: self.blocked_params.clone(),
             max_tokens: cap(self.max_tokens_limit),
+            default_max_tokens: self.default_limit(),
             max_n: cap(self.max_n),
             strip_unknown: self.strip_unknown,
             also_known: Vec::new(),
@@ -70,6 +81,14 @@ impl Configuration for RequestParamsConfig {
         Some(Box::new(RequestParams {
             limits: Arc::new(limits),
         }))
+    }
+}
+
+impl RequestParamsConfig {
+    /// Returns the output limit of a request that has none, if it is a number.
+    fn default_limit(&self) -> Option<u64> {
+        let limit = self.default_max_tokens.trim().parse().ok();
+        limit.filter(|&limit: &u64| limit > 0)
     }
 }
 

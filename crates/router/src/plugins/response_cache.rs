@@ -29,6 +29,10 @@ pub struct ResponseCacheConfig {
     pub personalized: Option<Personalized>,
     /// Words that separate entries of different versions.
     pub revision: Option<CacheRevision>,
+    /// Old place of `request_controls.enabled`.
+    pub allow_request_controls: Option<bool>,
+    /// Old place of `request_controls.header`.
+    pub control_header: String,
 }
 
 impl Configuration for ResponseCacheConfig {

@@ -24,8 +24,8 @@ pub struct ToolsConfig {
     pub strip_tool_history: bool,
     /// Retrieval strategy.
     pub strategy: String,
-    /// Retrieve tools while the request runs.
-    pub dynamic_retrieval: Option<bool>,
+    /// Retrieve tools while the request runs; a boolean stands for `enabled`.
+    pub dynamic_retrieval: Option<DynamicRetrieval>,
 }
 
 impl Configuration for ToolsConfig {
@@ -44,4 +44,38 @@ impl Configuration for ToolsConfig {
             _ => NotRun::Refused("tools would not be filtered"),
         })
     }
+}
+
+/// Retrieval of tools while the request runs.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(extend("type" = ["object", "boolean"]))]
+pub struct DynamicRetrieval {
+    /// Retrieve.
+    pub enabled: Option<bool>,
+    /// How tools are found.
+    #[schemars(extend("enum" = ["semantic_only", "hybrid_history"]))]
+    pub strategy: String,
+    /// Calls looked back.
+    pub history_window: u32,
+    /// Weights of the score.
+    pub weights: Option<RetrievalWeights>,
+    /// Least confidence of the history.
+    pub min_history_confidence: Option<f64>,
+    /// Go by similarity alone below it.
+    pub fallback_on_low_confidence: Option<bool>,
+}
+
+/// Weights of the score of a tool.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetrievalWeights {
+    /// Similarity.
+    pub semantic: f64,
+    /// Earlier calls.
+    pub history: f64,
+    /// The decision's own tools.
+    pub decision_prior: f64,
+    /// Penalty of repetition.
+    pub repetition_penalty: f64,
 }

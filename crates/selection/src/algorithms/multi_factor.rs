@@ -46,6 +46,52 @@ pub struct MultiFactorConfig {
     /// What happens when the ceilings exclude everyone.
     #[schemars(extend("enum" = ["cheapest", "first", "fail"]))]
     pub on_no_candidates: String,
+    /// How the terms are weighed. Known, and not run: `weights` decide.
+    pub objective: Option<Objective>,
+    /// Index that tells quality. Known, and not run: `quality_score` is read.
+    pub quality: Option<QualityEvidence>,
+    /// Tokens of an answer where the caller sets no limit. Known, and not run.
+    pub expected_output_tokens: u64,
+    /// Which latency counts. Known, and not run.
+    #[schemars(extend("enum" = ["ttft", "tpot"]))]
+    pub latency_metric: String,
+}
+
+/// How the terms of `multi_factor` are weighed.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Objective {
+    /// `weighted` (the default) or `lexicographic`.
+    #[schemars(extend("enum" = ["weighted", "lexicographic"]))]
+    pub strategy: String,
+    /// Stages of `lexicographic`.
+    pub priorities: Vec<FactorPriority>,
+}
+
+/// A stage of a lexicographic choice.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FactorPriority {
+    /// What counts.
+    #[schemars(extend("enum" = ["quality", "latency", "cost", "load"]))]
+    pub factor: String,
+    /// Share of the best that still counts as the best.
+    pub tolerance: f64,
+}
+
+/// Index that tells quality.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct QualityEvidence {
+    /// Id of the index.
+    pub index: String,
+    /// What a missing value means.
+    #[schemars(extend("enum" = ["exclude", "disable_quality"]))]
+    pub on_missing: String,
+    /// Least share of its components.
+    pub min_coverage: Option<f64>,
+    /// Least value.
+    pub min_score: Option<f64>,
 }
 
 /// Weights of `multi_factor`; an omitted one is 0.

@@ -65,6 +65,8 @@ pub struct MlSelection {
     pub svm: Option<SvmConfig>,
     /// A small network.
     pub mlp: Option<MlpConfig>,
+    /// Known, without effect: a decision names its algorithm.
+    pub model_type: String,
 }
 
 impl ModelSelection {

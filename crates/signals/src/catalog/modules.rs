@@ -23,6 +23,8 @@ pub struct Modules {
     pub feedback_detector: Option<ClassifierModule>,
     /// Modality.
     pub modality_detector: Option<KeywordOrClassifier>,
+    /// Safety and kinds of hazard. Known, and not run.
+    pub safety: Option<SafetyModules>,
 }
 
 /// Shortening of long prompts before signals.
@@ -109,6 +111,14 @@ pub struct ClassifierModule {
     /// `allow` (no match) or `block`; omitted means `block`.
     #[schemars(extend("enum" = ["allow", "block"]))]
     pub on_error: String,
+    /// Tokens that the model reads at once. Known, without effect: texts are read in windows, to
+    /// their end.
+    pub max_sequence_length: u32,
+    /// Windows of longer texts. Known, without effect.
+    pub window: Option<SequenceWindow>,
+    /// Where the model runs, if not here. Of the guard, `protocol` is read; of others it is known
+    /// and not run.
+    pub backend: Option<RemoteBackend>,
 }
 
 /// Domain by a tool of an MCP server.
@@ -135,6 +145,8 @@ pub struct McpClassifier {
     pub threshold: f32,
     /// Time limit.
     pub timeout_seconds: u32,
+    /// Largest answer, bytes.
+    pub max_response_bytes: u64,
 }
 
 /// Settings of preference signals.
@@ -155,6 +167,8 @@ pub struct PreferenceModule {
 pub struct PrototypeModule {
     /// How examples become a score.
     pub prototype_scoring: Option<PrototypeScoring>,
+    /// A scorer that is asked over the network. Known, and not run.
+    pub backend: Option<RemoteBackend>,
 }
 
 /// Fact check and hallucination.
@@ -234,4 +248,56 @@ pub struct ModelFolder {
     pub model_path: String,
     /// Run on the CPU.
     pub use_cpu: Option<bool>,
+    /// Tokens that the model reads at once. Known, without effect.
+    pub max_sequence_length: u32,
+}
+
+/// Safety and kinds of hazard.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SafetyModules {
+    /// Is a text safe?
+    pub safety: Option<SequenceHead>,
+    /// Which hazards does it hold?
+    pub hazard: Option<SequenceHead>,
+}
+
+/// A classifier of whole texts.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SequenceHead {
+    /// Folder; wins over `model_ref`.
+    pub model_id: String,
+    /// Key in `global.model_catalog.system`.
+    pub model_ref: String,
+    /// Run on the CPU.
+    pub use_cpu: Option<bool>,
+    /// Tokens that the model reads at once.
+    pub max_sequence_length: u32,
+    /// Windows of longer texts.
+    pub window: Option<SequenceWindow>,
+}
+
+/// Windows over a text that is longer than a model reads at once.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SequenceWindow {
+    /// Tokens of a window.
+    pub size: u32,
+    /// Tokens that two windows share.
+    pub overlap: u32,
+}
+
+/// A model that is asked over the network.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RemoteBackend {
+    /// How it is asked.
+    pub protocol: String,
+    /// Form of its answer, for example `label_distribution.v1`.
+    pub contract: String,
+    /// Name in `global.model_catalog.external`.
+    pub model: String,
+    /// Time limit, milliseconds.
+    pub deadline_ms: u64,
 }

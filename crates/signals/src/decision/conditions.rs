@@ -159,7 +159,7 @@ mod tests {
         conditions.need(index, &outlook, &mut needs);
         assert_eq!(
             needs.has(unknown),
-            expected.is_none() && format!("{tree:?}").contains("unknown")
+            expected.is_none() && format!("{tree:?}").contains("\"unknown\"")
         );
     }
 

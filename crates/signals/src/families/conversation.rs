@@ -87,6 +87,12 @@ pub enum Counter {
     ActiveToolLoop,
     /// Images.
     ImageContent,
+    /// 1 where the client demands a tool call. Known, and not run: it is always 0.
+    ToolChoiceRequired,
+    /// 1 where the client forbids tool calls. Known, and not run: it is always 0.
+    ToolChoiceNone,
+    /// State of a workflow. Known, and not run: it is always 0.
+    FlowToolState,
 }
 
 /// Role of a message.
@@ -226,6 +232,7 @@ impl Rule {
                     || facts.tool_calls > facts.tool,
             ),
             Counter::ImageContent => facts.images,
+            Counter::ToolChoiceRequired | Counter::ToolChoiceNone | Counter::FlowToolState => 0,
         }
     }
 }

@@ -6,14 +6,19 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// Declares a list for each family, how its rules are named, and what builds its signal where no
-/// model is needed.
+/// model is needed; then the lists of rules that are known and not run.
 macro_rules! section {
-    ($($(#[$doc:meta])* $list:ident: $rule:ty as $kind:ident $(by $build:path)?),* $(,)?) => {
+    (
+        $($(#[$doc:meta])* $list:ident: $rule:ty as $kind:ident $(by $build:path)?,)*
+        ;
+        $($(#[$other_doc:meta])* $other:ident: $other_rule:ty,)*
+    ) => {
         /// Declared signals by family.
         #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields, default)]
         pub struct Signals {
             $($(#[$doc])* pub $list: Vec<$rule>,)*
+            $($(#[$other_doc])* pub $other: Vec<$other_rule>,)*
         }
 
         /// The families that need no model, in the order in which they are evaluated.
@@ -75,6 +80,15 @@ section! {
     metadata: super::metadata::MetadataRule as Metadata by super::metadata::build,
     /// Classifiers of the operator's own.
     classifiers: super::learned::classifier::ClassifierRule as Classifier,
+
+    ;
+
+    /// Is the turn safe? Known, and not run.
+    safety: super::not_run::SafetyRule,
+    /// Is the answer supported? Known, and not run: the answer is checked after the decision.
+    hallucination: super::not_run::HallucinationRule,
+    /// What the user's messages hold: text, images, sounds, films. Known, and not run.
+    input_modality: super::not_run::InputModalityRule,
 }
 
 impl Signals {

@@ -38,7 +38,7 @@ impl<'a> Outlook<'a> {
     pub fn await_family(&mut self, kind: Kind, keys: &[Key]) {
         self.failing[kind as usize] = true;
         for &key in keys {
-            self.open[key.index()] = Some(Fact::awaited(self.keys.kind(key), self.keys.name(key)));
+            self.open[key.index()] = Some(Fact::awaited(self.keys, key));
         }
     }
 
@@ -120,12 +120,17 @@ impl Fact {
         }
     }
 
-    /// Whatever a family of this kind may write.
-    fn awaited(kind: Kind, name: &str) -> Self {
+    /// Whatever the family of a key may write.
+    fn awaited(keys: &Keys, key: Key) -> Self {
+        let kind = keys.kind(key);
         let family = kind.family();
-        let counted = kind == Kind::Embedding && name.ends_with(":prototype_count");
-        let value = if counted { Bounds::Any } else { family.value };
-        let (confidence, value) = (Span::within(family.confidence), Span::within(value));
+        let counted = kind == Kind::Embedding && keys.name(key).ends_with(":prototype_count");
+        let (confidence, value) = match counted {
+            true => (family.confidence, Bounds::Any),
+            false if keys.is_difference(key) => (Bounds::Difference, Bounds::Difference),
+            false => (family.confidence, family.value),
+        };
+        let (confidence, value) = (Span::within(confidence), Span::within(value));
         let maybe = |span| Number {
             missing: true,
             span: Some(span),

@@ -1,9 +1,17 @@
 //! What rule trees and bounds get wrong, in decisions, boundaries and composers.
 
 use super::{NumericPredicate, RuleNode};
+use crate::families::not_run;
 use crate::report::Kind;
 use crate::scope::Scope;
 use document::{Findings, suggestion};
+
+const ON_UNKNOWN: &str = "`on_unknown` belongs to the root of `rules`, is no_match, match or fail_request, and excludes `on_error` below";
+
+/// Tells whether a leaf of the tree says what its own failure means.
+fn has_on_error(node: &RuleNode) -> bool {
+    !node.on_error.is_empty() || node.conditions.iter().any(has_on_error)
+}
 
 /// Checks the tree of a decision or boundary.
 pub fn check_tree(scope: &Scope<'_>, path: &str, node: &RuleNode, findings: &mut Findings) {
@@ -17,13 +25,15 @@ pub fn check_tree(scope: &Scope<'_>, path: &str, node: &RuleNode, findings: &mut
         (true, false) => leaf(scope, path, node, findings),
         (false, _) => operator(path, node, findings),
     }
+    if !node.on_unknown.is_empty() && has_on_error(node) {
+        findings.error(format!("{path}.on_unknown"), ON_UNKNOWN);
+    }
     for (index, child) in node.conditions.iter().enumerate() {
-        check_tree(
-            scope,
-            &format!("{path}.conditions[{index}]"),
-            child,
-            findings,
-        );
+        let path = format!("{path}.conditions[{index}]");
+        if !child.on_unknown.is_empty() {
+            findings.error(format!("{path}.on_unknown"), ON_UNKNOWN);
+        }
+        check_tree(scope, &path, child, findings);
     }
 }
 
@@ -89,6 +99,13 @@ fn operator(path: &str, node: &RuleNode, findings: &mut Findings) {
 
 fn leaf(scope: &Scope<'_>, path: &str, node: &RuleNode, findings: &mut Findings) {
     let Some(kind) = Kind::parse(&node.kind) else {
+        if not_run::TYPES.contains(&node.kind.trim()) {
+            let message = format!(
+                "the signal `{}` is not run, and decisions would be made without it, so this document is not served",
+                node.kind.trim()
+            );
+            return findings.error(format!("{path}.type"), message);
+        }
         let hint = suggestion(node.kind.trim(), Kind::ALL.map(Kind::as_str));
         findings.error(
             format!("{path}.type"),
@@ -99,6 +116,18 @@ fn leaf(scope: &Scope<'_>, path: &str, node: &RuleNode, findings: &mut Findings)
     if node.name.is_empty() {
         findings.error(path, "`name` is missing");
     } else if let Some(message) = scope.unknown_name(kind, &node.name) {
+        findings.error(format!("{path}.name"), message);
+    }
+    let answers = &scope.signals.jailbreak;
+    if kind == Kind::Jailbreak
+        && answers
+            .iter()
+            .any(|rule| rule.name == node.name && !rule.reads_requests())
+    {
+        let message = format!(
+            "`{}` is checked on the answer, after the decision; use the plugin `response_jailbreak`",
+            node.name
+        );
         findings.error(format!("{path}.name"), message);
     }
     match kind {

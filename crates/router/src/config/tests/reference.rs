@@ -6,7 +6,7 @@ use crate::config::{Checked, check, load};
 use document::Severity;
 use std::path::{Path, PathBuf};
 
-fn reference() -> Option<PathBuf> {
+pub(super) fn reference() -> Option<PathBuf> {
     let shared = std::env::var_os("MERIT_SHARED_DATA").map(PathBuf::from);
     let shared = shared
         .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"));
@@ -63,6 +63,11 @@ fn document_is_refused_only_for_what_is_missing() {
 fn document_has_known_traps() {
     let Some(checked) = checked() else { return };
     let cases = [
+        (
+            Severity::Note,
+            "version",
+            "the document is in the old spelling",
+        ),
         (
             Severity::Warning,
             "routing.signals.keywords[3].method",

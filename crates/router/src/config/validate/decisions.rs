@@ -8,6 +8,7 @@ use document::Findings;
 use document::suggestion;
 use selection::candidate::ModelRef;
 use selection::card::ModelDescriptions;
+use selection::providers::reasoning::{Reasoning, SwitchKind};
 use signals::rules::check_tree;
 
 pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
@@ -135,12 +136,38 @@ fn candidate(scope: &Scope<'_>, path: &str, candidate: &ModelRef, findings: &mut
             format!("the card of `{name}` lists no adapter `{lora}`{hint}"),
         );
     }
-    let family = scope
-        .document
-        .provider_model(name)
-        .map_or("", |model| &model.reasoning_family);
-    if candidate.use_reasoning == Some(true) && family.is_empty() {
+    let model = scope.document.provider_model(name);
+    let family = model.map_or("", |model| &model.reasoning_family);
+    if let Some(reasoning) = model.and_then(|model| model.reasoning.as_ref()) {
+        reasons(path, candidate, reasoning, findings);
+    } else if candidate.use_reasoning == Some(true) && family.is_empty() {
         let message = format!("has no effect: `{name}` has no `reasoning_family`");
         findings.warn(format!("{path}.use_reasoning"), message);
+    }
+}
+
+/// Reports what a candidate asks of its model's reasoning that the model cannot do.
+fn reasons(path: &str, candidate: &ModelRef, reasoning: &Reasoning, findings: &mut Findings) {
+    let Some(written) = reasoning.written_out() else {
+        return;
+    };
+    let name = &candidate.model;
+    if candidate.use_reasoning == Some(false) && written.is_always_on() {
+        let message = format!("`{name}` always reasons; `use_reasoning: false` cannot hold");
+        findings.error(format!("{path}.use_reasoning"), message);
+    }
+    let effort = &candidate.reasoning_effort;
+    if effort.is_empty() {
+        return;
+    }
+    let path = format!("{path}.reasoning_effort");
+    if written.kind == Some(SwitchKind::ReasoningMode) {
+        findings.error(path, format!("`{name}` has modes and no efforts"));
+    } else if !written.levels.is_empty() && !written.levels.contains(effort) {
+        let levels = written.levels.join(", ");
+        findings.error(
+            path,
+            format!("`{name}` has no effort `{effort}`: levels are {levels}"),
+        );
     }
 }

@@ -4,7 +4,8 @@ use crate::config::{DEFAULT_RECIPE, Document, NamePattern, Routing, WILDCARD};
 use document::Findings;
 use document::suggestion;
 use selection::card::ModelDescriptions;
-use selection::providers::{BackendRef, ProviderModel};
+use selection::providers::reasoning::{Reasoning, SwitchKind};
+use selection::providers::{BackendRef, ProviderModel, ReasoningFamily};
 use std::collections::HashMap;
 
 pub(super) fn check(document: &Document, findings: &mut Findings) {
@@ -22,6 +23,10 @@ fn version(document: &Document, findings: &mut Findings) {
         "v0.3" => {}
         "" => findings
             .error("version", "`version: v0.3` is missing; older layouts are converted by `vllm-sr config migrate`"),
+        "v0.4" => findings.error(
+            "version",
+            "`version: v0.4` is a form of an unreleased branch; Merit reads `v0.3`, which the release v0.4 writes too",
+        ),
         other => findings.error(
             "version",
             format!("the version is `v0.3`, not `{other}`; older layouts are converted by `vllm-sr config migrate`"),
@@ -60,6 +65,19 @@ fn provider(document: &Document, path: &str, model: &ProviderModel, findings: &m
             format!("no reasoning family is called `{family}`{hint}"),
         );
     }
+    if let Some(reasoning) = &model.reasoning {
+        let path = format!("{path}.reasoning");
+        reasoning.check(&path, findings);
+        if !model.catalog.is_empty() {
+            findings.error(
+                &path,
+                "`catalog` tells how the model reasons: keep one of the two",
+            );
+        }
+        if let Some(family) = families.get(family) {
+            both_families(&path, reasoning, family, findings);
+        }
+    }
     if let Some(pricing) = &model.pricing {
         let prices = [
             ("prompt_per_1m", pricing.prompt_per_1m),
@@ -86,8 +104,32 @@ fn provider(document: &Document, path: &str, model: &ProviderModel, findings: &m
     }
 }
 
+/// Reports a model whose reasoning is written in both spellings.
+fn both_families(
+    path: &str,
+    reasoning: &Reasoning,
+    family: &ReasoningFamily,
+    findings: &mut Findings,
+) {
+    let older = path.replace(".reasoning", ".reasoning_family");
+    let written = reasoning.written_out().unwrap_or_default();
+    let kind = written.kind.map(SwitchKind::as_str).unwrap_or_default();
+    if kind == family.kind && written.parameter == family.parameter {
+        let message =
+            format!("`{older}` and `{path}` say the same thing: keep `{path}`, the newer spelling");
+        findings.warn(older, message);
+    } else {
+        let message = format!(
+            "`{older}` and `{path}` say the same thing differently: keep `{path}`, the newer spelling"
+        );
+        findings.error(older, message);
+    }
+}
+
 fn endpoint(path: &str, backend: &BackendRef, findings: &mut Findings) {
     match (backend.endpoint.is_empty(), backend.base_url.is_empty()) {
+        // The provider's own API.
+        (true, true) if backend.provider == "anthropic" => {}
         (true, true) => findings.error(path, "`endpoint` or `base_url` is missing"),
         (false, false) => findings.error(path, "`endpoint` and `base_url` exclude each other"),
         _ => {}

@@ -45,6 +45,8 @@ pub struct ClassifierRule {
     pub instructions: String,
     /// Run on the CPU.
     pub use_cpu: bool,
+    /// Known, without effect: a model is never asked for its reasons.
+    pub disable_rationale: bool,
 }
 
 /// What classifies.
@@ -55,6 +57,8 @@ pub enum ClassifierKind {
     Local,
     /// An external model that is asked.
     Llm,
+    /// A deployment of `global.model_catalog`. Known, and not run: it never gives a label.
+    SequenceClassifier,
 }
 
 impl ClassifierRule {
@@ -100,6 +104,9 @@ fn one(
     index: usize,
     rule: &ClassifierRule,
 ) -> Option<Box<dyn Learned>> {
+    if rule.kind == Some(ClassifierKind::SequenceClassifier) {
+        return None;
+    }
     let path = building.scope.rule(Kind::Classifier, index);
     let by = if rule.kind == Some(ClassifierKind::Llm) {
         let external = &building.scope.models.external;

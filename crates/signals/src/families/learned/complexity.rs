@@ -17,6 +17,7 @@
 
 use super::examples::{Examples, Scoring};
 use super::{Building, Head, Learned, SignalInput, answers, ran};
+use crate::catalog::PrototypeScoring;
 use crate::report::{Key, Kind, SignalReport};
 use crate::rules::{RuleNode, check_composer};
 use crate::scope::Scope;
@@ -45,6 +46,16 @@ pub struct ComplexityRule {
     /// Rule tree over other signals that must hold for the grade to count. A node without operator
     /// is an AND here.
     pub composer: Option<RuleNode>,
+    /// Margin above which a turn is hard; with `easy_below` in place of `threshold`.
+    pub hard_above: Option<f64>,
+    /// Margin below which a turn is easy.
+    pub easy_below: Option<f64>,
+    /// Score below which a turn is hard, where a remote scorer gives it. Known, and not run.
+    pub hard_below: Option<f64>,
+    /// Score above which a turn is easy, where a remote scorer gives it. Known, and not run.
+    pub easy_above: Option<f64>,
+    /// How examples become a score; what is left out is as in `modules.complexity`.
+    pub prototype_scoring: Option<PrototypeScoring>,
 }
 
 /// Example texts of one side of a complexity rule.
@@ -69,6 +80,7 @@ impl ComplexityRule {
             }
         }
 
+        self.check_bounds(at, findings);
         if self.threshold < 0.0 {
             findings.error(
                 format!("{at}.threshold"),
@@ -94,6 +106,43 @@ impl ComplexityRule {
     }
 }
 
+impl ComplexityRule {
+    /// Reports bounds that do not grade every turn, or not as they are written.
+    fn check_bounds(&self, at: &str, findings: &mut Findings) {
+        let is_single = |one: Option<f64>, other: Option<f64>| one.is_some() != other.is_some();
+        if is_single(self.hard_above, self.easy_below) {
+            findings.error(at, "`hard_above` and `easy_below` are written together");
+        }
+        if is_single(self.hard_below, self.easy_above) {
+            findings.error(at, "`hard_below` and `easy_above` are written together");
+        }
+        if self.hard_above.is_some() && self.hard_below.is_some() {
+            let message = "`hard_above` and `easy_below` read margins of examples, `hard_below` and `easy_above` scores of a remote scorer: keep one pair";
+            findings.error(at, message);
+        }
+        let Some((hard, easy)) = self.hard_above.zip(self.easy_below) else {
+            return;
+        };
+        if easy > hard {
+            let message = "`easy_below` above `hard_above` makes turns hard and easy at once";
+            findings.error(format!("{at}.easy_below"), message);
+        }
+        if self.threshold != 0.0 {
+            let message = "is not read beside `hard_above` and `easy_below`";
+            findings.warn(format!("{at}.threshold"), message);
+        }
+    }
+
+    /// Returns the margins above which a turn is hard and below which it is easy.
+    fn bounds(&self) -> (f64, f64) {
+        let threshold = f64::from(self.threshold);
+        (
+            self.hard_above.unwrap_or(threshold),
+            self.easy_below.unwrap_or(-threshold),
+        )
+    }
+}
+
 /// Reports what is wrong with the rules and their composers.
 pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
     for (index, rule) in scope.signals.complexity.iter().enumerate() {
@@ -109,25 +158,20 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
     }
     let by = building.encoder(Kind::Complexity);
     let module = building.scope.models.modules.complexity.as_ref();
-    let scoring = Scoring::new(module.and_then(|module| module.prototype_scoring.as_ref()));
+    let family = module.and_then(|module| module.prototype_scoring.as_ref());
     let mut rules = Vec::new();
     for (index, rule) in declared.iter().enumerate() {
+        let scoring = Scoring::of_rule(rule.prototype_scoring.as_ref(), family);
         rules.push(Rule::build(index, rule, building, &by, scoring));
     }
     let head = Head::new(Kind::Complexity, by.cost, rules.iter().flat_map(Rule::keys));
-    Some(Box::new(ComplexitySignal {
-        by,
-        rules,
-        weighting: scoring.weighting,
-        head,
-    }))
+    Some(Box::new(ComplexitySignal { by, rules, head }))
 }
 
 /// The rules of one recipe.
 struct ComplexitySignal {
     by: Embedder,
     rules: Vec<Rule>,
-    weighting: Weighting,
     head: Head,
 }
 
@@ -139,9 +183,13 @@ struct Rule {
     text_margin: Key,
     hard_score: Key,
     easy_score: Key,
-    threshold: f64,
+    /// Margin above which a turn is hard.
+    hard_above: f64,
+    /// Margin below which a turn is easy.
+    easy_below: f64,
     hard_bank: Bank,
     easy_bank: Bank,
+    weighting: Weighting,
 }
 
 impl Rule {
@@ -162,6 +210,7 @@ impl Rule {
             bank(&rule.hard.candidates, "hard"),
             bank(&rule.easy.candidates, "easy"),
         );
+        let (hard_above, easy_below) = rule.bounds();
         let mut key = |suffix: &str| {
             building
                 .keys
@@ -175,32 +224,29 @@ impl Rule {
             text_margin: key("text_margin"),
             hard_score: key("text_hard_score"),
             easy_score: key("text_easy_score"),
-            threshold: f64::from(rule.threshold),
+            hard_above,
+            easy_below,
             hard_bank,
             easy_bank,
+            weighting: scoring.weighting,
         };
-        built.check_threshold(&at, building, by, scoring.weighting);
+        built.check_threshold(&at, building, by);
         built
     }
 
     /// Warns of a threshold that not even the rule's own examples reach.
-    fn check_threshold(
-        &self,
-        at: &str,
-        building: &mut Building<'_>,
-        by: &Embedder,
-        weighting: Weighting,
-    ) {
+    fn check_threshold(&self, at: &str, building: &mut Building<'_>, by: &Embedder) {
         let examples = self
             .hard_bank
             .prototypes()
             .iter()
             .chain(self.easy_bank.prototypes());
-        let margins = examples.map(|example| self.margin(&example.vector, by, weighting).abs());
+        let margins = examples.map(|example| self.margin(&example.vector, by).abs());
+        let least = self.hard_above.min(-self.easy_below);
         let widest = margins
             .max_by(f64::total_cmp)
             .filter(|_| by.backing.is_some());
-        if let Some(widest) = widest.filter(|&widest| widest <= self.threshold) {
+        if let Some(widest) = widest.filter(|&widest| widest <= least) {
             let path = format!("{at}.threshold");
             let message = format!(
                 "not even the rule's own examples come out hard or easy: their margins end at {widest:.2}"
@@ -209,8 +255,8 @@ impl Rule {
         }
     }
 
-    fn margin(&self, query: &[f32], by: &Embedder, weighting: Weighting) -> f64 {
-        let score = |bank: &Bank| bank.score(query, weighting, &by.scale).score;
+    fn margin(&self, query: &[f32], by: &Embedder) -> f64 {
+        let score = |bank: &Bank| bank.score(query, self.weighting, &by.scale).score;
         score(&self.hard_bank) - score(&self.easy_bank)
     }
 
@@ -254,16 +300,16 @@ impl Learned for ComplexitySignal {
         for rule in &self.rules {
             let hard = rule
                 .hard_bank
-                .score(query, self.weighting, &self.by.scale)
+                .score(query, rule.weighting, &self.by.scale)
                 .score;
             let easy = rule
                 .easy_bank
-                .score(query, self.weighting, &self.by.scale)
+                .score(query, rule.weighting, &self.by.scale)
                 .score;
             let margin = hard - easy;
-            let level = if margin > rule.threshold {
+            let level = if margin > rule.hard_above {
                 rule.hard
-            } else if margin < -rule.threshold {
+            } else if margin < rule.easy_below {
                 rule.easy
             } else {
                 rule.medium

@@ -34,7 +34,9 @@ const MAX_PIECES: usize = 64;
 /// Compiles the contrastive rules; nothing without any, or with the guard off.
 pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
     let declared = building.scope.signals.jailbreak.iter().enumerate();
-    let declared: Vec<_> = declared.filter(|(_, rule)| rule.is_contrastive()).collect();
+    let declared: Vec<_> = declared
+        .filter(|(_, rule)| rule.reads_requests() && rule.is_contrastive())
+        .collect();
     let module = guard(building);
     if declared.is_empty() || module.is_some_and(|module| module.enabled == Some(false)) {
         return None;

@@ -14,12 +14,14 @@
 //!
 //! A rule matches hard at its own threshold. Where none does, soft matching takes every rule above
 //! `embedding_config.min_score_threshold`, whatever its own threshold (the reference's rule).
+//! `negative_candidates` count against: the score is that of the candidates less that of theirs.
 //! Confidence is the score; values are score, best, support and the number of prototypes of all
 //! rules. `top_k` cuts later, after partitions and composers. Rules on images never match: there is
 //! no encoder of images.
 
 use super::examples::{Examples, Scoring};
 use super::{Building, Head, Learned, SignalInput, answers, check_threshold, ran};
+use crate::catalog::PrototypeScoring;
 use crate::report::{Key, Kind, SignalReport};
 use crate::scope::Scope;
 use document::Findings;
@@ -48,6 +50,15 @@ pub struct EmbeddingRule {
     pub aggregation_method: Aggregation,
     /// What the query is computed from; omitted means `text`.
     pub query_modality: QueryModality,
+    /// Known, without effect: there is no encoder of images.
+    pub image_candidates: Vec<String>,
+    /// Texts that count against: their score is taken off that of `candidates`.
+    pub negative_candidates: Vec<String>,
+    /// Known, without effect: there is no encoder of images.
+    pub negative_image_candidates: Vec<String>,
+    /// How examples become a score; what is left out is as in
+    /// `embeddings.semantic.embedding_config`.
+    pub prototype_scoring: Option<PrototypeScoring>,
 }
 
 /// How the similarities of examples become one score.
@@ -90,7 +101,24 @@ impl EmbeddingRule {
                 "there is no encoder of images, so the rule never matches",
             ),
         }
-        check_threshold(&format!("{at}.threshold"), self.threshold, findings);
+        for (key, images) in [
+            ("image_candidates", &self.image_candidates),
+            ("negative_image_candidates", &self.negative_image_candidates),
+        ] {
+            if !images.is_empty() {
+                let message = "there is no encoder of images, so these have no effect";
+                findings.warn(format!("{at}.{key}"), message);
+            }
+        }
+        if self.negative_candidates.is_empty() {
+            check_threshold(&format!("{at}.threshold"), self.threshold, findings);
+        } else if !(-2.0..=2.0).contains(&self.threshold) {
+            let message = format!(
+                "a threshold of {} lies outside the range of the difference of two scores",
+                self.threshold
+            );
+            findings.warn(format!("{at}.threshold"), message);
+        }
     }
 }
 
@@ -117,7 +145,7 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
     let by = building.encoder(Kind::Embedding);
     let semantic = building.scope.models.embeddings.semantic.as_ref();
     let config = semantic.and_then(|semantic| semantic.embedding_config.as_ref());
-    let scoring = Scoring::new(config.and_then(|config| config.prototype_scoring.as_ref()));
+    let family = config.and_then(|config| config.prototype_scoring.as_ref());
     let soft = config
         .and_then(|config| config.enable_soft_matching)
         .unwrap_or(true);
@@ -128,8 +156,16 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
     let mut rules = Vec::new();
     for (index, rule) in declared {
         let path = building.scope.rule(Kind::Embedding, index);
+        let scoring = Scoring::of_rule(rule.prototype_scoring.as_ref(), family);
         let examples = Examples::embed(building, Kind::Embedding, &path, &by, &rule.candidates);
         examples.check_threshold(building, &format!("{path}.threshold"), &by, rule.threshold);
+        let negative = Examples::embed(
+            building,
+            Kind::Embedding,
+            &path,
+            &by,
+            &rule.negative_candidates,
+        );
         let mut key = |suffix: &str| {
             building
                 .keys
@@ -143,12 +179,15 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
             count: key(":prototype_count"),
             threshold: f64::from(rule.threshold),
             bank: examples.bank(&by, scoring.clustering, |_, text| text.to_owned()),
+            negative: negative.bank(&by, scoring.clustering, |_, text| text.to_owned()),
             weighting: match rule.aggregation_method {
                 Aggregation::Mean => Weighting::MEAN,
                 Aggregation::Max | Aggregation::Any => scoring.weighting,
             },
         });
     }
+    let differences = rules.iter().filter(|rule| !rule.negative.is_empty());
+    differences.for_each(|rule| building.keys.note_difference(rule.key));
     let keys = rules
         .iter()
         .flat_map(|rule| [rule.key, rule.best, rule.support, rule.count]);
@@ -178,6 +217,8 @@ struct Rule {
     count: Key,
     threshold: f64,
     bank: Bank,
+    /// Examples that count against; may be empty.
+    negative: Bank,
     weighting: Weighting,
 }
 
@@ -207,7 +248,11 @@ impl EmbeddingSignal {
     fn score(&self, query: &[f32], report: &mut SignalReport) {
         let mut scored = Vec::new();
         for rule in self.rules.iter().filter(|rule| !rule.bank.is_empty()) {
-            let score = rule.bank.score(query, rule.weighting, &self.by.scale);
+            let mut score = rule.bank.score(query, rule.weighting, &self.by.scale);
+            if !rule.negative.is_empty() {
+                let against = rule.negative.score(query, rule.weighting, &self.by.scale);
+                score.score -= against.score;
+            }
             report.set_value(rule.key, score.score);
             report.set_value(rule.best, score.best);
             report.set_value(rule.support, score.support);

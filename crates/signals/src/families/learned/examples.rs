@@ -18,6 +18,17 @@ pub(super) struct Scoring {
 }
 
 impl Scoring {
+    /// Returns the settings of a rule that may have its own.
+    pub(super) fn of_rule(
+        rule: Option<&PrototypeScoring>,
+        family: Option<&PrototypeScoring>,
+    ) -> Self {
+        match (rule, family) {
+            (Some(rule), Some(family)) => Self::new(Some(&inherited(rule, family))),
+            (rule, family) => Self::new(rule.or(family)),
+        }
+    }
+
     /// Of one of the four places that have such settings; nothing is inherited between them.
     pub(super) fn new(config: Option<&PrototypeScoring>) -> Self {
         let Some(config) = config else {
@@ -32,6 +43,23 @@ impl Scoring {
             weighting: Weighting::new(config.best_weight, config.top_m as usize),
             margin: config.margin_threshold,
         }
+    }
+}
+
+/// Returns the settings of a rule; what it leaves out is as the family has it.
+fn inherited(rule: &PrototypeScoring, family: &PrototypeScoring) -> PrototypeScoring {
+    let number = |own: f32, inherited: f32| if own == 0.0 { inherited } else { own };
+    let count = |own: u32, inherited: u32| if own == 0 { inherited } else { own };
+    PrototypeScoring {
+        enabled: rule.enabled.or(family.enabled),
+        cluster_similarity_threshold: number(
+            rule.cluster_similarity_threshold,
+            family.cluster_similarity_threshold,
+        ),
+        max_prototypes: count(rule.max_prototypes, family.max_prototypes),
+        best_weight: number(rule.best_weight, family.best_weight),
+        top_m: count(rule.top_m, family.top_m),
+        margin_threshold: number(rule.margin_threshold, family.margin_threshold),
     }
 }
 

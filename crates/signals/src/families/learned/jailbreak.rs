@@ -60,6 +60,8 @@ pub struct JailbreakRule {
     pub scan: Vec<ScanScope>,
     /// Merit's own: whether attachments, whose text cannot be read, match; omitted means `no_match`.
     pub on_unreadable: Option<OnUnreadable>,
+    /// Which text is checked; omitted means `request`.
+    pub direction: Direction,
 }
 
 /// How jailbreak attempts are found.
@@ -75,7 +77,24 @@ pub enum JailbreakMethod {
     Hybrid,
 }
 
+/// Which text a rule checks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// The request.
+    #[default]
+    Request,
+    /// The answer, by the plugin `response_jailbreak`; decisions cannot read it.
+    Response,
+}
+
 impl JailbreakRule {
+    /// Tells whether the rule checks requests; others are for a plugin.
+    #[must_use]
+    pub fn reads_requests(&self) -> bool {
+        self.direction == Direction::Request
+    }
+
     /// Tells whether examples answer the rule, not the classifier.
     #[must_use]
     pub fn is_contrastive(&self) -> bool {
@@ -124,7 +143,7 @@ pub(super) fn build(building: &mut Building<'_>) -> Option<Box<dyn Learned>> {
         .signals
         .jailbreak
         .iter()
-        .filter(|rule| !rule.is_contrastive());
+        .filter(|rule| rule.reads_requests() && !rule.is_contrastive());
     let declared: Vec<_> = declared.collect();
     let asked = Asked::classifier(building.scope.models, Task::Jailbreak);
     if declared.is_empty() || asked.is_off() {

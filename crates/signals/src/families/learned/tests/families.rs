@@ -88,6 +88,67 @@ fn embedding_scores_follow_the_aggregation() {
 }
 
 #[test]
+fn negative_examples_count_against() {
+    let rule = |threshold: &str| {
+        signals(&format!(
+            "embeddings: [{{name: e, threshold: {threshold}, candidates: [a], negative_candidates: [b]}}]"
+        ))
+    };
+    let fake = axes([0.82, 0.55, 0.0]);
+    let found = check(&rule("0.3"), &fake, &says("q"), &[]);
+    let value = found.value(Kind::Embedding, "e").unwrap();
+    assert!((value - 0.27).abs() < 1e-6, "{value}");
+    check(&rule("0.25"), &fake, &says("q"), &["embedding:e 0.2700"]);
+    check(
+        &rule("-1.5"),
+        &axes([-0.4, 0.8, 0.0]),
+        &says("q"),
+        &["embedding:e -1.2000"],
+    );
+}
+
+/// What a rule's own block leaves out is as the family has it.
+#[test]
+fn rules_have_their_own_scoring() {
+    let family = "embeddings: {semantic: {embedding_config: {prototype_scoring: {best_weight: 1.0, top_m: 1}}}}";
+    let rule = |own: &str| {
+        with(
+            &format!("embeddings: [{{name: e, threshold: 0.1, candidates: [a, b]{own}}}]"),
+            family,
+        )
+    };
+    let fake = axes([0.6, 0.8, 0.0]);
+    check(&rule(""), &fake, &says("q"), &["embedding:e 0.8000"]);
+    check(
+        &rule(", prototype_scoring: {best_weight: 0.5, top_m: 2}"),
+        &fake,
+        &says("q"),
+        &["embedding:e 0.7500"],
+    );
+    check(
+        &rule(", prototype_scoring: {enabled: false}"),
+        &fake,
+        &says("q"),
+        &["embedding:e 0.8000"],
+    );
+}
+
+#[test]
+fn complexity_has_bounds_of_its_own() {
+    let rule = signals(
+        "complexity: [{name: c, hard_above: 0.2, easy_below: -0.05, hard: {candidates: [a]}, easy: {candidates: [b]}}]",
+    );
+    for (hard, easy, expected) in [
+        (0.45, 0.25, "complexity:c:medium 0.2000"),
+        (0.46, 0.25, "complexity:c:hard 0.2100"),
+        (0.20, 0.25, "complexity:c:medium 0.0500"),
+        (0.25, 0.31, "complexity:c:easy 0.0600"),
+    ] {
+        check(&rule, &axes([hard, easy, 0.0]), &says("q"), &[expected]);
+    }
+}
+
+#[test]
 fn a_failed_vector_fails_every_rule() {
     let fake = axes([1.0; 3]).failing("encoder", Failure::Shed);
     check(
