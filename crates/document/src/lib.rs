@@ -9,6 +9,7 @@
 //! [`load`] does this and reports every fault of form at once. Later steps, which read the typed document,
 //! report to [`Findings`] by paths, and [`joined`] gives each problem its place.
 
+mod draft;
 mod environment;
 mod loading;
 mod problem;
@@ -20,6 +21,7 @@ mod schema;
 mod secret;
 mod tree;
 
+pub use draft::{Draft, Part, Unedited};
 pub use loading::{Loaded, MOST_BYTES, Places, joined, load};
 pub use problem::{Findings, Problem, Severity, has_errors, suggestion};
 pub use redact::{hash, redact, shown};

@@ -4,8 +4,9 @@
 //! aliases are refused.
 
 use super::problem::Problem;
-use granit_parser::{Event, Options, Parser, ScalarStyle, Span, Tag};
+use granit_parser::{Event, Options, Parser, ScalarStyle, Span, StructureStyle, Tag};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Deepest nesting.
@@ -21,16 +22,20 @@ pub(crate) struct Mark {
 }
 
 /// A value and its place.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Node {
     pub(crate) mark: Mark,
+    /// Bytes of the text: of the alias, where the value is one.
+    pub(crate) span: Range<usize>,
+    /// Whether the value is written with brackets or braces.
+    pub(crate) flow: bool,
     pub(crate) kind: NodeKind,
     nodes: usize,
     depth: usize,
 }
 
 /// What a value is.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum NodeKind {
     /// Text; `plain` if it stands without quotes, so that it may mean a number, a boolean or
     /// nothing.
@@ -46,6 +51,10 @@ pub(crate) enum NodeKind {
 pub(crate) struct Entry {
     pub(crate) key: String,
     pub(crate) mark: Mark,
+    /// Bytes of the key, quotes included.
+    pub(crate) span: Range<usize>,
+    /// Whether the entry comes by `<<` from another mapping.
+    pub(crate) merged: bool,
     pub(crate) value: Arc<Node>,
 }
 
@@ -117,12 +126,15 @@ pub fn push_key(path: &mut String, key: &str) {
     path.push_str(key);
 }
 
-enum Step {
+/// One step of a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
     Key(String),
     Index(usize),
 }
 
-fn steps(path: &str) -> Vec<Step> {
+/// Returns the steps of a path.
+pub(crate) fn steps(path: &str) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut rest = path;
     while let Some(first) = rest.chars().next() {
@@ -167,6 +179,8 @@ struct Composer {
 
 struct Frame {
     mark: Mark,
+    start: usize,
+    flow: bool,
     anchor: usize,
     content: Content,
 }
@@ -176,13 +190,23 @@ enum Content {
     Map {
         entries: Vec<Entry>,
         known: HashMap<String, Mark>,
-        key: Option<(String, Mark, bool)>,
+        key: Option<Key>,
     },
+}
+
+/// A key whose value comes next.
+struct Key {
+    name: String,
+    mark: Mark,
+    span: Range<usize>,
+    /// Not written before in the same mapping.
+    first: bool,
 }
 
 impl Composer {
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Problem> {
         let mark = mark_at(span.start.line(), span.start.col());
+        let bytes = span.byte_range().unwrap_or_default();
         match event {
             Event::DocumentStart(..) => {
                 self.documents += 1;
@@ -197,37 +221,61 @@ impl Composer {
                 let plain =
                     matches!(style, ScalarStyle::Plain) && !is_text_tag(tag.as_deref(), mark)?;
                 let text = text.into_owned();
-                self.finish(mark, anchor, NodeKind::Scalar { text, plain })?;
+                let span = self.span_of_scalar(bytes);
+                let kind = NodeKind::Scalar { text, plain };
+                self.finish(mark, span, false, anchor, kind)?;
             }
-            Event::SequenceStart(_, anchor, _) => {
-                self.open(mark, anchor, Content::List(Vec::new()))?
-            }
-            Event::MappingStart(_, anchor, _) => {
-                let (entries, known, key) = (Vec::new(), HashMap::new(), None);
-                self.open(
+            Event::SequenceStart(style, anchor, _) => {
+                self.open(Frame {
                     mark,
+                    start: bytes.start,
+                    flow: matches!(style, StructureStyle::Flow),
                     anchor,
-                    Content::Map {
-                        entries,
-                        known,
-                        key,
-                    },
-                )?;
+                    content: Content::List(Vec::new()),
+                })?;
             }
-            Event::SequenceEnd | Event::MappingEnd => self.close()?,
+            Event::MappingStart(style, anchor, _) => {
+                self.open(Frame {
+                    mark,
+                    start: bytes.start,
+                    flow: matches!(style, StructureStyle::Flow),
+                    anchor,
+                    content: Content::Map {
+                        entries: Vec::new(),
+                        known: HashMap::new(),
+                        key: None,
+                    },
+                })?;
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.close(bytes.end)?,
             Event::Alias(id) => {
-                let node = self.anchors.get(&id).cloned();
+                let node = self.anchors.get(&id);
                 let node = node.ok_or_else(|| {
                     problem(mark, "this alias refers to the value that it is part of")
                 })?;
-                self.attach(node, mark)?;
+                let node = Node {
+                    span: bytes,
+                    ..Node::clone(node)
+                };
+                self.attach(Arc::new(node), mark)?;
             }
             _ => {}
         }
         Ok(())
     }
 
-    fn open(&mut self, mark: Mark, anchor: usize, content: Content) -> Result<(), Problem> {
+    /// Returns where a scalar stands: one that is not written stands behind its key.
+    fn span_of_scalar(&self, span: Range<usize>) -> Range<usize> {
+        match self.stack.last().map(|frame| &frame.content) {
+            Some(Content::Map { key: Some(key), .. }) if span.is_empty() => {
+                key.span.end..key.span.end
+            }
+            _ => span,
+        }
+    }
+
+    fn open(&mut self, frame: Frame) -> Result<(), Problem> {
+        let mark = frame.mark;
         if let Some(Frame {
             content: Content::Map { key: None, .. },
             ..
@@ -235,26 +283,43 @@ impl Composer {
         {
             return Err(problem(mark, "a list or mapping cannot be a key"));
         }
-        self.stack.push(Frame {
-            mark,
-            anchor,
-            content,
-        });
+        self.stack.push(frame);
         self.bound_depth(mark, 0)
     }
 
-    fn close(&mut self) -> Result<(), Problem> {
+    fn close(&mut self, end: usize) -> Result<(), Problem> {
         let Some(frame) = self.stack.pop() else {
             return Ok(());
+        };
+        // The parser ends a block where the next one begins; it ends with its last part.
+        let last = match &frame.content {
+            Content::List(items) => items.iter().map(|item| item.span.end).max(),
+            Content::Map { entries, .. } => entries
+                .iter()
+                .map(|entry| entry.span.end.max(entry.value.span.end))
+                .max(),
+        };
+        let end = if frame.flow {
+            end
+        } else {
+            last.unwrap_or(frame.start)
         };
         let kind = match frame.content {
             Content::List(items) => NodeKind::List(items),
             Content::Map { entries, .. } => NodeKind::Map(merge(entries, &mut self.problems)),
         };
-        self.finish(frame.mark, frame.anchor, kind)
+        let span = frame.start..end.max(frame.start);
+        self.finish(frame.mark, span, frame.flow, frame.anchor, kind)
     }
 
-    fn finish(&mut self, mark: Mark, anchor: usize, kind: NodeKind) -> Result<(), Problem> {
+    fn finish(
+        &mut self,
+        mark: Mark,
+        span: Range<usize>,
+        flow: bool,
+        anchor: usize,
+        kind: NodeKind,
+    ) -> Result<(), Problem> {
         let children: Vec<&Arc<Node>> = match &kind {
             NodeKind::Scalar { .. } => Vec::new(),
             NodeKind::List(items) => items.iter().collect(),
@@ -264,6 +329,8 @@ impl Composer {
         let depth = 1 + children.iter().map(|child| child.depth).max().unwrap_or(0);
         let node = Arc::new(Node {
             mark,
+            span,
+            flow,
             kind,
             nodes,
             depth,
@@ -296,9 +363,11 @@ impl Composer {
                 known,
                 key,
             } => match (key.take(), &node.kind) {
-                (Some((name, place, true)), _) => entries.push(Entry {
-                    key: name,
-                    mark: place,
+                (Some(key), _) if key.first => entries.push(Entry {
+                    key: key.name,
+                    mark: key.mark,
+                    span: key.span,
+                    merged: false,
                     value: node,
                 }),
                 (Some(_), _) => {}
@@ -308,7 +377,12 @@ impl Composer {
                         known.insert(text.clone(), first);
                         self.problems.push(duplicate(path, text, first, mark));
                     }
-                    *key = Some((text.clone(), mark, first.is_none()));
+                    *key = Some(Key {
+                        name: text.clone(),
+                        mark,
+                        span: node.span.clone(),
+                        first: first.is_none(),
+                    });
                 }
                 (None, _) => return Err(problem(mark, "a list or mapping cannot be a key")),
             },
@@ -332,10 +406,7 @@ impl Composer {
         for frame in self.stack.iter().take(inner) {
             match &frame.content {
                 Content::List(items) => path.push_str(&format!("[{}]", items.len())),
-                Content::Map {
-                    key: Some((key, ..)),
-                    ..
-                } => push_key(&mut path, key),
+                Content::Map { key: Some(key), .. } => push_key(&mut path, &key.name),
                 Content::Map { .. } => {}
             }
         }
@@ -365,7 +436,10 @@ fn merge(entries: Vec<Entry>, problems: &mut Vec<Problem>) -> Vec<Entry> {
             };
             for inherited in inherited {
                 if merged.iter().all(|own: &Entry| own.key != inherited.key) {
-                    merged.push(inherited.clone());
+                    merged.push(Entry {
+                        merged: true,
+                        ..inherited.clone()
+                    });
                 }
             }
         }
