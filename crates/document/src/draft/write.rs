@@ -86,7 +86,7 @@ fn text(text: &str) -> String {
         letter.is_alphanumeric() || matches!(letter, '_' | '-' | '.' | '/' | '@' | '+')
     });
     let leads = text.starts_with(char::is_alphabetic);
-    let same = scalar::free(text, true) == Value::from(text);
+    let same = scalar::free(text, true) == text;
     if bare && leads && same {
         text.to_owned()
     } else {
