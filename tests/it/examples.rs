@@ -1,73 +1,30 @@
 //! Every policy in `examples/` is served as it is, and each of its probes goes where the file says.
 
 use anyhow::{Context, Result, ensure};
-use serde::Deserialize;
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use serde_json::json;
+use server::probes::Probes;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use tests::envoy::root;
-use tests::merit::Merit;
-
-/// One request of `probes.yaml` and what must become of it.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Probe {
-    name: String,
-    /// A chat request …
-    request: Option<Value>,
-    /// … or what the user says, …
-    text: Option<String>,
-    /// … so many times.
-    #[serde(default = "once")]
-    repeat: usize,
-    expect: BTreeMap<String, String>,
-}
-
-fn once() -> usize {
-    1
-}
-
-impl Probe {
-    fn request(&self) -> Result<Value> {
-        match (&self.request, &self.text) {
-            (Some(request), None) => Ok(request.clone()),
-            (None, Some(text)) => Ok(tests::prompt::chat("auto", &text.repeat(self.repeat))),
-            _ => anyhow::bail!("a probe has either request or text"),
-        }
-    }
-
-    fn check(&self, said: &Value) -> Result<()> {
-        for (key, wanted) in &self.expect {
-            let got = match key.as_str() {
-                "decision" => &said["decision_result"]["decision_name"],
-                "model" => &said["selected_model"],
-                "recipe" => &said["recipe"],
-                "refused" => &said["refused"]["by"],
-                other => anyhow::bail!("a probe cannot expect {other}"),
-            };
-            let got = got.as_str().unwrap_or_default();
-            ensure!(
-                got == wanted,
-                "{key} is {got:?}, not {wanted:?}: {}",
-                said["decision_result"]["matched_signals"]
-            );
-        }
-        Ok(())
-    }
-}
+use tests::merit::{Merit, binary};
 
 async fn check_example(folder: &Path) -> Result<usize> {
     let document = fs::read_to_string(folder.join("config.yaml"))?;
-    let probes: Vec<Probe> =
-        serde_saphyr::from_str(&fs::read_to_string(folder.join("probes.yaml"))?)?;
+    let probes = Probes::read(&fs::read_to_string(folder.join("probes.yaml"))?)?;
     let merit = Merit::start(&document).await?;
-    for probe in &probes {
-        let said = merit.eval(&probe.request()?).await;
-        let checked = said.and_then(|said| probe.check(&said));
-        checked.with_context(|| probe.name.clone())?;
+    for probe in &probes.probes {
+        let said = merit.eval(&json!(probe.request)).await;
+        let said = said.with_context(|| probe.name.clone())?;
+        let faults = probe.faults(&said);
+        ensure!(
+            faults.is_empty(),
+            "{}: {faults:?}: {}",
+            probe.name,
+            said["decision_result"]["matched_signals"]
+        );
     }
-    Ok(probes.len())
+    Ok(probes.probes.len())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,11 +48,54 @@ async fn every_example_does_what_its_probes_say() -> Result<()> {
     Ok(())
 }
 
+/// `merit test` ends with 0 where all probes go where they must, and with 1 where one does not.
+#[test]
+fn probes_are_run_by_a_command() -> Result<()> {
+    let example = root().join("examples/cost");
+    let folder = tempfile::tempdir()?;
+    let wrong = folder.path().join("wrong.yaml");
+    fs::write(&wrong, "- {name: w, text: Hello, expect: {model: large}}\n")?;
+    let test = |probes: &Path| {
+        let mut command = Command::new(binary()?);
+        command
+            .arg("test")
+            .arg(example.join("config.yaml"))
+            .arg(probes);
+        anyhow::Ok(command.output()?)
+    };
+    let right = test(&example.join("probes.yaml"))?;
+    ensure!(right.status.success(), "{right:?}");
+    let wrong = test(&wrong)?;
+    ensure!(wrong.status.code() == Some(1), "{wrong:?}");
+    let said = String::from_utf8_lossy(&wrong.stdout).into_owned();
+    ensure!(said.contains("model: expected large, got small"), "{said}");
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_demos_policy_is_served() -> Result<()> {
     let document = fs::read_to_string(root().join("tests/fixtures/demo.yaml"))?;
     let merit = Merit::start(&document).await?;
     let said = merit.eval(&json!({"text": "Please refactor this"})).await?;
     ensure!(said["selected_model"] == "large", "{said}");
+    Ok(())
+}
+
+/// The example of a migration holds what `merit migrate` writes, and its probes go where they went.
+#[test]
+fn an_old_document_is_migrated() -> Result<()> {
+    let folder = root().join("examples/from-vllm-sr");
+    let old = folder.join("config.yaml");
+    let migrate = |words: &[&str]| {
+        let mut command = Command::new(binary()?);
+        anyhow::Ok(command.arg("migrate").arg(&old).args(words).output()?)
+    };
+    let written = migrate(&[])?;
+    ensure!(written.status.success(), "{written:?}");
+    let expected = fs::read_to_string(folder.join("migrated.yaml"))?;
+    let got = String::from_utf8(written.stdout)?;
+    ensure!(got == expected, "{got}");
+    let changes = String::from_utf8(written.stderr)?;
+    ensure!(changes.lines().count() == 11, "{changes}");
     Ok(())
 }

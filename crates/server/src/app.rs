@@ -54,7 +54,7 @@ pub fn serve(arguments: Box<ServeArgs>) -> anyhow::Result<ExitCode> {
     let outcome = runtime.block_on(async {
         let mut signals = Signals::new().context("cannot handle signals")?;
         let traces = TraceSettings::from_env(|name| std::env::var(name).ok())
-            .or_else(|| engine::trace_settings(&arguments.config));
+            .or_else(|| engine::trace_settings(arguments.policy.file()));
         let telemetry = Telemetry::install(arguments.log_format, traces.as_ref())?;
         let tracing = telemetry.tracing();
         let process = Process::start(&arguments, tracing, move || telemetry.flush()).await?;
@@ -148,7 +148,7 @@ impl Process {
         let reload = Arc::new(Notify::new());
         keep_loaded(
             reloader,
-            &arguments.config,
+            arguments.policy.file(),
             &reload,
             &metrics,
             pools,
@@ -219,9 +219,9 @@ async fn first_load(
         assets: arguments.assets.clone(),
         models,
     };
-    let file = arguments.config.clone();
+    let file = arguments.policy.file().to_owned();
     let loaded = tokio::task::spawn_blocking(move || Reloader::first(file, preparer)).await?;
-    let reloader = loaded.map_err(|refusal| refused(&arguments.config, refusal))?;
+    let reloader = loaded.map_err(|refusal| refused(arguments.policy.file(), refusal))?;
     count(metrics, &reloader.status().borrow());
     Ok(reloader)
 }

@@ -2,16 +2,20 @@
 
 use crate::listener::Address;
 use crate::models::Installed;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
 Examples:
-  merit check policy.yaml                                  every problem, with line and column
-  merit explain --config policy.yaml \"Prove it, please.\"   where a request would go, and why
-  merit serve --config policy.yaml                         serve Envoy on port 50051
-  merit check policy.yaml --envoy envoy.yaml               the document and the Envoy in front";
+  merit check policy.yaml                         every problem, with line and column
+  merit explain policy.yaml \"Prove it, please.\"   where a request would go, and why
+  merit test policy.yaml probes.yaml              whether probes go where they must
+  merit serve policy.yaml                         serve Envoy on port 50051
+  merit migrate policy.yaml --in-place            rewrite old keys
+  merit check policy.yaml --envoy envoy.yaml      the document and the Envoy in front";
 
 /// Chooses the model for each LLM request, as an external processor of Envoy.
 #[derive(Debug, Parser)]
@@ -32,6 +36,10 @@ pub enum Command {
     Check(CheckArgs),
     /// Show where one request would go, and why
     Explain(ExplainArgs),
+    /// Evaluate probes, and fail if one does not go where it must
+    Test(TestArgs),
+    /// Rewrite old keys of a document, or of a file of probes, where they stand
+    Migrate(Box<MigrateArgs>),
     /// Fit, calibrate and measure a classifier head or a selector from labelled data
     Train(Box<TrainArgs>),
     /// Ask a running Merit whether it is serving, as Envoy's health check does
@@ -40,12 +48,59 @@ pub enum Command {
     Schema,
 }
 
+impl Cli {
+    /// Reads a command line.
+    ///
+    /// # Errors
+    /// If it is not understood.
+    pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let cli = Self::try_parse_from(words)?;
+        let fault = match &cli.command {
+            Command::Explain(arguments) => arguments.fault(),
+            _ => None,
+        };
+        match fault {
+            Some(fault) => Err(Self::command().error(ErrorKind::MissingRequiredArgument, fault)),
+            None => Ok(cli),
+        }
+    }
+}
+
+/// The routing document that a command reads.
+#[derive(Debug, Clone, Args)]
+pub struct PolicyArg {
+    /// Routing document (YAML)
+    #[arg(value_name = "POLICY", required_unless_present = "config")]
+    policy: Option<PathBuf>,
+    /// The same, as an option
+    #[arg(long, value_name = "FILE", hide = true, conflicts_with = "policy")]
+    config: Option<PathBuf>,
+}
+
+impl PolicyArg {
+    /// Returns the document's file.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        let file = self.policy.as_ref().or(self.config.as_ref());
+        file.map_or(Path::new(""), PathBuf::as_path)
+    }
+}
+
+impl From<PathBuf> for PolicyArg {
+    fn from(file: PathBuf) -> Self {
+        Self {
+            policy: Some(file),
+            config: None,
+        }
+    }
+}
+
 /// `merit serve`.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// Routing document (YAML); reloaded when it changes and on SIGHUP
-    #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
+    /// Routing document; reloaded when it changes and on SIGHUP.
+    #[command(flatten)]
+    pub policy: PolicyArg,
     /// Address that Envoy connects to: ADDR:PORT or unix:PATH
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:50051")]
     pub listen: Address,
@@ -146,18 +201,16 @@ pub struct CheckArgs {
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
     /// Routing document (YAML)
-    #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
-    /// File with a whole request body (JSON), instead of TEXT
-    #[arg(
-        long,
-        value_name = "FILE",
-        conflicts_with = "text",
-        required_unless_present = "text"
-    )]
-    pub request: Option<PathBuf>,
+    #[arg(value_name = "POLICY")]
+    policy: Option<PathBuf>,
+    /// The same, as an option; TEXT is then the first word
+    #[arg(long, value_name = "FILE", hide = true)]
+    config: Option<PathBuf>,
     /// The user's message
-    pub text: Option<String>,
+    text: Option<String>,
+    /// File with a whole request body (JSON), instead of TEXT
+    #[arg(long, value_name = "FILE")]
+    pub request: Option<PathBuf>,
     /// Model name that the client asks for
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
@@ -174,6 +227,89 @@ pub struct ExplainArgs {
     /// Models of learned signals.
     #[command(flatten)]
     pub models: ModelArgs,
+    /// Format of the answer
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub format: LogFormat,
+}
+
+impl ExplainArgs {
+    /// Returns the document's file.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        let file = self.config.as_ref().or(self.policy.as_ref());
+        file.map_or(Path::new(""), PathBuf::as_path)
+    }
+
+    /// Returns the user's message.
+    #[must_use]
+    pub fn text(&self) -> Option<String> {
+        match (&self.config, &self.policy) {
+            (Some(_), first) => first.as_ref().map(|it| it.to_string_lossy().into_owned()),
+            (None, _) => self.text.clone(),
+        }
+    }
+
+    /// Says what is missing, or given twice.
+    fn fault(&self) -> Option<&'static str> {
+        let texts = usize::from(self.text.is_some())
+            + usize::from(self.config.is_some() && self.policy.is_some())
+            + usize::from(self.request.is_some());
+        match (self.file().as_os_str().is_empty(), texts) {
+            (true, _) => Some("a policy is required: merit explain POLICY TEXT"),
+            (_, 0) => Some("a text is required, or --request FILE"),
+            (_, 1) => None,
+            _ => Some("there is more than one text or request"),
+        }
+    }
+}
+
+/// `merit test`.
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    /// Routing document (YAML)
+    #[arg(value_name = "POLICY")]
+    pub policy: PathBuf,
+    /// Files of probes (YAML), in Merit's form or in that of vLLM Semantic Router
+    #[arg(value_name = "PROBES", required = true)]
+    pub probes: Vec<PathBuf>,
+    /// Folder with the language identification model; a smaller built-in one is used without it
+    #[arg(long, env = "MERIT_ASSETS", value_name = "DIR")]
+    pub assets: Option<PathBuf>,
+    /// Models of learned signals; without a folder such signals find no answer.
+    #[command(flatten)]
+    pub models: ModelArgs,
+    /// Format of the report
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub format: LogFormat,
+}
+
+/// `merit migrate`.
+#[derive(Debug, Args)]
+pub struct MigrateArgs {
+    /// Routing document, or file of probes (YAML); the new text goes to standard output
+    #[arg(value_name = "POLICY")]
+    pub policy: PathBuf,
+    /// Write the file itself, and the changes to standard output
+    #[arg(long)]
+    pub in_place: bool,
+    /// Also drop keys that have no effect any more
+    #[arg(long)]
+    pub drop_dead: bool,
+    /// Evaluate these probes before and after, and list those that go elsewhere
+    #[arg(long, value_name = "PROBES")]
+    pub check: Vec<PathBuf>,
+    /// List what only Merit understands: vLLM Semantic Router refuses such keys
+    #[arg(long)]
+    pub for_reference: bool,
+    /// Folder with the language identification model; a smaller built-in one is used without it
+    #[arg(long, env = "MERIT_ASSETS", value_name = "DIR")]
+    pub assets: Option<PathBuf>,
+    /// Models of learned signals, for probes; without a folder such signals find no answer.
+    #[command(flatten)]
+    pub models: ModelArgs,
+    /// Format of the report
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub format: LogFormat,
 }
 
 /// `merit probe`.
@@ -309,7 +445,6 @@ struct NotAHeader;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn definition_is_sound() {
@@ -327,11 +462,51 @@ mod tests {
         assert_eq!(arguments.admin.to_string(), "127.0.0.1:8080");
         assert_eq!(arguments.metrics.to_string(), "127.0.0.1:9190");
         assert!(!arguments.insecure_listen);
+        assert_eq!(arguments.policy.file(), Path::new("a.yaml"));
+    }
+
+    #[test]
+    fn explain_takes_the_policy_first_or_as_an_option() {
+        for words in [
+            ["merit", "explain", "a.yaml", "hi", "--format", "text"],
+            [
+                "merit",
+                "explain",
+                "--config",
+                "a.yaml",
+                "hi",
+                "--format=text",
+            ],
+        ] {
+            let Command::Explain(arguments) = Cli::parse_from(words).command else {
+                panic!("not explain");
+            };
+            assert_eq!(arguments.file(), Path::new("a.yaml"));
+            assert_eq!(arguments.text().as_deref(), Some("hi"));
+        }
     }
 
     #[test]
     fn command_lines() {
         for (line, accepted) in [
+            ("serve a", true),
+            ("serve a --config a", false),
+            ("serve a b", false),
+            ("explain a hello", true),
+            ("explain a hello there", false),
+            ("explain a", false),
+            ("explain a --request r", true),
+            ("explain a hello --request r", false),
+            ("explain hello --config a --format json", true),
+            ("explain --config a --request r hello", false),
+            ("test a b c --format json", true),
+            ("test a", false),
+            ("migrate a --in-place --drop-dead", true),
+            (
+                "migrate a --check b --check c --for-reference --format json",
+                true,
+            ),
+            ("migrate", false),
             ("serve --config a --listen unix:/tmp/x.sock", true),
             ("serve --config a --listen localhost:0", true),
             ("serve", false),
@@ -366,7 +541,8 @@ mod tests {
             ("schema", true),
         ] {
             let words = std::iter::once("merit").chain(line.split(' '));
-            assert_eq!(Cli::try_parse_from(words).is_ok(), accepted, "{line}");
+            let words = words.map(OsString::from);
+            assert_eq!(Cli::read(words).is_ok(), accepted, "{line}");
         }
     }
 }

@@ -3,12 +3,14 @@
 
 mod classifiers;
 mod classify;
+mod evaluator;
 mod explain;
 mod meters;
 mod outcome;
 mod settings;
 
 use classifiers::Classifiers;
+pub use evaluator::Evaluator;
 pub use explain::explain;
 use selection::card::ModelDescriptions;
 pub use settings::trace_settings;

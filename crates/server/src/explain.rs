@@ -26,7 +26,7 @@ pub fn run(
     arguments: &ExplainArgs,
     explain: impl Fn(&str, &Query) -> Result<String, Vec<Problem>>,
 ) -> anyhow::Result<ExitCode> {
-    let file = &arguments.config;
+    let file = arguments.file();
     let document =
         std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let query = query(arguments)?;
@@ -44,17 +44,14 @@ pub fn run(
 }
 
 fn query(arguments: &ExplainArgs) -> anyhow::Result<Query> {
-    let mut body = match (&arguments.request, &arguments.text) {
+    let mut body = match (&arguments.request, arguments.text()) {
         (Some(file), _) => {
             let text =
                 std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
             serde_json::from_slice(&text)
                 .with_context(|| format!("{} is not a JSON object", file.display()))?
         }
-        (None, text) => Map::from_iter([(
-            "text".to_owned(),
-            json!(text.as_deref().unwrap_or_default()),
-        )]),
+        (None, text) => Map::from_iter([("text".to_owned(), json!(text.unwrap_or_default()))]),
     };
     if let Some(model) = &arguments.model {
         body.insert("model".to_owned(), json!(model));
@@ -120,9 +117,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("c.yaml");
         std::fs::write(&file, "a: 1").unwrap();
-        let arguments = ExplainArgs {
-            config: file,
-            ..arguments(&["hi"])
+        let words = ["merit", "explain", file.to_str().unwrap(), "hi"];
+        let Command::Explain(arguments) = Cli::parse_from(words).command else {
+            panic!("not explain");
         };
         let code = |result: Result<String, Vec<Problem>>| {
             run(&arguments, move |_, _| result.clone()).unwrap()

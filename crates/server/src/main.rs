@@ -1,9 +1,11 @@
 //! The `merit` command.
 
-use clap::Parser as _;
+use document::Problem;
 use server::cli::{Cli, Command, ModelArgs};
+use server::engine::Evaluator;
 use server::models::{Installed, Open};
-use server::{app, check, engine, explain, output, probe, train};
+use server::{app, check, engine, explain, migrate, output, probe, probes, train};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -11,7 +13,8 @@ use std::sync::Arc;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let arguments = Cli::read(std::env::args_os());
+    let result = match arguments.unwrap_or_else(|error| error.exit()).command {
         Command::Serve(arguments) => app::serve(arguments),
         Command::Check(arguments) => {
             let installed = arguments
@@ -27,9 +30,16 @@ fn main() -> ExitCode {
             engine::explain(
                 document,
                 query,
+                arguments.format,
                 arguments.assets.as_deref(),
                 opener(&arguments.models),
             )
+        }),
+        Command::Test(arguments) => probes::run(&arguments, |document| {
+            evaluator(document, arguments.assets.as_deref(), &arguments.models)
+        }),
+        Command::Migrate(arguments) => migrate::run(&arguments, |document| {
+            evaluator(document, arguments.assets.as_deref(), &arguments.models)
         }),
         Command::Train(arguments) => train::run(*arguments),
         Command::Probe(arguments) => probe::run(&arguments),
@@ -41,6 +51,17 @@ fn main() -> ExitCode {
         output::failure(&error);
         ExitCode::FAILURE
     })
+}
+
+/// Builds a document to ask it of probes; without a folder of models, learned signals find no
+/// answer.
+fn evaluator(
+    document: &str,
+    assets: Option<&Path>,
+    models: &ModelArgs,
+) -> Result<Evaluator, Vec<Problem>> {
+    let opener = models.models.is_some().then(|| opener(models));
+    Evaluator::open(document, assets, opener)
 }
 
 fn opener(arguments: &ModelArgs) -> Arc<dyn Open> {

@@ -13,11 +13,13 @@ pub fn text(text: &str) -> io::Result<()> {
 
 /// Tells the person at the terminal why the command failed, causes included.
 pub fn failure(error: &anyhow::Error) {
+    note(&format!("merit: {error:#}"));
+}
+
+/// Tells the person at the terminal something beside the output.
+pub fn note(text: &str) {
     // There is nobody left to tell if standard error is gone too.
-    drop(write(
-        &mut io::stderr().lock(),
-        &format!("merit: {error:#}"),
-    ));
+    drop(write(&mut io::stderr().lock(), text));
 }
 
 fn write(to: &mut impl Write, text: &str) -> io::Result<()> {

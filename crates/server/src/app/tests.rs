@@ -195,14 +195,14 @@ async fn refuses_to_start() {
     for (arguments, reason) in [
         (
             ServeArgs {
-                config: folder.write("broken.yaml", "version: ["),
+                policy: folder.write("broken.yaml", "version: [").into(),
                 ..sound()
             },
             "refused",
         ),
         (
             ServeArgs {
-                config: "/nowhere".into(),
+                policy: PathBuf::from("/nowhere").into(),
                 ..sound()
             },
             "refused",

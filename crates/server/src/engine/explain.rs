@@ -3,92 +3,85 @@
 
 mod endpoint;
 
-use super::{EVALUATION, Shared, build, inference, language, variable};
+use super::EVALUATION;
+use super::evaluator::{Evaluator, identity};
+use crate::cli::LogFormat;
 use crate::explain::Query;
 use crate::models::Open;
-use dialects::EvalRequest;
 use document::Problem;
-use futures_executor::block_on;
-use router::config::{self};
-use router::evaluation::eval;
-use router::generation::{Generation, Settings};
-use serde_json::Value;
-use signals::families::Identity;
+use router::generation::Generation;
+use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Where one request would go, and why.
+/// Where one request would go, and why: as lines, or as the answer of an evaluation.
 ///
 /// # Errors
 /// What is wrong with the document or the request.
 pub fn explain(
     document: &str,
     query: &Query,
+    format: LogFormat,
     assets: Option<&Path>,
     models: Arc<dyn Open>,
 ) -> Result<String, Vec<Problem>> {
-    let checked = config::check(document, &variable);
-    let language = language(assets).map_err(|problem| vec![problem])?;
-    let shared = Shared::new(language, models, inference(&checked));
-    let (generation, found) = build(checked, &shared);
-    let generation = generation.ok_or(found)?;
+    let evaluator = Evaluator::open(document, assets, Some(models))?;
+    let generation = &evaluator.generation;
     if let Some(path) = &query.path {
         let deadline = Instant::now() + EVALUATION;
-        return endpoint::explain(&generation, path, query, &*shared.models, deadline);
+        let lines = endpoint::explain(generation, path, query, evaluator.asker(), deadline)?;
+        let value = || json!({"path": path, "lines": lines.lines().collect::<Vec<_>>()});
+        return Ok(written(format, || lines.clone(), value));
     }
-    let body = Value::Object(query.body.clone()).to_string();
-    let request = EvalRequest::parse(body.as_bytes(), true, &generation.settings.reading)
+    let request = evaluator
+        .request(&query.body)
         .map_err(|error| vec![Problem::error("", error.to_string())])?;
     let bounded = generation
         .recipes
         .first()
         .is_some_and(|recipe| !recipe.boundaries.is_empty());
-    if let Some(model) = concrete(&generation, &request.requested_model).filter(|_| !bounded) {
-        return Ok(model);
+    let asked = request.requested_model.as_str();
+    if let Some(upstream) = concrete(generation, asked).filter(|_| !bounded) {
+        let line = || {
+            format!(
+                "model     {asked} (the client names it: no signals, no decisions; sent as {upstream})\n"
+            )
+        };
+        let value = || {
+            json!({
+                "requested_model": asked,
+                "selected_model": asked,
+                "selection_status": "selected",
+                "selection_reason": "the client names the model",
+                "upstream_model": upstream,
+            })
+        };
+        return Ok(written(format, line, value));
     }
-    let identity = identity(query, &generation.settings);
-    let deadline = Instant::now() + EVALUATION;
-    let eval = eval(
-        &generation,
-        &request,
-        identity.as_ref(),
-        &*shared.models,
-        deadline,
-    );
-    let answer = block_on(eval).map_err(|error| vec![Problem::error("", error.to_string())])?;
-    Ok(render(&answer))
+    let identity = identity(&query.headers, &generation.settings);
+    let answer = evaluator
+        .evaluate(&request, identity.as_ref())
+        .map_err(|error| vec![Problem::error("", error.to_string())])?;
+    Ok(written(format, || render(&answer), || answer.clone()))
 }
 
-/// The user's explicit choice: nothing is evaluated for it.
-fn concrete(generation: &Generation, asked: &str) -> Option<String> {
+fn written(
+    format: LogFormat,
+    text: impl FnOnce() -> String,
+    value: impl FnOnce() -> Value,
+) -> String {
+    match format {
+        LogFormat::Text => text(),
+        LogFormat::Json => format!("{:#}", value()),
+    }
+}
+
+/// Returns the upstream name of the user's explicit choice: nothing is evaluated for it.
+fn concrete<'a>(generation: &'a Generation, asked: &str) -> Option<&'a str> {
     let model = generation.targets.models().get(asked)?;
-    Some(format!(
-        "model     {asked} (the client names it: no signals, no decisions; sent as {})\n",
-        model.upstream_id
-    ))
-}
-
-/// Returns the caller that a header names: explaining a policy for any identity is allowed.
-fn identity(query: &Query, settings: &Settings) -> Option<Identity> {
-    let header = |name: &str| {
-        query
-            .headers
-            .iter()
-            .find(|(other, _)| other == name)
-            .map(|(_, value)| value.as_str())
-    };
-    let user = header(&settings.user_header)?.trim().to_owned();
-    let groups = header(&settings.groups_header)
-        .unwrap_or_default()
-        .split(',');
-    let groups = groups
-        .map(str::trim)
-        .filter(|group| !group.is_empty())
-        .map(str::to_owned)
-        .collect();
-    Some(Identity { user, groups })
+    Some(&model.upstream_id)
 }
 
 /// Plain lines: the outcome first, then matches, numbers and the trees.

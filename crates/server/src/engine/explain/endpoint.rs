@@ -1,6 +1,7 @@
 //! `merit explain --path`: a request of any endpoint, taken the way that `serve` takes it.
 
-use super::{identity, line};
+use super::super::evaluator::identity;
+use super::line;
 use crate::explain::Query;
 use conversation::learning::context::RequestContext;
 use conversation::session::SessionHints;
@@ -51,7 +52,7 @@ pub(super) fn explain(
     let request = Request::read(&asked, body.into(), &settings.reading)
         .map_err(|refused| vec![Problem::error("", refused.to_string())])?;
 
-    let identity = identity(query, settings).unwrap_or_default();
+    let identity = identity(&query.headers, settings).unwrap_or_default();
     let call = RoutingRequest {
         prompt: request.prompt(),
         more: request.more(),
@@ -165,6 +166,7 @@ fn render(path: &str, routed: &Routed<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::LogFormat;
     use crate::models::tests::Scripted;
     use inference::fake::Fake;
 
@@ -186,7 +188,7 @@ mod tests {
             path: Some(path.to_owned()),
         };
         let models = Scripted::new(Fake::default());
-        let got = super::super::explain(POLICY, &query, None, models)
+        let got = super::super::explain(POLICY, &query, LogFormat::Text, None, models)
             .unwrap_or_else(|problems| format!("{problems:?}"));
         for expected in expected {
             assert!(got.contains(expected), "{path} {body}\n{got}");
