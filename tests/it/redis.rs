@@ -55,6 +55,81 @@ async fn a_server_that_dies_is_missed_in_time_and_found_again() -> Result<()> {
     Ok(())
 }
 
+/// Who may speak to a server over TLS, by what the document says.
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_are_checked_on_both_sides() -> Result<()> {
+    let server = redis::Redis::start().await?;
+    let folder = tempfile::tempdir()?;
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()])?;
+    let file = |name: &str, text: String| -> Result<String> {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text)?;
+        Ok(path.to_string_lossy().into_owned())
+    };
+    let cert = file("cert.pem", made.cert.pem())?;
+    let key = file("key.pem", made.signing_key.serialize_pem())?;
+    let [port] = tests::ports::free()?;
+    let port = port.to_string();
+    let mut words = vec![
+        "CONFIG",
+        "SET",
+        "tls-cert-file",
+        &cert,
+        "tls-key-file",
+        &key,
+    ];
+    words.extend([
+        "tls-ca-cert-file",
+        &cert,
+        "tls-auth-clients",
+        "no",
+        "tls-port",
+        &port,
+    ]);
+    ensure!(server.ask(&words)?.starts_with("+OK"), "no TLS");
+
+    let plain = RedisStore {
+        address: format!("127.0.0.1:{port}"),
+        use_tls: true,
+        ..RedisStore::default()
+    };
+    let trusting = RedisStore {
+        tls_ca_path: cert.clone(),
+        ..plain.clone()
+    };
+    let careless = RedisStore {
+        tls_skip_verify: true,
+        ..plain.clone()
+    };
+    let known = RedisStore {
+        tls_cert_path: cert.clone(),
+        tls_key_path: key.clone(),
+        ..trusting.clone()
+    };
+    let cleartext = RedisStore {
+        use_tls: false,
+        ..trusting.clone()
+    };
+    for (asks_clients, settings, is_served) in [
+        ("no", &trusting, true),
+        ("no", &careless, true),
+        ("no", &plain, false),
+        ("no", &cleartext, false),
+        ("yes", &trusting, false),
+        ("yes", &known, true),
+    ] {
+        let set = ["CONFIG", "SET", "tls-auth-clients", asks_clients];
+        ensure!(server.ask(&set)?.starts_with("+OK"));
+        let client = Redis::new(settings, "t:", Duration::from_secs(2))?;
+        let said = client.ask::<String>(&::redis::cmd("PING")).await;
+        ensure!(
+            said.is_ok() == is_served,
+            "{asks_clients} {settings:?}: {said:?}"
+        );
+    }
+    Ok(())
+}
+
 /// A store on a server, and its writer, which runs until it is dropped.
 fn store(server: &redis::Redis) -> Result<(RedisShared, JoinSet<()>)> {
     let settings = RedisStore {
