@@ -7,10 +7,10 @@ use schemars::JsonSchema;
 use selection::candidate::ModelRef;
 use selection::card::ModelDescriptions;
 use selection::providers::{ModelCard, ProviderModel, Providers};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::sync::{Arc, LazyLock};
 
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Document {
     version: String,
@@ -19,7 +19,7 @@ pub(crate) struct Document {
     global: Global,
 }
 
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Routing {
     #[serde(rename = "modelCards")]
@@ -27,7 +27,7 @@ pub(crate) struct Routing {
     pub(crate) decisions: Vec<Decision>,
 }
 
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Decision {
     name: String,
@@ -38,13 +38,13 @@ pub(crate) struct Decision {
     adaptations: Option<Adaptations>,
 }
 
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Global {
     router: Router,
 }
 
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Router {
     learning: Learning,

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 /// What stands in place of a secret.
-const HIDDEN: &str = "[redacted]";
+pub(super) const HIDDEN: &str = "[redacted]";
 /// Keys that hold secrets wherever they appear, also where the document is free-form.
 const SECRET_KEYS: [&str; 9] = [
     "access_key",

@@ -14,7 +14,7 @@ use selection::algorithms::router_dc::{RouterDc, RouterDcConfig};
 use selection::algorithms::r#static::Static;
 use selection::algorithms::{self, Selector};
 use selection::candidate::Candidate;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use table::written;
 pub use table::{AlgorithmType, Models, OneModel, SeveralModelsType};
 

@@ -6,6 +6,7 @@
 
 pub mod databases;
 pub mod decisions;
+mod effective;
 pub mod evidence;
 pub mod fallback;
 mod future;
@@ -28,6 +29,7 @@ mod unimplemented;
 mod validate;
 mod verdicts;
 
+pub use effective::effective;
 pub use loading::{Checked, check, load};
 pub use lookup::{DEFAULT_RECIPE, NamePattern, WILDCARD};
 pub use schema::schema;
@@ -42,7 +44,7 @@ use global::Global;
 use requirements::{CandidateRequirements, DataPolicy};
 use schemars::JsonSchema;
 use selection::providers::{ModelCard, Providers};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use signals::catalog::deployments::ModelBinding;
 use signals::families::Signals;
 use signals::projection::section::Projections;
@@ -50,7 +52,7 @@ use signals::scope::Scope;
 use std::collections::BTreeMap;
 
 /// A routing document.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Document {
     /// Version of the layout: `v0.3`.
@@ -73,7 +75,7 @@ pub struct Document {
 }
 
 /// An address of the gateway in front.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Listener {
     /// Name.
@@ -91,7 +93,7 @@ pub struct Listener {
 }
 
 /// A policy: signals, what is derived from them, and decisions.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Routing {
     /// `priority` (the default) or `confidence`: which of several matching decisions wins.
@@ -133,7 +135,7 @@ impl Routing {
 }
 
 /// Model names that ask for a recipe.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Entrypoint {
     /// The names. `*` stands for any run of characters, in any case: `claude-*` takes every such
@@ -144,7 +146,7 @@ pub struct Entrypoint {
 }
 
 /// A named policy.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Recipe {
     /// Unique name.

@@ -28,7 +28,7 @@ use crate::plan::{Edits, HeaderOp, Refusal};
 use async_trait::async_trait;
 use dialects::{Dialect, Prompt};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use signals::families::Identity;
 use std::time::Instant;
 pub use table::{Checking, Configuration, NotRun, PluginType, Turn};

@@ -3,7 +3,7 @@
 use crate::card::{Card, ModelDescriptions};
 use crate::pool::{ModelPool, Pool};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// A decision's candidate, ready for use.
@@ -46,7 +46,7 @@ impl Candidate {
 }
 
 /// A candidate model of a decision.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelRef {
     /// Name of a model card.

@@ -5,11 +5,11 @@ pub mod reasoning;
 use document::HiddenText;
 use reasoning::Reasoning;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Models and what they have in common.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Providers {
     /// What holds for all models.
@@ -19,7 +19,7 @@ pub struct Providers {
 }
 
 /// What holds for all models.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProviderDefaults {
     /// Model of a request that no decision matched.
@@ -31,7 +31,7 @@ pub struct ProviderDefaults {
 }
 
 /// How the models of a family are switched to reasoning.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ReasoningFamily {
     /// Where the switch goes.
@@ -43,7 +43,7 @@ pub struct ReasoningFamily {
 }
 
 /// A model that requests can be sent to.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProviderModel {
     /// Name used everywhere in this document.
@@ -75,7 +75,7 @@ pub struct ProviderModel {
 }
 
 /// Prices per million tokens. A price below 0 counts as 0.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Pricing {
     /// ISO 4217 code; for display.
@@ -91,7 +91,7 @@ pub struct Pricing {
 }
 
 /// Load balancing and retries of a model's endpoints.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Reliability {
     /// Load balancing policy of the cluster.
@@ -115,7 +115,7 @@ pub struct Reliability {
 }
 
 /// An endpoint of a model.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BackendRef {
     /// Name, for display.
@@ -223,7 +223,7 @@ impl BackendRef {
 }
 
 /// What is known of a model.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelCard {
     /// Name of the model.
@@ -279,7 +279,7 @@ pub struct ModelCard {
 }
 
 /// How pages show a model. Known, without effect.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Presentation {
     /// Picture.
@@ -291,7 +291,7 @@ pub struct Presentation {
 }
 
 /// How a model is distributed. Known, without effect.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Distribution {
     /// `open_weights`, `proprietary_api` or `router_recipe`.
@@ -305,7 +305,7 @@ pub struct Distribution {
 }
 
 /// A kind of content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(rename = "ContentKind")]
 pub enum Modality {
@@ -324,7 +324,7 @@ pub enum Modality {
 }
 
 /// Kinds of content that a model takes and gives.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Modalities {
     /// What goes in.
@@ -334,7 +334,7 @@ pub struct Modalities {
 }
 
 /// An adapter of a model.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Lora {
     /// Name; becomes the upstream model.
@@ -345,7 +345,7 @@ pub struct Lora {
 
 /// Power and time per token of a pool at `b` requests in flight: `P(b) = c + a·ln b` watts,
 /// `TPOT(b) = j + i·b` milliseconds.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EnergyCurve {
     /// Slope of the power curve, watts.

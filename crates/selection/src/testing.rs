@@ -5,11 +5,11 @@ use crate::card::ModelDescriptions;
 use crate::providers::{ModelCard, ProviderModel, Providers};
 use document::Schema;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::sync::LazyLock;
 
 /// The sections of a routing document that this crate reads.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Models {
     pub(crate) version: String,
@@ -17,7 +17,7 @@ pub(crate) struct Models {
     pub(crate) routing: Routing,
 }
 
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Routing {
     #[serde(rename = "modelCards")]
@@ -25,7 +25,7 @@ pub(crate) struct Routing {
     pub(crate) decisions: Vec<Decision>,
 }
 
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Decision {
     pub(crate) name: String,

@@ -12,7 +12,7 @@ use changes::Change;
 use document::{Problem, Severity, has_errors};
 use serde::Serialize;
 use std::cmp::Reverse;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Lines that are listed of a problem that comes several times.
@@ -27,6 +27,9 @@ pub fn run(
     arguments: &CheckArgs,
     document: impl Fn(&str) -> Vec<Problem>,
 ) -> anyhow::Result<ExitCode> {
+    if arguments.effective {
+        return effective(&arguments.files, document);
+    }
     let mut reports = Vec::new();
     let mut wanted = Wanted::default();
     let mut changed = Vec::new();
@@ -60,6 +63,31 @@ pub fn run(
     };
     output::text(&text)?;
     let failed = reports.iter().any(|report| has_errors(&report.diagnostics));
+    Ok(if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// Prints each document with its defaults filled in, and its errors beside.
+fn effective(
+    files: &[PathBuf],
+    document: impl Fn(&str) -> Vec<Problem>,
+) -> anyhow::Result<ExitCode> {
+    let mut failed = false;
+    for file in files {
+        let text = read(file)?;
+        if let Some(filled) = engine::effective(&text) {
+            output::text(filled.trim_end())?;
+        }
+        let mut diagnostics = document(&text);
+        diagnostics.retain(|problem| problem.severity == Severity::Error);
+        failed |= !diagnostics.is_empty();
+        for problem in &diagnostics {
+            output::note(&problem.in_file(file));
+        }
+    }
     Ok(if failed {
         ExitCode::FAILURE
     } else {
@@ -178,6 +206,7 @@ mod tests {
                     files: vec![file.clone()],
                     envoy: None,
                     changes: false,
+                    effective: false,
                     models: ModelArgs::default(),
                     format,
                 };
@@ -194,6 +223,7 @@ mod tests {
             files: vec!["/nowhere/x".into()],
             envoy: None,
             changes: false,
+            effective: false,
             models: ModelArgs::default(),
             format: LogFormat::Text,
         };

@@ -189,6 +189,10 @@ pub struct CheckArgs {
     /// List defaults that have changed since the first version and concern the documents
     #[arg(long)]
     pub changes: bool,
+    /// Print the documents with their defaults filled in, and where each value came from; problems go to
+    /// standard error
+    #[arg(long, conflicts_with_all = ["envoy", "changes", "format"])]
+    pub effective: bool,
     /// Models to load as well; without a folder only names and labels are checked.
     #[command(flatten)]
     pub models: ModelArgs,

@@ -292,6 +292,11 @@ pub(crate) fn document(text: &str) -> Option<config::Document> {
     config::load(text, &variable).document
 }
 
+/// Returns a document with its defaults filled in, as YAML.
+pub(crate) fn effective(text: &str) -> Option<String> {
+    config::effective(&config::load(text, &variable))
+}
+
 /// What documents ask of a gateway.
 #[derive(Debug, Default)]
 pub struct Wanted {

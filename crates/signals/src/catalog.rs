@@ -11,11 +11,11 @@ use document::{Findings, suggestion};
 use modules::Modules;
 use schemars::JsonSchema;
 pub use scoring::PrototypeScoring;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The models that signals use.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelCatalog {
     /// Encoders.
@@ -68,7 +68,7 @@ pub fn find_base<'a>(
 }
 
 /// Encoders.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Embeddings {
     /// The encoder of all signals.
@@ -76,7 +76,7 @@ pub struct Embeddings {
 }
 
 /// The encoder of all signals.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SemanticEmbeddings {
     /// Folder of the `qwen3` encoder.
@@ -98,7 +98,7 @@ pub struct SemanticEmbeddings {
 }
 
 /// Which encoder, and how its scores are used.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EmbeddingConfig {
     /// Known; Merit runs ONNX, or `openai_compatible`.
@@ -127,7 +127,7 @@ pub struct EmbeddingConfig {
 }
 
 /// An encoder behind an OpenAI-compatible API.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EmbeddingEndpoint {
     /// URL.
@@ -151,7 +151,7 @@ pub struct EmbeddingEndpoint {
 }
 
 /// Folders of the built-in classifiers.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SystemModels {
     /// Jailbreak.
@@ -175,7 +175,7 @@ pub struct SystemModels {
 }
 
 /// A model that is asked over the network.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExternalModel {
     /// Name.
@@ -215,7 +215,7 @@ pub struct ExternalModel {
 }
 
 /// Where an external model is.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExternalEndpoint {
     /// Host.
@@ -234,7 +234,7 @@ pub struct ExternalEndpoint {
 }
 
 /// A knowledge base: labelled examples, groups of labels, metrics.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct KnowledgeBase {
     /// Name.
@@ -254,7 +254,7 @@ pub struct KnowledgeBase {
 }
 
 /// Where the examples of a knowledge base are.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct KbSource {
     /// Folder. `knowledge_bases/privacy` and `knowledge_bases/mmlu` are built in where they are not
@@ -265,7 +265,7 @@ pub struct KbSource {
 }
 
 /// A number that a knowledge base gives. `best_score` and `best_matched_score` are built in.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct KbMetric {
     /// Name.
@@ -281,7 +281,7 @@ pub struct KbMetric {
 }
 
 /// How an external model is switched to reasoning.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExternalReasoning {
     /// Family of models.

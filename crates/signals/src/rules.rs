@@ -5,11 +5,11 @@ mod check;
 pub use check::{check_composer, check_tree};
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A tree of operators over leaves. An operator node has `operator` and `conditions`, a leaf has
 /// `type` and `name`.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RuleNode {
     /// `AND`, `OR` or `NOT`.
@@ -36,7 +36,7 @@ pub struct RuleNode {
 }
 
 /// Bounds on a number; all must hold.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NumericPredicate {
     /// Greater than.

@@ -2,10 +2,10 @@
 
 use crate::databases::RedisStore;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Learning from outcomes.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Learning {
     /// Learn.
@@ -19,7 +19,7 @@ pub struct Learning {
 }
 
 /// Choose by outcomes.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Adaptation {
     /// Omitted means on.
@@ -33,7 +33,7 @@ pub struct Adaptation {
 }
 
 /// Stay with a conversation's model.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Protection {
     /// Omitted means on.
@@ -48,7 +48,7 @@ pub struct Protection {
 }
 
 /// Headers that say which session and conversation a request belongs to.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProtectionIdentity {
     /// Their names.
@@ -56,7 +56,7 @@ pub struct ProtectionIdentity {
 }
 
 /// Names of the session and conversation headers.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProtectionHeaders {
     /// Session; empty means `x-session-id`.
@@ -66,7 +66,7 @@ pub struct ProtectionHeaders {
 }
 
 /// Weights of staying and switching.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProtectionTuning {
     /// Pause after which a conversation may start over; omitted means 300.
@@ -82,7 +82,7 @@ pub struct ProtectionTuning {
 }
 
 /// Lets a conversation switch where its outcomes get worse.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProgressGate {
     /// Watch outcomes.
@@ -109,7 +109,7 @@ pub struct ProgressGate {
 }
 
 /// Where learning state is kept.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LearningStore {
     /// `local` (the default; also `memory`) or `redis`.
@@ -125,7 +125,7 @@ pub struct LearningStore {
 }
 
 /// How learning may change the choice.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Adaptations {
     /// `apply`, `observe` or `bypass`, for both parts.
@@ -138,7 +138,7 @@ pub struct Adaptations {
 }
 
 /// How choice by outcomes acts on a decision.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdaptationMode {
     /// `apply`, `observe` or `bypass`.
@@ -151,7 +151,7 @@ pub struct AdaptationMode {
 }
 
 /// How staying with a conversation's model acts on a decision.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProtectionMode {
     /// `apply`, `observe` or `bypass`.

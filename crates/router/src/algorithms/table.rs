@@ -94,7 +94,7 @@ macro_rules! algorithms {
         $($several:ty { $(#[$doc:meta])* $block:ident },)*
     ) => {
         /// The algorithm of a decision: `type` and the block of the same name.
-        #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+        #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
         #[serde(deny_unknown_fields, default)]
         pub struct Algorithm {
             /// Which algorithm; empty means `static`. `weighted` is Merit's own: candidates by their

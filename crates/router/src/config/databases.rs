@@ -5,10 +5,10 @@ use super::milvus::MilvusTls;
 pub use conversation::databases::RedisStore;
 use document::HiddenText;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A cache on Redis.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RedisCache {
     /// Use it.
@@ -27,7 +27,7 @@ pub struct RedisCache {
 }
 
 /// A PostgreSQL database.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PostgresStore {
     /// Host.
@@ -54,7 +54,7 @@ pub struct PostgresStore {
 }
 
 /// A Valkey server.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ValkeyStore {
     /// Host.
@@ -92,7 +92,7 @@ pub struct ValkeyStore {
 }
 
 /// A Qdrant server.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct QdrantStore {
     /// Host.
@@ -117,7 +117,7 @@ pub struct QdrantStore {
 }
 
 /// A Milvus server, in short.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MilvusStore {
     /// `host:port`.
@@ -142,7 +142,7 @@ pub struct MilvusStore {
 }
 
 /// A Llama Stack server.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LlamaStack {
     /// URL.
@@ -159,7 +159,7 @@ pub struct LlamaStack {
 }
 
 /// A Redis or Valkey server with an index of vectors.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct VectorCache {
     /// Where it is.
@@ -175,7 +175,7 @@ pub struct VectorCache {
 }
 
 /// Where a server is.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct VectorConnection {
     /// Host.
@@ -194,7 +194,7 @@ pub struct VectorConnection {
 }
 
 /// An index of vectors.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct VectorIndex {
     /// Name.
@@ -210,7 +210,7 @@ pub struct VectorIndex {
 }
 
 /// The vectors of an index.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct VectorField {
     /// Field.
@@ -222,7 +222,7 @@ pub struct VectorField {
 }
 
 /// Parameters of an index of vectors.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct VectorParams {
     /// Neighbours of a node.
@@ -234,7 +234,7 @@ pub struct VectorParams {
 }
 
 /// How an index is searched.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct VectorSearch {
     /// Hits at most.
@@ -242,7 +242,7 @@ pub struct VectorSearch {
 }
 
 /// Settings for development.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct VectorDevelopment {
     /// Delete the index at start.
@@ -252,7 +252,7 @@ pub struct VectorDevelopment {
 }
 
 /// Log settings.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct VectorLogging {
     /// Level.

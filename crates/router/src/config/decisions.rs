@@ -6,14 +6,14 @@ use conversation::learning::policy::LearningDecision;
 use conversation::learning::settings::Adaptations;
 use schemars::JsonSchema;
 use selection::candidate::ModelRef;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use signals::decision::DecisionSpec;
 use signals::rules::RuleNode;
 use std::collections::BTreeMap;
 
 /// One decision.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Decision {
     /// Unique name.
@@ -74,7 +74,7 @@ impl Decision {
 }
 
 /// What a decision says to caches and sessions.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Emit {
     /// `retention`.
@@ -85,7 +85,7 @@ pub struct Emit {
 }
 
 /// How long things are kept.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Retention {
     /// Write nothing to the cache.
@@ -99,7 +99,7 @@ pub struct Retention {
 }
 
 /// How answers of several models become one.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OutputContract {
     /// Kind of contract, for example `reference_selection` or `json_action`.
@@ -122,7 +122,7 @@ pub struct OutputContract {
 }
 
 /// What a selection refers to.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ContractReference {
     /// Where the choices are.
@@ -132,7 +132,7 @@ pub struct ContractReference {
 }
 
 /// Where a result is found.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ContractExtract {
     /// How it is found.
@@ -142,7 +142,7 @@ pub struct ContractExtract {
 }
 
 /// A step of a contract.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ContractStep {
     /// Kind of step.
@@ -151,7 +151,7 @@ pub struct ContractStep {
 }
 
 /// What may be chosen.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ChoiceSet {
     /// The choices.
@@ -159,7 +159,7 @@ pub struct ChoiceSet {
 }
 
 /// Schema of an answer.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct JsonSchemaRef {
     /// Its name.
@@ -167,7 +167,7 @@ pub struct JsonSchemaRef {
 }
 
 /// How a result is written.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ContractRender {
     /// How.
@@ -177,7 +177,7 @@ pub struct ContractRender {
 }
 
 /// What stands for missing parts of a result.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ContractNormalize {
     /// Values by key.
@@ -185,7 +185,7 @@ pub struct ContractNormalize {
 }
 
 /// What a decision does with every request that it matches.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DecisionAction {
     /// `route`.
@@ -197,7 +197,7 @@ pub struct DecisionAction {
 }
 
 /// A loop of the policy language. Kept for tools; routing does not read it.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CandidateIteration {
     /// Loop variable.
@@ -211,7 +211,7 @@ pub struct CandidateIteration {
 }
 
 /// What a loop gives.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct IterationOutput {
     /// Kind of output.
@@ -225,7 +225,7 @@ pub struct IterationOutput {
 /// only services at an allowed location may be asked about the text. What is not known of a signal
 /// counts as holding. The boundaries of the document's own `routing` bind all recipes and all
 /// concrete model names, those of a recipe bind that recipe.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Boundary {
     /// Unique name.
@@ -240,7 +240,7 @@ pub struct Boundary {
 }
 
 /// Models that may be used: those named, and those at a named location.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Allowed {
     /// Model names.

@@ -2,12 +2,12 @@
 //! ratings are read as `quality_score`; indices are not computed.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// What models achieved in benchmarks.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Evidence {
     /// Benchmarks of the operator.
@@ -19,7 +19,7 @@ pub struct Evidence {
 }
 
 /// A benchmark.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Benchmark {
     /// Id, `namespace/name@version`.
@@ -41,7 +41,7 @@ pub struct Benchmark {
 }
 
 /// A way to run a benchmark.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BenchmarkProfile {
     /// Id.
@@ -53,7 +53,7 @@ pub struct BenchmarkProfile {
 }
 
 /// What a benchmark measures.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BenchmarkMetric {
     /// Id.
@@ -69,7 +69,7 @@ pub struct BenchmarkMetric {
 }
 
 /// How a value becomes a number from 0 to 1.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Normalization {
     /// How.
@@ -91,7 +91,7 @@ pub struct Normalization {
 }
 
 /// A corner of a curve.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NormalizationPoint {
     /// Value.
@@ -101,7 +101,7 @@ pub struct NormalizationPoint {
 }
 
 /// An index made of benchmarks.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BenchmarkIndex {
     /// Id, `namespace/name@version`.
@@ -126,7 +126,7 @@ pub struct BenchmarkIndex {
 }
 
 /// What missing records mean for an index.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MissingPolicy {
     /// What is needed.
@@ -137,7 +137,7 @@ pub struct MissingPolicy {
 }
 
 /// A part of an index: a metric of a benchmark, or another index.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct IndexComponent {
     /// Benchmark.
@@ -157,7 +157,7 @@ pub struct IndexComponent {
 }
 
 /// What a model achieved in a benchmark.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EvaluationRecord {
     /// Name of the model card, or its `catalog` id.

@@ -2,10 +2,10 @@
 //! checked in form; not run.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Which models are tried after a failure.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FallbackPolicy {
     /// Version of the block: 1.
@@ -25,7 +25,7 @@ pub struct FallbackPolicy {
 }
 
 /// When a model is not tried for a while.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CircuitBreaker {
     /// Failures in a row; 0 means 3.

@@ -9,11 +9,11 @@ use conversation::learning::settings::Learning;
 use conversation::session::settings::Sessions;
 use schemars::JsonSchema;
 use selection::algorithms::process::ModelSelection;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use signals::catalog::ModelCatalog;
 
 /// What holds for the process and all recipes.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Global {
     /// Model names, body handling, learning.
@@ -33,7 +33,7 @@ pub struct Global {
 }
 
 /// Model names, body handling, learning.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GlobalRouter {
     /// Where the document comes from: `file` (the default) or `kubernetes`.
@@ -89,7 +89,7 @@ impl Default for GlobalRouter {
 }
 
 /// Streamed request bodies.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct StreamedBody {
     /// Accept them.
@@ -101,7 +101,7 @@ pub struct StreamedBody {
 }
 
 /// Let callers skip routing by `x-vsr-skip-processing`.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SkipProcessing {
     /// Honour the header.

@@ -1,11 +1,11 @@
 //! `global.integrations`: tools and the endpoint that multi-model runs call.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Tools and multi-model runs.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Integrations {
     /// The database of tools.
@@ -15,7 +15,7 @@ pub struct Integrations {
 }
 
 /// The database of tools.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ToolsIntegration {
     /// Use it.
@@ -33,7 +33,7 @@ pub struct ToolsIntegration {
 }
 
 /// Finer choice among tools.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdvancedFiltering {
     /// Use it.
@@ -61,7 +61,7 @@ pub struct AdvancedFiltering {
 }
 
 /// Weights of the combined score of a tool.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ToolWeights {
     /// Embedding similarity.
@@ -77,7 +77,7 @@ pub struct ToolWeights {
 }
 
 /// How earlier tool calls count.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HybridHistory {
     /// Calls looked back.
@@ -97,7 +97,7 @@ pub struct HybridHistory {
 }
 
 /// Multi-model runs: where their calls go.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Looper {
     /// URL of chat completions.
@@ -122,7 +122,7 @@ pub struct Looper {
 }
 
 /// Model names that ask for an algorithm.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SlugNames {
     /// The names; omitted means the built-in one.
@@ -130,7 +130,7 @@ pub struct SlugNames {
 }
 
 /// Names and state of workflows.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Flow {
     /// The names; omitted means the built-in one.
@@ -140,7 +140,7 @@ pub struct Flow {
 }
 
 /// Where suspended runs are kept.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FlowState {
     /// Kind of store.
@@ -155,7 +155,7 @@ pub struct FlowState {
 }
 
 /// A folder.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FileStore {
     /// Its path.

@@ -2,12 +2,12 @@
 
 use document::HiddenText;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// A Milvus server, in full.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Milvus {
     /// Where it is.
@@ -27,7 +27,7 @@ pub struct Milvus {
 }
 
 /// Where a Milvus server is.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MilvusConnection {
     /// Host.
@@ -45,7 +45,7 @@ pub struct MilvusConnection {
 }
 
 /// User and password.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MilvusAuth {
     /// Use them.
@@ -58,7 +58,7 @@ pub struct MilvusAuth {
 }
 
 /// Certificates.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MilvusTls {
     /// Use TLS.
@@ -72,7 +72,7 @@ pub struct MilvusTls {
 }
 
 /// What is kept.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MilvusCollection {
     /// Name.
@@ -86,7 +86,7 @@ pub struct MilvusCollection {
 }
 
 /// The vectors of a collection.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MilvusVectors {
     /// Field.
@@ -98,7 +98,7 @@ pub struct MilvusVectors {
 }
 
 /// The index of a collection.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MilvusIndex {
     /// Kind of index.
@@ -109,7 +109,7 @@ pub struct MilvusIndex {
 }
 
 /// How a collection is searched.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MilvusSearch {
     /// Parameters, as the index takes them.
@@ -121,7 +121,7 @@ pub struct MilvusSearch {
 }
 
 /// Pools and batches.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MilvusPerformance {
     /// Connections.
@@ -131,7 +131,7 @@ pub struct MilvusPerformance {
 }
 
 /// Connections.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MilvusPool {
     /// At most.
@@ -143,7 +143,7 @@ pub struct MilvusPool {
 }
 
 /// Writes.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MilvusBatch {
     /// Rows per write.
@@ -153,7 +153,7 @@ pub struct MilvusBatch {
 }
 
 /// What is deleted when.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MilvusData {
     /// Lifetime of rows.
@@ -163,7 +163,7 @@ pub struct MilvusData {
 }
 
 /// Lifetime of rows.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MilvusTtl {
     /// Delete old rows.
@@ -175,7 +175,7 @@ pub struct MilvusTtl {
 }
 
 /// Compaction.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MilvusCompaction {
     /// Compact.
@@ -185,7 +185,7 @@ pub struct MilvusCompaction {
 }
 
 /// Log settings.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MilvusLogging {
     /// Level.
@@ -197,7 +197,7 @@ pub struct MilvusLogging {
 }
 
 /// Settings for development.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MilvusDevelopment {
     /// Delete the collection at start.

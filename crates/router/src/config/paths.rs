@@ -10,11 +10,11 @@
 use dialects::{Endpoint, PathPattern, Paths};
 use document::Findings;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Requests that pass unread, body or not, although the policy has a boundary or a safety rule:
 /// those of other services behind the same gateway. A path that Merit reads cannot be listed.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Passthrough {
     /// Host of the request without its port, or `*.example.com` for all hosts below one. Omitted

@@ -4,11 +4,11 @@
 use super::databases::RedisStore;
 use schemars::JsonSchema;
 use selection::pool::{RestSettings, Settings};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Where the state of the models' pools is learned from, and when a failing model is rested.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PoolSettings {
     /// Envoy sends its access log to Merit's ext_proc listener (`envoy.access_loggers.http_grpc`).
@@ -64,7 +64,7 @@ impl From<&PoolSettings> for Settings {
 }
 
 /// A page of Prometheus metrics.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ScrapeTarget {
     /// The model whose pool it tells of.
@@ -74,7 +74,7 @@ pub struct ScrapeTarget {
 }
 
 /// What happens where a model fails.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Fallback {
     /// Name the next candidate that may and can serve a request in the header
@@ -86,7 +86,7 @@ pub struct Fallback {
 }
 
 /// What a multi-model run may spend.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LooperLimits {
     /// Calls of a run.

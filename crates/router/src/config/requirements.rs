@@ -2,10 +2,10 @@
 //! what may be kept of requests.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// What a model must be known to have to be a candidate.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CandidateRequirements {
     /// `declared`: its card names every ability that the request needs.
@@ -17,7 +17,7 @@ pub struct CandidateRequirements {
 }
 
 /// What may be kept of requests.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataPolicy {
     /// Whether requests may be recorded; nothing is recorded today.

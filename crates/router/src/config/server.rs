@@ -3,10 +3,10 @@
 use super::paths::Passthrough;
 use super::pool::{Fallback, LooperLimits, PoolSettings};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Listeners, limits and trust of the process.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Server {
     /// `auto` (the default) reads of responses what the gateway shows anyway; `route` reads
@@ -73,7 +73,7 @@ impl Default for Server {
 /// What is changed in answers. Needs a gateway that shows response bodies: `response_body_mode`
 /// STREAMED, FULL_DUPLEX_STREAMED or BUFFERED, with the response headers. Where it does not,
 /// answers stay as they are and `x-merit-degraded` says so.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ResponseSettings {
     /// Answers name the model as the caller did, wherever Merit wrote another name into the
@@ -82,7 +82,7 @@ pub struct ResponseSettings {
 }
 
 /// The external-processing listener.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExtProc {
     /// Body mode to assume where Envoy does not say.
@@ -127,7 +127,7 @@ impl Default for ExtProc {
 
 /// How the models of learned signals run. No model is loaded for a document that reaches no learned
 /// signal. All but `preload` is read at start only.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Inference {
     /// What graphs run on. The first must be there; the next ones take what it cannot do.
@@ -173,7 +173,7 @@ impl Default for Inference {
 }
 
 /// What runs graphs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ExecutionProvider {
     /// The processor.
@@ -185,7 +185,7 @@ pub enum ExecutionProvider {
 }
 
 /// How signals are evaluated.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Evaluation {
     /// `lazy` stops when nothing more can change the result; `full` evaluates every signal. The
@@ -208,7 +208,7 @@ impl Default for Evaluation {
 }
 
 /// The energy ledger.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Energy {
     /// Keep it.

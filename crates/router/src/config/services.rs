@@ -2,11 +2,11 @@
 
 use super::databases::{MilvusStore, PostgresStore, QdrantStore, RedisStore};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Services around routing.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Services {
     /// The classification API.
@@ -28,7 +28,7 @@ pub struct Services {
 }
 
 /// The classification API.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Api {
     /// Batches and their metrics.
@@ -40,7 +40,7 @@ pub struct Api {
 }
 
 /// The API of embeddings.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EmbeddingApi {
     /// Serve it.
@@ -48,7 +48,7 @@ pub struct EmbeddingApi {
 }
 
 /// Limits of the preview of routing.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RoutingPreview {
     /// Time limit of a request; 0 means 120.
@@ -58,7 +58,7 @@ pub struct RoutingPreview {
 }
 
 /// Profiler of the reference.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Profiling {
     /// Serve it.
@@ -70,7 +70,7 @@ pub struct Profiling {
 }
 
 /// Batches of texts.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BatchClassification {
     /// Texts per call.
@@ -84,7 +84,7 @@ pub struct BatchClassification {
 }
 
 /// Metrics of batches.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BatchMetrics {
     /// Collect them.
@@ -104,7 +104,7 @@ pub struct BatchMetrics {
 }
 
 /// A class of batch size.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BatchSizeRange {
     /// Least size.
@@ -116,7 +116,7 @@ pub struct BatchSizeRange {
 }
 
 /// The Responses API.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ResponseApi {
     /// Serve it.
@@ -133,7 +133,7 @@ pub struct ResponseApi {
 }
 
 /// Traces and metrics.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Observability {
     /// Traces.
@@ -145,7 +145,7 @@ pub struct Observability {
 }
 
 /// Traces.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tracing {
     /// Send traces.
@@ -161,7 +161,7 @@ pub struct Tracing {
 }
 
 /// Where traces go.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TraceExporter {
     /// `otlp` or `stdout`.
@@ -175,7 +175,7 @@ pub struct TraceExporter {
 }
 
 /// Which requests are traced.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TraceSampling {
     /// How they are chosen.
@@ -187,7 +187,7 @@ pub struct TraceSampling {
 }
 
 /// What the process calls itself in traces.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TraceResource {
     /// Name.
@@ -199,7 +199,7 @@ pub struct TraceResource {
 }
 
 /// Metrics.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Metrics {
     /// Serve them; omitted means on.
@@ -209,7 +209,7 @@ pub struct Metrics {
 }
 
 /// Figures over time windows.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct WindowedMetrics {
     /// Compute them.
@@ -227,7 +227,7 @@ pub struct WindowedMetrics {
 }
 
 /// Identity and credentials of callers.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Authz {
     /// Go on without roles when nobody is authenticated.
@@ -240,7 +240,7 @@ pub struct Authz {
 
 /// Headers that state who calls. They count only if `global.server.trusted_identity_headers` lists
 /// them.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuthzIdentity {
     /// User id; empty means `x-authz-user-id`.
@@ -250,7 +250,7 @@ pub struct AuthzIdentity {
 }
 
 /// A source of the callers' own credentials.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuthzProvider {
     /// Kind of source.
@@ -262,7 +262,7 @@ pub struct AuthzProvider {
 }
 
 /// Rate limits.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RateLimit {
     /// Go on when the limiter fails.
@@ -272,7 +272,7 @@ pub struct RateLimit {
 }
 
 /// A limiter.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RateLimitProvider {
     /// `envoy-ratelimit` or `local-limiter`.
@@ -288,7 +288,7 @@ pub struct RateLimitProvider {
 }
 
 /// A limit.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RateLimitRule {
     /// Name.
@@ -306,7 +306,7 @@ pub struct RateLimitRule {
 }
 
 /// Whose requests a limit counts; what is given must hold.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RateLimitMatch {
     /// User id.
@@ -318,7 +318,7 @@ pub struct RateLimitMatch {
 }
 
 /// The management API.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ManagementApi {
     /// Address; `--admin` wins.
@@ -332,7 +332,7 @@ pub struct ManagementApi {
 }
 
 /// Who may call the management API.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ManagementAuth {
     /// `disabled` or `bearer`.
@@ -345,7 +345,7 @@ pub struct ManagementAuth {
 }
 
 /// A token and its role.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ManagementToken {
     /// Environment variable that holds the token.
@@ -355,7 +355,7 @@ pub struct ManagementToken {
 }
 
 /// Where start-up progress is kept.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct StartupStatus {
     /// Kind of store.
@@ -366,7 +366,7 @@ pub struct StartupStatus {
 }
 
 /// Records of requests.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RouterReplay {
     /// Keep them.

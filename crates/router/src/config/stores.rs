@@ -5,10 +5,10 @@ use super::databases::{
 };
 use super::milvus::Milvus;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Databases behind caches, memory and documents.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Stores {
     /// Answers.
@@ -20,7 +20,7 @@ pub struct Stores {
 }
 
 /// The store of answers.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ResponseCache {
     /// Kind of store; empty means memory.
@@ -52,7 +52,7 @@ pub struct ResponseCache {
 }
 
 /// What tells a text from its negation.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PolarityGuard {
     /// `lexical` (the default), `nli` or both.
@@ -63,7 +63,7 @@ pub struct PolarityGuard {
 }
 
 /// How a contradiction is told.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PolarityNli {
     /// Probability of a contradiction above which an answer is not used; omitted means 0.5.
@@ -71,7 +71,7 @@ pub struct PolarityNli {
 }
 
 /// The store of earlier conversations.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Memory {
     /// Remember.
@@ -116,7 +116,7 @@ pub struct Memory {
 }
 
 /// How memories are written.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MemoryPersistence {
     /// Time limit of a write; 0 means 30.
@@ -130,7 +130,7 @@ pub struct MemoryPersistence {
 }
 
 /// What is forgotten.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct QualityScoring {
     /// Half-life of a fresh memory, days.
@@ -142,7 +142,7 @@ pub struct QualityScoring {
 }
 
 /// Choice among remembered texts.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Reflection {
     /// Choose.
@@ -160,7 +160,7 @@ pub struct Reflection {
 }
 
 /// The store of documents.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct VectorStore {
     /// Keep documents.
@@ -200,7 +200,7 @@ pub struct VectorStore {
 }
 
 /// Documents in memory.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MemoryVectors {
     /// Entries of a store.

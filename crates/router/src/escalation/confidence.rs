@@ -5,14 +5,14 @@ use super::{Cascade, Looper, SeveralModels, warn_not_run};
 use schemars::JsonSchema;
 use selection::algorithms::method::Checking;
 use selection::candidate::Candidate;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Time that a run must have to be begun, milliseconds.
 pub const RUN_AT_LEAST_MS: u64 = 5_000;
 
 /// Cascade: try candidates until an answer is confident enough.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Confidence {
     /// How confidence is measured; empty means `avg_logprob`. `automix_entailment` is not run: the
@@ -47,7 +47,7 @@ pub struct Confidence {
 }
 
 /// Weights of the two measures of `hybrid` confidence.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HybridWeights {
     /// Weight of the mean log probability; 0 means 0.5.

@@ -3,10 +3,10 @@
 use super::SeveralModels;
 use schemars::JsonSchema;
 use selection::algorithms::method::Checking;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A panel, a judge and a synthesis.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Fusion {
     /// Judge; empty means the first of the panel.
@@ -51,7 +51,7 @@ pub struct Fusion {
 }
 
 /// Settings of one panel model.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AnalysisOverride {
     /// The panel model.
@@ -63,7 +63,7 @@ pub struct AnalysisOverride {
 }
 
 /// How panel answers are scored for faithfulness.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Grounding {
     /// Score the panel's answers.

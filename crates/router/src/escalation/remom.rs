@@ -3,10 +3,10 @@
 use super::SeveralModels;
 use schemars::JsonSchema;
 use selection::algorithms::method::Checking;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Rounds of parallel answers and a synthesis. With this block, omitted fields are 0 or false.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Remom {
     /// Calls per round; one synthesis follows.

@@ -4,10 +4,10 @@
 use super::SeveralModels;
 use schemars::JsonSchema;
 use selection::algorithms::method::Checking;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Steps of several workers, planned by a model or written down.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Workflows {
     /// `static` (roles) or `dynamic` (a planner).
@@ -42,7 +42,7 @@ pub struct Workflows {
 }
 
 /// A model with a token limit.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct WorkflowModel {
     /// The model.
@@ -54,7 +54,7 @@ pub struct WorkflowModel {
 }
 
 /// A role of a static workflow.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct WorkflowRole {
     /// Name of the role.

@@ -2,10 +2,10 @@
 
 use super::{Configuration, NotRun};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Shorten what is sent upstream.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "ContextCompression")]
 pub struct ContextCompressionConfig {
@@ -41,7 +41,7 @@ impl Configuration for ContextCompressionConfig {
 }
 
 /// Token counts, or `auto`.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CompressionBudget {
     /// Size that starts compression.
@@ -53,7 +53,7 @@ pub struct CompressionBudget {
 }
 
 /// What is shortened.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CompressionTargets {
     /// Results of tools.
@@ -69,7 +69,7 @@ pub struct CompressionTargets {
 }
 
 /// How the user's turn is shortened.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CurrentUserTarget {
     /// `preserve` (the default) or `truncate`.
@@ -78,7 +78,7 @@ pub struct CurrentUserTarget {
 }
 
 /// How one kind of text is shortened.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CompressionTarget {
     /// `extractive` or `preserve`.
@@ -91,7 +91,7 @@ pub struct CompressionTarget {
 }
 
 /// How parts are ranked.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CompressionScoring {
     /// Method.
@@ -102,7 +102,7 @@ pub struct CompressionScoring {
 }
 
 /// Letting the model ask for what was cut.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CompressionRecovery {
     /// Offer the tool.
@@ -120,7 +120,7 @@ pub struct CompressionRecovery {
 }
 
 /// What clients may ask of compression, by a header.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CompressionControls {
     /// Read the header.

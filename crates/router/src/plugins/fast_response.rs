@@ -10,10 +10,10 @@
 use super::{Action, Checking, Configuration, Plugin, PluginInput, Turn};
 use async_trait::async_trait;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Answer at once, without a model. This is how a policy refuses.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "FastResponse")]
 pub struct FastResponseConfig {

@@ -12,10 +12,10 @@ use super::{Action, Checking, Configuration, Plugin, PluginInput, Turn};
 use crate::plan::{Edits, HeaderOp};
 use async_trait::async_trait;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Change headers of the request sent upstream, after all that the router sets itself.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "HeaderMutation")]
 pub struct HeaderMutationConfig {
@@ -28,7 +28,7 @@ pub struct HeaderMutationConfig {
 }
 
 /// A header and its value.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HeaderValue {
     /// Name.

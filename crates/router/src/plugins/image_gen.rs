@@ -3,11 +3,11 @@
 use super::{Configuration, NotRun};
 use document::HiddenText;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use signals::catalog::modules::KeywordOrClassifier;
 
 /// Answer with a generated image.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "ImageGen")]
 pub struct ImageGenConfig {
@@ -43,7 +43,7 @@ impl Configuration for ImageGenConfig {
 }
 
 /// Parameters of an image backend.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ImageBackend {
     /// URL.

@@ -3,10 +3,10 @@
 use super::{Configuration, NotRun};
 use crate::config::stores::Reflection;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Bring back what was said in earlier conversations.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "MemoryPlugin")]
 pub struct MemoryConfig {

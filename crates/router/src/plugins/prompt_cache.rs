@@ -2,10 +2,10 @@
 
 use super::{Configuration, NotRun};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Mark what a provider should cache of a prompt.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "PromptCachePlugin")]
 pub struct PromptCacheConfig {
@@ -22,7 +22,7 @@ pub struct PromptCacheConfig {
 }
 
 /// A part of a prompt that a provider can cache.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CacheTarget {
     /// The last text of the instructions.

@@ -3,12 +3,12 @@
 use super::{Checking, Configuration, NotRun};
 use document::HiddenText;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Add retrieved documents to the request.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "Rag")]
 pub struct RagConfig {
@@ -58,7 +58,7 @@ impl Configuration for RagConfig {
 }
 
 /// Rank what was found once more.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RagRerank {
     /// Documents kept.
@@ -66,7 +66,7 @@ pub struct RagRerank {
 }
 
 /// Parameters of a retrieval backend: each backend reads its own.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct RagBackend {
     /// Collection, for `milvus` and `qdrant`.

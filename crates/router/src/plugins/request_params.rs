@@ -10,11 +10,11 @@ use super::{Action, Checking, Configuration, Plugin, PluginInput, Turn};
 use crate::plan::{BodyEdit, Edits, RequestParams as Limits};
 use async_trait::async_trait;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Limit or delete parameters of the body.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "RequestParams")]
 pub struct RequestParamsConfig {

@@ -2,10 +2,10 @@
 
 use super::{Checking, Configuration, NotRun};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Answer from earlier answers.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "ResponseCachePlugin")]
 pub struct ResponseCacheConfig {
@@ -60,7 +60,7 @@ impl Configuration for ResponseCacheConfig {
 }
 
 /// Parameters of the semantic lookup.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SemanticLookup {
     /// Least similarity; omitted means 0.8.
@@ -68,7 +68,7 @@ pub struct SemanticLookup {
 }
 
 /// What clients may ask of the cache, by a header.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CacheControls {
     /// Read the header.
@@ -82,7 +82,7 @@ pub struct CacheControls {
 }
 
 /// Answers that depend on the person.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Personalized {
     /// `disabled` or how they are kept apart.
@@ -90,7 +90,7 @@ pub struct Personalized {
 }
 
 /// Words that separate cache entries of different versions.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CacheRevision {
     /// Generation of the whole cache.

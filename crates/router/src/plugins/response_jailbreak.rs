@@ -2,10 +2,10 @@
 
 use super::{Checking, Configuration, NotRun};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Check the answer for signs of a jailbreak.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "ResponseJailbreak")]
 pub struct ResponseJailbreakConfig {

@@ -10,11 +10,11 @@ use super::{Action, Checking, Configuration, Plugin, PluginInput, Turn};
 use crate::plan::{BodyEdit, Edits, PromptMode};
 use async_trait::async_trait;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Set or extend the system message.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "SystemPrompt")]
 pub struct SystemPromptConfig {

@@ -143,7 +143,7 @@ impl Checking<'_> {
 macro_rules! plugins {
     ($($(#[$attribute:meta])* $variant:ident($config:ty)),* $(,)?) => {
         /// A plugin: its type and that type's configuration.
-        #[derive(Debug, Clone, Deserialize, JsonSchema)]
+        #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
         #[serde(
             tag = "type",
             content = "configuration",

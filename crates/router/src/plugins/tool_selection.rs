@@ -3,10 +3,10 @@
 use super::{Checking, Configuration, NotRun};
 use crate::config::integrations::AdvancedFiltering;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Add tools from a database, or filter the request's.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "ToolSelection")]
 pub struct ToolSelectionConfig {

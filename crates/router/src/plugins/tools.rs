@@ -2,10 +2,10 @@
 
 use super::{Configuration, NotRun};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Allow and block tools of the request.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "ToolsPlugin")]
 pub struct ToolsConfig {
@@ -47,7 +47,7 @@ impl Configuration for ToolsConfig {
 }
 
 /// Retrieval of tools while the request runs.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("type" = ["object", "boolean"]))]
 pub struct DynamicRetrieval {
@@ -67,7 +67,7 @@ pub struct DynamicRetrieval {
 }
 
 /// Weights of the score of a tool.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetrievalWeights {
     /// Similarity.

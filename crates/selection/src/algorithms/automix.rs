@@ -19,7 +19,7 @@ use super::ranking::highest;
 use super::{Candidate, Choice, SelectionError, SelectionInput, Selector};
 use document::Findings;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Quality of a model whose card has none.
@@ -30,7 +30,7 @@ const VERIFIES: f64 = 0.7;
 const UNKNOWN: f64 = 0.5;
 
 /// Cost-aware value with a verification probability.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "Automix")]
 pub struct AutomixConfig {

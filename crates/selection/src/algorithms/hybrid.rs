@@ -24,7 +24,7 @@ use super::{Candidate, Choice, SelectionError, SelectionInput, Selector};
 use document::Findings;
 use inference::handle::Embedder;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Weights where neither decision nor process gives one.
@@ -34,7 +34,7 @@ const AUTOMIX: f64 = 0.2;
 const COST: f64 = 0.2;
 
 /// Weighted mean of experience, `router_dc` and `automix`.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "Hybrid")]
 pub struct HybridConfig {

@@ -20,7 +20,7 @@ const NEIGHBOURS: usize = 5;
 const QUALITY: f64 = 0.5;
 
 /// Nearest neighbours.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "Knn")]
 pub struct KnnConfig {

@@ -18,11 +18,11 @@ use super::method::{Building, Checking, DecisionInput, Measured, Method, Need};
 use super::ranking::{Range, lowest};
 use super::{Candidate, Choice, SelectionError, SelectionInput, Selector};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Fastest candidate by measured latency.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "LatencyAware")]
 pub struct LatencyAwareConfig {

@@ -24,7 +24,7 @@ use super::{Candidate, Choice, SelectionError, SelectionInput, Selector};
 use crate::card::Tokens;
 use crate::forecast::Forecaster;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Percentile of latency where none, or none of 1 to 100, is configured.
@@ -33,7 +33,7 @@ const PERCENTILE: u32 = 95;
 const TERMS: usize = 5;
 
 /// Weighted sum of quality, latency, price and load under ceilings.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "MultiFactor")]
 pub struct MultiFactorConfig {
@@ -58,7 +58,7 @@ pub struct MultiFactorConfig {
 }
 
 /// How the terms of `multi_factor` are weighed.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Objective {
     /// `weighted` (the default) or `lexicographic`.
@@ -69,7 +69,7 @@ pub struct Objective {
 }
 
 /// A stage of a lexicographic choice.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FactorPriority {
     /// What counts.
@@ -80,7 +80,7 @@ pub struct FactorPriority {
 }
 
 /// Index that tells quality.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct QualityEvidence {
     /// Id of the index.
@@ -95,7 +95,7 @@ pub struct QualityEvidence {
 }
 
 /// Weights of `multi_factor`; an omitted one is 0.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FactorWeights {
     /// Of the model card's `quality_score`.
@@ -111,7 +111,7 @@ pub struct FactorWeights {
 }
 
 /// Ceilings of `multi_factor`; 0 means none.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Slo {
     /// Time per output token, milliseconds.

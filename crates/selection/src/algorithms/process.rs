@@ -10,13 +10,13 @@ use super::router_dc::RouterDcConfig;
 use super::svm::SvmConfig;
 use document::Findings;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Path of the section.
 pub(super) const PATH: &str = "global.router.model_selection";
 
 /// Algorithms of the whole process.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelSelection {
     /// Known, without effect: decisions name their algorithm, and `static` is the default.
@@ -36,7 +36,7 @@ pub struct ModelSelection {
 }
 
 /// Inertia of a choice.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Momentum {
     /// Use it.
@@ -50,7 +50,7 @@ pub struct Momentum {
 }
 
 /// Trained selectors.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MlSelection {
     /// Known, without effect: each selector names its own file.

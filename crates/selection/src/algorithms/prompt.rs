@@ -3,10 +3,10 @@
 use super::Selector;
 use super::method::{Building, Checking, DecisionInput, Method};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A helper model chooses.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PromptSelection {
     /// The helper.

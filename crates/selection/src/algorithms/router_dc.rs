@@ -25,7 +25,7 @@ use document::Findings;
 use inference::catalog::Bare;
 use inference::handle::Embedder;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// τ where the document has none.
@@ -34,7 +34,7 @@ const TEMPERATURE: f64 = 0.07;
 const MIN_SIMILARITY: f64 = 0.3;
 
 /// Nearest model description by embedding.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "RouterDc")]
 pub struct RouterDcConfig {

@@ -16,10 +16,10 @@ use super::process::MlSelection;
 use super::ranking::highest;
 use document::Findings;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Support vectors.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "Svm")]
 pub struct SvmConfig {

@@ -3,11 +3,11 @@
 
 use document::{Findings, suggestion};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// How a model is switched to reasoning: a family by its name, or all of it written out.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "Reasoning")]
 pub struct Reasoning {
@@ -36,7 +36,7 @@ pub struct Reasoning {
 }
 
 /// Where a model's switch for reasoning goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(rename = "ReasoningSwitch")]
 pub enum SwitchKind {

@@ -2,10 +2,10 @@
 //! which. Read and checked in form; not run.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A model that runs here or is asked over the network.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Deployment {
     /// Folder of a local model.
@@ -31,7 +31,7 @@ pub struct Deployment {
 }
 
 /// How long texts are read.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct InputBudget {
     /// Tokens at most.
@@ -42,7 +42,7 @@ pub struct InputBudget {
 }
 
 /// Which deployment a signal uses, and what it gives.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelBinding {
     /// Name of the deployment.
@@ -63,7 +63,7 @@ pub struct ModelBinding {
 }
 
 /// How pairs of texts are scored.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PairScorer {
     /// Layer.
@@ -73,7 +73,7 @@ pub struct PairScorer {
 }
 
 /// File of thresholds per label.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OperatingPoint {
     /// Path.
@@ -83,7 +83,7 @@ pub struct OperatingPoint {
 }
 
 /// Limits of questions to a model.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Admission {
     /// Questions at a time.

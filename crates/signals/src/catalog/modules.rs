@@ -2,11 +2,11 @@
 
 use super::scoring::PrototypeScoring;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Settings of the classifiers.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Modules {
     /// Shortening of long prompts before signals.
@@ -28,7 +28,7 @@ pub struct Modules {
 }
 
 /// Shortening of long prompts before signals.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PromptCompression {
     /// Shorten.
@@ -59,7 +59,7 @@ pub struct PromptCompression {
 }
 
 /// Domain, personal data, preference.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClassifierModules {
     /// Domain.
@@ -73,7 +73,7 @@ pub struct ClassifierModules {
 }
 
 /// Settings of one classifier. Each reads its own keys.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClassifierModule {
     /// Run it; omitted means whenever a model is there.
@@ -122,7 +122,7 @@ pub struct ClassifierModule {
 }
 
 /// Domain by a tool of an MCP server.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct McpClassifier {
     /// Use it.
@@ -150,7 +150,7 @@ pub struct McpClassifier {
 }
 
 /// Settings of preference signals.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PreferenceModule {
     /// Compare with examples; `false` asks an external model.
@@ -162,7 +162,7 @@ pub struct PreferenceModule {
 }
 
 /// Settings of a signal that compares with examples.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PrototypeModule {
     /// How examples become a score.
@@ -172,7 +172,7 @@ pub struct PrototypeModule {
 }
 
 /// Fact check and hallucination.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HallucinationMitigation {
     /// Run it.
@@ -188,7 +188,7 @@ pub struct HallucinationMitigation {
 }
 
 /// Is an answer supported by its context?
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HallucinationDetector {
     /// Known; Merit runs ONNX, or `http`.
@@ -218,7 +218,7 @@ pub struct HallucinationDetector {
 }
 
 /// Does a prompt ask for text or images? By words, by a model, or both.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct KeywordOrClassifier {
     /// Run it.
@@ -241,7 +241,7 @@ pub struct KeywordOrClassifier {
 }
 
 /// A model folder.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelFolder {
     /// Path.
@@ -253,7 +253,7 @@ pub struct ModelFolder {
 }
 
 /// Safety and kinds of hazard.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SafetyModules {
     /// Is a text safe?
@@ -263,7 +263,7 @@ pub struct SafetyModules {
 }
 
 /// A classifier of whole texts.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SequenceHead {
     /// Folder; wins over `model_ref`.
@@ -279,7 +279,7 @@ pub struct SequenceHead {
 }
 
 /// Windows over a text that is longer than a model reads at once.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SequenceWindow {
     /// Tokens of a window.
@@ -289,7 +289,7 @@ pub struct SequenceWindow {
 }
 
 /// A model that is asked over the network.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RemoteBackend {
     /// How it is asked.

@@ -21,10 +21,10 @@ use super::{Building, Signal, SignalError, SignalInput, Watch, ran};
 use crate::report::{Key, Kind, SignalReport};
 use document::Findings;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A role granted to subjects.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RoleBinding {
     /// Unique name.
@@ -38,7 +38,7 @@ pub struct RoleBinding {
 }
 
 /// A user or a group.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Subject {
     /// `User` or `Group`.
@@ -48,7 +48,7 @@ pub struct Subject {
 }
 
 /// What a subject is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[schemars(extend("x-any-case" = true))]
 pub enum SubjectKind {
     /// A user, by id.

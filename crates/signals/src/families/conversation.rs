@@ -22,10 +22,10 @@ use crate::rules::NumericPredicate;
 use dialects::Conversation;
 use document::Findings;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A count over messages and tools.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConversationRule {
     /// Name used in decisions.
@@ -39,7 +39,7 @@ pub struct ConversationRule {
 }
 
 /// What a conversation rule counts.
-#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConversationFeature {
     /// `count` or `exists`.
@@ -50,7 +50,7 @@ pub struct ConversationFeature {
 }
 
 /// What is asked of a count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ConversationTest {
     /// That it lies within the predicate; without one it always matches.
@@ -60,7 +60,7 @@ pub enum ConversationTest {
 }
 
 /// The counter of a conversation rule.
-#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConversationSource {
     /// What is counted.
@@ -71,7 +71,7 @@ pub struct ConversationSource {
 }
 
 /// Something that is counted in a conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(rename = "ConversationCounter")]
 pub enum Counter {
@@ -96,7 +96,7 @@ pub enum Counter {
 }
 
 /// Role of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(rename = "ConversationRole")]
 pub enum Role {

@@ -22,13 +22,13 @@ use super::{Building, Signal, SignalError, SignalInput, Watch, beside, ran};
 use crate::report::{Key, Kind, SignalReport};
 use document::suggestion;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 const TEMPORAL: &str =
     r"(?i)(?-u:\b)(?:urgent|immediate|asap|deadline|time.sensitive|now|critical.window)(?-u:\b)";
 
 /// An operational event.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EventRule {
     /// Name used in decisions.
@@ -47,8 +47,8 @@ pub struct EventRule {
 }
 
 /// A severity that an event rule looks for, in any case.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(from = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(from = "String", into = "String")]
 pub enum Severity {
     /// `critical`.
     Critical,
@@ -82,6 +82,16 @@ impl From<String> for Severity {
         let folded = written.trim().to_lowercase();
         let known = Self::WORDS.into_iter().find(|(word, _)| *word == folded);
         known.map_or(Self::Unknown(written), |(_, severity)| severity)
+    }
+}
+
+impl From<Severity> for String {
+    fn from(severity: Severity) -> Self {
+        match (severity.word(), severity) {
+            (Some(word), _) => word.to_owned(),
+            (None, Severity::Unknown(written)) => written,
+            (None, _) => Self::new(),
+        }
     }
 }
 

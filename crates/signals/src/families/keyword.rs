@@ -47,7 +47,7 @@ use ngram::Ngram;
 use patterns::{Pattern, Patterns};
 use schemars::JsonSchema;
 use search::WordSearch;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::cell::{OnceCell, RefCell};
 
 /// Nanoseconds per byte of text that rules take, measured on texts that make them slow.
@@ -57,7 +57,7 @@ const NGRAM: f64 = 100.0;
 const FUZZY: f64 = 120.0;
 
 /// A rule over keywords.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct KeywordRule {
     /// Name used in decisions.
@@ -86,7 +86,7 @@ pub struct KeywordRule {
 }
 
 /// How many of a rule's keywords must be found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 #[schemars(rename = "KeywordOperator")]
 pub enum Operator {
@@ -99,8 +99,8 @@ pub enum Operator {
 }
 
 /// How keywords are looked for, in any case.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(from = "String")]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(from = "String", into = "String")]
 pub enum Method {
     /// As they are written.
     #[default]
@@ -123,6 +123,18 @@ impl From<String> for Method {
             "bm25" => Self::Bm25,
             "ngram" => Self::Ngram,
             _ => Self::Unknown(written),
+        }
+    }
+}
+
+impl From<Method> for String {
+    fn from(method: Method) -> Self {
+        match method {
+            Method::Literal => Self::new(),
+            Method::Regex => "regex".to_owned(),
+            Method::Bm25 => "bm25".to_owned(),
+            Method::Ngram => "ngram".to_owned(),
+            Method::Unknown(written) => written,
         }
     }
 }

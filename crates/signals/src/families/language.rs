@@ -24,12 +24,12 @@ use crate::report::{Key, Kind, SignalReport};
 use document::Findings;
 pub use model::{LanguageDetector, LoadError};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 pub use words::TABLES;
 
 /// A rule that emits its language code.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LanguageRule {
     /// ISO-639-1 code, lower case.

@@ -16,10 +16,10 @@ use super::{Building, Signal, SignalError, SignalInput, Watch, ran};
 use crate::report::{Key, Kind, SignalReport};
 use document::Findings;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A condition on one `metadata` entry.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MetadataRule {
     /// Name used in decisions.
@@ -33,7 +33,7 @@ pub struct MetadataRule {
 }
 
 /// Exactly one of three conditions.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MetadataPredicate {
     /// Equal to this text.

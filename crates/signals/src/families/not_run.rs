@@ -1,13 +1,13 @@
 //! Families that are read, checked in form, and not run. A leaf that reads one is refused.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The `type:` of leaves that read these families.
 pub const TYPES: [&str; 2] = ["safety", "input_modality"];
 
 /// Is the turn safe?
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SafetyRule {
     /// Name used in decisions.
@@ -27,7 +27,7 @@ pub struct SafetyRule {
 }
 
 /// Which hazards count.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SafetyHazard {
     /// Folder or deployment; omitted means `system.hazard`.
@@ -41,7 +41,7 @@ pub struct SafetyHazard {
 }
 
 /// Is the answer supported?
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HallucinationRule {
     /// Name.
@@ -53,7 +53,7 @@ pub struct HallucinationRule {
 }
 
 /// What the user's messages hold.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct InputModalityRule {
     /// Name used in decisions.

@@ -3,7 +3,7 @@
 use super::BuildSignal;
 use crate::report::Kind;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Declares a list for each family, how its rules are named, and what builds its signal where no
 /// model is needed; then the lists of rules that are known and not run.
@@ -14,7 +14,7 @@ macro_rules! section {
         $($(#[$other_doc:meta])* $other:ident: $other_rule:ty,)*
     ) => {
         /// Declared signals by family.
-        #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+        #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
         #[serde(deny_unknown_fields, default)]
         pub struct Signals {
             $($(#[$doc])* pub $list: Vec<$rule>,)*

@@ -28,12 +28,12 @@ use crate::report::{Key, Kind, SignalReport};
 use crate::rules::NumericPredicate;
 use document::Findings;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use source::{Source, Text};
 pub use source::{SourceKind, StructureSource};
 
 /// A measured feature of the user's turn.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct StructureRule {
     /// Name used in decisions.
@@ -47,7 +47,7 @@ pub struct StructureRule {
 }
 
 /// What a structure rule measures.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct StructureFeature {
     /// `exists`, `count`, `density` or `sequence`.
@@ -58,7 +58,7 @@ pub struct StructureFeature {
 }
 
 /// A feature of a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(rename = "StructureFeatureKind", extend("x-any-case" = true))]
 pub enum Feature {

@@ -1,10 +1,10 @@
 //! `routing.projections`: signals derived from signals.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Partitions, scores and mappings.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Projections {
     /// Winner-take-all groups of domain or embedding rules.
@@ -16,7 +16,7 @@ pub struct Projections {
 }
 
 /// A winner-take-all group.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Partition {
     /// Name.
@@ -34,7 +34,7 @@ pub struct Partition {
 }
 
 /// A weighted sum.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Score {
     /// Name.
@@ -48,7 +48,7 @@ pub struct Score {
 }
 
 /// One summand.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ScoreInput {
     /// A signal type, `kb_metric` or `projection`.
@@ -80,7 +80,7 @@ impl ScoreInput {
 }
 
 /// Bands of a score.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Mapping {
     /// Name.
@@ -98,7 +98,7 @@ pub struct Mapping {
 }
 
 /// How a band's confidence falls off.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Calibration {
     /// `sigmoid_distance`.
@@ -108,7 +108,7 @@ pub struct Calibration {
 }
 
 /// One band. Its name becomes a `projection` signal.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MappingOutput {
     /// Name used in decisions.

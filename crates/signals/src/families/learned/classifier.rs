@@ -22,10 +22,10 @@ use document::{Findings, suggestion};
 use inference::ask::{Failure, Outcome, Over, Question, What};
 use inference::handle::Classifier;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A classifier of the operator's own.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClassifierRule {
     /// Name used in decisions.
@@ -50,7 +50,7 @@ pub struct ClassifierRule {
 }
 
 /// What classifies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ClassifierKind {
     /// A model folder.

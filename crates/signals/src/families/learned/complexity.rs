@@ -26,10 +26,10 @@ use inference::ask::{Outcome, Question, What};
 use inference::handle::Embedder;
 use inference::prototypes::{Bank, Weighting};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A rule that grades a turn as `<name>:hard`, `<name>:medium` or `<name>:easy`.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ComplexityRule {
     /// Name used in decisions, with the level behind a colon.
@@ -59,7 +59,7 @@ pub struct ComplexityRule {
 }
 
 /// Example texts of one side of a complexity rule.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ComplexityExamples {
     /// Texts compared with the user's turn.

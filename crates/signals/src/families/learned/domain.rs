@@ -24,14 +24,14 @@ use inference::ask::{Outcome, Over, Question, What};
 use inference::catalog::{Task, labels};
 use inference::handle::Classifier;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
 /// Normalised entropy below which only the best label counts: the bands `low` and `very_low`.
 const SURE: f64 = 0.4;
 
 /// A topic.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DomainRule {
     /// Name used in decisions.
@@ -46,7 +46,7 @@ pub struct DomainRule {
 }
 
 /// The score of one model in a domain.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelScore {
     /// A declared model.

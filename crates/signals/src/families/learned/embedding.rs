@@ -29,13 +29,13 @@ use inference::ask::{Outcome, Question, What};
 use inference::handle::Embedder;
 use inference::prototypes::{Bank, Weighting};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Least score of a soft match where the document says none.
 const SOFT: f32 = 0.5;
 
 /// A rule over the similarity of the user's turn to example texts.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EmbeddingRule {
     /// Name used in decisions.
@@ -62,7 +62,7 @@ pub struct EmbeddingRule {
 }
 
 /// How the similarities of examples become one score.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Aggregation {
     /// The best, tempered by its neighbours.
@@ -75,7 +75,7 @@ pub enum Aggregation {
 }
 
 /// What a query is computed from.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum QueryModality {
     /// The user's turn.

@@ -32,14 +32,14 @@ use inference::handle::Embedder;
 use inference::knowledge_bases::{Manifest, built_in};
 use inference::prototypes::{Bank, Weighting};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
 const MANIFEST: &str = "labels.json";
 
 /// A rule over a knowledge base of labelled examples.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct KbRule {
     /// Name used in decisions.
@@ -56,7 +56,7 @@ pub struct KbRule {
 }
 
 /// A label or a group of a knowledge base.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct KbTarget {
     /// `label` or `group`.
@@ -66,7 +66,7 @@ pub struct KbTarget {
 }
 
 /// What a rule over a knowledge base looks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum KbTargetKind {
     /// One label.
@@ -76,7 +76,7 @@ pub enum KbTargetKind {
 }
 
 /// When a label or group of a knowledge base counts as found.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum KbMatch {
     /// From its threshold on.

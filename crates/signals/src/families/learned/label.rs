@@ -5,10 +5,10 @@ use crate::scope::Scope;
 use document::{Findings, suggestion};
 use inference::catalog::{Task, labels};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A rule that has a name and nothing else: the name is the label that a classifier emits.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LabelRule {
     /// The emitted label.

@@ -28,10 +28,10 @@ use document::Findings;
 use inference::ask::{Entity, Outcome, Question, What};
 use inference::handle::Tagger;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Detection of personal data.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PiiRule {
     /// Name used in decisions.

@@ -25,7 +25,7 @@ use inference::ask::{Outcome, Over, Question, What};
 use inference::handle::{Classifier, Embedder};
 use inference::prototypes::{Bank, Score, Weighting};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 
 const MODULE: &str = "global.model_catalog.modules.classifier.preference";
@@ -33,7 +33,7 @@ const MODULE: &str = "global.model_catalog.modules.classifier.preference";
 const MAX_TOKENS: u32 = 1000;
 
 /// A preference that the user's turn expresses.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PreferenceRule {
     /// Name used in decisions.

@@ -21,7 +21,7 @@ use inference::ask::{Outcome, Question, What};
 use inference::handle::Embedder;
 use inference::prototypes::similarity;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 const THRESHOLD: f32 = 0.8;
@@ -29,7 +29,7 @@ const THRESHOLD: f32 = 0.8;
 const MAX_TURNS: usize = 64;
 
 /// A rule over repetition: the user asks again what was asked before.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ReaskRule {
     /// Name used in decisions.

@@ -16,11 +16,11 @@ use crate::report::{Key, SignalReport};
 use dialects::{Media, Place};
 use inference::ask::Outcome;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// A part of a request that a safety rule reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ScanScope {
     /// The user's current turn.
@@ -38,7 +38,7 @@ pub enum ScanScope {
 }
 
 /// What a rule makes of an attachment that it cannot read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnUnreadable {
     /// It matches.

@@ -15,7 +15,7 @@ use inference::ask::Ask;
 use inference::catalog::Catalog;
 use inference::fake::Fake;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::sync::LazyLock;
 use std::time::Instant;
 
@@ -28,21 +28,21 @@ fn says(text: &str) -> Prompt {
 }
 
 /// The sections of a routing document that signals read.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 struct Document {
     routing: Routing,
     global: Global,
 }
 
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 struct Routing {
     signals: Signals,
     projections: Projections,
 }
 
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 struct Global {
     model_catalog: ModelCatalog,

@@ -5,12 +5,12 @@ use crate::families::{SignalInput, letters, words};
 use document::Findings;
 use memchr::memmem::Finder;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::cell::{Cell, OnceCell};
 
 /// Where a structure feature is read.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct StructureSource {
     /// `regex`, `keyword_set`, `sequence` or `text_bytes`.
@@ -27,7 +27,7 @@ pub struct StructureSource {
 }
 
 /// A kind of source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(rename = "StructureSourceKind", extend("x-any-case" = true))]
 pub enum SourceKind {
