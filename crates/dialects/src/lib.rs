@@ -19,6 +19,7 @@ pub mod wrappers;
 
 mod anthropic_messages;
 mod batch;
+mod deadline;
 mod form;
 mod gather;
 mod json;

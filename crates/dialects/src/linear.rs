@@ -1,8 +1,10 @@
 //! Reading takes work in proportion to a body's length, whatever its shape.
 
+use crate::deadline::{self, looks};
 use crate::json::work;
-use crate::request::{ReadOptions, RefusedKind, Request};
+use crate::request::{Asked, ReadOptions, RefusedKind, Request};
 use crate::{Conversation, Dialect};
+use std::time::{Duration, Instant};
 
 const WIRES: [Dialect; 3] = [
     Dialect::OpenAiChat,
@@ -115,6 +117,46 @@ fn deep_nesting_is_refused_after_one_pass() {
             let (read, work) = read(dialect, &body);
             assert_eq!(read.err(), Some(RefusedKind::TooDeep));
             assert!(work <= 2 * body.len(), "{work} bytes passed over");
+        }
+    }
+}
+
+/// A body that is read until its deadline, which passes at any of the looks at the clock: what is
+/// done afterwards is a tenth of what was done before, or as much as lies between two looks.
+#[test]
+fn a_deadline_ends_the_work() {
+    let part = r#"{"type":"text","text":"a few words"}"#;
+    let bodies = [
+        format!("[{}]", [part].repeat(100_000).join(",")),
+        format!("\"{}\"", "a long text ".repeat(400_000)),
+        format!("\"x{}\"", "数".repeat(1_500_000)),
+    ];
+    let until = Some(Instant::now() + Duration::from_secs(3_600));
+    for dialect in WIRES {
+        for content in &bodies {
+            let body = user(dialect, content, "");
+            let asked = Asked::conversation(dialect);
+            let read = || {
+                let body = body.clone().into();
+                Request::read_until(&asked, body, &ReadOptions::default(), until)
+            };
+            looks::end_at(usize::MAX);
+            assert!(read().is_ok());
+            let (left, _) = looks::take();
+            let all = usize::MAX - left.unwrap();
+            assert!(all > 30, "{all} looks");
+
+            for look in (1..=all).step_by(7) {
+                work::take();
+                looks::end_at(look);
+                assert_eq!(read().err().map(|it| it.kind), Some(RefusedKind::Late));
+                let (_, before) = looks::take();
+                let after = work::take() - before;
+                assert!(
+                    after <= before / 10 + PASSES * deadline::LOOK,
+                    "{after} bytes after {before}, look {look} of {all}"
+                );
+            }
         }
     }
 }

@@ -7,9 +7,11 @@ pub(crate) use reading::Reading;
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::deadline;
 use crate::endpoint::{Dialect, Service};
 use crate::form::{self, Form};
 use crate::gather;
@@ -171,6 +173,25 @@ impl Request {
     /// # Errors
     /// What is answered to the client instead: always status 400, see [`RefusedKind`].
     pub fn read(asked: &Asked<'_>, body: Bytes, options: &ReadOptions) -> Result<Self, Refused> {
+        Self::read_until(asked, body, options, None)
+    }
+
+    /// Reads a body of any endpoint, as long as somebody waits for it.
+    ///
+    /// # Errors
+    /// What is answered to the client instead, see [`RefusedKind`]: status 504 if the deadline has
+    /// passed before all was read, else 400.
+    pub fn read_until(
+        asked: &Asked<'_>,
+        body: Bytes,
+        options: &ReadOptions,
+        until: Option<Instant>,
+    ) -> Result<Self, Refused> {
+        let read = deadline::within(until, || Self::read_all(asked, body, options));
+        read.unwrap_or_else(|| Err(Refused::late()))
+    }
+
+    fn read_all(asked: &Asked<'_>, body: Bytes, options: &ReadOptions) -> Result<Self, Refused> {
         if let Some(service) = asked.service
             && form::is_form(asked.content_type)
         {
@@ -353,6 +374,8 @@ pub enum RefusedKind {
     Duplicate,
     /// Nested too deeply.
     TooDeep,
+    /// Its deadline passed before it was read.
+    Late,
 }
 
 impl Refused {
@@ -361,6 +384,15 @@ impl Refused {
             status: 400,
             message: message.into(),
             kind,
+        }
+    }
+
+    /// Refuses a body that nobody waits for any more.
+    fn late() -> Self {
+        Self {
+            status: 504,
+            message: "the router could not decide in time".into(),
+            kind: RefusedKind::Late,
         }
     }
 

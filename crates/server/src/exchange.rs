@@ -231,11 +231,13 @@ impl Exchange for LlmExchange {
         let dialect = head.dialect;
         self.phase = Phase::Done(Some(dialect));
         let metrics = self.metrics.clone();
-        let until = self.models_until.unwrap_or_else(Instant::now);
+        let limits = route::Limits {
+            models: self.models_until.unwrap_or_else(Instant::now),
+            plan: self.deadline,
+        };
         let (length, pace) = (body.len(), head.serving.router.pace());
         let plan = async move {
-            let asked = (head.serving.asker(), until);
-            let planned = route::plan(&head, body, &metrics, asked).await;
+            let planned = route::plan(&head, body, &metrics, head.serving.asker(), limits).await;
             (planned, head)
         };
         let (planned, head) = if Work::is_short(length, pace) {

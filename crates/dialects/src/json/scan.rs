@@ -8,17 +8,24 @@ use std::borrow::Cow;
 
 use super::Malformed;
 use super::escape::decoded;
+use crate::deadline;
 
 /// A place in JSON text. It is always at the begin of a character: it moves past ASCII bytes one
 /// by one, and past others only as parts of whole strings.
 pub(super) struct Scanner<'a> {
     text: &'a str,
     at: usize,
+    /// Where the clock is looked at next.
+    look: usize,
 }
 
 impl<'a> Scanner<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Self { text, at: 0 }
+        Self {
+            text,
+            at: 0,
+            look: deadline::LOOK,
+        }
     }
 
     pub(super) fn peek(&self) -> Option<u8> {
@@ -52,6 +59,7 @@ impl<'a> Scanner<'a> {
                 b'}' => return Ok(()),
                 _ => return Err(Malformed),
             }
+            self.go_on()?;
         }
     }
 
@@ -70,6 +78,7 @@ impl<'a> Scanner<'a> {
                 b']' => return Ok(()),
                 _ => return Err(Malformed),
             }
+            self.go_on()?;
         }
     }
 
@@ -77,6 +86,7 @@ impl<'a> Scanner<'a> {
     /// of members.
     pub(super) fn words(&mut self, mut each: impl FnMut(&str, bool)) -> Result<(), Malformed> {
         while let Some(byte) = self.peek() {
+            self.go_on()?;
             match byte {
                 b'"' | b'-' | b'0'..=b'9' => {
                     let word = self.known_value()?;
@@ -149,6 +159,7 @@ impl<'a> Scanner<'a> {
             if depth == 0 {
                 return Ok(());
             }
+            self.go_on()?;
         }
     }
 
@@ -157,6 +168,7 @@ impl<'a> Scanner<'a> {
         let start = self.at;
         let mut open = Open::default();
         loop {
+            self.go_on()?;
             self.checked_begin(&mut open)?;
             loop {
                 let Some(container) = open.innermost() else {
@@ -231,7 +243,15 @@ impl<'a> Scanner<'a> {
         self.at += 1;
         let start = self.at;
         loop {
-            self.at += plain(self.rest().as_bytes());
+            // A look at the clock may come within a character.
+            let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+            let near = rest.get(..deadline::LOOK).unwrap_or(rest);
+            let count = plain(near);
+            self.at += count;
+            if count == deadline::LOOK {
+                self.go_on()?;
+                continue;
+            }
             match self.next()? {
                 b'"' => {
                     #[cfg(test)]
@@ -257,6 +277,18 @@ impl<'a> Scanner<'a> {
             }
             _ => Err(Malformed),
         }
+    }
+
+    /// Looks at the clock now and then. Text that nobody waits for any more ends here.
+    fn go_on(&mut self) -> Result<(), Malformed> {
+        if self.at < self.look {
+            return Ok(());
+        }
+        self.look = self.at + deadline::LOOK;
+        if deadline::is_over() {
+            return Err(Malformed);
+        }
+        Ok(())
     }
 
     fn number(&mut self) -> Result<(), Malformed> {
@@ -421,6 +453,11 @@ pub(crate) mod work {
 
     pub(super) fn passed(bytes: usize) {
         PASSED.set(PASSED.get() + bytes);
+    }
+
+    /// Returns the bytes passed over by this thread so far.
+    pub(crate) fn done() -> usize {
+        PASSED.get()
     }
 
     /// Returns the bytes passed over by this thread since the last call.

@@ -11,7 +11,7 @@ use conversation::learning::context::{Headers, RequestContext};
 use conversation::objects::Keeper;
 use conversation::session::SessionHints;
 use dialects::refusal::CONTEXT_LENGTH_EXCEEDED;
-use dialects::{Asked, Dialect, Request, Service};
+use dialects::{Asked, Dialect, RefusedKind, Request, Service};
 use extproc::{BodyReply, Immediate, ResponseInterest};
 use immediate::Said;
 use inference::ask::Ask;
@@ -50,13 +50,22 @@ pub(super) struct Ready {
     pub(super) debug: bool,
 }
 
-/// Plans one request; waits for nothing but the answers of `models`, and for these no longer than
-/// until the instant.
+/// Until when a request is worked on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Models answer by then; texts that were not read count as unread.
+    pub(super) models: Instant,
+    /// Somebody waits for the plan until then.
+    pub(super) plan: Option<Instant>,
+}
+
+/// Plans one request; waits for nothing but the answers of `models`.
 pub(super) async fn plan(
     head: &Head,
     body: Bytes,
     metrics: &Metrics,
-    (models, deadline): (&dyn Ask, Instant),
+    models: &dyn Ask,
+    limits: Limits,
 ) -> Planned {
     let started = Instant::now();
     let router = &head.serving.router;
@@ -69,10 +78,13 @@ pub(super) async fn plan(
         content_type: head.request.headers.get("content-type").unwrap_or_default(),
         model: deployment.as_deref(),
     };
-    let request = match Request::read(&asked, body, &settings.reading) {
+    let request = match Request::read_until(&asked, body, &settings.reading, limits.plan) {
         Ok(request) => request,
         Err(refused) => {
-            metrics.refused("", "invalid_request");
+            // The protocol layer counts what came too late.
+            if refused.kind != RefusedKind::Late {
+                metrics.refused("", "invalid_request");
+            }
             return Planned::Respond(turn_down(head, refused.status, &refused.message));
         }
     };
@@ -101,7 +113,7 @@ pub(super) async fn plan(
             previous_response,
         },
         models,
-        deadline,
+        deadline: limits.models,
         full: debug,
         traced: !head.span.span().is_none(),
         rewritable: head.request.rewritable,

@@ -81,6 +81,38 @@ async fn refused_uploads_are_told_in_their_own_wire() {
     }
 }
 
+#[tokio::test]
+async fn a_body_is_read_until_its_deadline() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("merit.yaml");
+    std::fs::write(&file, DOCUMENT).unwrap();
+    let preparer = preparer(Scripted::new(Fake::default()));
+    let metrics = preparer.metrics.clone();
+    let reloader = Reloader::first(file, preparer).unwrap_or_else(|refusal| panic!("{refusal:?}"));
+    let exchanges = LlmExchanges::new(reloader.live(), metrics, Tracing::off());
+    let text = "long ".repeat(100_000);
+    let body =
+        format!(r#"{{"model": "auto", "messages": [{{"role": "user", "content": "{text}"}}]}}"#);
+    let body = Bytes::from(body);
+    let now = Instant::now();
+    for (deadline, expected) in [(now, Some(504)), (now + Duration::from_secs(60), None)] {
+        let mut exchange = exchanges.open();
+        let headers = [(":method", "POST"), (":path", "/v1/chat/completions")];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.into()));
+        let head = RequestHead {
+            headers: Headers::new(headers.to_vec()),
+            ..RequestHead::default()
+        };
+        exchange.deadline(deadline);
+        exchange.request_headers(head).await;
+        let refused = match exchange.request_body(body.clone()).await {
+            BodyStep::Respond(answer) => Some(answer.status.as_u16()),
+            _ => None,
+        };
+        assert_eq!(refused, expected);
+    }
+}
+
 #[test]
 fn models_are_waited_for_until_shortly_before_the_deadline() {
     let now = Instant::now();
