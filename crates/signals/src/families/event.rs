@@ -221,8 +221,10 @@ impl Signal for EventSignal {
         report: &mut SignalReport,
     ) -> Result<(), SignalError> {
         let mut hits = vec![false; self.slots];
-        self.patterns.mark(input.windowed(), &mut hits);
-        if input.is_sampled() {
+        let unread = self
+            .patterns
+            .mark(input.windowed(), || input.is_late(), &mut hits);
+        if input.is_sampled() || !unread.is_empty() {
             let keys: Vec<Key> = self.rules.iter().map(|rule| rule.key).collect();
             report.doubt(&keys);
         }

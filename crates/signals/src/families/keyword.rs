@@ -49,6 +49,7 @@ use schemars::JsonSchema;
 use search::WordSearch;
 use serde::{Deserialize, Serialize};
 use std::cell::{OnceCell, RefCell};
+use std::collections::HashSet;
 
 /// Nanoseconds per byte of text that rules take, measured on texts that make them slow.
 const LITERALS: f64 = 30.0;
@@ -281,8 +282,9 @@ impl Signal for KeywordSignal {
             });
         reading.is_cut = !is_read || is_late();
         if !reading.is_cut {
-            self.literals.mark(reading.text, &mut hits);
-            reading.unread = self.patterns.mark(&reading, possible, &mut hits);
+            let literals = self.literals.mark(reading.text, is_late, &mut hits);
+            let patterns = self.patterns.mark(&reading, possible, &mut hits);
+            reading.unread = literals.into_iter().chain(patterns).collect();
         }
         let mut matched: Vec<bool> = self
             .rules
@@ -430,7 +432,7 @@ struct Reading<'a> {
     /// It became too late while literals were looked for.
     is_cut: bool,
     /// Slots of patterns that the text was not read for to its end.
-    unread: Vec<usize>,
+    unread: HashSet<usize>,
     /// Rules that part of the text was not read for.
     partly: RefCell<Vec<Key>>,
 }
@@ -444,7 +446,7 @@ impl<'a> Reading<'a> {
             tokens: OnceCell::new(),
             raw_tokens: OnceCell::new(),
             is_cut: false,
-            unread: Vec::new(),
+            unread: HashSet::new(),
             partly: RefCell::default(),
         }
     }

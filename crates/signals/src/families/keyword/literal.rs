@@ -52,7 +52,13 @@ pub(super) enum BuildError {
 
 impl Literals {
     /// Sets `hits[slot]` for every keyword found in `text` of those that are not searched by words.
-    pub(super) fn mark(&self, text: &str, hits: &mut [bool]) {
+    /// Returns the slots of those for which it became too late.
+    pub(super) fn mark(
+        &self,
+        text: &str,
+        is_late: impl Fn() -> bool,
+        hits: &mut [bool],
+    ) -> Vec<usize> {
         for slot in &self.always {
             hits[*slot] = true;
         }
@@ -65,12 +71,14 @@ impl Literals {
                 automaton.mark(text, hits);
             }
         }
+        let mut unread = Vec::new();
         if !ascii || self.cased_reads_ascii {
-            self.cased.mark(text, hits);
+            unread.extend(self.cased.mark(text, &is_late, hits));
         }
         if !ascii && text.contains(FOLDS_INTO_ASCII) {
-            self.twins.mark(text, hits);
+            unread.extend(self.twins.mark(text, &is_late, hits));
         }
+        unread
     }
 }
 
@@ -332,7 +340,7 @@ mod tests {
                 }
             },
         );
-        literals.mark(text, &mut hits);
+        assert!(literals.mark(text, || false, &mut hits).is_empty());
         slots.iter().map(|slot| hits[*slot]).collect()
     }
 

@@ -5,6 +5,7 @@ use super::search::WordSearch;
 use super::{Reading, Target};
 use crate::families::letters;
 use crate::families::pattern::{self, PatternError, PatternSet};
+use crate::families::slices::COPIED;
 use memchr::memmem::Finder;
 
 /// So many patterns read a text one after the other: each stops at its first match and skips what
@@ -48,15 +49,13 @@ impl Builder {
     /// Compiles the patterns; pieces that they demand and that can be searched by words go to
     /// `search`.
     pub(super) fn finish(self, search: &mut WordSearch<Target>) -> Result<Patterns, PatternError> {
-        let texts = self
+        let members = self
             .patterns
             .iter()
             .filter(|it| !it.compiled.stands_alone());
-        let texts: Vec<_> = texts
-            .map(|it| (it.compiled.as_str().to_owned(), it.slot))
-            .collect();
+        let members: Vec<_> = members.map(|it| (it.compiled.engine(), it.slot)).collect();
         let mut patterns = Patterns {
-            together: PatternSet::build(&texts)?,
+            together: PatternSet::of(&members)?,
             alone: self.patterns,
             open: Vec::new(),
             loose: Vec::new(),
@@ -83,8 +82,13 @@ impl Patterns {
         let alone = patterns.clone().filter(|it| it.stands_alone());
         let alone: f64 = alone.map(pattern::Pattern::pace).sum();
         let others = patterns.filter(|it| !it.stands_alone()).count();
-        let passes = others.min(ALONE + self.together.sets());
-        alone + passes as f64 * pattern::PLAIN
+        let sets = if others > ALONE {
+            self.together.sets()
+        } else {
+            0
+        };
+        // A text may be such that each of them has to read it by itself.
+        alone + others as f64 * pattern::PLAIN + sets as f64 * pattern::TOGETHER
     }
 
     /// Sets `hits[slot]` for every pattern found in the text. `possible` are the open patterns and
@@ -107,12 +111,14 @@ impl Patterns {
             possible.partition(|pattern| pattern.compiled.stands_alone());
 
         let mut unread = Vec::new();
-        if others.len() > ALONE {
+        // Of a long text a set looks at the clock in between.
+        if others.len() > ALONE || (text.len() > COPIED && !others.is_empty()) {
             let mut is_wanted = vec![false; hits.len()];
             for pattern in others {
                 is_wanted[pattern.slot] = true;
             }
-            unread = self.together.mark_wanted(text, &is_wanted, is_late, hits);
+            let is_wanted = |slot: usize| is_wanted[slot];
+            unread = self.together.mark_wanted(text, is_wanted, is_late, hits);
         } else {
             alone.extend(others);
         }
@@ -131,6 +137,10 @@ impl Patterns {
         let text = reading.text;
         if !text.is_ascii() && text.contains(letters::FOLDS_INTO_ASCII) {
             return vec![true; self.alone.len()];
+        }
+        // Pieces are looked for in a copy of the text. A long one is read by the patterns instead.
+        if text.len() > COPIED {
+            self.loose.iter().for_each(|(_, at)| possible[*at] = true);
         }
         for (piece, at) in &self.loose {
             possible[*at] = possible[*at] || piece.find(reading.lower().as_bytes()).is_some();
