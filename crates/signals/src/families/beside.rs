@@ -32,13 +32,15 @@ pub(super) fn texts<'a>(input: &SignalInput<'a>) -> Vec<&'a str> {
         .iter()
         .filter(|aside| aside.place == Place::Current)
         .map(|aside| &aside.text);
-    let mut known = HashSet::from([texts.evaluation.as_str()]);
+    // The turn itself, which may be long, is compared and not hashed.
+    let turn = texts.evaluation.as_str();
+    let mut known = HashSet::new();
     texts
         .passed_over
         .iter()
         .chain(asides)
         .map(String::as_str)
-        .filter(|text| !text.trim().is_empty() && known.insert(text))
+        .filter(|text| !text.trim().is_empty() && *text != turn && known.insert(*text))
         .collect()
 }
 
