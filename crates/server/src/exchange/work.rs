@@ -17,8 +17,6 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 const HELD: f64 = 2e6;
 /// Nanoseconds that parsing takes per byte.
 const PARSING: f64 = 10.0;
-/// Bodies up to this are short work whatever reads them, bytes.
-const SHORT: usize = 2 << 10;
 /// Bodies above this are long work whatever reads them, bytes.
 const LONG: usize = 64 << 10;
 /// Bodies up to this have places of their own, so that large ones do not keep them waiting, bytes.
@@ -51,7 +49,7 @@ impl Work {
     /// Tells whether a body is read so soon that a serving thread may do it; `pace` are nanoseconds
     /// per byte.
     pub(super) fn is_short(bytes: usize, pace: f64) -> bool {
-        bytes <= SHORT || bytes <= LONG && bytes as f64 * (pace + PARSING) <= HELD
+        bytes <= LONG && bytes as f64 * (pace + PARSING) <= HELD
     }
 
     /// Does the work on a body of so many bytes off the serving threads.
@@ -162,8 +160,9 @@ mod tests {
     #[test]
     fn what_is_short_hangs_on_what_reads_it() {
         for (bytes, pace, expected) in [
-            (SHORT, 1e9, true),
-            (SHORT + 1, 1e9, false),
+            (0, 1e9, true),
+            (2 << 10, 300.0, true),
+            (2 << 10, 1e9, false),
             (40 << 10, 30.0, true),
             (60 << 10, 30.0, false),
             (8 << 10, 350.0, false),
