@@ -49,7 +49,7 @@ pub const KINDS: [&str; 12] = [
 ];
 
 /// Bytes that are read together: what is made of them takes twelve times their room.
-const SLICE: usize = 1 << 20;
+const SLICE: usize = 256 << 10;
 /// Bytes on both sides of a slice that are read with it. What stands around an entity tells by far
 /// fewer what it is.
 const AROUND: usize = 4 << 10;
@@ -58,10 +58,20 @@ const AROUND: usize = 4 << 10;
 /// the longer.
 #[must_use]
 pub fn find(text: &str) -> Vec<Entity> {
-    find_in_slices(text, SLICE, AROUND)
+    find_until(text, || false).unwrap_or_default()
 }
 
-fn find_in_slices(text: &str, slice: usize, around: usize) -> Vec<Entity> {
+/// The same as long as somebody waits; `None` if it `is_over` before the text's end.
+pub(crate) fn find_until(text: &str, is_over: impl Fn() -> bool) -> Option<Vec<Entity>> {
+    find_in_slices(text, SLICE, AROUND, is_over)
+}
+
+fn find_in_slices(
+    text: &str,
+    slice: usize,
+    around: usize,
+    is_over: impl Fn() -> bool,
+) -> Option<Vec<Entity>> {
     let scalars = |from: usize, to: usize| text.get(from..to).unwrap_or_default().chars().count();
     let mut found = Vec::new();
     let (mut from, mut first) = (0, 0);
@@ -82,7 +92,10 @@ fn find_in_slices(text: &str, slice: usize, around: usize) -> Vec<Entity> {
         first += own;
         from = to;
         if from >= text.len() {
-            return found;
+            return Some(found);
+        }
+        if is_over() {
+            return None;
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::recognizers;
 use crate::window::{Reach, Segmentation, Window};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 /// Takes the answers, once.
@@ -34,7 +34,9 @@ pub(super) struct Call {
 
 /// A text under a model.
 struct TextOf {
-    text: Arc<str>,
+    /// Empty once nobody waits for answers about it: its windows may be read later, and the whole is
+    /// held no longer than by its request.
+    text: Mutex<Arc<str>>,
     model: Arc<Model>,
     reach: Reach,
     recognize: bool,
@@ -73,7 +75,8 @@ struct Plan {
     segmentation: Segmentation,
     keys: Vec<Key>,
     units: Vec<Option<usize>>,
-    verified: Vec<Entity>,
+    /// What rules found; `None` if they did not come to the text's end in time.
+    verified: Option<Vec<Entity>>,
 }
 
 /// How much of a call was turned away.
@@ -117,7 +120,7 @@ impl Call {
                 priority: Priority::Ordinary,
             });
             call.texts.push(TextOf {
-                text: text.as_str().into(),
+                text: Mutex::new(text.as_str().into()),
                 model: Arc::clone(model),
                 reach: Reach::Whole,
                 recognize: false,
@@ -159,7 +162,7 @@ impl Call {
             .entry((&*question.text, Arc::as_ptr(&model), reach))
             .or_insert_with(|| {
                 self.texts.push(TextOf {
-                    text: Arc::clone(&question.text),
+                    text: Mutex::new(Arc::clone(&question.text)),
                     model,
                     reach,
                     recognize: false,
@@ -178,7 +181,7 @@ impl Call {
 
     /// Bytes of all texts.
     pub(super) fn bytes(&self) -> usize {
-        self.texts.iter().map(|of| of.text.len()).sum()
+        self.texts.iter().map(|of| of.text().len()).sum()
     }
 
     /// Whether nobody waits any more.
@@ -192,8 +195,10 @@ impl Call {
         self.deadline.is_some_and(|deadline| deadline <= now)
     }
 
+    /// Notes that nobody waits for the answers, and lets go of the texts.
     pub(super) fn withdraw(&self) {
         self.withdrawn.store(true, Ordering::Relaxed);
+        self.texts.iter().for_each(TextOf::forget);
     }
 
     pub(super) fn prepared(&self) -> Option<&Prepared> {
@@ -203,7 +208,12 @@ impl Call {
     /// Cuts the texts, and looks for what is known already.
     pub(super) fn prepare(&self, memory: &Memory) -> &Prepared {
         self.prepared.get_or_init(|| {
-            let plans = self.texts.iter().map(|of| of.plan(memory)).collect();
+            let is_over = || self.is_dead(Instant::now());
+            let plans = self
+                .texts
+                .iter()
+                .map(|of| of.plan(memory, is_over))
+                .collect();
             let mut prepared = Prepared {
                 plans,
                 units: Vec::new(),
@@ -287,11 +297,16 @@ impl Call {
             .map_err(Clone::clone)?;
         let of = self.texts.get(text).ok_or_else(missing)?;
         let rows = prepared.rows(plan, wanted, &missing)?;
+        let text = of.text();
+        if text.is_empty() && !plan.segmentation.windows.is_empty() {
+            return Err(missing());
+        }
         let answer = match wanted {
             Wanted::Vector => Answer::Vector(answer::vector(&rows, of.model.width)),
             Wanted::Labels(by, over) => Answer::Labels(answer::labels(by, *over, &rows)),
             Wanted::Entities(by) => {
-                Answer::Entities(answer::entities(by, &of.text, &plan.verified, &rows))
+                let verified = plan.verified.as_deref().ok_or_else(missing)?;
+                Answer::Entities(answer::entities(by, &text, verified, &rows))
             }
             Wanted::Features => Answer::Labels(Vec::new()),
         };
@@ -352,14 +367,10 @@ impl Prepared {
             let at = *known.entry(key).or_insert(self.units.len());
             if at == self.units.len() {
                 let window = Arc::clone(&plan.segmentation.windows[window]);
-                let (model, text) = (Arc::clone(&of.model), Arc::clone(&of.text));
-                self.units.push(Unit::new(
-                    key,
-                    model,
-                    text,
-                    window,
-                    *priority == Priority::Safety,
-                ));
+                let is_for_safety = *priority == Priority::Safety;
+                let model = Arc::clone(&of.model);
+                let unit = Unit::new(key, model, &of.text(), window, is_for_safety);
+                self.units.push(unit);
             }
             plan.units[window] = Some(at);
             match wanted {
@@ -422,19 +433,30 @@ impl Asked {
 }
 
 impl TextOf {
-    fn plan(&self, memory: &Memory) -> Result<Plan, Failure> {
+    fn text(&self) -> Arc<str> {
+        let text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&text)
+    }
+
+    fn forget(&self) {
+        let mut text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        *text = Arc::default();
+    }
+
+    fn plan(&self, memory: &Memory, is_over: impl Fn() -> bool) -> Result<Plan, Failure> {
+        let text = self.text();
         let segmentation = self
             .model
             .segmenter
-            .segment(&self.text, self.reach)
+            .segment(&text, self.reach)
             .map_err(|error| failed(&error))?;
         let units = vec![None; segmentation.windows.len()];
-        let key = |window: &Arc<Window>| memory.key(&self.model, &self.text, window);
+        let key = |window: &Arc<Window>| memory.key(&self.model, &text, window);
         let keys = segmentation.windows.iter().map(key).collect();
         let verified = if self.recognize {
-            recognizers::find(&self.text)
+            recognizers::find_until(&text, is_over)
         } else {
-            Vec::new()
+            Some(Vec::new())
         };
         Ok(Plan {
             segmentation,

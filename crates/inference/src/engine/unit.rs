@@ -19,7 +19,8 @@ pub(super) struct Unit {
     /// Identity of the window under its model.
     pub(super) key: Key,
     model: Arc<Model>,
-    text: Arc<str>,
+    /// The window's own text.
+    text: Box<str>,
     window: Arc<Window>,
     statics: bool,
     taggers: Vec<Arc<TaggerModel>>,
@@ -50,13 +51,15 @@ impl Memory {
 }
 
 impl Unit {
+    /// A window of `text`.
     pub(super) fn new(
         key: Key,
         model: Arc<Model>,
-        text: Arc<str>,
+        text: &str,
         window: Arc<Window>,
         safety: bool,
     ) -> Self {
+        let text = text.get(window.text.clone()).unwrap_or_default().into();
         Self {
             key,
             model,
@@ -140,7 +143,7 @@ impl Unit {
                 .states
                 .as_ref()
                 .ok_or_else(|| failed(&"the graph gave no token states"))?;
-            let found: Arc<[Entity]> = by.tag(self.text(), &self.window, states.view()).into();
+            let found: Arc<[Entity]> = by.tag(&self.text, &self.window, states.view()).into();
             memory
                 .cache
                 .keep_entities(memory.under(self.key, by), Arc::clone(&found));
@@ -153,15 +156,11 @@ impl Unit {
         if self.statics && known.statics.get().is_none() {
             let statics = self
                 .model
-                .statics(self.text())
+                .statics(&self.text)
                 .map_err(|error| failed(&error))?;
             known.statics.get_or_init(|| statics);
         }
         Ok(())
-    }
-
-    fn text(&self) -> &str {
-        self.text.get(self.window.text.clone()).unwrap_or_default()
     }
 
     fn place(&self, by: &TaggerModel) -> Option<usize> {
