@@ -236,9 +236,11 @@ fn model_cluster(name: &str, address: SocketAddr) -> Value {
 
 fn ext_proc_cluster(name: &str, address: &Address) -> Value {
     let mut cluster = cluster(name, address);
+    // The keepalive ends requests to a Merit that stands still where nothing else does. It is much
+    // longer than a message timeout: should a busy machine let it win, the answer is 500, not 504.
     let http2 = json!({
         "initial_stream_window_size": 1_048_576, "initial_connection_window_size": 4_194_304,
-        "connection_keepalive": {"interval": "1s", "timeout": "1s"},
+        "connection_keepalive": {"interval": "1s", "timeout": "4s"},
     });
     cluster["typed_extension_protocol_options"] = json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
         "@type": HTTP_OPTIONS,
