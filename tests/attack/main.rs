@@ -13,6 +13,7 @@ mod bodies;
 mod frames;
 mod kill;
 mod load;
+mod memory;
 mod redis;
 mod reload;
 mod soak;
@@ -44,6 +45,11 @@ async fn kill_under_load() -> anyhow::Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn faulty_redis() -> anyhow::Result<()> {
     redis::attack("faulty_redis").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_bodies() -> anyhow::Result<()> {
+    memory::attack("large_bodies").await
 }
 
 #[tokio::test(flavor = "multi_thread")]

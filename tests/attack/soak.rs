@@ -55,10 +55,34 @@ async fn soak(attack: &mut Attack) -> Result<String> {
     // What requests held is given back when they are over.
     sleep_until(Instant::now() + Duration::from_millis(200)).await;
     let end = Holdings::of(stage.merit.process())?;
+    let table = table(&samples);
     if attack.length >= LEVEL_FROM {
-        check_level(&samples)?;
+        check_level(&samples).with_context(|| table.clone())?;
     }
-    Ok(format!("{} requests, at the end {end}", asked.requests))
+    Ok(format!(
+        "{} requests, at the end {end}\n{table}",
+        asked.requests
+    ))
+}
+
+/// Shows what was held in each quarter of the time, at least and at most.
+fn table(samples: &[Holdings]) -> String {
+    let mut lines = String::from("quarter  memory, MB  descriptors  threads\n");
+    for (number, quarter) in samples.chunks(samples.len().div_ceil(4).max(1)).enumerate() {
+        let range = |what: fn(&Holdings) -> u64| {
+            let least = quarter.iter().map(what).min().unwrap_or_default();
+            let most = quarter.iter().map(what).max().unwrap_or_default();
+            format!("{least} to {most}")
+        };
+        lines.push_str(&format!(
+            "{:<7}  {:>10}  {:>11}  {:>7}\n",
+            number + 1,
+            range(|it| it.bytes >> 20),
+            range(|it| it.descriptors as u64),
+            range(|it| it.threads as u64),
+        ));
+    }
+    lines
 }
 
 /// Compares the last quarter with the second one.

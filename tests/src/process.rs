@@ -164,6 +164,18 @@ impl Process {
         Ok(pages.parse::<u64>()? * PAGE_BYTES)
     }
 
+    /// The most memory that was ever resident, bytes.
+    ///
+    /// # Errors
+    /// The process is gone.
+    pub fn peak_bytes(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id()))?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
+        let kilobytes: u64 = kilobytes.context("status has no peak")?.parse()?;
+        Ok(kilobytes << 10)
+    }
+
     /// Open file descriptors.
     ///
     /// # Errors

@@ -1,7 +1,8 @@
 //! `cargo xtask attack`: runs the attacks of `tests/attack` for a bounded time.
 //!
-//! Each begins at another seed and prints it. `--soak` runs only the steady load, for minutes, and
-//! fails unless memory, descriptors and threads stay level.
+//! Each begins at another seed and prints it. `--soak` runs only the steady load, for minutes, prints
+//! what Merit held in each quarter of the time, and fails unless memory, descriptors and threads stay
+//! level. `--memory` runs only the large bodies, against a release build, and prints the peak.
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -17,7 +18,7 @@ const SECONDS: u64 = 60;
 const SLICE_SECONDS: u64 = 4;
 
 /// The attacks, in the order in which they run, with what each is for.
-const ATTACKS: [(&str, &str); 6] = [
+const ATTACKS: [(&str, &str); 7] = [
     (
         "ext_proc_frames",
         "random streams of frames: no stream ends OK without a reply",
@@ -39,15 +40,20 @@ const ATTACKS: [(&str, &str); 6] = [
         "ten ways in which a Redis fails: requests go on in time, memory stays",
     ),
     (
+        LARGE,
+        "16 bodies of 30 MB at a time under many rules: memory stays below the chart's limit",
+    ),
+    (
         STEADY,
         "an even load with reloads: memory, descriptors and threads stay level",
     ),
 ];
 
 const STEADY: &str = "steady_load";
+const LARGE: &str = "large_bodies";
 
-const USAGE: &str =
-    "usage: cargo xtask attack [--list] [--only NAME]… [--seconds N] [--seed N] [--soak MINUTES]";
+const USAGE: &str = "usage: cargo xtask attack [--list] [--only NAME]… [--seconds N] [--seed N] \
+                     [--soak MINUTES] [--memory]";
 
 /// Runs the attacks that the command line names; all of them if it names none.
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
@@ -60,6 +66,18 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     let options = Options::read(args)?;
     let tools = setup::for_suites(workspace)?;
     execute(&mut workspace.cargo(["build", "--workspace", "--all-targets", "--locked"]))?;
+    if options.profile == "release" {
+        let merit = [
+            "build",
+            "--release",
+            "--locked",
+            "-p",
+            "server",
+            "--bin",
+            "merit",
+        ];
+        execute(&mut workspace.cargo(merit))?;
+    }
     attack(workspace, &tools, &options)
 }
 
@@ -78,7 +96,7 @@ fn attack(workspace: &Workspace, tools: &Toolbox, options: &Options) -> Result<(
     tests.args(["--nocapture", "--test-threads", "1", "--exact"]);
     tests.args(&options.only);
     tests.envs(tools.variables());
-    tests.env("MERIT_BIN", workspace.built("debug", "merit")?);
+    tests.env("MERIT_BIN", workspace.built(options.profile, "merit")?);
     tests.env("MERIT_FUZZ_SECONDS", options.seconds.to_string());
     if let Some(seed) = options.seed {
         tests.env("MERIT_FUZZ_SEED", seed.to_string());
@@ -94,6 +112,8 @@ struct Options {
     seed: Option<u64>,
     /// The attacks to run; otherwise all.
     only: Vec<&'static str>,
+    /// How the Merit under attack is built.
+    profile: &'static str,
 }
 
 impl Default for Options {
@@ -102,6 +122,7 @@ impl Default for Options {
             seconds: SECONDS,
             seed: None,
             only: Vec::new(),
+            profile: "debug",
         }
     }
 }
@@ -109,8 +130,14 @@ impl Default for Options {
 impl Options {
     fn read(args: &[String]) -> Result<Self> {
         let mut options = Self::default();
-        for pair in args.chunks(2) {
-            let [flag, value] = pair else { bail!(USAGE) };
+        let mut args = args.iter();
+        while let Some(flag) = args.next() {
+            if flag == "--memory" {
+                options.only.push(LARGE);
+                options.profile = "release";
+                continue;
+            }
+            let value = args.next().context(USAGE)?;
             let number = || {
                 let number = value.parse::<u64>();
                 number.with_context(|| format!("`{value}` is not a number; {USAGE}"))
@@ -153,6 +180,7 @@ mod tests {
             seconds: 5,
             seed: Some(7),
             only: vec!["mutated_json", "reload_storm"],
+            ..Options::default()
         };
         check(
             &[
@@ -173,6 +201,13 @@ mod tests {
             ..Options::default()
         };
         check(&["--soak", "10"], Some(soak));
+        let memory = Options {
+            seconds: 30,
+            only: vec![LARGE],
+            profile: "release",
+            ..Options::default()
+        };
+        check(&["--memory", "--seconds", "30"], Some(memory));
         for args in [
             ["--seconds"].as_slice(),
             &["--seed", "x"],
