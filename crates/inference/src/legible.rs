@@ -19,6 +19,35 @@ pub fn text(text: &str) -> Cow<'_, str> {
     Cow::Owned(Legible::copy(text).scalars.into_iter().collect())
 }
 
+/// Returns the text with one blank for each run of white space; the text itself where that is the
+/// same. A phrase is the same to a reader on one line or on two.
+#[must_use]
+pub fn on_one_line(text: &str) -> Cow<'_, str> {
+    let mut was_space = false;
+    let is_other = |scalar: char| {
+        let is_space = scalar.is_whitespace();
+        let is_other = is_space && (was_space || scalar != ' ');
+        was_space = is_space;
+        is_other
+    };
+    if !text.contains(is_other) {
+        return Cow::Borrowed(text);
+    }
+
+    let mut line = String::with_capacity(text.len());
+    let mut was_space = false;
+    for scalar in text.chars() {
+        let is_space = scalar.is_whitespace();
+        match (is_space, was_space) {
+            (true, true) => {}
+            (true, false) => line.push(' '),
+            (false, _) => line.push(scalar),
+        }
+        was_space = is_space;
+    }
+    Cow::Owned(line)
+}
+
 /// Scalars of a text as a reader sees them.
 #[derive(Debug, Default)]
 pub(crate) struct Legible {
@@ -174,6 +203,24 @@ mod tests {
                 expected.is_none(),
                 "{written}"
             );
+        }
+    }
+
+    #[test]
+    fn white_space_becomes_one_blank() {
+        for (written, expected) in [
+            ("", None),
+            ("on one line, é", None),
+            (" a b ", None),
+            ("a  b", Some("a b")),
+            ("a\nb", Some("a b")),
+            ("a\t \r\n b", Some("a b")),
+            ("a\u{A0}b\u{2028}c", Some("a b c")),
+            ("\n\na", Some(" a")),
+        ] {
+            let line = on_one_line(written);
+            assert_eq!(line, expected.unwrap_or(written));
+            assert_eq!(matches!(line, Cow::Borrowed(_)), expected.is_none());
         }
     }
 

@@ -14,6 +14,8 @@ use crate::scope::base;
 use crate::used::UsedSet;
 use dialects::{Place, Prompt, Texts};
 use inference::ask::{Outcome, Question};
+use inference::legible;
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 /// Texts that models are asked about, one by one. Of more nothing is certain.
@@ -87,7 +89,8 @@ pub(super) fn reread_turn(
     }
 }
 
-/// Evaluates a family as if `text` were the user's turn, and doubts what comes out differently.
+/// Evaluates a family as if `text` were the user's turn, and doubts what comes out differently or
+/// is not certain then.
 pub(super) fn reread(
     signal: &dyn Signal,
     input: &SignalInput<'_>,
@@ -105,7 +108,44 @@ pub(super) fn reread(
     };
     signal.evaluate(&again, &mut other)?;
     doubt_differences(watched, &other, report);
+    let is_partly_read = |watch: &&Watch| other.doubted().contains(&watch.key);
+    let partly: Vec<Watch> = watched.iter().filter(is_partly_read).cloned().collect();
+    if let Some(first) = partly.first() {
+        degrade(input, first.kind, report);
+    }
+    doubt(&partly, report);
     Ok(())
+}
+
+/// Evaluates a family on `text` as a reader sees it, and doubts what comes out differently than in
+/// the user's turn. The `phrases` among the watched keys are literal texts, which are the same
+/// whatever white space stands between their words.
+pub(super) fn reread_legible(
+    signal: &dyn Signal,
+    input: &SignalInput<'_>,
+    text: &str,
+    watched: &[Watch],
+    phrases: &[Watch],
+    report: &mut SignalReport,
+) -> Result<(), SignalError> {
+    let turn = input.prompt.texts.evaluation.as_str();
+    let read = legible::text(text);
+    if *read != *turn {
+        reread(signal, input, read.clone().into_owned(), watched, report)?;
+    }
+    if phrases.is_empty() {
+        return Ok(());
+    }
+    match legible::on_one_line(&read) {
+        Cow::Owned(line) => reread(signal, input, line, phrases, report),
+        Cow::Borrowed(_) => Ok(()),
+    }
+}
+
+/// Returns those of the watched keys that some rule writes which reads phrases.
+pub(super) fn of_phrases(watched: &[Watch], phrases: &[Key]) -> Vec<Watch> {
+    let is_phrase = |watch: &&Watch| phrases.contains(&watch.key);
+    watched.iter().filter(is_phrase).cloned().collect()
 }
 
 /// Doubts the watched keys of one family that differ between two reports.
@@ -113,6 +153,14 @@ fn doubt_differences(watched: &[Watch], other: &SignalReport, report: &mut Signa
     let differs = |watch: &&Watch| watch.differs(report, other);
     let differing: Vec<Watch> = watched.iter().filter(differs).cloned().collect();
     doubt(&differing, report);
+}
+
+/// Notes that a family did not read all of its text, and whether it had no time to.
+pub(super) fn degrade(input: &SignalInput<'_>, kind: Kind, report: &mut SignalReport) {
+    report.degrade(kind, UNREAD);
+    if input.is_late() {
+        report.degrade(kind, "timeout");
+    }
 }
 
 /// Notes that nothing is certain of these keys of one family.

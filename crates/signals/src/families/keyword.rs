@@ -187,7 +187,15 @@ impl KeywordRule {
             keywords: self.keywords.len(),
             matcher: self.matcher(&at, building, joint),
             shared_with: joint.shared_with(index, self),
+            has_phrases: self.has_phrases(),
         }
+    }
+
+    /// Tells whether some keyword is words with white space between them. Patterns say themselves
+    /// what stands between words.
+    fn has_phrases(&self) -> bool {
+        let is_phrase = |keyword: &String| keyword.trim().contains(char::is_whitespace);
+        self.method != Method::Regex && self.keywords.iter().any(is_phrase)
     }
 
     fn matcher(&self, at: &str, building: &mut Building<'_>, joint: &mut Joint) -> Matcher {
@@ -238,6 +246,8 @@ struct Rule {
     matcher: Matcher,
     /// The first rule of the same name and native method: their results are one.
     shared_with: usize,
+    /// White space within a keyword stands for any.
+    has_phrases: bool,
 }
 
 enum Matcher {
@@ -307,7 +317,7 @@ impl Signal for KeywordSignal {
         let partly = reading.partly.into_inner();
         if !partly.is_empty() {
             report.doubt(&partly);
-            report.degrade(Kind::Keyword, beside::UNREAD);
+            beside::degrade(input, Kind::Keyword, report);
         }
         ran(report, Kind::Keyword, 1.0);
         Ok(())
@@ -318,7 +328,8 @@ impl Signal for KeywordSignal {
         LITERALS + self.patterns.pace() + rules
     }
 
-    /// Reads the turn as a reader sees it, with the words beside it and those behind U+0000.
+    /// Reads the turn as a reader sees it, with the words beside it and those behind U+0000. A phrase
+    /// is found across line ends too.
     fn doubt_unread(
         &self,
         input: &SignalInput<'_>,
@@ -330,24 +341,31 @@ impl Signal for KeywordSignal {
             return Ok(());
         }
         let turn = &input.prompt.texts.evaluation;
+        let phrases = beside::of_phrases(watched, &self.phrases());
         if beside::is_too_long(input) {
             let is_as_read = legible::is_legible(turn) && !turn.contains('\0');
             if !is_as_read || !beside::texts(input).is_empty() {
                 beside::doubt(watched, report);
+                return Ok(());
             }
-            return Ok(());
+            return beside::reread_legible(self, input, turn, watched, &phrases, report);
         }
         let joined = beside::joined(input);
         let all = joined.as_ref().unwrap_or(turn);
         // U+0000 may stand within a word or between two.
         let apart = all.contains('\0').then(|| all.replace('\0', " "));
         for written in std::iter::once(all).chain(&apart) {
-            let read = legible::text(written);
-            if *read != **turn {
-                beside::reread(self, input, read.into_owned(), watched, report)?;
-            }
+            beside::reread_legible(self, input, written, watched, &phrases, report)?;
         }
         Ok(())
+    }
+}
+
+impl KeywordSignal {
+    /// Returns the keys of rules that look for phrases.
+    fn phrases(&self) -> Vec<Key> {
+        let rules = self.rules.iter().filter(|rule| rule.has_phrases);
+        rules.map(|rule| rule.key).collect()
     }
 }
 
@@ -373,6 +391,7 @@ impl Rule {
                 fuzzy: None,
             },
             shared_with: index,
+            has_phrases: false,
         }
     }
 

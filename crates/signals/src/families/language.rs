@@ -22,9 +22,11 @@ mod words;
 use super::{Building, Signal, SignalError, SignalInput, Watch, beside, ran};
 use crate::report::{Key, Kind, SignalReport};
 use document::Findings;
+use inference::legible;
 pub use model::{LanguageDetector, LoadError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::sync::Arc;
 pub use words::TABLES;
 
@@ -161,7 +163,8 @@ impl Signal for LanguageSignal {
 
     /// Reads what the sample leaves out and what stands beside the turn, piece by piece: a language
     /// that a piece is surely written in is not the turn's. The words of a line of code count as if
-    /// they were no code.
+    /// they were no code, and letters of any width, with or without what nobody sees between them,
+    /// as the words that a reader sees.
     fn doubt_unread(
         &self,
         input: &SignalInput<'_>,
@@ -182,13 +185,22 @@ impl Signal for LanguageSignal {
         }
 
         let turn = self.matched(self.detect(input.windowed()).unwrap_or(UNSURE));
+        let legible: Vec<String> = texts.iter().filter_map(|text| rewritten(text)).collect();
         let in_pieces = texts
-            .iter()
-            .flat_map(|text| pieces(text))
+            .into_iter()
+            .chain(legible.iter().map(String::as_str))
+            .flat_map(pieces)
             .filter_map(|piece| self.detect(piece).or_else(|| self.detect_in_code(piece)))
             .filter(|detected| detected.confidence >= SURE);
+        let seen = rewritten(input.windowed());
+        let seen = seen.as_deref().and_then(|seen| {
+            let in_code = || self.detect_in_code(seen);
+            self.detect(seen).or_else(in_code)
+        });
+
         let mut differing = Vec::new();
-        for detected in in_pieces.chain(self.detect_in_code(input.windowed())) {
+        let in_code = self.detect_in_code(input.windowed());
+        for detected in in_pieces.chain(seen).chain(in_code) {
             let matched = self.matched(detected);
             if matched != turn {
                 differing.extend(matched);
@@ -224,6 +236,14 @@ impl LanguageSignal {
         let rule = self.rules.iter().find(|rule| rule.code == detected.code)?;
         let is_met = rule.threshold <= 0.0 || detected.confidence >= rule.threshold;
         is_met.then_some(rule.key)
+    }
+}
+
+/// Returns a text as a reader sees it, where that differs from how it is written.
+fn rewritten(text: &str) -> Option<String> {
+    match legible::text(text) {
+        Cow::Owned(seen) => Some(seen),
+        Cow::Borrowed(_) => None,
     }
 }
 

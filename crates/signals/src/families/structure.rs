@@ -182,13 +182,13 @@ impl Signal for StructureSignal {
         for rule in &self.rules {
             if input.is_late() {
                 report.doubt(&[rule.key]);
-                report.degrade(Kind::Structure, beside::UNREAD);
+                beside::degrade(input, Kind::Structure, report);
                 continue;
             }
             let value = rule.value(&text);
             if text.take_partly_read() {
                 report.doubt(&[rule.key]);
-                report.degrade(Kind::Structure, beside::UNREAD);
+                beside::degrade(input, Kind::Structure, report);
             }
             let matched = rule
                 .predicate
@@ -215,7 +215,23 @@ impl Signal for StructureSignal {
         watched: &[Watch],
         report: &mut SignalReport,
     ) -> Result<(), SignalError> {
-        beside::reread_turn(self, input, watched, report)
+        beside::reread_turn(self, input, watched, report)?;
+        if beside::is_unread(input) || beside::is_too_long(input) {
+            return Ok(());
+        }
+        let joined = beside::joined(input);
+        let all = joined.as_ref().unwrap_or(&input.prompt.texts.evaluation);
+        let worded = beside::of_phrases(watched, &self.keys(|source| !source.counts_bytes()));
+        let phrases = beside::of_phrases(watched, &self.keys(Source::is_literal));
+        beside::reread_legible(self, input, all, &worded, &phrases, report)
+    }
+}
+
+impl StructureSignal {
+    /// Returns the keys of rules that read such a source.
+    fn keys(&self, reads: impl Fn(&Source) -> bool) -> Vec<Key> {
+        let rules = self.rules.iter().filter(|rule| reads(&rule.source));
+        rules.map(|rule| rule.key).collect()
     }
 }
 

@@ -22,9 +22,14 @@ routing:
       - {name: gram, operator: OR, method: ngram, keywords: [secret]}
       - {name: both, operator: AND, keywords: [alpha, omega]}
       - {name: none, operator: NOR, keywords: [public]}
+      - {name: phrase, operator: OR, keywords: [project aurora]}
+      - {name: near, operator: OR, keywords: [project aurora], fuzzy_match: true, fuzzy_threshold: 1}
+      - {name: spaced, operator: OR, method: regex, keywords: ['project aurora']}
     language: [{name: fr}, {name: en}, {name: ru}]
     structure:
       - {name: questions, feature: {type: count, source: {type: regex, pattern: '\?'}}, predicate: {gte: 3}}
+      - {name: words, feature: {type: exists, source: {type: keyword_set, keywords: [project aurora]}}}
+      - {name: steps, feature: {type: sequence, source: {type: sequence, sequences: [[first of all, in the end]]}}}
       - {name: brief, feature: {type: count, source: {type: text_bytes}}, predicate: {lt: 100}}
     events: [{name: incident, event_types: [breach]}]
     domains: [{name: health}]
@@ -35,6 +40,22 @@ routing:
 /// Whether a request stays in the house, and what is said of it.
 #[track_caller]
 fn check(when: &str, body: &Value, expected: &str) {
+    assert_eq!(
+        shown(when, body),
+        format!("out: {expected}"),
+        "{when} {body}"
+    );
+}
+
+/// A request stays in the house, whether or not that is certain.
+#[track_caller]
+fn check_stays(when: &str, body: &Value) {
+    let shown = shown(when, body);
+    assert!(shown.starts_with("out: local"), "{when} {body}: {shown}");
+}
+
+/// Where a request goes, and what is said of it.
+fn shown(when: &str, body: &Value) -> String {
     let labels = inference::catalog::labels(inference::catalog::Task::Domain);
     let row = |label: &str| -> Vec<f32> {
         let share = |known: &&str| if *known == label { 1.0 } else { 0.0 };
@@ -48,8 +69,7 @@ fn check(when: &str, body: &Value, expected: &str) {
         });
     let generation = generation(&POLICY.replace("WHEN", when), &models);
     let routed = route(&generation, &models, "ada", body);
-    let shown = outcome(&routed).replace(" -cloud=boundary:stays", "");
-    assert_eq!(shown, format!("out: {expected}"), "{when} {body}");
+    outcome(&routed).replace(" -cloud=boundary:stays", "")
 }
 
 fn said(texts: &[&str]) -> Value {
@@ -161,6 +181,102 @@ fn keywords_are_read_as_they_look() {
         &chat("auto", "ｓecretly， 你好"),
         "cloud",
     );
+}
+
+#[test]
+fn phrases_are_found_whatever_stands_between_their_words() {
+    for between in [
+        "\n",
+        "\r\n",
+        "\t",
+        "\u{A0}",
+        "  ",
+        " \n  ",
+        "\u{2003}",
+        "\u{2028}",
+        "\u{200B} \u{200B}\n",
+    ] {
+        let phrase = format!("on Project{between}Aurora now");
+        let steps = format!("first of{between}all this, in{between}the end that");
+        for (rule, text) in [
+            ("keyword:phrase", &phrase),
+            ("keyword:near", &phrase),
+            ("structure:words", &phrase),
+            ("structure:steps", &steps),
+        ] {
+            let kind = rule.split(':').next().unwrap();
+            let held = format!("local !{kind}=unread");
+            check(&leaf(rule), &chat("auto", text), &held);
+            let wrapped = format!("<system-reminder>{text}</system-reminder>");
+            check(&leaf(rule), &said(&[&wrapped, "hello"]), &held);
+        }
+        let padded = format!("{}{phrase}", "x\n".repeat(600_000));
+        check(
+            &leaf("keyword:phrase"),
+            &chat("auto", &padded),
+            "local !keyword=unread",
+        );
+    }
+    for rule in ["keyword:phrase", "structure:words"] {
+        check(&leaf(rule), &chat("auto", "project aurora"), "local");
+        check(&leaf(rule), &chat("auto", "project\n\n aurorae"), "cloud");
+        check(&leaf(rule), &chat("auto", "project,\naurora"), "cloud");
+    }
+    // A pattern says itself which white space it takes.
+    check(
+        &leaf("keyword:spaced"),
+        &chat("auto", "project\naurora"),
+        "cloud",
+    );
+}
+
+#[test]
+fn words_of_sources_are_read_as_they_look() {
+    for text in [
+        "ｐｒｏｊｅｃｔ ａｕｒｏｒａ",
+        "pro\u{200B}ject\u{A0}au\u{AD}rora",
+    ] {
+        let held = "local !structure=unread";
+        check(&leaf("structure:words"), &chat("auto", text), held);
+    }
+    check(
+        &leaf("structure:questions"),
+        &chat("auto", "a？\u{200B} b﹖ c？"),
+        "local !structure=unread",
+    );
+}
+
+#[test]
+fn languages_are_read_as_they_look() {
+    let french = "le patient est malade et doit rester au lit pendant toute la semaine, ".repeat(5);
+    let french = french.as_str();
+    let wide = |text: &str| -> String {
+        let wide = |c: char| char::from_u32(u32::from(c) + 0xFEE0).filter(|_| c.is_ascii_graphic());
+        text.chars().map(|c| wide(c).unwrap_or(c)).collect()
+    };
+    let split =
+        |text: &str, by: &str| -> String { text.chars().map(|c| format!("{c}{by}")).collect() };
+    let (when, held) = (leaf("language:fr"), "local !language=unread");
+    for text in [
+        wide(french),
+        split(french, "\u{200B}"),
+        split(french, "\u{AD}"),
+        split(french, "\u{336}"),
+    ] {
+        check_stays(&when, &chat("auto", &text));
+        let wrapped = format!("<system-reminder>{text}</system-reminder>");
+        check(&when, &said(&[&wrapped, "hello to all of you"]), held);
+        let english = "The library of this town is open on every day of the week. ".repeat(30);
+        let hidden = [&english, &text, "\n", &english].concat();
+        check(&when, &chat("auto", &hidden), held);
+    }
+    check(&when, &chat("auto", &wide(french)), held);
+    check(
+        &when,
+        &chat("auto", &wide("the library is open on every day")),
+        "cloud",
+    );
+    check(&when, &chat("auto", french), "local");
 }
 
 #[test]

@@ -144,6 +144,16 @@ impl StructureSource {
 }
 
 impl Source {
+    /// Tells whether it is the turn's length.
+    pub(super) fn counts_bytes(&self) -> bool {
+        matches!(self, Self::TextBytes)
+    }
+
+    /// Tells whether it is texts that are found as they are written.
+    pub(super) fn is_literal(&self) -> bool {
+        matches!(self, Self::Words { .. } | Self::Sequences { .. })
+    }
+
     /// Nanoseconds per byte of text, at most.
     pub(super) fn pace(&self) -> f64 {
         match self {
