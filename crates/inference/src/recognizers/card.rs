@@ -1,4 +1,8 @@
 //! Payment cards: issuer, length, grouping and Luhn.
+//!
+//! Groups as they are printed need no word about cards, whatever single sign stands between them, and
+//! neither do digits that stand one by one: `4 1 1 1 …`. Rows of other numbers look alike, so such a
+//! row must be as long as the card.
 
 use super::Found;
 use super::around::{About, Around};
@@ -15,11 +19,12 @@ pub(super) fn at(text: &Text, at: usize) -> Option<Found> {
     let groups = Groups::read(text, at, 6);
     let found = grouping(&groups).and_then(|(count, usual)| {
         let (end, issuer) = verified(text, &groups, count)?;
-        let is_sure = usual && issuer == Issuer::Usual;
+        let is_sure = usual && issuer == Issuer::Usual && !is_in_path(text, &groups, at, end);
         (is_sure || speaks_of_cards(text, at, end)).then_some(end)
     });
     found
         .or_else(|| spread(text, at))
+        .or_else(|| one_by_one(text, at))
         .map(|end| Found::new("CREDIT_CARD", at, end, 1.0))
 }
 
@@ -38,6 +43,51 @@ fn spread(text: &Text, at: usize) -> Option<usize> {
     let is_sure = issuer == Issuer::Usual && !groups.go_on(text, printed.len());
     (is_sure || speaks_of_cards(text, at, end)).then_some(end)
 }
+
+/// Whether groups with slashes between them are parts of a longer path.
+fn is_in_path(text: &Text, groups: &Groups, start: usize, end: usize) -> bool {
+    let is_slash = |scalar: Option<char>| scalar == Some('/');
+    groups.separators.first() == Some(&'/')
+        && (is_slash(text.before(start)) || is_slash(text.get(end)))
+}
+
+/// End of a card whose digits stand one by one or two by two, with the same sign between all of
+/// them. Single digits are a card if no more of them stand beside it; else, and in pairs, a card
+/// must be spoken of.
+fn one_by_one(text: &Text, at: usize) -> Option<usize> {
+    let size = match Groups::read(text, at, 2).lengths(2).as_slice() {
+        [first, second] if first == second && *first <= 2 => *first,
+        _ => return None,
+    };
+    let groups = Groups::read(text, at, LONGEST + 1);
+    let alike = groups.lengths(LONGEST + 1);
+    let alike = alike.iter().take_while(|length| **length == size).count();
+    let alike = (2..=alike)
+        .rev()
+        .find(|count| groups.uniform(*count).is_some())?;
+    let by = text.before(at).filter(|_| size == 1);
+    let goes_on_before = by == text.get(at + 1)
+        && at
+            .checked_sub(2)
+            .and_then(|at| text.get(at))
+            .is_some_and(|it| it.is_ascii_digit());
+    if size == 1
+        && !goes_on_before
+        && let Some((end, Issuer::Usual)) = verified(text, &groups, alike)
+    {
+        return Some(end);
+    }
+
+    let lengths = (SHORTEST.div_ceil(size)..=alike.min(LONGEST / size)).rev();
+    let ends = lengths.filter_map(|count| verified(text, &groups, count));
+    let mut ends = ends.map(|(end, _)| end);
+    ends.find(|end| speaks_of_cards(text, at, *end))
+}
+
+/// Digits of the shortest card.
+const SHORTEST: usize = 12;
+/// Digits of the longest card.
+const LONGEST: usize = 19;
 
 /// Issuer and end of the first `count` groups, if they are a card.
 fn verified(text: &Text, groups: &Groups, count: usize) -> Option<(usize, Issuer)> {
@@ -69,9 +119,9 @@ fn grouping(groups: &Groups) -> Option<(usize, bool)> {
     if let Some(whole) = lengths.first().filter(|length| **length >= 12) {
         return (*whole <= 19).then_some((1, true));
     }
-    let printed = PRINTED.iter().find(|printed| {
-        lengths.starts_with(printed) && groups.uniform(printed.len()).is_some_and(|by| by != '/')
-    });
+    let printed = PRINTED
+        .iter()
+        .find(|printed| lengths.starts_with(printed) && groups.uniform(printed.len()).is_some());
     if let Some(printed) = printed {
         return Some((printed.len(), printed.len() > 2));
     }

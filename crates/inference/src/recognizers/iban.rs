@@ -98,11 +98,41 @@ const LENGTHS: &[(&str, usize)] = &[
 
 /// The account number that begins at `at`.
 pub(super) fn at(text: &Text, at: usize) -> Option<Found> {
+    in_groups(text, at).or_else(|| one_by_one(text, at))
+}
+
+/// A number in one piece or in groups.
+fn in_groups(text: &Text, at: usize) -> Option<Found> {
     let country: String = text.slice(at, at + 2).to_ascii_uppercase();
     let &(_, length) = LENGTHS.iter().find(|(code, _)| *code == country)?;
     let (symbols, end) = read(text, at, length)?;
     (text.ends_word(end) && mod97(&symbols) == Some(1))
         .then(|| Found::new("IBAN_CODE", at, end, 1.0))
+}
+
+/// A number whose letters and digits stand one by one, with the same sign between all of them.
+fn one_by_one(text: &Text, at: usize) -> Option<Found> {
+    let by = text.get(at + 1)?;
+    if !is_blank(by) && !is_dash(by) && !matches!(by, '.' | '/' | '_') {
+        return None;
+    }
+    let symbol = |index: usize| {
+        let place = at + 2 * index;
+        let is_separated = index == 0 || text.before(place) == Some(by);
+        let symbol = text.get(place).filter(char::is_ascii_alphanumeric);
+        symbol
+            .filter(|_| is_separated)
+            .map(|symbol| symbol.to_ascii_uppercase())
+    };
+    let country: String = [symbol(0)?, symbol(1)?].into_iter().collect();
+    let &(_, length) = LENGTHS.iter().find(|(code, _)| *code == country)?;
+    let symbols: String = (0..length).map(symbol).collect::<Option<_>>()?;
+    let mut check_digits = symbols.chars().skip(2).take(2);
+    let end = at + 2 * length - 1;
+    (check_digits.all(|digit| digit.is_ascii_digit())
+        && text.ends_word(end)
+        && mod97(&symbols) == Some(1))
+    .then(|| Found::new("IBAN_CODE", at, end, 1.0))
 }
 
 /// `length` letters and digits from `at`, in upper case, and their end. The third and fourth are

@@ -28,7 +28,7 @@ pub(super) enum Spacing {
 /// What separates two groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Gap {
-    /// `-`, ` `, `.`, `/`, or `|` for all else.
+    /// `-`, ` `, `.`, `/`, `_`, or `|` for all else.
     separator: char,
     spacing: Spacing,
 }
@@ -175,7 +175,7 @@ impl Gap {
         let separator = match (signs.next(), signs.next()) {
             (None, _) => ' ',
             (Some(sign), None) if is_dash(sign) => '-',
-            (Some(sign @ ('.' | '/')), None) => sign,
+            (Some(sign @ ('.' | '/' | '_')), None) => sign,
             _ => '|',
         };
         let spacing = match (breaks, blanks) {

@@ -118,6 +118,57 @@ fn finds_cards() {
     ]);
 }
 
+/// People write what signs they like between groups, or between single digits.
+#[test]
+fn finds_numbers_with_any_sign_between() {
+    let groups = ["4111", "1111", "1111", "1111"];
+    let amex = ["3782", "822463", "10005"];
+    let single = |digits: &str, by: &str| {
+        let digits: Vec<String> = digits.chars().map(String::from).collect();
+        digits.join(by)
+    };
+    for by in [" ", "-", ".", "/", "_", "\u{2013}", "\u{A0}"] {
+        for written in [
+            groups.join(by),
+            amex.join(by),
+            single("4111111111111111", by),
+            single("378282246310005", by),
+            single("5555555555554444", by),
+        ] {
+            for text in [
+                written.clone(),
+                format!("use {written}, please"),
+                format!("（{written}）"),
+            ] {
+                check(&text, &[("CREDIT_CARD", &written)]);
+            }
+            let mut other = written.clone();
+            other.pop();
+            other.push('9');
+            check_none(&[&other]);
+        }
+        let iban = single("DE89370400440532013000", by);
+        check(&format!("to {iban}."), &[("IBAN_CODE", &iban)]);
+        check_none(&[&single("DE89370400440532013001", by)]);
+        let pairs = ["41", "11", "11", "11", "11", "11", "11", "11"].join(by);
+        check(&format!("my card {pairs} ok"), &[("CREDIT_CARD", &pairs)]);
+        check_none(&[&format!("rows {pairs} ok")]);
+    }
+    let more = "2 4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1";
+    check_none(&[
+        more,
+        "4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 3",
+        "4, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1",
+        "/4111/1111/1111/1111",
+        "4111/1111/1111/1111/2222",
+        "https://example.com/4111/1111/1111/1111/index.html",
+        "a_4111_1111_1111_1111",
+        "D E 8 9 is not enough",
+    ]);
+    let card = "4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1";
+    check(&format!("card {card} 3"), &[("CREDIT_CARD", card)]);
+}
+
 #[test]
 fn knows_luhn() {
     for (number, valid) in [
