@@ -49,7 +49,7 @@ pub const KINDS: [&str; 12] = [
 ];
 
 /// Bytes that are read together: what is made of them takes twelve times their room.
-const SLICE: usize = 256 << 10;
+const SLICE: usize = 128 << 10;
 /// Bytes on both sides of a slice that are read with it. What stands around an entity tells by far
 /// fewer what it is.
 const AROUND: usize = 4 << 10;
@@ -58,46 +58,57 @@ const AROUND: usize = 4 << 10;
 /// the longer.
 #[must_use]
 pub fn find(text: &str) -> Vec<Entity> {
-    find_until(text, || false).unwrap_or_default()
+    let mut search = Search::default();
+    while !search.read_on(text) {}
+    search.found
 }
 
-/// The same as long as somebody waits; `None` if it `is_over` before the text's end.
-pub(crate) fn find_until(text: &str, is_over: impl Fn() -> bool) -> Option<Vec<Entity>> {
-    find_in_slices(text, SLICE, AROUND, is_over)
+/// A search through a text, slice by slice, so that others have their turn between two slices.
+#[derive(Debug, Default)]
+pub(crate) struct Search {
+    /// What was found so far.
+    pub(crate) found: Vec<Entity>,
+    /// Bytes of the text that were read.
+    read: usize,
+    /// Scalars of the text that were read.
+    scalars: usize,
 }
 
-fn find_in_slices(
-    text: &str,
-    slice: usize,
-    around: usize,
-    is_over: impl Fn() -> bool,
-) -> Option<Vec<Entity>> {
-    let scalars = |from: usize, to: usize| text.get(from..to).unwrap_or_default().chars().count();
-    let mut found = Vec::new();
-    let (mut from, mut first) = (0, 0);
-    loop {
+impl Search {
+    /// Reads one more slice. Returns whether it was the last.
+    pub(crate) fn read_on(&mut self, text: &str) -> bool {
+        self.read_slice(text, SLICE, AROUND)
+    }
+
+    fn read_slice(&mut self, text: &str, slice: usize, around: usize) -> bool {
+        let scalars =
+            |from: usize, to: usize| text.get(from..to).unwrap_or_default().chars().count();
+        let (from, first) = (self.read, self.scalars);
         let to = text.ceil_char_boundary(from + slice);
         let begin = text.floor_char_boundary(from.saturating_sub(around));
         let end = text.ceil_char_boundary(to + around);
         let (before, own) = (scalars(begin, from), scalars(from, to));
+
         let entities = find_together(text.get(begin..end).unwrap_or_default());
         let entities = entities
             .into_iter()
             .filter(|entity| (before..before + own).contains(&entity.start));
-        found.extend(entities.map(|entity| Entity {
+        self.found.extend(entities.map(|entity| Entity {
             start: entity.start - before + first,
             end: entity.end - before + first,
             ..entity
         }));
-        first += own;
-        from = to;
-        if from >= text.len() {
-            return Some(found);
-        }
-        if is_over() {
-            return None;
-        }
+        self.scalars += own;
+        self.read = to;
+        to >= text.len()
     }
+}
+
+#[cfg(test)]
+fn find_in_slices(text: &str, slice: usize, around: usize) -> Vec<Entity> {
+    let mut search = Search::default();
+    while !search.read_slice(text, slice, around) {}
+    search.found
 }
 
 fn find_together(text: &str) -> Vec<Entity> {

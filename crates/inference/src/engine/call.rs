@@ -7,12 +7,15 @@ use crate::ask::{Answer, Entity, Failure, Outcome, Over, Priority, Question, Rep
 use crate::cache::Key;
 use crate::handle::Backing;
 use crate::model::{ClassifierModel, Model, TaggerModel};
-use crate::recognizers;
+use crate::recognizers::Search;
 use crate::window::{Reach, Segmentation, Window};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// A call whose texts took so long to cut lets others have their turn.
+const TURN: Duration = Duration::from_millis(10);
 
 /// Takes the answers, once.
 pub(super) type Done = Box<dyn FnOnce(Vec<Outcome>) + Send>;
@@ -26,6 +29,7 @@ pub(super) struct Call {
     /// No request of a client waits for it.
     pub(super) is_background: bool,
     withdrawn: AtomicBool,
+    cutting: Mutex<Cutting>,
     prepared: OnceLock<Prepared>,
     shed: OnceLock<Shed>,
     left: AtomicUsize,
@@ -58,6 +62,15 @@ enum Wanted {
     Entities(Arc<TaggerModel>),
     /// All windows with their static embeddings, to be fetched with [`Call::features`].
     Features,
+}
+
+/// Texts that are being cut.
+#[derive(Default)]
+struct Cutting {
+    /// Of the texts that are cut.
+    plans: Vec<Result<Plan, Failure>>,
+    /// The next text's segmentation and the search through it, once begun.
+    begun: Option<(Segmentation, Search)>,
 }
 
 /// What is known once the texts are cut.
@@ -136,6 +149,7 @@ impl Call {
             deadline,
             is_background: false,
             withdrawn: AtomicBool::new(false),
+            cutting: Mutex::default(),
             prepared: OnceLock::new(),
             shed: OnceLock::new(),
             left: AtomicUsize::new(0),
@@ -206,14 +220,33 @@ impl Call {
     }
 
     /// Cuts the texts, and looks for what is known already.
-    pub(super) fn prepare(&self, memory: &Memory) -> &Prepared {
+    pub(super) fn prepare(&self, memory: &Memory) {
+        while !self.prepare_on(memory) {}
+    }
+
+    /// Cuts texts for one turn, and looks for what is known already once all are cut. Returns
+    /// whether they are, or never will be.
+    pub(super) fn prepare_on(&self, memory: &Memory) -> bool {
+        // A panic while they were cut leaves nothing to go on with.
+        let Ok(mut cutting) = self.cutting.lock() else {
+            return true;
+        };
+        let until = Instant::now() + TURN;
+        while let Some(of) = self.texts.get(cutting.plans.len()) {
+            // A text that was let go of belongs to a dead call: it is taken before that is asked.
+            let text = of.text();
+            cutting.go_on(of, &text, self.is_dead(Instant::now()), memory);
+            if Instant::now() >= until {
+                return false;
+            }
+        }
+        let plans = std::mem::take(&mut cutting.plans);
+        self.plan(plans, memory);
+        true
+    }
+
+    fn plan(&self, plans: Vec<Result<Plan, Failure>>, memory: &Memory) {
         self.prepared.get_or_init(|| {
-            let is_over = || self.is_dead(Instant::now());
-            let plans = self
-                .texts
-                .iter()
-                .map(|of| of.plan(memory, is_over))
-                .collect();
             let mut prepared = Prepared {
                 plans,
                 units: Vec::new(),
@@ -233,7 +266,7 @@ impl Call {
             }
             prepared.recall(memory);
             prepared
-        })
+        });
     }
 
     /// Says which part is turned away and how many units will be read. Answers at once if there are
@@ -432,6 +465,31 @@ impl Asked {
     }
 }
 
+impl Cutting {
+    /// Cuts the next text, or searches it for one slice more, unless that `is_over`.
+    fn go_on(&mut self, of: &TextOf, text: &Arc<str>, is_over: bool, memory: &Memory) {
+        let (segmentation, mut search) = match self.begun.take() {
+            Some(begun) => begun,
+            None => match of.segment(text) {
+                Ok(segmentation) => (segmentation, Search::default()),
+                Err(failure) => return self.plans.push(Err(failure)),
+            },
+        };
+        let verified = if !of.recognize {
+            Some(Vec::new())
+        } else if is_over {
+            None
+        } else if search.read_on(text) {
+            Some(search.found)
+        } else {
+            self.begun = Some((segmentation, search));
+            return;
+        };
+        self.plans
+            .push(Ok(of.plan(text, segmentation, verified, memory)));
+    }
+}
+
 impl TextOf {
     fn text(&self) -> Arc<str> {
         let text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
@@ -443,27 +501,25 @@ impl TextOf {
         *text = Arc::default();
     }
 
-    fn plan(&self, memory: &Memory, is_over: impl Fn() -> bool) -> Result<Plan, Failure> {
-        let text = self.text();
-        let segmentation = self
-            .model
-            .segmenter
-            .segment(&text, self.reach)
-            .map_err(|error| failed(&error))?;
-        let units = vec![None; segmentation.windows.len()];
-        let key = |window: &Arc<Window>| memory.key(&self.model, &text, window);
-        let keys = segmentation.windows.iter().map(key).collect();
-        let verified = if self.recognize {
-            recognizers::find_until(&text, is_over)
-        } else {
-            Some(Vec::new())
-        };
-        Ok(Plan {
+    fn segment(&self, text: &str) -> Result<Segmentation, Failure> {
+        let cut = self.model.segmenter.segment(text, self.reach);
+        cut.map_err(|error| failed(&error))
+    }
+
+    fn plan(
+        &self,
+        text: &str,
+        segmentation: Segmentation,
+        verified: Option<Vec<Entity>>,
+        memory: &Memory,
+    ) -> Plan {
+        let key = |window: &Arc<Window>| memory.key(&self.model, text, window);
+        Plan {
+            units: vec![None; segmentation.windows.len()],
+            keys: segmentation.windows.iter().map(key).collect(),
             segmentation,
-            keys,
-            units,
             verified,
-        })
+        }
     }
 }
 

@@ -43,11 +43,11 @@ pub(super) fn start(shared: Arc<Shared>, number: usize) -> std::io::Result<JoinH
 }
 
 fn prepare(shared: &Shared, call: &Arc<Call>) {
-    let prepared = catch_unwind(AssertUnwindSafe(|| {
-        call.prepare(&shared.memory);
-    }));
-    if prepared.is_err() {
-        tracing::error!("cutting a text panicked");
+    let prepared = catch_unwind(AssertUnwindSafe(|| call.prepare_on(&shared.memory)));
+    match prepared {
+        Ok(true) => {}
+        Ok(false) => return shared.queue.cut_on(Arc::clone(call)),
+        Err(_) => tracing::error!("cutting a text panicked"),
     }
     shared.queue.admit(call, &shared.counters);
 }

@@ -1,9 +1,10 @@
 //! Who is read next.
 //!
 //! Calls take turns window by window, so that a long prompt does not hold up short ones; safety
-//! first. Cutting texts and reading windows take turns by the time that they need. Background work
-//! gets one turn in so many while others wait. What no longer serves its call is read when nothing
-//! else is to be done, so that the next turn of a conversation finds it.
+//! first. Cutting texts and reading windows take turns by the time that they need. A long text is cut
+//! in many turns, between those of other texts. Background work gets one turn in so many while others
+//! wait. What no longer serves its call is read when nothing else is to be done, so that the next
+//! turn of a conversation finds it.
 
 use super::call::{Call, Shed};
 use super::counters::Counters;
@@ -59,7 +60,11 @@ struct State {
 #[derive(Default)]
 struct Fresh {
     of_requests: VecDeque<Arc<Call>>,
+    /// Those whose texts took more than one turn so far.
+    long: VecDeque<Arc<Call>>,
     in_background: VecDeque<Arc<Call>>,
+    /// The last turn was for one that is not long.
+    was_short: bool,
 }
 
 /// A call's place in the queue: units `next..end` of its list are still to be read.
@@ -104,6 +109,22 @@ impl Queue {
         drop(state);
         self.ready.notify_one();
         true
+    }
+
+    /// Puts a call in line whose texts are cut in part.
+    pub(super) fn cut_on(&self, call: Arc<Call>) {
+        let mut state = self.state();
+        if state.closed {
+            drop(state);
+            return call.expect(Some(Shed::All), 0);
+        }
+        if call.is_background {
+            state.fresh.in_background.push_back(call);
+        } else {
+            state.fresh.long.push_back(call);
+        }
+        drop(state);
+        self.ready.notify_one();
     }
 
     /// Takes a prepared call in, whole or in part, or turns it away.
@@ -255,6 +276,7 @@ impl Queue {
         let rest: Vec<_> = fresh
             .of_requests
             .into_iter()
+            .chain(fresh.long)
             .chain(fresh.in_background)
             .collect();
         let turns = std::mem::take(&mut state.safety)
@@ -299,6 +321,7 @@ impl State {
     fn waiting(&self) -> usize {
         let lines = [&self.safety, &self.ordinary, &self.background];
         self.fresh.of_requests.len()
+            + self.fresh.long.len()
             + self.fresh.in_background.len()
             + lines.map(VecDeque::len).iter().sum::<usize>()
     }
@@ -346,14 +369,14 @@ impl State {
     fn take_request(&mut self, now: Instant) -> Option<Work> {
         let reads_wait = !(self.safety.is_empty() && self.ordinary.is_empty());
         if (self.cutting_owes.is_zero() || !reads_wait)
-            && let Some(work) = cut(&mut self.fresh.of_requests, now)
+            && let Some(work) = self.fresh.next(now)
         {
             return Some(work);
         }
         self.read(now, |state| &mut state.safety)
             .or_else(|| self.read(now, |state| &mut state.ordinary))
             // What waited may all have been given up.
-            .or_else(|| cut(&mut self.fresh.of_requests, now))
+            .or_else(|| self.fresh.next(now))
     }
 
     fn take_background(&mut self, now: Instant) -> Option<Work> {
@@ -394,6 +417,21 @@ impl State {
             return Some(Work::Read(reading));
         }
         None
+    }
+}
+
+impl Fresh {
+    /// Takes the next call of a request: long ones have every other turn.
+    fn next(&mut self, now: Instant) -> Option<Work> {
+        if self.was_short
+            && let Some(work) = cut(&mut self.long, now)
+        {
+            self.was_short = false;
+            return Some(work);
+        }
+        let work = cut(&mut self.of_requests, now);
+        self.was_short = work.is_some();
+        work.or_else(|| cut(&mut self.long, now))
     }
 }
 

@@ -147,12 +147,16 @@ impl Bed {
     }
 
     fn entities(&self, text: &str) -> Question {
+        self.entities_by(text, false)
+    }
+
+    fn entities_by(&self, text: &str, recognizers: bool) -> Question {
         let by = TokensBy::Logits(["O", "B-NAME"].map(Arc::from).into());
         let tagger = TaggerModel {
             model: Arc::clone(&self.model),
             digest: "names".into(),
             by,
-            recognizers: false,
+            recognizers,
         };
         let backing: Backing = Arc::new(tagger);
         let by = Tagger {
@@ -404,6 +408,51 @@ fn cutting_and_reading_take_turns() {
     assert_eq!(waiting.order(1), [4]);
     waiting.queue.has_read(Duration::from_millis(10));
     assert_eq!(waiting.order(2), [0, 7]);
+}
+
+#[test]
+fn a_long_text_is_cut_in_several_turns() {
+    let bed = bed(1, 8);
+    let long = "w1 4111 1111 1111 1111 ".repeat(12_000);
+    let question = bed.entities_by(&long, true);
+    let call = Call::new(
+        std::slice::from_ref(&question),
+        Some(later()),
+        Box::new(drop),
+    );
+    let memory = &bed.engine.shared.memory;
+    assert!(!call.prepare_on(memory) && call.prepared().is_none());
+    while !call.prepare_on(memory) {}
+    assert!(call.prepared().is_some());
+
+    let found = answers(bed.ask(&[question]));
+    let [Answer::Entities(found)] = found.as_slice() else {
+        panic!("{found:?}")
+    };
+    let cards = found.iter().filter(|it| &*it.kind == "CREDIT_CARD");
+    assert_eq!(cards.count(), 12_000);
+}
+
+#[test]
+fn long_texts_are_cut_between_others() {
+    let bed = bed(1, 8);
+    let waiting = Waiting {
+        bed: &bed,
+        queue: Queue::new(8, 1),
+    };
+    let calls: Vec<_> = (0..5).map(|_| waiting.call(bed.vector("w1"))).collect();
+    for call in &calls[..3] {
+        assert!(waiting.queue.enter(Arc::clone(call)));
+    }
+    for call in &calls[3..] {
+        waiting.queue.cut_on(Arc::clone(call));
+    }
+    let next = || match waiting.queue.next() {
+        Some(queue::Work::Prepare(call)) => calls.iter().position(|it| Arc::ptr_eq(it, &call)),
+        _ => None,
+    };
+    let order: Vec<_> = (0..5).filter_map(|_| next()).collect();
+    assert_eq!(order, [0, 3, 1, 4, 2]);
 }
 
 #[test]
