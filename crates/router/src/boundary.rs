@@ -98,11 +98,7 @@ impl Boundaries {
     /// Returns whether all of them hold already, so that no text can add one.
     #[must_use]
     pub fn all_hold(&self, verdict: &Verdict) -> bool {
-        let holds = |bound: &Arc<Bound>| {
-            let mut holding = verdict.holding.iter();
-            holding.any(|other| Arc::ptr_eq(other, bound))
-        };
-        self.bounds.iter().all(holds)
+        self.bounds.iter().all(|bound| has(&verdict.holding, bound))
     }
 
     /// Names in the order of the document.
@@ -110,15 +106,21 @@ impl Boundaries {
         self.bounds.iter().map(|bound| &bound.name)
     }
 
-    /// Returns the boundaries that hold, and those that may hold.
+    /// Returns the boundaries that hold, and those that may hold. `is_late` tells whether some of
+    /// what they rely on was not read in time.
     #[must_use]
-    pub fn verdict(&self, outlook: &Outlook<'_>) -> Verdict {
-        let holds = |(index, bound): (usize, &Arc<Bound>)| {
-            (self.conditions.holds(index, outlook) != Some(false)).then(|| Arc::clone(bound))
-        };
-        Verdict {
-            holding: self.bounds.iter().enumerate().filter_map(holds).collect(),
+    pub fn verdict(&self, outlook: &Outlook<'_>, is_late: bool) -> Verdict {
+        let mut verdict = Verdict::default();
+        for (index, bound) in self.bounds.iter().enumerate() {
+            let holds = self.conditions.holds(index, outlook);
+            if holds != Some(false) {
+                verdict.holding.push(Arc::clone(bound));
+            }
+            if holds.is_none() && is_late {
+                verdict.unread.push(Arc::clone(bound));
+            }
         }
+        verdict
     }
 
     /// Adds the open facts on which it depends which boundaries hold.
@@ -137,6 +139,8 @@ impl Boundaries {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Verdict {
     holding: Vec<Arc<Bound>>,
+    /// Those of them that might not hold, had the request been read in time.
+    unread: Vec<Arc<Bound>>,
 }
 
 impl Verdict {
@@ -197,12 +201,34 @@ impl Verdict {
     /// What holds by either.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
+        let settles = |verdict: &Self, bound: &Arc<Bound>| {
+            has(&verdict.holding, bound) && !has(&verdict.unread, bound)
+        };
+        let unread = self.unread.iter().chain(&other.unread);
+        let unread = unread.filter(|bound| !settles(&self, bound) && !settles(&other, bound));
+        let mut both: Vec<Arc<Bound>> = Vec::new();
+        for bound in unread {
+            if !has(&both, bound) {
+                both.push(Arc::clone(bound));
+            }
+        }
+        self.unread = both;
+
         for bound in other.holding {
-            if !self.holding.iter().any(|own| Arc::ptr_eq(own, &bound)) {
+            if !has(&self.holding, &bound) {
                 self.holding.push(bound);
             }
         }
         self
+    }
+
+    /// Tells whether the boundary of this name holds for one reason alone: the request was not read
+    /// in time.
+    #[must_use]
+    pub fn is_unread(&self, name: &str) -> bool {
+        let is_named = |bound: &&Arc<Bound>| *bound.name == *name;
+        let mut named = self.holding.iter().filter(is_named).peekable();
+        named.peek().is_some() && named.all(|bound| has(&self.unread, bound))
     }
 
     fn sees_encoder(&self) -> bool {
@@ -223,4 +249,8 @@ impl Verdict {
             .find(|bound| forbids(&bound.places))
             .map(|bound| &bound.name)
     }
+}
+
+fn has(bounds: &[Arc<Bound>], bound: &Arc<Bound>) -> bool {
+    bounds.iter().any(|other| Arc::ptr_eq(other, bound))
 }

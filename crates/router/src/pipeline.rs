@@ -94,6 +94,7 @@ async fn plan<'g>(
     };
 
     let sent = dispatch(generation, &task, &reading, choice.as_ref(), request).await;
+    let sent = sent.map_err(|refused| refused.or_later(&reading));
 
     // The request is on its way: its session remembers that.
     let mut choice = choice.ok();

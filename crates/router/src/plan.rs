@@ -73,6 +73,21 @@ impl Refusal {
         }
     }
 
+    /// Refuses a request that a boundary holds because it was not read in time. `degraded` is what
+    /// could not be read.
+    #[must_use]
+    pub fn unread(boundary: &str, degraded: &[Arc<str>]) -> Self {
+        let is_late = |reason: &&str| reason.ends_with("=timeout") || reason.ends_with("=shed");
+        let late: Vec<&str> = degraded.iter().map(|it| &**it).filter(is_late).collect();
+        let late = late.join(", ");
+        Self::new(
+            503,
+            format!(
+                "the router was too busy to read this request in time ({late}), so the boundary \"{boundary}\" keeps it from every model that would serve it; try again shortly"
+            ),
+        )
+    }
+
     /// Refuses a model that the policy chose and that cannot be reached.
     #[must_use]
     pub fn unavailable(model: &str) -> Self {

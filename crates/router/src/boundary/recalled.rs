@@ -36,6 +36,7 @@ impl Verdict {
         let Some(header) = header else {
             return Some(Self {
                 holding: bounds().cloned().collect(),
+                unread: Vec::new(),
             });
         };
         let mut verdict = Self::default();

@@ -18,8 +18,8 @@ use signals::families::SignalInput;
 use signals::families::learned::Learned;
 use signals::projection::Foreseen;
 use signals::projection::step::{self, Step};
-use signals::report::SignalReport;
 use signals::report::outlook::{Needs, Outlook};
+use signals::report::{Kind, SignalReport};
 use std::time::Instant;
 
 impl Recipe {
@@ -177,8 +177,17 @@ impl Recipe {
         }
         let mut outlook = self.doubtful(pending, report);
         self.foresee(&mut outlook);
-        self.boundaries.verdict(&outlook)
+        let is_late = |(kind, reason): &(Kind, &str)| {
+            self.bounding[*kind as usize] && is_for_lack_of_time(reason)
+        };
+        let is_late = report.degraded().iter().any(is_late);
+        self.boundaries.verdict(&outlook, is_late)
     }
+}
+
+/// Tells whether a family that was not fully evaluated might be another time.
+fn is_for_lack_of_time(reason: &str) -> bool {
+    matches!(reason, "timeout" | "shed")
 }
 
 /// Asks the questions of `families` at once and lets each conclude, the cheapest first: so the

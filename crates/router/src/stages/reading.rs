@@ -6,8 +6,8 @@
 use crate::boundary::{Guarded, Verdict};
 use crate::recipe::{Evaluation, Extent, Recipe, Route};
 use dialects::Prompt;
-use futures_util::future::try_join_all;
-use inference::ask::Ask;
+use futures_util::future::{BoxFuture, try_join_all};
+use inference::ask::{Ask, Failure, Outcome, Question};
 use selection::capability::Demand;
 use signals::decision::Decided;
 use signals::families::{Identity, SignalError, SignalInput, TokenRatio};
@@ -169,7 +169,8 @@ impl<'g> Reading<'g> {
     }
 
     /// Reads the texts of a list once more, each by itself, for a recipe's boundaries: read together,
-    /// the few texts of one kind drown among the others.
+    /// the few texts of one kind drown among the others. Nothing is certain of those that are not
+    /// read by the deadline.
     async fn bind_each(
         &mut self,
         recipe: &Recipe,
@@ -180,20 +181,27 @@ impl<'g> Reading<'g> {
             if recipe.boundaries.all_hold(&self.verdict) {
                 return Ok(());
             }
-            let models = Guarded::new(subject.models, self.verdict.clone());
+            // One text that comes too late stands for all others that do.
+            let is_late = Instant::now() >= subject.deadline;
+            let texts = texts.get(..1).filter(|_| is_late).unwrap_or(texts);
+            let asked: &dyn Ask = if is_late { &TooLate } else { subject.models };
+            let models = Guarded::new(asked, self.verdict.clone());
             let prompts: Vec<Prompt> = texts
                 .iter()
                 .map(|text| subject.prompt.with_text(text))
                 .collect();
             let read = prompts.iter().map(|prompt| async {
-                let input = SignalInput::new(prompt, subject.identity);
                 let deadline = subject.deadline;
+                let input = SignalInput::new(prompt, subject.identity).until(deadline);
                 recipe
                     .read(&input, Extent::Bounding, &models, deadline)
                     .await
             });
             for found in try_join_all(read).await? {
                 self.add(&found);
+            }
+            if is_late {
+                return Ok(());
             }
         }
         Ok(())
@@ -237,6 +245,20 @@ impl<'g> Reading<'g> {
             ..Reading::default()
         };
         Unread { error, reading }
+    }
+}
+
+/// Answers no question any more.
+struct TooLate;
+
+impl Ask for TooLate {
+    fn ask<'a>(
+        &'a self,
+        questions: &'a [Question],
+        _deadline: Instant,
+    ) -> BoxFuture<'a, Vec<Outcome>> {
+        let late = questions.iter().map(|_| Err(Failure::TimedOut)).collect();
+        Box::pin(std::future::ready(late))
     }
 }
 

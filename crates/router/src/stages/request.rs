@@ -1,5 +1,6 @@
 //! A request to be routed, and a refusal on its way.
 
+use super::reading::Reading;
 use crate::plan::Refusal;
 use conversation::learning::context::RequestContext;
 use conversation::session::SessionHints;
@@ -69,6 +70,18 @@ impl Refused {
             refusal: Refusal::from(&barrier),
             barrier: Some(barrier),
             dropped,
+        }
+    }
+
+    /// Lets the client try again where the boundary that refuses holds for one reason alone: the
+    /// request was not read in time.
+    pub(crate) fn or_later(self, reading: &Reading<'_>) -> Self {
+        match &self.barrier {
+            Some(Barrier::Boundary(name)) if reading.verdict.is_unread(name) => Self {
+                refusal: Refusal::unread(name, &reading.degraded),
+                ..self
+            },
+            _ => self,
         }
     }
 

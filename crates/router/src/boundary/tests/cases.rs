@@ -222,14 +222,17 @@ fn what_is_not_known_is_bound() {
     let refused = "-: 403 the boundary \"data_stays\" does not allow this request to go to any model that would serve it \
                    -cloud=boundary:data_stays";
     check(&policy, Fake::default(), text, "-: cloud", &["pii"]);
+    let busy = |reason: &str| {
+        format!(
+            "-: 503 the router was too busy to read this request in time (pii={reason}), so the boundary \"data_stays\" \
+             keeps it from every model that would serve it; try again shortly -cloud=boundary:data_stays !pii={reason}"
+        )
+    };
     let down = Fake::default().failing("pii", Failure::Shed);
-    check(
-        &policy,
-        down,
-        text,
-        &format!("{refused} !pii=shed"),
-        &["pii"],
-    );
+    check(&policy, down, text, &busy("shed"), &["pii"]);
+    let down = Fake::default().failing("pii", Failure::Unready);
+    let unready = format!("{refused} !pii=unready");
+    check(&policy, down, text, &unready, &["pii"]);
     check(
         &policy,
         Fake::default().truncated("hello"),
@@ -243,13 +246,31 @@ fn what_is_not_known_is_bound() {
         "when: {operator: NOT, conditions: [{type: pii, name: any}]}",
     );
     let down = Fake::default().failing("pii", Failure::TimedOut);
-    check(
-        &not,
-        down,
-        text,
-        &format!("{refused} !pii=timeout"),
-        &["pii"],
+    check(&not, down, text, &busy("timeout"), &["pii"]);
+}
+
+/// What a boundary finds in one part of a request is final, whatever could not be read of the rest.
+#[test]
+fn what_is_certain_is_refused_for_good() {
+    let both = format!(
+        "{}, {}",
+        SECRET.trim_end_matches(']'),
+        DATA.trim_start_matches('[')
     );
+    for (boundaries, text, status) in [
+        (DATA, "hello", 503),
+        (SECRET, "a secret", 403),
+        (&both, "a secret", 403),
+        (&both, "hello", 503),
+    ] {
+        let models = Fake::default().failing("pii", Failure::TimedOut);
+        let generation = generation(&policy(boundaries), &models);
+        let routed = route(&generation, &models, "ada", &chat("cloud", text));
+        let Outcome::Refuse(refusal) = &routed.outcome else {
+            panic!("{boundaries} {text} is served")
+        };
+        assert_eq!(refusal.status, status, "{boundaries} {text}");
+    }
 }
 
 /// Words beside the user's turn are read by safety scans; what reads the turn alone is not sure.

@@ -67,6 +67,11 @@ fn bodies(texts: &[&str]) -> Vec<(Service, Value)> {
 }
 
 fn sent(when: &str, models: &Fake, service: Service, body: &Value) -> String {
+    sent_by(when, models, service, body, Duration::from_secs(60))
+}
+
+/// Where a request goes that must be read within some time.
+fn sent_by(when: &str, models: &Fake, service: Service, body: &Value, within: Duration) -> String {
     let generation = generation(&POLICY.replace("WHEN", when), models);
     let asked = Asked {
         service: Some(service),
@@ -84,7 +89,7 @@ fn sent(when: &str, models: &Fake, service: Service, body: &Value) -> String {
         identity: &Identity::default(),
         observed: false,
         models,
-        deadline: Instant::now() + Duration::from_secs(60),
+        deadline: Instant::now() + within,
         full: false,
         traced: false,
         rewritable: true,
@@ -170,5 +175,20 @@ fn a_model_is_asked_about_each_text() {
         let body = json!({"model": "cloud", "input": texts});
         let got = sent(when, &models, Service::Embeddings, &body);
         assert!(got.contains(expected), "{texts:?}: {got}");
+    }
+}
+
+#[test]
+fn a_list_that_is_too_long_is_read_until_the_deadline() {
+    let texts = vec![ENGLISH; 60_000];
+    for when in ["{type: language, name: fr}", "{type: domain, name: health}"] {
+        let body = json!({"model": "cloud", "input": texts});
+        let started = Instant::now();
+        let within = Duration::from_millis(100);
+        let got = sent_by(when, &Fake::default(), Service::Embeddings, &body, within);
+        assert!(started.elapsed() < Duration::from_secs(20), "{when}");
+        let is_held =
+            got.contains("503 the router was too busy") || got.contains("403 the boundary");
+        assert!(is_held, "{when}: {got}");
     }
 }
