@@ -12,7 +12,7 @@ use std::fmt;
 use escape::decoded;
 use scan::Scanner;
 
-pub(crate) use complaint::complaint;
+pub(crate) use complaint::{complaint, syntax};
 #[cfg(test)]
 pub(crate) use scan::work;
 

@@ -197,11 +197,10 @@ impl Request {
         {
             return Self::read_form(asked, service, body, options);
         }
-        let text = std::str::from_utf8(&body).map_err(|_| {
-            Refused::new(
-                RefusedKind::Malformed,
-                "malformed JSON body: it is not in UTF-8",
-            )
+        let text = std::str::from_utf8(&body).map_err(|error| {
+            let at = error.valid_up_to();
+            let message = format!("malformed JSON body: it is not in UTF-8 at byte {at}");
+            Refused::new(RefusedKind::Malformed, message)
         })?;
         let fields = Fields::read_whole(text)?;
         let (prompt, shape) = match asked.service {
@@ -398,14 +397,14 @@ impl Refused {
 
     /// Refuses a body that is no JSON object.
     fn malformed(text: &str) -> Self {
-        let text = text.trim();
-        let kind = Kind::of(text);
-        let message = if text.is_empty() {
+        let begin = text.trim();
+        let kind = Kind::of(begin);
+        let message = if begin.is_empty() {
             "the request body is empty; send a JSON object".to_owned()
-        } else if kind != Kind::Object && json::is_valid(text) {
+        } else if kind != Kind::Object && json::is_valid(begin) {
             format!("the request body must be a JSON object, got {kind}")
         } else {
-            "malformed JSON body".to_owned()
+            format!("malformed JSON body: {}", json::syntax(text))
         };
         Self::new(RefusedKind::Malformed, message)
     }

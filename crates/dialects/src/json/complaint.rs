@@ -1,4 +1,4 @@
-//! Says what is wrong with text that is no JSON object.
+//! Says what is wrong with text that is no JSON, or no object.
 
 use std::fmt;
 
@@ -10,6 +10,13 @@ pub(crate) fn complaint(text: &str) -> String {
     let mut source = serde_json::Deserializer::from_str(text);
     let read = source.deserialize_map(AnObject).and_then(|()| source.end());
     read.err()
+        .map_or_else(|| "not a JSON object".to_owned(), |error| error.to_string())
+}
+
+/// Says where and why `text` is no JSON, of whatever kind.
+pub(crate) fn syntax(text: &str) -> String {
+    serde_json::from_str::<IgnoredAny>(text)
+        .err()
         .map_or_else(|| "not a JSON object".to_owned(), |error| error.to_string())
 }
 

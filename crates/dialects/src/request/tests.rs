@@ -262,13 +262,23 @@ fn the_first_acceptable_image_counts() {
 
 const BAD_CHAT: &[(&[u8], &str)] = &[
     (b"", "the request body is empty; send a JSON object"),
-    (b"{", "malformed JSON body"),
+    (
+        b"{",
+        "malformed JSON body: EOF while parsing an object at line 1 column 1",
+    ),
+    (
+        b"{\"model\": \"m\",\n \"messages\" []}",
+        "malformed JSON body: expected `:` at line 2 column 13",
+    ),
     (b"[]", "the request body must be a JSON object, got array"),
     (b"null", "the request body must be a JSON object, got null"),
-    (br#"{"model":"m","messages":[]} x"#, "malformed JSON body"),
+    (
+        br#"{"model":"m","messages":[]} x"#,
+        "malformed JSON body: trailing characters at line 1 column 29",
+    ),
     (
         b"{\"model\":\"\xff\",\"messages\":[]}",
-        "malformed JSON body: it is not in UTF-8",
+        "malformed JSON body: it is not in UTF-8 at byte 10",
     ),
     (br#"{"model":"m"}"#, "messages field is required"),
     (br#"{"messages":{}}"#, "messages field must be an array"),
@@ -356,9 +366,18 @@ fn a_body_that_is_no_request_is_told_what_is_wrong() {
             ("5", &format!("{object} number")),
             ("null", &format!("{object} null")),
             ("true", &format!("{object} boolean")),
-            ("{", "malformed JSON body"),
-            ("x", "malformed JSON body"),
-            ("[", "malformed JSON body"),
+            (
+                "{",
+                "malformed JSON body: EOF while parsing an object at line 1 column 1",
+            ),
+            (
+                "x",
+                "malformed JSON body: expected value at line 1 column 1",
+            ),
+            (
+                "[",
+                "malformed JSON body: EOF while parsing a list at line 1 column 1",
+            ),
         ] {
             let refused = Request::read(&asked, body.into(), &ReadOptions::default()).unwrap_err();
             assert_eq!(refused.message, expected, "{asked:?} {body}");
