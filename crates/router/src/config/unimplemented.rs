@@ -16,18 +16,29 @@ pub struct Unimplemented {
     pub feature: String,
     /// What its absence means; `None` if no request can meet it.
     pub consequence: Option<NotRun>,
+    /// What `x-merit-degraded` says of requests that meet it.
+    pub shown: Option<String>,
 }
 
 impl From<Unimplemented> for Problem {
     fn from(missing: Unimplemented) -> Self {
         let feature = missing.feature;
         let (severity, message) = match missing.consequence {
-            Some(NotRun::Refused(lack)) => (
+            Some(NotRun::Refused { lack, remedy }) => (
                 Severity::Error,
-                format!("{feature} is not run, and {lack}, so this document is not served"),
+                format!(
+                    "{feature} is not run, and {lack}, so this document is not served: {remedy}"
+                ),
             ),
             Some(NotRun::Served(how)) => {
-                (Severity::Warning, format!("{feature} is not run: {how}"))
+                let shown = missing
+                    .shown
+                    .map(|it| format!(" (`x-merit-degraded: {it}`)"));
+                let shown = shown.unwrap_or_default();
+                (
+                    Severity::Warning,
+                    format!("{feature} is not run: {how}{shown}"),
+                )
             }
             None => (
                 Severity::Note,
@@ -68,10 +79,23 @@ impl List {
         is_reachable: bool,
         consequence: NotRun,
     ) {
+        self.add_shown(path, feature, is_reachable, consequence, None);
+    }
+
+    /// Adds a feature whose absence shows on requests, in `x-merit-degraded`.
+    fn add_shown(
+        &mut self,
+        path: impl Into<String>,
+        feature: impl Into<String>,
+        is_reachable: bool,
+        consequence: NotRun,
+        shown: Option<String>,
+    ) {
         self.found.push(Unimplemented {
             path: path.into(),
             feature: feature.into(),
             consequence: is_reachable.then_some(consequence),
+            shown,
         });
     }
 
@@ -81,20 +105,22 @@ impl List {
         {
             // A single candidate is taken without asking the algorithm.
             let asked = decision.model_refs.len() > 1;
-            self.add(
+            self.add_shown(
                 format!("{path}.algorithm"),
                 format!("the algorithm `{}`", algorithm.name()),
                 live && asked,
                 NotRun::Served("the first capable candidate serves the request"),
+                Some(format!("algorithm={}_not_run", algorithm.name())),
             );
         }
         for (index, plugin) in decision.plugins.iter().enumerate() {
             if let Some(consequence) = plugin.not_run() {
-                self.add(
+                self.add_shown(
                     format!("{path}.plugins[{index}]"),
                     format!("the plugin `{}`", plugin.name()),
                     live && plugin.is_enabled(),
                     consequence,
+                    Some(format!("plugin={}_not_run", plugin.name())),
                 );
             }
         }
@@ -127,9 +153,10 @@ impl List {
                     format!("listeners[{index}].api_keys"),
                     "the check of clients' keys",
                     true,
-                    NotRun::Refused(
-                        "every client would be served: let the gateway check them (Envoy's `api_key_auth` filter) and leave this out",
-                    ),
+                    NotRun::Refused {
+                        lack: "every client would be served",
+                        remedy: "let the gateway check them (Envoy's `api_key_auth` filter) and leave this out",
+                    },
                 );
             }
         }
@@ -208,7 +235,10 @@ impl List {
                 "global.services.authz.providers",
                 "the lookup of callers' credentials",
                 live,
-                NotRun::Refused("every caller would be served with the document's own"),
+                NotRun::Refused {
+                    lack: "every caller would be served with the document's own",
+                    remedy: "let the gateway set callers' credentials (Envoy's `credential_injector` or `ext_authz` filter), and leave this out",
+                },
             );
         }
         if services
@@ -220,13 +250,16 @@ impl List {
                 "global.services.ratelimit",
                 "rate limiting",
                 live,
-                NotRun::Refused("nothing would limit the callers"),
+                NotRun::Refused {
+                    lack: "nothing would limit the callers",
+                    remedy: "let the gateway limit them (Envoy's `ratelimit` or `local_ratelimit` filter), and leave this out",
+                },
             );
         }
         if services.management_api.is_some() {
             self.add(
                 "global.services.management_api",
-                "the management API's own address and roles",
+                "a management API with its own address and roles",
                 true,
                 NotRun::Served("`--admin` sets the address; it asks for no token, so keep it on the loopback interface"),
             );

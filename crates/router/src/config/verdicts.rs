@@ -84,6 +84,7 @@ pub(super) fn report(written: &Value, document: &Document) -> Vec<Problem> {
                 consequence: is_reachable(document, &path).then_some(consequence),
                 path,
                 feature,
+                shown: None,
             }),
         };
         if let more @ 1.. = places.len() - 1 {

@@ -53,7 +53,12 @@ impl Configuration for RagConfig {
     }
 
     fn not_run(&self) -> Option<NotRun> {
-        Some(NotRun::Served("no documents are added"))
+        Some(NotRun::Served(match self.on_failure.trim() {
+            "block" => {
+                "no documents are added, and requests are answered without them, which `on_failure: block` would refuse"
+            }
+            _ => "no documents are added",
+        }))
     }
 }
 

@@ -31,7 +31,10 @@ impl Configuration for ResponseJailbreakConfig {
 
     fn not_run(&self) -> Option<NotRun> {
         Some(match self.action.trim() {
-            "block" => NotRun::Refused("answers would not be blocked"),
+            "block" => NotRun::Refused {
+                lack: "answers would not be blocked",
+                remedy: "let the client or another filter check answers, and set `action: header` or leave the plugin out",
+            },
             _ => NotRun::Served("answers are not checked"),
         })
     }

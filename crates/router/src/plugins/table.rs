@@ -49,9 +49,13 @@ pub trait Configuration {
 pub enum NotRun {
     /// Requests go on without it, which is no less safe. Says how they go on.
     Served(&'static str),
-    /// Requests without it would be less safe, so the document is not served. Says what they would
-    /// lack.
-    Refused(&'static str),
+    /// Requests without it would be less safe, so the document is not served.
+    Refused {
+        /// What they would lack.
+        lack: &'static str,
+        /// What to do instead.
+        remedy: &'static str,
+    },
 }
 
 impl<T: Configuration> Configuration for Box<T> {

@@ -36,12 +36,16 @@ impl Configuration for ToolsConfig {
     }
 
     fn not_run(&self) -> Option<NotRun> {
+        let unfiltered = NotRun::Refused {
+            lack: "tools would not be filtered",
+            remedy: "let clients send the allowed tools alone, and leave `mode`, `allow_tools` and `block_tools` out",
+        };
         Some(match self.mode.trim() {
-            "filtered" | "none" => NotRun::Refused("tools would not be filtered"),
+            "filtered" | "none" => unfiltered,
             _ if self.allow_tools.is_empty() && self.block_tools.is_empty() => {
                 NotRun::Served("requests keep the tools that they bring")
             }
-            _ => NotRun::Refused("tools would not be filtered"),
+            _ => unfiltered,
         })
     }
 }

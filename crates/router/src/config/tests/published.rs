@@ -56,7 +56,7 @@ fn verdict(path: &str) -> &'static str {
         Some(Verdict::Reported) => "reported by its owner",
         Some(Verdict::Note(_)) => "note",
         Some(Verdict::NotRun(NotRun::Served(_))) => "not run, served",
-        Some(Verdict::NotRun(NotRun::Refused(_))) => "not run, refused",
+        Some(Verdict::NotRun(NotRun::Refused { .. })) => "not run, refused",
     }
 }
 

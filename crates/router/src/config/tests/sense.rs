@@ -496,15 +496,21 @@ const DECISIONS: &[(&str, &[&str])] = &[
     ),
     (
         "{name: d, plugins: [{type: response_jailbreak, configuration: {action: block}}]}",
-        &["9 error is not run, and answers would not be blocked, so this document is not served"],
+        &[
+            "9 error is not run, and answers would not be blocked, so this document is not served: let the client or another filter check answers, and set `action: header`",
+        ],
     ),
     (
         "{name: d, plugins: [{type: response_jailbreak, configuration: {action: header}}]}",
-        &["9 warning the plugin `response_jailbreak` is not run: answers are not checked"],
+        &[
+            "9 warning the plugin `response_jailbreak` is not run: answers are not checked (`x-merit-degraded: plugin=response_jailbreak_not_run`)",
+        ],
     ),
     (
         "{name: d, plugins: [{type: tools, configuration: {mode: none}}]}",
-        &["9 error is not run, and tools would not be filtered"],
+        &[
+            "9 error is not run, and tools would not be filtered, so this document is not served: let clients send the allowed tools alone",
+        ],
     ),
     (
         "{name: d, plugins: [{type: tools, configuration: {block_tools: [shell]}}]}",
@@ -516,7 +522,15 @@ const DECISIONS: &[(&str, &[&str])] = &[
     ),
     (
         "{name: d, plugins: [{type: rag, configuration: {backend_config: {of_another: {kind: [x]}}}}]}",
-        &["9 warning the plugin `rag` is not run: no documents are added"],
+        &[
+            "9 warning the plugin `rag` is not run: no documents are added (`x-merit-degraded: plugin=rag_not_run`)",
+        ],
+    ),
+    (
+        "{name: d, plugins: [{type: rag, configuration: {on_failure: block}}]}",
+        &[
+            "9 warning the plugin `rag` is not run: no documents are added, and requests are answered without them, which `on_failure: block` would refuse",
+        ],
     ),
     (
         "{name: d, algorithm: {type: latency_aware, latency_aware: {tpot_percentile: 101}}}",

@@ -409,6 +409,6 @@ fn detours(scope: &Scope<'_>, findings: &mut Findings) {
             }
         }
     }
-    let message = "boundaries are asked on every endpoint that Merit reads; a request body on any other path is refused, unless `global.server.passthrough` lists it";
+    let message = "boundaries are asked on every endpoint that Merit reads; a request body on any other path is refused, unless `global.server.passthrough` lists it. What a URL's query or a header holds is not read";
     findings.note(scope.at("boundaries"), message);
 }

@@ -11,8 +11,8 @@ const fn served(how: &'static str) -> Verdict {
     Verdict::NotRun(NotRun::Served(how))
 }
 
-const fn refused(lack: &'static str) -> Verdict {
-    Verdict::NotRun(NotRun::Refused(lack))
+const fn refused(lack: &'static str, remedy: &'static str) -> Verdict {
+    Verdict::NotRun(NotRun::Refused { lack, remedy })
 }
 
 const FOR_PEOPLE: Verdict = Verdict::Note("for people, without effect on routing");
@@ -150,11 +150,17 @@ pub(in crate::config) const VERDICTS: &[Row] = &[
     ),
     row(
         "routing.decisions[].rules.on_unknown=match",
-        refused("the decision would not be taken while a signal fails"),
+        refused(
+            "the decision would not be taken while a signal fails",
+            "write `on_error: match` on its classifier conditions, and leave this out",
+        ),
     ),
     row(
         "routing.decisions[].rules.on_unknown=fail_request",
-        refused("requests would pass while a signal fails"),
+        refused(
+            "requests would pass while a signal fails",
+            "let a boundary read the signal, which holds while it fails, and leave this out",
+        ),
     ),
     row(
         "routing.decisions[].rules.conditions[].on_unknown",
@@ -162,7 +168,10 @@ pub(in crate::config) const VERDICTS: &[Row] = &[
     ),
     row(
         "routing.decisions[].action",
-        refused("requests that name a model would pass by"),
+        refused(
+            "requests that name a model would pass by",
+            "bind them by a boundary, which holds for such requests too, and leave this out",
+        ),
     ),
     row(
         "routing.decisions[].modelRefs[].reasoning_mode",
