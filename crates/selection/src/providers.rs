@@ -205,6 +205,37 @@ impl BackendRef {
         sub.is_some_and(|sub| sub.is_empty() || sub.ends_with('.'))
     }
 
+    /// Returns the host and port that are written, in lower case; `None` without a port that is
+    /// known.
+    #[must_use]
+    pub fn place(&self) -> Option<String> {
+        let (address, scheme) = if self.base_url.is_empty() {
+            (&self.endpoint, self.protocol.as_str())
+        } else {
+            let scheme = self.base_url.split_once("://").map(|(scheme, _)| scheme);
+            (&self.base_url, scheme.unwrap_or_default())
+        };
+        let rest = address
+            .split_once("://")
+            .map_or(&**address, |(_, rest)| rest);
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let authority = authority.rsplit('@').next().unwrap_or_default().trim();
+        let named = authority
+            .rsplit_once(':')
+            .filter(|(_, port)| port.parse::<u16>().is_ok());
+        let (host, port) = match (named, scheme) {
+            (Some(named), _) => named,
+            (None, "https") => (authority, "443"),
+            (None, "http") => (authority, "80"),
+            (None, _) => return None,
+        };
+        let host = host
+            .trim_matches(['[', ']'])
+            .trim_end_matches('.')
+            .to_ascii_lowercase();
+        (!host.is_empty()).then(|| format!("{host}:{port}"))
+    }
+
     /// Returns the host that is written, in lower case; empty without an address.
     fn host(&self) -> String {
         let address = if self.base_url.is_empty() {
@@ -367,4 +398,37 @@ pub struct EnergyCurve {
     pub date: String,
     /// Number of accelerators that the curve is for.
     pub accelerators: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_of_backends() {
+        for (base_url, endpoint, expected) in [
+            ("", "localhost:8000", Some("localhost:8000")),
+            ("", "[::1]:8000", Some("::1:8000")),
+            ("", "small", None),
+            ("", "", None),
+            (
+                "https://API.example.com/v1",
+                "",
+                Some("api.example.com:443"),
+            ),
+            ("http://user@small/v1?x=y:1", "", Some("small:80")),
+            ("http://small.:8000", "other:1", Some("small:8000")),
+        ] {
+            let backend = BackendRef {
+                base_url: base_url.into(),
+                endpoint: endpoint.into(),
+                ..BackendRef::default()
+            };
+            assert_eq!(
+                backend.place().as_deref(),
+                expected,
+                "{base_url} {endpoint}"
+            );
+        }
+    }
 }

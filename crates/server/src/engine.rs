@@ -13,6 +13,7 @@ use classifiers::Classifiers;
 pub use evaluator::Evaluator;
 pub use explain::explain;
 use selection::card::ModelDescriptions;
+use selection::providers::BackendRef;
 pub use settings::trace_settings;
 
 use crate::admin::Refusal as AdminRefusal;
@@ -38,6 +39,7 @@ use router::generation::{Deps, Runs};
 use serde_json::Value;
 use signals::families::TokenRatio;
 use signals::families::language::{DetectLanguage, LanguageDetector};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -304,8 +306,12 @@ pub struct Wanted {
     pub header: String,
     /// Models and adapters that requests may be sent to, each once.
     pub models: Vec<String>,
+    /// Where the models are, `host:port`, by the names in [`models`](Self::models).
+    pub places: BTreeMap<String, BTreeSet<String>>,
     /// The URLs at which Merit itself calls several models, one after the other.
     pub calls: Vec<String>,
+    /// Whether boundaries decide which models may be asked.
+    pub has_boundaries: bool,
 }
 
 impl Wanted {
@@ -324,6 +330,8 @@ impl Wanted {
             let adapters = card.into_iter().flat_map(|card| &card.loras);
             let names = std::iter::once(&model.name).chain(adapters.map(|adapter| &adapter.name));
             for name in names {
+                let places = model.backend_refs.iter().filter_map(BackendRef::place);
+                self.places.entry(name.clone()).or_default().extend(places);
                 if !self.models.contains(name) {
                     self.models.push(name.clone());
                 }
@@ -338,6 +346,9 @@ impl Wanted {
         if policies.any(|(_, _, routing)| routing.decisions.iter().any(asks_several)) {
             self.calls.push(Runs::of(document).endpoint.to_string());
         }
+
+        let mut policies = document.policies();
+        self.has_boundaries |= policies.any(|(_, _, routing)| !routing.boundaries.is_empty());
     }
 }
 

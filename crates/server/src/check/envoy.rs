@@ -4,6 +4,7 @@
 
 mod clusters;
 mod detours;
+mod ends;
 mod filter;
 mod listeners;
 mod ports;
@@ -61,8 +62,12 @@ pub(super) fn check(text: &str, wanted: &Wanted) -> Vec<Problem> {
             found.extend(manager.check());
             found.extend(routes::check(path, value, wanted));
             found.extend(detours::check(path, value, wanted, &namespaces));
+            found.extend(ends::check(path, value, wanted, &clusters));
+            found.extend(detours::later_filters(path, value));
         }
     }
+    let asks_merit = |path: &str| filters.iter().any(|(filter, _)| filter.starts_with(path));
+    found.extend(ends::side_doors(&document, &managers, asks_merit));
     found.extend(
         wanted
             .calls

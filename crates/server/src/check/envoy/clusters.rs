@@ -30,6 +30,12 @@ impl<'a> Clusters<'a> {
         )
     }
 
+    /// Returns a cluster and its path.
+    pub(super) fn get(&self, name: &str) -> Option<(String, &'a Value)> {
+        let (index, cluster) = self.0.get(name)?;
+        Some((format!("static_resources.clusters[{index}]"), *cluster))
+    }
+
     pub(super) fn check(&self, filter: &Filter<'_>) -> Vec<Problem> {
         // A filter with google_grpc, or a document without static clusters, gives nothing to look
         // at.

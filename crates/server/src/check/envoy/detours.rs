@@ -6,6 +6,7 @@ use super::routes::Route;
 use super::{EXT_PROC, below, error, is_a, warning};
 use crate::engine::Wanted;
 use document::Problem;
+use router::plan::surface::is_owned;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -257,6 +258,57 @@ fn mirrors(at: &str, config: &Value) -> Vec<Problem> {
         .collect()
 }
 
+/// Filters that run code or ask services, and may change any header.
+const FREE: [&str; 6] = [
+    "envoy.extensions.filters.http.lua.v3.Lua",
+    "envoy.extensions.filters.http.wasm.v3.Wasm",
+    "envoy.extensions.filters.http.golang.v3alpha.Config",
+    "envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter",
+    "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
+    "envoy.extensions.filters.http.grpc_http1_reverse_bridge.v3.FilterConfig",
+];
+
+/// Warns of filters behind Merit's that can change the headers by which routes are chosen.
+pub(super) fn later_filters(path: &str, config: &Value) -> Vec<Problem> {
+    let filters = config["http_filters"].as_array().into_iter().flatten();
+    let kind_is = |filter: &Value, kind: &str| {
+        let config = filter["typed_config"].as_object();
+        config.is_some_and(|config| is_a(config, kind))
+    };
+    let later = filters
+        .enumerate()
+        .skip_while(|(_, filter)| !kind_is(filter, EXT_PROC));
+    let changes = |filter: &Value| {
+        FREE.iter().any(|kind| kind_is(filter, kind))
+            || (kind_is(filter, HEADER_MUTATION) && changes_owned(&filter["typed_config"]))
+    };
+    later
+        .filter(|(_, filter)| filter["disabled"] != true && changes(filter))
+        .map(|(index, filter)| {
+            let name = filter["name"].as_str().unwrap_or_default();
+            let message = format!(
+                "`{name}` stands behind Merit and can change the headers by which routes are chosen, whatever boundaries allow; \
+                 put it before Merit's filter"
+            );
+            warning(format!("{path}.http_filters[{index}]"), message)
+        })
+        .collect()
+}
+
+const HEADER_MUTATION: &str = "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation";
+
+/// Tells whether a filter sets or removes request headers of Merit's.
+fn changes_owned(config: &Value) -> bool {
+    let mutations = config["mutations"]["request_mutations"].as_array();
+    mutations.into_iter().flatten().any(|mutation| {
+        let removed = mutation["remove"].as_str();
+        let set = mutation["append"]["header"]["key"].as_str();
+        let names = removed.into_iter().chain(set);
+        let mut names = names.map(str::to_ascii_lowercase);
+        names.any(|name| is_owned(&name)) || mutation.get("remove_on_match").is_some()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -316,6 +368,61 @@ mod tests {
         let mut settings = settings;
         settings["@type"] = json!(TYPE);
         json!({"typed_per_filter_config": {"merit": settings}})
+    }
+
+    #[test]
+    fn filters_behind_merit_change_no_routing_headers() {
+        let filter = |kind: &str, more: Value| {
+            let mut config = json!({"@type": format!("type.googleapis.com/{kind}")});
+            for (key, value) in more.as_object().unwrap() {
+                config[key.as_str()] = value.clone();
+            }
+            json!({"name": "f", "typed_config": config})
+        };
+        let mutation = |mutation: Value| {
+            filter(
+                HEADER_MUTATION,
+                json!({"mutations": {"request_mutations": [mutation]}}),
+            )
+        };
+        let off = |mut filter: Value| {
+            filter["disabled"] = json!(true);
+            filter
+        };
+        for (other, is_told) in [
+            (filter(FREE[0], json!({})), true),
+            (filter(FREE[1], json!({})), true),
+            (filter(FREE[4], json!({})), true),
+            (off(filter(FREE[0], json!({}))), false),
+            (mutation(json!({"remove": "x-selected-model"})), true),
+            (
+                mutation(json!({"append": {"header": {"key": "X-Merit-Attempt", "value": "1"}}})),
+                true,
+            ),
+            (
+                mutation(json!({"append": {"header": {"key": "x-mine", "value": "1"}}})),
+                false,
+            ),
+            (
+                filter("envoy.extensions.filters.http.router.v3.Router", json!({})),
+                false,
+            ),
+        ] {
+            let merit = filter(EXT_PROC, json!({}));
+            let behind = json!({"http_filters": [merit, other]});
+            let before = json!({"http_filters": [other, merit]});
+            let told: Vec<String> = later_filters("m", &behind)
+                .into_iter()
+                .map(|it| it.path)
+                .collect();
+            let expected = if is_told {
+                vec!["m.http_filters[1]"]
+            } else {
+                vec![]
+            };
+            assert_eq!(told, expected, "{other}");
+            assert!(later_filters("m", &before).is_empty(), "{other}");
+        }
     }
 
     #[test]

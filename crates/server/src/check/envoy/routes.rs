@@ -103,7 +103,7 @@ impl<'a> Route<'a> {
     }
 
     /// Returns whether the route asks for this model by name, alone or with a group of others.
-    fn is_for(&self, header: &str, model: &str) -> bool {
+    pub(super) fn is_for(&self, header: &str, model: &str) -> bool {
         self.headers()
             .filter(|matcher| names(matcher, header))
             .any(|matcher| asks_for_a_value(matcher) && accepts(matcher, model))

@@ -281,6 +281,7 @@ fn the_shipped_bootstraps_have_no_findings() {
             header: "x-selected-model".to_owned(),
             models: vec!["small".to_owned(), "large".to_owned()],
             calls: runs.then(|| CALLS.to_owned()).into_iter().collect(),
+            ..Wanted::default()
         };
         let found = check(&text, &wanted);
         assert!(found.is_empty(), "{file}: {found:#?}");
