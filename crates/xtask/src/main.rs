@@ -43,7 +43,7 @@ To check a change:
 
 To make what is committed or shipped:
   setup                    fetch everything that the chores use into .merit/
-  models [--multilingual]  fetch, convert and verify the encoders and ONNX Runtime; `--pin` renews the cards' digests
+  models [--english-only]  fetch, convert and verify the encoders and ONNX Runtime; `--pin` renews the cards' digests
   schema                   write the JSON Schema of the routing document
   image [--profile NAME]   build an image FROM scratch, check what it holds, and run it (needs buildah)
 

