@@ -29,5 +29,6 @@ pub mod spans;
 pub mod static_embedding;
 pub mod store;
 pub mod token_head;
+pub mod tokenizer;
 pub mod vector;
 pub mod window;

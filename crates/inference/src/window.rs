@@ -4,15 +4,15 @@
 //! windows reach: a text that is longer than all windows together is read at its head and at its
 //! tail.
 
+use crate::tokenizer::TextTokenizer;
 use ndarray::{ArrayView2, Axis};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
-use tokenizers::Tokenizer;
 
 /// Cuts texts into windows with one tokenizer. Cheap to share between threads.
 pub struct Segmenter {
-    tokenizer: Tokenizer,
+    tokenizer: TextTokenizer,
     leading: Vec<u32>,
     trailing: Vec<u32>,
     bounds: Bounds,
@@ -74,6 +74,15 @@ pub struct Window {
 }
 
 impl Window {
+    /// The same window of a text that has `bytes` more before it.
+    #[must_use]
+    pub fn moved(&self, bytes: usize) -> Self {
+        Self {
+            text: self.text.start + bytes..self.text.end + bytes,
+            ..self.clone()
+        }
+    }
+
     /// The text's own tokens.
     #[must_use]
     pub fn tokens(&self) -> usize {
@@ -123,29 +132,26 @@ impl Segmenter {
     /// # Errors
     /// The file is not there or no tokenizer.
     pub fn open(file: &Path, prefix: &str, bounds: Bounds) -> Result<Self, TokenizerError> {
-        Self::new(
-            Tokenizer::from_file(file).map_err(TokenizerError)?,
-            prefix,
-            bounds,
-        )
+        let file = std::fs::read(file).map_err(|error| TokenizerError(error.into()))?;
+        let tokenizer = TextTokenizer::read(&file).map_err(TokenizerError)?;
+        Self::new(tokenizer, prefix, bounds)
     }
 
-    /// Takes a tokenizer; its own truncation and padding are switched off.
+    /// Takes a tokenizer that neither cuts nor pads.
     ///
     /// # Errors
     /// It cannot encode.
     pub fn new(
-        mut tokenizer: Tokenizer,
+        tokenizer: TextTokenizer,
         prefix: &str,
         bounds: Bounds,
     ) -> Result<Self, TokenizerError> {
-        tokenizer.with_padding(None);
-        tokenizer.with_truncation(None).map_err(TokenizerError)?;
         let (mut leading, trailing) = specials(&tokenizer)?;
-        if !prefix.is_empty() {
+        // The blank at its end belongs to the text's first word.
+        if !prefix.trim_end().is_empty() {
             leading.extend(
                 tokenizer
-                    .encode(prefix, false)
+                    .encode(prefix.trim_end(), false)
                     .map_err(TokenizerError)?
                     .get_ids(),
             );
@@ -177,6 +183,15 @@ impl Segmenter {
         text.len() > self.reach(self.bounds.windows)
     }
 
+    /// Windows of a text at most.
+    #[must_use]
+    pub fn most(&self, reach: Reach) -> usize {
+        match reach {
+            Reach::Sample => self.bounds.windows,
+            Reach::Whole => self.bounds.whole,
+        }
+    }
+
     /// Makes the windows so small that they fit into `most` tokens with the special ones.
     #[must_use]
     pub fn within(mut self, most: usize) -> Self {
@@ -191,11 +206,11 @@ impl Segmenter {
     /// # Errors
     /// The tokenizer fails.
     pub fn segment(&self, text: &str, reach: Reach) -> Result<Segmentation, TokenizerError> {
+        if text.trim().is_empty() {
+            return Ok(Segmentation::default());
+        }
         let pieces = text.len().div_ceil(PIECE);
-        let most = match reach {
-            Reach::Sample => self.bounds.windows,
-            Reach::Whole => self.bounds.whole,
-        };
+        let most = self.most(reach);
         let all = self.reach(most);
         let mut head = Tokens::default();
         let mut read = 0;
@@ -266,12 +281,9 @@ impl Segmenter {
             .encode(piece, false)
             .map_err(TokenizerError)?;
         into.ids.extend(encoding.get_ids());
-        into.offsets.extend(
-            encoding
-                .get_offsets()
-                .iter()
-                .map(|(from, to)| (begin + from, begin + to)),
-        );
+        let places = self.tokenizer.places(piece, &encoding);
+        into.offsets
+            .extend(places.iter().map(|(from, to)| (begin + from, begin + to)));
         Ok(())
     }
 
@@ -332,7 +344,7 @@ struct Tokens {
 }
 
 /// Special tokens before and after a text's own.
-fn specials(tokenizer: &Tokenizer) -> Result<(Vec<u32>, Vec<u32>), TokenizerError> {
+fn specials(tokenizer: &TextTokenizer) -> Result<(Vec<u32>, Vec<u32>), TokenizerError> {
     let sample = tokenizer.encode("a", true).map_err(TokenizerError)?;
     let (ids, mask) = (sample.get_ids(), sample.get_special_tokens_mask());
     let leading = mask.iter().take_while(|special| **special == 1).count();

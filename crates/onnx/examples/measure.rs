@@ -1,9 +1,10 @@
-//! Memory, start-up and throughput of the encoder on this machine: `cargo run --release -p onnx
-//! --example measure [LANES]`.
+//! Memory, start-up and throughput of encoders on this machine: `cargo run --release -p onnx
+//! --example measure [LANES [ENCODER…]]`. Each named encoder stays open beside that of English.
 
 use inference::backend::Backend;
 use inference::catalog::{Catalog, Wanted};
 use inference::engine::Engine;
+use inference::handle::Embedder;
 use inference::library::Library;
 use inference::settings::{EngineSettings, LibrarySettings};
 use onnx::{Provider, Runtime, RuntimeSettings};
@@ -41,13 +42,33 @@ fn main() -> Result<(), Box<dyn Error>> {
         backend,
         Arc::clone(&engine),
     );
-    let by = library.embedder(&Wanted::default())?;
+    let mut open = vec![library.embedder(&Wanted::default())?];
     writeln!(out, "ready: {:?}, {} MB", begin.elapsed(), resident()?)?;
+    speed(&engine, &open[0], &mut out)?;
+    for folder in std::env::args().skip(2) {
+        let begin = Instant::now();
+        let mapping = None;
+        let by = library.embedder(&Wanted { folder, mapping })?;
+        writeln!(
+            out,
+            "{}: {:?}, {} MB",
+            by.name,
+            begin.elapsed(),
+            resident()?
+        )?;
+        speed(&engine, &by, &mut out)?;
+        open.push(by);
+    }
+    Ok(())
+}
+
+/// Prints how fast an encoder reads texts of several lengths.
+fn speed(engine: &Engine, by: &Embedder, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
     for (words, texts) in [(50, 300), (220, 60), (440, 30)] {
         let texts: Vec<String> = (0..texts).map(|seed| text(seed, words)).collect();
         let before = engine.statistics();
         let begin = Instant::now();
-        let windows: usize = engine.features(&by, &texts)?.iter().map(Vec::len).sum();
+        let windows: usize = engine.features(by, &texts)?.iter().map(Vec::len).sum();
         let (took, now) = (begin.elapsed().as_secs_f64(), engine.statistics());
         let runs = (now.runs - before.runs) as f64;
         let tokens = (now.tokens - before.tokens) as f64 / runs;

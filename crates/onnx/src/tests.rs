@@ -307,6 +307,57 @@ fn without_a_model_questions_are_unready() {
     assert_eq!(outcomes, [Err(Failure::Unready)]);
 }
 
+/// Cosines that the package of the encoder's weights gives by an engine of its own.
+const PAIRS_OF_LANGUAGES: [((&str, &str), f32); 4] = [
+    (
+        (
+            "How do I reset my password?",
+            "¿Cómo puedo restablecer mi contraseña?",
+        ),
+        0.9078,
+    ),
+    (
+        ("How do I reset my password?", "今日の天気はどうですか"),
+        0.7383,
+    ),
+    (("今天天气怎么样？", "今日の天気はどうですか"), 0.9219),
+    (
+        (
+            "안녕하세요, 오늘 뭐 먹을까요?",
+            "Привет, что поедим сегодня?",
+        ),
+        0.9034,
+    ),
+];
+
+const MULTILINGUAL: &str = "multilingual-e5-small";
+
+/// The models with the encoder of other languages, where it is installed.
+fn real_multilingual() -> Option<Real> {
+    let real = real(Precision::Int8)?;
+    if models()?.join(MULTILINGUAL).is_dir() {
+        return Some(real);
+    }
+    eprintln!("skipped: no {MULTILINGUAL}; run `cargo xtask models`");
+    None
+}
+
+#[test]
+fn the_encoder_of_other_languages_is_near_its_source() {
+    let Some(real) = real_multilingual() else {
+        return;
+    };
+    let by = real.library.embedder(&Wanted {
+        folder: MULTILINGUAL.to_owned(),
+        mapping: None,
+    });
+    let by = by.unwrap();
+    for ((left, right), expected) in PAIRS_OF_LANGUAGES {
+        let found = cosine(&real.vector(&by, left), &real.vector(&by, right));
+        assert!((found - expected).abs() < 0.02, "{left}: {found}");
+    }
+}
+
 /// Vectors alone, and amid eight threads that ask for other things: equal to the last bit.
 #[test]
 fn traffic_changes_no_vector() {

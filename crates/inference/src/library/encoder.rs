@@ -8,10 +8,10 @@ use crate::handle::CosineMap;
 use crate::model::{Model, Pace, Sessions};
 use crate::settings::{LibrarySettings, Precision};
 use crate::static_embedding::StaticEmbedding;
+use crate::tokenizer::TextTokenizer;
 use crate::window::{Bounds, Reach, Segmenter};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokenizers::Tokenizer;
 
 /// Static embeddings that stand beside every encoder, in the order in which heads read them.
 pub(super) const STATICS: [&str; 2] = ["potion-base-8M", "wordllama-256"];
@@ -125,8 +125,8 @@ fn parts(folder: &Folder, graph: &Path) -> Result<(EncoderCard, Segmenter, Strin
         let identity = format!("{}{}", digest(&weights), digest(&bytes));
         (super::full::encoder_card(folder)?, bytes, identity)
     };
-    identity.push_str(&card.prefix);
-    let tokenizer = Tokenizer::from_bytes(&tokenizer).map_err(|error| folder.unusable(&error))?;
+    identity.push_str(card.prefix.trim_end());
+    let tokenizer = TextTokenizer::read(&tokenizer).map_err(|error| folder.unusable(&error))?;
     let segmenter = Segmenter::new(tokenizer, &card.prefix, Bounds::default())
         .map_err(|error| folder.unusable(&error))?;
     Ok((card.clone(), segmenter.within(card.max_tokens), identity))

@@ -7,12 +7,12 @@ use crate::backend::Backend;
 use crate::card::{EncoderCard, Folder, digest};
 use crate::catalog::LoadError;
 use crate::model::{Model, Pace, Sessions};
+use crate::tokenizer::TextTokenizer;
 use crate::window::{Bounds, Segmenter};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokenizers::Tokenizer;
 
 /// What a full model classifies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub(super) fn open(
         .map_err(|error| folder.unusable(&format_args!("{}: {error}", graph.display())))?;
     let identity = digest(format!("{}{}", digest(&weights), digest(&bytes)).as_bytes());
     drop(weights);
-    let tokenizer = Tokenizer::from_bytes(&bytes).map_err(|error| folder.unusable(&error))?;
+    let tokenizer = TextTokenizer::read(&bytes).map_err(|error| folder.unusable(&error))?;
     let most = config.max_position_embeddings.unwrap_or(MOST).min(MOST);
     let bounds = Bounds {
         size: most,
