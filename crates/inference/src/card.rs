@@ -20,11 +20,18 @@ pub struct EncoderCard {
     /// Put before every text.
     #[serde(default)]
     pub prefix: String,
+    /// Whether the word tables stand beside it, which know English.
+    #[serde(default = "yes")]
+    pub word_tables: bool,
     /// SHA-256 of each file, in hexadecimal.
     pub files: BTreeMap<String, String>,
     /// From its cosine to the scale of documents' thresholds.
     #[serde(default)]
     pub cosine_map: Vec<(f32, f32)>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// What a static embedding's `static.json` says.

@@ -104,6 +104,18 @@ impl Engine {
             .features()
     }
 
+    /// Returns name and dimension of the word tables that stand beside an encoder, in order.
+    ///
+    /// # Errors
+    /// The embedder has no model.
+    pub fn word_tables(&self, by: &Embedder) -> Result<Vec<(String, usize)>, Failure> {
+        let model = model_of(by)?;
+        let tables = model.statics.iter();
+        Ok(tables
+            .map(|table| (table.name().to_owned(), table.dimension()))
+            .collect())
+    }
+
     /// Puts a call in line and waits for its end.
     fn patiently(&self, call: impl FnOnce(Done) -> Call) -> Result<Arc<Call>, Failure> {
         let (sender, receiver) = sync_channel(1);

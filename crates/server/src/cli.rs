@@ -364,6 +364,15 @@ pub struct TrainArgs {
     /// Name on the head's card [default: the task's name]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+    /// Installed encoder that the head will read, for example `multilingual-e5-small` [default:
+    /// that of English]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub encoder: String,
     /// Use the encoder's vector alone, without the word tables
     #[arg(long)]
     pub encoder_only: bool,
@@ -530,6 +539,7 @@ mod tests {
             ("explain --config a hello --request r", false),
             ("explain --config a", false),
             ("train fact_check --data d --models m", true),
+            ("train own --data d --encoder multilingual-e5-small", true),
             ("train nonsense --data d", false),
             ("train pii", false),
             (

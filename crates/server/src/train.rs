@@ -18,12 +18,6 @@ use training::TrainOptions;
 use training::features::{ByEngine, Kept};
 use training::pii::{Problem, Settings, States, TokenStates};
 
-/// Static embeddings that heads read beside the encoder.
-const STATICS: [(&str, usize); 2] = [
-    ("static:potion-base-8M", 256),
-    ("static:wordllama-256", 256),
-];
-
 /// Trains one head, and prints its held-out figures.
 ///
 /// # Errors
@@ -31,7 +25,11 @@ const STATICS: [(&str, usize); 2] = [
 pub fn run(arguments: TrainArgs) -> anyhow::Result<ExitCode> {
     let opened = Installed::from(arguments.models.clone()).open(&Inference::default())?;
     let engine = opened.engine.context("no engine runs the models")?;
-    let embedder = opened.catalog.embedder(&Wanted::default())?;
+    let encoder = Wanted {
+        folder: arguments.encoder.clone(),
+        mapping: None,
+    };
+    let embedder = opened.catalog.embedder(&encoder)?;
     let mut log = Vec::new();
     if arguments.task == TrainTask::Selection {
         output::text(&selection::run(&arguments, &*opened.catalog, &embedder)?)?;
@@ -52,20 +50,23 @@ fn sequence(
     embedder: Embedder,
     log: &mut Vec<u8>,
 ) -> anyhow::Result<()> {
-    let statics = STATICS
-        .map(|(name, dimension)| Block {
-            name: name.to_owned(),
-            dimension,
-        })
-        .to_vec();
+    let tables = engine.word_tables(&embedder)?;
+    let statics = tables.into_iter().map(|(name, dimension)| Block {
+        name: format!("static:{name}"),
+        dimension,
+    });
     let mut features = Kept::new(
         ByEngine {
             engine,
             embedder,
-            statics,
+            statics: statics.collect(),
         },
         arguments.cache.as_deref(),
     );
+    let mut command = format!("merit train {} --data DIR", task.as_str());
+    if !arguments.encoder.is_empty() {
+        command = format!("{command} --encoder {}", arguments.encoder);
+    }
     let options = TrainOptions {
         task,
         name: arguments.name,
@@ -75,7 +76,7 @@ fn sequence(
         encoder_only: arguments.encoder_only,
         leave_one_out: arguments.leave_one_out,
         evaluation: arguments.evaluation,
-        command: format!("merit train {} --data DIR", task.as_str()),
+        command,
     };
     training::train(&options, &mut features, log)?;
     Ok(())

@@ -16,14 +16,13 @@ use std::sync::Arc;
 /// Static embeddings that stand beside every encoder, in the order in which heads read them.
 pub(super) const STATICS: [&str; 2] = ["potion-base-8M", "wordllama-256"];
 
-/// The graph of an encoder's folder.
+/// Returns the graph of an encoder's folder: in the precision that is asked for, else in the one
+/// that is there.
 pub(super) fn graph(folder: &Path, precision: Precision) -> PathBuf {
-    let own = folder.join(format!("model.{}.onnx", precision.as_str()));
-    if own.is_file() {
-        own
-    } else {
-        super::full::graph(folder)
-    }
+    let own = [precision, Precision::Int8]
+        .map(|precision| folder.join(format!("model.{}.onnx", precision.as_str())));
+    let there = own.into_iter().find(|file| file.is_file());
+    there.unwrap_or_else(|| super::full::graph(folder))
 }
 
 /// Opens an encoder: checks its files, runs it once.
@@ -34,13 +33,18 @@ pub(super) fn open(
 ) -> Result<Found, LoadError> {
     let graph = graph(folder, settings.precision);
     let folder = Folder::new(folder);
+    let card = card(&folder)?;
+    let tables = if card.word_tables { &STATICS[..] } else { &[] };
     // The files are read and hashed by one thread, the static embeddings by others: start-up waits
     // for the slowest only.
     std::thread::scope(|scope| {
-        let statics = STATICS
-            .map(|name| scope.spawn(move || StaticEmbedding::open(&settings.models.join(name))));
+        let open = |name: &&'static str| {
+            let folder = settings.models.join(name);
+            scope.spawn(move || StaticEmbedding::open(&folder))
+        };
+        let statics: Vec<_> = tables.iter().map(open).collect();
         let sessions = scope.spawn(|| backend.open(&graph, settings.sessions));
-        let parts = parts(&folder, &graph);
+        let parts = parts(&folder, &graph, &card);
         let lost = || folder.unusable(&"loading panicked");
         let mut tables = Vec::new();
         for table in statics {
@@ -50,7 +54,7 @@ pub(super) fn open(
             .join()
             .map_err(|_| lost())?
             .map_err(|error| folder.unusable(&error))?;
-        let (card, segmenter, mut identity) = parts?;
+        let (segmenter, mut identity) = parts?;
         tables
             .iter()
             .for_each(|table| identity.push_str(table.digest()));
@@ -107,27 +111,39 @@ pub(super) fn warm(model: &Model, folder: &Folder) -> Result<usize, LoadError> {
         .map_or(last.pooled.len(), |states| states.ncols()))
 }
 
-/// Card, tokenizer and identity.
-fn parts(folder: &Folder, graph: &Path) -> Result<(EncoderCard, Segmenter, String), LoadError> {
-    let (card, tokenizer, mut identity) = if folder.file("encoder.json").is_file() {
-        let card: EncoderCard = folder.read("encoder.json")?;
+/// Returns the card of a folder, or one made of what Hugging Face's files say.
+fn card(folder: &Folder) -> Result<EncoderCard, LoadError> {
+    if folder.file("encoder.json").is_file() {
+        folder.read("encoder.json")
+    } else {
+        super::full::encoder_card(folder)
+    }
+}
+
+/// Returns segmenter and identity.
+fn parts(
+    folder: &Folder,
+    graph: &Path,
+    card: &EncoderCard,
+) -> Result<(Segmenter, String), LoadError> {
+    let (tokenizer, mut identity) = if folder.file("encoder.json").is_file() {
         let (bytes, tokenizer) = folder.verified("tokenizer.json", &card.files)?;
         let name = graph
             .file_name()
             .map(|name| name.to_string_lossy().into_owned())
             .unwrap_or_default();
         let weights = folder.verified(&name, &card.files)?.1;
-        (card, bytes, format!("{weights}{tokenizer}"))
+        (bytes, format!("{weights}{tokenizer}"))
     } else {
         let bytes = folder.bytes("tokenizer.json")?;
         let weights = std::fs::read(graph)
             .map_err(|error| folder.unusable(&format_args!("{}: {error}", graph.display())))?;
         let identity = format!("{}{}", digest(&weights), digest(&bytes));
-        (super::full::encoder_card(folder)?, bytes, identity)
+        (bytes, identity)
     };
     identity.push_str(card.prefix.trim_end());
     let tokenizer = TextTokenizer::read(&tokenizer).map_err(|error| folder.unusable(&error))?;
     let segmenter = Segmenter::new(tokenizer, &card.prefix, Bounds::default())
         .map_err(|error| folder.unusable(&error))?;
-    Ok((card.clone(), segmenter.within(card.max_tokens), identity))
+    Ok((segmenter.within(card.max_tokens), identity))
 }

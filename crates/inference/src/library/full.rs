@@ -116,6 +116,7 @@ pub(super) fn encoder_card(folder: &Folder) -> Result<EncoderCard, LoadError> {
         dimension: config.hidden_size,
         max_tokens: config.max_position_embeddings.unwrap_or(MOST).min(MOST),
         prefix: String::new(),
+        word_tables: true,
         files: BTreeMap::new(),
         cosine_map: Vec::new(),
     })
