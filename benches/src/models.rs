@@ -8,6 +8,7 @@ use inference::library::Library;
 use inference::model::Model;
 use inference::settings::{EngineSettings, LibrarySettings, Precision};
 use onnx::{Provider, Runtime, RuntimeSettings};
+use signals::families::language::LanguageDetector;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tests::envoy::root;
@@ -26,6 +27,14 @@ pub struct Models {
 #[must_use]
 pub fn folder() -> PathBuf {
     std::env::var_os("MERIT_MODELS").map_or_else(|| root().join(".merit/models"), PathBuf::from)
+}
+
+/// The detector that chooses between encoders, with the installed model where there is one.
+fn languages() -> Result<LanguageDetector> {
+    let assets = std::env::var_os("MERIT_ASSETS")
+        .map_or_else(|| root().join(".merit/assets"), PathBuf::from);
+    let model = Some(assets.join("lid.176.ftz")).filter(|file| file.is_file());
+    Ok(LanguageDetector::load(model.as_deref())?)
 }
 
 impl Models {
@@ -66,7 +75,8 @@ impl Models {
             library,
             Arc::<Runtime>::clone(&runtime),
             Arc::clone(&engine),
-        );
+        )
+        .with_languages(Arc::new(languages()?));
         Ok(Self {
             engine,
             library,

@@ -233,6 +233,7 @@ fn of_files(weights: &[u8], card: &[u8], model: &Arc<Model>) -> Result<Classifie
     let backing: Backing = Arc::new(ClassifierModel {
         model: Arc::clone(model),
         head: Some(head),
+        multilingual: None,
     });
     Ok(Classifier {
         name,

@@ -7,6 +7,7 @@
 mod answer;
 mod call;
 mod counters;
+mod cut;
 mod lane;
 mod queue;
 mod unit;
@@ -183,7 +184,7 @@ impl Engine {
 
     fn submit(&self, questions: &[Question], deadline: Instant, done: Done) -> Arc<Call> {
         let call = Arc::new(Call::new(questions, Some(deadline), done));
-        if call.bytes() <= CUT_AT_ONCE {
+        if call.bytes() <= CUT_AT_ONCE && call.is_ready() {
             call.prepare(&self.shared.memory);
             self.shared.queue.admit(&call, &self.shared.counters);
         } else if !self.shared.queue.enter(Arc::clone(&call)) {

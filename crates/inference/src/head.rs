@@ -401,4 +401,4 @@ fn unusable(name: &str, problem: &dyn std::fmt::Display) -> LoadError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,7 +1,25 @@
-//! The heads that come with the product.
+//! The heads that come with the product: a folder for each task, and below it one for the encoder of
+//! other languages than English.
 
 use crate::catalog::Task;
 use crate::head::SequenceHead;
+
+/// Name of the encoder of English.
+pub const ENGLISH: &str = "all-MiniLM-L6-v2";
+/// Name of the encoder of other languages.
+pub const MULTILINGUAL: &str = "multilingual-e5-small";
+
+/// Weights and card of the heads on the encoder of other languages. Where a task has none, the
+/// encoder of English reads all texts.
+const OTHER_LANGUAGES: &[(Task, &[u8], &[u8])] = &[];
+
+/// The head for a task on the encoder of other languages, where there is one.
+#[must_use]
+pub fn multilingual(task: Task) -> Option<SequenceHead> {
+    let mut heads = OTHER_LANGUAGES.iter();
+    let (_, weights, card) = heads.find(|(other, ..)| *other == task)?;
+    SequenceHead::read(weights, card).ok()
+}
 
 /// The head for a task; none for an operator's own.
 #[must_use]
@@ -58,6 +76,19 @@ mod tests {
         assert!(weights.len() < 600_000, "{}", weights.len());
     }
 
+    /// A head that is there means the same as that of English, at the same threshold or another.
+    #[track_caller]
+    fn check_multilingual(task: Task) {
+        let is_there = OTHER_LANGUAGES.iter().any(|(other, ..)| *other == task);
+        let head = multilingual(task);
+        assert_eq!(head.is_some(), is_there, "{}", task.as_str());
+        let Some(head) = head else { return };
+        assert_eq!(Some(head.labels()), shipped(task).map(|head| head.labels()));
+        assert_eq!(head.card().task, task.as_str());
+        assert_eq!(head.card().encoder(), MULTILINGUAL);
+        assert_eq!(head.card().statics(), 0);
+    }
+
     #[test]
     fn shipped_heads_load_and_have_the_labels_of_their_tasks() {
         let tasks = [
@@ -68,6 +99,7 @@ mod tests {
             Task::Modality,
         ];
         tasks.into_iter().for_each(check);
+        tasks.into_iter().for_each(check_multilingual);
         assert!(shipped(Task::Own).is_none());
     }
 }

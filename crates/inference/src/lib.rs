@@ -19,6 +19,7 @@ pub mod handle;
 pub mod head;
 pub mod heads;
 pub mod knowledge_bases;
+pub mod language;
 pub mod legible;
 pub mod library;
 pub mod model;

@@ -7,6 +7,7 @@
 mod encoder;
 mod full;
 mod labels;
+mod multilingual;
 
 use crate::backend::Backend;
 use crate::catalog::{Catalog, LoadError, Task, Wanted};
@@ -14,6 +15,7 @@ use crate::engine::Engine;
 use crate::handle::{Backing, Classifier, CosineMap, Cost, Embedder, Tagger};
 use crate::head::HeadCard;
 use crate::heads;
+use crate::language::{DetectLanguage, Multilingual};
 use crate::model::{ClassifierModel, Model, TaggerModel, TokensBy};
 use crate::settings::LibrarySettings;
 use crate::store::Store;
@@ -31,6 +33,8 @@ pub struct Library {
     loaded: Mutex<HashMap<PathBuf, Loaded>>,
     notes: Mutex<BTreeSet<String>>,
     store: Option<Store>,
+    languages: Option<Arc<dyn DetectLanguage>>,
+    multilingual: Mutex<Weak<Multilingual>>,
 }
 
 struct Loaded {
@@ -73,6 +77,26 @@ impl Library {
             loaded: Mutex::default(),
             notes: Mutex::default(),
             store,
+            languages: None,
+            multilingual: Mutex::default(),
+        }
+    }
+
+    /// The same library with a detector of languages, which chooses between the encoder of English
+    /// and that of other languages. Without it the encoder of English reads all texts.
+    #[must_use]
+    pub fn with_languages(self, languages: Arc<dyn DetectLanguage>) -> Self {
+        Self {
+            languages: Some(languages),
+            ..self
+        }
+    }
+
+    fn note(&self, note: String) {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        if !notes.contains(&note) {
+            tracing::info!("{note}");
+            notes.insert(note);
         }
     }
 
@@ -120,11 +144,9 @@ impl Library {
                 looked_in: folder,
             });
         }
-        let note = format!("{written} is not installed; {instead} answers for it");
-        self.notes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(note);
+        self.note(format!(
+            "{written} is not installed; {instead} answers for it"
+        ));
         Ok(None)
     }
 
@@ -171,6 +193,9 @@ impl Library {
 
     fn encoder(&self, written: &str) -> Result<Found, LoadError> {
         let folder = self.folder(written).0;
+        if let Some(found) = self.as_multilingual(&folder)? {
+            return Ok(found);
+        }
         let graph = encoder::graph(&folder, self.settings.precision);
         self.load(&folder, &graph, || {
             encoder::open(&folder, &self.settings, &*self.backend)
@@ -248,7 +273,11 @@ impl Catalog for Library {
             let Found { model, labels, .. } =
                 self.full(&folder, wanted.mapping.as_deref(), full::Kind::Sequence)?;
             let name = Arc::clone(&model.name);
-            let backing: Backing = Arc::new(ClassifierModel { model, head: None });
+            let backing: Backing = Arc::new(ClassifierModel {
+                model,
+                head: None,
+                multilingual: None,
+            });
             return Ok(Classifier {
                 name,
                 labels,
@@ -267,6 +296,7 @@ impl Catalog for Library {
         let backing: Backing = Arc::new(ClassifierModel {
             model,
             head: Some(head),
+            multilingual: self.other_languages(heads::multilingual(task))?,
         });
         let name = task.as_str().into();
         Ok(Classifier {
@@ -289,6 +319,7 @@ impl Catalog for Library {
                 digest,
                 by: TokensBy::Logits(labels),
                 recognizers: true,
+                multilingual: None,
             };
             return Ok(Tagger {
                 name,
@@ -312,7 +343,9 @@ impl Catalog for Library {
             );
             return Err(unusable(problem));
         }
-        let digest = head.card().digest.as_str().into();
+        let other = token_head::multilingual();
+        let other_digest = other.as_ref().map_or("", |other| &other.card().digest);
+        let digest = format!("{}{other_digest}", head.card().digest).into();
         let kinds = recognizers::KINDS
             .iter()
             .copied()
@@ -323,6 +356,7 @@ impl Catalog for Library {
             digest,
             by: TokensBy::Head(head),
             recognizers: true,
+            multilingual: self.other_languages(other)?,
         };
         Ok(Tagger {
             name: "pii".into(),

@@ -3,6 +3,7 @@
 use crate::ask::Entity;
 use crate::backend::{Encoded, RunError, Session};
 use crate::head::SequenceHead;
+use crate::language::Multilingual;
 use crate::spans;
 use crate::static_embedding::StaticEmbedding;
 use crate::token_head::TokenHead;
@@ -149,6 +150,17 @@ pub struct ClassifierModel {
     pub model: Arc<Model>,
     /// The head; a full model has none.
     pub head: Option<SequenceHead>,
+    /// What reads other languages than English; without it `model` reads all.
+    pub multilingual: Option<OtherLanguages<SequenceHead>>,
+}
+
+/// A head for other languages than English, and the encoder that it stands on.
+#[derive(Debug)]
+pub struct OtherLanguages<H> {
+    /// The encoder.
+    pub encoder: Arc<Multilingual>,
+    /// The head.
+    pub head: H,
 }
 
 impl ClassifierModel {
@@ -160,14 +172,37 @@ impl ClassifierModel {
             .is_some_and(|head| head.card().statics() > 0)
     }
 
-    /// Probabilities of a window.
+    /// Probabilities of a window that `model` has read.
     #[must_use]
-    pub fn probabilities(&self, pooled: &[f32], statics: &[f32]) -> Vec<f32> {
+    pub fn probabilities(&self, model: &Model, pooled: &[f32], statics: &[f32]) -> Vec<f32> {
+        let other = self.multilingual.as_ref();
+        if let Some(other) = other.filter(|other| other.encoder.is(model)) {
+            let row = other.head.probabilities(pooled, statics);
+            let threshold = self.head.as_ref().and_then(|head| head.card().threshold);
+            return same_threshold(row, other.head.card().threshold, threshold);
+        }
         self.head.as_ref().map_or_else(
             || softmax(pooled),
             |head| head.probabilities(pooled, statics),
         )
     }
+}
+
+/// Moves the probability of two labels' second one so that `threshold`, which a document is written
+/// for, means on this head what `own` means: linear below and above.
+fn same_threshold(row: Vec<f32>, own: Option<f32>, threshold: Option<f32>) -> Vec<f32> {
+    let ([_, probability], Some(own), Some(threshold)) = (row.as_slice(), own, threshold) else {
+        return row;
+    };
+    if !(own > 0.0 && own < 1.0) {
+        return row;
+    }
+    let moved = if *probability < own {
+        threshold * probability / own
+    } else {
+        threshold + (1.0 - threshold) * (probability - own) / (1.0 - own)
+    };
+    vec![1.0 - moved, moved]
 }
 
 /// Behind a tagger's handle.
@@ -181,6 +216,8 @@ pub struct TaggerModel {
     pub by: TokensBy,
     /// Whether rules that verify stand beside it.
     pub recognizers: bool,
+    /// What reads other languages than English; without it `model` reads all.
+    pub multilingual: Option<OtherLanguages<TokenHead>>,
 }
 
 /// How token rows become entities.
@@ -201,16 +238,54 @@ impl TaggerModel {
         matches!(self.by, TokensBy::Nothing)
     }
 
-    /// Entities of a window, in scalars from the window's begin.
+    /// Entities of a window that `model` has read, in scalars from the window's begin.
     #[must_use]
-    pub fn tag(&self, text: &str, window: &Window, states: ArrayView2<'_, f32>) -> Vec<Entity> {
+    pub fn tag(
+        &self,
+        model: &Model,
+        text: &str,
+        window: &Window,
+        states: ArrayView2<'_, f32>,
+    ) -> Vec<Entity> {
         let Some(own) = window.own(states) else {
             return Vec::new();
         };
+        let other = self.multilingual.as_ref();
+        if let Some(other) = other.filter(|other| other.encoder.is(model)) {
+            return other.head.tag(text, &window.offsets, own);
+        }
         match &self.by {
             TokensBy::Head(head) => head.tag(text, &window.offsets, own),
             TokensBy::Logits(labels) => spans::of_logits(text, &window.offsets, own, labels),
             TokensBy::Nothing => Vec::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(row: &[f32], own: Option<f32>, expected: &[f32]) {
+        let moved = same_threshold(row.to_vec(), own, Some(0.6));
+        let is_near = moved
+            .iter()
+            .zip(expected)
+            .all(|(moved, expected)| (moved - expected).abs() < 1e-6);
+        assert!(
+            is_near && moved.len() == expected.len(),
+            "{row:?}: {moved:?}"
+        );
+    }
+
+    #[test]
+    fn a_threshold_means_the_same_on_both_heads() {
+        check(&[0.7, 0.3], Some(0.3), &[0.4, 0.6]);
+        check(&[0.85, 0.15], Some(0.3), &[0.7, 0.3]);
+        check(&[0.35, 0.65], Some(0.3), &[0.2, 0.8]);
+        check(&[0.0, 1.0], Some(0.3), &[0.0, 1.0]);
+        check(&[0.7, 0.3], None, &[0.7, 0.3]);
+        check(&[0.2, 0.3, 0.5], Some(0.3), &[0.2, 0.3, 0.5]);
     }
 }

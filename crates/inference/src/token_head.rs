@@ -200,5 +200,15 @@ pub fn shipped() -> Option<TokenHead> {
     .ok()
 }
 
+/// Weights and card of the head on the encoder of other languages than English.
+const OTHER_LANGUAGES: Option<(&[u8], &[u8])> = None;
+
+/// The head on the encoder of other languages than English, where there is one.
+#[must_use]
+pub fn multilingual() -> Option<TokenHead> {
+    let (weights, card) = OTHER_LANGUAGES?;
+    TokenHead::read(weights, card).ok()
+}
+
 #[cfg(test)]
 mod tests;

@@ -82,9 +82,11 @@ struct Shared {
 impl Shared {
     /// With models, which are opened on demand.
     fn new(language: LanguageDetector, open: Arc<dyn Open>, settings: Inference) -> Self {
-        let models = Arc::new(Models::new(open, settings));
+        let language: Arc<dyn DetectLanguage> = Arc::new(language);
+        let models = Models::new(open, settings).with_languages(Arc::clone(&language));
+        let models = Arc::new(models);
         Self {
-            language: Arc::new(language),
+            language,
             models: models.clone(),
             catalog: models.clone(),
             opened: Some(models),

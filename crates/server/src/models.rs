@@ -16,6 +16,7 @@ use inference::catalog::{
 };
 use inference::engine::{Engine, Statistics};
 use inference::handle::{Classifier, Cost, Embedder, Tagger};
+use inference::language::DetectLanguage;
 
 use router::config::server::Inference;
 use std::path::Path;
@@ -25,11 +26,15 @@ use std::time::Instant;
 /// Opens what answers questions.
 pub trait Open: Send + Sync {
     /// Finds the models' folder and starts the engine; loads no model yet. May take a moment: never
-    /// on a serving thread.
+    /// on a serving thread. `languages` chooses the encoder of a text.
     ///
     /// # Errors
     /// Nothing is installed, or it does not run; says what to do.
-    fn open(&self, settings: &Inference) -> Result<Opened, LoadError>;
+    fn open(
+        &self,
+        settings: &Inference,
+        languages: Option<Arc<dyn DetectLanguage>>,
+    ) -> Result<Opened, LoadError>;
 }
 
 /// What answers questions.
@@ -47,6 +52,7 @@ pub struct Opened {
 pub struct Models {
     open: Arc<dyn Open>,
     settings: Inference,
+    languages: Option<Arc<dyn DetectLanguage>>,
     opened: OnceLock<Opened>,
     remote: OnceLock<Remote>,
     /// Held while opening, so that it happens once.
@@ -60,9 +66,19 @@ impl Models {
         Self {
             open,
             settings,
+            languages: None,
             opened: OnceLock::new(),
             remote: OnceLock::new(),
             opening: Mutex::default(),
+        }
+    }
+
+    /// The same models with a detector of languages, which chooses the encoder of a text.
+    #[must_use]
+    pub fn with_languages(self, languages: Arc<dyn DetectLanguage>) -> Self {
+        Self {
+            languages: Some(languages),
+            ..self
         }
     }
 
@@ -85,7 +101,7 @@ impl Models {
         if let Some(opened) = self.opened.get() {
             return Ok(opened);
         }
-        let opened = self.open.open(&self.settings)?;
+        let opened = self.open.open(&self.settings, self.languages.clone())?;
         Ok(self.opened.get_or_init(|| opened))
     }
 

@@ -23,7 +23,7 @@ use training::pii::{Problem, Settings, States, TokenStates};
 /// # Errors
 /// Models or texts are not there, do not fit, or the head cannot be written.
 pub fn run(arguments: TrainArgs) -> anyhow::Result<ExitCode> {
-    let opened = Installed::from(arguments.models.clone()).open(&Inference::default())?;
+    let opened = Installed::from(arguments.models.clone()).open(&Inference::default(), None)?;
     let engine = opened.engine.context("no engine runs the models")?;
     let encoder = Wanted {
         folder: arguments.encoder.clone(),

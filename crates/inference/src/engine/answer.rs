@@ -34,7 +34,10 @@ pub(super) fn vector(rows: &[Row<'_>], width: usize) -> Arc<[f32]> {
 
 /// Probabilities of each window, or their mean by tokens.
 pub(super) fn labels(by: &ClassifierModel, over: Over, rows: &[Row<'_>]) -> Vec<Arc<[f32]>> {
-    let of = |row: &Row<'_>| by.probabilities(&row.read.known.pooled, row.read.statics());
+    let of = |row: &Row<'_>| {
+        let (pooled, statics) = (&row.read.known.pooled, row.read.statics());
+        by.probabilities(row.unit.model(), pooled, statics)
+    };
     match (over, rows) {
         (_, []) => Vec::new(),
         (Over::EachWindow, rows) => rows.iter().map(|row| of(row).into()).collect(),

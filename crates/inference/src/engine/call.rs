@@ -2,13 +2,15 @@
 
 use super::answer::{self, Row};
 use super::counters::Counters;
-use super::unit::{Memory, Unit, failed};
+use super::cut::{Cut, Piece};
+use super::unit::{Memory, Unit};
 use crate::ask::{Answer, Entity, Failure, Outcome, Over, Priority, Question, Reply, What};
 use crate::cache::Key;
 use crate::handle::Backing;
+use crate::language::Multilingual;
 use crate::model::{ClassifierModel, Model, TaggerModel};
 use crate::recognizers::Search;
-use crate::window::{Reach, Segmentation, Window};
+use crate::window::Reach;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -36,12 +38,13 @@ pub(super) struct Call {
     done: Mutex<Option<Done>>,
 }
 
-/// A text under a model.
+/// A text under a model, or under the two of a pair.
 struct TextOf {
     /// Empty once nobody waits for answers about it: its windows may be read later, and the whole is
     /// held no longer than by its request.
     text: Mutex<Arc<str>>,
     model: Arc<Model>,
+    multilingual: Option<Arc<Multilingual>>,
     reach: Reach,
     recognize: bool,
 }
@@ -69,9 +72,12 @@ enum Wanted {
 struct Cutting {
     /// Of the texts that are cut.
     plans: Vec<Result<Plan, Failure>>,
-    /// The next text's segmentation and the search through it, once begun.
-    begun: Option<(Segmentation, Search)>,
+    /// The next text's windows and the search through it, once begun.
+    begun: Option<(Cut, Search)>,
 }
+
+/// A text, the encoder or pair that reads it, and how far it is read.
+type TextKey<'a> = (&'a str, *const Model, Option<*const Multilingual>, Reach);
 
 /// What is known once the texts are cut.
 pub(super) struct Prepared {
@@ -85,7 +91,7 @@ pub(super) struct Prepared {
 }
 
 struct Plan {
-    segmentation: Segmentation,
+    cut: Cut,
     keys: Vec<Key>,
     units: Vec<Option<usize>>,
     /// What rules found; `None` if they did not come to the text's end in time.
@@ -135,6 +141,7 @@ impl Call {
             call.texts.push(TextOf {
                 text: Mutex::new(text.as_str().into()),
                 model: Arc::clone(model),
+                multilingual: None,
                 reach: Reach::Whole,
                 recognize: false,
             });
@@ -160,9 +167,13 @@ impl Call {
     fn take<'a>(
         &mut self,
         question: &'a Question,
-        known: &mut HashMap<(&'a str, *const Model, Reach), usize>,
+        known: &mut HashMap<TextKey<'a>, usize>,
     ) -> Asked {
-        let (wanted, model) = match wanted(&question.what) {
+        let Reading {
+            wanted,
+            model,
+            multilingual,
+        } = match reading(&question.what) {
             Ok(found) => found,
             Err(failure) => return Asked::Refused(failure),
         };
@@ -173,11 +184,17 @@ impl Call {
             Reach::Whole
         };
         let text = *known
-            .entry((&*question.text, Arc::as_ptr(&model), reach))
+            .entry((
+                &*question.text,
+                Arc::as_ptr(&model),
+                multilingual.as_ref().map(Arc::as_ptr),
+                reach,
+            ))
             .or_insert_with(|| {
                 self.texts.push(TextOf {
                     text: Mutex::new(Arc::clone(&question.text)),
                     model,
+                    multilingual,
                     reach,
                     recognize: false,
                 });
@@ -196,6 +213,12 @@ impl Call {
     /// Bytes of all texts.
     pub(super) fn bytes(&self) -> usize {
         self.texts.iter().map(|of| of.text().len()).sum()
+    }
+
+    /// Whether no text waits for an encoder that is still being opened.
+    pub(super) fn is_ready(&self) -> bool {
+        let mut pairs = self.texts.iter().filter_map(|of| of.multilingual.as_ref());
+        pairs.all(|multilingual| multilingual.is_open())
     }
 
     /// Whether nobody waits any more.
@@ -331,7 +354,7 @@ impl Call {
         let of = self.texts.get(text).ok_or_else(missing)?;
         let rows = prepared.rows(plan, wanted, &missing)?;
         let text = of.text();
-        if text.is_empty() && !plan.segmentation.windows.is_empty() {
+        if text.is_empty() && !plan.cut.windows.is_empty() {
             return Err(missing());
         }
         let answer = match wanted {
@@ -345,7 +368,7 @@ impl Call {
         };
         Ok(Reply {
             answer,
-            truncated: plan.segmentation.truncated,
+            truncated: plan.cut.truncated,
         })
     }
 
@@ -393,15 +416,15 @@ impl Prepared {
         let (Some(Ok(plan)), Some(of)) = (self.plans.get_mut(*text), texts.get(*text)) else {
             return;
         };
-        for window in wanted.windows(&plan.segmentation) {
-            let Some(&key) = plan.keys.get(window) else {
+        for &window in wanted.windows(&plan.cut) {
+            let (Some(&key), Some(piece)) = (plan.keys.get(window), plan.cut.windows.get(window))
+            else {
                 continue;
             };
             let at = *known.entry(key).or_insert(self.units.len());
             if at == self.units.len() {
-                let window = Arc::clone(&plan.segmentation.windows[window]);
                 let is_for_safety = *priority == Priority::Safety;
-                let model = Arc::clone(&of.model);
+                let (model, window) = (Arc::clone(&piece.model), Arc::clone(&piece.window));
                 let unit = Unit::new(key, model, &of.text(), window, is_for_safety);
                 self.units.push(unit);
             }
@@ -445,13 +468,13 @@ impl Prepared {
             Ok(Row {
                 unit,
                 read,
-                window: &plan.segmentation.windows[at],
+                window: &plan.cut.windows.get(at).ok_or_else(missing)?.window,
             })
         };
         wanted
-            .windows(&plan.segmentation)
-            .into_iter()
-            .map(row)
+            .windows(&plan.cut)
+            .iter()
+            .map(|at| row(*at))
             .collect()
     }
 }
@@ -468,10 +491,10 @@ impl Asked {
 impl Cutting {
     /// Cuts the next text, or searches it for one slice more, unless that `is_over`.
     fn go_on(&mut self, of: &TextOf, text: &Arc<str>, is_over: bool, memory: &Memory) {
-        let (segmentation, mut search) = match self.begun.take() {
+        let (cut, mut search) = match self.begun.take() {
             Some(begun) => begun,
-            None => match of.segment(text) {
-                Ok(segmentation) => (segmentation, Search::default()),
+            None => match of.cut(text) {
+                Ok(cut) => (cut, Search::default()),
                 Err(failure) => return self.plans.push(Err(failure)),
             },
         };
@@ -482,11 +505,10 @@ impl Cutting {
         } else if search.read_on(text) {
             Some(search.found)
         } else {
-            self.begun = Some((segmentation, search));
+            self.begun = Some((cut, search));
             return;
         };
-        self.plans
-            .push(Ok(of.plan(text, segmentation, verified, memory)));
+        self.plans.push(Ok(of.plan(text, cut, verified, memory)));
     }
 }
 
@@ -501,23 +523,17 @@ impl TextOf {
         *text = Arc::default();
     }
 
-    fn segment(&self, text: &str) -> Result<Segmentation, Failure> {
-        let cut = self.model.segmenter.segment(text, self.reach);
-        cut.map_err(|error| failed(&error))
+    fn cut(&self, text: &str) -> Result<Cut, Failure> {
+        let multilingual = self.multilingual.as_deref();
+        Cut::new(text, &self.model, multilingual, self.reach)
     }
 
-    fn plan(
-        &self,
-        text: &str,
-        segmentation: Segmentation,
-        verified: Option<Vec<Entity>>,
-        memory: &Memory,
-    ) -> Plan {
-        let key = |window: &Arc<Window>| memory.key(&self.model, text, window);
+    fn plan(&self, text: &str, cut: Cut, verified: Option<Vec<Entity>>, memory: &Memory) -> Plan {
+        let key = |piece: &Piece| memory.key(&piece.model, text, &piece.window);
         Plan {
-            units: vec![None; segmentation.windows.len()],
-            keys: segmentation.windows.iter().map(key).collect(),
-            segmentation,
+            units: vec![None; cut.windows.len()],
+            keys: cut.windows.iter().map(key).collect(),
+            cut,
             verified,
         }
     }
@@ -531,30 +547,48 @@ impl Wanted {
         }
     }
 
-    fn windows(&self, segmentation: &Segmentation) -> Vec<usize> {
+    /// Places of the windows that it reads.
+    fn windows<'a>(&self, cut: &'a Cut) -> &'a [usize] {
         match self {
-            Self::Vector | Self::Labels(_, Over::Sample) => segmentation.sample(),
+            Self::Vector | Self::Labels(_, Over::Sample) => &cut.sample,
             // Rules need no windows.
-            Self::Entities(by) if by.is_rules_only() => Vec::new(),
-            Self::Labels(_, Over::EachWindow) | Self::Entities(_) | Self::Features => {
-                (0..segmentation.windows.len()).collect()
-            }
+            Self::Entities(by) if by.is_rules_only() => &[],
+            Self::Labels(_, Over::EachWindow) | Self::Entities(_) | Self::Features => &cut.each,
         }
     }
 }
 
-fn wanted(what: &What) -> Result<(Wanted, Arc<Model>), Failure> {
+/// What a question wants, and who reads its text.
+struct Reading {
+    wanted: Wanted,
+    model: Arc<Model>,
+    multilingual: Option<Arc<Multilingual>>,
+}
+
+fn reading(what: &What) -> Result<Reading, Failure> {
     match what {
-        What::Vector(by) => Ok((Wanted::Vector, behind::<Model>(by.backing.as_ref())?)),
+        What::Vector(by) => Ok(Reading {
+            wanted: Wanted::Vector,
+            model: behind::<Model>(by.backing.as_ref())?,
+            multilingual: None,
+        }),
         What::Labels(by, over) => {
             let by = behind::<ClassifierModel>(by.backing.as_ref())?;
-            let model = Arc::clone(&by.model);
-            Ok((Wanted::Labels(by, *over), model))
+            let second = by.multilingual.as_ref();
+            Ok(Reading {
+                model: Arc::clone(&by.model),
+                multilingual: second.map(|second| Arc::clone(&second.encoder)),
+                wanted: Wanted::Labels(by, *over),
+            })
         }
         What::Entities(by) => {
             let by = behind::<TaggerModel>(by.backing.as_ref())?;
-            let model = Arc::clone(&by.model);
-            Ok((Wanted::Entities(by), model))
+            let second = by.multilingual.as_ref();
+            Ok(Reading {
+                model: Arc::clone(&by.model),
+                multilingual: second.map(|second| Arc::clone(&second.encoder)),
+                wanted: Wanted::Entities(by),
+            })
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The engine without a runtime: sessions that wait at a gate and compute something simple.
 
+mod languages;
+
 use super::*;
 use crate::ask::{Over, Reply};
 use crate::backend::{Encoded, RunError, Session};
@@ -79,28 +81,6 @@ fn bed(lanes: usize, queued_calls: usize) -> Bed {
     let (sender, seen) = channel();
     let gate = Arc::new(Gate::default());
     gate.set(true);
-    let session = |_| {
-        Box::new(Plain {
-            gate: Arc::clone(&gate),
-            seen: sender.clone(),
-        }) as Box<dyn Session>
-    };
-    let sessions = Sessions::new((0..lanes).map(session).collect());
-    let bounds = window::Bounds {
-        size: 4,
-        overlap: 1,
-        windows: 8,
-        whole: 8,
-    };
-    let model = Model {
-        name: "plain".into(),
-        digest: "plain".into(),
-        width: 2,
-        segmenter: Segmenter::new(window::tests::words(), "", bounds).unwrap(),
-        statics: Vec::new(),
-        sessions,
-        pace: Pace::default(),
-    };
     let settings = EngineSettings {
         lanes,
         queued_calls,
@@ -108,9 +88,33 @@ fn bed(lanes: usize, queued_calls: usize) -> Bed {
     };
     Bed {
         engine: Engine::start(&settings).unwrap(),
-        model: Arc::new(model),
+        model: Arc::new(model("plain", lanes, &gate, &sender)),
         gate,
         seen,
+    }
+}
+
+fn model(name: &str, lanes: usize, gate: &Arc<Gate>, seen: &Sender<u32>) -> Model {
+    let session = |_| {
+        Box::new(Plain {
+            gate: Arc::clone(gate),
+            seen: seen.clone(),
+        }) as Box<dyn Session>
+    };
+    let bounds = window::Bounds {
+        size: 4,
+        overlap: 1,
+        windows: 8,
+        whole: 8,
+    };
+    Model {
+        name: name.into(),
+        digest: name.into(),
+        width: 2,
+        segmenter: Segmenter::new(window::tests::words(), "", bounds).unwrap(),
+        statics: Vec::new(),
+        sessions: Sessions::new((0..lanes).map(session).collect()),
+        pace: Pace::default(),
     }
 }
 
@@ -134,6 +138,7 @@ impl Bed {
         let backing: Backing = Arc::new(ClassifierModel {
             model: Arc::clone(&self.model),
             head: None,
+            multilingual: None,
         });
         let labels = ["many", "first"].map(Arc::from).into();
         let by = Classifier {
@@ -157,6 +162,7 @@ impl Bed {
             digest: "names".into(),
             by,
             recognizers,
+            multilingual: None,
         };
         let backing: Backing = Arc::new(tagger);
         let by = Tagger {

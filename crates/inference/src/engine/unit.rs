@@ -82,6 +82,11 @@ impl Unit {
         }
     }
 
+    /// The encoder that reads it.
+    pub(super) fn model(&self) -> &Model {
+        &self.model
+    }
+
     pub(super) fn is_for_safety(&self) -> bool {
         self.safety
     }
@@ -143,7 +148,8 @@ impl Unit {
                 .states
                 .as_ref()
                 .ok_or_else(|| failed(&"the graph gave no token states"))?;
-            let found: Arc<[Entity]> = by.tag(&self.text, &self.window, states.view()).into();
+            let found = by.tag(&self.model, &self.text, &self.window, states.view());
+            let found: Arc<[Entity]> = found.into();
             memory
                 .cache
                 .keep_entities(memory.under(self.key, by), Arc::clone(&found));

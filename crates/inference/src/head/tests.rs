@@ -60,6 +60,20 @@ fn read(card: &HeadCard, weights: &[u8]) -> Result<SequenceHead, String> {
         .map_err(|error| error.to_string())
 }
 
+/// A linear head of two labels on an encoder of two numbers: the first label by the first number.
+pub(crate) fn toy(encoder: &str) -> SequenceHead {
+    let weights = file(
+        Dtype::F32,
+        &[
+            ("output.weight", &[2, 2], &[1.0, 0.0, 0.0, 0.0]),
+            ("output.bias", &[2], &[0.0, 0.0]),
+        ],
+    );
+    let block = format!("encoder:{encoder}");
+    let card = card(&["no", "yes"], &[(&block, 2)], Activation::None);
+    read(&card, &weights).unwrap()
+}
+
 const BOTH: &[(&str, usize)] = &[("encoder:e", 2), ("static:s", 1)];
 
 fn linear(dtype: Dtype) -> Vec<u8> {

@@ -4,6 +4,7 @@ use super::{Open, Opened};
 use inference::cache::Bounds;
 use inference::catalog::LoadError;
 use inference::engine::Engine;
+use inference::language::DetectLanguage;
 use inference::library::Library;
 use inference::settings::{EngineSettings, LibrarySettings, Precision};
 use onnx::{Provider, Runtime, RuntimeSettings};
@@ -24,7 +25,11 @@ pub struct Installed {
 }
 
 impl Open for Installed {
-    fn open(&self, settings: &Inference) -> Result<Opened, LoadError> {
+    fn open(
+        &self,
+        settings: &Inference,
+        languages: Option<Arc<dyn DetectLanguage>>,
+    ) -> Result<Opened, LoadError> {
         let models = self.folder()?;
         let providers: Vec<Provider> = settings
             .execution_providers
@@ -54,6 +59,10 @@ impl Open for Installed {
             "models are run here"
         );
         let library = Library::new(library, Arc::new(runtime), Arc::clone(&engine));
+        let library = match languages {
+            Some(languages) => library.with_languages(languages),
+            None => library,
+        };
         Ok(Opened {
             catalog: Arc::new(library),
             asker: engine.clone(),
@@ -141,7 +150,7 @@ mod tests {
     #[track_caller]
     fn check(installed: &Installed, settings: &Inference, expected: &[&str]) {
         let error = installed
-            .open(settings)
+            .open(settings, None)
             .err()
             .map(|error| error.to_string())
             .unwrap_or_default();

@@ -29,7 +29,11 @@ impl Scripted {
 }
 
 impl Open for Scripted {
-    fn open(&self, _settings: &Inference) -> Result<Opened, LoadError> {
+    fn open(
+        &self,
+        _settings: &Inference,
+        _languages: Option<Arc<dyn DetectLanguage>>,
+    ) -> Result<Opened, LoadError> {
         if self
             .missing
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
@@ -37,7 +41,7 @@ impl Open for Scripted {
             })
             .is_ok()
         {
-            return Installed::default().open(&Inference::default());
+            return Installed::default().open(&Inference::default(), None);
         }
         self.opened.fetch_add(1, Ordering::Relaxed);
         Ok(Opened {

@@ -22,6 +22,7 @@ mod words;
 use super::{Building, Signal, SignalError, SignalInput, Watch, beside, ran};
 use crate::report::{Key, Kind, SignalReport};
 use document::Findings;
+pub use inference::language::{DetectLanguage, Detected};
 use inference::legible;
 pub use model::{LanguageDetector, LoadError};
 use schemars::JsonSchema;
@@ -55,27 +56,6 @@ const UNSURE: Detected = Detected {
     code: "en",
     confidence: 0.5,
 };
-
-/// Tells languages apart.
-pub trait DetectLanguage: Send + Sync {
-    /// The most likely language of `text`; nothing if it has no letters or no language stands out.
-    fn detect(&self, text: &str) -> Option<Detected>;
-
-    /// The language that the words of a line of code would have if they were no code. Decisions do
-    /// not ask for it; boundaries do, so that signs around words hide nothing.
-    fn detect_in_code(&self, _text: &str) -> Option<Detected> {
-        None
-    }
-}
-
-/// A language and how sure the detector is.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Detected {
-    /// ISO-639-1, lower case.
-    pub code: &'static str,
-    /// 0 to 1.
-    pub confidence: f32,
-}
 
 /// Whether some text is found to be in a language, by its code.
 #[must_use]
