@@ -15,6 +15,15 @@ pub trait Catalog: Send + Sync {
     /// It is not there, is damaged, or does not run.
     fn embedder(&self, wanted: &Wanted) -> Result<Embedder, LoadError>;
 
+    /// The encoder that a document asks for, or one for each language where it names none: vectors
+    /// of texts and examples then have two parts, which their scale compares.
+    ///
+    /// # Errors
+    /// As [`embedder`](Self::embedder).
+    fn embedder_by_language(&self, wanted: &Wanted) -> Result<Embedder, LoadError> {
+        self.embedder(wanted)
+    }
+
     /// A classifier of sequences: the folder that is asked for if it is installed, else the head
     /// for the task.
     ///

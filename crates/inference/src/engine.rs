@@ -10,6 +10,7 @@ mod counters;
 mod cut;
 mod lane;
 mod queue;
+mod reading;
 mod unit;
 
 pub use call::WindowFeatures;

@@ -91,6 +91,15 @@ impl fmt::Debug for Tagger {
 #[derive(Debug, Clone, PartialEq)]
 pub struct CosineMap {
     points: Arc<[(f32, f32)]>,
+    other: Option<OtherPart>,
+}
+
+/// The second part of vectors by an encoder for each language.
+#[derive(Debug, Clone, PartialEq)]
+struct OtherPart {
+    /// Where it begins.
+    at: usize,
+    scale: Arc<CosineMap>,
 }
 
 impl CosineMap {
@@ -102,7 +111,41 @@ impl CosineMap {
             .all(|pair| pair[0].0 < pair[1].0 && pair[0].1 <= pair[1].1);
         (points.len() >= 2 && rises).then(|| Self {
             points: points.into(),
+            other: None,
         })
+    }
+
+    /// The scale of vectors in two parts: after `width` numbers of one encoder come those of another
+    /// one with its own scale.
+    #[must_use]
+    pub fn beside(self, width: usize, other: Self) -> Self {
+        Self {
+            other: Some(OtherPart {
+                at: width,
+                scale: Arc::new(other),
+            }),
+            ..self
+        }
+    }
+
+    /// The scaled cosine of two vectors of unit length. Of vectors in two parts those parts are
+    /// compared that both have: examples have both, a question's text has one.
+    #[must_use]
+    pub fn similarity(&self, left: &[f32], right: &[f32]) -> f32 {
+        let Some(other) = &self.other else {
+            return self.apply(dot(left, right));
+        };
+        let parts = left.split_at_checked(other.at);
+        let Some(((own, rest), (others_own, others_rest))) =
+            parts.zip(right.split_at_checked(other.at))
+        else {
+            return self.apply(dot(left, right));
+        };
+        let is_there = |part: &[f32]| part.iter().any(|number| *number != 0.0);
+        if !(is_there(own) && is_there(others_own)) && is_there(rest) && is_there(others_rest) {
+            return other.scale.similarity(rest, others_rest);
+        }
+        self.apply(dot(own, others_own))
     }
 
     /// The scaled cosine; beyond the outer points it keeps their value.
@@ -131,8 +174,14 @@ impl Default for CosineMap {
     fn default() -> Self {
         Self {
             points: Arc::default(),
+            other: None,
         }
     }
+}
+
+fn dot(left: &[f32], right: &[f32]) -> f32 {
+    let pairs = left.iter().zip(right);
+    pairs.fold(0.0, |sum, (left, right)| sum + left * right)
 }
 
 #[cfg(test)]
@@ -160,6 +209,24 @@ mod tests {
             CosineMap::default().apply(0.37).to_bits(),
             0.37_f32.to_bits()
         );
+    }
+
+    #[track_caller]
+    fn check_parts(left: &[f32], right: &[f32], expected: f32) {
+        let other = CosineMap::new(&[(0.0, 0.0), (1.0, 0.5)]).unwrap();
+        let scale = CosineMap::default().beside(2, other);
+        assert!((scale.similarity(left, right) - expected).abs() < 1e-6);
+        assert!((scale.similarity(right, left) - expected).abs() < 1e-6);
+    }
+
+    #[test]
+    fn compares_the_part_that_both_have() {
+        let example = [1.0, 0.0, 0.6, 0.8];
+        check_parts(&[0.8, 0.6, 0.0, 0.0], &example, 0.8);
+        check_parts(&[0.0, 0.0, 0.8, 0.6], &example, 0.48);
+        check_parts(&[0.8, 0.6, 1.0, 0.0], &example, 0.8);
+        check_parts(&[0.8, 0.6, 0.0, 0.0], &[0.0, 0.0, 1.0, 0.0], 0.0);
+        check_parts(&[0.0; 4], &example, 0.0);
     }
 
     #[test]

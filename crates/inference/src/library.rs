@@ -268,6 +268,15 @@ impl Catalog for Library {
         })
     }
 
+    fn embedder_by_language(&self, wanted: &Wanted) -> Result<Embedder, LoadError> {
+        let own = self.embedder(wanted)?;
+        let named = self.installed(&wanted.folder, &self.settings.encoder)?;
+        if named.is_some() {
+            return Ok(own);
+        }
+        self.beside(own)
+    }
+
     fn classifier(&self, task: Task, wanted: &Wanted) -> Result<Classifier, LoadError> {
         if let Some(folder) = self.installed(&wanted.folder, "the built-in head")? {
             let Found { model, labels, .. } =
@@ -367,6 +376,13 @@ impl Catalog for Library {
     }
 
     fn vectors(&self, by: &Embedder, texts: &[String]) -> Result<Vec<Arc<[f32]>>, LoadError> {
+        if let Some((own, other)) = multilingual::parts(by)? {
+            let pairs = self.vectors(&own, texts)?.into_iter();
+            let pairs = pairs.zip(self.vectors(&other, texts)?);
+            return Ok(pairs
+                .map(|(own, other)| own.iter().chain(other.iter()).copied().collect())
+                .collect());
+        }
         let mut vectors: Vec<Option<Arc<[f32]>>> = texts
             .iter()
             .map(|text| self.store.as_ref()?.get(&by.digest, text, by.dimension))

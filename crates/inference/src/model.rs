@@ -188,6 +188,18 @@ impl ClassifierModel {
     }
 }
 
+/// Behind the handle of an embedder that has an encoder for each language. Its vectors are those of
+/// both, one after the other; where a text is read by one of them, the other's part is zeros.
+#[derive(Debug)]
+pub struct EmbedderPair {
+    /// The encoder of English.
+    pub model: Arc<Model>,
+    /// The encoder of other languages.
+    pub multilingual: Arc<Multilingual>,
+    /// Length of the other encoder's vectors.
+    pub beside: usize,
+}
+
 /// Moves the probability of two labels' second one so that `threshold`, which a document is written
 /// for, means on this head what `own` means: linear below and above.
 fn same_threshold(row: Vec<f32>, own: Option<f32>, threshold: Option<f32>) -> Vec<f32> {

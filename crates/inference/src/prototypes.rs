@@ -236,11 +236,7 @@ pub fn similarity(left: &[f32], right: &[f32], scale: &CosineMap) -> f64 {
     if left.is_empty() || right.is_empty() {
         return 0.0;
     }
-    let dot = left
-        .iter()
-        .zip(right)
-        .fold(0.0_f32, |sum, (left, right)| sum + left * right);
-    f64::from(scale.apply(dot))
+    f64::from(scale.similarity(left, right))
 }
 
 /// Similarities of all pairs; 1 on the diagonal.

@@ -6,6 +6,7 @@ use inference::ask::{Answer, Ask, Failure, Question, Reply, What};
 use inference::catalog::{Catalog, LoadError, Task, Wanted};
 use inference::engine::Engine;
 use inference::handle::Embedder;
+use inference::language::{DetectLanguage, Detected};
 use inference::library::Library;
 use inference::settings::{EngineSettings, LibrarySettings, Precision};
 use proptest::prelude::*;
@@ -356,6 +357,47 @@ fn the_encoder_of_other_languages_is_near_its_source() {
         let found = cosine(&real.vector(&by, left), &real.vector(&by, right));
         assert!((found - expected).abs() < 0.02, "{left}: {found}");
     }
+}
+
+/// Takes all that is not ASCII for another language than English.
+struct ByScript;
+
+impl DetectLanguage for ByScript {
+    fn detect(&self, text: &str) -> Option<Detected> {
+        Some(Detected {
+            code: if text.is_ascii() { "en" } else { "ja" },
+            confidence: 1.0,
+        })
+    }
+}
+
+#[test]
+fn examples_in_english_answer_questions_in_other_languages() {
+    let Some(Real { engine, library }) = real_multilingual() else {
+        return;
+    };
+    let library = library.with_languages(Arc::new(ByScript));
+    let by = library.embedder_by_language(&Wanted::default()).unwrap();
+    let examples = ["How do I reset my password?", "Will it rain tomorrow?"];
+    let examples = library.vectors(&by, &examples.map(String::from)).unwrap();
+    let real = Real { engine, library };
+
+    let similarities = |text: &str| -> Vec<f32> {
+        let vector = real.vector(&by, text);
+        assert_eq!(vector.len(), by.dimension);
+        let each = examples.iter();
+        each.map(|example| by.scale.similarity(&vector, example))
+            .collect()
+    };
+    for text in [
+        "I forgot my password",
+        "パスワードを忘れました",
+        "Ich hab’ mein Passwort vergessen",
+    ] {
+        let found = similarities(text);
+        assert!(found[0] > 0.45 && found[0] > found[1], "{text}: {found:?}");
+    }
+    assert_eq!(real.library.notes(), [""; 0]);
 }
 
 /// Vectors alone, and amid eight threads that ask for other things: equal to the last bit.

@@ -127,6 +127,10 @@ impl Catalog for Models {
         self.catalog()?.embedder(wanted)
     }
 
+    fn embedder_by_language(&self, wanted: &Wanted) -> Result<Embedder, LoadError> {
+        self.catalog()?.embedder_by_language(wanted)
+    }
+
     fn classifier(&self, task: Task, wanted: &Wanted) -> Result<Classifier, LoadError> {
         self.catalog()?.classifier(task, wanted)
     }

@@ -2,7 +2,7 @@
 
 use super::unit::{Read, Unit};
 use crate::ask::{Entity, Over};
-use crate::model::{ClassifierModel, TaggerModel};
+use crate::model::{ClassifierModel, EmbedderPair, TaggerModel};
 use crate::vector::{normalise, weighted_mean};
 use crate::window::Window;
 use crate::{recognizers, spans};
@@ -30,6 +30,25 @@ pub(super) fn vector(rows: &[Row<'_>], width: usize) -> Arc<[f32]> {
     mean.resize(width, 0.0);
     normalise(&mut mean);
     mean.into()
+}
+
+/// The mean in its place among the two parts of a pair's vector: one is the encoder's that read the
+/// text, the other zeros.
+pub(super) fn vector_of_pair(rows: &[Row<'_>], pair: &EmbedderPair) -> Arc<[f32]> {
+    let is_other = rows
+        .first()
+        .is_some_and(|row| pair.multilingual.is(row.unit.model()));
+    let (before, width, after) = if is_other {
+        (pair.model.width, pair.beside, 0)
+    } else {
+        (0, pair.model.width, pair.beside)
+    };
+    let zeros = |count: usize| std::iter::repeat_n(0.0, count);
+    let mean = vector(rows, width);
+    zeros(before)
+        .chain(mean.iter().copied())
+        .chain(zeros(after))
+        .collect()
 }
 
 /// Probabilities of each window, or their mean by tokens.

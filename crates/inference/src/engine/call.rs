@@ -3,12 +3,12 @@
 use super::answer::{self, Row};
 use super::counters::Counters;
 use super::cut::{Cut, Piece};
+use super::reading::{Reading, reading};
 use super::unit::{Memory, Unit};
-use crate::ask::{Answer, Entity, Failure, Outcome, Over, Priority, Question, Reply, What};
+use crate::ask::{Answer, Entity, Failure, Outcome, Over, Priority, Question, Reply};
 use crate::cache::Key;
-use crate::handle::Backing;
 use crate::language::Multilingual;
-use crate::model::{ClassifierModel, Model, TaggerModel};
+use crate::model::{ClassifierModel, EmbedderPair, Model, TaggerModel};
 use crate::recognizers::Search;
 use crate::window::Reach;
 use std::collections::HashMap;
@@ -59,8 +59,9 @@ enum Asked {
     },
 }
 
-enum Wanted {
+pub(super) enum Wanted {
     Vector,
+    VectorOfPair(Arc<EmbedderPair>),
     Labels(Arc<ClassifierModel>, Over),
     Entities(Arc<TaggerModel>),
     /// All windows with their static embeddings, to be fetched with [`Call::features`].
@@ -359,6 +360,7 @@ impl Call {
         }
         let answer = match wanted {
             Wanted::Vector => Answer::Vector(answer::vector(&rows, of.model.width)),
+            Wanted::VectorOfPair(by) => Answer::Vector(answer::vector_of_pair(&rows, by)),
             Wanted::Labels(by, over) => Answer::Labels(answer::labels(by, *over, &rows)),
             Wanted::Entities(by) => {
                 let verified = plan.verified.as_deref().ok_or_else(missing)?;
@@ -430,7 +432,7 @@ impl Prepared {
             }
             plan.units[window] = Some(at);
             match wanted {
-                Wanted::Vector => {}
+                Wanted::Vector | Wanted::VectorOfPair(_) => {}
                 Wanted::Labels(by, _) => self.units[at].want_statics(by.wants_statics()),
                 Wanted::Features => self.units[at].want_statics(true),
                 Wanted::Entities(by) => self.units[at].want_entities(by),
@@ -542,7 +544,7 @@ impl TextOf {
 impl Wanted {
     fn reach(&self) -> Reach {
         match self {
-            Self::Vector | Self::Labels(_, Over::Sample) => Reach::Sample,
+            Self::Vector | Self::VectorOfPair(_) | Self::Labels(_, Over::Sample) => Reach::Sample,
             Self::Labels(_, Over::EachWindow) | Self::Entities(_) | Self::Features => Reach::Whole,
         }
     }
@@ -550,52 +552,10 @@ impl Wanted {
     /// Places of the windows that it reads.
     fn windows<'a>(&self, cut: &'a Cut) -> &'a [usize] {
         match self {
-            Self::Vector | Self::Labels(_, Over::Sample) => &cut.sample,
+            Self::Vector | Self::VectorOfPair(_) | Self::Labels(_, Over::Sample) => &cut.sample,
             // Rules need no windows.
             Self::Entities(by) if by.is_rules_only() => &[],
             Self::Labels(_, Over::EachWindow) | Self::Entities(_) | Self::Features => &cut.each,
         }
     }
-}
-
-/// What a question wants, and who reads its text.
-struct Reading {
-    wanted: Wanted,
-    model: Arc<Model>,
-    multilingual: Option<Arc<Multilingual>>,
-}
-
-fn reading(what: &What) -> Result<Reading, Failure> {
-    match what {
-        What::Vector(by) => Ok(Reading {
-            wanted: Wanted::Vector,
-            model: behind::<Model>(by.backing.as_ref())?,
-            multilingual: None,
-        }),
-        What::Labels(by, over) => {
-            let by = behind::<ClassifierModel>(by.backing.as_ref())?;
-            let second = by.multilingual.as_ref();
-            Ok(Reading {
-                model: Arc::clone(&by.model),
-                multilingual: second.map(|second| Arc::clone(&second.encoder)),
-                wanted: Wanted::Labels(by, *over),
-            })
-        }
-        What::Entities(by) => {
-            let by = behind::<TaggerModel>(by.backing.as_ref())?;
-            let second = by.multilingual.as_ref();
-            Ok(Reading {
-                model: Arc::clone(&by.model),
-                multilingual: second.map(|second| Arc::clone(&second.encoder)),
-                wanted: Wanted::Entities(by),
-            })
-        }
-    }
-}
-
-fn behind<T: Send + Sync + 'static>(backing: Option<&Backing>) -> Result<Arc<T>, Failure> {
-    let backing = backing.ok_or(Failure::Unready)?;
-    Arc::clone(backing)
-        .downcast()
-        .map_err(|_| Failure::Failed("the handle is of another engine".into()))
 }

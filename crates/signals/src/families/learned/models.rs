@@ -43,7 +43,7 @@ impl Building<'_> {
             folder,
             mapping: None,
         };
-        let found = self.deps.catalog.embedder(&wanted);
+        let found = self.deps.catalog.embedder_by_language(&wanted);
         found.unwrap_or_else(|error| {
             self.lack(kind, path, &error);
             Bare::encoder()
@@ -52,7 +52,7 @@ impl Building<'_> {
 
     fn find_encoder(&self) -> Result<Embedder, LoadError> {
         match AskedEncoder::of(self.scope.models) {
-            AskedEncoder::Folder(wanted) => self.deps.catalog.embedder(&wanted),
+            AskedEncoder::Folder(wanted) => self.deps.catalog.embedder_by_language(&wanted),
             AskedEncoder::Service(wanted) => self.deps.catalog.remote_embedder(&wanted),
         }
     }
