@@ -191,21 +191,25 @@ impl Library {
         Ok(found)
     }
 
-    fn encoder(&self, written: &str) -> Result<Found, LoadError> {
-        let folder = self.folder(written).0;
-        if let Some(found) = self.as_multilingual(&folder)? {
+    /// The encoder for documents that name none.
+    fn encoder(&self) -> Result<Found, LoadError> {
+        self.encoder_in(&self.folder(&self.settings.encoder).0)
+    }
+
+    fn encoder_in(&self, folder: &Path) -> Result<Found, LoadError> {
+        if let Some(found) = self.as_multilingual(folder)? {
             return Ok(found);
         }
-        let graph = encoder::graph(&folder, self.settings.precision);
-        self.load(&folder, &graph, || {
-            encoder::open(&folder, &self.settings, &*self.backend)
+        let graph = encoder::graph(folder, self.settings.precision);
+        self.load(folder, &graph, || {
+            encoder::open(folder, &self.settings, &*self.backend)
         })
     }
 
     /// The encoder that heads stand on, if the head was trained on it and on the static embeddings
     /// beside it.
     fn encoder_for(&self, head: &HeadCard) -> Result<Arc<Model>, LoadError> {
-        let encoder = self.encoder(&self.settings.encoder)?.model;
+        let encoder = self.encoder()?.model;
         let beside = encoder
             .statics
             .iter()
@@ -250,14 +254,10 @@ impl Library {
 
 impl Catalog for Library {
     fn embedder(&self, wanted: &Wanted) -> Result<Embedder, LoadError> {
-        let own = &self.settings.encoder;
-        let folder = self.installed(&wanted.folder, own)?;
-        let found = self.encoder(
-            folder
-                .as_ref()
-                .and_then(|folder| folder.to_str())
-                .unwrap_or(own),
-        )?;
+        let found = match self.installed(&wanted.folder, &self.settings.encoder)? {
+            Some(folder) => self.encoder_in(&folder)?,
+            None => self.encoder()?,
+        };
         Ok(Embedder {
             name: Arc::clone(&found.model.name),
             dimension: found.model.width,
@@ -343,7 +343,7 @@ impl Catalog for Library {
         };
         let head = token_head::shipped()
             .ok_or_else(|| unusable("the head in this binary is damaged".to_owned()))?;
-        let model = self.encoder(&self.settings.encoder)?.model;
+        let model = self.encoder()?.model;
         if head.card().encoder != *model.name {
             let problem = format!(
                 "it was trained on {}, but here is {}",
