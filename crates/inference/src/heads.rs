@@ -11,7 +11,11 @@ pub const MULTILINGUAL: &str = "multilingual-e5-small";
 
 /// Weights and card of the heads on the encoder of other languages. Where a task has none, the
 /// encoder of English reads all texts.
-const OTHER_LANGUAGES: &[(Task, &[u8], &[u8])] = &[];
+const OTHER_LANGUAGES: &[(Task, &[u8], &[u8])] = &[(
+    Task::Jailbreak,
+    include_bytes!("../heads/jailbreak/multilingual-e5-small/head.safetensors"),
+    include_bytes!("../heads/jailbreak/multilingual-e5-small/card.json"),
+)];
 
 /// The head for a task on the encoder of other languages, where there is one.
 #[must_use]

@@ -11,6 +11,7 @@ use inference::catalog::{Task, Wanted};
 use inference::engine::Engine;
 use inference::handle::Embedder;
 use inference::head::Block;
+use inference::heads::MULTILINGUAL;
 use router::config::server::Inference;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -74,6 +75,7 @@ fn sequence(
         corpus: arguments.corpus,
         out: arguments.out,
         encoder_only: arguments.encoder_only,
+        languages: arguments.encoder == MULTILINGUAL,
         leave_one_out: arguments.leave_one_out,
         evaluation: arguments.evaluation,
         command,

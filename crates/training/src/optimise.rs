@@ -23,6 +23,9 @@ pub struct Fit {
     pub drop_input: f32,
     /// Whether examples are mixed in pairs.
     pub mix: bool,
+    /// Whether each feature is brought to a mean of 0 and one spread before fitting: some encoders' vectors
+    /// lie so close together that little but their common part would be seen.
+    pub centre: bool,
     /// Fixes all that is random.
     pub seed: u64,
 }
@@ -58,12 +61,48 @@ impl Rows {
 /// Unit vectors of hundreds of numbers are small numbers: they are scaled up for fitting, and the
 /// scale folded in after.
 const SCALE: f32 = 8.0;
+/// Spread of a centred feature: that of a unit vector's numbers, scaled.
+const SPREAD: f32 = 0.4;
 const BATCH: usize = 256;
 const DECAY: f32 = 0.1;
+
+/// How features are moved and scaled for fitting.
+struct Scaling {
+    mean: Array1<f32>,
+    factor: Array1<f32>,
+}
+
+impl Scaling {
+    fn of(features: &Array2<f32>, how: &Fit) -> Self {
+        let width = features.ncols();
+        let plain = Self {
+            mean: Array1::zeros(width),
+            factor: Array1::from_elem(width, SCALE),
+        };
+        if !how.centre {
+            return plain;
+        }
+        match features.mean_axis(Axis(0)) {
+            None => plain,
+            Some(mean) => Self {
+                mean,
+                factor: features
+                    .std_axis(Axis(0), 0.0)
+                    .mapv(|spread| SPREAD / spread.max(1e-6)),
+            },
+        }
+    }
+
+    fn apply(&self, input: &mut Array2<f32>) {
+        *input -= &self.mean;
+        *input *= &self.factor;
+    }
+}
 
 /// Fits a head. The same rows give the same weights.
 #[must_use]
 pub fn fit(rows: &Rows, how: &Fit) -> Layers {
+    let scaling = Scaling::of(&rows.features, how);
     let mut net = Net::new(rows.features.ncols(), rows.classes, how);
     let count = rows.labels.len();
     let steps = (how.epochs * count.div_ceil(BATCH)).max(1);
@@ -73,20 +112,26 @@ pub fn fit(rows: &Rows, how: &Fit) -> Layers {
     for _ in 0..how.epochs {
         random.shuffle(&mut order);
         for chosen in order.chunks(BATCH) {
-            let (input, target) = batch(rows, chosen, how, &mut random);
+            let (input, target) = batch(rows, &scaling, chosen, how, &mut random);
             step += 1;
             let rate =
                 how.rate * 0.5 * (1.0 + (std::f32::consts::PI * step as f32 / steps as f32).cos());
             net.step(&input, &target, Moment { rate, step }, &mut random);
         }
     }
-    net.layers()
+    net.layers(&scaling)
 }
 
 /// Inputs, and targets that sum up to the example's weight.
-fn batch(rows: &Rows, chosen: &[usize], how: &Fit, random: &mut Rng) -> (Array2<f32>, Array2<f32>) {
+fn batch(
+    rows: &Rows,
+    scaling: &Scaling,
+    chosen: &[usize],
+    how: &Fit,
+    random: &mut Rng,
+) -> (Array2<f32>, Array2<f32>) {
     let mut input = rows.features.select(Axis(0), chosen);
-    input *= SCALE;
+    scaling.apply(&mut input);
     let mut target = Array2::zeros((chosen.len(), rows.classes));
     for (mut row, at) in target.outer_iter_mut().zip(chosen) {
         row[rows.labels[*at]] = rows.weights[*at];
@@ -188,15 +233,15 @@ impl Net {
         hidden.step(input, &back, now);
     }
 
-    fn layers(self) -> Layers {
+    fn layers(self, scaling: &Scaling) -> Layers {
         match self.hidden {
             None => Layers {
                 hidden: None,
-                output: self.output.layer(SCALE),
+                output: self.output.layer(Some(scaling)),
             },
             Some(hidden) => Layers {
-                hidden: Some(hidden.layer(SCALE)),
-                output: self.output.layer(1.0),
+                hidden: Some(hidden.layer(Some(scaling))),
+                output: self.output.layer(None),
             },
         }
     }
@@ -265,15 +310,15 @@ impl Dense {
             });
     }
 
-    fn layer(self, scale: f32) -> Layer {
-        let weight = self
-            .weight
-            .t()
-            .iter()
-            .map(|weight| weight * scale)
-            .collect();
+    /// The layer with its inputs' scaling folded in.
+    fn layer(mut self, scaling: Option<&Scaling>) -> Layer {
+        if let Some(scaling) = scaling {
+            let factor = scaling.factor.view().insert_axis(Axis(1));
+            self.weight *= &factor;
+            self.bias -= &scaling.mean.dot(&self.weight);
+        }
         Layer {
-            weight,
+            weight: self.weight.t().iter().copied().collect(),
             bias: self.bias.to_vec(),
         }
     }
@@ -298,6 +343,7 @@ mod tests {
     use super::*;
 
     const PLAIN: Fit = Fit {
+        centre: false,
         hidden: 0,
         epochs: 200,
         rate: 0.01,
@@ -398,5 +444,20 @@ mod tests {
         ]);
         rows.balance();
         assert!((rows.weights[0] - 2.0 / 3.0).abs() < 1e-6 && (rows.weights[3] - 2.0).abs() < 1e-6);
+    }
+
+    /// The layers of a centred fit take the vectors as they are.
+    #[test]
+    fn vectors_that_lie_close_together_are_centred() {
+        let mut rows = line();
+        rows.features.mapv_inplace(|value| 50.0 + value * 0.1);
+        let as_they_are = accuracy(&rows, &PLAIN);
+        assert!(as_they_are < 0.9, "{as_they_are}");
+        let how = Fit {
+            centre: true,
+            ..PLAIN
+        };
+        let centred = accuracy(&rows, &how);
+        assert!(centred > 0.97, "{centred}");
     }
 }

@@ -63,6 +63,7 @@ const LINEAR: Fit = Fit {
     drop: 0.0,
     drop_input: 0.0,
     mix: false,
+    centre: false,
     seed: 7,
 };
 const DEEP: Fit = Fit {
@@ -107,6 +108,32 @@ impl Recipe {
         } else {
             Ok(recipe)
         }
+    }
+
+    /// Adds the texts in other languages, for a head on an encoder that reads them.
+    ///
+    /// # Errors
+    /// As [`Recipe::of`].
+    pub fn add_languages(&mut self, task: Task, corpus: &Path) -> Result<(), DataError> {
+        self.fit.centre = true;
+        if task != Task::Jailbreak {
+            return Ok(());
+        }
+        let source = "own_languages";
+        // Most English texts are of two sources, and tell little of other languages.
+        self.weights
+            .extend([(source, 4.0), ("s-labs", 0.3), ("neuralchemy", 0.3)]);
+        self.shares.push((source, Shares { test: 15, tune: 25 }));
+        self.limits.push(Limit {
+            sources: &["own_languages"],
+            most: 0.025,
+        });
+        self.add(
+            &data::read(&corpus.join("jailbreak_languages.jsonl"))?,
+            |row| Some((attack_or_not(row), source.to_owned())),
+        )?;
+        self.examples = data::distinct(std::mem::take(&mut self.examples));
+        Ok(())
     }
 
     /// How much a text of a source counts.
@@ -203,22 +230,14 @@ impl Recipe {
         recipe.leave_out = ["s-labs", "neuralchemy", "own_attacks"]
             .map(str::to_owned)
             .to_vec();
-        let binary = |row: &Row| {
-            if row.label == "1" {
-                "jailbreak"
-            } else {
-                "benign"
-            }
-            .to_owned()
-        };
-        let by_part = |row: &Row| Some((binary(row), row.part.clone()?));
+        let by_part = |row: &Row| Some((attack_or_not(row), row.part.clone()?));
         recipe.add(&data::read(&data.join("jailbreak.jsonl.gz"))?, by_part)?;
         for (file, source) in [
             ("jailbreak_benign.jsonl", "own_benign"),
             ("jailbreak_attacks.jsonl", "own_attacks"),
         ] {
             recipe.add(&data::read(&corpus.join(file))?, |row| {
-                Some((binary(row), source.to_owned()))
+                Some((attack_or_not(row), source.to_owned()))
             })?;
         }
         Ok(recipe)
@@ -296,6 +315,15 @@ impl Recipe {
         });
         Ok(())
     }
+}
+
+fn attack_or_not(row: &Row) -> String {
+    let label = if row.label == "1" {
+        "jailbreak"
+    } else {
+        "benign"
+    };
+    label.to_owned()
 }
 
 #[cfg(test)]

@@ -33,6 +33,8 @@ pub struct TrainOptions {
     pub out: Option<PathBuf>,
     /// Whether the head reads the encoder's vector alone.
     pub encoder_only: bool,
+    /// Whether the encoder reads other languages than English, so that texts in them are fitted on.
+    pub languages: bool,
     /// Whether the head is also fitted without each source of attacks in turn.
     pub leave_one_out: bool,
     /// File of turns that nothing was chosen by, for figures only.
@@ -73,7 +75,10 @@ pub fn train(
     features: &mut dyn Features,
     log: &mut dyn Write,
 ) -> Result<Report, TrainError> {
-    let recipe = Recipe::of(options.task, &options.data, &options.corpus)?;
+    let mut recipe = Recipe::of(options.task, &options.data, &options.corpus)?;
+    if options.languages {
+        recipe.add_languages(options.task, &options.corpus)?;
+    }
     let parts = parts(&recipe.examples, |source| recipe.shares(source));
     writeln!(
         log,

@@ -70,6 +70,7 @@ pub(crate) fn encoder_alone(asking: &Asking, sets: &Sets, report: &mut Report) -
         corpus: corpus(),
         out: None,
         encoder_only: true,
+        languages: false,
         leave_one_out: false,
         evaluation: Some(crate::sets::evaluation().join("domain_everyday.jsonl")),
         command: String::new(),

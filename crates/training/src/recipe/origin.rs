@@ -17,7 +17,8 @@ pub(super) fn of(file: &str) -> (&'static str, &'static str) {
         | "user_feedback.jsonl"
         | "modality.jsonl"
         | "jailbreak_benign.jsonl"
-        | "jailbreak_attacks.jsonl" => ("written for this repository", "Apache-2.0"),
+        | "jailbreak_attacks.jsonl"
+        | "jailbreak_languages.jsonl" => ("written for this repository", "Apache-2.0"),
         _ => ("given by the operator", "not stated"),
     }
 }

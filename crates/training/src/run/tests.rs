@@ -68,6 +68,7 @@ fn options(folder: &std::path::Path, out: &str) -> TrainOptions {
         corpus: PathBuf::new(),
         out: Some(folder.join(out)),
         encoder_only: false,
+        languages: false,
         leave_one_out: false,
         evaluation: None,
         command: "merit train".into(),
@@ -110,6 +111,7 @@ fn evaluates_on_a_file_and_by_the_encoder_alone() {
     let options = TrainOptions {
         evaluation: Some(file.clone()),
         encoder_only: true,
+        languages: false,
         out: None,
         ..options(folder.path(), "")
     };
