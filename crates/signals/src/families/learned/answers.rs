@@ -1,5 +1,6 @@
 //! Reading answers: what a family hears, and what is noted where it hears nothing.
 
+use crate::families::ran;
 use crate::report::{Key, Kind, SignalReport};
 use inference::ask::{Answer, Entity, Failure, Outcome};
 
@@ -39,6 +40,27 @@ pub(super) fn vector<'a>(
     match hear(kind, outcome, report)? {
         Answer::Vector(vector) => Ok(vector),
         _ => Err(misfit(kind, report)),
+    }
+}
+
+/// The vector of the only text that was asked about; none if nothing was asked, or nothing came of it.
+/// Then the family has run, or `keys` fail.
+pub(super) fn only_vector<'a, 'b>(
+    kind: Kind,
+    answers: &'a [Outcome],
+    keys: impl IntoIterator<Item = &'b Key>,
+    report: &mut SignalReport,
+) -> Option<&'a [f32]> {
+    if answers.is_empty() {
+        ran(report, kind, 0.0);
+        return None;
+    }
+    match vector(kind, answers.first(), report) {
+        Ok(vector) => Some(vector),
+        Err(error) => {
+            fail_all(keys, &error, report);
+            None
+        }
     }
 }
 

@@ -283,19 +283,12 @@ impl Learned for ComplexitySignal {
     }
 
     fn conclude(&self, _input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {
-        if answers.is_empty() {
-            return ran(report, Kind::Complexity, 0.0);
-        }
-        let query = match answers::vector(Kind::Complexity, answers.first(), report) {
-            Ok(query) => query,
-            Err(error) => {
-                let levels = self
-                    .rules
-                    .iter()
-                    .flat_map(|rule| [&rule.hard, &rule.medium, &rule.easy]);
-                return answers::fail_all(levels, &error, report);
-            }
+        let rules = self.rules.iter();
+        let levels = rules.flat_map(|rule| [&rule.hard, &rule.medium, &rule.easy]);
+        let Some(query) = answers::only_vector(Kind::Complexity, answers, levels, report) else {
+            return;
         };
+
         let mut widest: f64 = 0.0;
         for rule in &self.rules {
             let hard = rule

@@ -232,14 +232,9 @@ impl Learned for EmbeddingSignal {
     }
 
     fn conclude(&self, _input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {
-        if answers.is_empty() {
-            return ran(report, Kind::Embedding, 0.0);
-        }
-        match answers::vector(Kind::Embedding, answers.first(), report) {
-            Ok(query) => self.score(query, report),
-            Err(error) => {
-                answers::fail_all(self.rules.iter().map(|rule| &rule.key), &error, report)
-            }
+        let keys = self.rules.iter().map(|rule| &rule.key);
+        if let Some(query) = answers::only_vector(Kind::Embedding, answers, keys, report) {
+            self.score(query, report);
         }
     }
 }

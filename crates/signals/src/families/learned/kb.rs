@@ -388,23 +388,16 @@ impl Learned for KbSignal {
     }
 
     fn conclude(&self, _input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {
-        if answers.is_empty() {
-            return ran(report, Kind::Kb, 0.0);
-        }
-        match answers::vector(Kind::Kb, answers.first(), report) {
-            Ok(query) => {
-                let best = self
-                    .bases
-                    .iter()
-                    .map(|base| base.conclude(query, &self.by, report))
-                    .fold(0.0, f64::max);
-                ran(report, Kind::Kb, best);
-            }
-            Err(error) => {
-                let rules = self.bases.iter().flat_map(|base| &base.rules);
-                answers::fail_all(rules.map(|rule| &rule.key), &error, report);
-            }
-        }
+        let rules = self.bases.iter().flat_map(|base| &base.rules);
+        let keys = rules.map(|rule| &rule.key);
+        let Some(query) = answers::only_vector(Kind::Kb, answers, keys, report) else {
+            return;
+        };
+
+        let bases = self.bases.iter();
+        let scores = bases.map(|base| base.conclude(query, &self.by, report));
+        let best = scores.fold(0.0, f64::max);
+        ran(report, Kind::Kb, best);
     }
 }
 

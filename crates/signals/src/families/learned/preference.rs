@@ -169,14 +169,9 @@ impl Learned for PreferenceSignal {
     }
 
     fn conclude(&self, _input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {
-        if answers.is_empty() {
-            return ran(report, Kind::Preference, 0.0);
-        }
-        match answers::vector(Kind::Preference, answers.first(), report) {
-            Ok(query) => self.choose(query, report),
-            Err(error) => {
-                answers::fail_all(self.rules.iter().map(|rule| &rule.key), &error, report)
-            }
+        let keys = self.rules.iter().map(|rule| &rule.key);
+        if let Some(query) = answers::only_vector(Kind::Preference, answers, keys, report) {
+            self.choose(query, report);
         }
     }
 }
