@@ -62,6 +62,17 @@ pub(crate) fn substitute<'a>(
     done
 }
 
+/// Returns the text that is written where this one is meant, variables in it taken as they stand.
+#[must_use]
+pub fn escaped(text: &str) -> Cow<'_, str> {
+    let read = substitute(text, &|_| None);
+    if read.text == text && read.missing.is_empty() {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(text.replace("${", "$${"))
+    }
+}
+
 /// Splits `NAME}tail` or `NAME:-default}tail`.
 fn variable(text: &str) -> Option<(&str, Option<&str>, &str)> {
     let (inside, tail) = text.split_once('}')?;
@@ -84,4 +95,19 @@ fn suspicious(after: &str) -> Option<String> {
         .next()
         .is_some_and(|first| first.is_ascii_uppercase());
     starts_upper.then(|| format!("${{{inside}}}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_escaped_reads_as_it_was(text in "[$\\{\\}Aa0:_é-]{0,24}") {
+            let written = escaped(&text);
+            let read = substitute(&written, &|_| Some("a value".to_owned()));
+            prop_assert_eq!(read.text.as_ref(), text.as_str());
+        }
+    }
 }

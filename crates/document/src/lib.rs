@@ -22,10 +22,12 @@ mod secret;
 mod tree;
 
 pub use draft::{Draft, Part, Unedited};
+pub use environment::escaped;
 pub use loading::{Loaded, MOST_BYTES, Places, joined, load};
 pub use problem::{Findings, Problem, Severity, has_errors, suggestion};
 pub use redact::{hash, redact, shown};
 pub use respelling::{Moved, Respelled};
+pub use scalar::yaml_text;
 pub use schema::{Refused, Schema, pattern, tags};
 pub use secret::HiddenText;
 pub use tree::push_key;

@@ -2,6 +2,7 @@
 //! than text.
 
 use serde_json::{Number, Value};
+use std::fmt::Write as _;
 
 /// The scalar is written without quotes and means nothing.
 pub(crate) fn is_null(text: &str, plain: bool) -> bool {
@@ -86,4 +87,33 @@ pub(crate) fn free(text: &str, plain: bool) -> Value {
         .map(Value::from)
         .or_else(|| json_number(text).map(Value::Number))
         .unwrap_or_else(|| Value::from(text))
+}
+
+/// Returns a text as YAML has it: with quotes where it would read as something else, and with what breaks
+/// lines or shows nothing as an escape.
+#[must_use]
+pub fn yaml_text(text: &str) -> String {
+    let is_bare = text.chars().all(|letter| {
+        letter.is_alphanumeric() || matches!(letter, '_' | '-' | '.' | '/' | '@' | '+')
+    });
+    let is_text = text.starts_with(char::is_alphabetic) && free(text, true) == text;
+    if is_bare && is_text {
+        return text.to_owned();
+    }
+
+    let quoted = Value::from(text).to_string();
+    let mut out = String::with_capacity(quoted.len());
+    for letter in quoted.chars() {
+        let is_hidden = matches!(
+            letter,
+            '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}'
+        );
+        if is_hidden {
+            // Writing to a string does not fail.
+            let _ignored = write!(out, "\\u{:04x}", u32::from(letter));
+        } else {
+            out.push(letter);
+        }
+    }
+    out
 }

@@ -1,7 +1,7 @@
 //! Values as text: in braces, as YAML or as JSON, like the document around them.
 
 use super::Draft;
-use crate::scalar;
+use crate::scalar::yaml_text;
 use serde_json::Value;
 
 impl Draft {
@@ -19,7 +19,7 @@ impl Draft {
         if self.is_json() {
             Value::from(key).to_string()
         } else {
-            text(key)
+            yaml_text(key)
         }
     }
 
@@ -34,7 +34,7 @@ impl Draft {
             .as_array()
             .filter(|items| items.iter().any(Value::is_object))
         {
-            let mut lines = vec![format!("{indent}{}:", text(key))];
+            let mut lines = vec![format!("{indent}{}:", yaml_text(key))];
             lines.extend(items.iter().map(|it| format!("{indent}  - {}", flow(it))));
             return lines.join(newline);
         }
@@ -42,16 +42,16 @@ impl Draft {
             .as_object()
             .filter(|fields| fields.values().any(Value::is_array));
         let Some(fields) = lists else {
-            return format!("{indent}{}: {}", text(key), flow(value));
+            return format!("{indent}{}: {}", yaml_text(key), flow(value));
         };
-        let mut lines = vec![format!("{indent}{}:", text(key))];
+        let mut lines = vec![format!("{indent}{}:", yaml_text(key))];
         for (name, value) in fields {
             match value.as_array().filter(|items| !items.is_empty()) {
                 Some(items) => {
-                    lines.push(format!("{indent}  {}:", text(name)));
+                    lines.push(format!("{indent}  {}:", yaml_text(name)));
                     lines.extend(items.iter().map(|it| format!("{indent}    - {}", flow(it))));
                 }
-                None => lines.push(format!("{indent}  {}: {}", text(name), flow(value))),
+                None => lines.push(format!("{indent}  {}: {}", yaml_text(name), flow(value))),
             }
         }
         lines.join(newline)
@@ -64,7 +64,7 @@ impl Draft {
 
 fn flow(value: &Value) -> String {
     match value {
-        Value::String(written) => text(written),
+        Value::String(written) => yaml_text(written),
         Value::Array(items) => {
             let items: Vec<String> = items.iter().map(flow).collect();
             format!("[{}]", items.join(", "))
@@ -72,24 +72,10 @@ fn flow(value: &Value) -> String {
         Value::Object(fields) => {
             let fields = fields.iter();
             let fields: Vec<String> = fields
-                .map(|(key, value)| format!("{}: {}", text(key), flow(value)))
+                .map(|(key, value)| format!("{}: {}", yaml_text(key), flow(value)))
                 .collect();
             format!("{{{}}}", fields.join(", "))
         }
         other => other.to_string(),
-    }
-}
-
-/// Returns a text, with quotes where it would read as something else.
-fn text(text: &str) -> String {
-    let bare = text.chars().all(|letter| {
-        letter.is_alphanumeric() || matches!(letter, '_' | '-' | '.' | '/' | '@' | '+')
-    });
-    let leads = text.starts_with(char::is_alphabetic);
-    let same = scalar::free(text, true) == text;
-    if bare && leads && same {
-        text.to_owned()
-    } else {
-        Value::from(text).to_string()
     }
 }

@@ -1,12 +1,9 @@
 //! A document with its defaults filled in, and where each of its values came from.
 
 use super::{Document, schema};
-use document::{Loaded, Places, push_key, redact};
+use document::{Loaded, Places, escaped, push_key, redact, yaml_text};
 use serde_json::{Map, Number, Value};
 use std::fmt::Write as _;
-
-/// Words that YAML reads as something else than text.
-const NOT_TEXT: [&str; 9] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
 
 /// Returns the document as YAML with a comment at each value: the line that has it, or `default`.
 ///
@@ -66,10 +63,10 @@ impl Writer<'_> {
 
             self.indent(margin);
             margin.is_behind_dash = false;
-            self.out.push_str(&text(key));
+            self.out.push_str(&yaml_text(key));
             self.out.push(':');
             match value {
-                Value::Object(members) if !members.is_empty() => {
+                Value::Object(members) if has_content(members, written) => {
                     self.out.push('\n');
                     self.members(members, written, &path, margin.deeper());
                 }
@@ -77,6 +74,7 @@ impl Writer<'_> {
                     self.out.push('\n');
                     self.items(items, written, &path, margin.deeper());
                 }
+                Value::Object(_) => self.scalar(&Value::Object(Map::new()), written, &path),
                 value => self.scalar(value, written, &path),
             }
         }
@@ -110,7 +108,7 @@ impl Writer<'_> {
 
     fn scalar(&mut self, value: &Value, written: Option<&Value>, path: &str) {
         let shown = match value {
-            Value::String(value) => text(value),
+            Value::String(value) => yaml_text(&escaped(value)),
             Value::Number(value) => number(value),
             value => value.to_string(),
         };
@@ -146,20 +144,6 @@ fn has_content(members: &Map<String, Value>, written: Option<&Value>) -> bool {
     members
         .iter()
         .any(|(key, value)| is_written(key) || !is_empty(value))
-}
-
-/// Returns a text as YAML has it, in quotes where it would read as something else.
-fn text(text: &str) -> String {
-    let is_plain = text.starts_with(|first: char| first.is_ascii_alphabetic())
-        && text.chars().all(|letter| {
-            letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '.' | '/')
-        })
-        && !NOT_TEXT.contains(&text.to_ascii_lowercase().as_str());
-    if is_plain {
-        text.to_owned()
-    } else {
-        Value::from(text).to_string()
-    }
 }
 
 /// Returns a number with no more digits than its type holds: single precision reads `0.85` as
@@ -220,6 +204,36 @@ mod tests {
         assert!(!text.contains("entrypoints"), "{text}");
     }
 
+    /// What looks like a variable or breaks a line elsewhere is printed so that it reads as itself.
+    #[test]
+    fn texts_read_as_themselves() {
+        for (written, printed) in [
+            (r"say $${HOME_URL} now", r#""say $${HOME_URL} now""#),
+            (r"${HOME_URL}", r#""http://h:1""#),
+            (r"${user_content}", r#""${user_content}""#),
+            (r"a\u0085b\u2028c\ufeffd", r#""a\u0085b\u2028c\ufeffd""#),
+            (r"two\nlines", r#""two\nlines""#),
+            ("off", r#""off""#),
+        ] {
+            let text = format!(
+                "version: v0.3\nrouting:\n  signals:\n    keywords: [{{name: k, operator: OR, keywords: [\"{written}\"]}}]\n"
+            );
+            let once = filled(&text);
+            assert!(
+                once.contains(&format!("          - {printed}  # line 4\n")),
+                "{once}"
+            );
+            assert_eq!(sourceless(&filled(&once)), sourceless(&once));
+        }
+    }
+
+    fn sourceless(text: &str) -> Vec<&str> {
+        let lines = text.lines();
+        lines
+            .map(|line| line.rsplit_once("  # ").map_or(line, |(line, _)| line))
+            .collect()
+    }
+
     /// What is printed reads as the same document, so that nothing was lost or added.
     #[test]
     fn what_is_printed_reads_as_the_same_document() {
@@ -232,10 +246,6 @@ mod tests {
             };
             let once = filled(&text);
             let twice = filled(&once);
-            let sourceless = |text: &str| {
-                let lines = text.lines().filter_map(|line| line.rsplit_once("  # "));
-                lines.map(|(line, _)| line.to_owned()).collect::<Vec<_>>()
-            };
             assert_eq!(sourceless(&once), sourceless(&twice));
             read += 1;
         }
