@@ -172,15 +172,19 @@ impl Probes {
     /// If it is neither.
     pub fn read(text: &str) -> anyhow::Result<Self> {
         let value: Value = serde_saphyr::from_str(text).context("not YAML")?;
-        if value.is_object() {
-            return reference::read(text);
-        }
-        let own: Vec<Own> = serde_saphyr::from_str(text).context("not a list of probes")?;
-        let probes = own.into_iter().map(Probe::try_from);
-        Ok(Self {
-            probes: probes.collect::<anyhow::Result<_>>()?,
-            acceptance: Acceptance::default(),
-        })
+        let read = if value.is_object() {
+            reference::read(text)?
+        } else {
+            let own: Vec<Own> = serde_saphyr::from_str(text).context("not a list of probes")?;
+            let probes = own.into_iter().map(Probe::try_from);
+            Self {
+                probes: probes.collect::<anyhow::Result<_>>()?,
+                acceptance: Acceptance::default(),
+            }
+        };
+        // A file that was cut short must not pass for one that holds.
+        anyhow::ensure!(!read.probes.is_empty(), "the file has no probe");
+        Ok(read)
     }
 
     /// Asks for each probe what becomes of it.
@@ -248,8 +252,14 @@ impl TryFrom<Own> for Probe {
                 wanted,
             })
         });
+        let expected: Vec<_> = expected.collect::<anyhow::Result<_>>()?;
+        anyhow::ensure!(
+            !expected.is_empty(),
+            "{}: a probe expects something",
+            own.name
+        );
         Ok(Self {
-            expected: expected.collect::<anyhow::Result<_>>()?,
+            expected,
             name: own.name,
             request,
             ..Self::default()

@@ -59,7 +59,7 @@ fn probes_that_go_elsewhere_are_listed() {
     let probes = file(
         &folder,
         "probes.yaml",
-        "- {name: p, text: Prove it., expect: {}}\n- {name: q, text: Hello., expect: {}}\n",
+        "- {name: p, text: Prove it., expect: {decision: hard}}\n- {name: q, text: Hello., expect: {decision: rest}}\n",
     );
     let before = open(OLD).ok().unwrap();
     let other = OLD.replace("[prove]", "[hello]");

@@ -54,6 +54,9 @@ fn own_form() {
         &[],
     );
     for wrong in [
+        "",
+        "[]",
+        "- {name: p, text: a, expect: {}}",
         "- {name: p, expect: {}}",
         "- {name: p, text: a, request: {text: a}, expect: {}}",
         "- {name: p, text: a, expect: {colour: blue}}",
@@ -242,7 +245,7 @@ fn a_file_says_how_many_must_pass() {
 
 #[test]
 fn what_is_not_evaluated_fails() {
-    let read = Probes::read("- {name: p, text: a, expect: {}}").unwrap();
+    let read = Probes::read("- {name: p, text: a, expect: {decision: d}}").unwrap();
     let report = read.evaluate(Path::new("p.yaml"), |_| Err("no".to_owned()));
     assert!(!report.is_accepted());
     let json = report::written(&[report], LogFormat::Json).unwrap();
