@@ -110,11 +110,12 @@ impl Recipe {
         }
     }
 
-    /// Adds the texts in other languages, for a head on an encoder that reads them.
+    /// Turns to an encoder of other languages: features are centred, and texts in these languages are
+    /// added where there are any.
     ///
     /// # Errors
     /// As [`Recipe::of`].
-    pub fn add_languages(&mut self, task: Task, corpus: &Path) -> Result<(), DataError> {
+    pub fn turn_to_languages(&mut self, task: Task, corpus: &Path) -> Result<(), DataError> {
         self.fit.centre = true;
         if task != Task::Jailbreak {
             return Ok(());

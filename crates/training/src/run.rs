@@ -77,7 +77,7 @@ pub fn train(
 ) -> Result<Report, TrainError> {
     let mut recipe = Recipe::of(options.task, &options.data, &options.corpus)?;
     if options.languages {
-        recipe.add_languages(options.task, &options.corpus)?;
+        recipe.turn_to_languages(options.task, &options.corpus)?;
     }
     let parts = parts(&recipe.examples, |source| recipe.shares(source));
     writeln!(
