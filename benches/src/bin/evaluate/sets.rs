@@ -60,6 +60,23 @@ impl Sets {
         Ok(set)
     }
 
+    /// Attacks and harmless texts that were written for figures only, by language.
+    pub(crate) fn attacks_by_language(&self) -> Result<BTreeMap<String, Set>> {
+        #[derive(Deserialize)]
+        struct Row {
+            text: String,
+            label: usize,
+            lang: String,
+        }
+        let mut sets: BTreeMap<String, Set> = BTreeMap::new();
+        for row in lines::<Row>(&evaluation().join("jailbreak_languages.jsonl"))? {
+            let set = sets.entry(row.lang).or_default();
+            set.texts.push(row.text);
+            set.labels.push(row.label);
+        }
+        Ok(sets)
+    }
+
     /// The texts of a task's data that its head was not fitted on, by source; none without the
     /// data.
     pub(crate) fn held_out(&self, task: Task) -> Result<BTreeMap<String, Set>> {
