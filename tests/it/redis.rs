@@ -70,36 +70,30 @@ async fn certificates_are_checked_on_both_sides() -> Result<()> {
     let key = file("key.pem", made.signing_key.serialize_pem())?;
     let [port] = tests::ports::free()?;
     let port = port.to_string();
-    let mut words = vec![
-        "CONFIG",
-        "SET",
-        "tls-cert-file",
-        &cert,
-        "tls-key-file",
-        &key,
+    let settings = [
+        ("tls-cert-file", &cert),
+        ("tls-key-file", &key),
+        ("tls-ca-cert-file", &cert),
+        ("tls-port", &port),
     ];
-    words.extend([
-        "tls-ca-cert-file",
-        &cert,
-        "tls-auth-clients",
-        "no",
-        "tls-port",
-        &port,
-    ]);
+    let settings = settings
+        .iter()
+        .flat_map(|(name, value)| [*name, value.as_str()]);
+    let words: Vec<&str> = ["CONFIG", "SET"].into_iter().chain(settings).collect();
     ensure!(server.ask(&words)?.starts_with("+OK"), "no TLS");
 
-    let plain = RedisStore {
+    let trusting_nobody = RedisStore {
         address: format!("127.0.0.1:{port}"),
         use_tls: true,
         ..RedisStore::default()
     };
     let trusting = RedisStore {
         tls_ca_path: cert.clone(),
-        ..plain.clone()
+        ..trusting_nobody.clone()
     };
     let careless = RedisStore {
         tls_skip_verify: true,
-        ..plain.clone()
+        ..trusting_nobody.clone()
     };
     let known = RedisStore {
         tls_cert_path: cert.clone(),
@@ -113,7 +107,7 @@ async fn certificates_are_checked_on_both_sides() -> Result<()> {
     for (asks_clients, settings, is_served) in [
         ("no", &trusting, true),
         ("no", &careless, true),
-        ("no", &plain, false),
+        ("no", &trusting_nobody, false),
         ("no", &cleartext, false),
         ("yes", &trusting, false),
         ("yes", &known, true),
