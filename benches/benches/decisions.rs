@@ -1,9 +1,10 @@
 //! What deciding costs once the signals are known: 10 decisions of 3 leaves (budget 1 µs) and 100
 //! of 5 (budget 10 µs).
 
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criterion_main};
 use router::config::decisions::Decision;
-use signals::decision::{Decisions, Strategy};
+use signals::decision::{Decisions, Ranking, Strategy};
 use signals::declared::Declared;
 use signals::report::{Keys, Kind, SignalReport};
 use signals::rules::RuleNode;
@@ -48,30 +49,44 @@ fn decisions(criterion: &mut Criterion) {
             .collect();
         let mut declared = Declared::default();
         (0..SIGNALS).for_each(|at| declared.push(Kind::Keyword, &format!("rule{at}")));
-        let mut keys = Keys::default();
-        let Ok(decisions) = Decisions::build(
-            document.iter().map(Decision::spec),
-            Strategy::Priority,
-            &mut keys,
-            &declared,
-        ) else {
-            continue;
-        };
-        for (case, every) in [("none match", SIGNALS), ("half match", 2), ("all match", 1)] {
-            let mut report = SignalReport::new(&keys);
-            for (at, key) in keys
-                .iter()
-                .enumerate()
-                .filter(|(at, _)| every < SIGNALS && at % every == 0)
-            {
-                report.emit(key);
-                report.set_confidence(key, 0.5 + at as f64 / 100.0);
-            }
-            let id = BenchmarkId::new(format!("{count} of {leaves} leaves"), case);
-            group.bench_function(id, |bencher| bencher.iter(|| decisions.decide(&report)));
+        for ranking in [Ranking::V03, Ranking::V04] {
+            decide(&mut group, &document, &declared, ranking);
         }
     }
     group.finish();
+}
+
+/// Measures one document under the rules of one ranking.
+fn decide(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    document: &[Decision],
+    declared: &Declared,
+    ranking: Ranking,
+) {
+    let mut keys = Keys::default();
+    let Ok(decisions) = Decisions::build(
+        document.iter().map(Decision::spec),
+        Strategy::Priority,
+        ranking,
+        &mut keys,
+        declared,
+    ) else {
+        return;
+    };
+    let shape = format!("{} decisions, {}", document.len(), ranking.as_str());
+    for (case, every) in [("none match", SIGNALS), ("half match", 2), ("all match", 1)] {
+        let mut report = SignalReport::new(&keys);
+        for (at, key) in keys
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| every < SIGNALS && at % every == 0)
+        {
+            report.emit(key);
+            report.set_confidence(key, 0.5 + at as f64 / 100.0);
+        }
+        let id = BenchmarkId::new(&shape, case);
+        group.bench_function(id, |bencher| bencher.iter(|| decisions.decide(&report)));
+    }
 }
 
 criterion_group!(benches, decisions);

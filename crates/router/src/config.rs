@@ -18,6 +18,7 @@ pub mod migration;
 pub mod milvus;
 pub mod paths;
 pub mod pool;
+mod ranking;
 pub mod renames;
 pub mod requirements;
 mod schema;
@@ -46,6 +47,7 @@ use schemars::JsonSchema;
 use selection::providers::{ModelCard, Providers};
 use serde::{Deserialize, Serialize};
 use signals::catalog::deployments::ModelBinding;
+use signals::decision::Ranking;
 use signals::families::Signals;
 use signals::projection::section::Projections;
 use signals::scope::Scope;
@@ -72,6 +74,9 @@ pub struct Document {
     pub global: Global,
     /// What models achieved in benchmarks.
     pub evaluation: Evidence,
+    /// Rules by which matches are ranked: those that the document names, or those of its spelling.
+    #[serde(skip)]
+    pub ranking: Ranking,
 }
 
 /// An address of the gateway in front.

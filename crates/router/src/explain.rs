@@ -16,12 +16,14 @@ pub use error::{ErrorBody, ErrorDetail};
 pub use groups::SignalGroups;
 pub use preview::{Algorithm, Preview};
 
+use crate::plan::{DECISION_UNRESOLVED, Refusal};
 use crate::plugins;
 use selection::algorithms::Candidates;
 use serde::Serialize;
-use signals::decision::{DecisionTrace, Decisions};
+use signals::decision::{DecisionRanking, DecisionTrace, Decisions};
 use signals::declared::Declared;
 use signals::report::{Key, Keys, Kind, SignalReport};
+use signals::rules::OnUnknown;
 use std::collections::BTreeMap;
 
 /// What the pipeline knows of one evaluated request.
@@ -43,6 +45,10 @@ pub struct EvalView<'a> {
     pub decisions: &'a Decisions,
     /// The decision that won.
     pub winner: Option<Winner<'a>>,
+    /// Decisions that a failure leaves open, each with what that means.
+    pub unknown: &'a [(usize, OnUnknown)],
+    /// What fails the request, as a signal that it relies on failed.
+    pub unresolved: Option<&'a str>,
     /// The model that the client names, if that is the one which gets the request.
     pub named: Option<&'a str>,
     /// The caller asked for `eval_trace`.
@@ -95,6 +101,33 @@ pub struct EvalAnswer<'a> {
     signal_errors: BTreeMap<String, &'a str>,
     #[serde(flatten)]
     eligibility: &'a Eligibility,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    applied_unknown_policies: BTreeMap<&'a str, &'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decision_error: Option<DecisionError>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decision_ranking: Option<DecisionRanking<'a>>,
+}
+
+/// Why a request would fail, as a decision stays open.
+#[derive(Debug, Serialize)]
+struct DecisionError {
+    status: u16,
+    code: &'static str,
+    message: String,
+}
+
+impl DecisionError {
+    fn new(name: &str) -> Self {
+        let Refusal {
+            status, message, ..
+        } = Refusal::unresolved(name);
+        Self {
+            status,
+            code: DECISION_UNRESOLVED,
+            message,
+        }
+    }
 }
 
 /// The winning decision and the signals around it.
@@ -164,6 +197,13 @@ impl<'a> EvalAnswer<'a> {
                 .map(|(key, error)| (written(view.keys, key), error))
                 .collect(),
             eligibility: view.eligibility,
+            applied_unknown_policies: view
+                .unknown
+                .iter()
+                .map(|(index, policy)| (view.decisions.name(*index), policy.as_str()))
+                .collect(),
+            decision_error: view.unresolved.map(DecisionError::new),
+            decision_ranking: view.decisions.explain(view.report),
         }
     }
 }

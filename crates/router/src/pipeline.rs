@@ -19,7 +19,7 @@ mod task;
 pub use crate::stages::{Reading, RecipeReading, RoutingRequest};
 
 use crate::generation::Generation;
-use crate::plan::{self, BodyEdit, Forward, Outcome, Trace};
+use crate::plan::{self, BodyEdit, Forward, Outcome, Refusal, Trace};
 use crate::plugins::{self, PluginInput, Stop};
 use crate::recipe::{Recipe, Route};
 use crate::stages::reading::{Subject, read_all};
@@ -133,6 +133,9 @@ async fn choose<'g>(
     request: &RoutingRequest<'_>,
 ) -> Result<Choice<'g>, Refused> {
     let (verdict, demand) = (&reading.verdict, &reading.demand);
+    if let Some(name) = &reading.unresolved {
+        return Err(Refusal::unresolved(name).into());
+    }
     let recipe = match task {
         Task::Model => return Ok(Choice::undecided(Aim::Named, None)),
         Task::Call(called) => return called.choose(&generation.eligibility, reading),

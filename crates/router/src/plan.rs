@@ -48,6 +48,9 @@ pub struct Escalation {
     pub otherwise: Forward,
 }
 
+/// The code of a request that fails as a decision stays open.
+pub const DECISION_UNRESOLVED: &str = "DECISION_UNRESOLVED";
+
 /// The most model names that a refusal lists.
 const LISTED: usize = 8;
 
@@ -92,6 +95,18 @@ impl Refusal {
     #[must_use]
     pub fn unavailable(model: &str) -> Self {
         Self::new(400, format!("model \"{model}\" is not available"))
+    }
+
+    /// Refuses a request for which a decision stays open, as a signal failed.
+    #[must_use]
+    pub fn unresolved(decision: &str) -> Self {
+        let message = format!(
+            "decision \"{decision}\" cannot be resolved: a signal that it relies on failed"
+        );
+        Self {
+            code: Some(DECISION_UNRESOLVED),
+            ..Self::new(503, message)
+        }
     }
 
     /// Refuses a name that nothing in the policy has; `names` are those that it has.

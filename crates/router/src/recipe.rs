@@ -19,13 +19,14 @@ use selection::algorithms::method::{Building, DecisionInput};
 use selection::candidate::{Candidate, ModelRef};
 use selection::card::ModelDescriptions;
 use selection::forecast::Forecaster;
-use signals::decision::{Decisions, Strategy};
+use signals::decision::{Decisions, Ranking, Strategy};
 use signals::declared::Declared;
 use signals::families::learned::{self, Learned};
 use signals::families::{self, Bounding, Signal, SignalError, SignalInput, Watch};
 use signals::projection::Projections;
 use signals::projection::step::Step;
 use signals::report::{Key, Keys, Kind, SignalReport};
+use signals::rules::OnUnknown;
 use signals::scope::Scope;
 use signals::used::UsedSet;
 use std::collections::HashMap;
@@ -119,6 +120,8 @@ pub struct Evaluation {
     pub report: SignalReport,
     /// The boundaries of the recipe that hold.
     pub verdict: Verdict,
+    /// Decisions that a failure leaves open, each with what that means.
+    pub unknown: Vec<(usize, OnUnknown)>,
 }
 
 /// A recipe as a document has it.
@@ -169,10 +172,14 @@ impl Recipe {
         let decisions = Decisions::build(
             routing.decisions.iter().map(Decision::spec),
             strategy,
+            document.ranking,
             &mut keys,
             &declared,
         );
         let decisions = built(decisions, &scope, findings);
+        // An old document knows no failures among the inputs of a score.
+        let withholds = document.ranking == Ranking::V04 || decisions.keep_unknown();
+        let projections = projections.withholding(withholds);
         let boundaries = Boundaries::build(&routing.boundaries, document, &mut keys, &declared);
         let boundaries = built(boundaries, &scope, findings);
 
@@ -255,17 +262,23 @@ impl Recipe {
         if extent != Extent::All {
             self.idle.iter().for_each(|&key| report.withdraw(key));
         }
-        let verdict = self
+        let (verdict, unknown) = self
             .learn(input, extent, models, deadline, &mut report)
             .await;
         self.finish(&mut report);
-        Ok(Evaluation { report, verdict })
+        Ok(Evaluation {
+            report,
+            verdict,
+            unknown,
+        })
     }
 
     /// Notes that nothing is known of a family's names, as nobody waits for them any more.
     fn leave_unread(&self, kind: Kind, report: &mut SignalReport) {
         let keys = self.keys.iter().filter(|key| self.keys.kind(*key) == kind);
         let keys: Vec<Key> = keys.collect();
+        keys.iter()
+            .for_each(|&key| report.fail(key, "not read in time"));
         report.doubt(&keys);
         report.degrade(kind, "timeout");
     }

@@ -36,11 +36,13 @@ families! {
         .without_number(),
     Embedding: encoded("embedding", "embeddings")
         .header("x-vsr-matched-embeddings")
+        .weighs(Role::Evidence(Some(ScoreKind::Similarity)))
         .grouped_as("embeddings")
         .composed()
         .within(Bounds::Cosine, Bounds::Cosine),
     Domain: encoded("domain", "domains")
         .header("x-vsr-matched-domains")
+        .weighs(Role::Evidence(Some(ScoreKind::Probability)))
         .grouped_as("domains")
         .composed()
         .within(Bounds::Share, Bounds::Any),
@@ -56,10 +58,12 @@ families! {
         .within(Bounds::Share, Bounds::Any),
     Reask: encoded("reask", "reasks")
         .header("x-vsr-matched-reask")
+        .weighs(Role::Evidence(Some(ScoreKind::Similarity)))
         .composed()
         .within(Bounds::Cosine, Bounds::Any),
     Preference: encoded("preference", "preferences")
         .header("x-vsr-matched-preference")
+        .weighs(Role::Evidence(Some(ScoreKind::Probability)))
         .grouped_as("preferences")
         .composed(),
     Language: rules("language", "language")
@@ -75,6 +79,7 @@ families! {
         .composed(),
     Complexity: encoded("complexity", "complexity")
         .header("x-vsr-matched-complexity")
+        .weighs(Role::Evidence(None))
         .within(Bounds::Difference, Bounds::Difference),
     Modality: encoded("modality", "modality")
         .header("x-vsr-matched-modality")
@@ -86,6 +91,7 @@ families! {
         .without_number(),
     Jailbreak: encoded("jailbreak", "jailbreak")
         .header("x-vsr-matched-jailbreak")
+        .weighs(Role::Evidence(None))
         .scans()
         .within(Bounds::Difference, Bounds::Difference),
     Pii: encoded("pii", "pii")
@@ -95,6 +101,7 @@ families! {
         .within(Bounds::Share, Bounds::Any),
     Kb: encoded("kb", "kb")
         .header("x-vsr-matched-kb")
+        .weighs(Role::Evidence(Some(ScoreKind::Similarity)))
         .composed()
         .within(Bounds::Difference, Bounds::Difference),
     Conversation: rules("conversation", "conversation")
@@ -103,7 +110,8 @@ families! {
         .used_by_name(),
     Event: rules("event", "events").header("x-vsr-matched-event"),
     Metadata: rules("metadata", "metadata").used_by_name(),
-    Classifier: models("classifier", "classifiers"),
+    Classifier: models("classifier", "classifiers")
+        .weighs(Role::Evidence(Some(ScoreKind::Probability))),
     Projection: rules("projection", "").header("x-vsr-matched-projections"),
 }
 
@@ -122,6 +130,8 @@ pub struct Family {
     pub header: Option<&'static str>,
     /// Where its evidence comes from.
     pub evidence: Evidence,
+    /// What its leaves say beside whether they hold, for the ranking of v0.4.
+    pub role: Role,
     /// Whether the composer of a complexity rule sees its matches.
     pub is_composed: bool,
     /// Whether it stores a value or a confidence, so that a predicate can hold.
@@ -136,6 +146,35 @@ pub struct Family {
     pub confidence: Bounds,
     /// Range of the values that it stores.
     pub value: Bounds,
+}
+
+/// What a leaf of a family says beside whether it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Nothing: it gates.
+    Policy,
+    /// How sure it is, in scores of this kind; `None` where they compare with nothing.
+    Evidence(Option<ScoreKind>),
+}
+
+/// A kind of scores that compare with each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScoreKind {
+    /// Of a class among others.
+    Probability,
+    /// Of two texts.
+    Similarity,
+}
+
+impl ScoreKind {
+    /// Returns the kind as traces name it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Probability => "probability",
+            Self::Similarity => "similarity",
+        }
+    }
 }
 
 /// Where the evidence of a family comes from.
@@ -176,6 +215,7 @@ impl Family {
             eval_key: name,
             header: None,
             evidence,
+            role: Role::Policy,
             is_composed: false,
             has_number: true,
             is_used_by_name: false,
@@ -204,6 +244,11 @@ impl Family {
 
     const fn grouped_as(mut self, eval_key: &'static str) -> Self {
         self.eval_key = eval_key;
+        self
+    }
+
+    const fn weighs(mut self, role: Role) -> Self {
+        self.role = role;
         self
     }
 

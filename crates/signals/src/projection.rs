@@ -36,6 +36,8 @@ pub struct Projections {
     /// In the order of evaluation, each with its mappings. Empty unless the recipe has scores and
     /// mappings.
     scores: Vec<(Score, Vec<Mapping>)>,
+    /// A score with an input that failed counts as unknown, not as the sum of the others.
+    withholds: bool,
 }
 
 impl Projections {
@@ -59,7 +61,17 @@ impl Projections {
                 (score, own)
             })
             .collect();
-        Self { partitions, scores }
+        Self {
+            partitions,
+            scores,
+            withholds: false,
+        }
+    }
+
+    /// Says whether a score with an input that failed is withheld, with its bands.
+    #[must_use]
+    pub fn withholding(self, withholds: bool) -> Self {
+        Self { withholds, ..self }
     }
 
     /// Partitions, scores and mappings, for a recipe whose embeddings are not cut in between.
@@ -109,11 +121,32 @@ impl Projections {
     pub fn project(&self, report: &mut SignalReport) {
         let mut computed = Scores::default();
         for (score, mappings) in &self.scores {
+            if let Some(input) = self.unknown_input(score, report, &computed) {
+                computed.push(score.index, None);
+                for mapping in mappings {
+                    mapping.withhold(input, report);
+                }
+                continue;
+            }
             let value = score.compute(report, &computed);
-            computed.push(score.index, value);
+            computed.push(score.index, Some(value));
             for mapping in mappings {
                 mapping.emit(value, report);
             }
+        }
+    }
+
+    /// The input for which a score is withheld.
+    fn unknown_input<'a>(
+        &self,
+        score: &'a Score,
+        report: &SignalReport,
+        computed: &Scores,
+    ) -> Option<&'a str> {
+        if self.withholds && report.has_failures() {
+            score.unknown_input(report, computed)
+        } else {
+            None
         }
     }
 
@@ -131,13 +164,16 @@ impl Projections {
         };
         let mut computed = Scores::default();
         for (score, mappings) in &self.scores {
-            let traced = score.trace(report, &computed);
-            computed.push(score.index, traced.score);
-            trace.mappings.extend(
-                mappings
-                    .iter()
-                    .map(|mapping| mapping.trace(traced.score, keys)),
-            );
+            let withheld = self.unknown_input(score, report, &computed).is_some();
+            let traced = ScoreTrace {
+                withheld,
+                ..score.trace(report, &computed)
+            };
+            let value = Some(traced.score).filter(|_| !withheld);
+            computed.push(score.index, value);
+            trace
+                .mappings
+                .extend(mappings.iter().map(|mapping| mapping.trace(value, keys)));
             trace.scores.push(traced);
         }
         trace
@@ -175,7 +211,10 @@ pub fn keep_top(report: &mut SignalReport, keys: &Keys, family: Kind, top_k: i64
         report.withdraw(key);
     }
     for (key, confidence) in ranked.into_iter().take(top_k) {
-        report.emit(key);
+        match report.is_assumed(key) {
+            true => report.assume(key),
+            false => report.emit(key),
+        }
         if let Some(confidence) = confidence {
             report.set_confidence(key, confidence);
         }

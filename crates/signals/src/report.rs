@@ -103,8 +103,14 @@ pub struct SignalReport {
     confidence: Vec<Option<f64>>,
     value: Vec<Option<f64>>,
     errors: Vec<(Key, String)>,
+    /// Keys with an error.
+    failed: Vec<bool>,
+    /// Matches that nothing shows: a failure counts as one.
+    assumed: Vec<bool>,
     degraded: Vec<(Kind, &'static str)>,
     doubted: Vec<Key>,
+    /// A key that is unknown, which fails the request.
+    unresolved: Option<Key>,
     /// How many of the failures and partial evaluations say all about themselves.
     notes: usize,
     /// Time and confidence per family, indexed by `Kind as usize`.
@@ -155,8 +161,11 @@ impl SignalReport {
             confidence: vec![None; keys.len()],
             value: vec![None; keys.len()],
             errors: Vec::new(),
+            failed: vec![false; keys.len()],
+            assumed: vec![false; keys.len()],
             degraded: Vec::new(),
             doubted: Vec::new(),
+            unresolved: None,
             notes: 0,
             families: [FamilyMetric::default(); Kind::ALL.len()],
             stages: [StageMetric::default(); 4],
@@ -170,6 +179,8 @@ impl SignalReport {
             matched: vec![false; self.matched.len()],
             confidence: vec![None; self.confidence.len()],
             value: vec![None; self.value.len()],
+            failed: vec![false; self.failed.len()],
+            assumed: vec![false; self.assumed.len()],
             ..Self::default()
         }
     }
@@ -189,10 +200,20 @@ impl SignalReport {
 
     /// Records a match, in emission order; a second emission is ignored.
     pub fn emit(&mut self, key: Key) {
+        self.assumed[key.index()] = false;
         let slot = &mut self.matched[key.index()];
         if !*slot {
             *slot = true;
             self.order.push(key);
+        }
+    }
+
+    /// Records a match that nothing shows: evaluating `key` failed, and that counts as one. What
+    /// was found stays found.
+    pub fn assume(&mut self, key: Key) {
+        if !self.is_matched(key) {
+            self.emit(key);
+            self.assumed[key.index()] = true;
         }
     }
 
@@ -215,6 +236,7 @@ impl SignalReport {
 
     /// Records that evaluating `key` failed.
     pub fn fail(&mut self, key: Key, error: impl Into<String>) {
+        self.failed[key.index()] = true;
         self.errors.push((key, error.into()));
     }
 
@@ -222,6 +244,17 @@ impl SignalReport {
     #[must_use]
     pub fn is_matched(&self, key: Key) -> bool {
         self.matched[key.index()]
+    }
+
+    /// Records that the request fails, as nothing is known of `key`.
+    pub fn refuse(&mut self, key: Key) {
+        self.unresolved.get_or_insert(key);
+    }
+
+    /// The key that is unknown, if that fails the request.
+    #[must_use]
+    pub fn unresolved(&self) -> Option<Key> {
+        self.unresolved
     }
 
     /// The stored confidence. A match without one counts 1.0 in decisions; that is the caller's
@@ -246,6 +279,30 @@ impl SignalReport {
             .map(|(_, error)| error.as_str())
     }
 
+    /// `key` matched, or did before its match was taken back, though nothing shows it.
+    #[must_use]
+    pub fn is_assumed(&self, key: Key) -> bool {
+        self.assumed[key.index()]
+    }
+
+    /// Evaluating `key` failed.
+    #[must_use]
+    pub fn is_failed(&self, key: Key) -> bool {
+        self.failed[key.index()]
+    }
+
+    /// `key` failed, and nothing was found that shows a match all the same.
+    #[must_use]
+    pub fn is_unknown(&self, key: Key) -> bool {
+        self.is_failed(key) && (!self.is_matched(key) || self.is_assumed(key))
+    }
+
+    /// Something failed.
+    #[must_use]
+    pub fn has_failures(&self) -> bool {
+        !self.errors.is_empty()
+    }
+
     /// Notes that a family was not fully evaluated, and why in one word: `shed`, `timeout`,
     /// `truncated`...
     pub fn degrade(&mut self, kind: Kind, reason: &'static str) {
@@ -266,7 +323,7 @@ impl SignalReport {
     /// Records why `key` is not known for certain, as [`note`](Self::note) does.
     pub fn note_failure(&mut self, key: Key, kind: Kind, reason: &'static str, error: &str) {
         self.note(kind, reason);
-        self.errors.push((key, error.to_owned()));
+        self.fail(key, error);
         self.notes += 1;
         self.doubt(&[key]);
     }

@@ -35,6 +35,42 @@ pub struct RuleNode {
     pub on_unknown: String,
 }
 
+impl RuleNode {
+    /// Returns what it means for a decision with this root that a signal failed, so that the tree
+    /// is neither true nor false; `None` where the leaves say that themselves.
+    #[must_use]
+    pub fn on_unknown(&self) -> Option<OnUnknown> {
+        let word = self.on_unknown.trim();
+        OnUnknown::ALL.into_iter().find(|it| it.as_str() == word)
+    }
+}
+
+/// What it means for a decision that a failure leaves its rules open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnUnknown {
+    /// It does not match.
+    NoMatch,
+    /// It matches.
+    Match,
+    /// The request fails.
+    FailRequest,
+}
+
+impl OnUnknown {
+    /// All of them.
+    const ALL: [Self; 3] = [Self::NoMatch, Self::Match, Self::FailRequest];
+
+    /// Returns the word of documents, headers and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoMatch => "no_match",
+            Self::Match => "match",
+            Self::FailRequest => "fail_request",
+        }
+    }
+}
+
 /// Bounds on a number; all must hold.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

@@ -1,6 +1,6 @@
 //! From text to a document with every problem at its line.
 
-use super::{Document, schema, spelling, verdicts};
+use super::{Document, ranking, schema, spelling, verdicts};
 use document::{Loaded, Places, Problem, has_errors, joined};
 use serde_json::Value;
 
@@ -35,6 +35,7 @@ pub fn check(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Checked {
     if let Some(document) = &loaded.document {
         later = super::validate(document);
         later.extend(spelling::report(&loaded.written, &loaded.places));
+        later.extend(ranking::report(&loaded.written, document));
         later.extend(verdicts::report(&loaded.written, document));
         later.extend(
             super::unimplemented(document)
@@ -54,5 +55,9 @@ pub fn check(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Checked {
 /// Reads a document strictly, and says nothing of its sense.
 #[must_use]
 pub fn load(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Loaded<Document> {
-    document::load(text, schema(), env)
+    let mut loaded: Loaded<Document> = document::load(text, schema(), env);
+    if let Some(document) = &mut loaded.document {
+        document.ranking = ranking::of(&loaded.written, document);
+    }
+    loaded
 }

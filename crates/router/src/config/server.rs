@@ -192,8 +192,8 @@ pub struct Evaluation {
     /// decision is the same.
     #[schemars(extend("enum" = ["lazy", "full"]))]
     pub mode: String,
-    /// Rules by which matching decisions are ranked: `auto` (the default), `v0.3` or `v0.4`. `v0.4`
-    /// is not run yet.
+    /// Rules by which matching decisions are ranked: `v0.3`, `v0.4`, or `auto` (the default), which
+    /// means `v0.4` for a document with a key of v0.4.
     #[schemars(extend("enum" = ["auto", "v0.3", "v0.4"]))]
     pub ranking: String,
 }

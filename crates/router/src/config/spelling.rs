@@ -395,6 +395,16 @@ pub(super) fn report(written: &Value, places: &Places) -> Vec<Problem> {
     problems
 }
 
+/// Tells whether a document has a key of v0.4.
+pub(super) fn is_new(written: &Value) -> bool {
+    !new_keys(written).is_empty()
+}
+
+/// Tells whether a document has a key that v0.4 writes in another way.
+pub(super) fn is_old(written: &Value) -> bool {
+    !old_keys(written).is_empty()
+}
+
 /// Returns the places of all keys of v0.4.
 fn new_keys(written: &Value) -> Vec<String> {
     let rows = VERDICTS.iter().map(|row| row.path);

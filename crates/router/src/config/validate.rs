@@ -11,6 +11,7 @@ mod decisions;
 mod learning;
 mod models;
 mod pool;
+mod ranking;
 
 use super::decisions::{boundary_trees, decision_trees};
 use super::{Document, Routing};
@@ -56,6 +57,7 @@ fn recipe(document: &Document, path: &str, routing: &Routing, findings: &mut Fin
         used: &used,
     };
     decisions::check(&scope, findings);
+    ranking::check(&scope, findings);
     boundaries::check(&scope, findings);
     actions::scores(&scope, findings);
     unused(&scope, findings);

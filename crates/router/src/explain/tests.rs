@@ -7,7 +7,7 @@ use crate::config::decisions::Decision;
 use ::selection::algorithms::r#static::Static;
 use ::selection::candidate::{Candidate, ModelRef};
 use serde_json::{Value, json};
-use signals::decision::Strategy;
+use signals::decision::{Ranking, Strategy};
 use signals::rules::RuleNode;
 use std::time::Duration;
 
@@ -74,6 +74,7 @@ fn decisions(keys: &mut Keys, declared: &Declared) -> Decisions {
     Decisions::build(
         decisions.iter().map(Decision::spec),
         Strategy::Priority,
+        Ranking::V03,
         keys,
         declared,
     )
@@ -169,6 +170,8 @@ fn view(recipe: &Recipe) -> EvalView<'_> {
         report: &recipe.report,
         decisions: &recipe.decisions,
         winner: None,
+        unknown: &[],
+        unresolved: None,
         named: None,
         trace: false,
         eligibility: &NOTHING,

@@ -6,7 +6,7 @@ use super::service;
 use super::task::Task;
 use crate::plan::{Outcome, Trace, UNREAD_TURN};
 use crate::recipe::Route;
-use crate::stages::reading::Reading;
+use crate::stages::reading::{Reading, RecipeReading};
 use crate::stages::request::{Refused, RoutingRequest};
 use crate::stages::selection::tokens;
 use crate::stages::sessions::SessionRecord;
@@ -71,7 +71,8 @@ pub(super) fn trace(records: Records<'_, '_>) -> Trace {
             .or(records.task.called())
             .map(|route| Arc::clone(&route.name)),
         tier: route.map_or(0, |route| route.tier),
-        confidence: decided.map(|decided| decided.confidence),
+        confidence: decided.and_then(|decided| decided.confidence),
+        unknown: own.map(unknown).unwrap_or_default(),
         category: own.and_then(|own| own.category()).map(Arc::from),
         matched: debug.map(|findings| findings.matched()).unwrap_or_default(),
         context_tokens: if is_decided { reading.demand.tokens } else { 0 },
@@ -96,6 +97,13 @@ pub(super) fn trace(records: Records<'_, '_>) -> Trace {
         forecasts,
         degraded,
     }
+}
+
+/// Returns the decisions that a failure leaves open, `name=policy`.
+fn unknown(own: &RecipeReading<'_>) -> Vec<Arc<str>> {
+    let applied = own.applied_unknown();
+    let pairs = applied.map(|(name, policy)| format!("{name}={}", policy.as_str()).into());
+    pairs.collect()
 }
 
 impl Records<'_, '_> {

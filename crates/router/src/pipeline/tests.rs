@@ -1,6 +1,7 @@
 //! The request's way, whole: a policy and a request in, the plan out.
 
 mod credentials;
+mod failures;
 mod learning;
 mod services;
 mod wishes;

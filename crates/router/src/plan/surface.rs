@@ -13,13 +13,14 @@ pub const SCHEMA_VERSION: &str = "2";
 /// Header names that Merit speaks in: removed when a client sends them, as they would fool a route
 /// or pose as a verdict. The bootstraps in `envoy/` remove the same ones before the first route is
 /// chosen.
-const OWNED: [&str; 19] = [
+const OWNED: [&str; 20] = [
     "x-selected-model",
     "x-gateway-model-name",
     "x-gateway-base-model-name",
     "x-ai-eg-model",
     "x-vsr-schema-version",
     "x-vsr-response-path",
+    "x-vsr-applied-unknown-policy",
     "x-vsr-replay-id",
     "x-vsr-cache-hit",
     "x-vsr-fast-response",
@@ -120,6 +121,7 @@ impl Trace {
                 learned.request_id.as_deref(),
             );
         }
+        headers.extend(self.applied_unknown());
         if !self.degraded.is_empty() {
             headers.push(("x-merit-degraded", self.degraded.join(",")));
         }
@@ -135,6 +137,14 @@ impl Trace {
             );
         }
         headers
+    }
+
+    /// Names the decisions that a failure leaves open, with what that means for each: on refusals
+    /// for that reason, too.
+    #[must_use]
+    pub fn applied_unknown(&self) -> Option<ReplyHeader> {
+        let listed = || ("x-vsr-applied-unknown-policy", self.unknown.join(","));
+        (!self.unknown.is_empty()).then(listed)
     }
 
     /// What `x-vsr-debug: true` adds.
@@ -294,6 +304,21 @@ mod tests {
             &trace().routing(ResponsePath::Upstream),
             "x-vsr-selected-recipe: default\nx-vsr-selected-decision: deep\nx-vsr-selected-confidence: 0.5000\n\
              x-vsr-selected-algorithm: single\nx-vsr-selected-model: large",
+        );
+    }
+
+    #[test]
+    fn decisions_that_a_failure_leaves_open_are_named() {
+        let trace = Trace {
+            confidence: None,
+            unknown: vec!["a=no_match".into(), "deep=match".into()],
+            ..trace()
+        };
+        check(
+            &trace.routing(ResponsePath::Upstream),
+            "x-vsr-selected-recipe: default\nx-vsr-selected-decision: deep\n\
+             x-vsr-selected-algorithm: single\nx-vsr-selected-model: large\n\
+             x-vsr-applied-unknown-policy: a=no_match,deep=match",
         );
     }
 

@@ -28,8 +28,10 @@ pub struct Trace {
     pub decision: Option<Arc<str>>,
     /// Its tier; 0 without a decision.
     pub tier: i64,
-    /// Its confidence.
+    /// Its confidence, if it has one that says something.
     pub confidence: Option<f64>,
+    /// Decisions that a failure leaves open, `name=policy`.
+    pub unknown: Vec<Arc<str>>,
     /// First `domain` rule of the winning tree.
     pub category: Option<Arc<str>>,
     /// Names of matched signals by family, in emission order; only if debug headers are wanted.

@@ -7,7 +7,7 @@
 use signals::families::learned::complexity::ComplexityRule;
 use signals::projection::step::Step;
 use signals::report::{Key, Keys, Kind, SignalReport};
-use signals::rules::RuleNode;
+use signals::rules::{OnUnknown, RuleNode};
 
 /// The composer of one complexity rule.
 #[derive(Debug, Clone)]
@@ -15,6 +15,9 @@ pub(super) struct Composer {
     levels: [Key; 3],
     condition: Node,
     inputs: Vec<Key>,
+    /// What it means that a failure leaves the condition open; `None` where a failure counts as no
+    /// match.
+    on_unknown: Option<OnUnknown>,
 }
 
 #[derive(Debug, Clone)]
@@ -45,6 +48,7 @@ pub(super) fn build(rules: &[ComplexityRule], keys: &mut Keys) -> Vec<Composer> 
             levels,
             condition,
             inputs,
+            on_unknown: tree.on_unknown(),
         }
     });
     built.collect()
@@ -59,10 +63,27 @@ impl Step for Composer {
         &self.levels
     }
 
+    fn may_refuse(&self) -> bool {
+        self.on_unknown == Some(OnUnknown::FailRequest)
+    }
+
     /// Takes the grade back where the condition does not hold. Its confidence stays, for
     /// predicates.
     fn apply(&self, _keys: &Keys, report: &mut SignalReport) {
-        if self.condition.holds(report) {
+        let graded = self.levels.iter().find(|&&level| report.is_matched(level));
+        let Some(&graded) = graded else {
+            return;
+        };
+        let holds = match self.condition.holds(report, self.on_unknown.is_some()) {
+            Some(holds) => holds,
+            None => {
+                if self.may_refuse() {
+                    report.refuse(graded);
+                }
+                self.on_unknown == Some(OnUnknown::Match)
+            }
+        };
+        if holds {
             return;
         }
         for level in self
@@ -110,14 +131,25 @@ impl Node {
         }
     }
 
-    fn holds(&self, report: &SignalReport) -> bool {
-        match self {
-            Self::And(children) => children.iter().all(|child| child.holds(report)),
-            Self::Or(children) => children.iter().any(|child| child.holds(report)),
-            Self::Not(child) => !child.holds(report),
-            Self::Matched(key) => report.is_matched(*key),
-            Self::Never => false,
+    /// Whether the condition holds; `None` where what failed leaves that open, if `keeps_unknown`.
+    fn holds(&self, report: &SignalReport, keeps_unknown: bool) -> Option<bool> {
+        let children = match self {
+            Self::And(children) | Self::Or(children) => children.iter(),
+            Self::Not(child) => return child.holds(report, keeps_unknown).map(|holds| !holds),
+            Self::Matched(key) if keeps_unknown && report.is_unknown(*key) => return None,
+            Self::Matched(key) => return Some(report.is_matched(*key)),
+            Self::Never => return Some(false),
+        };
+        let settling = matches!(self, Self::Or(_));
+        let mut answer = Some(!settling);
+        for child in children {
+            match child.holds(report, keeps_unknown) {
+                Some(holds) if holds == settling => return Some(settling),
+                Some(_) => {}
+                None => answer = None,
+            }
         }
+        answer
     }
 
     fn collect(&self, inputs: &mut Vec<Key>) {
@@ -194,5 +226,50 @@ mod tests {
         check("c", leaf("authz", "a"), false);
         check("c", node("NOT", &[leaf("authz", "a")]), true);
         check("a:b", yes, false);
+    }
+
+    /// What becomes of a grade, and of the request, where `keyword:down` failed and `keyword:k`
+    /// matched.
+    #[track_caller]
+    fn check_failed(composer: RuleNode, on_unknown: &str, survives: bool, refuses: bool) {
+        let rule = ComplexityRule {
+            name: "c".into(),
+            composer: Some(RuleNode {
+                on_unknown: on_unknown.into(),
+                ..composer
+            }),
+            ..ComplexityRule::default()
+        };
+        let mut keys = Keys::default();
+        let composers = build(std::slice::from_ref(&rule), &mut keys);
+        let graded = keys.intern(Kind::Complexity, "c:hard");
+        let found = keys.intern(Kind::Keyword, "k");
+        let down = keys.intern(Kind::Keyword, "down");
+        let mut report = SignalReport::new(&keys);
+        report.emit(graded);
+        report.emit(found);
+        report.fail(down, "down");
+        composers[0].apply(&keys, &mut report);
+        assert_eq!(report.is_matched(graded), survives, "{rule:?}");
+        assert_eq!(report.unresolved(), refuses.then_some(graded), "{rule:?}");
+    }
+
+    #[test]
+    fn a_failure_leaves_a_condition_open() {
+        let (yes, down) = (leaf("keyword", "k"), leaf("keyword", "down"));
+        check_failed(down.clone(), "", false, false);
+        check_failed(node("NOT", std::slice::from_ref(&down)), "", true, false);
+        for (policy, survives, refuses) in [
+            ("no_match", false, false),
+            ("match", true, false),
+            ("fail_request", false, true),
+        ] {
+            check_failed(down.clone(), policy, survives, refuses);
+            let not = node("NOT", std::slice::from_ref(&down));
+            check_failed(not, policy, survives, refuses);
+            let both = [yes.clone(), down.clone()];
+            check_failed(node("AND", &both), policy, survives, refuses);
+            check_failed(node("OR", &both), policy, true, false);
+        }
     }
 }

@@ -19,12 +19,13 @@ use signals::families::learned::Learned;
 use signals::projection::Foreseen;
 use signals::projection::step::{self, Step};
 use signals::report::outlook::{Needs, Outlook};
-use signals::report::{Kind, SignalReport};
+use signals::report::{Key, Kind, SignalReport};
+use signals::rules::OnUnknown;
 use std::time::Instant;
 
 impl Recipe {
     /// Asks the questions of learned families, and lets each conclude. Gives the boundaries that
-    /// hold.
+    /// hold, and the decisions that a failure leaves open.
     pub(super) async fn learn(
         &self,
         input: &SignalInput<'_>,
@@ -32,7 +33,7 @@ impl Recipe {
         models: &Guarded<'_>,
         deadline: Instant,
         report: &mut SignalReport,
-    ) -> Verdict {
+    ) -> (Verdict, Vec<(usize, OnUnknown)>) {
         let all = self.learned.iter().map(|family| &**family);
         let mut pending: Vec<&dyn Learned> = all
             .filter(|family| self.reaches(family.kind(), extent))
@@ -62,11 +63,37 @@ impl Recipe {
             ask(&due, input, &models.within(verdict), deadline, report).await;
         }
         let verdict = self.verdict(&pending, report);
+        let unknown = self.unknown(&pending, extent, report);
         for family in pending {
             report.stages[family.cost() as usize].skipped += 1;
             report.families[family.kind() as usize].skipped = true;
         }
-        verdict
+        (verdict, unknown)
+    }
+
+    /// The decisions that a failure leaves open whatever `pending` families would say.
+    fn unknown(
+        &self,
+        pending: &[&dyn Learned],
+        extent: Extent<'_>,
+        report: &SignalReport,
+    ) -> Vec<(usize, OnUnknown)> {
+        let is_asked = extent != Extent::Bounding && report.has_failures();
+        if !is_asked || !self.decisions.keep_unknown() {
+            return Vec::new();
+        }
+        let mut outlook = self.outlook(pending, report);
+        self.foresee(&mut outlook);
+        self.decisions
+            .unknown(&outlook, |index| self.competes(index, extent))
+    }
+
+    /// A decision takes part in the choice.
+    fn competes(&self, index: usize, extent: Extent<'_>) -> bool {
+        match extent {
+            Extent::Lazy { only } => self.is_asked(index, only),
+            _ => true,
+        }
     }
 
     /// Who is asked next, and who later, perhaps.
@@ -101,13 +128,12 @@ impl Recipe {
     /// What the outcome still depends on while `pending` families have not run.
     fn needs(&self, pending: &[&dyn Learned], extent: Extent<'_>, report: &SignalReport) -> Needs {
         let mut needs = Needs::new(&self.keys);
-        if let Extent::Lazy { only } = extent {
-            let eligible = |index: usize| {
-                only.is_none_or(|algorithm| self.routes[index].algorithm == algorithm)
-            };
+        if matches!(extent, Extent::Lazy { .. }) {
+            let eligible = |index: usize| self.competes(index, extent);
             let outlook = self.outlook(pending, report);
             self.need(outlook, &mut needs, |outlook, needs| {
-                self.decisions.need(outlook, eligible, needs)
+                self.decisions.need(outlook, eligible, needs);
+                self.need_steps(outlook, needs);
             });
         }
         if !self.boundaries.is_empty() {
@@ -117,6 +143,16 @@ impl Recipe {
             });
         }
         needs
+    }
+
+    /// Adds what decides whether a step fails the request.
+    fn need_steps(&self, outlook: &Outlook<'_>, needs: &mut Needs) {
+        for step in self.steps.iter().filter(|step| step.may_refuse()) {
+            let may_match = |key: &Key| outlook.fact(*key).matched != Some(false);
+            if step.writes().iter().any(may_match) {
+                step.writes().iter().for_each(|&key| needs.key(key));
+            }
+        }
     }
 
     /// Adds what an outcome depends on, through projections and steps.
@@ -163,7 +199,7 @@ impl Recipe {
     /// The same, where nothing is known of what failed either: all rules of a group that was
     /// not read to its end.
     fn doubtful(&self, pending: &[&dyn Learned], report: &SignalReport) -> Outlook<'_> {
-        let mut outlook = self.outlook(pending, report);
+        let mut outlook = self.outlook(pending, report).doubting();
         for &key in report.doubted().iter().chain(&self.blind) {
             outlook.await_family(self.keys.kind(key), &[key]);
         }

@@ -12,6 +12,7 @@ use selection::capability::Demand;
 use signals::decision::Decided;
 use signals::families::{Identity, SignalError, SignalInput, TokenRatio};
 use signals::report::{Key, Kind, SignalReport};
+use signals::rules::OnUnknown;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -56,6 +57,9 @@ pub struct Reading<'g> {
     pub degraded: Vec<Arc<str>>,
     /// What the request needs of a model.
     pub demand: Demand,
+    /// What fails the request, as a signal that it relies on failed: the name of a decision, or of
+    /// a composed rule.
+    pub unresolved: Option<Arc<str>>,
     /// Another decision, to which a further request of a batch leads; empty if it leads to none.
     pub(crate) other_decision: Option<Arc<str>>,
 }
@@ -70,6 +74,8 @@ pub struct RecipeReading<'g> {
     pub verdict: Verdict,
     /// The winning decision.
     pub decided: Option<Decided>,
+    /// Decisions that a failure leaves open, each with what that means.
+    pub unknown: Vec<(usize, OnUnknown)>,
     /// Time that deciding took; `None` where no decision was asked.
     pub decision_time: Option<Duration>,
 }
@@ -126,7 +132,9 @@ pub(crate) async fn read<'g>(
         reading.own = Some(if bounds_only {
             findings
         } else {
-            findings.decide(scope.only)
+            let findings = findings.decide(scope.only);
+            reading.unresolved = findings.unresolved();
+            findings
         });
         let each = reading.bind_each(own, subject).await;
         each.map_err(|error| reading.stopped(error))?;
@@ -229,6 +237,7 @@ impl<'g> Reading<'g> {
             self.other_decision = Some(others);
         }
         self.verdict = std::mem::take(&mut self.verdict).and(other.verdict);
+        self.unresolved = self.unresolved.take().or(other.unresolved);
         self.demand = self.demand.or(other.demand);
         for degraded in other.degraded {
             if !self.degraded.contains(&degraded) {
@@ -268,19 +277,43 @@ impl<'g> RecipeReading<'g> {
             recipe,
             report: found.report,
             verdict: found.verdict,
+            unknown: found.unknown,
             decided: None,
             decision_time: None,
         }
     }
 
-    fn decide(self, only: Option<&str>) -> Self {
+    fn decide(mut self, only: Option<&str>) -> Self {
         let started = Instant::now();
-        let decided = self.recipe.decide(&self.report, only);
+        let recipe = self.recipe;
+        let decided = recipe.decide(&self.report, only);
+        self.unknown
+            .retain(|(index, _)| recipe.is_asked(*index, only));
         Self {
             decided,
             decision_time: Some(started.elapsed()),
             ..self
         }
+    }
+
+    /// Returns what fails the request: the first decision that says so of a failure, or a composed
+    /// rule that does.
+    fn unresolved(&self) -> Option<Arc<str>> {
+        let mut unknown = self.unknown.iter();
+        let decision = unknown.find(|(_, policy)| *policy == OnUnknown::FailRequest);
+        if let Some((index, _)) = decision {
+            return Some(Arc::clone(&self.recipe.routes.get(*index)?.name));
+        }
+        let key = self.report.unresolved()?;
+        let keys = &self.recipe.keys;
+        Some(format!("{}:{}", keys.kind(key).as_str(), keys.name(key)).into())
+    }
+
+    /// Returns the decisions that a failure leaves open, by name, each with what that means.
+    pub fn applied_unknown(&self) -> impl Iterator<Item = (&Arc<str>, OnUnknown)> {
+        let routes = &self.recipe.routes;
+        let unknown = self.unknown.iter();
+        unknown.filter_map(move |(index, policy)| Some((&routes.get(*index)?.name, *policy)))
     }
 
     /// Returns the names of what matched, by family.
@@ -302,11 +335,12 @@ impl Recipe {
     /// Returns the winning decision, among those of one algorithm if a name asked for it.
     #[must_use]
     pub fn decide(&self, report: &SignalReport, only: Option<&str>) -> Option<Decided> {
-        match only {
-            None => self.decisions.decide(report),
-            Some(algorithm) => self
-                .decisions
-                .decide_among(report, |index| self.routes[index].algorithm == algorithm),
-        }
+        self.decisions
+            .decide_among(report, |index| self.is_asked(index, only))
+    }
+
+    /// Tells whether a decision takes part where only those with one algorithm do.
+    pub(crate) fn is_asked(&self, index: usize, only: Option<&str>) -> bool {
+        only.is_none_or(|algorithm| self.routes[index].algorithm == algorithm)
     }
 }

@@ -113,7 +113,12 @@ impl Meters {
             .and_then(|decided| Some((decided, handles.decisions.get(decided.index)?)));
         if let Some((decided, decision)) = won {
             decision.matches.inc();
-            decision.confidence.observe(decided.confidence);
+            if let Some(confidence) = decided.confidence {
+                decision.confidence.observe(confidence);
+            }
+        }
+        for (decision, policy) in reading.applied_unknown() {
+            metrics.decisions.leave_open(decision, policy.as_str());
         }
     }
 

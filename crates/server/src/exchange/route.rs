@@ -180,6 +180,9 @@ fn execute(
                 Some(head.dialect),
                 head.request.headers.get("x-request-id"),
             );
+            if let Some(applied) = trace.applied_unknown() {
+                immediate::show(&mut answer, &[applied]);
+            }
             if debug {
                 immediate::show(&mut answer, &trace.debug());
             }

@@ -3,7 +3,7 @@
 
 use super::families::{
     Boundary, Decision, Histograms, Model, ModelError, Plugin, PredictedEnergy, PredictedMoney,
-    Selected, Signal,
+    Selected, Signal, UnknownDecision,
 };
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
@@ -135,6 +135,15 @@ impl Named for Decision {
     fn other(&self) -> Self {
         Self {
             decision_name: other(),
+        }
+    }
+}
+
+impl Named for UnknownDecision {
+    fn other(&self) -> Self {
+        Self {
+            decision: OTHER.into(),
+            policy: self.policy,
         }
     }
 }

@@ -52,6 +52,15 @@ pub struct Decision {
     pub decision_name: Arc<str>,
 }
 
+/// A decision that a failure leaves open.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct UnknownDecision {
+    /// Name in the document.
+    pub decision: Arc<str>,
+    /// What that means for it.
+    pub policy: &'static str,
+}
+
 /// A boundary.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Boundary {
@@ -323,6 +332,7 @@ pub struct Decisions {
     pub latency: Histogram,
     pub matches: Bounded<Decision, Counter>,
     pub confidence: BoundedHistograms<Decision>,
+    pub unknown: Bounded<UnknownDecision, Counter>,
 }
 
 impl Decisions {
@@ -350,7 +360,21 @@ impl Decisions {
                 "Confidence of the decision that won",
                 unit,
             ),
+            unknown: bounded(
+                to,
+                "llm_decision_unknown",
+                "Decisions that a failure left open, by what that means for them",
+            ),
         }
+    }
+
+    /// Counts a decision that a failure leaves open.
+    pub fn leave_open(&self, decision: &Arc<str>, policy: &'static str) {
+        let label = UnknownDecision {
+            decision: Arc::clone(decision),
+            policy,
+        };
+        self.unknown.get_or_create(&label).inc();
     }
 }
 

@@ -181,6 +181,7 @@ impl Metrics {
         self.boundaries.refused.clear();
         self.decisions.matches.clear();
         self.decisions.confidence.clear();
+        self.decisions.unknown.clear();
         self.signals.extractions.clear();
         self.signals.matches.clear();
         self.selection.selections.clear();

@@ -6,10 +6,12 @@
 //! (winner, confidence, category) is a function of the facts that the possible winners and the
 //! tiers need; where none of those is open it is settled.
 
-use super::engine::{self, Rank};
+use super::engine::{self, Rank, Ranking};
+use super::grade::{Grade, Prospect};
 use super::rule::{Op, Rules};
-use super::{Compiled, Decisions};
+use super::{Compiled, Decisions, UNKNOWN_MATCH};
 use crate::report::outlook::{Needs, Outlook, Span};
+use crate::rules::OnUnknown;
 use std::cmp::Ordering;
 
 /// What is known of a tree.
@@ -52,13 +54,73 @@ impl Verdict {
 }
 
 impl Decisions {
-    /// Adds the open facts on which winner, confidence and category among the `eligible` decisions
-    /// still depend: none if they are settled.
+    /// Adds the open facts on which the outcome among the `eligible` decisions still depends: none
+    /// if it is settled. The outcome is the decision that fails the request or, if there is none,
+    /// winner, confidence and category.
     pub fn need(&self, outlook: &Outlook<'_>, eligible: impl Fn(usize) -> bool, needs: &mut Needs) {
-        let verdict = |(index, decision): (usize, &Compiled)| match decision.root {
-            _ if !eligible(index) => Verdict::NO,
-            None => Verdict::new(Some(true), Span::of(0.0)),
-            Some(root) => self.rules.foresee(root, outlook),
+        if self.need_failures(outlook, &eligible, needs) {
+            return;
+        }
+        match self.ranking {
+            Ranking::V03 => self.need_by_confidence(outlook, eligible, needs),
+            Ranking::V04 => self.need_by_score(outlook, eligible, needs),
+        }
+    }
+
+    /// Adds what decides which decision fails the request, and tells whether one does for certain.
+    fn need_failures(
+        &self,
+        outlook: &Outlook<'_>,
+        eligible: &impl Fn(usize) -> bool,
+        needs: &mut Needs,
+    ) -> bool {
+        for (index, decision) in self.decisions.iter().enumerate() {
+            let fails = decision.on_unknown == Some(OnUnknown::FailRequest);
+            let Some(root) = decision.root.filter(|_| fails && eligible(index)) else {
+                continue;
+            };
+            let prospect = self.rules.prospect(root, outlook, true);
+            let may_be_unknown = prospect.low <= Grade::Unknown && prospect.high >= Grade::Unknown;
+            if may_be_unknown && prospect.is_graded() {
+                return true;
+            }
+            if may_be_unknown {
+                self.rules.need_grade(root, outlook, true, needs);
+            }
+        }
+        false
+    }
+
+    /// What is known of a decision by the rules of v0.3.
+    fn verdict(&self, decision: &Compiled, outlook: &Outlook<'_>) -> Verdict {
+        let Some(root) = decision.root else {
+            return Verdict::new(Some(true), Span::of(0.0));
+        };
+        let verdict = self.rules.foresee(root, outlook);
+        let Some(on_unknown) = decision.on_unknown else {
+            return verdict;
+        };
+        let prospect = self.rules.prospect(root, outlook, true);
+        let holds = on_unknown.holds_over(prospect);
+        let may_be_unknown = prospect.low <= Grade::Unknown && prospect.high >= Grade::Unknown;
+        let assumed = Span::of(UNKNOWN_MATCH);
+        let confidence = match on_unknown {
+            OnUnknown::Match if may_be_unknown && prospect.is_graded() => assumed,
+            OnUnknown::Match if may_be_unknown => verdict.confidence.join(assumed),
+            _ => verdict.confidence,
+        };
+        Verdict::new(holds, confidence)
+    }
+
+    fn need_by_confidence(
+        &self,
+        outlook: &Outlook<'_>,
+        eligible: impl Fn(usize) -> bool,
+        needs: &mut Needs,
+    ) {
+        let verdict = |(index, decision): (usize, &Compiled)| match eligible(index) {
+            false => Verdict::NO,
+            true => self.verdict(decision, outlook),
         };
         let verdicts: Vec<Verdict> = self.decisions.iter().enumerate().map(verdict).collect();
         let contest = Contest {
@@ -84,6 +146,9 @@ impl Decisions {
             certain |= verdicts[index].is_certain();
             if let Some(root) = self.decisions[index].root {
                 self.rules.need_outcome(root, outlook, true, needs);
+                if self.decisions[index].on_unknown.is_some() {
+                    self.rules.need_grade(root, outlook, true, needs);
+                }
             }
         }
         // One possible winner that holds wins under either order.
@@ -95,10 +160,27 @@ impl Decisions {
                 .zip(&verdicts)
                 .filter(|(_, verdict)| verdict.holds.is_none())
             {
-                if let Some(root) = decision.0.root.filter(|_| decision.0.tier > 0) {
-                    self.rules.need_match(root, outlook, needs);
+                let Some(root) = decision.0.root.filter(|_| decision.0.tier > 0) else {
+                    continue;
+                };
+                match decision.0.on_unknown {
+                    None => self.rules.need_match(root, outlook, needs),
+                    Some(_) => self.rules.need_grade(root, outlook, true, needs),
                 }
             }
+        }
+    }
+}
+
+impl OnUnknown {
+    /// Whether a decision with this policy matches; `None` if it may or may not.
+    pub(super) fn holds_over(self, prospect: Prospect) -> Option<bool> {
+        let matches =
+            |grade: Grade| grade.holds() || grade == Grade::Unknown && self == Self::Match;
+        match (matches(prospect.low), matches(prospect.high)) {
+            (true, _) => Some(true),
+            (false, false) => Some(false),
+            (false, true) => None,
         }
     }
 }
@@ -130,9 +212,12 @@ impl<'a> Contest<'a> {
         Rank {
             index,
             confidence,
+            reported: None,
             priority: *priority,
             tier: *tier,
             name,
+            is_catch_all: false,
+            kind: None,
         }
     }
 

@@ -3,8 +3,10 @@
 //! Nodes lie in pre-order and know where their subtree ends, so children are found by skipping and
 //! nothing is boxed.
 
+use super::grade::{Grade, Judged, Prospect};
 use crate::declared::Declared;
-use crate::report::outlook::{Fact, Needs, Outlook, Span};
+use crate::family::{Role, ScoreKind};
+use crate::report::outlook::{Needs, Number, Outlook, Span};
 use crate::report::{Key, Keys, Kind, SignalReport};
 use crate::rules::{NumericPredicate, RuleNode};
 use std::ops::Range;
@@ -52,6 +54,8 @@ struct Leaf {
     /// `type:name[:label]`: what a predicate reads.
     number: Key,
     match_on_error: bool,
+    /// What it says beside whether it holds.
+    role: Role,
 }
 
 #[derive(Debug, Clone)]
@@ -273,6 +277,156 @@ impl Rules {
         }
     }
 
+    /// What is found of a leaf. What failed is unknown where `keeps_unknown`, else what the leaf's
+    /// and the module's policies say.
+    pub(super) fn judge_leaf(
+        &self,
+        at: usize,
+        report: &SignalReport,
+        keeps_unknown: bool,
+    ) -> Judged {
+        let leaf = &self.leaves[at];
+        let is_real = |key: Key| report.is_matched(key) && !report.is_assumed(key);
+        let holds = match &leaf.test {
+            Test::Never => false,
+            Test::Emitted => is_real(leaf.key),
+            Test::Domain(categories) => std::iter::once(&leaf.key)
+                .chain(&self.categories[categories.clone()])
+                .any(|&key| is_real(key)),
+            Test::Number(predicate) => {
+                let number = report.value(leaf.number);
+                let number = number.or_else(|| report.confidence(leaf.number));
+                let holds = number.is_some_and(|it| self.predicates[*predicate].holds(it));
+                holds && !report.is_assumed(leaf.key)
+            }
+        };
+        let evidence = u32::from(leaf.role != Role::Policy);
+        let bare = |grade| Judged {
+            grade,
+            score: None,
+            evidence,
+        };
+        if holds {
+            let score = report.confidence(leaf.key).filter(|_| evidence > 0);
+            return Judged {
+                score,
+                ..bare(Grade::Yes)
+            };
+        }
+        if !report.is_failed(leaf.key) || matches!(leaf.test, Test::Never) {
+            bare(Grade::No)
+        } else if keeps_unknown {
+            bare(Grade::Unknown)
+        } else if self.read(at, report).is_some() {
+            bare(Grade::AssumedYes)
+        } else {
+            bare(Grade::AssumedNo)
+        }
+    }
+
+    /// What may still be found of a leaf.
+    pub(super) fn foresee_judged(
+        &self,
+        at: usize,
+        outlook: &Outlook<'_>,
+        keeps_unknown: bool,
+    ) -> Prospect {
+        let leaf = &self.leaves[at];
+        let real = |key: &Key| match outlook.is_assumed(*key) {
+            true => Some(false),
+            false => outlook.fact(*key).matched,
+        };
+        let found = match &leaf.test {
+            Test::Never => Some(false),
+            Test::Emitted => real(&leaf.key),
+            Test::Domain(categories) => {
+                let categories = self.categories[categories.clone()].iter().map(real);
+                categories.fold(real(&leaf.key), either)
+            }
+            Test::Number(_) if outlook.is_assumed(leaf.key) => Some(false),
+            Test::Number(predicate) => {
+                let number = outlook.fact(leaf.number);
+                let holds = self.predicates[*predicate].foresee(&number, Some(false));
+                // While its rule is open, a failure may still stand for its match.
+                holds.filter(|holds| !holds || outlook.failed(leaf.key) == Some(false))
+            }
+        };
+        let failed = match leaf.test {
+            Test::Never => Some(false),
+            _ => outlook.failed(leaf.key),
+        };
+        let (low, high) = match (found, failed) {
+            (Some(true), _) => (Grade::Yes, Grade::Yes),
+            (Some(false), Some(false)) => (Grade::No, Grade::No),
+            (Some(false), _) => {
+                let (low, high) = match self.foresee_leaf(at, outlook).0 {
+                    _ if keeps_unknown => (Grade::Unknown, Grade::Unknown),
+                    Some(true) => (Grade::AssumedYes, Grade::AssumedYes),
+                    Some(false) => (Grade::AssumedNo, Grade::AssumedNo),
+                    None => (Grade::AssumedNo, Grade::AssumedYes),
+                };
+                (if failed.is_some() { low } else { Grade::No }, high)
+            }
+            (None, Some(true)) if keeps_unknown => (Grade::Unknown, Grade::Yes),
+            (None, Some(true)) => (Grade::AssumedNo, Grade::Yes),
+            (None, _) => (Grade::No, Grade::Yes),
+        };
+        let evidence = u32::from(leaf.role != Role::Policy);
+        let mut score = Number::MISSING;
+        if evidence > 0 && high == Grade::Yes {
+            score = outlook.fact(leaf.key).confidence;
+            score.missing |= low < Grade::Yes && failed != Some(false);
+        }
+        Prospect {
+            low,
+            high,
+            score,
+            evidence: (evidence, evidence),
+        }
+    }
+
+    /// The kind of the scores that a tree can report; `None` if it reports none, or several, or one
+    /// that compares with nothing.
+    pub(super) fn score_kind(&self, at: usize) -> Option<ScoreKind> {
+        let mut kinds = self.scored_leaves(at);
+        let first = kinds.next()??;
+        kinds.all(|kind| kind == Some(first)).then_some(first)
+    }
+
+    /// The kinds of the scores that the leaves of a subtree report, leaves below NOT excluded.
+    fn scored_leaves(&self, at: usize) -> impl Iterator<Item = Option<ScoreKind>> {
+        let mut below_not = at;
+        (at..self.nodes[at].end).filter_map(move |index| {
+            if index < below_not {
+                return None;
+            }
+            match self.nodes[index].op {
+                Op::Not => {
+                    below_not = self.nodes[index].end;
+                    None
+                }
+                Op::Leaf(leaf) => match self.leaves[leaf].role {
+                    Role::Evidence(kind) => Some(kind),
+                    Role::Policy => None,
+                },
+                Op::And | Op::Or => None,
+            }
+        })
+    }
+
+    /// The key whose failure is the leaf's.
+    pub(super) fn failing_key(&self, leaf: usize) -> Key {
+        self.leaves[leaf].key
+    }
+
+    /// Adds all that a leaf reads, and whether that fails.
+    pub(super) fn need_judged_leaf(&self, leaf: usize, needs: &mut Needs) {
+        self.need_leaf(leaf, needs);
+        if !matches!(self.leaves[leaf].test, Test::Never) {
+            needs.key(self.leaves[leaf].key);
+        }
+    }
+
     /// The keys that the leaves of a subtree test; a domain's categories stand behind its own key.
     pub(super) fn tested(&self, at: usize) -> impl Iterator<Item = Key> {
         self.nodes[at..self.nodes[at].end]
@@ -368,7 +522,12 @@ impl Rules {
             }
             (Some(_), None) => Test::Emitted,
         };
+        let role = match (family, &test) {
+            (Some(family), Test::Emitted | Test::Domain(_)) => family.family().role,
+            _ => Role::Policy,
+        };
         self.leaves.push(Leaf {
+            role,
             test,
             key,
             number,
@@ -396,43 +555,6 @@ fn either(one: Option<bool>, other: Option<bool>) -> Option<bool> {
         (Some(true), _) | (_, Some(true)) => Some(true),
         (Some(false), Some(false)) => Some(false),
         _ => None,
-    }
-}
-
-impl NumericPredicate {
-    /// Whether a fact's number holds: its value, else its confidence, else what its failure says.
-    fn foresee(&self, fact: &Fact, failed: Option<bool>) -> Option<bool> {
-        let no_value = fact.value.missing;
-        let stands_in = fact
-            .confidence
-            .span
-            .filter(|_| no_value)
-            .map(|span| self.over(span));
-        let rescued = (no_value && fact.confidence.missing).then_some(failed);
-        let mut answers = [
-            fact.value.span.map(|span| self.over(span)),
-            stands_in,
-            rescued,
-        ]
-        .into_iter()
-        .flatten();
-        let first = answers.next()?;
-        first.filter(|_| answers.all(|other| other == first))
-    }
-
-    fn over(&self, span: Span) -> Option<bool> {
-        if span.is_exact() {
-            return Some(self.holds(span.low));
-        }
-        let Self { gt, gte, lt, lte } = *self;
-        span.meets(
-            |number| {
-                gt.is_none_or(|bound| number > bound) && gte.is_none_or(|bound| number >= bound)
-            },
-            |number| {
-                lt.is_none_or(|bound| number < bound) && lte.is_none_or(|bound| number <= bound)
-            },
-        )
     }
 }
 

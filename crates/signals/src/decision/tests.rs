@@ -1,5 +1,7 @@
 //! The worked examples of the decision engine, and the compiled evaluation against a naive one.
 
+mod ranked;
+
 // Named here, because the prelude of proptest has a trait of that name too.
 use super::Strategy;
 use super::*;
@@ -74,6 +76,8 @@ struct Fact {
     confidence: Option<f64>,
     value: Option<f64>,
     failed: bool,
+    /// A failure counts as its match.
+    assumed: bool,
 }
 
 fn found(key: &str, confidence: Option<f64>) -> Fact {
@@ -107,6 +111,9 @@ fn report(keys: &mut Keys, facts: &[Fact]) -> SignalReport {
         if fact.failed {
             report.fail(key, "classifier_timeout");
         }
+        if fact.assumed {
+            report.assume(key);
+        }
     }
     report
 }
@@ -123,6 +130,7 @@ fn build(decisions: &[Decision], strategy: Strategy, facts: &[Fact]) -> (Decisio
     let decisions = Decisions::build(
         decisions.iter().map(Decision::spec),
         strategy,
+        Ranking::V03,
         &mut keys,
         &declared(),
     )
@@ -139,7 +147,7 @@ fn check(rules: RuleNode, facts: &[Fact], expected: Option<(f64, &[&str])>) {
         Strategy::Priority,
         facts,
     );
-    let found = decisions.decide(&report).map(|won| won.confidence);
+    let found = decisions.decide(&report).and_then(|won| won.confidence);
     assert_eq!(found.is_some(), expected.is_some());
     if let (Some(found), Some((confidence, rules))) = (found, expected) {
         assert!(
@@ -542,6 +550,7 @@ fn builds_report_every_problem() {
     let problems = Decisions::build(
         decisions.iter().map(Decision::spec),
         Strategy::Priority,
+        Ranking::V03,
         &mut keys,
         &declared(),
     )
@@ -760,6 +769,7 @@ fn facts() -> impl Generator<Value = Vec<Fact>> {
                 confidence,
                 value,
                 failed,
+                assumed: false,
             })
             .collect()
     })
@@ -829,7 +839,7 @@ proptest! {
         for (index, decision) in decisions.iter().enumerate() {
             let expected = naive::evaluate(decision.rules.as_ref(), &facts);
             let alone = compiled.decide_among(&report, |other| other == index);
-            prop_assert_eq!(alone.map(|won| won.confidence), expected.matched.then_some(expected.confidence));
+            prop_assert_eq!(alone.and_then(|won| won.confidence), expected.matched.then_some(expected.confidence));
             prop_assert_eq!(compiled.matched_rules(index, &report), expected.rules);
             prop_assert_eq!(traces[index].matched, expected.matched);
             if expected.matched {
@@ -837,7 +847,8 @@ proptest! {
             }
         }
         let won = compiled.decide(&report).map(|won| (won.index, won.confidence));
-        prop_assert_eq!(won, naive_winner(&decisions, by_confidence, &facts));
+        let expected = naive_winner(&decisions, by_confidence, &facts);
+        prop_assert_eq!(won, expected.map(|(index, confidence)| (index, Some(confidence))));
     }
 
     /// Facts that are not needed do not change winner, confidence and category, however they turn
@@ -852,7 +863,7 @@ proptest! {
     ) {
         let strategy = if by_confidence { Strategy::Confidence } else { Strategy::Priority };
         let mut keys = Keys::default();
-        let compiled = Decisions::build(decisions.iter().map(Decision::spec), strategy, &mut keys, &declared()).unwrap();
+        let compiled = Decisions::build(decisions.iter().map(Decision::spec), strategy, Ranking::V03, &mut keys, &declared()).unwrap();
         let now = report(&mut keys, &facts);
         let before = facts.iter().zip(&unknown).map(|(fact, unknown)| {
             if *unknown { Fact { key: fact.key.clone(), ..Fact::default() } } else { fact.clone() }
@@ -878,7 +889,7 @@ proptest! {
         let later = report(&mut keys.clone(), &turned_out.collect::<Vec<_>>());
         let outcome = |report: &SignalReport| {
             let won = compiled.decide(report)?;
-            Some((won.index, won.confidence.to_bits(), compiled.category(won.index, report).map(str::to_owned)))
+            Some((won.index, won.confidence.map(f64::to_bits), compiled.category(won.index, report).map(str::to_owned)))
         };
         prop_assert_eq!(outcome(&now), outcome(&later));
     }

@@ -1,8 +1,11 @@
 //! Why each decision matched or not: the trees of eval's `eval_trace`.
 
 use super::Decisions;
+use super::engine::Ranking;
+use super::grade::{Grade, Judged};
 use super::rule::{Op, Rules};
 use crate::report::SignalReport;
+use crate::rules::OnUnknown;
 use serde::Serialize;
 
 /// One decision's evaluation.
@@ -12,6 +15,13 @@ pub struct DecisionTrace<'a> {
     pub decision_name: &'a str,
     /// Its rules hold.
     pub matched: bool,
+    /// What is known of its rules, where failures are told apart: `matched`, `not_matched` or
+    /// `unknown`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<&'static str>,
+    /// What it means that a failure leaves it open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_unknown: Option<&'static str>,
     /// Confidence of the root node, also where it did not match.
     pub confidence: f64,
     /// The tree.
@@ -32,10 +42,19 @@ pub struct TraceNode<'a> {
     /// Label of a leaf, as written.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub label: &'a str,
+    /// What is known of the node, where failures are told apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<&'static str>,
     /// The node holds.
     pub matched: bool,
     /// Its confidence; NOT over a child that holds reports the child's.
     pub confidence: f64,
+    /// Evidence gives its confidence, by the rules of v0.4.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confidence_scored: Option<bool>,
+    /// Why its signal failed.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub signal_error: &'a str,
     /// Children that were evaluated: AND stops at the first that fails.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub children: Vec<Self>,
@@ -44,17 +63,26 @@ pub struct TraceNode<'a> {
 impl Decisions {
     /// Evaluates every decision once more and writes down each step, in the order of the document.
     #[must_use]
-    pub fn trace(&self, report: &SignalReport) -> Vec<DecisionTrace<'_>> {
+    pub fn trace<'a>(&'a self, report: &'a SignalReport) -> Vec<DecisionTrace<'a>> {
         self.decisions
             .iter()
             .map(|decision| {
+                let told_apart = self.ranking == Ranking::V04 || decision.on_unknown.is_some();
                 let root_trace = match decision.root {
+                    Some(root) if told_apart => {
+                        let keeps_unknown = decision.on_unknown.is_some();
+                        self.rules.judged_trace(root, report, keeps_unknown)
+                    }
                     Some(root) => self.rules.trace(root, report),
                     None => TraceNode::new("fallback", true, 0.0),
                 };
+                let is_unknown = root_trace.state == Some(UNKNOWN);
+                let assumed = is_unknown && decision.on_unknown == Some(OnUnknown::Match);
                 DecisionTrace {
                     decision_name: &decision.name,
-                    matched: root_trace.matched,
+                    matched: root_trace.matched || assumed,
+                    state: root_trace.state,
+                    on_unknown: decision.on_unknown.map(OnUnknown::as_str),
                     confidence: root_trace.confidence,
                     root_trace,
                 }
@@ -63,7 +91,63 @@ impl Decisions {
     }
 }
 
+/// State of a node that a failure leaves open.
+const UNKNOWN: &str = "unknown";
+
 impl Rules {
+    /// Every node with what is found of it: nothing is left out, and failures are told from facts.
+    fn judged_trace<'a>(
+        &'a self,
+        at: usize,
+        report: &'a SignalReport,
+        keeps_unknown: bool,
+    ) -> TraceNode<'a> {
+        let Judged { grade, score, .. } = self.judge(at, report, keeps_unknown);
+        let children = self.children(at);
+        let children = children.map(|child| self.judged_trace(child, report, keeps_unknown));
+        let by_policy = if self.op(at) == Op::Not { 1.0 } else { 0.0 };
+        let confidence = score.unwrap_or(by_policy);
+        let node = TraceNode {
+            state: Some(match grade {
+                Grade::Unknown => UNKNOWN,
+                grade if grade.holds() => "matched",
+                _ => "not_matched",
+            }),
+            confidence_scored: Some(grade.holds() && score.is_some()),
+            children: children.collect(),
+            ..TraceNode::new(
+                "",
+                grade.holds(),
+                if grade.holds() { confidence } else { 0.0 },
+            )
+        };
+        match self.op(at) {
+            Op::Leaf(leaf) => {
+                let written = self.written(leaf);
+                TraceNode {
+                    node_type: "leaf",
+                    signal_type: &written.kind,
+                    signal_name: &written.name,
+                    label: &written.label,
+                    signal_error: report.error(self.failing_key(leaf)).unwrap_or_default(),
+                    ..node
+                }
+            }
+            Op::And => TraceNode {
+                node_type: "AND",
+                ..node
+            },
+            Op::Or => TraceNode {
+                node_type: "OR",
+                ..node
+            },
+            Op::Not => TraceNode {
+                node_type: "NOT",
+                ..node
+            },
+        }
+    }
+
     fn trace(&self, at: usize, report: &SignalReport) -> TraceNode<'_> {
         match self.op(at) {
             Op::Leaf(leaf) => {

@@ -57,8 +57,8 @@ pub trait Learned: Send + Sync {
         self.head().cost
     }
 
-    /// Returns every key that [`conclude`](Self::conclude) may match or give a number: keys of the
-    /// family, as are those it fails.
+    /// Returns every key that [`conclude`](Self::conclude) may match, give a number or fail: keys of
+    /// the family.
     fn keys(&self) -> &[Key] {
         &self.head().keys
     }

@@ -126,7 +126,16 @@ impl Mapping {
         }
     }
 
-    pub(super) fn trace<'a>(&'a self, score: f64, keys: &'a Keys) -> MappingTrace<'a> {
+    /// Records that nothing is known of the bands, as an input of the score failed.
+    pub(super) fn withhold(&self, input: &str, report: &mut SignalReport) {
+        for output in &self.outputs {
+            report.fail(output.key, format!("the input `{input}` failed"));
+        }
+    }
+
+    /// `score` is `None` where it is withheld.
+    pub(super) fn trace<'a>(&'a self, score: Option<f64>, keys: &'a Keys) -> MappingTrace<'a> {
+        let score = score.unwrap_or(f64::NAN);
         let first = self.outputs.iter().find(|output| output.holds(score));
         MappingTrace {
             name: &self.name,

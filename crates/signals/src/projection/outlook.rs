@@ -12,14 +12,37 @@ const ROUNDING: f64 = 1e-12;
 
 /// Bounds of the scores computed so far, by index in the document.
 #[derive(Debug, Default)]
-pub struct Foreseen(Vec<(usize, Span)>);
+pub struct Foreseen(Vec<(usize, Prospect)>);
+
+/// What is known of a score.
+#[derive(Debug, Clone, Copy)]
+struct Prospect {
+    /// Bounds of its value.
+    span: Span,
+    /// It is withheld; `None` if it may be.
+    withheld: Option<bool>,
+}
+
+impl Prospect {
+    /// Neither its value nor whether it is withheld can change any more.
+    fn is_settled(self) -> bool {
+        match self.withheld {
+            Some(withheld) => withheld || self.span.is_exact(),
+            None => false,
+        }
+    }
+}
 
 impl Foreseen {
-    fn get(&self, index: usize) -> Span {
-        self.0
-            .iter()
-            .find(|(other, _)| *other == index)
-            .map_or(Span::of(0.0), |(_, span)| *span)
+    fn get(&self, index: usize) -> Prospect {
+        let found = self.0.iter().find(|(other, _)| *other == index);
+        found.map_or(
+            Prospect {
+                span: Span::of(0.0),
+                withheld: Some(false),
+            },
+            |(_, prospect)| *prospect,
+        )
     }
 }
 
@@ -28,26 +51,54 @@ impl Projections {
     pub fn foresee(&self, outlook: &mut Outlook<'_>) -> Foreseen {
         let mut foreseen = Foreseen::default();
         for (score, mappings) in &self.scores {
-            let span = score.foresee(outlook, &foreseen);
-            foreseen.0.push((score.index, span));
+            let prospect = Prospect {
+                span: score.foresee(outlook, &foreseen),
+                withheld: self.is_withheld(score, outlook, &foreseen),
+            };
+            foreseen.0.push((score.index, prospect));
             for mapping in mappings {
-                mapping.foresee(span, outlook);
+                mapping.foresee_within(prospect, outlook);
             }
         }
         foreseen
     }
 
+    /// Scores are withheld for failures. Boundaries take failures for open instead.
+    fn withholds_in(&self, outlook: &Outlook<'_>) -> bool {
+        self.withholds && !outlook.is_doubtful()
+    }
+
+    /// Whether an input of a score is unknown, so that it is withheld; `None` if it may be.
+    fn is_withheld(&self, score: &Score, outlook: &Outlook<'_>, so_far: &Foreseen) -> Option<bool> {
+        if !self.withholds_in(outlook) {
+            return Some(false);
+        }
+        let mut withheld = Some(false);
+        for (_, source) in score.weighted() {
+            match source.is_unknown_in(outlook, so_far) {
+                Some(true) => return Some(true),
+                Some(false) => {}
+                None => withheld = None,
+            }
+        }
+        withheld
+    }
+
     /// Adds the open inputs of every score that something needed depends on. A score comes after
     /// those it reads, so going backwards meets each once.
     pub fn need(&self, foreseen: &Foreseen, outlook: &Outlook<'_>, needs: &mut Needs) {
+        let withholds = self.withholds_in(outlook);
         let mut scores: Vec<usize> = Vec::new();
         for (score, mappings) in self.scores.iter().rev() {
             let needed = scores.contains(&score.index)
                 || mappings.iter().any(|mapping| mapping.is_needed(needs));
-            if !needed || foreseen.get(score.index).is_exact() {
+            if !needed || foreseen.get(score.index).is_settled() {
                 continue;
             }
-            let open = |source: &&Source| !source.foresee(outlook, foreseen).is_exact();
+            let open = |source: &&Source| {
+                let may_fail = || source.is_unknown_in(outlook, foreseen).is_none();
+                !source.foresee(outlook, foreseen).is_exact() || withholds && may_fail()
+            };
             for source in score.weighted().map(|(_, source)| source).filter(open) {
                 match source {
                     Source::Score(index) => scores.push(*index),
@@ -87,8 +138,20 @@ impl Source {
                 None => Span::of(on_match).join(Span::of(miss)),
             },
             Self::Constant(value) => Span::of(value),
-            Self::Score(index) => foreseen.get(index),
+            Self::Score(index) => foreseen.get(index).span,
             Self::Output(key) => outlook.fact(key).confidence.or(0.0),
+        }
+    }
+
+    /// Whether nothing is known of it for its failure; `None` if that may be.
+    fn is_unknown_in(&self, outlook: &Outlook<'_>, foreseen: &Foreseen) -> Option<bool> {
+        match *self {
+            Self::Raw(key)
+            | Self::Confidence(key)
+            | Self::Output(key)
+            | Self::Binary { key, .. } => outlook.unknown(key),
+            Self::Score(index) => foreseen.get(index).withheld,
+            Self::Constant(_) => Some(false),
         }
     }
 }
@@ -119,7 +182,19 @@ impl Mapping {
         self.outputs.iter().any(|output| needs.has(output.key))
     }
 
-    fn foresee(&self, score: Span, outlook: &mut Outlook<'_>) {
+    /// A score that may be withheld may leave each of its bands open.
+    fn foresee_within(&self, score: Prospect, outlook: &mut Outlook<'_>) {
+        if score.withheld != Some(false) {
+            let outputs = self.outputs.iter();
+            outputs.for_each(|output| outlook.withhold(output.key, score.withheld));
+        }
+        if score.withheld != Some(true) {
+            self.foresee(score.span, score.withheld == Some(false), outlook);
+        }
+    }
+
+    /// `certain` says that the bands count for certain.
+    fn foresee(&self, score: Span, certain: bool, outlook: &mut Outlook<'_>) {
         // Whether an earlier band takes the score: for certain ends the list, perhaps leaves later
         // ones perhaps.
         let mut taken = false;
@@ -135,7 +210,7 @@ impl Mapping {
                 emit(
                     outlook,
                     output.key,
-                    emitted == Some(true),
+                    certain && emitted == Some(true),
                     self.confidences(distance),
                 );
             }

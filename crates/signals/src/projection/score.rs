@@ -39,20 +39,26 @@ pub(super) enum Source {
     Output(Key),
 }
 
-/// The values computed so far, by index in the document.
+/// The values computed so far, by index in the document; `None` of one that is withheld.
 #[derive(Debug, Default)]
-pub(super) struct Scores(Vec<(usize, f64)>);
+pub(super) struct Scores(Vec<(usize, Option<f64>)>);
 
 impl Scores {
-    pub(super) fn push(&mut self, index: usize, value: f64) {
+    pub(super) fn push(&mut self, index: usize, value: Option<f64>) {
         self.0.push((index, value));
     }
 
     fn get(&self, index: usize) -> f64 {
-        self.0
-            .iter()
-            .find(|(other, _)| *other == index)
-            .map_or(0.0, |(_, value)| *value)
+        self.computed(index).flatten().unwrap_or(0.0)
+    }
+
+    fn is_withheld(&self, index: usize) -> bool {
+        self.computed(index) == Some(None)
+    }
+
+    fn computed(&self, index: usize) -> Option<Option<f64>> {
+        let found = self.0.iter().find(|(other, _)| *other == index);
+        found.map(|(_, value)| *value)
     }
 }
 
@@ -104,6 +110,13 @@ impl Score {
             .sum()
     }
 
+    /// The first input that is unknown, as it failed.
+    pub(super) fn unknown_input(&self, report: &SignalReport, computed: &Scores) -> Option<&str> {
+        let mut inputs = self.inputs.iter();
+        let input = inputs.find(|input| input.source.is_unknown(report, computed));
+        input.map(|input| &*input.name)
+    }
+
     /// Each summand's factor and source, in order.
     pub(super) fn weighted(&self) -> impl Iterator<Item = (f64, &Source)> {
         self.inputs
@@ -124,6 +137,7 @@ impl Score {
         });
         ScoreTrace {
             name: &self.name,
+            withheld: false,
             score: self.compute(report, computed),
             inputs: inputs.collect(),
         }
@@ -153,6 +167,20 @@ impl Source {
             Self::Constant(value) => value,
             Self::Score(index) => computed.get(index),
             Self::Output(key) => report.confidence(key).unwrap_or(0.0),
+        }
+    }
+}
+
+impl Source {
+    /// It failed, and what is read in its place says nothing.
+    fn is_unknown(&self, report: &SignalReport, computed: &Scores) -> bool {
+        match *self {
+            Self::Raw(key)
+            | Self::Confidence(key)
+            | Self::Output(key)
+            | Self::Binary { key, .. } => report.is_unknown(key),
+            Self::Score(index) => computed.is_withheld(index),
+            Self::Constant(_) => false,
         }
     }
 }

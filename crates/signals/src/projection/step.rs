@@ -18,6 +18,11 @@ pub trait Step: Send + Sync {
         None
     }
 
+    /// It may fail the request, so it must be known how it ends wherever it has something to do.
+    fn may_refuse(&self) -> bool {
+        false
+    }
+
     /// Changes a report.
     fn apply(&self, keys: &Keys, report: &mut SignalReport);
 }

@@ -37,6 +37,9 @@ pub struct PartitionTrace<'a> {
 pub struct ScoreTrace<'a> {
     /// Name of the score.
     pub name: &'a str,
+    /// An input failed, so neither the sum nor its bands count.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub withheld: bool,
     /// The sum.
     pub score: f64,
     /// Its summands.

@@ -19,6 +19,12 @@ pub struct Outlook<'a> {
     report: SignalReport,
     open: Vec<Option<Fact>>,
     failing: [bool; Kind::ALL.len()],
+    /// Keys that a family may still write.
+    awaited: Vec<bool>,
+    /// Keys that may be, or are, withheld for the failure of others.
+    withheld: Vec<(Key, Option<bool>)>,
+    /// What failed is open, not unknown for good.
+    doubtful: bool,
 }
 
 impl<'a> Outlook<'a> {
@@ -31,7 +37,25 @@ impl<'a> Outlook<'a> {
             report: report.clone(),
             open,
             failing: [false; Kind::ALL.len()],
+            awaited: vec![false; keys.len()],
+            withheld: Vec::new(),
+            doubtful: false,
         }
+    }
+
+    /// Says that what failed is taken for open, and not for unknown.
+    #[must_use]
+    pub fn doubting(self) -> Self {
+        Self {
+            doubtful: true,
+            ..self
+        }
+    }
+
+    /// What failed is open, not unknown for good.
+    #[must_use]
+    pub fn is_doubtful(&self) -> bool {
+        self.doubtful
     }
 
     /// A family of this kind has not run: it may still write `keys`, and fail.
@@ -39,6 +63,7 @@ impl<'a> Outlook<'a> {
         self.failing[kind as usize] = true;
         for &key in keys {
             self.open[key.index()] = Some(Fact::awaited(self.keys, key));
+            self.awaited[key.index()] = true;
         }
     }
 
@@ -84,14 +109,48 @@ impl<'a> Outlook<'a> {
     /// Evaluating the key failed; `None` if it still may.
     #[must_use]
     pub fn failed(&self, key: Key) -> Option<bool> {
-        if self.report.error(key).is_some() {
+        if self.report.is_failed(key) {
             return Some(true);
         }
-        if self.failing[self.keys.kind(key) as usize] {
-            None
-        } else {
-            Some(false)
+        // A family fails only keys that it is awaited to write.
+        if self.failing[self.keys.kind(key) as usize] && self.is_open(key) {
+            return None;
         }
+        let withheld = || {
+            let of_key = self.withheld.iter().filter(|(other, _)| *other == key);
+            of_key.map(|(_, certain)| *certain)
+        };
+        if withheld().any(|certain| certain == Some(true)) {
+            return Some(true);
+        }
+        let is_open = withheld().any(|certain| certain.is_none());
+        (!is_open).then_some(false)
+    }
+
+    /// Nothing is known of the key, whatever was assumed: it failed, and no match was found; `None`
+    /// if that may still come or go.
+    #[must_use]
+    pub fn unknown(&self, key: Key) -> Option<bool> {
+        let unmatched = match self.fact(key).matched {
+            _ if self.is_assumed(key) => Some(true),
+            matched => matched.map(|matched| !matched),
+        };
+        match (unmatched, self.failed(key)) {
+            (Some(false), _) | (_, Some(false)) => Some(false),
+            (Some(true), Some(true)) => Some(true),
+            _ => None,
+        }
+    }
+
+    /// A failure stands for the match of a key, and no family can find it any more.
+    #[must_use]
+    pub fn is_assumed(&self, key: Key) -> bool {
+        !self.awaited[key.index()] && self.report.is_assumed(key)
+    }
+
+    /// The key is withheld, as what it is made of failed; `None` if it may be.
+    pub fn withhold(&mut self, key: Key, certain: Option<bool>) {
+        self.withheld.push((key, certain));
     }
 
     /// The final facts, for a step that reads and changes nothing else.
@@ -153,6 +212,21 @@ pub struct Number {
 }
 
 impl Number {
+    /// A number that is not there for certain.
+    pub const MISSING: Self = Self {
+        missing: true,
+        span: None,
+    };
+
+    /// Whether it is there is known, and which it is.
+    #[must_use]
+    pub fn is_settled(self) -> bool {
+        match self.span {
+            Some(span) => !self.missing && span.is_exact(),
+            None => true,
+        }
+    }
+
     fn settled(number: Option<f64>) -> Self {
         Self {
             missing: number.is_none(),

@@ -194,6 +194,85 @@ fn the_spelling_is_named() {
     assert!(new[0].starts_with("note: global.router.learning.state_store.backend: "));
 }
 
+/// What `check` says of a document whose `routing` and `global` these are, of each problem above a
+/// note that has the words.
+#[track_caller]
+fn check_said(providers: &str, routing: &str, global: &str, expected: &[(&str, &str)]) {
+    let text = yaml(
+        providers,
+        &format!("routing: {{{routing}}}\nglobal: {{{global}}}\n"),
+    );
+    let problems = check(&text, &environment).problems;
+    for (severity, words) in expected {
+        let hit = problems
+            .iter()
+            .any(|it| it.severity.to_string() == *severity && it.message.contains(words));
+        assert!(hit, "{severity} {words} not in {problems:#?}");
+    }
+    let is_error = |it: &&document::Problem| it.severity == Severity::Error;
+    let errors = problems.iter().filter(is_error).count();
+    let wanted = expected.iter().filter(|(severity, _)| *severity == "error");
+    assert_eq!(errors, wanted.count(), "{problems:#?}");
+}
+
+#[test]
+fn the_spelling_says_which_ranking_holds() {
+    let signals =
+        "signals: {keywords: [{name: k, operator: OR, keywords: [a]}], domains: [{name: law}]}";
+    let same = format!(
+        "{signals}, decisions: [{{name: x, priority: 5, rules: {{type: keyword, name: k}}, modelRefs: [{{model: a}}]}}, {{name: y, priority: 5, rules: {{type: domain, name: law}}, modelRefs: [{{model: b}}]}}]"
+    );
+    let apart = same.replace("name: y, priority: 5", "name: y, priority: 6");
+    let differ = "rank `x` and `y` by different rules";
+    let (old, new) = (
+        "  defaults: {default_model: a}\n",
+        "  defaults: {model: a}\n",
+    );
+    check_said(new, &same, "", &[("note", differ)]);
+    check_said(new, &apart, "", &[]);
+    // A document without new keys is ranked as ever, so there is nothing to say.
+    let text = yaml(old, &format!("routing: {{{same}}}\n"));
+    let problems = check(&text, &environment).problems;
+    let differs = problems.iter().any(|it| it.message.contains(differ));
+    assert!(!differs, "{problems:#?}");
+    // Both spellings in one document: it is not clear which ranking is meant.
+    let mixed = "  defaults: {model: a, default_reasoning_effort: low}\n";
+    check_said(mixed, &same, "", &[("error", "mixes both spellings")]);
+    let named = "router: {evaluation: {ranking: v0.4}}";
+    check_said(mixed, &same, named, &[]);
+    check_said(mixed, &apart, "", &[]);
+}
+
+#[test]
+fn on_unknown_is_of_the_root() {
+    let signals = "signals: {keywords: [{name: k, operator: OR, keywords: [a]}]}";
+    let rules = |rules: &str| {
+        format!("{signals}, decisions: [{{name: d, modelRefs: [{{model: a}}], rules: {rules}}}]")
+    };
+    let said = "belongs to the root of `rules`";
+    for (tree, expected) in [
+        (
+            "{type: keyword, name: k, on_unknown: fail_request}",
+            &[][..],
+        ),
+        (
+            "{operator: NOT, on_unknown: match, conditions: [{type: keyword, name: k, on_error: match}]}",
+            &[("error", said)][..],
+        ),
+        (
+            "{operator: NOT, conditions: [{type: keyword, name: k, on_unknown: match}]}",
+            &[("error", said)][..],
+        ),
+    ] {
+        check_said("", &rules(tree), "", expected);
+    }
+    let boundary = format!(
+        "{signals}, boundaries: [{{name: b, when: {{type: keyword, name: k, on_unknown: no_match}}, allow: {{models: [a]}}}}]"
+    );
+    let holds = "a boundary holds where a signal failed";
+    check_said("", &boundary, "", &[("error", holds)]);
+}
+
 /// What v0.4 asks for and Merit does not run is said once, and refused only where requests would be
 /// less safe.
 #[test]
@@ -208,11 +287,6 @@ fn keys_that_are_not_run() {
             "fallback: {version: 1, enabled: true, max_attempts: 2}",
             "warning",
             "`fallback` is not run",
-        ),
-        (
-            "decisions: [{name: d, modelRefs: [{model: a}], rules: {on_unknown: fail_request}}]",
-            "error",
-            "requests would pass while a signal fails",
         ),
         (
             "decisions: [{name: d, modelRefs: [{model: a}], action: {type: route, destination: a}}]",

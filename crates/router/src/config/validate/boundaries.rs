@@ -37,6 +37,10 @@ pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
         if let Some(when) = &boundary.when {
             let path = format!("{path}.when");
             check_tree(&scope.signals, &path, when, findings);
+            if !when.on_unknown.is_empty() {
+                let message = "a boundary holds where a signal failed, whatever `on_unknown` says; leave it out";
+                findings.error(format!("{path}.on_unknown"), message);
+            }
             forgiving(&path, when, findings);
             binding::predicates(&path, when, findings);
             reads(scope, &path, boundary, when, findings);

@@ -110,7 +110,7 @@ pub(in crate::config) const VERDICTS: &[Row] = &[
     ),
     row(
         "routing.signals.complexity[].composer.on_unknown",
-        served("a signal that failed does not hold"),
+        Verdict::Runs,
     ),
     row("routing.signals.jailbreak[].direction", Verdict::Runs),
     row(
@@ -144,24 +144,7 @@ pub(in crate::config) const VERDICTS: &[Row] = &[
         served("it counts as 0"),
     ),
     // Decisions.
-    row(
-        "routing.decisions[].rules.on_unknown=no_match",
-        served("a signal that failed does not hold"),
-    ),
-    row(
-        "routing.decisions[].rules.on_unknown=match",
-        refused(
-            "the decision would not be taken while a signal fails",
-            "write `on_error: match` on its classifier conditions, and leave this out",
-        ),
-    ),
-    row(
-        "routing.decisions[].rules.on_unknown=fail_request",
-        refused(
-            "requests would pass while a signal fails",
-            "let a boundary read the signal, which holds while it fails, and leave this out",
-        ),
-    ),
+    row("routing.decisions[].rules.on_unknown", Verdict::Runs),
     row(
         "routing.decisions[].rules.conditions[].on_unknown",
         Verdict::Reported,

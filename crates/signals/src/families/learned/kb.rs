@@ -388,13 +388,17 @@ impl Learned for KbSignal {
     }
 
     fn conclude(&self, _input: &SignalInput<'_>, answers: &[Outcome], report: &mut SignalReport) {
-        let rules = self.bases.iter().flat_map(|base| &base.rules);
-        let keys = rules.map(|rule| &rule.key);
+        let bases = self.bases.iter();
+        let keys = bases.clone().flat_map(|base| {
+            let rules = base.rules.iter().map(|rule| &rule.key);
+            let margins = base.margins.iter().map(|margin| &margin.key);
+            let scores = [&base.best_score, &base.best_matched_score];
+            rules.chain(scores).chain(margins)
+        });
         let Some(query) = answers::only_vector(Kind::Kb, answers, keys, report) else {
             return;
         };
 
-        let bases = self.bases.iter();
         let scores = bases.map(|base| base.conclude(query, &self.by, report));
         let best = scores.fold(0.0, f64::max);
         ran(report, Kind::Kb, best);

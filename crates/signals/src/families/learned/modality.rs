@@ -157,7 +157,11 @@ impl Learned for ModalitySignal {
             self.weigh(by_words, self.hear(answers, by_words.is_some(), report))
         };
         if let Some(key) = self.rules[label] {
-            report.emit(key);
+            if report.is_failed(key) {
+                report.assume(key);
+            } else {
+                report.emit(key);
+            }
         }
         ran(report, Kind::Modality, confidence);
     }

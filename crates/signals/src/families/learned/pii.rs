@@ -177,7 +177,7 @@ impl Learned for PiiSignal {
             {
                 report.fail(rule.key, error.as_str());
                 if self.blocks {
-                    report.emit(rule.key);
+                    report.assume(rule.key);
                 }
             } else {
                 self.conclude_unread(rule, input, report);
@@ -195,8 +195,10 @@ impl PiiSignal {
             Unreadable::Matched => {
                 let error = "an attachment is not read";
                 report.note_failure(rule.key, Kind::Pii, "unreadable", error);
-                if self.blocks || is_demanded {
+                if is_demanded {
                     report.emit(rule.key);
+                } else if self.blocks {
+                    report.assume(rule.key);
                 }
             }
             Unreadable::Doubted => {

@@ -225,7 +225,7 @@ pub(super) fn truncation(outcome: Option<&Outcome>) -> Option<String> {
 pub(super) fn unread(key: Key, error: &str, blocks: bool, report: &mut SignalReport) {
     report.fail(key, error);
     if blocks {
-        report.emit(key);
+        report.assume(key);
         report.set_confidence(key, 1.0);
     }
 }

@@ -13,7 +13,7 @@ use selection::algorithms::Candidates;
 use selection::candidate::Candidate;
 use selection::providers::ProviderModel;
 use signals::catalog::ExternalModel;
-use signals::decision::{Decisions, Strategy};
+use signals::decision::{Decisions, Ranking, Strategy};
 use signals::declared::Declared;
 use signals::families::learned::{Head, Learned};
 use signals::families::{Signal, SignalError, SignalInput, Watch};
@@ -21,7 +21,7 @@ use signals::projection::Projections;
 use signals::projection::section as document;
 use signals::projection::step::{Cut, Step};
 use signals::report::{Key, Keys, Kind, SignalReport};
-use signals::rules::RuleNode;
+use signals::rules::{OnUnknown, RuleNode};
 use signals::used;
 use std::sync::Arc;
 use std::time::Instant;
@@ -82,9 +82,12 @@ pub(super) struct Script {
     /// is) and `there`.
     pub(super) boundaries: Vec<Boundary>,
     pub(super) by_confidence: bool,
+    pub(super) ranking: Ranking,
     pub(super) projections: document::Projections,
     /// A level of complexity rule `c` that stands only if all these matched.
     pub(super) composer: Option<(String, Vec<String>)>,
+    /// The request fails where a failure leaves that open.
+    pub(super) refuses: bool,
     pub(super) top_k: i64,
     pub(super) groups: Vec<Group>,
 }
@@ -94,7 +97,7 @@ pub(super) struct Script {
 pub(super) struct Routed {
     pub(super) winner: String,
     /// Its bits.
-    pub(super) confidence: u64,
+    pub(super) confidence: Option<u64>,
     pub(super) category: Option<String>,
     pub(super) candidate: Option<usize>,
 }
@@ -102,6 +105,10 @@ pub(super) struct Routed {
 /// What came of a request, and at what cost.
 pub(super) struct Run {
     pub(super) routed: Option<Routed>,
+    /// Decisions that a failure leaves open.
+    pub(super) unknown: Vec<(usize, OnUnknown)>,
+    /// Something fails the request: a decision of this index, or a composed rule.
+    pub(super) refused: Option<Option<usize>>,
     /// Groups in the order in which they were asked.
     pub(super) asked: Vec<String>,
     pub(super) verdict: Verdict,
@@ -119,10 +126,17 @@ impl Script {
             .now_or_never()
             .unwrap()
             .unwrap();
-        let Evaluation { report, verdict } = reading;
+        let Evaluation {
+            report,
+            verdict,
+            mut unknown,
+        } = reading;
+        unknown.retain(|(index, _)| recipe.is_asked(*index, only));
+        let failing = unknown.iter().find(|it| it.1 == OnUnknown::FailRequest);
+        let failing = failing.map(|(index, _)| Some(*index));
         let routed = recipe.decide(&report, only).map(|decided| Routed {
             winner: recipe.routes[decided.index].name.to_string(),
-            confidence: decided.confidence.to_bits(),
+            confidence: decided.confidence.map(f64::to_bits),
             category: recipe
                 .decisions
                 .category(decided.index, &report)
@@ -139,6 +153,8 @@ impl Script {
             .collect();
         Run {
             routed,
+            refused: failing.or(report.unresolved().map(|_| None)),
+            unknown,
             asked,
             verdict,
             report,
@@ -169,10 +185,13 @@ impl Script {
         let decisions = Decisions::build(
             self.decisions.iter().map(Decision::spec),
             strategy,
+            self.ranking,
             &mut keys,
             &declared,
         )
         .unwrap();
+        let withholds = self.ranking == Ranking::V04 || decisions.keep_unknown();
+        let projections = projections.withholding(withholds);
         let boundaries =
             Boundaries::build(&self.boundaries, &document(), &mut keys, &declared).unwrap();
         let mut signals: Vec<Box<dyn Signal>> = Vec::new();
@@ -186,12 +205,16 @@ impl Script {
             }
         }
         learned.sort_by_key(|family| family.cost());
+        // A rule with negative examples.
+        let difference = key("embedding:ed", &mut keys);
+        keys.note_difference(difference);
         let mut steps: Vec<Box<dyn Step>> = Vec::new();
         if let Some((own, all)) = &self.composer {
             let all = all.iter().map(|rule| key(rule, &mut keys)).collect();
             steps.push(Box::new(Composer {
                 all,
                 own: [key(own, &mut keys)],
+                refuses: self.refuses,
             }));
         }
         steps.push(Box::new(Cut::new(Kind::Embedding, self.top_k, &keys)));
@@ -332,9 +355,6 @@ impl Scripted {
 
     fn write(&self, report: &mut SignalReport) {
         for (fact, &key) in self.group.facts.iter().zip(&self.head.keys) {
-            if fact.matched {
-                report.emit(key);
-            }
             if let Some(confidence) = fact.confidence {
                 report.set_confidence(key, confidence);
             }
@@ -343,6 +363,11 @@ impl Scripted {
             }
             if fact.failed {
                 report.fail(key, "scripted");
+            }
+            match (fact.matched, fact.failed) {
+                (true, false) => report.emit(key),
+                (true, true) => report.assume(key),
+                (false, _) => {}
             }
         }
     }
@@ -424,6 +449,7 @@ impl Learned for Scripted {
 struct Composer {
     all: Vec<Key>,
     own: [Key; 1],
+    refuses: bool,
 }
 
 impl Step for Composer {
@@ -435,7 +461,17 @@ impl Step for Composer {
         &self.own
     }
 
+    fn may_refuse(&self) -> bool {
+        self.refuses
+    }
+
     fn apply(&self, _keys: &Keys, report: &mut SignalReport) {
+        let is_met = |key: &Key| report.is_matched(*key) || report.is_unknown(*key);
+        let is_unknown = self.all.iter().any(|key| report.is_unknown(*key));
+        let is_open = is_unknown && self.all.iter().all(is_met);
+        if self.refuses && is_open && report.is_matched(self.own[0]) {
+            report.refuse(self.own[0]);
+        }
         if !self.all.iter().all(|&key| report.is_matched(key)) {
             let confidence = report.confidence(self.own[0]);
             report.withdraw(self.own[0]);

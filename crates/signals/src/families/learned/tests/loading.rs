@@ -399,6 +399,10 @@ fn metrics_need_no_rule() {
         &yaml,
         &fake.failing("encoder", Failure::Unready),
         &says("q"),
-        &["!kb=unready"],
+        &[
+            "?kb:kb_metric:privacy_kb:best_score unready",
+            "?kb:kb_metric:privacy_kb:best_matched_score unready",
+            "!kb=unready",
+        ],
     );
 }
