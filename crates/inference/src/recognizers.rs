@@ -9,7 +9,7 @@
 //! | confidence | found by |
 //! |---|---|
 //! | 1.0 | a checksum: CREDIT_CARD (Luhn, issuer and length), IBAN_CODE (country, length and mod 97) |
-//! | 0.9 to 0.99 | form that nothing else has, or form and a word near it: EMAIL_ADDRESS, IP_ADDRESS, US_SSN, PHONE_NUMBER, US_DRIVER_LICENSE, a date of birth |
+//! | 0.9 to 0.99 | form that nothing else has, or form and a word near it: EMAIL_ADDRESS, IP_ADDRESS, US_SSN, PHONE_NUMBER, US_DRIVER_LICENSE, national numbers, a date of birth |
 //! | 0.3 to 0.6 | form alone, of what rarely names anybody: DATE_TIME, AGE, ZIP_CODE, DOMAIN_NAME, TITLE, loopback addresses |
 //!
 //! The last row stays below every sensible threshold on purpose: a policy whose allow-list is empty
@@ -23,6 +23,7 @@ mod email;
 mod iban;
 mod ip;
 mod licence;
+mod national;
 mod number;
 mod phone;
 mod ssn;
@@ -33,18 +34,42 @@ use crate::ask::Entity;
 use text::{Text, is_word};
 
 /// Types that rules can find.
-pub const KINDS: [&str; 12] = [
+pub const KINDS: [&str; 36] = [
     "AGE",
+    "AU_TFN",
+    "BR_CNPJ",
+    "BR_CPF",
+    "CA_SIN",
+    "CN_RESIDENT_ID",
     "CREDIT_CARD",
     "DATE_TIME",
+    "DE_TAX_ID",
     "DOMAIN_NAME",
     "EMAIL_ADDRESS",
+    "ES_NIE",
+    "ES_NIF",
+    "FR_NIR",
     "IBAN_CODE",
+    "ID_NIK",
+    "IN_AADHAAR",
+    "IN_PAN",
     "IP_ADDRESS",
+    "IT_FISCAL_CODE",
+    "JP_MY_NUMBER",
+    "KR_RRN",
+    "NL_BSN",
     "PHONE_NUMBER",
+    "PL_PESEL",
+    "RU_INN",
+    "RU_SNILS",
+    "TH_TNIN",
     "TITLE",
+    "TR_TCKN",
+    "UA_RNOKPP",
+    "UK_NHS",
     "US_DRIVER_LICENSE",
     "US_SSN",
+    "VN_CCCD",
     "ZIP_CODE",
 ];
 
@@ -202,6 +227,7 @@ fn number_at(text: &Text, at: usize, found: &mut Vec<Found>) {
     found.extend(weak::zip_at(text, at));
     found.extend(weak::age_at(text, at));
     found.extend(licence::at(text, at));
+    national::at_number(text, at, found);
 }
 
 fn word_at(text: &Text, at: usize, found: &mut Vec<Found>) {
@@ -210,6 +236,7 @@ fn word_at(text: &Text, at: usize, found: &mut Vec<Found>) {
     found.extend(licence::at(text, at));
     found.extend(date::at_month(text, at));
     found.extend(weak::title_at(text, at));
+    national::at_word(text, at, found);
 }
 
 /// Keeps the surest of what overlaps. Found spans are short, so only a few lie across each other.

@@ -21,6 +21,8 @@ pub(super) enum About {
     Birth,
     Licence,
     Zip,
+    /// A national number of this type.
+    Id(&'static str),
     /// Orders, versions, identifiers: a number of something else.
     Other,
 }

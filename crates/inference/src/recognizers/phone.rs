@@ -155,6 +155,10 @@ impl Written {
             [3, 3, 4] if first >= 2 && digits.get(3).is_some_and(|digit| *digit >= 2) => {
                 Form::Likely
             }
+            // Mobile numbers of Russia, China and India.
+            [1, 3, 3, 2, 2] if matches!(first, 7 | 8) && second >= 3 => Form::Clear,
+            [3, 4, 4] if first == 1 && second >= 3 => Form::Likely,
+            [5, 5] if first >= 6 => Form::Likely,
             [3, 4] if dashed && digits.starts_with(&[5, 5, 5]) => Form::Likely,
             [_, _, ..]
                 if digits.starts_with(&[0, 0])

@@ -700,3 +700,127 @@ proptest! {
         prop_assert_eq!((&*found[0].kind, found[0].start, found[0].end), ("CREDIT_CARD", 4, 4 + number.len()));
     }
 }
+
+/// Numbers that the authorities print as examples, or that satisfy the check digits.
+#[test]
+fn finds_national_numbers() {
+    for (kind, texts) in [
+        (
+            "AU_TFN",
+            &["my TFN is 123 456 782", "tax file number: 123456782"][..],
+        ),
+        ("BR_CNPJ", &["11.222.333/0001-81", "CNPJ 11222333000181"]),
+        ("BR_CPF", &["529.982.247-25", "meu cpf é 52998224725"]),
+        (
+            "CA_SIN",
+            &["SIN: 130 692 544", "social insurance number 130692544"],
+        ),
+        (
+            "CN_RESIDENT_ID",
+            &["身份证号11010519491231002X", "440524198001010013"],
+        ),
+        ("DE_TAX_ID", &["86 095 742 719", "Steuer-ID: 86095742719"]),
+        ("FR_NIR", &["2 55 08 14 168 025 38", "255081416802538"]),
+        ("ES_NIE", &["X1234567L", "x-1234567-l"]),
+        ("ES_NIF", &["12345678Z", "12.345.678-Z"]),
+        (
+            "ID_NIK",
+            &["NIK 3171 0150 0590 0001", "nik: 3171015005900001"],
+        ),
+        ("IN_AADHAAR", &["2341 2341 2346", "आधार संख्या 234123412346"]),
+        ("IN_PAN", &["ABCPE1234F", "pan no. abcpe1234f"]),
+        (
+            "IT_FISCAL_CODE",
+            &["RSSMRA85T10A562S", "RSS MRA 85T10 A562S"],
+        ),
+        (
+            "JP_MY_NUMBER",
+            &["マイナンバーは1234-5678-9018です", "個人番号 123456789018"],
+        ),
+        ("KR_RRN", &["900101-1234568", "주민등록번호 9001011234568"]),
+        (
+            "NL_BSN",
+            &["BSN 111222333", "mijn burgerservicenummer: 1112.22.333"],
+        ),
+        (
+            "PL_PESEL",
+            &["PESEL 44051401359", "mój pesel to 440514 01359"],
+        ),
+        ("RU_INN", &["ИНН 7707083893", "инн 500100732259"]),
+        ("RU_SNILS", &["112-233-445 95", "СНИЛС 11223344595"]),
+        (
+            "TH_TNIN",
+            &["1-1017-00230-70-8", "เลขบัตรประชาชน 1101700230708"],
+        ),
+        (
+            "TR_TCKN",
+            &["TC kimlik no: 10000000146", "tckn 10000000146"],
+        ),
+        ("UA_RNOKPP", &["РНОКПП 3184710691", "іпн 3184710691"]),
+        ("UK_NHS", &["NHS number 943 476 5919", "nhs: 9434765919"]),
+        (
+            "VN_CCCD",
+            &["CCCD 001090012345", "số căn cước công dân 001090012345"],
+        ),
+    ] {
+        for text in texts {
+            let found = find(text);
+            let found: Vec<&str> = found
+                .iter()
+                .filter(|entity| entity.confidence >= 0.9)
+                .map(|entity| &*entity.kind)
+                .collect();
+            assert_eq!(found, [kind], "{text}");
+        }
+    }
+}
+
+/// A wrong check digit, a date that is none, or a number with no word near it that says what it is.
+#[test]
+fn leaves_numbers_that_only_look_national() {
+    check_none(&[
+        "529.982.247-24",
+        "111.111.111-11",
+        "11.222.333/0001-80",
+        "commit 52998224725",
+        "86 095 742 718",
+        "身份证号11010519491231002",
+        "440524188013010014",
+        "2 55 08 14 168 025 37",
+        "12345678A",
+        "X1234567A",
+        "2341 2341 2345",
+        "order 2341 2341 2346",
+        "abcpe1234f",
+        "RSSMRA85T10A562T",
+        "901301-1234568",
+        "the value 10000000146 overflowed",
+        "44051401359",
+        "123 456 782",
+        "1-1017-00230-70-4",
+        "112-233-445 96",
+        "1234567890123456",
+        "заказ 7707083893",
+        "订单号 110105194912310",
+        "номер заказа 12345678901",
+        "主文件 3171015005900001",
+    ]);
+}
+
+proptest! {
+    /// One wrong digit never passes the schemes that are made to see it.
+    #[test]
+    fn a_wrong_digit_is_no_national_number(at in 0_usize..11, by in 1_u8..10) {
+        for (kind, word, number) in [
+            ("DE_TAX_ID", "steuer-id", "86095742719"),
+            ("IN_AADHAAR", "aadhaar", "234123412346"),
+            ("TR_TCKN", "tckn", "10000000146"),
+        ] {
+            let mut digits: Vec<u8> = number.bytes().collect();
+            digits[at] = b'0' + (digits[at] - b'0' + by) % 10;
+            let text = format!("{word} {}", String::from_utf8(digits).unwrap());
+            let found = find(&text);
+            prop_assert!(!found.iter().any(|it| &*it.kind == kind), "{text}");
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! What contradicts a boundary, line by line.
 
 use super::check_policy;
+use inference::{recognizers, token_head};
 
 /// A boundary on line 9, signals on line 11, and what else there is.
 #[track_caller]
@@ -150,7 +151,9 @@ fn it_can_bind() {
     let all = "scan: [current, history, system, tool_results]";
     let pii = |rest: &str| format!("pii: [{{name: p, {all}, {rest}}}]");
     let on_pii = boundary("{type: pii, name: p}");
-    let types = "CREDIT_CARD, DATE_TIME, DOMAIN_NAME, EMAIL_ADDRESS, IBAN_CODE, IP_ADDRESS, PHONE_NUMBER, TITLE, US_DRIVER_LICENSE, US_SSN, ZIP_CODE, PERSON, GPE, ORGANIZATION, STREET_ADDRESS";
+    let types = recognizers::KINDS.into_iter().chain(token_head::KINDS);
+    let types: Vec<&str> = types.filter(|kind| *kind != "AGE").collect();
+    let types = types.join(", ");
     let unseen = "9 warning whole request";
     for (rest, expected) in [
         ("threshold: 1", &[] as &[&str]),
