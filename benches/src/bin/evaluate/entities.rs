@@ -8,6 +8,7 @@ use flate2::read::GzDecoder;
 use inference::ask::{Answer, Entity, What};
 use inference::catalog::{Catalog as _, Wanted};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
@@ -27,11 +28,13 @@ const OTHERS: [&str; 1] = ["STREET_ADDRESS"];
 const THRESHOLD: f32 = 0.9;
 
 /// A sentence and what is in it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 struct Sentence {
     #[serde(alias = "full_text")]
     text: String,
     spans: Vec<Span>,
+    #[serde(default)]
+    lang: String,
 }
 
 /// In Unicode scalar values, the end exclusive.
@@ -53,6 +56,8 @@ pub(crate) fn run(asking: &Asking, sets: &Sets, report: &mut Report) -> Result<(
         &own,
         true,
     )?);
+    let languages = lines(&evaluation().join("pii_languages.jsonl"))?;
+    report.add(by_language(asking, &languages)?);
     if let Some(data) = sets.data() {
         let synthetic = unpack(&data.join("pii_presidio_synth_v2.json.gz"))?;
         let title = "pii, structured kinds in 1,500 made-up sentences (presidio-research)";
@@ -63,24 +68,86 @@ pub(crate) fn run(asking: &Asking, sets: &Sets, report: &mut Report) -> Result<(
     Ok(())
 }
 
-fn measure(asking: &Asking, title: &str, sentences: &[Sentence], all: bool) -> Result<Table> {
-    let what = What::Entities(asking.models.library.tagger(&Wanted::default())?);
-    let texts: Vec<String> = sentences
-        .iter()
-        .map(|sentence| sentence.text.clone())
-        .collect();
-    let mut found = Vec::new();
-    for answer in asking.answers(&texts, &what)? {
+fn tagger(asking: &Asking) -> Result<What> {
+    let tagger = asking.models.library.tagger(&Wanted::default())?;
+    Ok(What::Entities(tagger))
+}
+
+fn texts(sentences: &[Sentence]) -> Vec<String> {
+    let texts = sentences.iter().map(|sentence| sentence.text.clone());
+    texts.collect()
+}
+
+fn pace(asking: &Asking, sentences: &[Sentence]) -> Result<f64> {
+    asking.pace(&texts(sentences), &tagger(asking)?)
+}
+
+/// The entities of each sentence that count.
+fn find(asking: &Asking, sentences: &[Sentence]) -> Result<Vec<Vec<Entity>>> {
+    let answers = asking.answers(&texts(sentences), &tagger(asking)?)?;
+    let counted = |answer| {
         let Answer::Entities(entities) = answer else {
             bail!("the answer is no list of entities")
         };
-        found.push(
-            entities
-                .into_iter()
-                .filter(|entity| entity.confidence >= THRESHOLD)
-                .collect::<Vec<_>>(),
-        );
+        let entities = entities.into_iter();
+        Ok(entities
+            .filter(|entity| entity.confidence >= THRESHOLD)
+            .collect())
+    };
+    answers.into_iter().map(counted).collect()
+}
+
+/// F1 by overlap of what language tells, recall of what has a form, and sentences without personal
+/// data in which something is found.
+fn by_language(asking: &Asking, sentences: &[Sentence]) -> Result<Table> {
+    let found = find(asking, sentences)?;
+    let mut by_language: BTreeMap<&str, (Vec<Sentence>, Vec<Vec<Entity>>)> = BTreeMap::new();
+    for (sentence, found) in sentences.iter().zip(found) {
+        for language in ["all", &sentence.lang] {
+            let (sentences, all) = by_language.entry(language).or_default();
+            sentences.push(sentence.clone());
+            all.push(found.clone());
+        }
     }
+
+    let head = [
+        "language",
+        "sentences",
+        "PERSON F1",
+        "GPE F1",
+        "ORGANIZATION F1",
+        "STREET_ADDRESS F1",
+        "phone recall",
+        "other structured recall",
+        "clean flagged",
+    ];
+    let mut table = Table::new("pii, by language", &head);
+    for (language, (sentences, found)) in &by_language {
+        let tally = |kinds: &[&str]| Tally::of(sentences, found, kinds);
+        let labels = sentences.iter().flat_map(|sentence| &sentence.spans);
+        let mut structured: Vec<&str> = labels.map(|span| span.label.as_str()).collect();
+        structured.retain(|kind| !NAMES.contains(kind) && !OTHERS.contains(kind));
+        structured.retain(|kind| *kind != "PHONE_NUMBER");
+
+        let names = NAMES.iter().chain(&OTHERS);
+        let names = names.map(|kind| figure(tally(&[kind]).overlap_f1()));
+        let recalls = [&["PHONE_NUMBER"][..], &structured];
+        let recalls = recalls.map(|kinds| figure(tally(kinds).overlap_recall()));
+        let clean = sentences.iter().zip(found);
+        let clean = clean.filter(|(sentence, _)| sentence.spans.is_empty());
+        let (count, wrong) = clean.fold((0, 0), |(count, wrong), (_, found)| {
+            (count + 1, wrong + usize::from(!found.is_empty()))
+        });
+        let cells = [(*language).to_owned(), sentences.len().to_string()];
+        let cells = cells.into_iter().chain(names).chain(recalls);
+        table.row(cells.chain([format!("{wrong} of {count}")]).collect());
+    }
+    table.note("F1 and recall count spans that overlap one of their kind.");
+    Ok(table)
+}
+
+fn measure(asking: &Asking, title: &str, sentences: &[Sentence], all: bool) -> Result<Table> {
+    let found = find(asking, sentences)?;
     let head = [
         "kind",
         "spans",
@@ -126,7 +193,7 @@ fn measure(asking: &Asking, title: &str, sentences: &[Sentence], all: bool) -> R
     }
     table.note(format!(
         "Counted from a confidence of {THRESHOLD}; p50 {:.1} ms.",
-        asking.pace(&texts, &what)?
+        pace(asking, sentences)?
     ));
     Ok(table)
 }
@@ -187,22 +254,27 @@ impl Tally {
         share(self.exact, self.there)
     }
 
+    fn overlap_recall(&self) -> f64 {
+        share(self.touched, self.there)
+    }
+
+    fn overlap_f1(&self) -> f64 {
+        harmonic(share(self.touching, self.found), self.overlap_recall())
+    }
+
     fn f1(&self) -> f64 {
         harmonic(self.precision(), self.recall())
     }
 
     fn row(&self, name: &str, goal: String) -> Vec<String> {
-        let (precision, recall) = (
-            share(self.touching, self.found),
-            share(self.touched, self.there),
-        );
+        let (precision, recall) = (share(self.touching, self.found), self.overlap_recall());
         let figures = [
             self.precision(),
             self.recall(),
             self.f1(),
             precision,
             recall,
-            harmonic(precision, recall),
+            self.overlap_f1(),
         ];
         let cells = [name.to_owned(), self.there.to_string()]
             .into_iter()
@@ -251,6 +323,7 @@ mod tests {
         };
         Sentence {
             text: String::new(),
+            lang: String::new(),
             spans: spans.iter().map(span).collect(),
         }
     }
