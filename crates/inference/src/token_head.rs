@@ -201,12 +201,15 @@ pub fn shipped() -> Option<TokenHead> {
 }
 
 /// Weights and card of the head on the encoder of other languages than English.
-const OTHER_LANGUAGES: Option<(&[u8], &[u8])> = None;
+const OTHER_LANGUAGES: (&[u8], &[u8]) = (
+    include_bytes!("../heads/pii/multilingual-e5-small/head.safetensors"),
+    include_bytes!("../heads/pii/multilingual-e5-small/card.json"),
+);
 
-/// The head on the encoder of other languages than English, where there is one.
+/// The head on the encoder of other languages than English.
 #[must_use]
 pub fn multilingual() -> Option<TokenHead> {
-    let (weights, card) = OTHER_LANGUAGES?;
+    let (weights, card) = OTHER_LANGUAGES;
     TokenHead::read(weights, card).ok()
 }
 

@@ -379,7 +379,7 @@ pub struct TrainArgs {
     /// Also fit once without each source of attacks, and measure on that source
     #[arg(long)]
     pub leave_one_out: bool,
-    /// File of held-out turns, used for figures only
+    /// File of held-out texts, used for figures only: turns, or for `pii` marked sentences
     #[arg(long, value_name = "FILE")]
     pub evaluation: Option<PathBuf>,
     /// Folder that caches the features of texts for further runs

@@ -12,6 +12,7 @@ use inference::engine::Engine;
 use inference::handle::Embedder;
 use inference::head::Block;
 use inference::heads::MULTILINGUAL;
+use inference::token_head::TokenHead;
 use router::config::server::Inference;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -86,12 +87,18 @@ fn sequence(
 
 /// The head of personal data reads tokens, and is a file of another kind.
 fn tokens(arguments: &TrainArgs, encoder: Encoder, log: &mut Vec<u8>) -> anyhow::Result<()> {
-    let trained = training::pii::train(
-        &arguments.data,
-        &encoder.embedder.name,
-        &encoder,
-        Settings::default(),
-    )?;
+    let settings = match arguments.encoder == MULTILINGUAL {
+        true => Settings::multilingual(),
+        false => Settings::default(),
+    };
+    let name = &encoder.embedder.name;
+    let TrainArgs { data, corpus, .. } = arguments;
+    let mut trained = training::pii::train(data, corpus, name, &encoder, settings)?;
+    if let Some(file) = &arguments.evaluation {
+        let head = TokenHead::read(&trained.weights, &serde_json::to_vec(&trained.card)?)?;
+        let texts = training::pii::read_marked(file)?;
+        trained.card.figures = training::pii::evaluate(&head, &encoder, &texts)?;
+    }
     let card = serde_json::to_string_pretty(&trained.card)? + "\n";
     if let Some(folder) = &arguments.out {
         std::fs::create_dir_all(folder)

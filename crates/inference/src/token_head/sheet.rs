@@ -103,7 +103,15 @@ fn ends_alphanumeric(text: &str, word: &Word) -> bool {
 }
 
 fn is_dense(scalar: char) -> bool {
-    matches!(scalar, '\u{3040}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}')
+    matches!(
+        scalar,
+        '\u{e00}'..='\u{edf}'
+            | '\u{1000}'..='\u{109f}'
+            | '\u{1780}'..='\u{17ff}'
+            | '\u{3005}'
+            | '\u{3040}'..='\u{9fff}'
+            | '\u{ac00}'..='\u{d7a3}'
+    )
 }
 
 /// Marks of one word after `gap`, what stands between it and the word before.

@@ -118,7 +118,7 @@ fn counts_spans() {
 #[test]
 fn learns_what_can_be_learned_and_the_same_each_time() {
     let values = Values::shipped();
-    let lexicon = values.lexicon();
+    let lexicon = values.lexicon(&[]);
     let mut set = Set::default();
     for example in text::generated(&values, 700, &mut Random::new(5)) {
         set.add(&page(example, &lexicon, &Letters).unwrap());
@@ -152,4 +152,40 @@ fn learns_what_can_be_learned_and_the_same_each_time() {
         found.iter().any(|entity| &*entity.kind == "PERSON"),
         "{found:?}"
     );
+}
+
+#[test]
+fn every_language_is_marked_right() {
+    let values = Values::shipped();
+    for language in Language::read(
+        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/corpus")),
+        Languages::All,
+    )
+    .unwrap()
+    {
+        let mut random = Random::new(3);
+        let mut texts = language.generated(&values, 2_000, &mut random);
+        texts.extend(language.held_out(&values, &mut random));
+        assert!(texts.len() >= 2_000, "{}", language.code);
+        let mut found = [0; KINDS.len()];
+        for Example { text, spans, .. } in &texts {
+            assert!(!text.contains("\\n"), "{text}");
+            assert!(
+                !KINDS.iter().any(|kind| text.contains(&format!("[{kind}"))),
+                "{text}"
+            );
+            for (start, end, kind) in spans {
+                let value = text.get(*start..*end).unwrap();
+                assert_eq!(value.trim(), value, "{text}");
+                found[*kind] += 1;
+            }
+            let is_ordered = spans.windows(2).all(|pair| pair[0].1 <= pair[1].0);
+            assert!(is_ordered, "{text}");
+        }
+        assert!(
+            found.iter().all(|count| *count > 50),
+            "{found:?} {}",
+            language.code
+        );
+    }
 }

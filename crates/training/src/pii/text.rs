@@ -19,7 +19,7 @@ pub(super) struct Example {
 }
 
 impl Example {
-    fn append(&mut self, other: &Self) {
+    pub(super) fn append(&mut self, other: &Self) {
         let shift = self.text.len();
         self.text.push_str(&other.text);
         self.spans.extend(
@@ -128,7 +128,7 @@ fn sentence_of(values: &Values, random: &mut Random, language: &str, template: &
 }
 
 /// As people type: all in lower case, all in capitals, without a full stop, names in lower case.
-fn restyle(sentence: &mut Example, random: &mut Random) {
+pub(super) fn restyle(sentence: &mut Example, random: &mut Random) {
     match random.below(100) {
         0..13 => sentence.recase(str::to_lowercase, false),
         13..15 => sentence.recase(str::to_uppercase, false),

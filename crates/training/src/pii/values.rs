@@ -1,5 +1,6 @@
 //! Lists of values for slots, and chance.
 
+use super::languages::Language;
 use inference::token_head::lexicon::Lexicon;
 use std::collections::BTreeMap;
 
@@ -38,8 +39,8 @@ impl Values {
             .unwrap_or_default()
     }
 
-    /// What the head knows by heart.
-    pub(super) fn lexicon(&self) -> Lexicon {
+    /// What the head knows by heart, with the names of `languages`.
+    pub(super) fn lexicon(&self, languages: &[Language]) -> Lexicon {
         let under = |prefixes: &[&str]| -> Vec<String> {
             let section = |name: &str| {
                 prefixes
@@ -52,12 +53,19 @@ impl Values {
                 .map(|value| value.trim_start_matches("the ").to_lowercase())
                 .collect()
         };
+        let with = |prefixes: &[&str], section: &str| {
+            let lists = languages
+                .iter()
+                .flat_map(|language| language.values(section));
+            let values = lists.map(str::to_lowercase);
+            under(prefixes).into_iter().chain(values).collect()
+        };
         Lexicon::new(&[
-            under(&["first", "all.first"]),
-            under(&["last", "all.last"]),
-            under(&["city", "all.city"]),
+            with(&["first", "all.first"], "first"),
+            with(&["last", "all.last"], "last"),
+            with(&["city", "all.city"], "place"),
             under(&["country", "state"]),
-            under(&["org.known", "org.more"]),
+            with(&["org.known", "org.more"], "org"),
         ])
     }
 }
