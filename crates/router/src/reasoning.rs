@@ -95,12 +95,12 @@ impl Switch {
         }
     }
 
-    /// The edit for a decision's candidate. `effort` is the candidate's own (may be empty),
-    /// `callers` what the client had asked for.
+    /// The edit for a decision's candidate. `effort` and `mode` are the candidate's own (may be
+    /// empty), `callers` what the client had asked for.
     #[must_use]
-    pub fn edit(&self, on: bool, effort: &str, callers: Option<&str>) -> ReasoningEdit {
+    pub fn edit(&self, on: bool, effort: &str, mode: &str, callers: Option<&str>) -> ReasoningEdit {
         if let Some(written) = &self.written {
-            return self.written_edit(written, on, effort);
+            return self.written_edit(written, on, effort, mode);
         }
         let Some((family, param)) = &self.family else {
             return ReasoningEdit::Forget;
@@ -150,7 +150,13 @@ impl Switch {
 
 impl Switch {
     /// Returns the edit of a switch that is written out.
-    fn written_edit(&self, written: &Reasoning, on: bool, effort: &str) -> ReasoningEdit {
+    fn written_edit(
+        &self,
+        written: &Reasoning,
+        on: bool,
+        effort: &str,
+        mode: &str,
+    ) -> ReasoningEdit {
         let effort = if effort.is_empty() {
             &*self.default_effort
         } else {
@@ -165,12 +171,11 @@ impl Switch {
         }
         let parameter: Arc<str> = written.parameter.as_str().into();
         if written.kind == Some(SwitchKind::ReasoningMode) {
-            let word = if on { "enabled" } else { "disabled" };
-            let is_known = written.modes.is_empty() || written.modes.iter().any(|it| it == word);
+            let word = written.mode(on, mode);
             return ReasoningEdit::Written {
                 kwargs: Vec::new(),
                 effort: None,
-                mode: is_known.then(|| (parameter, Value::from(word))),
+                mode: word.map(|word| (parameter, Value::from(word))),
             };
         }
 
@@ -265,8 +270,9 @@ mod tests {
         }
     }
 
-    /// `kwargs` and what stands at the top level, as JSON.
+    /// `kwargs` and what stands at the top level, as JSON. A mode follows the effort, behind `/`.
     fn written(reasoning: &str, base_url: &str, on: bool, effort: &str) -> String {
+        let (effort, mode) = effort.split_once('/').unwrap_or((effort, ""));
         let model = ProviderModel {
             reasoning: Some(serde_json::from_str(reasoning).unwrap()),
             ..ProviderModel::default()
@@ -281,7 +287,7 @@ mod tests {
             let fields = pairs.map(|(name, value)| (name.to_string(), value));
             Value::Object(fields.collect()).to_string()
         };
-        match Switch::of(&model, Some(&backend), &defaults).edit(on, effort, None) {
+        match Switch::of(&model, Some(&backend), &defaults).edit(on, effort, mode, None) {
             ReasoningEdit::Written {
                 kwargs,
                 effort,
@@ -348,6 +354,27 @@ mod tests {
                 false,
                 "",
                 r#"{} {"thinking_mode":"disabled"}"#,
+            ),
+            (
+                r#"{"family":"minimax-m3"}"#,
+                local,
+                true,
+                "/adaptive",
+                r#"{} {"thinking_mode":"adaptive"}"#,
+            ),
+            (
+                r#"{"type":"reasoning_mode","parameter":"think","modes":["adaptive"],"default_mode":"adaptive"}"#,
+                local,
+                true,
+                "",
+                r#"{} {"think":"adaptive"}"#,
+            ),
+            (
+                r#"{"type":"reasoning_mode","parameter":"think","modes":["adaptive"],"default_mode":"adaptive"}"#,
+                local,
+                false,
+                "",
+                "{} {}",
             ),
         ] {
             assert_eq!(
@@ -470,7 +497,7 @@ mod tests {
         ];
         for (kind, url, on, effort, callers, expected) in cases {
             assert_eq!(
-                switch(kind, "p", url).edit(on, effort, callers),
+                switch(kind, "p", url).edit(on, effort, "", callers),
                 expected,
                 "{kind} {url} {on} {effort}"
             );
@@ -509,14 +536,14 @@ mod tests {
     fn deepseek_has_its_own_switch() {
         let switch = switch("reasoning_effort", "p", "https://api.deepseek.com/v1");
         assert_eq!(
-            switch.edit(true, "high", None),
+            switch.edit(true, "high", "", None),
             ReasoningEdit::Thinking {
                 on: true,
                 effort: "high".into()
             }
         );
         assert_eq!(
-            switch.edit(false, "", None),
+            switch.edit(false, "", "", None),
             ReasoningEdit::Thinking {
                 on: false,
                 effort: "medium".into()

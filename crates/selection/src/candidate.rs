@@ -2,6 +2,7 @@
 
 use crate::card::{Card, ModelDescriptions};
 use crate::pool::{ModelPool, Pool};
+use crate::providers::reasoning::DISABLED;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -64,6 +65,17 @@ pub struct ModelRef {
     /// Mode of a model whose reasoning has modes; must agree with `use_reasoning`.
     #[schemars(extend("enum" = ["enabled", "disabled", "adaptive"]))]
     pub reasoning_mode: String,
+}
+
+impl ModelRef {
+    /// Returns whether the model is to reason, by either of the two keys that say so; `None` leaves
+    /// it to the caller.
+    #[must_use]
+    pub fn reasons(&self) -> Option<bool> {
+        let mode = self.reasoning_mode.trim();
+        let by_mode = (!mode.is_empty()).then(|| mode != DISABLED);
+        self.use_reasoning.or(by_mode)
+    }
 }
 
 /// Returns a candidate's name upstream: its adapter if it has one.

@@ -59,6 +59,8 @@ struct Reasoning<'a> {
     on: Option<bool>,
     /// Empty where the policy does not say.
     effort: &'a str,
+    /// Mode of a model whose reasoning has modes; empty where the policy does not say.
+    mode: &'a str,
 }
 
 /// What the caller says of reasoning.
@@ -213,8 +215,9 @@ impl Targets {
                 adapter.into()
             },
             reasoning: Some(Reasoning {
-                on: model_ref.use_reasoning,
+                on: model_ref.reasons(),
                 effort: &model_ref.reasoning_effort,
+                mode: model_ref.reasoning_mode.trim(),
             }),
         })
     }
@@ -381,7 +384,7 @@ impl<'a> Target<'a> {
         let own = self.reasoning?;
         let switch = &self.model.reasoning;
         Some(plan::Reasoning {
-            edit: switch.edit(own.is_on(wish), own.effort(wish), wish.effort),
+            edit: switch.edit(own.is_on(wish), own.effort(wish), own.mode, wish.effort),
             stands: own.stands(wish),
         })
     }

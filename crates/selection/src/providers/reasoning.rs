@@ -80,6 +80,10 @@ struct Family {
     has_off: bool,
     /// Effort that switches it off, if there is one.
     disabled: &'static str,
+    /// Modes in which it reasons.
+    modes: &'static [&'static str],
+    /// It does not reason unless it is told to.
+    is_off_by_default: bool,
 }
 
 const fn toggle(name: &'static str, parameter: &'static str) -> Family {
@@ -91,6 +95,8 @@ const fn toggle(name: &'static str, parameter: &'static str) -> Family {
         levels: &[],
         has_off: true,
         disabled: "",
+        modes: ENABLED,
+        is_off_by_default: false,
     }
 }
 
@@ -104,6 +110,8 @@ const fn efforts(name: &'static str, levels: &'static [&'static str]) -> Family 
         levels,
         has_off: false,
         disabled: "",
+        modes: ENABLED,
+        is_off_by_default: false,
     }
 }
 
@@ -125,6 +133,8 @@ const fn activated(name: &'static str, levels: &'static [&'static str]) -> Famil
     }
 }
 
+const ENABLED: &[&str] = &["enabled"];
+const ADAPTIVE: &[&str] = &["adaptive"];
 const LOW_TO_HIGH: &[&str] = &["low", "medium", "high"];
 const LOW_TO_MAX: &[&str] = &["low", "medium", "high", "xhigh", "max"];
 const MINIMAL_TO_MAX: &[&str] = &["minimal", "low", "medium", "high", "xhigh", "max"];
@@ -135,7 +145,10 @@ const FAMILIES: &[Family] = &[
     toggle("glm", "enable_thinking"),
     toggle("hunyuan", "enable_thinking"),
     toggle("mimo", "enable_thinking"),
-    toggle("gemma4", "enable_thinking"),
+    Family {
+        is_off_by_default: true,
+        ..toggle("gemma4", "enable_thinking")
+    },
     toggle("nemotron-thinking-toggle", "enable_thinking"),
     toggle("deepseek-v3.1", "thinking"),
     toggle("deepseek-v3.2", "thinking"),
@@ -159,25 +172,33 @@ const FAMILIES: &[Family] = &[
     efforts_or_none("mistral-none-high", &["high"]),
     Family {
         parameter: "effort",
+        modes: ADAPTIVE,
         ..efforts("claude-effort", LOW_TO_MAX)
     },
     Family {
         parameter: "effort",
         has_off: true,
+        modes: ADAPTIVE,
         ..efforts("claude-effort-adaptive", LOW_TO_MAX)
     },
     Family {
         parameter: "effort",
         has_off: true,
+        modes: ADAPTIVE,
+        is_off_by_default: true,
         ..efforts("claude-effort-opt-in", LOW_TO_MAX)
     },
     Family {
         kind: SwitchKind::ReasoningMode,
         parameter: "thinking_mode",
         has_off: true,
+        modes: &["enabled", "adaptive"],
         ..efforts("minimax-m3", &[])
     },
 ];
+
+/// The mode in which a model does not reason.
+pub const DISABLED: &str = "disabled";
 
 /// What a family's name ends in where its models always reason.
 const ALWAYS_ON: &str = "-always-on";
@@ -196,10 +217,11 @@ impl Reasoning {
         };
         let family = FAMILIES.iter().find(|family| family.name == base)?;
         let can_stop = family.has_off && !is_always_on;
-        let modes: &[&str] = if can_stop {
-            &["enabled", "disabled"]
-        } else {
-            &["enabled"]
+        let mut modes = family.modes.to_vec();
+        modes.extend(can_stop.then_some(DISABLED));
+        let default_mode = match can_stop && family.is_off_by_default {
+            true => DISABLED,
+            false => family.modes.first().copied().unwrap_or_default(),
         };
         let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
         Some(Self {
@@ -207,8 +229,8 @@ impl Reasoning {
             parameter: family.parameter.to_owned(),
             activation_parameter: family.activation.to_owned(),
             levels: owned(family.levels),
-            modes: owned(modes),
-            default_mode: "enabled".to_owned(),
+            modes: owned(&modes),
+            default_mode: default_mode.to_owned(),
             disabled: family.disabled.to_owned(),
             ..Self::default()
         })
@@ -217,7 +239,25 @@ impl Reasoning {
     /// Tells whether the model cannot be kept from reasoning.
     #[must_use]
     pub fn is_always_on(&self) -> bool {
-        !self.modes.is_empty() && !self.modes.iter().any(|mode| mode == "disabled")
+        !self.modes.is_empty() && !self.modes.iter().any(|mode| mode == DISABLED)
+    }
+
+    /// Returns the mode that a model is told: the one that is asked for, else the usual one of those
+    /// in which it reasons or does not. `None` if it has no such mode.
+    #[must_use]
+    pub fn mode<'a>(&'a self, on: bool, asked: &'a str) -> Option<&'a str> {
+        let fits = |mode: &&str| (*mode != DISABLED) == on;
+        if let Some(asked) = Some(asked).filter(|it| !it.is_empty()).filter(fits) {
+            return Some(asked);
+        }
+        if self.modes.is_empty() {
+            return Some(if on { "enabled" } else { DISABLED });
+        }
+        let modes = self.modes.iter().map(String::as_str);
+        std::iter::once(self.default_mode.as_str())
+            .chain(modes)
+            .filter(|mode| !mode.is_empty())
+            .find(fits)
     }
 
     /// Reports what is wrong with the block at `path`.

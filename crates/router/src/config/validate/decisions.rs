@@ -8,8 +8,9 @@ use document::Findings;
 use document::suggestion;
 use selection::candidate::ModelRef;
 use selection::card::ModelDescriptions;
-use selection::providers::reasoning::{Reasoning, SwitchKind};
-use signals::rules::check_tree;
+use selection::providers::reasoning::{DISABLED, Reasoning, SwitchKind};
+use signals::report::Kind;
+use signals::rules::{RuleNode, check_tree};
 
 pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
     let routing = scope.routing;
@@ -144,6 +145,11 @@ fn candidate(scope: &Scope<'_>, path: &str, candidate: &ModelRef, findings: &mut
         let message = format!("has no effect: `{name}` has no `reasoning_family`");
         findings.warn(format!("{path}.use_reasoning"), message);
     }
+    let has_modes = model.is_some_and(|model| model.reasoning.is_some());
+    if !candidate.reasoning_mode.is_empty() && !has_modes {
+        let message = format!("tells `{name}` on or off alone: it has no `reasoning` with modes");
+        findings.warn(format!("{path}.reasoning_mode"), message);
+    }
 }
 
 /// Reports what a candidate asks of its model's reasoning that the model cannot do.
@@ -155,6 +161,17 @@ fn reasons(path: &str, candidate: &ModelRef, reasoning: &Reasoning, findings: &m
     if candidate.use_reasoning == Some(false) && written.is_always_on() {
         let message = format!("`{name}` always reasons; `use_reasoning: false` cannot hold");
         findings.error(format!("{path}.use_reasoning"), message);
+    }
+    let mode = candidate.reasoning_mode.as_str();
+    if !mode.is_empty() {
+        let path = format!("{path}.reasoning_mode");
+        let modes = written.modes.join(", ");
+        if candidate.use_reasoning == Some(mode == DISABLED) {
+            findings.error(path, "contradicts `use_reasoning`");
+        } else if !written.modes.is_empty() && !written.modes.iter().any(|it| it == mode) {
+            let message = format!("`{name}` has no mode `{mode}`: modes are {modes}");
+            findings.error(path, message);
+        }
     }
     let effort = &candidate.reasoning_effort;
     if effort.is_empty() {

@@ -158,7 +158,7 @@ pub(in crate::config) const VERDICTS: &[Row] = &[
     ),
     row(
         "routing.decisions[].modelRefs[].reasoning_mode",
-        served("`use_reasoning` alone switches reasoning"),
+        Verdict::Runs,
     ),
     row(
         "routing.decisions[].candidateIterations[].models[].reasoning_mode",
