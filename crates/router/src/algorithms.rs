@@ -13,8 +13,9 @@ use selection::algorithms::method::{Building, Checking, DecisionInput, Method, N
 use selection::algorithms::router_dc::{RouterDc, RouterDcConfig};
 use selection::algorithms::r#static::Static;
 use selection::algorithms::{self, Selector};
-use selection::candidate::Candidate;
+use selection::candidate::{Candidate, ModelRef, upstream_name};
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use table::written;
 pub use table::{AlgorithmType, Models, OneModel, SeveralModelsType};
 
@@ -159,12 +160,14 @@ impl Algorithm {
         }
 
         if let Some(least) = self.minimum_candidates {
-            let listed = checking.model_refs.len();
+            let different = |candidate: &ModelRef| upstream_name(candidate).trim().to_owned();
+            let listed: HashSet<String> = checking.model_refs.iter().map(different).collect();
+            let listed = listed.len();
             let path = checking.at("minimum_candidates");
             if least == 0 {
                 checking.findings.error(path, "at least 1");
             } else if listed > 0 && least as usize > listed {
-                let message = format!("the decision lists {listed} candidates");
+                let message = format!("the decision lists {listed} different candidates");
                 checking.findings.error(path, message);
             }
         }

@@ -115,7 +115,7 @@ pub struct Routing {
     pub decisions: Vec<Decision>,
     /// Merit's own: limits that hold on every path.
     pub boundaries: Vec<Boundary>,
-    /// What a model must be known to have to be a candidate. Known, and not run.
+    /// What a model must be known to have to be a candidate.
     pub candidate_requirements: CandidateRequirements,
     /// What may be kept of requests.
     pub data_policy: DataPolicy,

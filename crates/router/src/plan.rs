@@ -51,6 +51,12 @@ pub struct Escalation {
 /// The code of a request that fails as a decision stays open.
 pub const DECISION_UNRESOLVED: &str = "DECISION_UNRESOLVED";
 
+/// The code of a request whose answer may be longer than any model's.
+pub const MAX_OUTPUT_TOKENS_EXCEEDED: &str = "max_output_tokens_exceeded";
+
+/// The code of a request that no model's card says it can serve.
+pub const UNSUPPORTED_CAPABILITY: &str = "unsupported_capability";
+
 /// The most model names that a refusal lists.
 const LISTED: usize = 8;
 
@@ -153,10 +159,37 @@ impl From<&Barrier> for Refusal {
                 503,
                 "every model that would serve this request is failing".to_owned(),
             ),
+            Barrier::Capability(word) => (
+                400,
+                format!("no model that would serve this request declares the capability {word}"),
+            ),
+            Barrier::OutputLimit { needed, limit } => (
+                400,
+                format!(
+                    "this request asks for an answer of {needed} tokens and the model writes {limit} tokens at most"
+                ),
+            ),
+            Barrier::UnknownLimits => (
+                503,
+                "no model that would serve this request declares its limits".to_owned(),
+            ),
+            Barrier::Mixed => (
+                503,
+                "no model that would serve this request meets the policy's requirements".to_owned(),
+            ),
+            Barrier::TooFew { left, least } => (
+                503,
+                format!("this request needs {least} models that can serve it, and {left} can"),
+            ),
         };
-        let code = matches!(barrier, Barrier::ContextWindow { .. });
+        let code = match barrier {
+            Barrier::ContextWindow { .. } => Some(CONTEXT_LENGTH_EXCEEDED),
+            Barrier::OutputLimit { .. } => Some(MAX_OUTPUT_TOKENS_EXCEEDED),
+            Barrier::Capability(_) => Some(UNSUPPORTED_CAPABILITY),
+            _ => None,
+        };
         Self {
-            code: code.then_some(CONTEXT_LENGTH_EXCEEDED),
+            code,
             ..Self::new(status, message)
         }
     }

@@ -19,6 +19,7 @@ use selection::algorithms::method::{Building, DecisionInput};
 use selection::candidate::{Candidate, ModelRef};
 use selection::card::ModelDescriptions;
 use selection::forecast::Forecaster;
+use selection::requirements::{OutputLimits, Requirements};
 use signals::decision::{Decisions, Ranking, Strategy};
 use signals::declared::Declared;
 use signals::families::learned::{self, Learned};
@@ -88,6 +89,8 @@ pub struct Route {
     pub backends: Vec<Option<Arc<Model>>>,
     /// What runs several of them, if the algorithm does.
     pub looper: Option<Looper>,
+    /// What its candidates must be known to have.
+    pub requirements: Requirements,
     /// Enabled plugins in their fixed order.
     pub plugins: Vec<Box<dyn Plugin>>,
     /// What the decision asks for and is not run, as `x-merit-degraded` says it.
@@ -354,6 +357,7 @@ impl Route {
         let mut routes = Vec::with_capacity(routing.decisions.len());
         for decision in &routing.decisions {
             routes.push(Self {
+                requirements: requirements(routing, decision),
                 learning: learning
                     .as_ref()
                     .map(|recipe| Policy::of(decision.learned(), recipe)),
@@ -410,6 +414,7 @@ impl Route {
                 .map(|plugin| plugin.name())
                 .collect(),
             looper: algorithm.looper(candidates.candidates()),
+            requirements: Requirements::default(),
             not_run: not_run(decision, &algorithm),
             candidates,
             forecaster,
@@ -417,6 +422,32 @@ impl Route {
             plugins,
         }
     }
+}
+
+/// Returns what a decision's candidates must be known to have.
+fn requirements(routing: &Routing, decision: &Decision) -> Requirements {
+    let own = &routing.candidate_requirements;
+    let algorithm = decision.algorithm.as_ref();
+    let minimum = algorithm.and_then(|algorithm| algorithm.minimum_candidates);
+    let has_limits = own.context.trim() == "known_limits";
+    Requirements {
+        declared: own.capabilities.trim() == "declared",
+        limits: has_limits.then(|| output_limits(decision)),
+        minimum: minimum.map_or(0, |minimum| minimum as usize),
+    }
+}
+
+/// Returns how long a decision lets answers be: as its first `request_params` says.
+fn output_limits(decision: &Decision) -> OutputLimits {
+    let mut plugins = decision.plugins.iter();
+    let limits = plugins.find_map(|plugin| match plugin {
+        PluginConfig::RequestParams(params) => Some(OutputLimits {
+            default: params.default_limit(),
+            cap: params.cap(),
+        }),
+        _ => None,
+    });
+    limits.unwrap_or_default()
 }
 
 /// Returns what a decision asks for and is not run, `part=reason`.

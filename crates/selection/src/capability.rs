@@ -19,11 +19,14 @@
 //! `text_to_speech`, `transcription`) must be declared: where a request leaves the choice to Merit,
 //! it goes only to a model whose card has the word.
 
+mod media;
+
 use crate::candidate::Candidate;
 use crate::card::{Card, ModelDescriptions};
 use crate::eligible::{Barrier, Eligible};
+use crate::requirements::{Requirements, together};
 use dialects::{Prompt, Service};
-use signals::families::{TokenRatio, estimate};
+use signals::families::{TokenRatio, estimate, prompt_estimate};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -152,6 +155,10 @@ pub struct Demand {
     pub tokens: u64,
     /// Tokens by the least that they can be taken for.
     pub least_tokens: u64,
+    /// Tokens of the prompt alone, by the cautious estimate.
+    pub prompt_tokens: u64,
+    /// Limit of the answer as the caller sets it, tokens; 0 without one.
+    pub output: u64,
     /// It defines tools.
     pub tools: bool,
     /// It shows images.
@@ -175,6 +182,8 @@ impl Demand {
         Self {
             tokens: estimate(prompt, ratio),
             least_tokens: (bytes / LOOSE_TEXT).saturating_add(facts.output_reserve),
+            prompt_tokens: prompt_estimate(prompt, ratio),
+            output: facts.output_reserve,
             tools: prompt.conversation.tool_definitions > 0,
             images: prompt.attached.images > 0,
             audio: prompt.attached.audio > 0,
@@ -192,12 +201,25 @@ impl Demand {
         Self {
             tokens: self.tokens.max(other.tokens),
             least_tokens: self.least_tokens.max(other.least_tokens),
+            prompt_tokens: self.prompt_tokens.max(other.prompt_tokens),
+            output: self.output.max(other.output),
             tools: self.tools || other.tools,
             images: self.images || other.images,
             audio: self.audio || other.audio,
             video: self.video || other.video,
             documents: self.documents || other.documents,
             reasoning: self.reasoning || other.reasoning,
+        }
+    }
+
+    /// Returns the same with another limit of the answer.
+    fn with_output(self, output: u64) -> Self {
+        let least = self.least_tokens.saturating_sub(self.output);
+        Self {
+            tokens: self.prompt_tokens.saturating_add(output),
+            least_tokens: least.saturating_add(output),
+            output,
+            ..self
         }
     }
 }
@@ -211,6 +233,8 @@ pub struct Guard {
     /// Abilities that some card names, by [`Ability`].
     spoken: [bool; Ability::ALL.len()],
     cards: HashMap<Arc<str>, Arc<Card>>,
+    /// Cards are read by the rules of v0.4.
+    is_v04: bool,
 }
 
 impl Guard {
@@ -230,12 +254,21 @@ impl Guard {
                 .iter()
                 .map(|model| card(&model.name))
                 .collect(),
+            is_v04: false,
         }
+    }
+
+    /// Reads what cards say of media by the rules of v0.4: a card that names one known word names
+    /// all media that its model takes, whatever other cards say.
+    #[must_use]
+    pub fn by_v04(self, is_v04: bool) -> Self {
+        Self { is_v04, ..self }
     }
 
     /// Drops candidates that cannot serve a request, then those that are rested, unless all are. A
     /// context window is judged by the cautious estimate while that leaves somebody, else by the
-    /// least one; reasoning is dispensed with where nobody that is left has it.
+    /// least one; reasoning is dispensed with where nobody that is left has it. `requirements` are
+    /// the decision's own.
     ///
     /// # Errors
     /// What keeps the request from the last that were left.
@@ -244,14 +277,24 @@ impl Guard {
         eligible: &mut Eligible,
         candidates: &[Candidate],
         demand: &Demand,
+        requirements: &Requirements,
         now: Instant,
     ) -> Result<(), Barrier> {
         let name = |index: usize| shown(candidates, index);
         let card = |index: usize| candidates.get(index).map(|candidate| &*candidate.card);
         let before = eligible.kept().first().copied();
+        let earlier = eligible.dropped().len();
         eligible.drop_where(name, |index| {
-            card(index).and_then(|card| self.lacks(card, demand))
+            card(index).and_then(|card| self.lacks(card, demand, requirements.declared))
         });
+
+        let output = requirements.output(demand);
+        let demand = &output.map_or(*demand, |output| demand.with_output(output));
+        if let Some(output) = output {
+            eligible.drop_where(name, |index| {
+                card(index).and_then(|card| beyond_limits(card, output))
+            });
+        }
         let fits =
             |index: usize, tokens| card(index).is_none_or(|card| overflow(card, tokens).is_none());
         let tokens = if eligible
@@ -267,7 +310,11 @@ impl Guard {
             card(index).and_then(|card| overflow(card, tokens))
         });
         if let (true, Some(_)) = (eligible.kept().is_empty(), before) {
-            return Err(least(eligible));
+            let own = eligible.dropped().get(earlier..).unwrap_or_default();
+            return Err(match requirements.ask_cards() {
+                true => together(own),
+                false => least(eligible),
+            });
         }
         let reasons = |index: usize| card(index).is_none_or(|card| self.reasons(card));
         if demand.reasoning && eligible.kept().iter().any(|&index| reasons(index)) {
@@ -309,12 +356,17 @@ impl Guard {
     #[must_use]
     pub fn barrier(&self, model: &str, demand: &Demand) -> Option<Barrier> {
         let card = self.cards.get(model)?;
-        self.lacks(card, demand)
+        self.lacks(card, demand, false)
             .or_else(|| overflow(card, demand.least_tokens))
     }
 
     /// An ability that the request cannot do without.
-    fn lacks(&self, card: &Card, demand: &Demand) -> Option<Barrier> {
+    fn lacks(&self, card: &Card, demand: &Demand, declared: bool) -> Option<Barrier> {
+        if self.is_v04 || declared {
+            let lacks_tools = demand.tools && !self.has(card, Ability::Tools);
+            let tools = lacks_tools.then_some(Barrier::Ability(Ability::Tools.as_str()));
+            return tools.or_else(|| media::missing(card, demand, declared));
+        }
         let asked = [
             (Ability::Tools, demand.tools),
             (Ability::Vision, demand.images),
@@ -379,6 +431,15 @@ fn overflow(card: &Card, needed: u64) -> Option<Barrier> {
     Some(Barrier::ContextWindow { needed, window })
 }
 
+/// Returns what keeps an answer of so many tokens from a model whose limits must be known.
+fn beyond_limits(card: &Card, needed: u64) -> Option<Barrier> {
+    match (card.context_window, card.max_output) {
+        (None, _) | (_, None) => Some(Barrier::UnknownLimits),
+        (_, Some(limit)) if needed > limit => Some(Barrier::OutputLimit { needed, limit }),
+        _ => None,
+    }
+}
+
 /// What traces call a candidate: its adapter if it has one.
 pub fn shown(candidates: &[Candidate], index: usize) -> Arc<str> {
     let model_ref = candidates.get(index).map(|candidate| &candidate.model_ref);
@@ -395,198 +456,4 @@ pub fn shown(candidates: &[Candidate], index: usize) -> Arc<str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::candidate::ModelRef;
-    use crate::pool::Pool;
-    use crate::testing::Models;
-
-    const CARDS: &str = "providers:
-  models: [{name: plain}, {name: silent}, {name: tools}, {name: all, reasoning_family: x}, {name: tiny}]
-  defaults: {reasoning_families: {x: {type: reasoning_effort, parameter: y}}}
-routing:
-  modelCards:
-    - {name: plain, context_window_size: 1000, capabilities: [chat]}
-    - {name: silent, context_window_size: 4000}
-    - {name: tools, capabilities: [chat, Tool-Calling]}
-    - {name: all, context_window_size: 2000, capabilities: [tools, VISION, reasoning]}
-    - {name: tiny, context_window_size: 100, capabilities: [tools]}
-";
-
-    fn narrowed(document: &str, names: &[&str], demand: &Demand) -> String {
-        let document = Models::read(document);
-        let guard = Guard::of(&document);
-        let pool = Pool::default();
-        let model_ref = |name: &&str| ModelRef {
-            model: (*name).into(),
-            ..ModelRef::default()
-        };
-        let candidates = names
-            .iter()
-            .map(|name| Candidate::new(model_ref(name), &document, &pool));
-        let candidates: Vec<Candidate> = candidates.collect();
-        let mut eligible = Eligible::all(candidates.len());
-        let outcome = guard.narrow(&mut eligible, &candidates, demand, Instant::now());
-        let kept: Vec<&str> = eligible.kept().iter().map(|&index| names[index]).collect();
-        let dropped = eligible
-            .dropped()
-            .iter()
-            .map(|dropped| format!(" -{}={}", dropped.model, dropped.by));
-        let refused = outcome
-            .err()
-            .map_or_else(String::new, |barrier| format!(" ! {barrier}"));
-        format!("{}{}{refused}", kept.join(" "), dropped.collect::<String>())
-    }
-
-    #[track_caller]
-    fn check(names: &[&str], demand: &Demand, expected: &str) {
-        assert_eq!(narrowed(CARDS, names, demand), expected);
-    }
-
-    const EVERYONE: [&str; 4] = ["plain", "silent", "tools", "all"];
-
-    #[test]
-    fn abilities_count_where_the_document_names_them() {
-        let nothing = Demand::default();
-        check(&EVERYONE, &nothing, "plain silent tools all");
-        check(
-            &EVERYONE,
-            &Demand {
-                tools: true,
-                ..nothing
-            },
-            "silent tools all -plain=ability:tools",
-        );
-        let images = Demand {
-            images: true,
-            ..nothing
-        };
-        check(
-            &EVERYONE,
-            &images,
-            "silent all -plain=ability:vision -tools=ability:vision",
-        );
-        check(
-            &["plain"],
-            &images,
-            " -plain=ability:vision ! ability:vision",
-        );
-        let mute = CARDS.replace("VISION", "wit");
-        assert_eq!(
-            narrowed(&mute, &EVERYONE, &images),
-            "plain silent tools all"
-        );
-    }
-
-    #[test]
-    fn attachments_ask_for_their_abilities() {
-        let cards = CARDS.replace("[chat]", "[chat, audio]");
-        let demand = |audio, video, documents| Demand {
-            audio,
-            video,
-            documents,
-            ..Demand::default()
-        };
-        #[track_caller]
-        fn check(cards: &str, demand: &Demand, expected: &str) {
-            assert_eq!(narrowed(cards, &["plain", "all"], demand), expected);
-        }
-        check(
-            &cards,
-            &demand(true, false, false),
-            "plain -all=ability:audio",
-        );
-        check(
-            &cards,
-            &demand(false, true, false),
-            "all -plain=ability:video",
-        );
-        check(
-            &cards,
-            &demand(false, false, true),
-            "all -plain=ability:documents",
-        );
-        let reads = CARDS.replace("[chat]", "[chat, pdf]");
-        check(
-            &reads,
-            &demand(false, false, true),
-            "plain -all=ability:documents",
-        );
-        check(CARDS, &demand(true, false, false), "plain all");
-    }
-
-    #[test]
-    fn reasoning_is_preferred_not_demanded() {
-        let reasoning = Demand {
-            reasoning: true,
-            ..Demand::default()
-        };
-        check(
-            &["plain", "all", "tools"],
-            &reasoning,
-            "all -plain=ability:reasoning -tools=ability:reasoning",
-        );
-        check(&["plain", "tools"], &reasoning, "plain tools");
-    }
-
-    #[test]
-    fn a_window_is_judged_by_the_cautious_estimate_while_somebody_is_left() {
-        let tokens = |tokens, least_tokens| Demand {
-            tokens,
-            least_tokens,
-            ..Demand::default()
-        };
-        check(&["plain", "all"], &tokens(1000, 10), "plain all");
-        check(
-            &["plain", "all"],
-            &tokens(1001, 10),
-            "all -plain=context_window:1001>1000",
-        );
-        check(&["plain", "all"], &tokens(9000, 900), "plain all");
-        check(
-            &["plain", "all"],
-            &tokens(9000, 1500),
-            "all -plain=context_window:1500>1000",
-        );
-        check(
-            &["plain", "all"],
-            &tokens(9000, 2001),
-            " -plain=context_window:2001>1000 -all=context_window:2001>2000 ! context_window:2001>2000",
-        );
-        // Of unknown size: it may fit.
-        check(
-            &["plain", "tools"],
-            &tokens(9000, 2001),
-            "tools -plain=context_window:9000>1000",
-        );
-        let both = Demand {
-            tools: true,
-            ..tokens(500, 500)
-        };
-        check(
-            &["plain", "tiny"],
-            &both,
-            " -plain=ability:tools -tiny=context_window:500>100 ! context_window:500>100",
-        );
-    }
-
-    #[test]
-    fn the_least_estimate_is_below_the_cautious_one() {
-        let mut prompt = Prompt::default();
-        (
-            prompt.tokens.text_bytes,
-            prompt.tokens.structured_bytes,
-            prompt.tokens.output_reserve,
-        ) = (6000, 60_000, 500);
-        (prompt.tokens.images, prompt.attached.images) = (1, 1);
-        prompt.reasoning_effort = Some("high".into());
-        let demand = Demand::of(&prompt, &TokenRatio::default());
-        assert_eq!(
-            (demand.tokens, demand.least_tokens),
-            (1500 + 60_000 + 8192 + 500, 11_500)
-        );
-        assert!(demand.images && demand.reasoning && !demand.tools);
-        prompt.reasoning_effort = Some("none".into());
-        assert!(!Demand::of(&prompt, &TokenRatio::default()).reasoning);
-    }
-}
+mod tests;

@@ -1,7 +1,8 @@
 //! What is known of a model beforehand: the model card and the prices of the document, ready for
 //! use.
 
-use crate::providers::{EnergyCurve, ModelCard, Pricing, ProviderModel};
+use crate::candidate::ModelRef;
+use crate::providers::{EnergyCurve, Modality, ModelCard, Pricing, ProviderModel};
 use document::suggestion;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -69,6 +70,10 @@ pub struct Card {
     pub prices: Option<Prices>,
     /// Context window, tokens; `None` if unknown.
     pub context_window: Option<u64>,
+    /// Most tokens of an answer; `None` if unknown.
+    pub max_output: Option<u64>,
+    /// Kinds of content that go in; empty if the card does not say.
+    pub inputs: Vec<Modality>,
     /// Size in millions of parameters; `None` if unknown.
     pub parameters: Option<f64>,
     /// Text that describes it, for algorithms that compare texts.
@@ -167,6 +172,13 @@ impl Card {
             context_window: card
                 .map(|card| card.context_window_size)
                 .filter(|&tokens| tokens > 0),
+            max_output: card
+                .map(|card| card.max_output_tokens)
+                .filter(|&tokens| tokens > 0),
+            inputs: card
+                .and_then(|card| card.modalities.as_ref())
+                .map(|kinds| kinds.input.clone())
+                .unwrap_or_default(),
             parameters: card.and_then(|card| parameters(&card.param_size)),
             description: card
                 .map(|card| card.description.clone())

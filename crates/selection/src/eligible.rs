@@ -32,6 +32,26 @@ pub enum Barrier {
     },
     /// The model lacks this ability: `tools`, `vision`, `reasoning`, …
     Ability(&'static str),
+    /// The model's card names abilities, and not this one: `image_input`, `file_input`, …
+    Capability(&'static str),
+    /// The answer that the request may ask for, tokens, is longer than the model's, tokens.
+    OutputLimit {
+        /// Tokens that the answer may have.
+        needed: u64,
+        /// Tokens that the model writes at most.
+        limit: u64,
+    },
+    /// The model's card does not tell its limits, and the policy wants them known.
+    UnknownLimits,
+    /// The candidates lack different things.
+    Mixed,
+    /// Fewer models can serve the request than the decision needs.
+    TooFew {
+        /// How many can.
+        left: usize,
+        /// How many are needed.
+        least: usize,
+    },
     /// The model kept failing and is rested.
     Resting,
 }
@@ -42,6 +62,11 @@ impl std::fmt::Display for Barrier {
             Self::Boundary(name) => write!(f, "boundary:{name}"),
             Self::ContextWindow { needed, window } => write!(f, "context_window:{needed}>{window}"),
             Self::Ability(ability) => write!(f, "ability:{ability}"),
+            Self::Capability(word) => write!(f, "capability:{word}"),
+            Self::OutputLimit { needed, limit } => write!(f, "max_output_tokens:{needed}>{limit}"),
+            Self::UnknownLimits => f.write_str("unknown_limits"),
+            Self::Mixed => f.write_str("candidate_requirements"),
+            Self::TooFew { left, least } => write!(f, "minimum_candidates:{left}<{least}"),
             Self::Resting => f.write_str("resting"),
         }
     }

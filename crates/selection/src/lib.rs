@@ -11,6 +11,7 @@ pub mod providers;
 
 pub mod capability;
 pub mod eligible;
+pub mod requirements;
 
 pub mod forecast;
 pub mod pool;

@@ -105,8 +105,8 @@ macro_rules! algorithms {
             /// `fallback` takes the first candidate when the algorithm fails.
             #[schemars(extend("examples" = ["fallback", "fail"]))]
             pub on_error: String,
-            /// Models that must be able to serve a request; fewer fail the decision. Checked
-            /// against the list of candidates; not run.
+            /// Different models that must be able to serve a request: where fewer can, the request
+            /// is refused.
             pub minimum_candidates: Option<u32>,
             $($(#[$doc])* pub $block: Option<$several>,)*
             $($($(#[$one_doc])* pub $one_block: Option<<$one as Method>::Block>,)?)*

@@ -3,6 +3,7 @@
 mod credentials;
 mod failures;
 mod learning;
+mod requirements;
 mod services;
 mod wishes;
 

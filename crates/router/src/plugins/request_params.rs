@@ -85,8 +85,13 @@ impl Configuration for RequestParamsConfig {
 }
 
 impl RequestParamsConfig {
+    /// Returns the cap of answers, if there is one.
+    pub(crate) fn cap(&self) -> Option<u64> {
+        cap(self.max_tokens_limit)
+    }
+
     /// Returns the output limit of a request that has none, if it is a number.
-    fn default_limit(&self) -> Option<u64> {
+    pub(crate) fn default_limit(&self) -> Option<u64> {
         let limit = self.default_max_tokens.trim().parse().ok();
         limit.filter(|&limit: &u64| limit > 0)
     }

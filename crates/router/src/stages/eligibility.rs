@@ -7,6 +7,8 @@ use crate::recipe::Route;
 use selection::capability::{Ability, Demand, Guard, shown};
 use selection::card::Prices;
 use selection::eligible::{Barrier, Eligible};
+use signals::decision::Ranking;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -30,7 +32,7 @@ impl Eligibility {
     #[must_use]
     pub fn of(document: &Document) -> Self {
         Self {
-            guard: Guard::of(document),
+            guard: Guard::of(document).by_v04(document.ranking == Ranking::V04),
         }
     }
 
@@ -78,10 +80,24 @@ impl Eligibility {
         if let Some(barrier) = first.map(|dropped| dropped.by.clone()) {
             return Err(NoneEligible { eligible, barrier });
         }
-        match self
-            .guard
-            .narrow(&mut eligible, candidates, demand, Instant::now())
-        {
+        let requirements = &route.requirements;
+        let narrowed = self.guard.narrow(
+            &mut eligible,
+            candidates,
+            demand,
+            requirements,
+            Instant::now(),
+        );
+        let names = eligible.kept().iter();
+        let names: HashSet<Arc<str>> = names.map(|&index| shown(candidates, index)).collect();
+        let (left, least) = (names.len(), requirements.minimum);
+        match narrowed {
+            Ok(()) if left < least => {
+                let barrier = Barrier::TooFew { left, least };
+                let name = |index: usize| shown(candidates, index);
+                eligible.drop_where(name, |_| Some(barrier.clone()));
+                Err(NoneEligible { eligible, barrier })
+            }
             Ok(()) => Ok(eligible),
             Err(barrier) => Err(NoneEligible { eligible, barrier }),
         }

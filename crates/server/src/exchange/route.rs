@@ -18,7 +18,7 @@ use inference::ask::Ask;
 use router::generation::Profile;
 use router::pipeline::{self, Routed, RoutingRequest, fallback};
 use router::plan::surface::{ReplyHeader, ResponsePath};
-use router::plan::{Escalation, Forward, Outcome, Trace, body};
+use router::plan::{Escalation, Forward, MAX_OUTPUT_TOKENS_EXCEEDED, Outcome, Trace, body};
 use selection::eligible::Barrier;
 use signals::families::Identity;
 use std::borrow::Cow;
@@ -387,7 +387,11 @@ fn record(serving: &Generation, metrics: &Metrics, routed: &Routed<'_>) {
                     "boundary"
                 }
                 Some(Barrier::ContextWindow { .. }) => CONTEXT_LENGTH_EXCEEDED,
-                Some(Barrier::Ability(_)) => "ability",
+                Some(Barrier::OutputLimit { .. }) => MAX_OUTPUT_TOKENS_EXCEEDED,
+                Some(Barrier::Ability(_) | Barrier::Capability(_)) => "ability",
+                Some(Barrier::UnknownLimits | Barrier::Mixed | Barrier::TooFew { .. }) => {
+                    "requirements"
+                }
                 Some(Barrier::Resting) | None if refusal.status == 403 => "forbidden",
                 Some(Barrier::Resting) | None => "unroutable",
             };

@@ -205,6 +205,12 @@ pub fn estimate(prompt: &Prompt, ratio: &TokenRatio) -> u64 {
     Counted::Total.of(prompt, ratio)
 }
 
+/// Returns the estimate of a prompt's tokens, without what is kept for the answer.
+#[must_use]
+pub fn prompt_estimate(prompt: &Prompt, ratio: &TokenRatio) -> u64 {
+    Counted::Prompt.of(prompt, ratio)
+}
+
 impl Counted {
     fn of(self, prompt: &Prompt, ratio: &TokenRatio) -> u64 {
         let text = text_tokens(&prompt.texts.context, ratio.get());

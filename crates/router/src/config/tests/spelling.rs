@@ -279,9 +279,9 @@ fn on_unknown_is_of_the_root() {
 fn keys_that_are_not_run() {
     let cases = [
         (
-            "candidate_requirements: {context: known_limits}",
+            "model_bindings: {embedding: {deployment: x}}",
             "warning",
-            "a model whose card says nothing of its abilities or limits stays a candidate",
+            "`model_bindings` is not run",
         ),
         (
             "fallback: {version: 1, enabled: true, max_attempts: 2}",

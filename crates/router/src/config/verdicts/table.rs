@@ -32,7 +32,7 @@ pub(in crate::config) const VERDICTS: &[Row] = &[
     row("providers.defaults.reasoning_effort", Verdict::Runs),
     row(
         "providers.models[].catalog",
-        served("cards and records of the document alone describe the model"),
+        Verdict::Note("the model's card and records are found by it, and not how it reasons"),
     ),
     row("providers.models[].reasoning", Verdict::Runs),
     row(
@@ -50,10 +50,7 @@ pub(in crate::config) const VERDICTS: &[Row] = &[
         Verdict::Note("the ratings of `vllm-sr/operator-rating@1.0.0` are read, others are kept"),
     ),
     // Routing.
-    row(
-        "routing.candidate_requirements",
-        served("a model whose card says nothing of its abilities or limits stays a candidate"),
-    ),
+    row("routing.candidate_requirements", Verdict::Runs),
     row("routing.data_policy", Verdict::Runs),
     row("routing.model_bindings", OWN_MODELS),
     row("routing.fallback", Verdict::Reported),
@@ -72,14 +69,8 @@ pub(in crate::config) const VERDICTS: &[Row] = &[
     row("routing.modelCards[].lifecycle", FOR_PEOPLE),
     row("routing.modelCards[].presentation", FOR_PEOPLE),
     row("routing.modelCards[].distribution", FOR_PEOPLE),
-    row(
-        "routing.modelCards[].max_output_tokens",
-        served("a request's limit is not compared with it"),
-    ),
-    row(
-        "routing.modelCards[].modalities",
-        served("`capabilities` alone tell what a model can do"),
-    ),
+    row("routing.modelCards[].max_output_tokens", Verdict::Runs),
+    row("routing.modelCards[].modalities", Verdict::Runs),
     // Signals.
     row("routing.signals.embeddings[].image_candidates", NO_IMAGES),
     row(
@@ -166,7 +157,7 @@ pub(in crate::config) const VERDICTS: &[Row] = &[
     ),
     row(
         "routing.decisions[].algorithm.minimum_candidates",
-        served("a decision is taken as long as one candidate is left"),
+        Verdict::Runs,
     ),
     row(
         "routing.decisions[].algorithm.confidence.max_response_bytes",

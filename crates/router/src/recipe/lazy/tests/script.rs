@@ -12,6 +12,7 @@ use inference::handle::{Classifier, Cost};
 use selection::algorithms::Candidates;
 use selection::candidate::Candidate;
 use selection::providers::ProviderModel;
+use selection::requirements::Requirements;
 use signals::catalog::ExternalModel;
 use signals::decision::{Decisions, Ranking, Strategy};
 use signals::declared::Declared;
@@ -285,6 +286,7 @@ fn route(decision: &Decision) -> Route {
         .map(Candidate::unknown)
         .collect();
     Route {
+        requirements: Requirements::default(),
         not_run: Vec::new(),
         tier: decision.tier,
         name: decision.name.as_str().into(),
