@@ -84,6 +84,8 @@ pub struct SelectionRequest<'a> {
     /// Tokens of the request: the prompt's estimate, what the session has in cache, the answer's
     /// expected length.
     pub tokens: Tokens,
+    /// Limit of the answer as the caller sets it, tokens; 0 without one.
+    pub output_limit: u64,
     /// What is known of the conversation.
     pub continuation: Continuation<'a>,
     /// A number from 0 to 1, excluding 1, by which `weighted` draws: the same for all requests of a
@@ -112,6 +114,7 @@ impl Default for SelectionRequest<'_> {
             vector: None,
             category: "",
             tokens: Tokens::default(),
+            output_limit: 0,
             continuation: Continuation::default(),
             draw: None,
             now: Instant::now(),

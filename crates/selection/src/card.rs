@@ -22,9 +22,13 @@ pub trait ModelDescriptions {
             .find(|model| model.name == name)
     }
 
-    /// Returns the card of a model.
+    /// Returns the card of a model, by its name or by its id in a catalog.
     fn model_card(&self, name: &str) -> Option<&ModelCard> {
-        self.model_cards().find(|card| card.name == name)
+        let named = |name: &str| self.model_cards().find(|card| card.name == name);
+        named(name).or_else(|| {
+            let id = self.provider_model(name)?.catalog.trim();
+            named(id).filter(|_| !id.is_empty())
+        })
     }
 
     /// Returns the model whose adapter has this name.
@@ -45,6 +49,17 @@ pub trait ModelDescriptions {
         self.model_card(name).is_some() || self.provider_model(name).is_some()
     }
 
+    /// Returns what an index of benchmarks says of a model at the reasoning effort of a candidate;
+    /// `None` where no records tell.
+    fn index_value(&self, _index: &str, _candidate: &ModelRef) -> Option<IndexValue> {
+        None
+    }
+
+    /// Returns what is wrong with the id of an index that nothing defines.
+    fn unknown_index(&self, index: &str) -> Option<String> {
+        Some(format!("no index `{index}`"))
+    }
+
     /// Returns what is wrong with a model's name that no card or provider entry bears. That a name
     /// is blank is said elsewhere.
     fn unknown_model(&self, name: &str) -> Option<String> {
@@ -57,6 +72,15 @@ pub trait ModelDescriptions {
         let hint = suggestion(name, known.collect::<BTreeSet<_>>());
         Some(format!("no model is called `{name}`{hint}"))
     }
+}
+
+/// What an index of benchmarks says of a model.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct IndexValue {
+    /// The value, on the index's scale.
+    pub score: f64,
+    /// Share of the index's weights that records cover, 0 to 1.
+    pub coverage: f64,
 }
 
 /// A model's fixed facts.

@@ -1,5 +1,12 @@
 //! `evaluation`: benchmarks, indices made of them, and what models achieved. The operators' own
-//! ratings are read as `quality_score`; indices are not computed.
+//! ratings are read as `quality_score`; `multi_factor.quality` asks an index.
+
+mod built_in;
+mod check;
+mod indices;
+
+pub(super) use check::check;
+pub(super) use indices::value;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,6 +23,38 @@ pub struct Evidence {
     pub indices: Vec<BenchmarkIndex>,
     /// What models achieved.
     pub records: Vec<EvaluationRecord>,
+}
+
+impl Evidence {
+    /// Returns an index of the operator.
+    fn index(&self, id: &str) -> Option<&BenchmarkIndex> {
+        self.indices.iter().find(|index| index.id == id)
+    }
+
+    /// Returns a benchmark of the operator.
+    fn benchmark(&self, id: &str) -> Option<&Benchmark> {
+        self.benchmarks.iter().find(|benchmark| benchmark.id == id)
+    }
+
+    fn metric(&self, benchmark: &str, id: &str) -> Option<&BenchmarkMetric> {
+        let metrics = &self.benchmark(benchmark)?.metrics;
+        metrics.iter().find(|metric| metric.id == id)
+    }
+
+    /// Returns what is wrong with the id of an index that nothing defines.
+    pub(super) fn unknown_index(&self, id: &str) -> Option<String> {
+        let id = id.trim();
+        let built_in = built_in::INDICES.iter().map(|index| index.id);
+        let own = self.indices.iter().map(|index| index.id.as_str());
+        let known: Vec<&str> = built_in.clone().chain(own).collect();
+        if known.contains(&id) {
+            return None;
+        }
+        let listed = built_in.collect::<Vec<_>>().join(", ");
+        Some(format!(
+            "no index `{id}`; built in are {listed}; define it under `evaluation.indices`"
+        ))
+    }
 }
 
 /// A benchmark.

@@ -2,8 +2,9 @@
 //! price.
 
 use super::integrations::Looper;
-use super::{Document, Routing};
-use selection::card::ModelDescriptions;
+use super::{Document, Routing, evidence};
+use selection::candidate::ModelRef;
+use selection::card::{IndexValue, ModelDescriptions};
 use selection::providers::{ModelCard, ProviderModel};
 use wildmatch::WildMatchPattern;
 
@@ -111,6 +112,14 @@ impl ModelDescriptions for Document {
             .iter()
             .flat_map(|recipe| &recipe.routing.model_cards);
         Box::new(self.routing.model_cards.iter().chain(named))
+    }
+
+    fn index_value(&self, index: &str, candidate: &ModelRef) -> Option<IndexValue> {
+        evidence::value(self, index, candidate)
+    }
+
+    fn unknown_index(&self, index: &str) -> Option<String> {
+        self.evaluation.unknown_index(index)
     }
 }
 

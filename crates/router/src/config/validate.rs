@@ -14,7 +14,7 @@ mod pool;
 mod ranking;
 
 use super::decisions::{boundary_trees, decision_trees};
-use super::{Document, Routing};
+use super::{Document, Routing, evidence};
 use document::{Findings, Problem};
 use signals::families::{self, Deps};
 use signals::projection;
@@ -26,6 +26,7 @@ use signals::used::UsedSet;
 pub fn validate(document: &Document) -> Vec<Problem> {
     let mut findings = Findings::default();
     models::check(document, &mut findings);
+    evidence::check(&document.evaluation, &mut findings);
     pool::settings(document, &mut findings);
     learning::check(document, &mut findings);
     if let Some(selection) = &document.global.router.model_selection {

@@ -49,6 +49,7 @@ pub(crate) async fn select(
         vector: vector.as_deref(),
         category: category.unwrap_or_default(),
         tokens: tokens(matched.reading, request),
+        output_limit: request.prompt.tokens.output_reserve,
         continuation: session
             .map(|session| session.continuation(request.prompt))
             .unwrap_or_default(),

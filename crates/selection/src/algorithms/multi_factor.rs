@@ -17,12 +17,21 @@
 //! ceilings; a candidate whose number is not known counts as the worst. `energy` is Merit's
 //! own: the joules that the request is predicted to take. Without it scores are those of the other
 //! four terms, to the last bit.
+//!
+//! `objective` compares the terms one after the other instead, `quality` takes quality of an index of
+//! benchmarks, and with one of these or of the keys beside them price is that of the whole request:
+//! prompt and answer.
+
+mod objective;
+
+pub use objective::{FactorPriority, Objective, QualityEvidence};
 
 use super::method::{Building, Checking, DecisionInput, Measured, Method, Need};
 use super::ranking::{Range, highest};
-use super::{Candidate, Choice, SelectionError, SelectionInput, Selector};
+use super::{Candidate, Choice, SelectionError, SelectionInput, SelectionRequest, Selector};
 use crate::card::Tokens;
 use crate::forecast::Forecaster;
+use objective::{Evidence, Stage};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -46,52 +55,15 @@ pub struct MultiFactorConfig {
     /// What happens when the ceilings exclude everyone.
     #[schemars(extend("enum" = ["cheapest", "first", "fail"]))]
     pub on_no_candidates: String,
-    /// How the terms are weighed. Known, and not run: `weights` decide.
+    /// How the terms are compared; omitted means by `weights`.
     pub objective: Option<Objective>,
-    /// Index that tells quality. Known, and not run: `quality_score` is read.
+    /// Index that tells quality; omitted means the cards' `quality_score`.
     pub quality: Option<QualityEvidence>,
-    /// Tokens of an answer where the caller sets no limit. Known, and not run.
+    /// Tokens of an answer where the caller sets no limit; 0 means unknown.
     pub expected_output_tokens: u64,
-    /// Which latency counts. Known, and not run.
+    /// Which latency counts; omitted means the time per token, else the time to the first.
     #[schemars(extend("enum" = ["ttft", "tpot"]))]
     pub latency_metric: String,
-}
-
-/// How the terms of `multi_factor` are weighed.
-#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Objective {
-    /// `weighted` (the default) or `lexicographic`.
-    #[schemars(extend("enum" = ["weighted", "lexicographic"]))]
-    pub strategy: String,
-    /// Stages of `lexicographic`.
-    pub priorities: Vec<FactorPriority>,
-}
-
-/// A stage of a lexicographic choice.
-#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct FactorPriority {
-    /// What counts.
-    #[schemars(extend("enum" = ["quality", "latency", "cost", "load"]))]
-    pub factor: String,
-    /// Share of the best that still counts as the best.
-    pub tolerance: f64,
-}
-
-/// Index that tells quality.
-#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct QualityEvidence {
-    /// Id of the index.
-    pub index: String,
-    /// What a missing value means.
-    #[schemars(extend("enum" = ["exclude", "disable_quality"]))]
-    pub on_missing: String,
-    /// Least share of its components.
-    pub min_coverage: Option<f64>,
-    /// Least value.
-    pub min_score: Option<f64>,
 }
 
 /// Weights of `multi_factor`; an omitted one is 0.
@@ -131,6 +103,13 @@ pub struct MultiFactor {
     percentile: u32,
     on_nobody: Nobody,
     forecaster: Arc<Forecaster>,
+    /// Stages of a lexicographic objective; empty where weights decide.
+    stages: Vec<Stage>,
+    /// Quality by an index, in place of the cards'.
+    evidence: Option<Evidence>,
+    metric: Metric,
+    /// Price is that of the whole request; `None` for the prompt's price per million tokens.
+    answer: Option<u64>,
     /// By the number of candidates below the ceilings, where all are eligible: made once, so that
     /// choosing formats nothing.
     reasons: Vec<Arc<str>>,
@@ -149,6 +128,35 @@ enum Nobody {
 #[error("all candidates are above the ceilings")]
 struct AllExcluded;
 
+/// Which latency counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Metric {
+    /// Time per token, else time to the first.
+    #[default]
+    Either,
+    FirstToken,
+    PerToken,
+}
+
+impl Metric {
+    fn of(config: &MultiFactorConfig) -> Self {
+        match config.latency_metric.trim() {
+            "ttft" => Self::FirstToken,
+            "tpot" => Self::PerToken,
+            _ => Self::Either,
+        }
+    }
+}
+
+impl MultiFactorConfig {
+    /// Tells whether price is that of a whole request, as v0.4 counts it.
+    fn prices_requests(&self) -> bool {
+        let has_latency = !self.latency_metric.trim().is_empty();
+        let is_compared = self.objective.is_some() || self.quality.is_some();
+        is_compared || has_latency || self.expected_output_tokens > 0
+    }
+}
+
 /// What is known of a candidate at this moment.
 #[derive(Debug, Clone, Copy, Default)]
 struct Observed {
@@ -158,6 +166,9 @@ struct Observed {
     ttft_ms: Option<f64>,
     /// Prompt price per million tokens.
     price: Option<f64>,
+    /// Price of the whole request, where that is compared.
+    cost: Option<f64>,
+    metric: Metric,
     in_flight: u64,
     joules: Option<f64>,
 }
@@ -178,26 +189,46 @@ impl MultiFactor {
         };
         let weights = normalised(config.weights.as_ref());
         let slo = config.slo.clone().unwrap_or_default();
+        let stages = Stage::list(config);
         let reasons = (0..=candidates)
-            .map(|kept| reason(&weights, percentile, kept, candidates - kept).into());
+            .map(|kept| reason(&weights, &stages, percentile, kept, candidates - kept).into());
+        let reasons = reasons.collect();
         Self {
+            stages,
+            evidence: None,
+            metric: Metric::of(config),
+            answer: config
+                .prices_requests()
+                .then_some(config.expected_output_tokens),
             weights,
             slo,
             percentile,
             on_nobody,
             forecaster,
-            reasons: reasons.collect(),
+            reasons,
         }
     }
 
-    fn observe(&self, index: usize, candidate: &Candidate, tokens: Tokens) -> Observed {
+    /// Takes quality of what an index says of each candidate.
+    fn with_evidence(self, evidence: Option<Evidence>) -> Self {
+        Self { evidence, ..self }
+    }
+
+    fn observe(
+        &self,
+        index: usize,
+        candidate: &Candidate,
+        request: &SelectionRequest<'_>,
+    ) -> Observed {
         let [_, latency, _, _, energy] = self.weights;
-        let read = |ceiling: f64| latency > 0.0 || ceiling > 0.0;
+        let tokens = request.tokens;
+        let is_compared = latency > 0.0 || self.stages.iter().any(|it| it.reads_latency());
+        let read = |ceiling: f64| is_compared || ceiling > 0.0;
         let tpot_ms = read(self.slo.max_tpot_ms)
             .then(|| candidate.pool.tpot_ms(self.percentile))
             .flatten();
         // The time to the first token stands in for the time per token where that is unknown.
-        let stands_in = latency > 0.0 && tpot_ms.is_none();
+        let stands_in = is_compared && (tpot_ms.is_none() || self.metric == Metric::FirstToken);
         let ttft = || candidate.pool.ttft_ms(self.percentile);
         let ttft_ms = (stands_in || self.slo.max_ttft_ms > 0.0)
             .then(ttft)
@@ -209,9 +240,27 @@ impl MultiFactor {
             tpot_ms,
             ttft_ms,
             price: candidate.card.prompt_price(),
+            cost: self.cost(candidate, request),
+            metric: self.metric,
             in_flight: candidate.pool.in_flight(),
             joules: (energy > 0.0).then(joules).flatten(),
         }
+    }
+
+    /// Returns the price of the request at a candidate; `None` where it is not compared, or where
+    /// nobody knows how long the answer may be.
+    fn cost(&self, candidate: &Candidate, request: &SelectionRequest<'_>) -> Option<f64> {
+        let expected = self.answer?;
+        let limit = Some(request.output_limit).filter(|&limit| limit > 0);
+        let completion = limit.or(Some(expected).filter(|&tokens| tokens > 0))?;
+        let prices = candidate.card.prices?;
+        let is_priced = prices.prompt > 0.0 || prices.completion > 0.0;
+        is_priced.then(|| {
+            prices.cost(Tokens {
+                completion,
+                ..request.tokens
+            })
+        })
     }
 
     fn is_below_ceilings(&self, observed: &Observed) -> bool {
@@ -229,7 +278,24 @@ impl MultiFactor {
         let all = observed.len();
         let cheapest = lowest_price(&observed).or(observed.first().map(|first| first.index));
         let first = observed.first().map(|first| first.index);
+        if let Some(evidence) = &self.evidence {
+            evidence.apply(&mut observed);
+        }
         observed.retain(|observed| self.is_below_ceilings(observed));
+        if !self.stages.is_empty() {
+            let kept = observed.len();
+            self.stages.iter().for_each(|it| it.keep(&mut observed));
+            return match observed.first() {
+                None => self.nobody(first, cheapest),
+                Some(best) => Ok(Choice {
+                    candidate: best.index,
+                    score: 1.0,
+                    confidence: 1.0,
+                    reason: self.reason(kept, all),
+                    scores: Vec::new(),
+                }),
+            };
+        }
         let scores = self.score(&observed);
         let Some((candidate, score)) = highest(scores.iter().copied()) else {
             return self.nobody(first, cheapest);
@@ -302,7 +368,10 @@ impl MultiFactor {
     fn reason(&self, kept: usize, all: usize) -> Arc<str> {
         match self.reasons.get(kept) {
             Some(reason) if all + 1 == self.reasons.len() => Arc::clone(reason),
-            _ => reason(&self.weights, self.percentile, kept, all - kept).into(),
+            _ => {
+                let (weights, stages) = (&self.weights, &self.stages);
+                reason(weights, stages, self.percentile, kept, all - kept).into()
+            }
         }
     }
 }
@@ -322,8 +391,12 @@ impl Observed {
     fn term(&self, term: usize) -> Option<f64> {
         match term {
             0 => self.quality,
-            1 => self.tpot_ms.or(self.ttft_ms),
-            2 => self.price,
+            1 => match self.metric {
+                Metric::Either => self.tpot_ms.or(self.ttft_ms),
+                Metric::FirstToken => self.ttft_ms,
+                Metric::PerToken => self.tpot_ms,
+            },
+            2 => self.cost.or(self.price),
             3 => Some(self.in_flight as f64),
             _ => self.joules,
         }
@@ -332,8 +405,12 @@ impl Observed {
 
 /// Returns the first of the lowest prices; a candidate without a price costs more than any other.
 fn lowest_price(observed: &[Observed]) -> Option<usize> {
-    super::ranking::lowest(observed.iter().filter_map(|it| Some((it.index, it.price?))))
-        .map(|(index, _)| index)
+    super::ranking::lowest(
+        observed
+            .iter()
+            .filter_map(|it| Some((it.index, it.term(2)?))),
+    )
+    .map(|(index, _)| index)
 }
 
 /// Normalises weights. Written ones replace all defaults; below 0 counts as 0.
@@ -362,7 +439,19 @@ fn normalised(weights: Option<&FactorWeights>) -> [f64; TERMS] {
     }
 }
 
-fn reason(weights: &[f64; TERMS], percentile: u32, kept: usize, dropped: usize) -> String {
+fn reason(
+    weights: &[f64; TERMS],
+    stages: &[Stage],
+    percentile: u32,
+    kept: usize,
+    dropped: usize,
+) -> String {
+    if !stages.is_empty() {
+        let stages = Stage::shown(stages);
+        return format!(
+            "multi_factor: lexicographic{{{stages}}} latency_p{percentile}, kept={kept}, dropped={dropped}"
+        );
+    }
     let [quality, latency, cost, load, energy] = weights;
     let energy = if *energy > 0.0 {
         format!(" e={energy:.2}")
@@ -388,18 +477,34 @@ impl Method for MultiFactor {
         if let Some(weights) = &block.weights {
             check_weights(weights, checking);
         }
+        if let Some(objective) = &block.objective {
+            objective.check(block.weights.is_some(), checking);
+        }
+        if let Some(quality) = &block.quality {
+            quality.check(checking);
+        }
     }
 
     fn measures(block: Option<&MultiFactorConfig>) -> Vec<Need> {
         let weights = block.and_then(|block| block.weights.as_ref());
-        let (latency, load) = weights.map_or((1.0, 1.0), |it| (it.latency, it.load));
+        let (mut latency, mut load) = weights.map_or((1.0, 1.0), |it| (it.latency, it.load));
+        let stages = block.map(Stage::list).unwrap_or_default();
+        if !stages.is_empty() {
+            let counts = |is_read: bool| if is_read { 1.0 } else { 0.0 };
+            latency = counts(stages.iter().any(|it| it.reads_latency()));
+            load = counts(stages.iter().any(|it| it.reads_load()));
+        }
         let slo = block
             .and_then(|block| block.slo.clone())
             .unwrap_or_default();
 
+        let place = match stages.is_empty() {
+            true => "multi_factor.weights",
+            false => "multi_factor.objective",
+        };
         let weighed = |what, figure| Need {
-            is_written: weights.is_some(),
-            ..Need::new("multi_factor.weights", what, figure)
+            is_written: weights.is_some() || !stages.is_empty(),
+            ..Need::new(place, what, figure)
         };
         let per_token = Need::new(
             "multi_factor.slo.max_tpot_ms",
@@ -434,15 +539,18 @@ impl Method for MultiFactor {
     fn build(
         block: Option<&MultiFactorConfig>,
         decision: &DecisionInput<'_>,
-        _building: &mut Building<'_>,
+        building: &mut Building<'_>,
     ) -> Option<Box<dyn Selector>> {
         let config = block.cloned().unwrap_or_default();
         let forecaster = Arc::clone(decision.forecaster);
-        Some(Box::new(Self::new(
-            &config,
-            forecaster,
-            decision.candidates.len(),
-        )))
+        let evidence = config.quality.as_ref().map(|quality| {
+            let candidates = decision.candidates.iter();
+            let values =
+                candidates.map(|it| building.models.index_value(&quality.index, &it.model_ref));
+            Evidence::new(quality, values.collect())
+        });
+        let built = Self::new(&config, forecaster, decision.candidates.len());
+        Some(Box::new(built.with_evidence(evidence)))
     }
 }
 
@@ -470,12 +578,11 @@ fn check_weights(weights: &FactorWeights, checking: &mut Checking<'_>) {
 
 impl Selector for MultiFactor {
     fn select(&self, input: &SelectionInput<'_>) -> Result<Choice, SelectionError> {
-        let tokens = input.request.tokens;
         let mut observed = Vec::with_capacity(input.eligible.len());
         observed.extend(
             input
                 .among()
-                .map(|(index, candidate)| self.observe(index, candidate, tokens)),
+                .map(|(index, candidate)| self.observe(index, candidate, input.request)),
         );
         self.choose(observed)
     }

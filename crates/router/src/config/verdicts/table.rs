@@ -23,7 +23,6 @@ const OWN_LIMIT: Verdict =
     Verdict::Note("`global.server.inference.remote_response_bytes` is the limit");
 const OWN_SERVER: Verdict = served("the model of this process is asked");
 const NO_CACHE: Verdict = Verdict::Reported;
-const WEIGHTS: Verdict = served("the weights over `quality_score` and current prices decide");
 
 /// The keys and values that came with v0.4, in the order of the document's sections.
 pub(in crate::config) const VERDICTS: &[Row] = &[
@@ -40,15 +39,9 @@ pub(in crate::config) const VERDICTS: &[Row] = &[
         served("it means `openai`, and requests of chat go out as they came"),
     ),
     // Evidence.
-    row(
-        "evaluation.benchmarks",
-        served("of all benchmarks only `vllm-sr/operator-rating` is read"),
-    ),
-    row("evaluation.indices", served("no index is computed")),
-    row(
-        "evaluation.records",
-        Verdict::Note("the ratings of `vllm-sr/operator-rating@1.0.0` are read, others are kept"),
-    ),
+    row("evaluation.benchmarks", Verdict::Runs),
+    row("evaluation.indices", Verdict::Runs),
+    row("evaluation.records", Verdict::Runs),
     // Routing.
     row("routing.candidate_requirements", Verdict::Runs),
     row("routing.data_policy", Verdict::Runs),
@@ -181,19 +174,19 @@ pub(in crate::config) const VERDICTS: &[Row] = &[
     ),
     row(
         "routing.decisions[].algorithm.multi_factor.objective",
-        WEIGHTS,
+        Verdict::Runs,
     ),
     row(
         "routing.decisions[].algorithm.multi_factor.quality",
-        WEIGHTS,
+        Verdict::Runs,
     ),
     row(
         "routing.decisions[].algorithm.multi_factor.expected_output_tokens",
-        WEIGHTS,
+        Verdict::Runs,
     ),
     row(
         "routing.decisions[].algorithm.multi_factor.latency_metric",
-        served("the time per token counts, else the time to the first"),
+        Verdict::Runs,
     ),
     row(
         "routing.decisions[].adaptations.adaptation.candidate_set",

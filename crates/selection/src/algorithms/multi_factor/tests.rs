@@ -1,6 +1,8 @@
 //! The worked examples of the reference, ceilings, energy, and numbers that are not finite.
 
 use super::*;
+use crate::candidate::ModelRef;
+use crate::card::IndexValue;
 use proptest::prelude::*;
 
 fn selector(config: MultiFactorConfig) -> MultiFactor {
@@ -419,4 +421,134 @@ proptest! {
         prop_assert!(choice.scores.iter().all(|(_, score)| score.is_finite()), "{:?}", choice.scores);
         prop_assert!((0.0..=1.0).contains(&choice.confidence), "{}", choice.confidence);
     }
+}
+
+fn staged(priorities: &[(&str, f64)]) -> MultiFactorConfig {
+    let stage = |(factor, tolerance): &(&str, f64)| FactorPriority {
+        factor: (*factor).to_owned(),
+        tolerance: *tolerance,
+    };
+    MultiFactorConfig {
+        objective: Some(Objective {
+            strategy: "lexicographic".to_owned(),
+            priorities: priorities.iter().map(stage).collect(),
+        }),
+        ..MultiFactorConfig::default()
+    }
+}
+
+#[track_caller]
+fn check_stages(priorities: &[(&str, f64)], observed: &[Observed], expected: usize) {
+    check(staged(priorities), observed, expected, &[], 1.0);
+}
+
+#[test]
+fn one_factor_after_the_other() {
+    let three = [cold(70.0, 4.0), cold(69.0, 1.0), cold(60.0, 0.2)];
+    check_stages(&[("quality", 0.03), ("cost", 0.05)], &three, 1);
+    check_stages(&[("quality", 0.0), ("cost", 0.05)], &three, 0);
+    check_stages(&[("cost", 0.0)], &three, 2);
+    // The first of equals; what is missing drops out, unless it is missing everywhere.
+    check_stages(&[("quality", 1.0)], &three, 0);
+    check_stages(&[("quality", 0.0)], &[cold(0.0, 1.0), cold(0.3, 9.0)], 1);
+    check_stages(&[("latency", 0.0), ("cost", 0.0)], &three, 2);
+    let busy = |in_flight| Observed {
+        in_flight,
+        ..cold(1.0, 1.0)
+    };
+    check_stages(&[("load", 0.5)], &[busy(4), busy(3), busy(2)], 1);
+}
+
+#[test]
+fn quality_by_an_index() {
+    let value = |score, coverage| Some(IndexValue { score, coverage });
+    let judged = |quality: QualityEvidence| {
+        let values = vec![value(60.0, 1.0), None, value(50.0, 0.5)];
+        let selector = selector(weighing(1.0, 0.0, 0.0, 0.0, 0.0));
+        let selector = selector.with_evidence(Some(Evidence::new(&quality, values)));
+        // The cards' own scores no longer count.
+        let three = [cold(0.1, 1.0), cold(0.9, 1.0), cold(0.8, 1.0)];
+        let choice = selector.choose(numbered(&three)).unwrap();
+        let scores = choice.scores.iter();
+        (choice.candidate, scores.map(|(index, _)| *index).collect())
+    };
+    let quality = QualityEvidence::default();
+    assert_eq!(judged(quality.clone()), (0, vec![0, 2]));
+    let least = QualityEvidence {
+        min_coverage: Some(0.6),
+        ..quality.clone()
+    };
+    assert_eq!(judged(least), (0, vec![0]));
+    let least = QualityEvidence {
+        min_score: Some(60.5),
+        ..quality.clone()
+    };
+    // Nobody is left, so the cheapest serves.
+    assert_eq!(judged(least), (0, vec![]));
+    let disabled = QualityEvidence {
+        on_missing: "disable_quality".to_owned(),
+        ..quality
+    };
+    assert_eq!(judged(disabled), (0, vec![0, 1, 2]));
+}
+
+/// Price counts for the whole request once a key of v0.4 says how answers are compared.
+#[test]
+fn the_price_of_a_whole_request() {
+    let candidate = |prompt, completion| {
+        let mut candidate = Candidate::unknown(ModelRef::default());
+        candidate.card = Arc::new(crate::card::Card {
+            prices: Some(crate::card::Prices {
+                prompt,
+                completion,
+                ..crate::card::Prices::default()
+            }),
+            ..crate::card::Card::default()
+        });
+        candidate
+    };
+    let candidates = [candidate(1.0, 10.0), candidate(2.0, 3.0)];
+    let chosen = |expected_output_tokens, output_limit| {
+        let request = SelectionRequest {
+            tokens: Tokens {
+                prompt: 1000,
+                ..Tokens::default()
+            },
+            output_limit,
+            ..SelectionRequest::default()
+        };
+        let config = MultiFactorConfig {
+            expected_output_tokens,
+            ..staged(&[("cost", 0.0)])
+        };
+        let input = SelectionInput {
+            decision: "d",
+            candidates: &candidates,
+            eligible: &[0, 1],
+            request: &request,
+        };
+        selector(config).select(&input).unwrap().candidate
+    };
+    assert_eq!(chosen(0, 0), 0, "by the prompt's price");
+    assert_eq!(chosen(1000, 0), 1, "by the expected answer");
+    assert_eq!(chosen(1000, 10), 0, "by the caller's limit");
+}
+
+#[test]
+fn one_latency_alone() {
+    let warm = |tpot_ms, ttft_ms, metric| Observed {
+        tpot_ms,
+        ttft_ms,
+        metric,
+        ..Observed::default()
+    };
+    let by = |metric| {
+        [
+            warm(Some(20.0), Some(900.0), metric),
+            warm(Some(30.0), Some(100.0), metric),
+            warm(None, Some(50.0), metric),
+        ]
+    };
+    check_stages(&[("latency", 0.0)], &by(Metric::PerToken), 0);
+    check_stages(&[("latency", 0.0)], &by(Metric::FirstToken), 2);
 }
