@@ -121,8 +121,8 @@ pub struct Routing {
     pub data_policy: DataPolicy,
     /// Which deployment a signal of this recipe uses. Known, and not run.
     pub model_bindings: BTreeMap<String, ModelBinding>,
-    /// Which models are tried after a failure. Known, and not run: `global.server.fallback` names
-    /// the next one to the gateway.
+    /// Which models are tried after a failure: Merit names the next one to the gateway, which tries
+    /// it. Wins over `global.router.fallback` and `global.server.fallback`.
     pub fallback: Option<FallbackPolicy>,
 }
 

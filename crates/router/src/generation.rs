@@ -82,8 +82,6 @@ pub struct Settings {
     pub paths: KnownPaths,
     /// How requests are read.
     pub reading: ReadOptions,
-    /// Plans name the candidate that may be tried where the chosen one fails.
-    pub fallback: bool,
     /// Answers name the model as the caller did.
     pub restore_model: bool,
     /// How multi-model runs call models.
@@ -300,7 +298,6 @@ impl Settings {
             debug_principals: server.debug_principals.clone(),
             paths: paths?,
             reading: reading(document, wrappers.ok()?),
-            fallback: server.fallback.enabled,
             restore_model: server.response.restore_model,
             runs: Runs::of(document),
         })

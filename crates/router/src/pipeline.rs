@@ -184,7 +184,7 @@ async fn choose<'g>(
         learned: learning::settled(learned, route, &selection),
         session,
         session_outcome,
-        ..Choice::decided(route, eligible, selection, generation.settings.fallback)
+        ..Choice::decided(route, eligible, selection, recipe.falls_back)
     })
 }
 

@@ -46,6 +46,8 @@ pub struct Recipe {
     pub decisions: Decisions,
     /// Limits on all that it routes.
     pub boundaries: Boundaries,
+    /// Plans name the candidate that may be tried where the chosen one fails.
+    pub falls_back: bool,
     /// What each decision leads to, by the index of the decision.
     pub routes: Vec<Route>,
     projections: Projections,
@@ -207,6 +209,7 @@ impl Recipe {
             name: source.name.into(),
             declared,
             decisions,
+            falls_back: document.falls_back(routing),
             routes,
             projections,
             signals,

@@ -1,6 +1,7 @@
-//! `routing.fallback` and `global.router.fallback`: which models are tried after a failure. Read and
-//! checked in form; not run.
+//! `routing.fallback` and `global.router.fallback`: which models are tried after a failure. Merit names
+//! one further candidate; when and how often it is tried is the gateway's to say.
 
+use document::Findings;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,51 @@ pub struct FallbackPolicy {
     pub retryable_status_codes: Vec<u16>,
     /// When a model is not tried for a while.
     pub circuit_breaker: Option<CircuitBreaker>,
+}
+
+impl FallbackPolicy {
+    /// Reports what the gateway alone can do, and what cannot be meant.
+    pub(super) fn check(&self, path: &str, findings: &mut Findings) {
+        if let Some(version) = self.version.filter(|&version| version != 1) {
+            let message = format!("the version is 1, not {version}");
+            findings.error(format!("{path}.version"), message);
+        }
+        if self.enabled != Some(true) {
+            return;
+        }
+        if self.max_attempts > 2 {
+            let path = format!("{path}.max_attempts");
+            findings.warn(
+                path,
+                "one further candidate is named, so there are 2 attempts",
+            );
+        }
+        let of_gateway = [
+            (
+                "total_timeout",
+                !self.total_timeout.is_empty(),
+                "the timeout of its route",
+            ),
+            (
+                "per_attempt_timeout",
+                !self.per_attempt_timeout.is_empty(),
+                "`per_try_timeout`",
+            ),
+            (
+                "retryable_status_codes",
+                !self.retryable_status_codes.is_empty(),
+                "`retriable_status_codes` of its retry policy",
+            ),
+        ];
+        for (key, _, setting) in of_gateway.into_iter().filter(|(_, is_set, _)| *is_set) {
+            let message = format!("is the gateway's task: set {setting}");
+            findings.warn(format!("{path}.{key}"), message);
+        }
+        if self.circuit_breaker.is_some() {
+            let message = "models rest by `global.server.pool.rest_after_errors`, which holds for all requests";
+            findings.warn(format!("{path}.circuit_breaker"), message);
+        }
+    }
 }
 
 /// When a model is not tried for a while.

@@ -63,8 +63,8 @@ pub struct GlobalRouter {
     pub sessions: Sessions,
     /// Merit's own: how signals are evaluated.
     pub evaluation: Evaluation,
-    /// Which models are tried after a failure, for all recipes. Known, and not run:
-    /// `global.server.fallback` names the next one to the gateway.
+    /// Which models are tried after a failure, for all recipes: Merit names the next one to the
+    /// gateway, which tries it. Wins over `global.server.fallback`.
     pub fallback: Option<FallbackPolicy>,
 }
 

@@ -1,6 +1,7 @@
 //! Questions that routing asks of a document: which recipe a name means, which model, at what
 //! price.
 
+use super::fallback::FallbackPolicy;
 use super::integrations::Looper;
 use super::{Document, Routing, evidence};
 use selection::candidate::ModelRef;
@@ -37,6 +38,15 @@ impl Document {
             .entrypoints
             .iter()
             .any(|entrypoint| entrypoint.recipe == recipe && !entrypoint.model_names.is_empty())
+    }
+
+    /// Tells whether a recipe names a further candidate to the gateway: as its own `fallback` says,
+    /// else that of all recipes, else `global.server.fallback`.
+    #[must_use]
+    pub fn falls_back(&self, routing: &Routing) -> bool {
+        let says = |block: &Option<FallbackPolicy>| block.as_ref().and_then(|it| it.enabled);
+        let own = says(&routing.fallback).or_else(|| says(&self.global.router.fallback));
+        own.unwrap_or(self.global.server.fallback.enabled)
     }
 
     /// All recipes with their names and paths, the default one first.

@@ -32,7 +32,13 @@ pub fn validate(document: &Document) -> Vec<Problem> {
     if let Some(selection) = &document.global.router.model_selection {
         selection.check(&mut findings);
     }
+    if let Some(fallback) = &document.global.router.fallback {
+        fallback.check("global.router.fallback", &mut findings);
+    }
     for (_, path, routing) in document.policies() {
+        if let Some(fallback) = &routing.fallback {
+            fallback.check(&format!("{path}.fallback"), &mut findings);
+        }
         recipe(document, &path, routing, &mut findings);
     }
     findings.into_problems()

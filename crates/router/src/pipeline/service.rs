@@ -69,7 +69,7 @@ pub(super) async fn choose<'g>(
         Some(_) => (first_capable(&generation.targets, &matched), false),
         None => select(&matched, None).await,
     };
-    let several = generation.settings.fallback && may_fall_back(service);
+    let several = recipe.falls_back && may_fall_back(service);
     Ok(Choice {
         unread_turn,
         ..Choice::decided(route, eligible, selection, several)

@@ -113,7 +113,6 @@ mod tests {
             debug_principals: Vec::new(),
             paths: router::config::paths::KnownPaths::default(),
             reading: dialects::ReadOptions::default(),
-            fallback: false,
             restore_model: false,
             runs: router::generation::Runs::default(),
         }

@@ -284,17 +284,13 @@ fn keys_that_are_not_run() {
             "`model_bindings` is not run",
         ),
         (
-            "fallback: {version: 1, enabled: true, max_attempts: 2}",
+            "fallback: {version: 1, enabled: true, max_attempts: 3}",
             "warning",
-            "`fallback` is not run",
+            "there are 2 attempts",
         ),
+        ("fallback: {version: 2}", "error", "the version is 1"),
         (
-            "decisions: [{name: d, modelRefs: [{model: a}], action: {type: route, destination: a}}]",
-            "error",
-            "requests that name a model would pass by",
-        ),
-        (
-            "decisions: [{name: d, modelRefs: [{model: a}], rules: {type: safety, name: s}}]",
+            "signals: {safety: [{name: s, threshold: 0.5}]}, decisions: [{name: d, modelRefs: [{model: a}], rules: {type: safety, name: s}}]",
             "error",
             "the signal `safety` is not run",
         ),

@@ -92,7 +92,7 @@ fn fallbacks(scope: &Scope<'_>, path: &str, decision: &Decision, findings: &mut 
         .algorithm
         .as_ref()
         .is_some_and(|algorithm| algorithm.is_looper());
-    if !scope.document.global.server.fallback.enabled || runs_several {
+    if !scope.document.falls_back(scope.routing) || runs_several {
         return;
     }
     let replaces = |name: &str| {

@@ -46,13 +46,7 @@ pub(in crate::config) const VERDICTS: &[Row] = &[
     row("routing.candidate_requirements", Verdict::Runs),
     row("routing.data_policy", Verdict::Runs),
     row("routing.model_bindings", OWN_MODELS),
-    row("routing.fallback", Verdict::Reported),
-    row(
-        "routing.fallback.enabled=true",
-        served(
-            "a failure is the gateway's to retry; `global.server.fallback` names it the next candidate",
-        ),
-    ),
+    row("routing.fallback", Verdict::Runs),
     row("routing.modelCards[].display_name", FOR_PEOPLE),
     row("routing.modelCards[].publisher", FOR_PEOPLE),
     row("routing.modelCards[].family", FOR_PEOPLE),
@@ -278,13 +272,7 @@ pub(in crate::config) const VERDICTS: &[Row] = &[
         Verdict::Reported,
     ),
     // The process.
-    row("global.router.fallback", Verdict::Reported),
-    row(
-        "global.router.fallback.enabled=true",
-        served(
-            "a failure is the gateway's to retry; `global.server.fallback` names it the next candidate",
-        ),
-    ),
+    row("global.router.fallback", Verdict::Runs),
     row(
         "global.router.learning.protection.tuning.progress_gate",
         Verdict::Reported,

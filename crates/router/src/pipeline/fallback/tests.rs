@@ -78,6 +78,23 @@ fn a_plan_names_the_next_candidate_that_can_take_the_request() {
         "hello",
         None,
     );
+    // The blocks of v0.4 say the same; that of the recipe wins.
+    let server = "global: {server: {fallback: {enabled: true}}}";
+    let all = "global: {router: {evaluation: {ranking: v0.4}, fallback: {enabled: true}}}";
+    let none = POLICY.replace(server, "global: {router: {evaluation: {ranking: v0.4}}}");
+    let own = |enabled: bool, policy: &str| {
+        let block = format!("routing:\n  fallback: {{version: 1, enabled: {enabled}}}\n");
+        policy.replace("routing:\n", &block)
+    };
+    check(&none, "auto", "hello", None);
+    check(&POLICY.replace(server, all), "auto", "hello", Some("b"));
+    check(&own(true, &none), "auto", "hello", Some("b"));
+    check(
+        &own(false, &POLICY.replace(server, all)),
+        "auto",
+        "hello",
+        None,
+    );
     // A plugin's header names nobody.
     let mutation = "plugins: [{type: header_mutation, configuration: {add: [{name: x-merit-fallback-model, value: b}]}}]";
     let named = POLICY.replace(

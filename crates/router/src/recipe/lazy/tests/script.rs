@@ -223,6 +223,7 @@ impl Script {
             name: "default".into(),
             declared,
             decisions,
+            falls_back: false,
             routes: self.decisions.iter().map(route).collect(),
             projections,
             signals,
