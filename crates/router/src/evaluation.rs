@@ -56,11 +56,17 @@ pub async fn eval(
         "" => UNNAMED,
         name => name,
     };
-    let recipe = match generation.names.resolve(asked) {
+    let diverting = generation.recipes.first().filter(|first| first.diverts());
+    let target = generation.names.resolve(asked);
+    let is_concrete = matches!(target, Target::Concrete);
+    let recipe = match target {
         Target::Recipe { recipe, .. } => Some(&generation.recipes[recipe]),
-        Target::Concrete if is_bound(generation, asked) => None,
+        Target::Concrete if generation.targets.named(asked).is_ok() => diverting,
         Target::Concrete => return Err(EvalRefused::UnknownModel(asked.to_owned())),
     };
+    if recipe.is_none() && !is_bound(generation, asked) {
+        return Err(EvalRefused::UnknownModel(asked.to_owned()));
+    }
     let subject = Subject {
         prompt: &request.prompt,
         identity,
@@ -81,8 +87,11 @@ pub async fn eval(
     .await
     .map_err(|unread| unread.error)?;
     match recipe {
-        Some(recipe) => by_recipe(generation, request, recipe, &reading),
-        None => concrete(generation, request, asked, &reading),
+        Some(recipe) if !is_concrete || reading.is_diverted() => {
+            by_recipe(generation, request, recipe, &reading)
+        }
+        _ if !is_bound(generation, asked) => Err(EvalRefused::UnknownModel(asked.to_owned())),
+        _ => concrete(generation, request, asked, &reading),
     }
 }
 
@@ -112,6 +121,7 @@ fn by_recipe(
             kind: &route.algorithm,
             final_model: &route.final_model,
             learns: route.learns(),
+            destination: destination(generation, route, reading).unwrap_or_default(),
         },
         plugins: route.plugin_names.as_slice(),
         candidates: &route.candidates,
@@ -143,7 +153,8 @@ fn concrete(
     reading: &Reading<'_>,
 ) -> Result<Value, EvalRefused> {
     let unknown = || EvalRefused::UnknownModel(name.to_owned());
-    let outer = reading.outer.as_ref().ok_or_else(unknown)?;
+    let outer = reading.outer.as_ref().or(reading.own.as_ref());
+    let outer = outer.ok_or_else(unknown)?;
     let target = generation.targets.named(name).map_err(|_| unknown())?;
     let barrier = reading
         .verdict
@@ -174,6 +185,18 @@ fn concrete(
     Ok(serde_json::to_value(EvalAnswer::new(&view))?)
 }
 
+/// Returns the model that a decision sends every request to, if it can serve this one.
+fn destination<'a>(
+    generation: &Generation,
+    route: &'a Route,
+    reading: &Reading<'_>,
+) -> Option<&'a str> {
+    let name = route.destination.as_deref()?;
+    let (verdict, demand) = (&reading.verdict, &reading.demand);
+    let barrier = generation.eligibility.barrier(name, verdict, demand);
+    barrier.is_none().then_some(name)
+}
+
 /// Which models may get a request that a decision's candidates, or the default model, would serve.
 fn eligibility(
     generation: &Generation,
@@ -195,7 +218,10 @@ fn eligibility(
         .default_model()
         .filter(|_| candidates.is_empty());
     let barrier = barrier.or_else(|| stage.barrier(default?, verdict, demand));
-    let answers = route.is_some_and(|route| route.candidates.answers_itself());
+    let needs_none = |route: &Route| {
+        route.candidates.answers_itself() || destination(generation, route, reading).is_some()
+    };
+    let answers = route.is_some_and(needs_none);
     let mut lines = Vec::new();
     if request.trace || !eligible.dropped().is_empty() {
         lines = CandidateLine::list(candidates, &eligible);

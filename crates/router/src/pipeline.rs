@@ -82,8 +82,10 @@ async fn plan<'g>(
     let (recipes, ratio) = (&generation.recipes, &generation.token_ratio);
     let scope = task.scope(request, generation.settings.full);
     let read = read_all(recipes, ratio, scope, &subject, request.more);
+    let mut task = task;
     let (reading, choice) = match read.await {
-        Ok(reading) => {
+        Ok(mut reading) => {
+            task = task.read(&mut reading);
             let choice = match choose(generation, &task, &reading, request).await {
                 Ok(choice) => Ok(stored::stay(generation, &task, choice, &reading, request).await),
                 Err(refused) => Err(refused),
@@ -137,7 +139,7 @@ async fn choose<'g>(
         return Err(Refusal::unresolved(name).into());
     }
     let recipe = match task {
-        Task::Model => return Ok(Choice::undecided(Aim::Named, None)),
+        Task::Model { .. } => return Ok(Choice::undecided(Aim::Named, None)),
         Task::Call(called) => return called.choose(&generation.eligibility, reading),
         Task::Recipe { .. } if request.prompt.is_silent() => {
             return Ok(Choice::undecided(Aim::Default, Some("default")));
@@ -150,6 +152,19 @@ async fn choose<'g>(
     let Some((_, route)) = reading.decided() else {
         return Ok(Choice::without_decision(generation, recipe, reading, request).await);
     };
+
+    // A decision may name the model itself. One that cannot serve the request leaves it to the
+    // candidates.
+    if let Some(destination) = &route.destination {
+        let barrier = generation.eligibility.barrier(destination, verdict, demand);
+        match barrier {
+            None => return Ok(Choice::diverted(route, destination)),
+            Some(barrier) if route.candidates.candidates().is_empty() => {
+                return Err(Refused::at(destination, barrier));
+            }
+            Some(_) => {}
+        }
+    }
 
     // Boundaries, capabilities and health leave these candidates.
     let eligible = generation.eligibility.narrow(route, verdict, demand)?;

@@ -91,6 +91,8 @@ pub struct Route {
     pub backends: Vec<Option<Arc<Model>>>,
     /// What runs several of them, if the algorithm does.
     pub looper: Option<Looper>,
+    /// The model that every matched request goes to, whichever it names.
+    pub destination: Option<Arc<str>>,
     /// What its candidates must be known to have.
     pub requirements: Requirements,
     /// Enabled plugins in their fixed order.
@@ -308,6 +310,12 @@ impl Recipe {
         self.projections.project(report);
     }
 
+    /// Tells whether some decision takes requests away from the model that they name.
+    #[must_use]
+    pub fn diverts(&self) -> bool {
+        self.routes.iter().any(|route| route.destination.is_some())
+    }
+
     /// Some decision or boundary reaches the family.
     #[must_use]
     pub fn uses(&self, kind: Kind) -> bool {
@@ -417,6 +425,7 @@ impl Route {
                 .map(|plugin| plugin.name())
                 .collect(),
             looper: algorithm.looper(candidates.candidates()),
+            destination: decision.destination().map(Arc::from),
             requirements: Requirements::default(),
             not_run: not_run(decision, &algorithm),
             candidates,

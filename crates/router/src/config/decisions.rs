@@ -46,7 +46,7 @@ pub struct Decision {
     pub candidate_iterations: Vec<CandidateIteration>,
     /// Words for the operator's own use.
     pub annotations: BTreeMap<String, Value>,
-    /// Send every request there, whatever model it names. Known, and not run.
+    /// Sends every request that matches there, also one that names a model.
     pub action: Option<DecisionAction>,
 }
 
@@ -60,6 +60,13 @@ impl Decision {
             tier: self.tier,
             rules: self.rules.as_ref(),
         }
+    }
+
+    /// Returns the model that every matched request goes to, if there is one.
+    #[must_use]
+    pub fn destination(&self) -> Option<&str> {
+        let action = self.action.as_ref()?;
+        Some(action.destination.trim()).filter(|name| !name.is_empty())
     }
 
     /// Returns what learning reads of this decision.

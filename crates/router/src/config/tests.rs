@@ -1,6 +1,7 @@
 //! Tests of reading and checking documents: one table per boundary.
 
 mod boundaries;
+mod choices;
 mod form;
 mod learning;
 mod published;

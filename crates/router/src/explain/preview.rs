@@ -19,6 +19,9 @@ pub struct Algorithm<'a> {
     pub final_model: &'a str,
     /// Router learning is enabled, and its adaptation or protection applies to the decision.
     pub learns: bool,
+    /// The model that the decision sends every request to; empty if there is none, or if it cannot
+    /// serve the request.
+    pub destination: &'a str,
 }
 
 impl<'a> Algorithm<'a> {
@@ -61,6 +64,10 @@ impl<'a> Preview<'a> {
             selection_method: method,
             selection_reason: reason.into(),
         };
+        if !algorithm.destination.is_empty() {
+            let reason = "the decision sends every request to this model";
+            return row("selected", algorithm.destination, "route_action", reason);
+        }
         let kind = algorithm.kind.trim();
         let final_model = algorithm.final_model.trim();
         let several = algorithms::named(kind).and_then(AlgorithmType::several_models);

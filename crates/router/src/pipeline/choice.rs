@@ -28,6 +28,9 @@ pub(super) enum Aim {
     Default,
 }
 
+/// How the model was picked where a decision names it for every request.
+pub(crate) const ROUTE_ACTION: &str = "route_action";
+
 /// Where a request is to go, and why.
 pub(super) struct Choice<'g> {
     /// Where.
@@ -73,6 +76,14 @@ impl<'g> Choice<'g> {
             provider_state: None,
             looper: None,
             in_turn: Vec::new(),
+        }
+    }
+
+    /// The model that a decision sends every request to.
+    pub(super) fn diverted(route: &'g Route, destination: &Arc<str>) -> Self {
+        Self {
+            route: Some(route),
+            ..Self::undecided(Aim::Held(Arc::clone(destination)), Some(ROUTE_ACTION))
         }
     }
 

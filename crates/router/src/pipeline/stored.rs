@@ -93,7 +93,7 @@ pub(super) async fn stay<'g>(
     if choice.looper.is_some() || matches!(task, Task::Call(_)) {
         return choice;
     }
-    let is_named = matches!(task, Task::Model);
+    let is_named = matches!(task, Task::Model { .. });
     let (identity, hints) = (request.identity, &request.hints);
     let owner = match owner(generation, identity, hints, id, request.deadline).await {
         Ok(owner) => owner,

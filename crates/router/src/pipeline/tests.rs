@@ -1,6 +1,7 @@
 //! The request's way, whole: a policy and a request in, the plan out.
 
 mod credentials;
+mod diverted;
 mod failures;
 mod learning;
 mod requirements;

@@ -176,6 +176,32 @@ impl<'g> Reading<'g> {
         Some((decided, own.recipe.routes.get(decided.index)?))
     }
 
+    /// Tells whether the decision, or one that a failure leaves open and that fails the request, takes
+    /// requests away from the model that they name.
+    pub(crate) fn is_diverted(&self) -> bool {
+        let Some(own) = &self.own else {
+            return false;
+        };
+        let mut routes = own.recipe.routes.iter();
+        match &self.unresolved {
+            Some(name) => routes.any(|it| it.name == *name && it.destination.is_some()),
+            None => {
+                let decided = self.decided();
+                decided.is_some_and(|(_, route)| route.destination.is_some())
+            }
+        }
+    }
+
+    /// Leaves the request to the model that it names: boundaries alone bind it.
+    pub(crate) fn forget_decision(&mut self) {
+        self.unresolved = None;
+        if let Some(own) = &mut self.own {
+            own.decided = None;
+            own.decision_time = None;
+            own.unknown.clear();
+        }
+    }
+
     /// Reads the texts of a list once more, each by itself, for a recipe's boundaries: read together,
     /// the few texts of one kind drown among the others. Nothing is certain of those that are not
     /// read by the deadline.

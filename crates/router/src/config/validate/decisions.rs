@@ -29,6 +29,7 @@ pub(super) fn check(scope: &Scope<'_>, findings: &mut Findings) {
         candidates(scope, &path, decision, findings);
         pool::sources(scope, &path, decision, findings);
         actions::check(scope, &path, decision, findings);
+        destination(scope, &path, decision, findings);
         fallbacks(scope, &path, decision, findings);
         learning::decision(scope, &path, decision, findings);
     }
@@ -83,6 +84,40 @@ fn candidates(scope: &Scope<'_>, path: &str, decision: &Decision, findings: &mut
             known_model(scope.document, &path, &model.model, findings);
         }
     }
+}
+
+/// Reports a destination of all requests that is no model, or that rests on no attack.
+fn destination(scope: &Scope<'_>, path: &str, decision: &Decision, findings: &mut Findings) {
+    let Some(action) = &decision.action else {
+        return;
+    };
+    let path = format!("{path}.action");
+    let name = action.destination.trim();
+    if action.kind.trim() != "route" {
+        findings.error(&path, "`type: route` is missing");
+    }
+    if name.is_empty() {
+        findings.error(&path, "`destination` is missing");
+    } else if scope.document.provider_model(name).is_none()
+        && scope.document.lora_base(name).is_none()
+    {
+        let models = scope.document.providers.models.iter();
+        let hint = suggestion(name, models.map(|model| model.name.as_str()));
+        let message = format!("no configured model is called `{name}`{hint}");
+        findings.error(format!("{path}.destination"), message);
+    }
+    if decision.rules.as_ref().is_some_and(asks_for_attacks) {
+        let message = "holds for requests that name a model, too: their signals are read as those of `auto` are";
+        findings.note(path, message);
+    } else {
+        let message = "overrides even a model that the client names; its rules must contain a `jailbreak` condition";
+        findings.error(path, message);
+    }
+}
+
+fn asks_for_attacks(tree: &RuleNode) -> bool {
+    let is_attack = Kind::parse(&tree.kind) == Some(Kind::Jailbreak);
+    is_attack || tree.conditions.iter().any(asks_for_attacks)
 }
 
 /// Warns of candidates whose second attempts would go out without any credential: a model before

@@ -11,10 +11,6 @@ const fn served(how: &'static str) -> Verdict {
     Verdict::NotRun(NotRun::Served(how))
 }
 
-const fn refused(lack: &'static str, remedy: &'static str) -> Verdict {
-    Verdict::NotRun(NotRun::Refused { lack, remedy })
-}
-
 const FOR_PEOPLE: Verdict = Verdict::Note("for people, without effect on routing");
 const NO_IMAGES: Verdict = Verdict::Reported;
 const OWN_MODELS: Verdict = served("signals use the models of `global.model_catalog.modules`");
@@ -127,13 +123,7 @@ pub(in crate::config) const VERDICTS: &[Row] = &[
         "routing.decisions[].rules.conditions[].on_unknown",
         Verdict::Reported,
     ),
-    row(
-        "routing.decisions[].action",
-        refused(
-            "requests that name a model would pass by",
-            "bind them by a boundary, which holds for such requests too, and leave this out",
-        ),
-    ),
+    row("routing.decisions[].action", Verdict::Runs),
     row(
         "routing.decisions[].modelRefs[].reasoning_mode",
         Verdict::Runs,

@@ -287,6 +287,7 @@ fn route(decision: &Decision) -> Route {
         .map(Candidate::unknown)
         .collect();
     Route {
+        destination: None,
         requirements: Requirements::default(),
         not_run: Vec::new(),
         tier: decision.tier,
