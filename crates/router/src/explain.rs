@@ -233,9 +233,13 @@ impl<'a> DecisionResult<'a> {
 
 impl Metrics {
     fn new(report: &SignalReport) -> Self {
-        let families = Kind::ALL
-            .into_iter()
-            .filter(|kind| *kind != Kind::Projection);
+        // Families of v0.4 are named where they ran: answers on older documents stay as they were.
+        let is_listed = |kind: &Kind| match kind {
+            Kind::Projection => false,
+            Kind::Safety | Kind::InputModality => report.families[*kind as usize].ran,
+            _ => true,
+        };
+        let families = Kind::ALL.into_iter().filter(is_listed);
         Self(
             families
                 .map(|kind| {

@@ -112,6 +112,8 @@ families! {
     Metadata: rules("metadata", "metadata").used_by_name(),
     Classifier: models("classifier", "classifiers")
         .weighs(Role::Evidence(Some(ScoreKind::Probability))),
+    Safety: rules("safety", "safety").weighs(Role::Evidence(Some(ScoreKind::Probability))),
+    InputModality: rules("input_modality", "input_modality").composed().without_number(),
     Projection: rules("projection", "").header("x-vsr-matched-projections"),
 }
 
@@ -378,7 +380,7 @@ mod tests {
     fn every_section_is_in_the_schema() {
         let schema = schemars::schema_for!(Signals);
         let sections = schema.get("properties").unwrap().as_object().unwrap();
-        let not_run = ["safety", "hallucination", "input_modality"];
+        let not_run = ["hallucination"];
         let mut expected: Vec<&str> = FAMILIES
             .iter()
             .map(|family| family.section)

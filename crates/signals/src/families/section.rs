@@ -80,15 +80,17 @@ section! {
     metadata: super::metadata::MetadataRule as Metadata by super::metadata::build,
     /// Classifiers of the operator's own.
     classifiers: super::learned::classifier::ClassifierRule as Classifier,
+    /// Is the turn safe? No model reads turns for it: nothing is known of the rules, and
+    /// `on_unknown` of a decision says what that means.
+    safety: super::safety::SafetyRule as Safety by super::safety::build,
+    /// What the user's messages hold: text, images, sounds, films.
+    input_modality: super::input_modality::InputModalityRule as InputModality
+        by super::input_modality::build,
 
     ;
 
-    /// Is the turn safe? Known, and not run.
-    safety: super::not_run::SafetyRule,
     /// Is the answer supported? Known, and not run: the answer is checked after the decision.
     hallucination: super::not_run::HallucinationRule,
-    /// What the user's messages hold: text, images, sounds, films. Known, and not run.
-    input_modality: super::not_run::InputModalityRule,
 }
 
 impl Signals {

@@ -1,7 +1,6 @@
 //! What rule trees and bounds get wrong, in decisions, boundaries and composers.
 
 use super::{NumericPredicate, RuleNode};
-use crate::families::not_run;
 use crate::report::Kind;
 use crate::scope::Scope;
 use document::{Findings, suggestion};
@@ -13,8 +12,18 @@ fn has_on_error(node: &RuleNode) -> bool {
     !node.on_error.is_empty() || node.conditions.iter().any(has_on_error)
 }
 
+/// Tells whether some leaf of the tree reads a family that nothing is ever known of.
+fn reads_safety(node: &RuleNode) -> bool {
+    let is_safety = Kind::parse(&node.kind) == Some(Kind::Safety);
+    is_safety || node.conditions.iter().any(reads_safety)
+}
+
 /// Checks the tree of a decision or boundary.
 pub fn check_tree(scope: &Scope<'_>, path: &str, node: &RuleNode, findings: &mut Findings) {
+    tree(scope, path, node, true, findings);
+}
+
+fn tree(scope: &Scope<'_>, path: &str, node: &RuleNode, is_root: bool, findings: &mut Findings) {
     let is_leaf = !node.kind.trim().is_empty();
     let is_operator = !node.operator.trim().is_empty() || !node.conditions.is_empty();
     match (is_leaf, is_operator) {
@@ -25,6 +34,10 @@ pub fn check_tree(scope: &Scope<'_>, path: &str, node: &RuleNode, findings: &mut
         (true, false) => leaf(scope, path, node, findings),
         (false, _) => operator(path, node, findings),
     }
+    if is_root && node.on_unknown.is_empty() && reads_safety(node) {
+        let message = "the signal `safety` is not run, and without `on_unknown` at the root of these rules decisions would be made as if nothing were unsafe, so this document is not served";
+        findings.error(path, message);
+    }
     if !node.on_unknown.is_empty() && has_on_error(node) {
         findings.error(format!("{path}.on_unknown"), ON_UNKNOWN);
     }
@@ -33,7 +46,7 @@ pub fn check_tree(scope: &Scope<'_>, path: &str, node: &RuleNode, findings: &mut
         if !child.on_unknown.is_empty() {
             findings.error(format!("{path}.on_unknown"), ON_UNKNOWN);
         }
-        check_tree(scope, &path, child, findings);
+        tree(scope, &path, child, false, findings);
     }
 }
 
@@ -99,13 +112,6 @@ fn operator(path: &str, node: &RuleNode, findings: &mut Findings) {
 
 fn leaf(scope: &Scope<'_>, path: &str, node: &RuleNode, findings: &mut Findings) {
     let Some(kind) = Kind::parse(&node.kind) else {
-        if not_run::TYPES.contains(&node.kind.trim()) {
-            let message = format!(
-                "the signal `{}` is not run, and decisions would be made without it, so this document is not served",
-                node.kind.trim()
-            );
-            return findings.error(format!("{path}.type"), message);
-        }
         let hint = suggestion(node.kind.trim(), Kind::ALL.map(Kind::as_str));
         findings.error(
             format!("{path}.type"),

@@ -318,8 +318,17 @@ fn sees(scope: &Scope<'_>, path: &str, kind: Kind, name: &str, findings: &mut Fi
             None
         }
         // Who asks, how much, with what metadata: nothing that a text would have to be read for.
-        Kind::Authz | Kind::Context | Kind::Conversation | Kind::Metadata | Kind::Projection => {
-            return;
+        Kind::Authz
+        | Kind::Context
+        | Kind::Conversation
+        | Kind::InputModality
+        | Kind::Metadata
+        | Kind::Projection => return,
+        Kind::Safety => {
+            let message = format!(
+                "reads `safety:{name}`, which is not run, so the boundary would always hold"
+            );
+            return findings.error(path, message);
         }
         _ => None,
     };

@@ -91,12 +91,17 @@ pub(in crate::config) const VERDICTS: &[Row] = &[
         "routing.signals.jailbreak[].direction=response",
         Verdict::Note("answers are not checked; decisions cannot read the rule"),
     ),
-    row("routing.signals.safety", Verdict::Reported),
+    row(
+        "routing.signals.safety",
+        served(
+            "nothing is known of its rules, which shows as `x-merit-degraded: safety=unready`; `on_unknown` of decisions says what that means",
+        ),
+    ),
     row(
         "routing.signals.hallucination",
         Verdict::Note("answers are not checked; decisions cannot read the rules"),
     ),
-    row("routing.signals.input_modality", Verdict::Reported),
+    row("routing.signals.input_modality", Verdict::Runs),
     row(
         "routing.signals.classifiers[].disable_rationale",
         Verdict::Note("a model is never asked for its reasons"),
@@ -223,7 +228,7 @@ pub(in crate::config) const VERDICTS: &[Row] = &[
     row("routing.decisions[].rules.type=safety", Verdict::Reported),
     row(
         "routing.decisions[].rules.type=input_modality",
-        Verdict::Reported,
+        Verdict::Runs,
     ),
     row(
         "routing.decisions[].rules.conditions[].type=safety",
@@ -231,7 +236,7 @@ pub(in crate::config) const VERDICTS: &[Row] = &[
     ),
     row(
         "routing.decisions[].rules.conditions[].type=input_modality",
-        Verdict::Reported,
+        Verdict::Runs,
     ),
     row(
         "routing.signals.complexity[].composer.type=safety",
@@ -239,7 +244,7 @@ pub(in crate::config) const VERDICTS: &[Row] = &[
     ),
     row(
         "routing.signals.complexity[].composer.type=input_modality",
-        Verdict::Reported,
+        Verdict::Runs,
     ),
     row(
         "routing.signals.complexity[].composer.conditions[].type=safety",
@@ -247,7 +252,7 @@ pub(in crate::config) const VERDICTS: &[Row] = &[
     ),
     row(
         "routing.signals.complexity[].composer.conditions[].type=input_modality",
-        Verdict::Reported,
+        Verdict::Runs,
     ),
     row(
         "routing.projections.scores[].inputs[].type=safety",
@@ -255,7 +260,7 @@ pub(in crate::config) const VERDICTS: &[Row] = &[
     ),
     row(
         "routing.projections.scores[].inputs[].type=input_modality",
-        Verdict::Reported,
+        Verdict::Runs,
     ),
     row(
         "routing.signals.complexity[].composer.conditions[].on_unknown",

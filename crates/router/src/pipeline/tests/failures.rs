@@ -77,3 +77,50 @@ fn boundaries_stand_above() {
         check(&rules, boundary, "hello", expected);
     }
 }
+
+/// No model reads turns for safety, so a rule on it is never known.
+#[test]
+fn safety_is_unknown() {
+    let with = |rules: &str| {
+        policy(rules, "[]").replace(
+            "  signals:\n",
+            "  signals:\n    safety: [{name: u, threshold: 0.5}]\n",
+        )
+    };
+    let and = |on_unknown: &str| {
+        with(&format!(
+            "{{operator: AND, on_unknown: {on_unknown}, conditions: [{{type: safety, name: u}}, {{type: keyword, name: word}}]}}"
+        ))
+    };
+    #[track_caller]
+    fn check(policy: &str, text: &str, expected: &str) {
+        let policy = policy.replace("name: first, priority: 999", "name: first, priority: 0");
+        let generation = generation(&policy);
+        let plan = plan(&generation, "", Dialect::OpenAiChat, &chat("auto", text));
+        let what = match &plan.outcome {
+            Outcome::Forward(forward) => forward.model().to_string(),
+            Outcome::Refuse(refusal) => refusal.status.to_string(),
+            other => format!("{other:?}"),
+        };
+        let applied = plan.trace.applied_unknown();
+        let applied = applied.map_or_else(|| "-".to_owned(), |(_, value)| value);
+        let degraded = plan.trace.degraded.join(",");
+        assert_eq!(format!("{what} {applied} {degraded}"), expected, "{policy}");
+    }
+    check(&and("no_match"), "hello", "small - safety=unready");
+    check(
+        &and("no_match"),
+        "prove it",
+        "small guarded=no_match safety=unready",
+    );
+    check(
+        &and("match"),
+        "prove it",
+        "large guarded=match safety=unready",
+    );
+    check(
+        &and("fail_request"),
+        "prove it",
+        "503 guarded=fail_request safety=unready",
+    );
+}
