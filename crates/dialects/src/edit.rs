@@ -1,6 +1,7 @@
 //! Edits of a request body as spans over its original bytes: what is not edited stays identical,
 //! byte for byte, so that prefix caches downstream keep hitting.
 
+mod cache_marks;
 mod params;
 mod splice;
 mod system_prompt;
@@ -8,6 +9,7 @@ mod thinking;
 
 use bytes::Bytes;
 
+pub use cache_marks::CacheMarks;
 pub use params::{RequestParams, known_params};
 pub use system_prompt::PromptMode;
 
@@ -126,6 +128,11 @@ impl Edits {
     /// Puts a system prompt before the request's own, or in its place.
     pub fn insert_system_prompt(&mut self, request: &Request, mode: PromptMode, text: &str) {
         system_prompt::insert(self, request, mode, text);
+    }
+
+    /// Marks what Anthropic should cache, unless the caller marks something.
+    pub fn mark_cache(&mut self, request: &Request, marks: CacheMarks) {
+        cache_marks::mark(self, request, marks);
     }
 
     /// Removes the assistant's thinking that bears no signature, and turns that are left empty.

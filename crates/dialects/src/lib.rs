@@ -41,7 +41,7 @@ mod linear;
 
 pub use answer::{AnswerReader, Delta, DeltaKind, Part, ToolCall};
 pub use attachments::Media;
-pub use edit::{Edits, PromptMode, RequestParams};
+pub use edit::{CacheMarks, Edits, PromptMode, RequestParams};
 pub use endpoint::{
     Dialect, Endpoint, PathPattern, Paths, Service, Stored, WrongBase, routed_paths,
 };

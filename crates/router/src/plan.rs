@@ -9,7 +9,7 @@ mod forward;
 pub mod surface;
 mod trace;
 
-pub use body::{BodyEdit, PromptMode, Reasoning, ReasoningEdit, RequestParams, Stands};
+pub use body::{BodyEdit, CacheMarks, PromptMode, Reasoning, ReasoningEdit, RequestParams, Stands};
 pub use forward::{Edits, Forward, HeaderOp};
 pub use trace::{RunOutcome, Trace, UNREAD_TURN};
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-pub use dialects::{PromptMode, RequestParams};
+pub use dialects::{CacheMarks, PromptMode, RequestParams};
 
 /// One edit of a request body.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +29,8 @@ pub enum BodyEdit {
         /// The text.
         text: Arc<str>,
     },
+    /// Marks of what the provider should cache.
+    CacheMarks(CacheMarks),
     /// Blocked and capped parameters.
     Params(Arc<RequestParams>),
 }
@@ -147,6 +149,7 @@ fn draft(request: &Request, edits: &[BodyEdit], tells: bool) -> Edits {
             BodyEdit::SystemPrompt { mode, text } => {
                 draft.insert_system_prompt(request, *mode, text)
             }
+            BodyEdit::CacheMarks(marks) => draft.mark_cache(request, *marks),
             BodyEdit::Params(limits) => {
                 let limits = RequestParams {
                     strip_unknown: false,

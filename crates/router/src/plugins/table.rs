@@ -95,6 +95,8 @@ pub enum Turn {
     Answer,
     /// Edits the system message.
     SystemPrompt,
+    /// Marks what the provider should cache.
+    PromptCache,
     /// Edits the body's parameters.
     Parameters,
     /// Edits headers, after all that the router sets.

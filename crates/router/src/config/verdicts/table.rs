@@ -197,10 +197,7 @@ pub(in crate::config) const VERDICTS: &[Row] = &[
         "routing.decisions[].output_contract_spec.normalize",
         Verdict::Reported,
     ),
-    row(
-        "routing.decisions[].plugins[prompt_cache]",
-        Verdict::Reported,
-    ),
+    row("routing.decisions[].plugins[prompt_cache]", Verdict::Runs),
     row(
         "routing.decisions[].plugins[shadow_dispatch]",
         Verdict::Reported,
