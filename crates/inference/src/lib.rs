@@ -12,6 +12,7 @@ pub mod backend;
 pub mod cache;
 pub mod card;
 pub mod catalog;
+mod composed;
 pub mod engine;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fake;

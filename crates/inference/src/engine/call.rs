@@ -7,6 +7,7 @@ use super::reading::{Reading, reading};
 use super::unit::{Memory, Unit};
 use crate::ask::{Answer, Entity, Failure, Outcome, Over, Priority, Question, Reply};
 use crate::cache::Key;
+use crate::composed::{Composed, Places};
 use crate::language::Multilingual;
 use crate::model::{ClassifierModel, EmbedderPair, Model, TaggerModel};
 use crate::recognizers::Search;
@@ -43,6 +44,8 @@ struct TextOf {
     /// Empty once nobody waits for answers about it: its windows may be read later, and the whole is
     /// held no longer than by its request.
     text: Mutex<Arc<str>>,
+    /// Where the scalars of the composed form come from; nothing where the text came composed.
+    places: Option<Places>,
     model: Arc<Model>,
     multilingual: Option<Arc<Multilingual>>,
     reach: Reach,
@@ -139,13 +142,8 @@ impl Call {
                 wanted: Wanted::Features,
                 priority: Priority::Ordinary,
             });
-            call.texts.push(TextOf {
-                text: Mutex::new(text.as_str().into()),
-                model: Arc::clone(model),
-                multilingual: None,
-                reach: Reach::Whole,
-                recognize: false,
-            });
+            let of = TextOf::new(&text.as_str().into(), Arc::clone(model), None, Reach::Whole);
+            call.texts.push(of);
         }
         call
     }
@@ -192,13 +190,8 @@ impl Call {
                 reach,
             ))
             .or_insert_with(|| {
-                self.texts.push(TextOf {
-                    text: Mutex::new(Arc::clone(&question.text)),
-                    model,
-                    multilingual,
-                    reach,
-                    recognize: false,
-                });
+                let of = TextOf::new(&question.text, model, multilingual, reach);
+                self.texts.push(of);
                 self.texts.len() - 1
             });
         if let (Wanted::Entities(tagger), Some(of)) = (&wanted, self.texts.get_mut(text)) {
@@ -364,7 +357,7 @@ impl Call {
             Wanted::Labels(by, over) => Answer::Labels(answer::labels(by, *over, &rows)),
             Wanted::Entities(by) => {
                 let verified = plan.verified.as_deref().ok_or_else(missing)?;
-                Answer::Entities(answer::entities(by, &text, verified, &rows))
+                Answer::Entities(of.placed(answer::entities(by, &text, verified, &rows)))
             }
             Wanted::Features => Answer::Labels(Vec::new()),
         };
@@ -515,6 +508,37 @@ impl Cutting {
 }
 
 impl TextOf {
+    /// Takes a text in composed form.
+    fn new(
+        text: &Arc<str>,
+        model: Arc<Model>,
+        multilingual: Option<Arc<Multilingual>>,
+        reach: Reach,
+    ) -> Self {
+        let (text, places) = match Composed::of(text) {
+            None => (Arc::clone(text), None),
+            Some(composed) => (composed.text.into(), Some(composed.places)),
+        };
+        Self {
+            text: Mutex::new(text),
+            places,
+            model,
+            multilingual,
+            reach,
+            recognize: false,
+        }
+    }
+
+    /// Moves entities of the composed form to their places in the text.
+    fn placed(&self, mut found: Vec<Entity>) -> Vec<Entity> {
+        if let Some(places) = &self.places {
+            for entity in &mut found {
+                (entity.start, entity.end) = places.origin(entity.start, entity.end);
+            }
+        }
+        found
+    }
+
     fn text(&self) -> Arc<str> {
         let text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&text)

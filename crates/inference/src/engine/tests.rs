@@ -593,3 +593,21 @@ fn features_are_of_every_window() {
     assert_eq!(states[1].0, [(9, 11), (12, 14), (15, 18)]);
     assert_eq!(states[1].1.nrows(), 3);
 }
+
+#[test]
+fn a_text_is_read_in_composed_form() {
+    let bed = bed(1, 8);
+    let outcomes = bed.ask(&[
+        bed.vector("w1 é 한"),
+        bed.vector("w1 e\u{301} \u{1112}\u{1161}\u{11AB}"),
+    ]);
+    assert_eq!(outcomes[0], outcomes[1]);
+    assert_eq!(bed.runs(), 1);
+
+    let question = bed.entities_by("w1 cafe\u{301} anna@example.org w2", true);
+    let Answer::Entities(found) = &answers(bed.ask(&[question]))[0] else {
+        panic!("no entities")
+    };
+    let mail = found.iter().find(|entity| &*entity.kind == "EMAIL_ADDRESS");
+    assert_eq!(mail.map(|mail| (mail.start, mail.end)), Some((9, 25)));
+}
