@@ -1,11 +1,14 @@
-//! Texts as a reader sees them: one form for characters that look alike (NFKC), none of those that
-//! nobody sees, digits of all scripts as ASCII.
+//! Texts as a reader sees them: one form for characters that look alike (NFKC, one dash for all
+//! dashes), none of those that nobody sees, digits of all scripts as ASCII.
 //!
 //! A number in full-width digits, or with a soft hyphen in its middle, is the same number to a
 //! reader. What must not be missed is looked for in this copy. Most texts need none.
 
+mod squeezed;
+
 use icu_properties::CodePointSetData;
-use icu_properties::props::DefaultIgnorableCodePoint;
+use icu_properties::props::{Dash, DefaultIgnorableCodePoint};
+pub use squeezed::{Gap, Squeezed};
 use std::borrow::Cow;
 use unicode_normalization::char::compose;
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfkc_quick};
@@ -48,10 +51,21 @@ pub fn on_one_line(text: &str) -> Cow<'_, str> {
     Cow::Owned(line)
 }
 
+/// Returns the text with a blank for each character that nobody sees: such a one may stand between
+/// two words. `None` if there are none.
+#[must_use]
+pub fn apart(text: &str) -> Option<String> {
+    let blank = |scalar| if is_ignorable(scalar) { ' ' } else { scalar };
+    text.contains(is_ignorable)
+        .then(|| text.chars().map(blank).collect())
+}
+
 /// Scalars of a text as a reader sees them.
 #[derive(Debug, Default)]
 pub(crate) struct Legible {
     pub(crate) scalars: Vec<char>,
+    /// Before which scalars stood something that nobody sees.
+    hidden: Vec<usize>,
     /// Which scalar of the text each comes from; empty where each comes from the one at its place.
     places: Vec<usize>,
 }
@@ -62,7 +76,7 @@ impl Legible {
         if is_legible(text) {
             return Self {
                 scalars: text.chars().collect(),
-                places: Vec::new(),
+                ..Self::default()
             };
         }
         Self::copy(text)
@@ -83,9 +97,11 @@ impl Legible {
         for (place, scalar) in text.chars().enumerate() {
             if is_legible_scalar(scalar) {
                 legible.push(scalar, place);
-            } else if !is_ignorable(scalar) {
+            } else if is_ignorable(scalar) {
+                legible.hidden.push(legible.scalars.len());
+            } else {
                 for part in std::iter::once(scalar).nfkc() {
-                    legible.add(ascii_digit(part), place);
+                    legible.add(simple(part), place);
                 }
             }
         }
@@ -132,7 +148,7 @@ fn is_legible_scalar(scalar: char) -> bool {
         | '\u{AC00}'..='\u{D7A3}' => true,
         _ => {
             let normal = is_nfkc_quick(std::iter::once(scalar)) == IsNormalized::Yes;
-            normal && !is_ignorable(scalar) && !is_mark(scalar) && ascii_digit(scalar) == scalar
+            normal && !is_ignorable(scalar) && !is_mark(scalar) && simple(scalar) == scalar
         }
     }
 }
@@ -142,13 +158,25 @@ fn is_mark(scalar: char) -> bool {
     matches!(scalar, '\u{300}'..='\u{36F}' | '\u{20D0}'..='\u{20FF}')
 }
 
-/// Returns whether a character leaves no trace where a text is shown. Controls that are no white
-/// space leave none, and neither do the marks of annotations.
+/// Returns whether a character leaves no trace where a text is shown, or an empty place. Controls
+/// that are no white space leave none, and neither do the marks of annotations; Braille, musical,
+/// Khitan and Egyptian signs have blanks of their own that are no white space.
 fn is_ignorable(scalar: char) -> bool {
     let is_control = scalar.is_control() && !scalar.is_whitespace();
     is_control
-        || matches!(scalar, '\u{FFF9}'..='\u{FFFB}')
+        || matches!(
+            scalar,
+            '\u{2800}' | '\u{FFF9}'..='\u{FFFB}' | '\u{13441}'..='\u{13442}' | '\u{16FE4}' | '\u{1D159}'
+        )
         || CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(scalar)
+}
+
+/// Returns the one character that stands for all that look like this one: dashes and minus signs of
+/// all lengths are `-`, digits of all scripts ASCII.
+fn simple(scalar: char) -> char {
+    let is_dash = matches!(scalar, '\u{2D7}' | '\u{2043}')
+        || CodePointSetData::new::<Dash>().contains(scalar);
+    if is_dash { '-' } else { ascii_digit(scalar) }
 }
 
 /// Zeros of the scripts that have digits of their own. Nine digits follow each.
@@ -194,7 +222,16 @@ mod tests {
             ("\u{1112}\u{1161}\u{11AB}", Some("한")),
             ("ｶﾞ", Some("ガ")),
             ("a\u{A0}b", Some("a b")),
-            ("“quoted” – 5 €", None),
+            ("“quoted” 5 €", None),
+            ("“a” – 5 €", Some("“a” - 5 €")),
+            (
+                "a\u{2010}b\u{2011}c\u{2212}d\u{FE63}e\u{1806}f",
+                Some("a-b-c-d-e-f"),
+            ),
+            (
+                "s\u{3164}e\u{115F}c\u{1160}r\u{FFA0}e\u{2800}t",
+                Some("secret"),
+            ),
         ] {
             let legible = text(written);
             assert_eq!(legible, expected.unwrap_or(written));
@@ -245,6 +282,14 @@ mod tests {
         fn a_legible_text_stays(written in "[a-zé４٤\u{AD}\u{301}\u{200B}数한ｶﾞ①]{0,20}") {
             let once = text(&written).into_owned();
             prop_assert_eq!(text(&once), once.as_str());
+        }
+
+        #[test]
+        fn dashes_are_one_and_nothing_invisible_stays(written in ".{0,30}") {
+            let read = text(&written);
+            let is_other_dash = |scalar: char| scalar != '-' && CodePointSetData::new::<Dash>().contains(scalar);
+            prop_assert!(!read.contains(is_other_dash) && !read.contains(is_ignorable), "{read:?}");
+            prop_assert!(apart(&written).is_none_or(|apart| !apart.contains(is_ignorable)));
         }
     }
 }

@@ -129,6 +129,64 @@ impl Search {
     }
 }
 
+/// Entities across the joints of texts that follow each other: a number that somebody writes half in
+/// one turn and half in the next, between its groups or within one. Only those that a checksum or
+/// their form proves; each with the number of the text that it ends in.
+#[must_use]
+pub fn across(texts: &[&str]) -> Vec<Across> {
+    let apart = across_joints(texts, |_, _| "\n");
+    let is_digit = |scalar: Option<char>| scalar.is_some_and(|scalar| scalar.is_ascii_digit());
+    let fused = across_joints(texts, |before, after| {
+        let goes_on = is_digit(before.chars().next_back()) && is_digit(after.chars().next());
+        if goes_on { "" } else { "\n" }
+    });
+    apart.into_iter().chain(fused).collect()
+}
+
+fn across_joints(texts: &[&str], by: impl Fn(&str, &str) -> &'static str) -> Vec<Across> {
+    let mut joined = String::new();
+    let mut joints = Vec::new();
+    for text in texts {
+        let text = text.trim();
+        joined.push_str(by(&joined, text));
+        joints.push(joined.chars().count());
+        let head = text.floor_char_boundary(JOINED);
+        let tail = text.ceil_char_boundary(text.len().saturating_sub(JOINED));
+        let cut = (head < tail).then(|| (text.get(..head), text.get(tail..)));
+        match cut {
+            Some((Some(head), Some(tail))) => joined.extend([head, " … ", tail]),
+            _ => joined.push_str(text),
+        }
+    }
+    let proven = find_together(&joined)
+        .into_iter()
+        .filter(|entity| PROVEN.contains(&&*entity.kind) && entity.confidence >= LIKELY);
+    proven
+        .filter_map(|entity| {
+            let ends_in = joints.partition_point(|joint| *joint < entity.end);
+            let ends_in = ends_in.checked_sub(1)?;
+            let is_across = joints
+                .get(ends_in)
+                .is_some_and(|joint| entity.start < *joint);
+            is_across.then_some(Across { entity, ends_in })
+        })
+        .collect()
+}
+
+/// An entity across texts.
+#[derive(Debug, Clone)]
+pub struct Across {
+    /// What was found; its places are of no single text.
+    pub entity: Entity,
+    /// Which of the texts it ends in.
+    pub ends_in: usize,
+}
+
+/// Bytes at both ends of a text that are read together with its neighbours.
+const JOINED: usize = 64;
+/// Types that are found across texts.
+const PROVEN: [&str; 3] = ["CREDIT_CARD", "IBAN_CODE", "US_SSN"];
+
 #[cfg(test)]
 fn find_in_slices(text: &str, slice: usize, around: usize) -> Vec<Entity> {
     let mut search = Search::default();
@@ -210,6 +268,9 @@ fn start_at(text: &Text, at: usize, found: &mut Vec<Found>) {
         '+' | '(' => found.extend(phone::at(text, at)),
         ':' => found.extend(ip::v6_from(text, at)),
         _ if mark.is_ascii_digit() && text.begins_word(at) => number_at(text, at, found),
+        _ if mark.is_ascii_digit() && !text.before(at).is_some_and(|it| it.is_ascii_digit()) => {
+            found.extend(card::glued(text, at));
+        }
         _ if mark.is_alphabetic() && is_word(mark) && text.begins_word(at) => {
             word_at(text, at, found)
         }

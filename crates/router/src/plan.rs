@@ -88,11 +88,17 @@ impl Refusal {
     pub fn unread(boundary: &str, degraded: &[Arc<str>]) -> Self {
         let is_late = |reason: &&str| reason.ends_with("=timeout") || reason.ends_with("=shed");
         let late: Vec<&str> = degraded.iter().map(|it| &**it).filter(is_late).collect();
+        let is_shed = late.iter().any(|it| it.ends_with("=shed"));
         let late = late.join(", ");
+        let reason = if is_shed {
+            "the router was too busy to read this request in time"
+        } else {
+            "what reads this request timed out"
+        };
         Self::new(
             503,
             format!(
-                "the router was too busy to read this request in time ({late}), so the boundary \"{boundary}\" keeps it from every model that would serve it; try again shortly"
+                "{reason} ({late}), so the boundary \"{boundary}\" keeps it from every model that would serve it; try again shortly"
             ),
         )
     }

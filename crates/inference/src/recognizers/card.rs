@@ -1,13 +1,14 @@
 //! Payment cards: issuer, length, grouping and Luhn.
 //!
 //! Groups as they are printed need no word about cards, whatever single sign stands between them, and
-//! neither do digits that stand one by one: `4 1 1 1 …`. Rows of other numbers look alike, so such a
-//! row must be as long as the card.
+//! neither do digits that stand one by one: `4 1 1 1 …`, on one line or one a line. Rows of other
+//! numbers look alike, so such a row must be as long as the card. Letters beside the number hide it
+//! from no reader; in identifiers letters and digits alternate.
 
 use super::Found;
 use super::around::{About, Around};
 use super::number::{Groups, Spacing, starts, stops, value};
-use super::text::{Text, is_dash};
+use super::text::{Text, is_dash, is_word};
 
 /// The card whose number begins at `at`.
 pub(super) fn at(text: &Text, at: usize) -> Option<Found> {
@@ -26,6 +27,7 @@ pub(super) fn at(text: &Text, at: usize) -> Option<Found> {
         .or_else(|| spread(text, at))
         .or_else(|| one_by_one(text, at))
         .map(|end| Found::new("CREDIT_CARD", at, end, 1.0))
+        .or_else(|| glued(text, at))
 }
 
 /// End of a card whose groups stand further apart than they are printed: on two lines, in cells of
@@ -51,28 +53,53 @@ fn is_in_path(text: &Text, groups: &Groups, start: usize, end: usize) -> bool {
         && (is_slash(text.before(start)) || is_slash(text.get(end)))
 }
 
-/// End of a card whose digits stand one by one or two by two, with the same sign between all of
-/// them. Single digits are a card if no more of them stand beside it; else, and in pairs, a card
-/// must be spoken of.
+/// The card whose number begins at `at` and has letters beside it: `card4111111111111111x`.
+pub(super) fn glued(text: &Text, at: usize) -> Option<Found> {
+    let is_letter = |scalar: char| is_word(scalar) && !scalar.is_ascii_digit();
+    let alone =
+        |scalar: Option<char>| !scalar.is_some_and(|scalar| is_word(scalar) || scalar == '.');
+    let start = text.run_back(at, GLUE, is_letter);
+    if !alone(text.before(start)) {
+        return None;
+    }
+    let groups = Groups::read(text, at, 6);
+    let is_path = matches!(groups.separators.first(), Some('/' | '_' | '.'));
+    let (count, usual) = grouping(&groups).filter(|(count, _)| *count == 1 || !is_path)?;
+    let digits = groups.digits(text, count);
+    if !usual || issuer(&digits) != Some(Issuer::Usual) || !luhn(&digits) {
+        return None;
+    }
+    let end = groups.end(count.checked_sub(1)?)?;
+    let close = text.run(end, GLUE, is_letter);
+    let goes_on =
+        is_dash(text.get(close).unwrap_or(' ')) && text.get(close + 1).is_some_and(is_word);
+    if (start == at && close == end) || !alone(text.get(close)) || goes_on {
+        return None;
+    }
+    let around = Around::new(text, at, end);
+    (!around.leads(About::Other) || around.says(About::Card))
+        .then(|| Found::new("CREDIT_CARD", at, end, 1.0))
+}
+
+/// Letters that may be glued to a card.
+const GLUE: usize = 24;
+
+/// End of a card whose digits stand one by one or two by two, with the same between all of them:
+/// blanks, a sign, a line's end. Single digits are a card if no more of them stand beside it; else,
+/// and in pairs, a card must be spoken of.
 fn one_by_one(text: &Text, at: usize) -> Option<usize> {
-    let size = match Groups::read(text, at, 2).lengths(2).as_slice() {
+    let size = match Groups::read_wide(text, at, 2).lengths(2).as_slice() {
         [first, second] if first == second && *first <= 2 => *first,
         _ => return None,
     };
-    let groups = Groups::read(text, at, LONGEST + 1);
+    let groups = Groups::read_wide(text, at, LONGEST + 1);
     let alike = groups.lengths(LONGEST + 1);
     let alike = alike.iter().take_while(|length| **length == size).count();
     let alike = (2..=alike)
         .rev()
         .find(|count| groups.uniform(*count).is_some())?;
-    let by = text.before(at).filter(|_| size == 1);
-    let goes_on_before = by == text.get(at + 1)
-        && at
-            .checked_sub(2)
-            .and_then(|at| text.get(at))
-            .is_some_and(|it| it.is_ascii_digit());
     if size == 1
-        && !goes_on_before
+        && !groups.go_on_before(text)
         && let Some((end, Issuer::Usual)) = verified(text, &groups, alike)
     {
         return Some(end);

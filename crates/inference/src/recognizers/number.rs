@@ -89,6 +89,17 @@ impl Groups {
             || (previous < start && before == first_end - start)
     }
 
+    /// Whether a group like the first stands before it, with the same between them.
+    pub(super) fn go_on_before(&self, text: &Text) -> bool {
+        let Some(&(start, end)) = self.spans.first() else {
+            return false;
+        };
+        let previous = skip_back(text, start);
+        let length = previous - text.run_back(previous, GROUP, |scalar| scalar.is_ascii_digit());
+        let gap = Gap::between(text, previous, start);
+        length == end - start && gap.map(|gap| gap.separator) == self.separators.first().copied()
+    }
+
     /// Lengths of the first `count` groups.
     pub(super) fn lengths(&self, count: usize) -> Vec<usize> {
         self.spans

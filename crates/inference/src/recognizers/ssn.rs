@@ -12,6 +12,9 @@ pub(super) fn at(text: &Text, at: usize) -> Option<Found> {
     if !starts(text, at, joined) {
         return None;
     }
+    if let Some(found) = one_by_one(text, at) {
+        return Some(found);
+    }
     let groups = Groups::read_wide(text, at, 3);
     let (count, by) = match groups.lengths(3).as_slice() {
         [3, 2, 4] if groups.spacing < Spacing::Wide => (3, groups.uniform(3)),
@@ -35,6 +38,28 @@ pub(super) fn at(text: &Text, at: usize) -> Option<Found> {
     };
     Some(Found::new("US_SSN", at, end, confidence))
 }
+
+/// The number whose digits stand one by one, where social security is spoken of.
+fn one_by_one(text: &Text, at: usize) -> Option<Found> {
+    if Groups::read_wide(text, at, 2).lengths(2) != [1, 1] {
+        return None;
+    }
+    let groups = Groups::read_wide(text, at, DIGITS + 1);
+    let lengths = groups.lengths(DIGITS + 1);
+    let single = lengths.iter().take_while(|length| **length == 1).count();
+    let end = groups.end(DIGITS - 1)?;
+    let is_whole = single == DIGITS && !groups.go_on_before(text);
+    if !is_whole || !stops(text, end, is_dash) || !issued(&groups.digits(text, DIGITS)) {
+        return None;
+    }
+    let around = Around::new(text, at, end);
+    around
+        .nearest(About::Security, &[About::Other, About::Phone, About::Card])
+        .then(|| Found::new("US_SSN", at, end, 0.95))
+}
+
+/// Digits of a number.
+const DIGITS: usize = 9;
 
 /// Whether area, group and serial are ones that were ever given out.
 fn issued(digits: &[u8]) -> bool {

@@ -111,8 +111,11 @@ fn finds_cards() {
         "0000 0000 0000 0000",
         "order 41111111111111112",
         "1234567812345670",
-        "x4111111111111111",
         "4111111111111111-22",
+        "a4111111111111111b2",
+        "3fx4111111111111111",
+        "v3.x4111111111111111.7",
+        "order_4111111111111111",
         "3.4111111111111111",
         "6759649826438453",
     ]);
@@ -158,7 +161,9 @@ fn finds_numbers_with_any_sign_between() {
     check_none(&[
         more,
         "4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 3",
-        "4, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1",
+        "[2, 4, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]",
+        "[4, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 8]",
+        "4\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n2",
         "/4111/1111/1111/1111",
         "4111/1111/1111/1111/2222",
         "https://example.com/4111/1111/1111/1111/index.html",
@@ -167,6 +172,82 @@ fn finds_numbers_with_any_sign_between() {
     ]);
     let card = "4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1";
     check(&format!("card {card} 3"), &[("CREDIT_CARD", card)]);
+}
+
+#[test]
+fn finds_numbers_whose_digits_stand_apart() {
+    let single = |digits: &str, by: &str| {
+        let digits: Vec<String> = digits.chars().map(String::from).collect();
+        digits.join(by)
+    };
+    for by in [
+        "\n", "\r\n", "  ", "   ", ", ", ",", " - ", "; ", " | ", "\t", "\n\n",
+    ] {
+        for card in ["4111111111111111", "378282246310005", "5555555555554444"] {
+            let written = single(card, by);
+            check(&format!("use {written} now"), &[("CREDIT_CARD", &written)]);
+        }
+        let ssn = single("536904399", by);
+        check(&format!("my SSN is {ssn}."), &[("US_SSN", &ssn)]);
+        check_none(&[
+            &format!("numbers {ssn}."),
+            &format!("my SSN {}", single("536904399123", by)),
+        ]);
+    }
+}
+
+#[test]
+fn finds_cards_with_letters_beside_them() {
+    for (text, card) in [
+        ("card4111111111111111x", "4111111111111111"),
+        ("4111111111111111x", "4111111111111111"),
+        ("x4111111111111111", "4111111111111111"),
+        ("pan_5555555555554444", "5555555555554444"),
+        ("pay:visa4111-1111-1111-1111ok", "4111-1111-1111-1111"),
+        ("cc378282246310005exp", "378282246310005"),
+    ] {
+        check(text, &[("CREDIT_CARD", card)]);
+    }
+    check_none(&["x4111111111111112", "x1234567812345670y"]);
+}
+
+#[test]
+fn finds_numbers_across_texts() {
+    let long = "word ".repeat(100);
+    let found = |texts: &[&str]| -> Vec<(String, usize)> {
+        let across = across(texts).into_iter();
+        let mut found: Vec<_> = across
+            .map(|it| (it.entity.kind.to_string(), it.ends_in))
+            .collect();
+        found.dedup();
+        found
+    };
+    let card = |at: usize| vec![("CREDIT_CARD".to_owned(), at)];
+    for (texts, expected) in [
+        (vec!["my card is 4111 1111", "1111 1111, thanks"], card(1)),
+        (vec!["4111", "1111", "1111", "1111"], card(3)),
+        (vec!["hello", "41111111", " 11111111 ", "bye"], card(2)),
+        (
+            vec![&*format!("{long} 4111 1111"), &*format!("1111 1111 {long}")],
+            card(1),
+        ),
+        (vec!["4111 1111 1111 1111", "hello"], vec![]),
+        (
+            vec!["my ssn is 536-90", "4399"],
+            vec![("US_SSN".to_owned(), 1)],
+        ),
+        (vec!["4111 11", "11 1111 1111"], card(1)),
+        (vec!["41111", "11111", "111111"], card(2)),
+        (vec!["I have 4111", "1111 of them"], vec![]),
+        (
+            vec!["DE89 3704 0044", "0532 0130 00"],
+            vec![("IBAN_CODE".to_owned(), 1)],
+        ),
+        (vec![&*format!("4111 1111 {long}"), "1111 1111"], vec![]),
+        (vec![], vec![]),
+    ] {
+        assert_eq!(found(&texts), expected, "{texts:?}");
+    }
 }
 
 #[test]
@@ -254,11 +335,10 @@ fn finds_numbers_within_texts_of_other_scripts() {
             check(&format!("{before}{number}{after}"), &[(kind, number)]);
         }
     }
-    check_none(&[
-        "x4111111111111111",
-        "карта4111111111111111",
-        "4111111111111111και",
-    ]);
+    for text in ["карта4111111111111111", "4111111111111111και"] {
+        check(text, &[("CREDIT_CARD", "4111111111111111")]);
+    }
+    check_none(&["карта4111111111111111и2", "а4111111111111112"]);
 }
 
 #[test]
@@ -602,6 +682,9 @@ fn costs_grow_with_length_only() {
         "a.",
         ":",
         "1:",
+        "1, ",
+        "1\n",
+        "x1",
         "f:",
         "DE11",
         "DE1 ",

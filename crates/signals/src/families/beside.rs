@@ -149,7 +149,11 @@ pub(super) fn of_phrases(watched: &[Watch], phrases: &[Key]) -> Vec<Watch> {
 }
 
 /// Doubts the watched keys of one family that differ between two reports.
-fn doubt_differences(watched: &[Watch], other: &SignalReport, report: &mut SignalReport) {
+pub(super) fn doubt_differences(
+    watched: &[Watch],
+    other: &SignalReport,
+    report: &mut SignalReport,
+) {
     let differs = |watch: &&Watch| watch.differs(report, other);
     let differing: Vec<Watch> = watched.iter().filter(differs).cloned().collect();
     doubt(&differing, report);

@@ -29,27 +29,31 @@
 mod bm25;
 mod fuzzy;
 mod gate;
+mod joint;
 mod literal;
 mod ngram;
 mod patterns;
 mod search;
+mod seen;
 mod traps;
 
-use super::pattern;
 use super::{Building, Signal, SignalError, SignalInput, Watch, beside, ran};
 use crate::report::{Key, Kind, SignalReport};
 use bm25::{Bm25, Tokens};
 use fuzzy::{Fuzzy, Words};
 use inference::legible;
+use joint::{Joint, Written};
 pub(super) use literal::bounded_pattern;
 use literal::{Bounded, Literals};
 use ngram::Ngram;
-use patterns::{Pattern, Patterns};
+use patterns::Patterns;
 use schemars::JsonSchema;
 use search::WordSearch;
+use seen::{Literal, Seen};
 use serde::{Deserialize, Serialize};
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashSet;
+use std::sync::OnceLock;
 
 /// Nanoseconds per byte of text that rules take, measured on texts that make them slow.
 const LITERALS: f64 = 30.0;
@@ -192,10 +196,11 @@ impl KeywordRule {
     }
 
     /// Tells whether some keyword is words with white space between them. Patterns say themselves
-    /// what stands between words.
+    /// what stands between words, and literal keywords are searched as a reader sees them.
     fn has_phrases(&self) -> bool {
         let is_phrase = |keyword: &String| keyword.trim().contains(char::is_whitespace);
-        self.method != Method::Regex && self.keywords.iter().any(is_phrase)
+        let is_native = matches!(self.method, Method::Bm25 | Method::Ngram);
+        (is_native || self.fuzzy_match) && self.keywords.iter().any(is_phrase)
     }
 
     fn matcher(&self, at: &str, building: &mut Building<'_>, joint: &mut Joint) -> Matcher {
@@ -229,6 +234,10 @@ struct KeywordSignal {
     search: WordSearch<Target>,
     literals: Literals,
     patterns: Patterns,
+    /// The literal keywords.
+    written: Vec<Written>,
+    /// Made of `written` when a boundary first asks; nothing where it cannot be.
+    seen: OnceLock<Option<Seen>>,
 }
 
 /// What a literal is searched for.
@@ -280,9 +289,60 @@ impl Signal for KeywordSignal {
         input: &SignalInput<'_>,
         report: &mut SignalReport,
     ) -> Result<(), SignalError> {
+        self.evaluate_with(&[], input, report)
+    }
+
+    fn pace(&self) -> f64 {
+        let rules: f64 = self.rules.iter().map(Rule::pace).sum();
+        LITERALS + self.patterns.pace() + rules
+    }
+
+    /// Reads the turn as a reader sees it, with the words beside it and those behind U+0000.
+    fn doubt_unread(
+        &self,
+        input: &SignalInput<'_>,
+        watched: &[Watch],
+        report: &mut SignalReport,
+    ) -> Result<(), SignalError> {
+        if beside::is_unread(input) {
+            beside::doubt(watched, report);
+            return Ok(());
+        }
+        let turn = &input.prompt.texts.evaluation;
+        let phrases = beside::of_phrases(watched, &self.phrases());
+        if beside::is_too_long(input) {
+            let is_as_read = legible::is_legible(turn) && !turn.contains('\0');
+            if !is_as_read || !beside::texts(input).is_empty() {
+                beside::doubt(watched, report);
+                return Ok(());
+            }
+            self.doubt_seen(input, turn, watched, report)?;
+            return beside::reread_legible(self, input, turn, watched, &phrases, report);
+        }
+        let joined = beside::joined(input);
+        let all = joined.as_ref().unwrap_or(turn);
+        self.doubt_seen(input, all, watched, report)?;
+        // What nobody sees may stand within a word or between two.
+        let apart = legible::apart(all);
+        for written in std::iter::once(all).chain(&apart) {
+            beside::reread_legible(self, input, written, watched, &phrases, report)?;
+        }
+        Ok(())
+    }
+}
+
+impl KeywordSignal {
+    /// Evaluates the rules as if the keywords of `seen` slots were found too.
+    fn evaluate_with(
+        &self,
+        seen: &[usize],
+        input: &SignalInput<'_>,
+        report: &mut SignalReport,
+    ) -> Result<(), SignalError> {
         let mut reading = Reading::new(input);
         let is_late = || input.is_late();
         let mut hits = vec![false; self.slots];
+        seen.iter().for_each(|slot| hits[*slot] = true);
         let mut possible = self.patterns.open();
         let is_read = self
             .search
@@ -323,45 +383,49 @@ impl Signal for KeywordSignal {
         Ok(())
     }
 
-    fn pace(&self) -> f64 {
-        let rules: f64 = self.rules.iter().map(Rule::pace).sum();
-        LITERALS + self.patterns.pace() + rules
-    }
-
-    /// Reads the turn as a reader sees it, with the words beside it and those behind U+0000. A phrase
-    /// is found across line ends too.
-    fn doubt_unread(
+    /// Doubts the watched keys that come out differently with the literal keywords that a reader
+    /// sees in `text`.
+    fn doubt_seen(
         &self,
         input: &SignalInput<'_>,
+        text: &str,
         watched: &[Watch],
         report: &mut SignalReport,
     ) -> Result<(), SignalError> {
-        if beside::is_unread(input) {
-            beside::doubt(watched, report);
+        if self.written.is_empty() {
             return Ok(());
         }
-        let turn = &input.prompt.texts.evaluation;
-        let phrases = beside::of_phrases(watched, &self.phrases());
-        if beside::is_too_long(input) {
-            let is_as_read = legible::is_legible(turn) && !turn.contains('\0');
-            if !is_as_read || !beside::texts(input).is_empty() {
-                beside::doubt(watched, report);
-                return Ok(());
-            }
-            return beside::reread_legible(self, input, turn, watched, &phrases, report);
+        let Some(seen) = self.seen.get_or_init(|| self.build_seen()) else {
+            beside::doubt(watched, report);
+            return Ok(());
+        };
+        if !seen.reads_more(text) {
+            return Ok(());
         }
-        let joined = beside::joined(input);
-        let all = joined.as_ref().unwrap_or(turn);
-        // U+0000 may stand within a word or between two.
-        let apart = all.contains('\0').then(|| all.replace('\0', " "));
-        for written in std::iter::once(all).chain(&apart) {
-            beside::reread_legible(self, input, written, watched, &phrases, report)?;
+        let mut hits = vec![false; self.slots];
+        if !seen.mark(text, || input.is_late(), &mut hits) {
+            beside::degrade(input, Kind::Keyword, report);
+            beside::doubt(watched, report);
         }
+        let slots: Vec<usize> = (0..self.slots).filter(|slot| hits[*slot]).collect();
+        if slots.is_empty() {
+            return Ok(());
+        }
+        let mut other = report.blank();
+        self.evaluate_with(&slots, input, &mut other)?;
+        beside::doubt_differences(watched, &other, report);
         Ok(())
     }
-}
 
-impl KeywordSignal {
+    fn build_seen(&self) -> Option<Seen> {
+        let literals = self.written.iter().map(|written| Literal {
+            text: &written.text,
+            case_sensitive: written.case_sensitive,
+            slot: written.slot,
+        });
+        Seen::build(literals).ok()
+    }
+
     /// Returns the keys of rules that look for phrases.
     fn phrases(&self) -> Vec<Key> {
         let rules = self.rules.iter().filter(|rule| rule.has_phrases);
@@ -496,76 +560,6 @@ impl<'a> Reading<'a> {
 
 fn before_nul(text: &str) -> &str {
     text.split('\0').next().unwrap_or_default()
-}
-
-/// Collects the keywords of all rules, so that one search finds them all.
-#[derive(Default)]
-struct Joint {
-    slots: usize,
-    literals: literal::Builder,
-    patterns: patterns::Builder,
-    /// The first rule of each name and native method.
-    native: Vec<(String, Method, usize)>,
-}
-
-impl Joint {
-    fn literals(&mut self, rule: &KeywordRule) -> Vec<usize> {
-        let mut slots = Vec::with_capacity(rule.keywords.len());
-        for keyword in &rule.keywords {
-            let slot = self
-                .literals
-                .slot(keyword, rule.case_sensitive, &mut self.slots);
-            slots.push(slot);
-        }
-        slots
-    }
-
-    fn regexes(&mut self, at: &str, rule: &KeywordRule, building: &mut Building<'_>) -> Vec<usize> {
-        let mut slots = Vec::with_capacity(rule.keywords.len());
-        for (index, keyword) in rule.keywords.iter().enumerate() {
-            match pattern::checked(keyword, rule.case_sensitive) {
-                Ok((compiled, without_case)) => {
-                    let slot = self.slots;
-                    slots.push(slot);
-                    compiled.check_cost(&format!("{at}.keywords[{index}]"), building.findings);
-                    self.patterns.add(Pattern { compiled, slot }, &without_case);
-                    self.slots += 1;
-                }
-                Err(error) => building.findings.error(
-                    format!("{at}.keywords[{index}]"),
-                    format!("pattern `{keyword}`: {error}"),
-                ),
-            }
-        }
-        slots
-    }
-
-    fn shared_with(&mut self, index: usize, rule: &KeywordRule) -> usize {
-        if !matches!(rule.method, Method::Bm25 | Method::Ngram) {
-            return index;
-        }
-        let first = self
-            .native
-            .iter()
-            .find(|(name, method, _)| *name == rule.name && *method == rule.method);
-        if let Some((_, _, first)) = first {
-            return *first;
-        }
-        self.native
-            .push((rule.name.clone(), rule.method.clone(), index));
-        index
-    }
-
-    fn finish(self, rules: Vec<Rule>) -> Result<KeywordSignal, literal::BuildError> {
-        let mut search = WordSearch::default();
-        Ok(KeywordSignal {
-            rules,
-            slots: self.slots,
-            literals: self.literals.finish(&mut search)?,
-            patterns: self.patterns.finish(&mut search)?,
-            search,
-        })
-    }
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ use super::{Building, Signal, SignalError, SignalInput, Watch, beside, ran};
 use crate::report::{Key, Kind, SignalReport};
 use crate::rules::NumericPredicate;
 use document::Findings;
+use inference::legible;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use source::{Source, Text};
@@ -223,7 +224,12 @@ impl Signal for StructureSignal {
         let all = joined.as_ref().unwrap_or(&input.prompt.texts.evaluation);
         let worded = beside::of_phrases(watched, &self.keys(|source| !source.counts_bytes()));
         let phrases = beside::of_phrases(watched, &self.keys(Source::is_literal));
-        beside::reread_legible(self, input, all, &worded, &phrases, report)
+        // What nobody sees may stand within a word or between two.
+        let apart = legible::apart(all);
+        for written in std::iter::once(all).chain(&apart) {
+            beside::reread_legible(self, input, written, &worded, &phrases, report)?;
+        }
+        Ok(())
     }
 }
 

@@ -23,6 +23,8 @@ routing:
       - {name: both, operator: AND, keywords: [alpha, omega]}
       - {name: none, operator: NOR, keywords: [public]}
       - {name: phrase, operator: OR, keywords: [project aurora]}
+      - {name: dashed, operator: OR, keywords: [Aurora-Borealis plan, "2019–2024", état-major]}
+      - {name: exact, operator: OR, keywords: [IT-Ops], case_sensitive: true}
       - {name: near, operator: OR, keywords: [project aurora], fuzzy_match: true, fuzzy_threshold: 1}
       - {name: spaced, operator: OR, method: regex, keywords: ['project aurora']}
     language: [{name: fr}, {name: en}, {name: ru}]
@@ -227,6 +229,67 @@ fn phrases_are_found_whatever_stands_between_their_words() {
         &leaf("keyword:spaced"),
         &chat("auto", "project\naurora"),
         "cloud",
+    );
+}
+
+#[test]
+fn dashes_and_blanks_of_all_kinds_are_alike() {
+    let unread = "local !keyword=unread";
+    for dash in [
+        "\u{2010}",
+        "\u{2011}",
+        "\u{2012}",
+        "\u{2013}",
+        "\u{2014}",
+        "\u{2212}",
+        "\u{FE63}",
+        "\u{FF0D}",
+        "\u{2043}",
+        "-\n",
+        "-\r\n  ",
+        "\u{2010}\u{2028}",
+        "-\u{AD}",
+        "\u{3164}-",
+    ] {
+        let text = format!("the aurora{dash}borealis plan is out");
+        check(&leaf("keyword:dashed"), &chat("auto", &text), unread);
+        let text = format!("the IT{dash}Ops people");
+        check(&leaf("keyword:exact"), &chat("auto", &text), unread);
+        let text = text.to_lowercase();
+        check(&leaf("keyword:exact"), &chat("auto", &text), "cloud");
+    }
+    for (rule, text) in [
+        ("dashed", "from 2019-2024 on"),
+        ("dashed", "l'E\u{301}TAT\u{2212}MAJOR"),
+        ("dashed", "the auro-\nra-borealis plan"),
+        ("phrase", "project\u{3164}aurora"),
+        ("phrase", "pro\u{AD}ject\u{2800}aur\u{115F}ora"),
+        (
+            "phrase",
+            "top\u{FFA0}pro\u{1160}ject\u{FFA0}aurora\u{2800}now",
+        ),
+        ("phrase", "pro-\nject aurora"),
+        ("secret", "top\u{2800}se\u{2800}cret"),
+    ] {
+        let when = leaf(&format!("keyword:{rule}"));
+        check_stays(&when, &chat("auto", text));
+    }
+    for (rule, text) in [
+        ("dashed", "aurora - borealis plan"),
+        ("dashed", "aurora borealis plan"),
+        ("dashed", "aurora\nborealis plan"),
+        ("phrase", "projectaurora"),
+        ("phrase", "pro ject aurora"),
+        ("secret", "sec ret"),
+        ("secret", "se-cret"),
+    ] {
+        let when = leaf(&format!("keyword:{rule}"));
+        check(&when, &chat("auto", text), "cloud");
+    }
+    check(
+        &leaf("structure:words"),
+        &chat("auto", "project\u{3164}aurora"),
+        "local !structure=unread",
     );
 }
 

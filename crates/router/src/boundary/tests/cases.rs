@@ -222,14 +222,23 @@ fn what_is_not_known_is_bound() {
     let refused = "-: 403 the boundary \"data_stays\" does not allow this request to go to any model that would serve it \
                    -cloud=boundary:data_stays";
     check(&policy, Fake::default(), text, "-: cloud", &["pii"]);
-    let busy = |reason: &str| {
+    let held = |what: &str, reason: &str| {
         format!(
-            "-: 503 the router was too busy to read this request in time (pii={reason}), so the boundary \"data_stays\" \
+            "-: 503 {what} (pii={reason}), so the boundary \"data_stays\" \
              keeps it from every model that would serve it; try again shortly -cloud=boundary:data_stays !pii={reason}"
         )
     };
     let down = Fake::default().failing("pii", Failure::Shed);
-    check(&policy, down, text, &busy("shed"), &["pii"]);
+    check(
+        &policy,
+        down,
+        text,
+        &held(
+            "the router was too busy to read this request in time",
+            "shed",
+        ),
+        &["pii"],
+    );
     let down = Fake::default().failing("pii", Failure::Unready);
     let unready = format!("{refused} !pii=unready");
     check(&policy, down, text, &unready, &["pii"]);
@@ -246,7 +255,13 @@ fn what_is_not_known_is_bound() {
         "when: {operator: NOT, conditions: [{type: pii, name: any}]}",
     );
     let down = Fake::default().failing("pii", Failure::TimedOut);
-    check(&not, down, text, &busy("timeout"), &["pii"]);
+    check(
+        &not,
+        down,
+        text,
+        &held("what reads this request timed out", "timeout"),
+        &["pii"],
+    );
 }
 
 /// What a boundary finds in one part of a request is final, whatever could not be read of the rest.

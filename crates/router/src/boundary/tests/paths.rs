@@ -429,7 +429,12 @@ impl Case {
             }
             Outcome::Refuse(refusal) => {
                 let forbidden = matches!(trace.refused_by, Some(Barrier::Boundary(_)));
-                let is_unread = refusal.message.contains("too busy to read this request");
+                let is_unread = [
+                    "too busy to read this request",
+                    "what reads this request timed out",
+                ]
+                .iter()
+                .any(|reason| refusal.message.contains(reason));
                 let is_bound = refusal.status == 403 || is_unread;
                 prop_assert_eq!(forbidden, is_bound, "{:?}", refusal);
                 prop_assert!(

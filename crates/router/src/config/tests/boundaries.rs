@@ -37,6 +37,36 @@ fn somebody_is_allowed_who_is_there() {
 }
 
 #[test]
+fn its_patterns_take_any_white_space() {
+    let boundary = format!("{{name: b, when: {{type: keyword, name: k}}, {HERE}}}");
+    let sound: &[&str] = &["9 warning whole request"];
+    let warned: &[&str] = &[
+        "9 warning whole request",
+        "11 warning which asks for a blank",
+    ];
+    for (method, pattern, expected) in [
+        ("regex", "project aurora", warned),
+        ("regex", r"project +aurora", warned),
+        ("regex", r"project\ aurora", warned),
+        ("regex", r"[a-z] b", warned),
+        ("regex", r"\[ ]", warned),
+        ("regex", r"project\s+aurora", sound),
+        ("regex", r"project[ \t\n]aurora", sound),
+        ("regex", r"project[] ]aurora", sound),
+        ("regex", r"project[^ ]", sound),
+        ("bm25", "project aurora", sound),
+        ("", "project aurora", sound),
+    ] {
+        let rule = format!(
+            "keywords: [{{name: k, operator: OR, method: '{method}', keywords: ['{pattern}']}}]"
+        );
+        check(&boundary, &rule, "", expected);
+    }
+    let unused = "keywords: [{name: k, operator: OR, keywords: [x]}, {name: l, operator: OR, method: regex, keywords: ['a b']}]";
+    check(&boundary, unused, "", sound);
+}
+
+#[test]
 fn what_it_reads_must_not_fail_open() {
     let pii = "pii: [{name: p, threshold: 0.5, scan: [current, history, system, tool_results]}]";
     let when = |leaf: &str| format!("{{name: b, when: {leaf}, {HERE}}}");

@@ -8,6 +8,7 @@ use crate::config::decisions::{Allowed, Boundary};
 use document::Findings;
 use document::suggestion;
 use signals::catalog::modules::ClassifierModule;
+use signals::families::keyword::Method as KeywordMethod;
 use signals::families::learned::classifier::ClassifierKind;
 use signals::families::learned::embedding::QueryModality;
 use signals::families::learned::scan::ScanScope;
@@ -128,8 +129,56 @@ fn reads(
             findings.error(path, message);
         }
         sees(scope, path, kind, name, findings);
+        spaced(scope, kind, name, findings);
         binding::rule(scope, kind, name, findings);
     }
+}
+
+/// Patterns that ask for a blank where a text may have other white space.
+fn spaced(scope: &Scope<'_>, kind: Kind, name: &str, findings: &mut Findings) {
+    if kind != Kind::Keyword {
+        return;
+    }
+    let rules = scope.routing.signals.keywords.iter().enumerate();
+    let rules = rules.filter(|(_, rule)| {
+        rule.name.eq_ignore_ascii_case(name) && rule.method == KeywordMethod::Regex
+    });
+    for (index, rule) in rules {
+        let at = scope.signals.rule(kind, index);
+        for (index, pattern) in rule.keywords.iter().enumerate() {
+            if has_plain_space(pattern) {
+                let message = format!(
+                    "a boundary relies on `{pattern}`, which asks for a blank where a text may have a line break or a tab, and \
+                     so passes; write `\\s+` for it"
+                );
+                findings.warn(format!("{at}.keywords[{index}]"), message);
+            }
+        }
+    }
+}
+
+/// Tells whether a pattern has a blank outside its classes.
+fn has_plain_space(pattern: &str) -> bool {
+    let mut is_in_class = false;
+    let mut scalars = pattern.chars().peekable();
+    while let Some(scalar) = scalars.next() {
+        match scalar {
+            '\\' if scalars.next_if_eq(&' ').is_some() && !is_in_class => return true,
+            '\\' => {
+                scalars.next();
+            }
+            '[' if !is_in_class => {
+                is_in_class = true;
+                // A bracket at the beginning of a class is one of its characters.
+                scalars.next_if_eq(&'^');
+                scalars.next_if_eq(&']');
+            }
+            ']' => is_in_class = false,
+            ' ' if !is_in_class => return true,
+            _ => {}
+        }
+    }
+    false
 }
 
 /// Settings by which a failure counts as no match.

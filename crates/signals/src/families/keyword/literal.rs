@@ -138,7 +138,7 @@ impl Automaton {
 
 /// What one side of a keyword asks of its neighbour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Edge {
+pub(super) enum Edge {
     /// Nothing.
     Free,
     /// No ASCII word character: the keyword ends in one itself.
@@ -156,7 +156,8 @@ impl Edge {
         }
     }
 
-    fn both(keyword: &str) -> [Self; 2] {
+    /// What both sides of a keyword ask.
+    pub(super) fn both(keyword: &str) -> [Self; 2] {
         let has_word = keyword
             .chars()
             .any(|c| c == '_' || letters::is_alphanumeric(c));
@@ -171,7 +172,8 @@ impl Edge {
         ends.map(|end| end.map_or(Self::Free, Self::of))
     }
 
-    fn holds_before(self, text: &str, at: usize) -> bool {
+    /// Tells whether a keyword may begin at byte `at`.
+    pub(super) fn holds_before(self, text: &str, at: usize) -> bool {
         match self {
             Self::Free => true,
             Self::NoLetter => text
@@ -185,7 +187,8 @@ impl Edge {
         }
     }
 
-    fn holds_after(self, text: &str, at: usize) -> bool {
+    /// Tells whether a keyword may end at byte `at`.
+    pub(super) fn holds_after(self, text: &str, at: usize) -> bool {
         match self {
             Self::Free => true,
             Self::NoLetter => text

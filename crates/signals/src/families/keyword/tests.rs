@@ -1,9 +1,14 @@
 //! Rules over keywords as a document declares them.
 
 use super::*;
+use crate::catalog::ModelCatalog;
 use crate::families::tests::{compiled, errors};
-use crate::families::{Deps, Signals};
+use crate::families::{Deps, Signals, watched};
+use crate::projection::section::Projections;
 use crate::report::Keys;
+use crate::rules::RuleNode;
+use crate::scope::Scope;
+use crate::used::UsedSet;
 use dialects::Prompt;
 use proptest::prelude::*;
 
@@ -292,5 +297,111 @@ fn what_comes_too_late_is_unread() {
         let rule = rule("r", "OR", method, &["database"]);
         assert_eq!(read(rule.clone(), "a database", false), (true, false));
         assert_eq!(read(rule, "a database", true), (false, true), "{method}");
+    }
+}
+
+/// Whether a boundary that relies on a rule holds or may hold for a text.
+fn holds(rule: &KeywordRule, text: &str) -> bool {
+    let mut keys = Keys::default();
+    let signals = Signals {
+        keywords: vec![rule.clone()],
+        ..Signals::default()
+    };
+    let signal = compiled(&signals, &mut keys, &Deps::default());
+    let leaf = RuleNode {
+        kind: "keyword".into(),
+        name: "r".into(),
+        ..RuleNode::default()
+    };
+    let scope = Scope {
+        path: "routing",
+        signals: &signals,
+        projections: &Projections::default(),
+        models: &ModelCatalog::default(),
+    };
+    let used = UsedSet::of(&scope, std::iter::once(&leaf));
+    let watched = watched(Kind::Keyword, &keys, &used, std::iter::once(&leaf));
+    let mut prompt = Prompt::default();
+    prompt.texts.evaluation = text.into();
+    let mut report = SignalReport::new(&keys);
+    let input = SignalInput::new(&prompt, None);
+    signal.evaluate(&input, &mut report).unwrap();
+    signal.doubt_unread(&input, &watched, &mut report).unwrap();
+    let key = keys.get(Kind::Keyword, "r").unwrap();
+    report.is_matched(key) || report.doubted().contains(&key)
+}
+
+/// Characters that show nothing or a blank.
+fn any_invisible() -> impl Strategy<Value = char> {
+    let known = [
+        '\u{AD}',
+        '\u{200B}',
+        '\u{115F}',
+        '\u{1160}',
+        '\u{2060}',
+        '\u{2800}',
+        '\u{3164}',
+        '\u{FEFF}',
+        '\u{FFA0}',
+        '\u{E0020}',
+        '\u{FE0F}',
+        '\0',
+    ];
+    prop_oneof![
+        3 => proptest::sample::select(known.to_vec()),
+        1 => proptest::char::range('\u{E0000}', '\u{E0FFF}'),
+        1 => proptest::char::range('\u{180B}', '\u{180F}'),
+        1 => proptest::char::range('\u{2000}', '\u{2FFF}').prop_filter("visible", |scalar| {
+            inference::legible::apart(&scalar.to_string()).is_some()
+        }),
+    ]
+}
+
+/// How a character of a phrase may be written so that it looks the same.
+fn written(scalar: char) -> BoxedStrategy<String> {
+    let dashes: Vec<String> = ('\u{80}'..='\u{FFFF}')
+        .filter(|other| inference::legible::text(&other.to_string()) == "-")
+        .map(String::from)
+        .collect();
+    let look = match scalar {
+        '-' => prop_oneof![
+            proptest::sample::select(dashes),
+            Just("-\n".to_owned()),
+            Just("\u{2010}\r\n ".to_owned())
+        ]
+        .boxed(),
+        ' ' => prop_oneof![
+            any_invisible().prop_map(String::from),
+            Just("\u{A0}".to_owned()),
+            Just("\n".to_owned())
+        ]
+        .boxed(),
+        _ => prop_oneof![
+            3 => Just(scalar.to_string()),
+            1 => Just(scalar.to_uppercase().to_string()),
+            1 => Just(char::from_u32(u32::from(scalar) + 0xFEE0).unwrap().to_string()),
+        ]
+        .boxed(),
+    };
+    let hidden = proptest::collection::vec(any_invisible(), 0..2);
+    (look, hidden)
+        .prop_map(|(look, hidden)| look + &String::from_iter(hidden))
+        .boxed()
+}
+
+proptest! {
+    #[test]
+    fn boundaries_hold_however_a_phrase_is_written(
+        parts in "top-secret plan b".chars().map(written).collect::<Vec<_>>(),
+        before in prop_oneof![Just("see ".to_owned()), any_invisible().prop_map(|hidden| format!("the{hidden}"))],
+        after in prop_oneof![Just(" now".to_owned()), any_invisible().prop_map(|hidden| format!("{hidden}now"))],
+    ) {
+        let text = format!("{before}{}{after}", parts.concat());
+        prop_assert!(holds(&rule("r", "OR", "", &["top-secret plan b"]), &text), "{text:?}");
+    }
+
+    #[test]
+    fn boundaries_pass_what_reads_otherwise(text in "[a-z \u{AD}\u{2010}-]{0,40}") {
+        prop_assert!(!holds(&rule("r", "OR", "", &["top-secret plan 0"]), &text));
     }
 }

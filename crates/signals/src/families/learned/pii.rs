@@ -27,6 +27,7 @@ use crate::wanted::Asked;
 use document::Findings;
 use inference::ask::{Entity, Outcome, Question, What};
 use inference::handle::Tagger;
+use inference::recognizers;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -157,6 +158,10 @@ impl Learned for PiiSignal {
             }
             gaps.extend(truncation(outcome).map(|error| (part.scope, error)));
         }
+        let across = recognizers::across(&turns(input));
+        for (scope, entity) in across.iter().map(|it| (placed(it, input), &it.entity)) {
+            found.push((scope, std::slice::from_ref(entity)));
+        }
         for scope in unread_places(input).filter(|scope| scope.meets(self.scope)) {
             report.degrade(Kind::Pii, "unread");
             gaps.push((scope, "a text is not read".to_owned()));
@@ -184,6 +189,30 @@ impl Learned for PiiSignal {
             }
         }
         ran(report, Kind::Pii, best);
+    }
+}
+
+/// Turns of a user that are read together, the newest.
+const TURNS: usize = 64;
+
+/// The user's last turns, the current one at the end.
+fn turns<'a>(input: &'a SignalInput<'_>) -> Vec<&'a str> {
+    let texts = &input.prompt.texts;
+    let earlier = texts.prior_user.len().saturating_sub(TURNS);
+    let earlier = texts.prior_user.iter().skip(earlier);
+    earlier
+        .chain(std::iter::once(&texts.current))
+        .map(String::as_str)
+        .collect()
+}
+
+/// Where what was found across turns counts: where it ends.
+fn placed(found: &recognizers::Across, input: &SignalInput<'_>) -> Scan {
+    let current = input.prompt.texts.prior_user.len().min(TURNS);
+    if found.ends_in == current {
+        Scan::CURRENT
+    } else {
+        Scan::HISTORY
     }
 }
 

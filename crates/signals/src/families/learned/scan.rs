@@ -52,9 +52,11 @@ pub enum OnUnreadable {
 pub(super) struct Scan(u8);
 
 impl Scan {
-    const CURRENT: Self = Self(1);
+    /// The current turn.
+    pub(super) const CURRENT: Self = Self(1);
     const SYSTEM: Self = Self(2);
-    const HISTORY: Self = Self(4);
+    /// Earlier turns.
+    pub(super) const HISTORY: Self = Self(4);
     const TOOL_RESULTS: Self = Self(8);
     const WRAPPED: Self = Self(16);
     const DEFINITIONS: Self = Self(32);
