@@ -1,8 +1,10 @@
-//! What the wires cost: reading a request, editing it in place, reading usage from a stream.
+//! What the wires cost: reading a request, editing it in place, translating it, reading usage from
+//! a stream.
 
 use benches::mix;
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use dialects::translate::Backend;
 use dialects::{BodyKind, Dialect, Edits, PromptMode, ReadOptions, Request, UsageReader};
 use serde_json::json;
 
@@ -122,5 +124,67 @@ fn read<'a>(chunks: impl Iterator<Item = &'a [u8]>) -> dialects::Outcome {
     reader.finish()
 }
 
-criterion_group!(benches, parse, edit, usage);
+/// A tool loop of about 16 KB on each wire, as coding agents send them.
+fn tool_loops() -> [(Dialect, &'static str, String); 3] {
+    const ROUNDS: usize = 8;
+    let schema =
+        json!({"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]});
+    let text = mix::text(800);
+    let path = |at: usize| json!({"path": format!("src/file_{at}.rs")});
+    let mut chat = vec![
+        json!({"role": "system", "content": text}),
+        json!({"role": "user", "content": text}),
+    ];
+    let mut responses = vec![
+        json!({"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}),
+    ];
+    let mut messages = vec![json!({"role": "user", "content": [{"type": "text", "text": text}]})];
+    for at in 0..ROUNDS {
+        let (id, arguments) = (format!("call_{at}"), path(at).to_string());
+        let function = json!({"name": "read", "arguments": arguments});
+        chat.push(json!({"role": "assistant", "content": "I look.", "tool_calls": [{"id": id, "type": "function", "function": function}]}));
+        chat.push(json!({"role": "tool", "tool_call_id": id, "content": format!("{text}{text}")}));
+        responses.push(
+            json!({"type": "function_call", "call_id": id, "name": "read", "arguments": arguments}),
+        );
+        responses.push(json!({"type": "function_call_output", "call_id": id, "output": format!("{text}{text}")}));
+        messages.push(
+            json!({"role": "assistant", "content": [{"type": "text", "text": "I look."},
+            {"type": "tool_use", "id": id, "name": "read", "input": path(at)}]}),
+        );
+        messages.push(json!({"role": "user", "content": [{"type": "tool_result", "tool_use_id": id, "content": format!("{text}{text}")}]}));
+    }
+    let chat = json!({"model": "auto", "messages": chat, "stream": true,
+        "tools": [{"type": "function", "function": {"name": "read", "parameters": schema}}]});
+    let responses = json!({"model": "auto", "instructions": text, "input": responses, "stream": true,
+        "tools": [{"type": "function", "name": "read", "parameters": schema}]});
+    let messages = json!({"model": "auto", "max_tokens": 512, "system": text, "messages": messages, "stream": true,
+        "tools": [{"name": "read", "input_schema": schema}]});
+    [
+        (Dialect::OpenAiChat, "chat", chat.to_string()),
+        (Dialect::OpenAiResponses, "responses", responses.to_string()),
+        (Dialect::AnthropicMessages, "messages", messages.to_string()),
+    ]
+}
+
+fn translate(criterion: &mut Criterion) {
+    let loops = tool_loops();
+    let mut group = criterion.benchmark_group("translate");
+    for (from, from_name, body) in &loops {
+        for (dialect, to_name, _) in loops.iter().filter(|(to, ..)| to != from) {
+            let backend = Backend {
+                dialect: *dialect,
+                replays_reasoning: true,
+                is_vllm: true,
+            };
+            group.throughput(Throughput::Bytes(body.len() as u64));
+            group.bench_function(format!("{from_name} to {to_name}"), |bencher| {
+                bencher.iter(|| dialects::translate::request(body.as_bytes(), *from, backend));
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, parse, edit, translate, usage);
 criterion_main!(benches);

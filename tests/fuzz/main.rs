@@ -9,6 +9,7 @@ mod json;
 mod run;
 mod sse;
 mod text;
+mod translations;
 mod views;
 
 /// How a failure of [`run`] is run again.
@@ -22,6 +23,11 @@ fn json_views() -> anyhow::Result<()> {
 #[test]
 fn json_edits() -> anyhow::Result<()> {
     edits::fuzz("json_edits")
+}
+
+#[test]
+fn json_translations() -> anyhow::Result<()> {
+    translations::fuzz("json_translations")
 }
 
 #[test]

@@ -14,6 +14,7 @@ pub mod prompt;
 pub mod refusal;
 pub mod request;
 pub mod sse;
+pub mod translate;
 pub mod usage;
 pub mod wrappers;
 
