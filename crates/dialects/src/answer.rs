@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::endpoint::Dialect;
-use crate::json;
+use crate::json::{self, Kind};
 use crate::sse::Event;
 use crate::usage::{ResponseError, Usage};
 
@@ -38,6 +38,26 @@ pub enum Part<'a> {
     Usage(Usage),
     /// Why the model stopped, in the wire's own words.
     Stop(Cow<'a, str>),
+    /// The client's stop sequence that the model stopped at.
+    StopSequence(Cow<'a, str>),
+    /// When the answer began, seconds since the Unix epoch.
+    Created(u64),
+    /// The choice that the following parts of this event belong to; 0 until this is said.
+    Choice(u64),
+    /// A source that the text so far rests on.
+    Citation(Citation<'a>),
+    /// The whole of what deltas have given in pieces: of use where none came.
+    Whole(Delta<'a>),
+    /// A content block or output item is complete.
+    BlockEnd(u64),
+    /// The provider has signed the reasoning, so that it can be sent back.
+    Signature,
+    /// A part of a kind that the other wires do not have: its type.
+    Foreign(Cow<'a, str>),
+    /// Nothing but a sign of life.
+    Ping,
+    /// The event, or the body, is not of its wire.
+    Unreadable,
     /// The answer failed, perhaps after it had begun well.
     Error(ResponseError),
     /// Nothing more comes.
@@ -77,6 +97,22 @@ pub enum DeltaKind {
     ToolArguments,
     /// Something that has no name here.
     Other,
+}
+
+/// A page that an answer cites.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Citation<'a> {
+    /// As [`Delta::index`].
+    pub index: u64,
+    /// Where the page is; empty for a source without an address.
+    pub url: Cow<'a, str>,
+    /// The page's title; may be empty.
+    pub title: Cow<'a, str>,
+    /// The page's words that the answer rests on; empty if not told.
+    pub cited: Cow<'a, str>,
+    /// The answer's characters that rest on it, first and one past the last, within their block or
+    /// item. Without it, all that the block has.
+    pub span: Option<(u64, u64)>,
 }
 
 /// The beginning of a tool call. Servers may send a call's id and name in parts of their own.
@@ -141,6 +177,43 @@ fn delta<'a>(kind: DeltaKind, index: u64, raw: Option<&'a RawValue>, sink: Sink<
     if let Some(raw) = raw.map(RawValue::get).filter(|raw| holds_something(raw)) {
         sink(Part::Delta(Delta { index, kind, raw }));
     }
+}
+
+/// Gives the deltas of a content that is a text, or a list of parts with texts.
+fn content<'a>(kind: DeltaKind, index: u64, raw: Option<&'a RawValue>, sink: Sink<'_, 'a>) {
+    match raw.map(RawValue::get) {
+        Some(parts) if Kind::of(parts) == Kind::Array => json::elements(parts, |part| {
+            let part = serde_json::from_str::<ContentPart<'a>>(part).unwrap_or_default();
+            match (part.text, part.thinking) {
+                (Some(text), _) => delta(kind, index, Some(text), sink),
+                (None, Some(thinking)) if kind != DeltaKind::Reasoning => {
+                    content(DeltaKind::Reasoning, index, Some(thinking), sink);
+                }
+                _ => foreign(part.kind, sink),
+            }
+        }),
+        _ => delta(kind, index, raw, sink),
+    }
+}
+
+#[derive(Deserialize, Default)]
+struct ContentPart<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<&'a RawValue>,
+    #[serde(borrow)]
+    text: Option<&'a RawValue>,
+    #[serde(borrow)]
+    thinking: Option<&'a RawValue>,
+}
+
+/// Says that a part has no like on the other wires.
+fn foreign<'a>(kind: Option<&'a RawValue>, sink: Sink<'_, 'a>) {
+    sink(Part::Foreign(text(kind).unwrap_or_default()));
+}
+
+/// Reads a place in a text, or a time; `None` if it is no whole number.
+fn offset(raw: Option<&RawValue>) -> Option<u64> {
+    raw?.get().parse().ok()
 }
 
 /// Tells whether a value is neither `null` nor an empty string, list or object.

@@ -59,11 +59,7 @@ impl Refusal<'_> {
                 body
             }
             _ => {
-                let kind = match self.status {
-                    429 => "rate_limit_error",
-                    500.. => "server_error",
-                    _ => "invalid_request_error",
-                };
+                let kind = openai_type(self.status);
                 let code = self
                     .code
                     .map_or_else(|| json!(self.status), |code| json!(code));
@@ -105,7 +101,44 @@ pub fn is_final(status: u16) -> bool {
     matches!(status, 400..=499 if !matches!(status, 408 | 409 | 425 | 429)) || status == 501
 }
 
-fn anthropic_type(status: u16) -> &'static str {
+/// Returns the type that both OpenAI wires give an error of a status.
+pub(crate) fn openai_type(status: u16) -> &'static str {
+    match status {
+        429 => "rate_limit_error",
+        500.. => "server_error",
+        _ => "invalid_request_error",
+    }
+}
+
+/// Returns the status that an error's code or type stands for, on whatever wire; `None` for words
+/// that are not known.
+pub(crate) fn status_of(word: &str) -> Option<u16> {
+    Some(match word {
+        "invalid_request_error"
+        | "invalid_prompt"
+        | CONTEXT_LENGTH_EXCEEDED
+        | "BadRequestError"
+        | "content_policy_violation" => 400,
+        "authentication_error" | "invalid_api_key" => 401,
+        "billing_error" => 402,
+        "permission_error" | "permission_denied" => 403,
+        "not_found_error" | MODEL_NOT_FOUND | "NotFoundError" => 404,
+        "request_too_large" => 413,
+        "rate_limit_error" | "rate_limit_exceeded" | "insufficient_quota" => 429,
+        "api_error" | "server_error" | "internal_error" | "InternalServerError" => 500,
+        "overloaded_error" | "service_unavailable" => 503,
+        "timeout_error" => 504,
+        number => {
+            return number
+                .parse()
+                .ok()
+                .filter(|status| (400..600).contains(status));
+        }
+    })
+}
+
+/// Returns the type that Anthropic gives an error of a status.
+pub(crate) fn anthropic_type(status: u16) -> &'static str {
     match status {
         401 => "authentication_error",
         402 => "billing_error",

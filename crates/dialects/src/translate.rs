@@ -13,7 +13,7 @@ pub mod answer;
 pub mod loss;
 pub mod request;
 
-pub use answer::{AnswerTranslator, Reply};
+pub use answer::{AnswerTranslator, Answered, Reply};
 pub use loss::{Loss, Losses, Severity};
 pub use request::{Translated, Unfit, request};
 

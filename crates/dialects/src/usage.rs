@@ -227,10 +227,8 @@ fn fold(outcome: &mut Outcome, dialect: Dialect, part: Part<'_>) {
         Part::Id(id) if dialect != Dialect::OpenAiChat => {
             outcome.response_id = Some(id.into_owned());
         }
-        Part::Model(model) => {
-            if !model.is_empty() && outcome.model.as_deref() != Some(&model) {
-                outcome.model = Some(model.into_owned());
-            }
+        Part::Model(model) if !model.is_empty() && outcome.model.as_deref() != Some(&model) => {
+            outcome.model = Some(model.into_owned());
         }
         Part::Delta(_) => outcome.content_started = true,
         Part::Usage(usage) if usage.is_possible() => outcome.usage = Some(usage),
@@ -238,7 +236,7 @@ fn fold(outcome: &mut Outcome, dialect: Dialect, part: Part<'_>) {
         Part::Stop(reason) => outcome.finish_reason = Some(reason.into_owned()),
         Part::Error(error) => outcome.error = Some(error),
         Part::End => outcome.complete = true,
-        Part::Id(_) | Part::ToolCall(_) => {}
+        _ => {}
     }
 }
 

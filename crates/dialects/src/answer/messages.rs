@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Delta, DeltaKind, Part, Sink, ToolCall, delta, number, read_error, text};
+use super::{Citation, Delta, DeltaKind, Part, Sink, ToolCall, delta, number, read_error, text};
 use crate::json::{self, Kind};
 use crate::usage::Usage;
 
@@ -17,9 +17,22 @@ pub(super) struct Counts {
     output_tokens: Option<u64>,
     cache_read_input_tokens: Option<u64>,
     cache_creation_input_tokens: Option<u64>,
+    output_tokens_details: Option<OutputDetails>,
+}
+
+#[derive(Deserialize, Debug, Clone, Copy, Default)]
+struct OutputDetails {
+    thinking_tokens: Option<u64>,
 }
 
 impl Counts {
+    /// Reads newer counts; those that cannot be read are passed over.
+    fn read<'a>(&mut self, raw: Option<&'a RawValue>, sink: Sink<'_, 'a>) {
+        if let Some(Ok(newer)) = raw.map(|raw| serde_json::from_str(raw.get())) {
+            sink(Part::Usage(self.update(newer)));
+        }
+    }
+
     /// Takes newer counts over.
     fn update(&mut self, newer: Self) -> Usage {
         self.input_tokens = newer.input_tokens.or(self.input_tokens);
@@ -30,6 +43,7 @@ impl Counts {
         self.cache_creation_input_tokens = newer
             .cache_creation_input_tokens
             .or(self.cache_creation_input_tokens);
+        self.output_tokens_details = newer.output_tokens_details.or(self.output_tokens_details);
 
         let cached = self.cache_read_input_tokens;
         let cache_write = self.cache_creation_input_tokens;
@@ -41,7 +55,9 @@ impl Counts {
             completion: self.output_tokens.unwrap_or_default(),
             cached,
             cache_write,
-            reasoning: None,
+            reasoning: self
+                .output_tokens_details
+                .and_then(|details| details.thinking_tokens),
         }
     }
 }
@@ -49,17 +65,16 @@ impl Counts {
 /// Reads an event.
 pub(super) fn event<'a>(data: &'a [u8], counts: &mut Counts, sink: Sink<'_, 'a>) {
     let Ok(event) = serde_json::from_slice::<Event<'a>>(data) else {
+        sink(Part::Unreadable);
         return;
     };
     let index = number(event.index);
     if let Some(message) = event.message {
         message.parts(counts, sink);
     }
-    if let Some(usage) = event.usage {
-        sink(Part::Usage(counts.update(usage)));
-    }
+    counts.read(event.usage, sink);
     let kind = event.kind.unwrap_or_default();
-    if kind == "content_block_delta" {
+    if kind == "content_block_delta" && !beside(event.delta.as_ref(), index, sink) {
         // Every delta is something of the answer, also one of a kind that has no name here.
         let (kind, raw) = event
             .delta
@@ -67,17 +82,17 @@ pub(super) fn event<'a>(data: &'a [u8], counts: &mut Counts, sink: Sink<'_, 'a>)
             .map_or((DeltaKind::Other, "null"), said);
         sink(Part::Delta(Delta { index, kind, raw }));
     }
-    if let Some(reason) = event.delta.and_then(|delta| delta.stop_reason) {
-        sink(Part::Stop(reason));
+    if let Some(delta) = event.delta {
+        stopped(delta.stop_reason, delta.stop_sequence, sink);
     }
     match kind.as_ref() {
         "content_block_start" => {
-            if let Some(Ok(block)) = event.content_block.map(Block::read)
-                && block.is_call()
-            {
-                sink(Part::ToolCall(block.call(index)));
+            if let Some(Ok(block)) = event.content_block.map(Block::read) {
+                block.begins(index, sink);
             }
         }
+        "content_block_stop" => sink(Part::BlockEnd(index)),
+        "ping" => sink(Part::Ping),
         "message_stop" => sink(Part::End),
         "error" => {
             if let Some(error) = event.error {
@@ -91,6 +106,7 @@ pub(super) fn event<'a>(data: &'a [u8], counts: &mut Counts, sink: Sink<'_, 'a>)
 /// Reads a whole message.
 pub(super) fn body<'a>(body: &'a [u8], counts: &mut Counts, sink: Sink<'_, 'a>) {
     let Ok(message) = serde_json::from_slice::<Message<'a>>(body) else {
+        sink(Part::Unreadable);
         return;
     };
     match message.content.map(RawValue::get) {
@@ -98,12 +114,56 @@ pub(super) fn body<'a>(body: &'a [u8], counts: &mut Counts, sink: Sink<'_, 'a>) 
             let mut index = 0;
             json::elements(blocks, |raw| {
                 block(raw, index, sink);
+                sink(Part::BlockEnd(index));
                 index += 1;
             });
         }
         _ => delta(DeltaKind::Text, 0, message.content, sink),
     }
     message.parts(counts, sink);
+}
+
+/// Reads a delta that adds no text: a citation, a signature. Returns whether it is one.
+fn beside<'a>(delta: Option<&BlockDelta<'a>>, index: u64, sink: Sink<'_, 'a>) -> bool {
+    let Some(delta) = delta else { return false };
+    if let Some(raw) = delta.citation {
+        // As before, every delta is something of the answer.
+        let kind = DeltaKind::Other;
+        sink(Part::Delta(Delta {
+            index,
+            kind,
+            raw: raw.get(),
+        }));
+        citation(raw.get(), index, sink);
+        return true;
+    }
+    if text(delta.signature).is_some() {
+        sink(Part::Signature);
+    }
+    false
+}
+
+/// Reads a citation. Those of documents have no address.
+fn citation<'a>(raw: &'a str, index: u64, sink: Sink<'_, 'a>) {
+    let cited = serde_json::from_str::<Cited<'a>>(raw).unwrap_or_default();
+    sink(Part::Citation(Citation {
+        index,
+        url: text(cited.url)
+            .or_else(|| text(cited.source))
+            .unwrap_or_default(),
+        title: text(cited.title).unwrap_or_default(),
+        cited: text(cited.cited_text).unwrap_or_default(),
+        span: None,
+    }));
+}
+
+fn stopped<'a>(reason: Option<Cow<'a, str>>, sequence: Option<&'a RawValue>, sink: Sink<'_, 'a>) {
+    if let Some(sequence) = text(sequence) {
+        sink(Part::StopSequence(sequence));
+    }
+    if let Some(reason) = reason {
+        sink(Part::Stop(reason));
+    }
 }
 
 /// Returns what a delta of a content block holds.
@@ -122,8 +182,18 @@ fn said<'a>(delta: &BlockDelta<'a>) -> (DeltaKind, &'a str) {
 fn block<'a>(raw: &'a str, index: u64, sink: Sink<'_, 'a>) {
     let block = serde_json::from_str::<Block<'a>>(raw).unwrap_or_default();
     match block.kind.as_deref() {
-        Some("text") => delta(DeltaKind::Text, index, block.text, sink),
-        Some("thinking") => delta(DeltaKind::Reasoning, index, block.thinking, sink),
+        Some("text") => {
+            delta(DeltaKind::Text, index, block.text, sink);
+            if let Some(citations) = block.citations {
+                json::elements(citations.get(), |raw| citation(raw, index, sink));
+            }
+        }
+        Some("thinking") => {
+            delta(DeltaKind::Reasoning, index, block.thinking, sink);
+            if text(block.signature).is_some() {
+                sink(Part::Signature);
+            }
+        }
         Some("tool_use") => {
             sink(Part::ToolCall(block.call(index)));
             if let Some(input) = block.input {
@@ -132,12 +202,27 @@ fn block<'a>(raw: &'a str, index: u64, sink: Sink<'_, 'a>) {
                 sink(Part::Delta(Delta { index, kind, raw }));
             }
         }
-        _ => sink(Part::Delta(Delta {
-            index,
-            kind: DeltaKind::Other,
-            raw,
-        })),
+        _ => {
+            sink(Part::Delta(Delta {
+                index,
+                kind: DeltaKind::Other,
+                raw,
+            }));
+            sink(Part::Foreign(block.kind.unwrap_or_default()));
+        }
     }
+}
+
+#[derive(Deserialize, Default)]
+struct Cited<'a> {
+    #[serde(borrow)]
+    url: Option<&'a RawValue>,
+    #[serde(borrow)]
+    source: Option<&'a RawValue>,
+    #[serde(borrow)]
+    title: Option<&'a RawValue>,
+    #[serde(borrow)]
+    cited_text: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -152,7 +237,8 @@ struct Event<'a> {
     content_block: Option<&'a RawValue>,
     #[serde(borrow)]
     delta: Option<BlockDelta<'a>>,
-    usage: Option<Counts>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
 }
@@ -166,8 +252,11 @@ struct Message<'a> {
     #[serde(borrow)]
     stop_reason: Option<Cow<'a, str>>,
     #[serde(borrow)]
+    stop_sequence: Option<&'a RawValue>,
+    #[serde(borrow)]
     content: Option<&'a RawValue>,
-    usage: Option<Counts>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
 }
@@ -181,12 +270,8 @@ impl<'a> Message<'a> {
         if let Some(model) = self.model {
             sink(Part::Model(model));
         }
-        if let Some(reason) = self.stop_reason {
-            sink(Part::Stop(reason));
-        }
-        if let Some(usage) = self.usage {
-            sink(Part::Usage(counts.update(usage)));
-        }
+        stopped(self.stop_reason, self.stop_sequence, sink);
+        counts.read(self.usage, sink);
         if let Some(error) = self.error {
             sink(Part::Error(read_error(error.get())));
         }
@@ -203,7 +288,13 @@ struct BlockDelta<'a> {
     #[serde(borrow)]
     thinking: Option<&'a RawValue>,
     #[serde(borrow)]
+    signature: Option<&'a RawValue>,
+    #[serde(borrow)]
+    citation: Option<&'a RawValue>,
+    #[serde(borrow)]
     stop_reason: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    stop_sequence: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize, Default)]
@@ -220,6 +311,10 @@ struct Block<'a> {
     thinking: Option<&'a RawValue>,
     #[serde(borrow)]
     input: Option<&'a RawValue>,
+    #[serde(borrow)]
+    signature: Option<&'a RawValue>,
+    #[serde(borrow)]
+    citations: Option<&'a RawValue>,
 }
 
 impl<'a> Block<'a> {
@@ -227,8 +322,14 @@ impl<'a> Block<'a> {
         serde_json::from_str(raw.get())
     }
 
-    fn is_call(&self) -> bool {
-        self.kind.as_deref() == Some("tool_use")
+    /// Says what begins with an event. Some servers put a first text there.
+    fn begins(self, index: u64, sink: Sink<'_, 'a>) {
+        match self.kind.as_deref() {
+            Some("tool_use") => sink(Part::ToolCall(self.call(index))),
+            Some("text") => delta(DeltaKind::Text, index, self.text, sink),
+            Some("thinking") => delta(DeltaKind::Reasoning, index, self.thinking, sink),
+            _ => sink(Part::Foreign(self.kind.unwrap_or_default())),
+        }
     }
 
     fn call(&self, index: u64) -> ToolCall<'a> {

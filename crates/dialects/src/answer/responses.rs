@@ -5,19 +5,21 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::chat::Details;
+use super::chat::{Details, UrlCitation};
 use super::{
-    Delta, DeltaKind, Part, Sink, ToolCall, delta, holds_something, number, read_error, text,
+    Citation, Delta, DeltaKind, Part, Sink, ToolCall, delta, foreign, holds_something, number,
+    offset, read_error, text,
 };
 use crate::json::{self, Kind};
 use crate::usage::Usage;
 
 /// Reads an event.
 pub(super) fn event<'a>(data: &'a [u8], sink: Sink<'_, 'a>) {
-    let Ok(event) = serde_json::from_slice::<Event<'a>>(data) else {
+    let Ok(mut event) = serde_json::from_slice::<Event<'a>>(data) else {
+        sink(Part::Unreadable);
         return;
     };
-    let kind = event.kind.unwrap_or_default();
+    let kind = event.kind.take().unwrap_or_default();
     let index = number(event.output_index);
     if kind.ends_with(".delta") {
         // Every delta is something of the answer, also one whose value is missing.
@@ -25,11 +27,14 @@ pub(super) fn event<'a>(data: &'a [u8], sink: Sink<'_, 'a>) {
         let kind = delta_kind(&kind);
         sink(Part::Delta(Delta { index, kind, raw }));
     }
-    if let ("response.output_item.added", Some(item)) = (kind.as_ref(), event.item)
-        && let Ok(item) = serde_json::from_str::<Item<'a>>(item.get())
-        && item.is_call()
-    {
-        sink(Part::ToolCall(item.call(index)));
+    if let Some(item) = event.item {
+        item_event(&kind, item, index, sink);
+    }
+    if let Some(raw) = event.annotation {
+        annotation(raw.get(), index, sink);
+    }
+    if let Some((kind, raw)) = whole(&kind, &event) {
+        sink(Part::Whole(Delta { index, kind, raw }));
     }
     if let Some(response) = event.response {
         response.parts(sink);
@@ -48,6 +53,7 @@ pub(super) fn event<'a>(data: &'a [u8], sink: Sink<'_, 'a>) {
 /// Reads a whole response.
 pub(super) fn body<'a>(body: &'a [u8], sink: Sink<'_, 'a>) {
     let Ok(response) = serde_json::from_slice::<Response<'a>>(body) else {
+        sink(Part::Unreadable);
         return;
     };
     match response.output.map(RawValue::get) {
@@ -55,6 +61,7 @@ pub(super) fn body<'a>(body: &'a [u8], sink: Sink<'_, 'a>) {
             let mut index = 0;
             json::elements(items, |item| {
                 output_item(item, index, sink);
+                sink(Part::BlockEnd(index));
                 index += 1;
             });
         }
@@ -75,6 +82,63 @@ fn delta_kind(event: &str) -> DeltaKind {
     }
 }
 
+/// Reads what an event says of an item: that it begins, or ends.
+fn item_event<'a>(event: &str, item: &'a RawValue, index: u64, sink: Sink<'_, 'a>) {
+    let item = serde_json::from_str::<Item<'a>>(item.get()).unwrap_or_default();
+    let kind = item.kind.as_deref().unwrap_or_default();
+    match (event, kind) {
+        ("response.output_item.added", "function_call") => {
+            sink(Part::ToolCall(item.call(index)));
+        }
+        ("response.output_item.added", "message" | "reasoning") => {}
+        ("response.output_item.added", _) => sink(Part::Foreign(item.kind.unwrap_or_default())),
+        ("response.output_item.done", _) => {
+            if let ("function_call", Some(raw)) = (kind, item.arguments) {
+                let kind = DeltaKind::ToolArguments;
+                let raw = raw.get();
+                sink(Part::Whole(Delta { index, kind, raw }));
+            }
+            if text(item.encrypted_content).is_some() {
+                sink(Part::Signature);
+            }
+            sink(Part::BlockEnd(index));
+        }
+        _ => {}
+    }
+}
+
+/// Returns the whole text that an event ends a part with.
+fn whole<'a>(kind: &str, event: &Event<'a>) -> Option<(DeltaKind, &'a str)> {
+    let (kind, raw) = match kind {
+        "response.output_text.done" => (DeltaKind::Text, event.text),
+        "response.reasoning_text.done" | "response.reasoning_summary_text.done" => {
+            (DeltaKind::Reasoning, event.text)
+        }
+        "response.refusal.done" => (DeltaKind::Refusal, event.refusal),
+        "response.function_call_arguments.done" => (DeltaKind::ToolArguments, event.arguments),
+        _ => return None,
+    };
+    Some((kind, raw?.get()))
+}
+
+/// Reads an annotation. Files have no address.
+fn annotation<'a>(raw: &'a str, index: u64, sink: Sink<'_, 'a>) {
+    let kind = serde_json::from_str::<ContentPart<'a>>(raw)
+        .unwrap_or_default()
+        .kind;
+    let Ok(url @ UrlCitation { url: Some(_), .. }) = serde_json::from_str(raw) else {
+        foreign(kind, sink);
+        return;
+    };
+    sink(Part::Citation(Citation {
+        index,
+        url: text(url.url).unwrap_or_default(),
+        title: text(url.title).unwrap_or_default(),
+        cited: Cow::Borrowed(""),
+        span: offset(url.start_index).zip(offset(url.end_index)),
+    }));
+}
+
 fn output_item<'a>(raw: &'a str, index: u64, sink: Sink<'_, 'a>) {
     let item = serde_json::from_str::<Item<'a>>(raw).unwrap_or_default();
     let content = item.content.map(RawValue::get);
@@ -88,17 +152,27 @@ fn output_item<'a>(raw: &'a str, index: u64, sink: Sink<'_, 'a>) {
             sink(Part::ToolCall(item.call(index)));
             delta(DeltaKind::ToolArguments, index, item.arguments, sink);
         }
-        _ => sink(Part::Delta(Delta {
-            index,
-            kind: DeltaKind::Other,
-            raw,
-        })),
+        (kind, _) => {
+            sink(Part::Delta(Delta {
+                index,
+                kind: DeltaKind::Other,
+                raw,
+            }));
+            match kind {
+                Some("reasoning") => item.reasoning(index, sink),
+                Some("message") => {}
+                _ => sink(Part::Foreign(item.kind.unwrap_or_default())),
+            }
+        }
     }
 }
 
 fn content_part<'a>(raw: &'a str, index: u64, sink: Sink<'_, 'a>) {
     let part = serde_json::from_str::<ContentPart<'a>>(raw).unwrap_or_default();
     delta(DeltaKind::Text, index, part.text, sink);
+    if let Some(annotations) = part.annotations {
+        json::elements(annotations.get(), |raw| annotation(raw, index, sink));
+    }
     delta(DeltaKind::Refusal, index, part.refusal, sink);
 }
 
@@ -114,6 +188,14 @@ struct Event<'a> {
     item: Option<&'a RawValue>,
     #[serde(borrow)]
     response: Option<Response<'a>>,
+    #[serde(borrow)]
+    annotation: Option<&'a RawValue>,
+    #[serde(borrow)]
+    text: Option<&'a RawValue>,
+    #[serde(borrow)]
+    refusal: Option<&'a RawValue>,
+    #[serde(borrow)]
+    arguments: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize, Default)]
@@ -128,11 +210,25 @@ struct Item<'a> {
     arguments: Option<&'a RawValue>,
     #[serde(borrow)]
     content: Option<&'a RawValue>,
+    #[serde(borrow)]
+    summary: Option<&'a RawValue>,
+    #[serde(borrow)]
+    encrypted_content: Option<&'a RawValue>,
 }
 
 impl<'a> Item<'a> {
-    fn is_call(&self) -> bool {
-        self.kind.as_deref() == Some("function_call")
+    /// Gives the text of reasoning, or else its summary.
+    fn reasoning(&self, index: u64, sink: Sink<'_, 'a>) {
+        let content = self.content.filter(|raw| holds_something(raw.get()));
+        if let Some(texts) = content.or(self.summary) {
+            json::elements(texts.get(), |raw| {
+                let part = serde_json::from_str::<ContentPart<'a>>(raw).unwrap_or_default();
+                delta(DeltaKind::Reasoning, index, part.text, sink);
+            });
+        }
+        if text(self.encrypted_content).is_some() {
+            sink(Part::Signature);
+        }
     }
 
     fn call(&self, index: u64) -> ToolCall<'a> {
@@ -146,6 +242,10 @@ impl<'a> Item<'a> {
 
 #[derive(Deserialize, Default)]
 struct ContentPart<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<&'a RawValue>,
+    #[serde(borrow)]
+    annotations: Option<&'a RawValue>,
     #[serde(borrow)]
     text: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -160,7 +260,10 @@ struct Response<'a> {
     model: Option<Cow<'a, str>>,
     #[serde(borrow)]
     status: Option<Cow<'a, str>>,
-    usage: Option<ResponseUsage>,
+    #[serde(borrow)]
+    created_at: Option<&'a RawValue>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -178,8 +281,17 @@ impl<'a> Response<'a> {
         if let Some(id) = self.id.filter(|id| !id.is_empty()) {
             sink(Part::Id(id));
         }
-        if let Some(usage) = self.usage {
-            sink(Part::Usage(usage.into()));
+        // Some servers say it with a fraction.
+        let created = self.created_at.and_then(|raw| {
+            let whole = raw.get().split('.').next()?;
+            whole.parse().ok()
+        });
+        if let Some(created) = created {
+            sink(Part::Created(created));
+        }
+        let usage = self.usage.map(|usage| serde_json::from_str(usage.get()));
+        if let Some(Ok(usage)) = usage {
+            sink(Part::Usage(ResponseUsage::into(usage)));
         }
         if let Some(error) = self.error {
             sink(Part::Error(read_error(error.get())));
@@ -202,10 +314,8 @@ struct Incomplete<'a> {
 
 #[derive(Deserialize, Clone, Copy)]
 struct ResponseUsage {
-    #[serde(default)]
-    input_tokens: u64,
-    #[serde(default)]
-    output_tokens: u64,
+    input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
     input_tokens_details: Option<Details>,
     output_tokens_details: Option<Details>,
 }
@@ -214,8 +324,8 @@ impl From<ResponseUsage> for Usage {
     fn from(usage: ResponseUsage) -> Self {
         let prompt = usage.input_tokens_details.unwrap_or_default();
         Self {
-            prompt: usage.input_tokens,
-            completion: usage.output_tokens,
+            prompt: usage.input_tokens.unwrap_or_default(),
+            completion: usage.output_tokens.unwrap_or_default(),
             cached: prompt.cached_tokens,
             cache_write: prompt.cache_write_tokens,
             reasoning: usage

@@ -10,7 +10,7 @@ fn stream(dialect: Dialect, text: &str) -> Vec<String> {
     let mut parts = Vec::new();
     SseReader::new().push(text.as_bytes(), |segment| {
         if let Segment::Event(event) = segment {
-            reader.event(event, |part| parts.push(show(&part)));
+            reader.event(event, |part| parts.extend(show(&part)));
         }
     });
     parts
@@ -18,13 +18,14 @@ fn stream(dialect: Dialect, text: &str) -> Vec<String> {
 
 fn body(dialect: Dialect, text: &str) -> Vec<String> {
     let mut parts = Vec::new();
-    AnswerReader::new(dialect).body(text.as_bytes(), |part| parts.push(show(&part)));
+    AnswerReader::new(dialect).body(text.as_bytes(), |part| parts.extend(show(&part)));
     parts
 }
 
-fn show(part: &Part<'_>) -> String {
+/// What only translation needs is shown by its tests.
+fn show(part: &Part<'_>) -> Option<String> {
     let word = |text: &Option<Cow<'_, str>>| text.as_deref().unwrap_or("-").to_owned();
-    match part {
+    let shown = match part {
         Part::Id(id) => format!("id {id}"),
         Part::Model(model) => format!("model {model}"),
         Part::Delta(delta) => format!(
@@ -45,7 +46,9 @@ fn show(part: &Part<'_>) -> String {
         Part::Stop(reason) => format!("stop {reason}"),
         Part::Error(error) => format!("error {} {}", error.code, error.message),
         Part::End => "end".to_owned(),
-    }
+        _ => return None,
+    };
+    Some(shown)
 }
 
 #[test]

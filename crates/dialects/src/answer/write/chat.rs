@@ -2,28 +2,47 @@
 
 use serde_json::{Value, json};
 
-use super::{AnswerHead, StopReason, openai_error};
+use super::{AnswerHead, Source, StopReason, emit, openai_error, url_citation};
 use crate::sse;
 use crate::usage::{ResponseError, Usage};
 
 /// Writes the chunks of one choice.
 #[derive(Debug)]
 pub struct ChatWriter {
-    head: AnswerHead,
+    /// The members that every chunk begins with.
+    head: String,
     /// The role was said.
     begun: bool,
-    /// Tool calls begun.
-    calls: usize,
+    /// What is known of each tool call.
+    calls: Vec<Call>,
+    /// Characters of the answer's text.
+    chars: u64,
+    /// The stop sequence that it ended at.
+    sequence: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Call {
+    has_arguments: bool,
+    is_closed: bool,
 }
 
 impl ChatWriter {
     /// Begins an answer.
     #[must_use]
     pub fn new(head: AnswerHead) -> Self {
+        let mut members = String::from("{\"id\":");
+        emit::string(&mut members, &head.id);
+        members.push_str(",\"object\":\"chat.completion.chunk\",\"created\":");
+        emit::number(&mut members, head.created);
+        members.push_str(",\"model\":");
+        emit::string(&mut members, &head.model);
         Self {
-            head,
+            head: members,
             begun: false,
-            calls: 0,
+            calls: Vec::new(),
+            chars: 0,
+            sequence: None,
         }
     }
 
@@ -34,59 +53,100 @@ impl ChatWriter {
 
     /// Writes more of the answer.
     pub fn text(&mut self, out: &mut String, text: &str) {
-        self.delta(out, json!({"content": text}));
+        self.chars += emit::count(text.chars().count());
+        self.said(out, "content", text);
     }
 
     /// Writes more of the reasoning before it.
     pub fn reasoning(&mut self, out: &mut String, text: &str) {
-        self.delta(out, json!({"reasoning_content": text}));
+        self.said(out, "reasoning_content", text);
     }
 
-    /// Begins a tool call.
-    pub fn tool_call(&mut self, out: &mut String, id: &str, name: &str) {
+    /// Writes more of a refusal.
+    pub fn refusal(&mut self, out: &mut String, text: &str) {
+        self.said(out, "refusal", text);
+    }
+
+    /// Says which page the text so far rests on.
+    pub fn citation(&mut self, out: &mut String, source: &Source<'_>) {
+        let citation = url_citation(source, self.chars);
+        let annotation = json!({"type": "url_citation", "url_citation": citation});
+        self.delta(out, json!({"annotations": [annotation]}));
+    }
+
+    /// Begins a tool call, and returns its number.
+    pub fn tool_call(&mut self, out: &mut String, id: &str, name: &str) -> usize {
         let function = json!({"name": name, "arguments": ""});
-        let call = json!({"index": self.calls, "id": id, "type": "function", "function": function});
-        self.calls += 1;
+        let index = self.calls.len();
+        let call = json!({"index": index, "id": id, "type": "function", "function": function});
+        self.calls.push(Call::default());
         self.delta(out, json!({"tool_calls": [call]}));
+        index
     }
 
-    /// Writes more of the arguments of the call that was begun last.
-    pub fn arguments(&mut self, out: &mut String, piece: &str) {
-        let index = self.calls.saturating_sub(1);
-        let call = json!({"index": index, "function": {"arguments": piece}});
-        self.delta(out, json!({"tool_calls": [call]}));
+    /// Writes more of a call's arguments.
+    pub fn arguments(&mut self, out: &mut String, call: usize, piece: &str) {
+        if let Some(call) = self.calls.get_mut(call) {
+            call.has_arguments = true;
+        }
+        self.open(out);
+        out.push_str("\"tool_calls\":[{\"index\":");
+        emit::number(out, emit::count(call));
+        out.push_str(",\"function\":{\"arguments\":");
+        emit::string(out, piece);
+        out.push_str("}}]");
+        close(out);
+    }
+
+    /// Ends a call. One without arguments gets an empty object: clients parse what they get.
+    pub fn close_call(&mut self, out: &mut String, call: usize) {
+        let Some(state) = self.calls.get_mut(call) else {
+            return;
+        };
+        let was_closed = std::mem::replace(&mut state.is_closed, true);
+        if !was_closed && !state.has_arguments {
+            self.arguments(out, call, "{}");
+        }
+    }
+
+    /// Says which stop sequence ended the answer, as vLLM does, at its end.
+    pub fn stopped_at(&mut self, sequence: &str) {
+        self.sequence = Some(sequence.to_owned());
     }
 
     /// Writes any delta, an object.
     pub fn delta(&mut self, out: &mut String, delta: Value) {
-        let delta = if std::mem::replace(&mut self.begun, true) {
-            delta
-        } else {
-            with_role(delta)
-        };
-        self.choice(out, delta, Value::Null);
+        let object = delta.to_string();
+        let inner = object
+            .strip_prefix('{')
+            .and_then(|rest| rest.strip_suffix('}'));
+        if let Some(members) = inner.filter(|members| !members.is_empty()) {
+            self.open(out);
+            out.push_str(members);
+            close(out);
+        }
     }
 
     /// Ends the answer; with its usage if the client asked for it.
     pub fn end(&mut self, out: &mut String, reason: StopReason, usage: Option<Usage>) {
-        let reason = match reason {
-            StopReason::Done => "stop",
-            StopReason::ToolCalls => "tool_calls",
-            StopReason::Length => "length",
-            StopReason::Filtered => "content_filter",
-        };
-        self.finish(out, reason, usage.map(wire_usage));
+        if !self.begun {
+            self.begin(out);
+        }
+        for call in 0..self.calls.len() {
+            self.close_call(out, call);
+        }
+        self.finish(out, finish_reason(reason), usage.map(wire_usage));
     }
 
     /// Ends the answer with the wire's own words.
     pub fn finish(&mut self, out: &mut String, reason: &str, usage: Option<Value>) {
-        self.choice(out, json!({}), json!(reason));
+        let mut choice = json!({"index": 0, "delta": {}, "finish_reason": reason});
+        if let Some(sequence) = &self.sequence {
+            choice["stop_reason"] = json!(sequence);
+        }
+        self.chunk(out, &format!("\"choices\":[{choice}]"));
         if let Some(usage) = usage {
-            let mut chunk = self.chunk(json!([]));
-            if let Some(chunk) = chunk.as_object_mut() {
-                chunk.insert("usage".to_owned(), usage);
-            }
-            sse::write(out, None, &chunk.to_string());
+            self.chunk(out, &format!("\"choices\":[],\"usage\":{usage}"));
         }
         sse::write(out, None, "[DONE]");
     }
@@ -98,31 +158,47 @@ impl ChatWriter {
         sse::write(out, None, "[DONE]");
     }
 
-    fn choice(&self, out: &mut String, delta: Value, finish: Value) {
-        let choice = json!({"index": 0, "delta": delta, "finish_reason": finish});
-        sse::write(out, None, &self.chunk(json!([choice])).to_string());
+    /// Writes a delta of one member.
+    fn said(&mut self, out: &mut String, member: &str, text: &str) {
+        self.open(out);
+        out.push('"');
+        out.push_str(member);
+        out.push_str("\":");
+        emit::string(out, text);
+        close(out);
     }
 
-    fn chunk(&self, choices: Value) -> Value {
-        json!({
-            "id": self.head.id,
-            "object": "chat.completion.chunk",
-            "created": self.head.created,
-            "model": self.head.model,
-            "choices": choices,
-        })
+    /// Begins a chunk with a delta.
+    fn open(&mut self, out: &mut String) {
+        out.push_str("data: ");
+        out.push_str(&self.head);
+        out.push_str(",\"choices\":[{\"index\":0,\"delta\":{");
+        if !std::mem::replace(&mut self.begun, true) {
+            out.push_str("\"role\":\"assistant\",");
+        }
+    }
+
+    fn chunk(&self, out: &mut String, rest: &str) {
+        sse::write(out, None, &format!("{},{rest}}}", self.head));
     }
 }
 
-fn with_role(delta: Value) -> Value {
-    let mut first = json!({"role": "assistant"});
-    if let (Some(first), Value::Object(delta)) = (first.as_object_mut(), delta) {
-        first.extend(delta);
-    }
-    first
+/// Ends the chunk that was opened.
+fn close(out: &mut String) {
+    out.push_str("},\"finish_reason\":null}]}\n\n");
 }
 
-fn wire_usage(usage: Usage) -> Value {
+/// Returns the wire's word for a reason.
+pub(super) fn finish_reason(reason: StopReason) -> &'static str {
+    match reason {
+        StopReason::Done => "stop",
+        StopReason::ToolCalls => "tool_calls",
+        StopReason::Length => "length",
+        StopReason::Filtered => "content_filter",
+    }
+}
+
+pub(super) fn wire_usage(usage: Usage) -> Value {
     let mut wire = json!({
         "prompt_tokens": usage.prompt,
         "completion_tokens": usage.completion,
@@ -130,6 +206,9 @@ fn wire_usage(usage: Usage) -> Value {
     });
     if let Some(cached) = usage.cached {
         wire["prompt_tokens_details"] = json!({"cached_tokens": cached});
+    }
+    if let Some(written) = usage.cache_write {
+        wire["prompt_tokens_details"]["cache_write_tokens"] = json!(written);
     }
     if let Some(reasoning) = usage.reasoning {
         wire["completion_tokens_details"] = json!({"reasoning_tokens": reasoning});
