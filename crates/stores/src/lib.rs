@@ -5,6 +5,7 @@
 //! the store is left alone for a moment, so that not every request waits for it. Callers get an
 //! error, go on with what they know, and say so.
 
+pub mod records;
 pub mod redis;
 pub mod shared;
 

@@ -23,7 +23,7 @@ pub(crate) fn connector(settings: &RedisStore) -> Result<TlsConnector, Unusable>
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Unverified { provider }))
     } else {
-        config.with_root_certificates(roots(settings)?)
+        config.with_root_certificates(roots(&settings.tls_ca_path)?)
     };
     let config = match (
         settings.tls_cert_path.as_str(),
@@ -41,9 +41,25 @@ pub(crate) fn connector(settings: &RedisStore) -> Result<TlsConnector, Unusable>
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-fn roots(settings: &RedisStore) -> Result<RootCertStore, Unusable> {
+/// Returns what a client of another protocol needs: certificates are checked, or none is.
+pub(crate) fn config(is_verified: bool) -> Result<ClientConfig, Unusable> {
+    let provider = Arc::new(ring::default_provider());
+    let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()?;
+    let config = if is_verified {
+        config.with_root_certificates(roots("")?)
+    } else {
+        config
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Unverified { provider }))
+    };
+    Ok(config.with_no_client_auth())
+}
+
+/// Reads the certificates that others are checked against; without a file, those of the system.
+fn roots(file: &str) -> Result<RootCertStore, Unusable> {
     let mut roots = RootCertStore::empty();
-    if settings.tls_ca_path.is_empty() {
+    if file.is_empty() {
         let found = rustls_native_certs::load_native_certs();
         if let (true, Some(error)) = (found.certs.is_empty(), found.errors.first()) {
             return Err(Unusable::Settings(format!(
@@ -52,7 +68,7 @@ fn roots(settings: &RedisStore) -> Result<RootCertStore, Unusable> {
         }
         roots.add_parsable_certificates(found.certs);
     } else {
-        for certificate in certificates(&settings.tls_ca_path)? {
+        for certificate in certificates(file)? {
             roots.add(certificate)?;
         }
     }

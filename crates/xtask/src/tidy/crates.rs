@@ -7,7 +7,7 @@ use super::Finding;
 
 /// Each crate with the crates of the workspace that it may depend on. A new edge is a reviewed line
 /// here.
-const EDGES: [(&str, &[&str]); 16] = [
+const EDGES: [(&str, &[&str]); 17] = [
     ("compression", &[]),
     ("extproc", &["compression"]),
     ("dialects", &[]),
@@ -15,6 +15,7 @@ const EDGES: [(&str, &[&str]); 16] = [
     ("inference", &[]),
     ("onnx", &["inference"]),
     ("training", &["inference"]),
+    ("records", &[]),
     ("signals", &["dialects", "document", "inference"]),
     (
         "selection",
@@ -34,9 +35,10 @@ const EDGES: [(&str, &[&str]); 16] = [
             "signals",
             "selection",
             "conversation",
+            "records",
         ],
     ),
-    ("stores", &["conversation"]),
+    ("stores", &["conversation", "records"]),
     (
         "server",
         &[
@@ -48,6 +50,7 @@ const EDGES: [(&str, &[&str]); 16] = [
             "signals",
             "selection",
             "conversation",
+            "records",
             "router",
             "stores",
             "training",
@@ -67,6 +70,7 @@ const EVERYTHING: &[&str] = &[
     "signals",
     "selection",
     "conversation",
+    "records",
     "router",
     "stores",
     "server",
@@ -84,6 +88,7 @@ const FENCES: [(&str, &[&str]); 5] = [
             "extproc",
             "inference",
             "onnx",
+            "records",
             "stores",
             "server",
             "tests",
