@@ -49,6 +49,12 @@ pub trait Console: Send + Sync + 'static {
     /// # Errors
     /// In the shape of the API; 404 if the caller may judge no such request.
     fn outcome(&self, headers: &HeaderMap, body: &[u8]) -> Result<Value, Refusal>;
+    /// Evaluates a file of probes (`POST /api/v1/probes`). May take seconds: called where blocking
+    /// is allowed.
+    ///
+    /// # Errors
+    /// In the shape of the API; 400 if the body is no file of probes.
+    fn probes(&self, body: &[u8]) -> Result<Value, Refusal>;
     /// The document that serves, secrets redacted.
     fn config(&self) -> Value;
     /// Hash and generation of the document that serves, and the last reload.

@@ -20,6 +20,7 @@ use crate::admin::Refusal as AdminRefusal;
 use crate::exchange::LlmExchanges;
 use crate::metrics::Metrics;
 use crate::models::{Models, Open};
+use crate::probes::Probes;
 use crate::reload::{Live, Prepare, Refusal};
 use crate::telemetry::Tracing;
 use crate::trust::Exposure;
@@ -40,6 +41,7 @@ use serde_json::Value;
 use signals::families::TokenRatio;
 use signals::families::language::{DetectLanguage, LanguageDetector};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -48,6 +50,8 @@ use std::time::{Duration, Instant};
 const LANGUAGE_MODEL: &str = "lid.176.ftz";
 /// How long an evaluation may wait for models: people wait, not clients.
 const EVALUATION: Duration = Duration::from_secs(10);
+/// Probes in one request; a file with more is for `merit test`.
+const MOST_PROBES: usize = 1_000;
 
 /// Everything made from one document.
 pub struct Generation {
@@ -142,6 +146,29 @@ impl Generation {
                 }
             }
         })
+    }
+
+    /// Evaluates a file of probes, as `merit test` does.
+    ///
+    /// # Errors
+    /// The body is no file of probes.
+    pub fn probes(&self, body: &[u8]) -> Result<Value, AdminRefusal> {
+        let refused = |error: &dyn Display| AdminRefusal::invalid_input(error.to_string());
+        let text = std::str::from_utf8(body).map_err(|error| refused(&error))?;
+        let probes = Probes::read(text).map_err(|error| refused(&format_args!("{error:#}")))?;
+        if probes.probes.len() > MOST_PROBES {
+            let message = format!(
+                "the file has {} probes; at most {MOST_PROBES}: `merit test` takes more",
+                probes.probes.len()
+            );
+            return Err(refused(&message));
+        }
+        let report = probes.evaluate(Path::new("probes"), |request| {
+            let body = Value::Object(request.clone()).to_string();
+            self.eval(body.as_bytes(), true)
+                .map_err(|refusal| refusal.message)
+        });
+        serde_json::to_value(report).map_err(|error| AdminRefusal::internal(error.to_string()))
     }
 
     /// The document, secrets redacted.

@@ -23,6 +23,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 
+/// Largest text of a probe, in bytes, with all its repetitions.
+const MOST_BYTES: usize = 10 << 20;
+
 /// The probes of a file.
 #[derive(Debug)]
 pub struct Probes {
@@ -229,6 +232,11 @@ impl TryFrom<Own> for Probe {
         let request = match (own.request, own.text) {
             (Some(request), None) => request,
             (None, Some(text)) => {
+                anyhow::ensure!(
+                    text.len().saturating_mul(own.repeat) <= MOST_BYTES,
+                    "{}: the text, repeated, has more than {MOST_BYTES} bytes",
+                    own.name
+                );
                 let message = json!({"role": "user", "content": text.repeat(own.repeat)});
                 Map::from_iter([
                     ("model".to_owned(), json!("auto")),

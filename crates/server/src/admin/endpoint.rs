@@ -24,6 +24,8 @@ pub enum Endpoint {
     Ready,
     /// Evaluate one request with all signals.
     Eval,
+    /// Evaluate a file of probes.
+    Probes,
     /// What an answer was worth.
     Outcomes,
     /// The document that serves.
@@ -42,10 +44,11 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Health,
         Self::Ready,
         Self::Eval,
+        Self::Probes,
         Self::Outcomes,
         Self::Config,
         Self::Hash,
@@ -71,6 +74,7 @@ impl Endpoint {
             Self::Health => "/health",
             Self::Ready => "/ready",
             Self::Eval => "/api/v1/eval",
+            Self::Probes => "/api/v1/probes",
             Self::Outcomes => "/v1/router/outcomes",
             Self::Config => "/config/router",
             Self::Hash => "/config/hash",
@@ -85,7 +89,7 @@ impl Endpoint {
     #[must_use]
     pub fn method(self) -> &'static str {
         match self {
-            Self::Eval | Self::Outcomes | Self::Classify(_) => "post",
+            Self::Eval | Self::Probes | Self::Outcomes | Self::Classify(_) => "post",
             _ => "get",
         }
     }
@@ -101,6 +105,10 @@ impl Endpoint {
             Self::Health => get(async || Json(json!({"status": "healthy", "service": "merit"}))),
             Self::Ready => get(ready),
             Self::Eval => post(eval),
+            Self::Probes => post(async |State(console): Shared, body: Received| {
+                let body = whole(body)?;
+                evaluate(move || console.probes(&body)).await.map(Json)
+            }),
             Self::Outcomes => post(outcome),
             Self::Config => get(async |State(console): Shared| Json(console.config())),
             Self::Hash => get(async |State(console): Shared| Json(console.hash())),

@@ -35,6 +35,9 @@ impl Console for Fake {
             json!({"key": headers.get("idempotency-key").map(|key| key.to_str().unwrap()), "length": body.len()}),
         )
     }
+    fn probes(&self, body: &[u8]) -> Result<Value, Refusal> {
+        Ok(json!({"length": body.len()}))
+    }
     fn config(&self) -> Value {
         json!({"version": "v0.3"})
     }
@@ -117,6 +120,13 @@ async fn answers() {
             "{}",
             200,
             json!({"path": "/api/v1/classify/pii", "length": 2}),
+        ),
+        (
+            "POST",
+            "/api/v1/probes",
+            "- a",
+            200,
+            json!({"length": 3}),
         ),
         ("GET", "/api/v1/pool", "", 200, json!({"models": []})),
         (

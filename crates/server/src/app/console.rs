@@ -38,6 +38,10 @@ impl Console for AppConsole {
         answer
     }
 
+    fn probes(&self, body: &[u8]) -> Result<Value, Refusal> {
+        self.live.load().probes(body)
+    }
+
     fn config(&self) -> Value {
         self.live.load().config()
     }

@@ -1,7 +1,7 @@
 //! Probe files in the reference's form, `schema_version: v1`: groups by expected decision, each with
 //! variants of a request.
 
-use super::{Acceptance, Expected, Names, Probe, Probes};
+use super::{Acceptance, Expected, MOST_BYTES, Names, Probe, Probes};
 use anyhow::{Context as _, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,9 +10,6 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
-
-/// Longest text that a probe may make, bytes.
-const MOST_BYTES: usize = 10 << 20;
 
 /// A file.
 #[derive(Debug, Deserialize)]
