@@ -1,7 +1,9 @@
-//! The admin HTTP API, over a [`Console`] that knows the answers.
+//! The admin HTTP API, over a [`Console`] that knows the answers, and the page that shows them.
 
 mod classification;
 mod endpoint;
+mod guard;
+mod page;
 mod refusal;
 
 pub use classification::Classification;
@@ -10,10 +12,11 @@ pub use refusal::Refusal;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
+use guard::Guard;
 use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -26,6 +29,7 @@ pub const BODY_LIMIT: usize = 10 << 20;
 /// traffic.
 static EVALUATIONS: Semaphore = Semaphore::const_new(8);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 /// A longer or stranger id of the caller is replaced: it would end up in logs.
 const REQUEST_ID_MAX: usize = 128;
 
@@ -91,13 +95,17 @@ impl Token {
     }
 }
 
-/// The API. With a token, everything but health and readiness asks for it.
+/// The API and the page. With a token, everything but health, readiness and the page's own files
+/// asks for it.
 pub fn router(console: Arc<dyn Console>, token: Option<Token>) -> Router {
     let mut router = Router::new();
     for endpoint in Endpoint::ALL {
         router = router.route(endpoint.path(), endpoint.handler());
     }
-    let router = router
+    let guard = Guard {
+        has_token: token.is_some(),
+    };
+    let router = page::add(router)
         .fallback(async || Refusal::not_found().into_response())
         .method_not_allowed_fallback(async || Refusal::method_not_allowed().into_response())
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
@@ -106,14 +114,18 @@ pub fn router(console: Arc<dyn Console>, token: Option<Token>) -> Router {
         Some(token) => router.layer(from_fn_with_state(token, authorize)),
         None => router,
     };
-    router.layer(from_fn(identify))
+    router
+        .layer(from_fn(move |request, next| guard.pass(request, next)))
+        .layer(from_fn(secure))
+        .layer(from_fn(identify))
 }
 
 async fn authorize(State(token): State<Token>, request: Request, next: Next) -> Response {
-    let open = Endpoint::ALL
+    let path = request.uri().path();
+    let is_probe = Endpoint::ALL
         .iter()
-        .any(|endpoint| endpoint.is_open() && endpoint.path() == request.uri().path());
-    if open || token.admits(request.headers()) {
+        .any(|endpoint| endpoint.is_open() && endpoint.path() == path);
+    if is_probe || page::serves(path) || token.admits(request.headers()) {
         return next.run(request).await;
     }
     let id = request
@@ -123,6 +135,19 @@ async fn authorize(State(token): State<Token>, request: Request, next: Next) -> 
         .unwrap_or_default()
         .to_owned();
     Refusal::unauthorized(id).into_response()
+}
+
+/// Tells browsers to take answers for what they are, and to keep none that has data.
+async fn secure(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
+    headers
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+    response
 }
 
 /// Gives the request an id if it has none, and the response the same.

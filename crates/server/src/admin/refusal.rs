@@ -100,6 +100,20 @@ impl Refusal {
         )
     }
 
+    pub(super) fn foreign_host(host: &str) -> Self {
+        let message = format!(
+            "the admin API is not called {host:?}: ask for `localhost` or an address, or start Merit \
+             with --admin-token-file, and every name is answered"
+        );
+        Self::new(StatusCode::FORBIDDEN, "FOREIGN_HOST", message)
+    }
+
+    pub(super) fn foreign_origin() -> Self {
+        let message = "a page of another site asks; behind a proxy, pass on the Host that the browser \
+                       sent";
+        Self::new(StatusCode::FORBIDDEN, "FOREIGN_ORIGIN", message)
+    }
+
     pub(super) fn unauthorized(request_id: String) -> Self {
         let refusal = Self::new(
             StatusCode::UNAUTHORIZED,

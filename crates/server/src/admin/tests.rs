@@ -121,13 +121,7 @@ async fn answers() {
             200,
             json!({"path": "/api/v1/classify/pii", "length": 2}),
         ),
-        (
-            "POST",
-            "/api/v1/probes",
-            "- a",
-            200,
-            json!({"length": 3}),
-        ),
+        ("POST", "/api/v1/probes", "- a", 200, json!({"length": 3})),
         ("GET", "/api/v1/pool", "", 200, json!({"models": []})),
         (
             "POST",
@@ -287,6 +281,9 @@ async fn token_guards_all_but_probes() {
     for (path, authorization, status) in [
         ("/health", "", 200),
         ("/ready", "", 200),
+        ("/", "", 200),
+        ("/page/app.js", "", 200),
+        ("/page/nothing.js", "", 401),
         ("/config/router", "", 401),
         ("/v1/router/outcomes", "", 401),
         ("/api/v1/embeddings", "", 401),
