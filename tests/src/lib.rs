@@ -2,6 +2,7 @@
 //! loopback ports, and a client that sees what real clients see (trailers, event timing, cut
 //! connections).
 
+pub mod browser;
 pub mod client;
 pub mod envoy;
 pub mod gateway;

@@ -30,7 +30,7 @@ struct Step {
 const STEPS: [Step; 14] = [
     Step {
         name: "setup",
-        purpose: "Fetches Envoy, the models, the Python SDKs, Helm and Redis that later steps run.",
+        purpose: "Fetches Envoy, models, Python SDKs, Helm, Redis and a browser, which later steps run.",
         run: |run| run.tools().map(drop),
     },
     Step {

@@ -62,6 +62,7 @@ pub(crate) fn for_suites(workspace: &Workspace) -> Result<Toolbox> {
     let toolbox = toolbox(workspace, Languages::All)?;
     kubernetes::helm(workspace)?;
     redis_server()?;
+    browser();
     Ok(toolbox)
 }
 
@@ -111,6 +112,25 @@ fn redis_server() -> Result<()> {
         return Ok(());
     }
     debian_package("redis-server")
+}
+
+/// Installs a Chromium and its driver for the suite of the page, which is skipped without them.
+fn browser() {
+    let runs = |program: &str| output(Command::new(program).arg("--version")).is_ok();
+    for (program, package) in [
+        ("chromium", "chromium"),
+        ("chromedriver", "chromium-driver"),
+    ] {
+        if runs(program) {
+            continue;
+        }
+        if let Err(error) = debian_package(package) {
+            announce(&format!(
+                "setup: the suite of the page will be skipped: {error}"
+            ));
+            return;
+        }
+    }
 }
 
 /// Takes the language model out of the package that ships it.
