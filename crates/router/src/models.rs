@@ -3,7 +3,10 @@
 
 use crate::plan::HeaderOp;
 use crate::reasoning::Switch;
+use dialects::Dialect;
+use dialects::translate::Backend;
 use document::Findings;
+use selection::providers::wires::Wires;
 use selection::providers::{BackendRef, CLIENT_CREDENTIALS, ProviderModel, Providers};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,8 +27,10 @@ pub struct Model {
     pub name: Arc<str>,
     /// The id that its backend knows it by.
     pub upstream_id: Arc<str>,
-    /// The API that its backend speaks.
-    pub format: ApiFormat,
+    /// The wires that its backend speaks.
+    pub wires: Wires,
+    /// What a translation for its backend depends on beside the wire.
+    habits: Habits,
     /// Its reasoning switch.
     pub reasoning: Switch,
     /// Its provider signs thinking, and refuses what it has not signed.
@@ -38,28 +43,13 @@ pub struct Model {
     pub routable: bool,
 }
 
-/// The API of a backend.
+/// What a backend takes beyond its wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ApiFormat {
-    /// Not said: the backend gets the wire that the client speaks, as servers like vLLM take all
-    /// three.
-    Any,
-    /// Chat completions and Responses.
-    OpenAi,
-    /// Messages.
-    Anthropic,
-}
-
-impl ApiFormat {
-    /// The word in the document.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Any => "any",
-            Self::OpenAi => "openai",
-            Self::Anthropic => "anthropic",
-        }
-    }
+struct Habits {
+    /// Reasoning of earlier turns.
+    replays_reasoning: bool,
+    /// Members that only vLLM and its like know.
+    is_vllm: bool,
 }
 
 /// Whether a model's credential is at hand.
@@ -114,24 +104,48 @@ impl Models {
 impl Model {
     fn build(configured: &ProviderModel, providers: &Providers, env: Env<'_>) -> Self {
         let backend = configured.backend();
-        let format = match configured.api_format.as_str() {
-            "" => ApiFormat::Any,
-            "anthropic" => ApiFormat::Anthropic,
-            _ => ApiFormat::OpenAi,
-        };
+        let wires = configured.wires();
         let (headers, credential) = match backend {
-            Some(backend) => backend_headers(backend, format, env),
+            Some(backend) => backend_headers(backend, wires, env),
             None => (Vec::new(), Credential::Callers),
         };
         Self {
             name: configured.name.as_str().into(),
             upstream_id: upstream_id(configured, backend).into(),
-            format,
+            wires,
+            habits: Habits::of(configured, backend),
             reasoning: Switch::of(configured, backend, &providers.defaults),
             signs_thinking: backend.is_some_and(|backend| provider(backend) == "anthropic"),
             headers,
             credential,
             routable: !configured.backend_refs.is_empty(),
+        }
+    }
+
+    /// Returns the backend of a request that is translated for it.
+    #[must_use]
+    pub fn translates(&self, client: Dialect) -> Option<Backend> {
+        let dialect = self.wires.of(client);
+        (dialect != client).then_some(Backend {
+            dialect,
+            replays_reasoning: self.habits.replays_reasoning,
+            is_vllm: self.habits.is_vllm,
+        })
+    }
+}
+
+impl Habits {
+    /// Reads what is known of a backend's server: vendors' own APIs refuse what they do not know.
+    fn of(model: &ProviderModel, backend: Option<&BackendRef>) -> Self {
+        let is_vllm = backend.is_some_and(|backend| {
+            let is_public = backend.base_url.starts_with("https://");
+            let says_so = ["vllm", "sglang"].contains(&backend.provider.trim());
+            says_so || (!is_public && Switch::is_generic(backend))
+        });
+        let reasons = !model.reasoning_family.is_empty() || model.reasoning.is_some();
+        Self {
+            replays_reasoning: is_vllm && reasons,
+            is_vllm,
         }
     }
 }
@@ -147,11 +161,11 @@ fn upstream_id<'a>(model: &'a ProviderModel, backend: Option<&BackendRef>) -> &'
 
 fn backend_headers(
     backend: &BackendRef,
-    format: ApiFormat,
+    wires: Wires,
     env: Env<'_>,
 ) -> (Vec<HeaderOp>, Credential) {
     let mut headers = Vec::new();
-    let mut credential = credential(backend, format, env, &mut headers);
+    let mut credential = credential(backend, wires, env, &mut headers);
     if credential == Credential::Callers && backend.replaces_credential() {
         // A credential by another door: the client's must not travel beside it.
         headers.extend(CLIENT_CREDENTIALS.iter().map(|name| remove(name)));
@@ -168,7 +182,7 @@ fn backend_headers(
 
 fn credential(
     backend: &BackendRef,
-    format: ApiFormat,
+    wires: Wires,
     env: Env<'_>,
     headers: &mut Vec<HeaderOp>,
 ) -> Credential {
@@ -189,7 +203,7 @@ fn credential(
             variable: backend.api_key_env.clone(),
         };
     };
-    let (name, prefix) = auth_header(backend, format);
+    let (name, prefix) = auth_header(backend, wires);
     headers.extend(
         CLIENT_CREDENTIALS
             .iter()
@@ -222,9 +236,9 @@ fn provider(backend: &BackendRef) -> &str {
 }
 
 /// The header and the word before the key: as configured, else the provider's usual ones.
-fn auth_header(backend: &BackendRef, format: ApiFormat) -> (String, String) {
-    let (name, prefix) = match (provider(backend), format) {
-        ("anthropic", _) | ("", ApiFormat::Anthropic) => ("x-api-key", ""),
+fn auth_header(backend: &BackendRef, wires: Wires) -> (String, String) {
+    let (name, prefix) = match (provider(backend), wires) {
+        ("anthropic", _) | ("", Wires::Anthropic) => ("x-api-key", ""),
         ("azure-openai" | "azure", _) => ("api-key", ""),
         ("gemini", _) => ("x-goog-api-key", ""),
         _ => ("authorization", "Bearer"),

@@ -19,9 +19,9 @@ mod task;
 pub use crate::stages::{Reading, RecipeReading, RoutingRequest};
 
 use crate::generation::Generation;
+use crate::plan::translation::VERSION;
 use crate::plan::{self, BodyEdit, Forward, Outcome, Refusal, Trace};
 use crate::plugins::{self, PluginInput, Stop};
-use crate::recipe::{Recipe, Route};
 use crate::stages::reading::{Subject, read_all};
 use crate::stages::request::Refused;
 use crate::stages::selection::{Matched, select};
@@ -85,6 +85,7 @@ async fn plan<'g>(
     let mut task = task;
     let (reading, choice) = match read.await {
         Ok(mut reading) => {
+            reading.demand.carriage = Some(request.carriage());
             task = task.read(&mut reading);
             let choice = match choose(generation, &task, &reading, request).await {
                 Ok(choice) => Ok(stored::stay(generation, &task, choice, &reading, request).await),
@@ -213,7 +214,10 @@ async fn dispatch<'g>(
 ) -> Result<Sent, Refused> {
     let choice = choice.map_err(Refused::clone)?;
     let targets = &generation.targets;
-    let wire = wire(task, request);
+    let wire = Wire {
+        strict: choice.route.is_some_and(|route| route.strict_translation),
+        ..wire(task, request)
+    };
     let wish = wire.wish;
     let target = choice.target(generation, reading, request);
     let decided = task.recipe().zip(choice.route);
@@ -225,8 +229,11 @@ async fn dispatch<'g>(
         request,
     });
     if request.service.is_some() {
-        let verdict = &reading.verdict;
-        return service::send(targets, target?, verdict, wire, choice, matched.as_ref());
+        let (target, verdict) = (target?, &reading.verdict);
+        if let Some(counted) = service::count(generation, &target, verdict, request)? {
+            return Ok(counted);
+        }
+        return service::send(targets, target, verdict, wire, choice, matched.as_ref());
     }
     let told = target.as_ref().ok();
     let reasoning = told.and_then(|target| target.reasoning(wish));
@@ -244,8 +251,7 @@ async fn dispatch<'g>(
         });
     };
 
-    let model = forward.as_ref().ok().map(|forward| &**forward.model());
-    let edits = match run_plugins(matched.recipe, matched.route, reading, request, model).await {
+    let edits = match run_plugins(&matched, forward.as_ref().ok()).await {
         Ok(edits) => edits,
         // A fixed answer needs no model, so one that cannot be reached does not matter.
         Err(Stop::Answer(message)) => {
@@ -263,7 +269,8 @@ async fn dispatch<'g>(
     let next = fallback::next(targets, choice, &matched);
     let fallback_lost = next.lost;
     let forward = finished(fallback::name_next(forward, next.headers), choice, request);
-    let (outcome, not_run) = escalation::start(targets, choice, reading, forward, request.dialect);
+    let carriage = request.carriage();
+    let (outcome, not_run) = escalation::start(targets, choice, reading, forward, carriage);
     Ok(Sent {
         outcome,
         reasoning,
@@ -274,21 +281,26 @@ async fn dispatch<'g>(
     })
 }
 
-/// Runs the plugins of a decision; `model` is the one that the request goes to, if it can.
+/// Runs the plugins of a decision; `forward` is how the request goes to its model, if it can.
 async fn run_plugins(
-    recipe: &Recipe,
-    route: &Route,
-    reading: &Reading<'_>,
-    request: &RoutingRequest<'_>,
-    model: Option<&str>,
+    matched: &Matched<'_>,
+    forward: Option<&Forward>,
 ) -> Result<plan::Edits, Stop> {
+    let Matched {
+        recipe,
+        route,
+        reading,
+        request,
+        ..
+    } = *matched;
+    let translation = forward.and_then(Forward::translation);
     let input = PluginInput {
         prompt: request.prompt,
-        dialect: request.dialect,
+        wire: translation.map_or(request.dialect, |it| it.backend.dialect),
         caller: request.identity,
         recipe: &recipe.name,
         decision: &route.name,
-        model,
+        model: forward.map(|forward| &**forward.model()),
         boundaries: &reading.verdict,
         deadline: request.deadline,
     };
@@ -298,7 +310,9 @@ async fn run_plugins(
 /// Returns what a request says of how it is to be forwarded.
 fn wire<'a>(task: &Task<'_>, request: &RoutingRequest<'a>) -> Wire<'a> {
     Wire {
-        dialect: request.dialect,
+        carriage: request.carriage(),
+        strict: false,
+        has_version: request.context.headers.value(VERSION).is_some(),
         is_conversation: request.service.is_none(),
         wish: Wish::of(request.prompt),
         // The run that calls reads the answer, and gives its own.

@@ -8,10 +8,12 @@ pub mod body;
 mod forward;
 pub mod surface;
 mod trace;
+pub mod translation;
 
 pub use body::{BodyEdit, CacheMarks, PromptMode, Reasoning, ReasoningEdit, RequestParams, Stands};
 pub use forward::{Edits, Forward, HeaderOp};
 pub use trace::{RunOutcome, Trace, UNREAD_TURN};
+pub use translation::{Made, Translation, make};
 
 use crate::escalation::Cascade;
 use crate::names::Names;
@@ -28,6 +30,13 @@ pub enum Outcome {
     Answer {
         /// The text.
         message: String,
+    },
+    /// Merit counts its tokens itself: its model has no endpoint for that.
+    Count {
+        /// The model that the request would go to, as the policy names it.
+        model: Arc<str>,
+        /// Merit's own estimate.
+        tokens: u64,
     },
     /// It is refused.
     Refuse(Refusal),
@@ -173,6 +182,13 @@ impl From<&Barrier> for Refusal {
                 400,
                 format!(
                     "this request asks for an answer of {needed} tokens and the model writes {limit} tokens at most"
+                ),
+            ),
+            Barrier::Wire(why) => (
+                400,
+                format!(
+                    "the models that would serve this request speak another API, and it cannot be translated: {}",
+                    why.reason()
                 ),
             ),
             Barrier::UnknownLimits => (

@@ -113,8 +113,8 @@ pub trait Plugin: Send + Sync {
 pub struct PluginInput<'a> {
     /// The request.
     pub prompt: &'a Prompt,
-    /// The wire it came by.
-    pub dialect: Dialect,
+    /// The wire that its model gets it on.
+    pub wire: Dialect,
     /// The caller.
     pub caller: &'a Identity,
     /// The recipe that was asked.

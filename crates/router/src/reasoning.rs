@@ -33,6 +33,12 @@ enum Flavour {
 }
 
 impl Switch {
+    /// Returns whether a backend is at no host whose API is known.
+    #[must_use]
+    pub fn is_generic(backend: &BackendRef) -> bool {
+        flavour(backend) == Flavour::Generic
+    }
+
     /// The switch of `model`.
     #[must_use]
     pub fn of(

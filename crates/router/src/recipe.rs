@@ -6,7 +6,7 @@ mod steps;
 
 use crate::algorithms::{Algorithm, first_router_dc, method};
 use crate::boundary::{Boundaries, Guarded, Verdict};
-use crate::config::decisions::{Decision, boundary_trees, decision_trees};
+use crate::config::decisions::{Decision, Translation, boundary_trees, decision_trees};
 use crate::config::{Document, Routing};
 use crate::escalation::Looper;
 use crate::models::{Model, Models};
@@ -93,6 +93,8 @@ pub struct Route {
     pub looper: Option<Looper>,
     /// The model that every matched request goes to, whichever it names.
     pub destination: Option<Arc<str>>,
+    /// Requests that would lose something on another wire are refused.
+    pub strict_translation: bool,
     /// What its candidates must be known to have.
     pub requirements: Requirements,
     /// Enabled plugins in their fixed order.
@@ -416,6 +418,7 @@ impl Route {
         Self {
             name: decision.name.as_str().into(),
             tier: decision.tier,
+            strict_translation: decision.translation == Translation::Strict,
             algorithm: kind,
             final_model: algorithm.final_model().to_owned(),
             learning: None,

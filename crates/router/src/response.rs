@@ -10,18 +10,26 @@
 //! byte for byte, comments and line ends included, with the chunk that completed it.
 
 mod restore_model;
+mod translate;
 
 use bytes::Bytes;
 use compression::ChunkDecoder;
 use dialects::sse::{Segment, SseReader};
 use dialects::usage::BODY_LIMIT;
+use dialects::translate::Reply;
 use dialects::{BodyKind, Dialect, Outcome, UsageFold, UsageReader};
 use restore_model::RestoreModel;
 use std::sync::Arc;
+use translate::{Failed, Translate};
 
 /// A stage that a plan asks for. Plain data, as the plan is: nothing of the response is known yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ResponseStage {
+    /// The answer comes back to the client's wire; the first of all stages.
+    Translate {
+        /// What is known of the request.
+        reply: Arc<Reply>,
+    },
     /// The answer names the model as its caller did.
     RestoreModel {
         /// The caller's name for it.
@@ -34,12 +42,14 @@ impl ResponseStage {
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
+            Self::Translate { .. } => "translate",
             Self::RestoreModel { .. } => "restore_model",
         }
     }
 
     fn build(&self, dialect: Dialect) -> Box<dyn Stage> {
         match self {
+            Self::Translate { reply } => Box::new(Translate::new(reply)),
             Self::RestoreModel { name } => Box::new(RestoreModel::new(dialect, name)),
         }
     }
@@ -65,8 +75,18 @@ trait Stage: Send {
     /// Passes on what was held back: the stream has ended.
     fn finish(&mut self, _next: &mut Next<'_>) {}
 
-    /// Takes a whole body; `None` leaves it as it is.
-    fn body(&mut self, body: &[u8]) -> Option<Vec<u8>>;
+    /// Takes a whole body.
+    fn body(&mut self, body: &[u8]) -> Whole;
+}
+
+/// What a stage makes of a whole body.
+enum Whole {
+    /// It stays as it is.
+    Unchanged,
+    /// These bytes take its place.
+    Replaced(Vec<u8>),
+    /// It must not go on, and nothing else can take its place.
+    Broken,
 }
 
 /// The stages after one, and where the last one writes to.
@@ -82,6 +102,17 @@ impl Next<'_> {
         match stages.split_first_mut() {
             Some((stage, stages)) => stage.segment(segment, &mut Next { stages, out }),
             None => out.extend_from_slice(segment.raw()),
+        }
+    }
+
+    /// Hands on what a stage has written: any number of whole events.
+    fn write_all(&mut self, events: &[u8]) {
+        if self.stages.is_empty() {
+            self.out.extend_from_slice(events);
+        } else {
+            let mut reader = SseReader::new();
+            reader.push(events, |segment| self.pass(segment));
+            reader.finish(|segment| self.pass(segment));
         }
     }
 
@@ -116,10 +147,12 @@ pub enum Chunk {
     Broken,
 }
 
-/// A successful response on its way.
+/// A response on its way.
 pub struct Response {
     way: Way,
     unread: Option<&'static str>,
+    /// The body becomes JSON, whatever it was.
+    becomes_json: bool,
 }
 
 enum Way {
@@ -127,6 +160,8 @@ enum Way {
     Watched(Box<Watched>),
     /// Stages read what goes on.
     Staged(Box<Staged>),
+    /// An error of the client's wire takes its place.
+    Failed(Box<Failed>),
 }
 
 /// A response that goes on as it comes.
@@ -144,6 +179,10 @@ struct Staged {
     decoder: Option<ChunkDecoder>,
     /// What goes on of the chunk at hand.
     out: Vec<u8>,
+    /// What the stages cannot read must not go on: the client could not, either.
+    must_read: bool,
+    /// The body cannot go on.
+    broken: bool,
 }
 
 /// What is kept of the body until it can be read.
@@ -159,32 +198,91 @@ impl Response {
     #[must_use]
     pub fn begin(dialect: Dialect, head: BodyHead<'_>, stages: &[ResponseStage]) -> Self {
         let kind = BodyKind::of(head.content_type);
+        let reply = translated(stages);
+        let (read, later) = reply.map_or((dialect, dialect), |it| (it.backend, it.client));
+        // A stream that nobody asked for is gathered: its client reads a whole answer.
+        let gathers = kind == BodyKind::EventStream && reply.is_some_and(|it| !it.streams);
         let watched = |decoder| {
-            let usage = UsageReader::new(dialect, kind);
+            let usage = UsageReader::new(read, kind);
             Way::Watched(Box::new(Watched { usage, decoder }))
         };
-        let (way, unread) = match ChunkDecoder::of(head.content_encoding) {
-            Err(_) => (watched(None), Some("unknown_encoding")),
-            Ok(decoder) if stages.is_empty() => (watched(decoder), None),
-            Ok(decoder) => {
-                let stages = stages.iter().map(|stage| stage.build(dialect)).collect();
-                let staged = Staged::new(dialect, kind, decoder, stages);
-                (Way::Staged(Box::new(staged)), None)
+        let is_page = head.content_type.trim_start().starts_with("text/html");
+        let (way, unread) = match (ChunkDecoder::of(head.content_encoding), reply) {
+            (Ok(decoder), Some(reply)) if is_page => {
+                (Way::Failed(Box::new(Failed::page(reply, decoder))), None)
+            }
+            (Err(_), Some(reply)) => (
+                Way::Failed(Box::new(Failed::page(reply, None))),
+                Some("unknown_encoding"),
+            ),
+            (Err(_), None) => (watched(None), Some("unknown_encoding")),
+            (Ok(decoder), _) if stages.is_empty() => (watched(decoder), None),
+            (Ok(decoder), reply) => {
+                let must_read = reply.is_some();
+                let stages = stages.iter().map(|stage| stage.build(later)).collect();
+                let whole = if gathers { BodyKind::Json } else { kind };
+                let staged = Staged::new(read, whole, decoder, stages);
+                (Way::Staged(Box::new(Staged { must_read, ..staged })), None)
             }
         };
-        Self { way, unread }
+        let becomes_json = gathers || matches!(way, Way::Failed(_));
+        Self {
+            way,
+            unread,
+            becomes_json,
+        }
+    }
+
+    /// Begins a response that is an error: its body is brought to the client's wire. `None` where it
+    /// goes on as it came, because the client's wire is the backend's.
+    #[must_use]
+    pub fn begin_error(
+        status: u16,
+        request_id: Option<&str>,
+        head: BodyHead<'_>,
+        stages: &[ResponseStage],
+    ) -> Option<Self> {
+        let reply = translated(stages)?;
+        let decoder = ChunkDecoder::of(head.content_encoding).unwrap_or_default();
+        let failed = Failed::error(reply, status, request_id, decoder);
+        Some(Self {
+            way: Way::Failed(Box::new(failed)),
+            unread: None,
+            becomes_json: true,
+        })
+    }
+
+    /// Returns the status that the client gets in place of the backend's: an answer that came with a
+    /// success and is none.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match &self.way {
+            Way::Failed(failed) => failed.new_status(),
+            Way::Watched(_) | Way::Staged(_) => None,
+        }
+    }
+
+    /// Tells whether the body becomes JSON, whatever it was.
+    #[must_use]
+    pub fn becomes_json(&self) -> bool {
+        self.becomes_json
     }
 
     /// Tells whether a stage may change the body or hold back parts of it.
     #[must_use]
     pub fn rewrites(&self) -> bool {
-        matches!(self.way, Way::Staged(_))
+        matches!(self.way, Way::Staged(_) | Way::Failed(_))
     }
 
     /// Tells whether the body came compressed and goes on in clear.
     #[must_use]
     pub fn decodes(&self) -> bool {
-        matches!(&self.way, Way::Staged(staged) if staged.decoder.is_some())
+        match &self.way {
+            Way::Watched(_) => false,
+            Way::Staged(staged) => staged.decoder.is_some(),
+            // What takes its place is plain, whatever came.
+            Way::Failed(_) => true,
+        }
     }
 
     /// Tells whether something of the answer has come, which is known of a whole body at its end
@@ -194,6 +292,7 @@ impl Response {
         match &self.way {
             Way::Watched(watched) => watched.usage.content_started(),
             Way::Staged(staged) => staged.usage.outcome().content_started,
+            Way::Failed(_) => false,
         }
     }
 
@@ -217,8 +316,12 @@ impl Response {
                 if staged.usage.outcome().truncated {
                     self.unread = Some("too_large");
                 }
+                if step == Chunk::Broken {
+                    self.unread = self.unread.or(Some("untranslatable"));
+                }
                 step
             }
+            Way::Failed(failed) => failed.chunk(chunk, end),
         }
     }
 
@@ -231,8 +334,17 @@ impl Response {
                 staged.close();
                 staged.usage.into_outcome()
             }
+            Way::Failed(failed) => failed.into_outcome(),
         }
     }
+}
+
+/// Returns what translates an answer, if something does.
+fn translated(stages: &[ResponseStage]) -> Option<&Arc<Reply>> {
+    stages.iter().find_map(|stage| match stage {
+        ResponseStage::Translate { reply } => Some(reply),
+        ResponseStage::RestoreModel { .. } => None,
+    })
 }
 
 impl Watched {
@@ -266,6 +378,8 @@ impl Staged {
             stages,
             decoder,
             out: Vec::new(),
+            must_read: false,
+            broken: false,
         }
     }
 
@@ -282,6 +396,9 @@ impl Staged {
         if end {
             self.close();
         }
+        if self.broken {
+            return Chunk::Broken;
+        }
 
         if decoded.is_none() && self.out == *chunk {
             Chunk::Unchanged
@@ -297,6 +414,8 @@ impl Staged {
             usage,
             stages,
             out,
+            must_read,
+            broken,
             ..
         } = self;
         match source {
@@ -305,6 +424,11 @@ impl Staged {
             }
             Source::Whole(body) if body.len() + bytes.len() <= BODY_LIMIT => {
                 body.extend_from_slice(bytes);
+            }
+            Source::Whole(_) if *must_read => {
+                *broken = true;
+                usage.unread();
+                *source = Source::TooLarge;
             }
             Source::Whole(body) => {
                 out.append(body);
@@ -323,6 +447,7 @@ impl Staged {
             usage,
             stages,
             out,
+            broken,
             ..
         } = self;
         match std::mem::replace(source, Source::TooLarge) {
@@ -337,8 +462,13 @@ impl Staged {
             Source::Whole(mut body) => {
                 usage.body(&body);
                 for stage in stages {
-                    if let Some(new) = stage.body(&body) {
-                        body = new;
+                    match stage.body(&body) {
+                        Whole::Unchanged => {}
+                        Whole::Replaced(new) => body = new,
+                        Whole::Broken => {
+                            *broken = true;
+                            return;
+                        }
                     }
                 }
                 out.append(&mut body);

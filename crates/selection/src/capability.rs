@@ -24,6 +24,7 @@ mod media;
 use crate::candidate::Candidate;
 use crate::card::{Card, ModelDescriptions};
 use crate::eligible::{Barrier, Eligible};
+use crate::providers::wires::Carriage;
 use crate::requirements::{Requirements, together};
 use dialects::{Prompt, Service};
 use signals::families::{TokenRatio, estimate, prompt_estimate};
@@ -171,6 +172,8 @@ pub struct Demand {
     pub documents: bool,
     /// The caller asks for reasoning.
     pub reasoning: bool,
+    /// How it can reach a backend; `None` where it is not sent.
+    pub carriage: Option<Carriage>,
 }
 
 impl Demand {
@@ -190,6 +193,7 @@ impl Demand {
             video: prompt.attached.video > 0,
             documents: prompt.attached.documents > 0,
             reasoning: prompt.asks_reasoning() == Some(true),
+            carriage: None,
         }
     }
 }
@@ -209,6 +213,7 @@ impl Demand {
             video: self.video || other.video,
             documents: self.documents || other.documents,
             reasoning: self.reasoning || other.reasoning,
+            carriage: self.carriage.or(other.carriage),
         }
     }
 
@@ -360,8 +365,12 @@ impl Guard {
             .or_else(|| overflow(card, demand.least_tokens))
     }
 
-    /// An ability that the request cannot do without.
+    /// A wire or an ability that the request cannot do without.
     fn lacks(&self, card: &Card, demand: &Demand, declared: bool) -> Option<Barrier> {
+        let carriage = demand.carriage;
+        if let Some(why) = carriage.and_then(|it| it.refused_by(card.wires)) {
+            return Some(Barrier::Wire(why));
+        }
         if self.is_v04 || declared {
             let lacks_tools = demand.tools && !self.has(card, Ability::Tools);
             let tools = lacks_tools.then_some(Barrier::Ability(Ability::Tools.as_str()));

@@ -2,6 +2,7 @@
 //! use.
 
 use crate::candidate::ModelRef;
+use crate::providers::wires::Wires;
 use crate::providers::{EnergyCurve, Modality, ModelCard, Pricing, ProviderModel};
 use document::suggestion;
 use std::collections::BTreeSet;
@@ -112,6 +113,8 @@ pub struct Card {
     pub energy: Option<EnergyCurve>,
     /// Some reasoning family is configured.
     pub reasons: bool,
+    /// The wires that its backend speaks.
+    pub wires: Wires,
 }
 
 /// Prices per million tokens, all 0 or more.
@@ -216,6 +219,7 @@ impl Card {
             reasons: provider.is_some_and(|provider| {
                 !provider.reasoning_family.is_empty() || provider.reasoning.is_some()
             }),
+            wires: provider.map(ProviderModel::wires).unwrap_or_default(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Which of a decision's candidates may serve a request, and who dropped the others.
 
+use crate::providers::wires::Untranslatable;
 use std::sync::Arc;
 
 /// The candidates that are left, and why the others are not.
@@ -54,6 +55,8 @@ pub enum Barrier {
     },
     /// The model kept failing and is rested.
     Resting,
+    /// The model's backend speaks another wire, and the request cannot be translated.
+    Wire(Untranslatable),
 }
 
 impl std::fmt::Display for Barrier {
@@ -68,6 +71,7 @@ impl std::fmt::Display for Barrier {
             Self::Mixed => f.write_str("candidate_requirements"),
             Self::TooFew { left, least } => write!(f, "minimum_candidates:{left}<{least}"),
             Self::Resting => f.write_str("resting"),
+            Self::Wire(why) => write!(f, "wire:{}", why.as_str()),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `providers` and `routing.modelCards`: which models there are, where they run, what they cost.
 
 pub mod reasoning;
+pub mod wires;
 
 use document::HiddenText;
 use reasoning::Reasoning;
@@ -50,8 +51,10 @@ pub struct ProviderModel {
     pub name: String,
     /// Model id in the body sent upstream; empty means the name.
     pub provider_model_id: String,
-    /// API that the model's backend speaks: `openai` or `anthropic`; omitted means the one that the
-    /// client speaks. `responses` is known, and means `openai`.
+    /// API that the model's backend speaks: `openai` (chat completions, and Responses at OpenAI's own
+    /// hosts), `responses` or `anthropic`. Requests of clients that speak another one are translated.
+    /// Omitted means the one that the client speaks, except at hosts that are known to speak certain
+    /// ones: those of OpenAI, Azure, Anthropic, Google and DeepSeek.
     #[schemars(extend("enum" = ["openai", "anthropic", "responses"]))]
     pub api_format: String,
     /// A family of `providers.defaults.reasoning_families`.

@@ -14,6 +14,7 @@ pub use evaluator::Evaluator;
 pub use explain::explain;
 use selection::card::ModelDescriptions;
 use selection::providers::BackendRef;
+use selection::providers::wires::Wires;
 pub use settings::trace_settings;
 
 use crate::admin::Refusal as AdminRefusal;
@@ -341,6 +342,9 @@ pub struct Wanted {
     pub calls: Vec<String>,
     /// Whether boundaries decide which models may be asked.
     pub has_boundaries: bool,
+    /// Models whose backend speaks only some of the wires: requests of the others are translated, for
+    /// which the answer must be shown.
+    pub translated: Vec<String>,
 }
 
 impl Wanted {
@@ -355,6 +359,9 @@ impl Wanted {
             .iter()
             .filter(|model| !model.backend_refs.is_empty());
         for model in served {
+            if model.wires() != Wires::Any && !self.translated.contains(&model.name) {
+                self.translated.push(model.name.clone());
+            }
             let card = document.model_card(&model.name);
             let adapters = card.into_iter().flat_map(|card| &card.loras);
             let names = std::iter::once(&model.name).chain(adapters.map(|adapter| &adapter.name));

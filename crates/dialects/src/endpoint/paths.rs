@@ -187,6 +187,21 @@ impl Paths {
         (self.deployment(&path)? == deployment).then_some(path)
     }
 
+    /// Returns the path of the same request on another wire: behind the same prefix, without a query,
+    /// which is the client's API's.
+    #[must_use]
+    pub fn on_wire(&self, path: &str, dialect: Dialect) -> String {
+        let segments = Segments::of(path);
+        let prefix = self.prefixes.iter().find(|prefix| {
+            let rest = segments.folded.strip_prefix(prefix.as_slice());
+            let words: Option<Vec<&str>> = rest.map(|it| it.iter().map(String::as_str).collect());
+            words.is_some_and(|words| below_version(prefix, &words).is_some())
+        });
+        let words = prefix.into_iter().flatten();
+        let written: String = words.flat_map(|word| ["/", word]).collect();
+        written + dialect.path()
+    }
+
     /// Recognises an endpoint behind what is no base: without `/v1`, with `/v1` or the endpoint
     /// twice, or behind an unknown prefix.
     fn wrong_base(&self, method: &str, folded: &[String]) -> Option<WrongBase> {

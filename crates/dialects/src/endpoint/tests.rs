@@ -4,6 +4,21 @@ use super::Dialect::{AnthropicMessages, OpenAiChat, OpenAiResponses};
 use super::Endpoint::{Foreign, Inference, MethodNotAllowed, Model, Models, NotFound};
 use super::*;
 
+#[test]
+fn paths_on_another_wire() {
+    let check = |path: &str, dialect: Dialect, expected: &str| {
+        assert_eq!(Paths::usual().on_wire(path, dialect), expected, "{path}");
+    };
+    let (chat, messages) = (Dialect::OpenAiChat, Dialect::AnthropicMessages);
+    check("/v1/messages?beta=true", chat, "/v1/chat/completions");
+    check("/v1/chat/completions", messages, "/v1/messages");
+    check("/v1/responses", messages, "/v1/messages");
+    check("/inference/v1/messages", chat, "/inference/v1/chat/completions");
+    check("/API//v1/./chat/completions", messages, "/api/v1/messages");
+    check("/openai/deployments/x/chat/completions?api-version=1", messages, "/openai/v1/messages");
+}
+
+
 #[track_caller]
 fn check(method: &str, path: &str, expected: &Endpoint) {
     assert_eq!(&Endpoint::of(method, path), expected, "{method} {path}");

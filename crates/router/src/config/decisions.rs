@@ -48,6 +48,20 @@ pub struct Decision {
     pub annotations: BTreeMap<String, Value>,
     /// Sends every request that matches there, also one that names a model.
     pub action: Option<DecisionAction>,
+    /// Merit's own: what becomes of requests that lose something where they are translated for a
+    /// model of another API.
+    pub translation: Translation,
+}
+
+/// What becomes of requests that lose something in translation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Translation {
+    /// They go on, and `x-vsr-protocol-warnings` names what is lost.
+    #[default]
+    Lenient,
+    /// They are refused with 400, and the refusal names what would be lost.
+    Strict,
 }
 
 impl Decision {

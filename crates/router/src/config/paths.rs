@@ -7,7 +7,7 @@
 //!     passthrough: [{host: tools.example.com, methods: [POST], path: /upload/**}]
 //! ```
 
-use dialects::{Endpoint, PathPattern, Paths};
+use dialects::{Dialect, Endpoint, PathPattern, Paths};
 use document::Findings;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -106,6 +106,12 @@ impl KnownPaths {
     #[must_use]
     pub fn with_deployment(&self, path: &str, deployment: &str) -> Option<String> {
         self.endpoints.with_deployment(path, deployment)
+    }
+
+    /// Returns the path of the same request on another wire.
+    #[must_use]
+    pub fn on_wire(&self, path: &str, dialect: Dialect) -> String {
+        self.endpoints.on_wire(path, dialect)
     }
 
     /// Tells whether an exception lets the request pass unread. What Merit reads is never excepted.

@@ -12,10 +12,10 @@ use crate::stages::request::Refused;
 use crate::stages::selection::Matched;
 use crate::stages::targets::Targets;
 use conversation::credential::Claims;
-use dialects::Dialect;
 use selection::algorithms::{Selection, SelectionRequest};
 use selection::candidate::upstream_name;
 use selection::capability::shown;
+use selection::providers::wires::Carriage;
 use std::sync::Arc;
 
 /// A candidate that a run of ours calls.
@@ -92,11 +92,11 @@ pub(super) fn position(route: &Route, name: &str) -> Option<usize> {
 /// Selects the candidate that serves the request where its decision's several models are not run.
 pub(super) fn first_capable(targets: &Targets, matched: &Matched<'_>) -> Selection {
     let route = matched.route;
-    let (verdict, dialect) = (&matched.reading.verdict, matched.request.dialect);
+    let (verdict, carriage) = (&matched.reading.verdict, matched.request.carriage());
     let kept = matched.eligible.kept();
     let first = kept
         .iter()
-        .find(|&&index| is_capable(targets, route, index, verdict, dialect))
+        .find(|&&index| is_capable(targets, route, index, verdict, carriage))
         .or(kept.first())
         .copied();
 
@@ -119,11 +119,11 @@ pub(super) fn is_capable(
     route: &Route,
     index: usize,
     verdict: &Verdict,
-    dialect: Dialect,
+    carriage: Carriage,
 ) -> bool {
     targets
         .candidate(route, index)
-        .is_ok_and(|target| targets.check(&target, verdict, dialect).is_ok())
+        .is_ok_and(|target| targets.check(&target, verdict, carriage).is_ok())
 }
 
 /// Turns a planned request into a run if its decision runs several models.
@@ -134,7 +134,7 @@ pub(super) fn start(
     choice: &Choice<'_>,
     reading: &Reading<'_>,
     forward: Forward,
-    dialect: Dialect,
+    carriage: Carriage,
 ) -> (Outcome, Option<&'static str>) {
     let (cascade, route) = match (choice.looper, choice.route) {
         (Some(Looper::Cascade(cascade)), Some(route)) => (cascade, route),
@@ -145,7 +145,7 @@ pub(super) fn start(
         .in_turn
         .iter()
         .copied()
-        .filter(|&index| is_capable(targets, route, index, &reading.verdict, dialect))
+        .filter(|&index| is_capable(targets, route, index, &reading.verdict, carriage))
         .collect();
     let escalation = Escalation {
         allowed,

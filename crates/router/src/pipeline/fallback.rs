@@ -7,7 +7,8 @@
 //! alone: the body still names the first model, and the headers hold its credential. They also tell
 //! which boundaries held, so that the attempt asks them again like every other way to a model.
 //!
-//! An attempt is made of what the client sent, not of what the first model got. What the switch of
+//! An attempt is made of what the client sent, not of what the first model got. Only the wire is that
+//! of the first model: a candidate of another one is not named. What the switch of
 //! reasoning changed in the body goes along in a header. A caller's credential that was taken off
 //! for the first model cannot: that model's provider would get it. So a candidate that would need
 //! it is not named.
@@ -16,7 +17,7 @@ use super::choice::Choice;
 use super::escalation::{is_capable, position, route_named};
 use crate::boundary::Verdict;
 use crate::generation::Generation;
-use crate::plan::{self, Forward, HeaderOp, Refusal, body};
+use crate::plan::{self, Forward, HeaderOp, Made, Refusal, body};
 use crate::recipe::Route;
 use crate::stages::request::Refused;
 use crate::stages::selection::Matched;
@@ -26,6 +27,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use bytes::Bytes;
 use conversation::learning::context::Headers;
 use dialects::{Asked, Dialect, Edits, Prompt, ReadOptions, Request};
+use selection::providers::wires::{Carriage, Untranslatable};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
@@ -105,28 +107,33 @@ pub(super) struct Next {
 /// Finds the first other candidate that may and can serve the request.
 pub(super) fn next(targets: &Targets, choice: &Choice<'_>, matched: &Matched<'_>) -> Next {
     let (route, request) = (matched.route, matched.request);
-    let (verdict, dialect) = (&matched.reading.verdict, request.dialect);
+    let (verdict, carriage) = (&matched.reading.verdict, request.carriage());
 
-    // A Responses request may rest on what its provider keeps, and so may the next one; sealed
-    // state only its provider reads.
-    let is_tied = dialect == Dialect::OpenAiResponses || request.prompt.continuity.sealed_state;
     let [chosen, others @ ..] = choice.in_turn.as_slice() else {
         return Next::default();
     };
     let Ok(failed) = targets.candidate(route, *chosen) else {
         return Next::default();
     };
+    // A Responses request may rest on what its provider keeps, and so may the next one; sealed
+    // state only its provider reads.
+    let wire = failed.wire(request.dialect);
+    let is_tied = wire == Dialect::OpenAiResponses || request.prompt.continuity.sealed_state;
     if is_tied || choice.looper.is_some() {
         return Next::default();
     }
 
     let capable: Vec<Target<'_>> = others
         .iter()
-        .filter(|&&index| is_capable(targets, route, index, verdict, dialect))
+        .filter(|&&index| is_capable(targets, route, index, verdict, carriage))
         .filter_map(|&index| targets.candidate(route, index).ok())
         .filter(|target| target.model().name != failed.model().name)
         .filter(|target| request.service.is_some() || keeps_path(&failed, target))
         .collect();
+    // An attempt is made of the body that the first model got, on the wire of that model.
+    let (capable, others): (Vec<_>, Vec<_>) = capable
+        .into_iter()
+        .partition(|target| target.wire(request.dialect) == wire && is_told(&failed, wire));
     let sent = request.context.headers;
     // Plugins are for conversations.
     let of_plugins = || plugin_headers(route).filter(|_| request.service.is_none());
@@ -135,7 +142,11 @@ pub(super) fn next(targets: &Targets, choice: &Choice<'_>, matched: &Matched<'_>
         .find(|target| keeps_headers(&failed, target, of_plugins, sent));
     let Some(next) = next else {
         return Next {
-            lost: (!capable.is_empty()).then_some("headers_replaced"),
+            lost: match (capable.is_empty(), others.is_empty()) {
+                (false, _) => Some("headers_replaced"),
+                (true, false) => Some("other_wire"),
+                (true, true) => None,
+            },
             ..Next::default()
         };
     };
@@ -161,15 +172,16 @@ pub(super) fn next(targets: &Targets, choice: &Choice<'_>, matched: &Matched<'_>
 }
 
 /// Returns what a second attempt needs beside the headers of the plan: what the switch of reasoning
-/// changes in the body, as it was before. Where that is too long no candidate is named.
+/// changes in the body that was made, as it was before. Where that is too long no candidate is named.
 #[must_use]
-pub fn carried(request: &Request, forward: &Forward) -> Carried {
+pub fn carried(request: &Request, forward: &Forward, made: &Made) -> Carried {
     let named = forward
         .headers()
         .iter()
         .rfind(|op| op.name() == MODEL)
         .is_some_and(|op| matches!(op, HeaderOp::Set(..)));
-    let before = body::before_reasoning(request, forward.body());
+    let request = made.translated.as_ref().unwrap_or(request);
+    let before = body::before_reasoning(request, forward.sent_edits());
     if !named || before.is_empty() {
         return Carried::default();
     }
@@ -266,7 +278,12 @@ pub fn attempt(
     let is_conversation = asked.service.is_none();
     let next = if is_conversation { next } else { next.untold() };
     let wire = Wire {
-        dialect: asked.dialect,
+        carriage: Carriage {
+            wire: asked.dialect,
+            untranslatable: Some(Untranslatable::Attempt),
+        },
+        strict: false,
+        has_version: false,
         is_conversation,
         wish: Wish::of(prompt),
         // The response is that of the stream that planned the request.
@@ -301,6 +318,12 @@ fn find<'a>(targets: &Targets, route: &'a Route, name: &str) -> Option<Target<'a
 fn keeps_path(from: &Target<'_>, to: &Target<'_>) -> bool {
     let sets = |target: &Target<'_>| target.model().headers.iter().any(sets_path);
     !sets(from) || sets(to)
+}
+
+/// Tells whether an attempt can see which wire the failed model's request is on: by its path, unless
+/// that is the model's own and none of chat completions.
+fn is_told(failed: &Target<'_>, wire: Dialect) -> bool {
+    wire == Dialect::OpenAiChat || !failed.model().headers.iter().any(sets_path)
 }
 
 /// Returns whether an attempt can carry the headers that a first one there would: what the caller

@@ -7,7 +7,8 @@ use super::task::Task;
 use crate::plan::{Outcome, Trace, UNREAD_TURN};
 use crate::recipe::Route;
 use crate::stages::reading::{Reading, RecipeReading};
-use crate::stages::request::{Refused, RoutingRequest};
+
+use crate::stages::request::{Refused, RoutingRequest, protocol};
 use crate::stages::selection::tokens;
 use crate::stages::sessions::SessionRecord;
 use selection::algorithms::Selection;
@@ -30,6 +31,7 @@ pub(super) struct Records<'a, 'g> {
 pub(super) fn refused(refused: &Refused, request: &RoutingRequest<'_>) -> Trace {
     Trace {
         protocol: request.protocol(),
+        upstream: request.protocol(),
         dropped: refused.dropped.clone(),
         refused_by: refused.barrier.clone(),
         ..Trace::default()
@@ -54,6 +56,10 @@ pub(super) fn trace(records: Records<'_, '_>) -> Trace {
         Ok(sent) => (Some(sent), None),
         Err(refused) => (None, Some(refused)),
     };
+    let translation = sent.and_then(|sent| match &sent.outcome {
+        Outcome::Forward(forward) => forward.translation(),
+        _ => None,
+    });
     let later = refused.map_or(&[][..], |refused| &refused.dropped);
     let (algorithm, dropped, selection, learned) = match records.choice {
         Some(choice) => (
@@ -66,6 +72,7 @@ pub(super) fn trace(records: Records<'_, '_>) -> Trace {
     };
     Trace {
         protocol: request.protocol(),
+        upstream: translation.map_or(request.protocol(), |it| protocol(it.backend.dialect)),
         recipe: records.task.recipe().map(|recipe| recipe.name.clone()),
         decision: route
             .or(records.task.called())
@@ -111,11 +118,9 @@ impl Records<'_, '_> {
     /// once the request goes there.
     fn model(&self) -> Option<Arc<str>> {
         let choice = self.choice.as_ref()?;
-        let forwarded = match self.sent {
-            Ok(Sent {
-                outcome: Outcome::Forward(forward),
-                ..
-            }) => Some(Arc::clone(forward.model())),
+        let forwarded = match self.sent.as_ref().map(|sent| &sent.outcome) {
+            Ok(Outcome::Forward(forward)) => Some(Arc::clone(forward.model())),
+            Ok(Outcome::Count { model, .. }) => Some(Arc::clone(model)),
             _ => None,
         };
         choice.model(self.default_model).or(forwarded)
@@ -210,7 +215,7 @@ impl Records<'_, '_> {
                         .forecaster
                         .forecasts(candidates, chosen.as_slice(), tokens)
                 }
-                Outcome::Answer { .. } | Outcome::Refuse(_) => Vec::new(),
+                Outcome::Answer { .. } | Outcome::Count { .. } | Outcome::Refuse(_) => Vec::new(),
             },
             Err(_) => Vec::new(),
         }

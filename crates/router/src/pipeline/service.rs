@@ -18,7 +18,7 @@ use crate::stages::reading::Reading;
 use crate::stages::request::{Refused, RoutingRequest};
 use crate::stages::selection::{Matched, select};
 use crate::stages::targets::{Target, Targets, Wire};
-use dialects::Service;
+use dialects::{Service, TokenFacts};
 use selection::capability::Ability;
 use selection::eligible::{Barrier, Dropped};
 use std::sync::Arc;
@@ -177,6 +177,35 @@ pub(super) fn send(
         fallback_lost: next.lost,
         ..Sent::new(Outcome::Forward(forward))
     })
+}
+
+/// Returns Merit's own count of a request's tokens, where that is what it asks for and the model has
+/// no endpoint for it.
+pub(super) fn count(
+    generation: &Generation,
+    target: &Target<'_>,
+    verdict: &Verdict,
+    request: &RoutingRequest<'_>,
+) -> Result<Option<Sent>, Refused> {
+    let wire = request.dialect;
+    if request.service != Some(Service::CountTokens) || target.wire(wire) == wire {
+        return Ok(None);
+    }
+    // Who may not serve the request is no measure of it.
+    let targets = &generation.targets;
+    targets.check(target, verdict, request.carriage())?;
+    let facts = &request.prompt.tokens;
+    let bytes = facts.text_bytes.saturating_add(facts.structured_bytes);
+    let of_text = (bytes as f64 / generation.token_ratio.get()).ceil() as u64;
+    let facts = TokenFacts {
+        text_bytes: 0,
+        structured_bytes: 0,
+        ..*facts
+    };
+    Ok(Some(Sent::new(Outcome::Count {
+        model: target.shown().into(),
+        tokens: of_text.saturating_add(facts.prompt()),
+    })))
 }
 
 /// Returns what of a decision does not run on other endpoints, `part=reason`.

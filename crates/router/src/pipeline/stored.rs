@@ -13,6 +13,7 @@ use conversation::Timestamp;
 use conversation::session::SessionHints;
 use dialects::Dialect;
 use selection::capability::shown;
+use selection::providers::wires::{Carriage, Untranslatable};
 use signals::families::Identity;
 use std::sync::Arc;
 use std::time::Instant;
@@ -65,7 +66,12 @@ pub async fn errand(
         return Ok(Err(GONE));
     };
     let wire = Wire {
-        dialect: errand.dialect,
+        carriage: Carriage {
+            wire: errand.dialect,
+            untranslatable: Some(Untranslatable::Endpoint),
+        },
+        strict: false,
+        has_version: false,
         is_conversation: false,
         wish: Wish::default(),
         asked: None,
@@ -114,7 +120,7 @@ pub(super) async fn stay<'g>(
     }
     let (eligibility, targets) = (&generation.eligibility, &generation.targets);
     let barrier = eligibility.barrier(&owner, &reading.verdict, &reading.demand);
-    if is_named || barrier.is_some() || !targets.takes(&owner, request.dialect) {
+    if is_named || barrier.is_some() || !targets.takes(&owner, request.carriage()) {
         return Choice {
             provider_state: Some(ELSEWHERE),
             ..choice

@@ -6,6 +6,7 @@ mod failures;
 mod learning;
 mod requirements;
 mod services;
+mod translation;
 mod wishes;
 
 use super::*;
@@ -200,6 +201,7 @@ fn outcome(user: &str, dialect: Dialect, request: &str) -> String {
             write!(text, "\n{edited}").unwrap();
         }
         Outcome::Answer { message } => write!(text, "\nanswer: {message}").unwrap(),
+        Outcome::Count { model, tokens } => write!(text, "\n{model}: {tokens}").unwrap(),
         Outcome::Refuse(refusal) => {
             write!(text, "\n{}: {}", refusal.status, refusal.message).unwrap()
         }
@@ -337,17 +339,13 @@ fn the_users_explicit_choice_is_left_alone() {
 }
 
 #[test]
-fn a_model_gets_only_the_wire_that_it_speaks() {
-    let refused = "- - - - -\n400: model \"claude\" speaks the anthropic API and this request the openai API; \
-                   translation is not available";
+fn a_missing_credential_is_missed_on_every_wire() {
+    let refused = "- - - - -\n401: Authentication failed. Check your API key configuration.";
     check(&chat("claude", "hi"), refused);
     let messages =
         r#"{"model":"claude","max_tokens":5,"messages":[{"role":"user","content":"hi"}]}"#;
     let found = outcome("", Dialect::AnthropicMessages, messages);
-    assert_eq!(
-        found,
-        "- - - - -\n401: Authentication failed. Check your API key configuration."
-    );
+    assert_eq!(found, refused);
 }
 
 #[test]

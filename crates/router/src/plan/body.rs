@@ -110,6 +110,11 @@ pub fn apply(request: &Request, edits: &[BodyEdit]) -> Option<Bytes> {
         });
         return model.and_then(|id| request.renamed(id));
     }
+    apply_all(request, edits)
+}
+
+/// The body of a JSON object with all edits made, or `None` when nothing changed.
+pub(super) fn apply_all(request: &Request, edits: &[BodyEdit]) -> Option<Bytes> {
     let draft = draft(request, edits, true);
     (!draft.is_empty()).then(|| draft.apply(request))
 }

@@ -1,6 +1,6 @@
 //! How a request goes on to a model.
 
-use super::BodyEdit;
+use super::{BodyEdit, Translation};
 use crate::boundary::Admitted;
 use crate::response::ResponseStage;
 use std::sync::Arc;
@@ -56,6 +56,8 @@ pub struct Forward {
     response: Vec<ResponseStage>,
     /// Stages that the response would need, and that cannot run.
     dropped_response: Vec<ResponseStage>,
+    /// How it is put on its backend's wire; `None` where that is the client's.
+    translation: Option<Translation>,
     /// The routing headers, kept where a boundary holds, to be set again after later edits.
     sealed: Vec<HeaderOp>,
 }
@@ -87,6 +89,7 @@ impl Forward {
             headers: all,
             response,
             dropped_response: Vec::new(),
+            translation: None,
             sealed: if admitted.is_bound() {
                 routing
             } else {
@@ -99,13 +102,28 @@ impl Forward {
     /// another model.
     #[must_use]
     pub fn edited(mut self, edits: Edits) -> Self {
-        self.body.extend(edits.body);
+        for edit in edits.body {
+            match (&mut self.translation, edit) {
+                // Marks for a cache are its provider's, whatever the client speaks.
+                (Some(translation), edit @ BodyEdit::CacheMarks(_)) => translation.edits.push(edit),
+                (_, edit) => self.body.push(edit),
+            }
+        }
         self.response.extend(edits.response);
         if !edits.headers.is_empty() {
             self.headers.extend(edits.headers);
             self.headers.extend(self.sealed.iter().cloned());
         }
         self
+    }
+
+    /// Puts the request on another wire on its way.
+    #[must_use]
+    pub(crate) fn translated(self, translation: Translation) -> Self {
+        Self {
+            translation: Some(translation),
+            ..self
+        }
     }
 
     /// Adds headers of Merit's own, which win over those of plugins.
@@ -120,6 +138,27 @@ impl Forward {
     pub(crate) fn without_response(mut self) -> Self {
         self.dropped_response.append(&mut self.response);
         self
+    }
+
+    /// Returns how the request is put on its backend's wire; `None` where that is the client's.
+    #[must_use]
+    pub fn translation(&self) -> Option<&Translation> {
+        self.translation.as_ref()
+    }
+
+    /// Returns whether the answer has to pass some stage.
+    #[must_use]
+    pub fn changes_response(&self) -> bool {
+        self.translation.is_some() || !self.response.is_empty()
+    }
+
+    /// Returns the edits that the backend gets to see, on its own wire.
+    #[must_use]
+    pub fn sent_edits(&self) -> &[BodyEdit] {
+        match &self.translation {
+            Some(translation) => &translation.edits,
+            None => &self.body,
+        }
     }
 
     /// Returns the model as the policy names it: an adapter by its own name.

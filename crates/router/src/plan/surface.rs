@@ -152,7 +152,7 @@ impl Trace {
     pub fn debug(&self) -> Vec<ReplyHeader> {
         let mut headers = Vec::with_capacity(10);
         push(&mut headers, "x-vsr-client-protocol", Some(self.protocol));
-        push(&mut headers, "x-vsr-upstream-protocol", Some(self.protocol));
+        push(&mut headers, "x-vsr-upstream-protocol", Some(self.upstream));
         push(
             &mut headers,
             "x-vsr-selected-category",

@@ -20,8 +20,10 @@ pub const UNREAD_TURN: &str = "selection=unread_turn";
 /// How a model came to be chosen.
 #[derive(Debug, Clone, Default)]
 pub struct Trace {
-    /// The API of client and upstream, which are the same: `openai` or `anthropic`.
+    /// The API of the client: `openai` or `anthropic`.
     pub protocol: &'static str,
+    /// The API of the backend.
+    pub upstream: &'static str,
     /// The recipe that was asked; `None` for concrete model names.
     pub recipe: Option<Arc<str>>,
     /// The winning decision.

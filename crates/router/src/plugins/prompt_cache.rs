@@ -81,7 +81,7 @@ impl Plugin for PromptCache {
     }
 
     async fn on_request(&self, input: &PluginInput<'_>) -> Action {
-        if input.dialect == Dialect::AnthropicMessages {
+        if input.wire == Dialect::AnthropicMessages {
             return Action::Edit(Edits {
                 body: vec![BodyEdit::CacheMarks(self.marks)],
                 ..Edits::default()

@@ -70,7 +70,7 @@ fn check(actions: Vec<Action>, expected: Result<&[&str], Stop>) {
     );
     let input = PluginInput {
         prompt: &prompt,
-        dialect: Dialect::OpenAiChat,
+        wire: Dialect::OpenAiChat,
         caller: &caller,
         recipe: "default",
         decision: "code",

@@ -5,7 +5,7 @@
 //! global: {server: {response: {restore_model: true}}}
 //! ```
 
-use super::{Next, Stage};
+use super::{Next, Stage, Whole};
 use dialects::answer::model_spans;
 use dialects::sse::Segment;
 use dialects::{BodyKind, Dialect};
@@ -54,8 +54,9 @@ impl Stage for RestoreModel {
         }
     }
 
-    fn body(&mut self, body: &[u8]) -> Option<Vec<u8>> {
+    fn body(&mut self, body: &[u8]) -> Whole {
         let spans = model_spans(self.dialect, BodyKind::Json, body);
         self.named(body, &spans)
+            .map_or(Whole::Unchanged, Whole::Replaced)
     }
 }

@@ -244,8 +244,8 @@ impl Stage for HoldOne {
         next.write(&std::mem::take(&mut self.0));
     }
 
-    fn body(&mut self, _body: &[u8]) -> Option<Vec<u8>> {
-        None
+    fn body(&mut self, _body: &[u8]) -> Whole {
+        Whole::Unchanged
     }
 }
 

@@ -90,7 +90,7 @@ impl Learning {
         };
         let is_declared = (0..candidates.len()).any(|index| is_named(&index));
         let is_left = matched.eligible.kept().iter().any(is_named);
-        is_left == is_declared && self.targets.takes(name, matched.request.dialect)
+        is_left == is_declared && self.targets.takes(name, matched.request.carriage())
     }
 }
 

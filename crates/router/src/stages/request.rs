@@ -7,6 +7,7 @@ use conversation::session::SessionHints;
 use dialects::{Dialect, Prompt, Service};
 use inference::ask::Ask;
 use selection::eligible::{Barrier, Dropped};
+use selection::providers::wires::{Carriage, Untranslatable};
 use signals::families::{Identity, SignalError};
 use std::time::Instant;
 
@@ -44,11 +45,33 @@ pub struct RoutingRequest<'a> {
 impl RoutingRequest<'_> {
     /// Returns the API of the wire, as headers name it.
     pub(crate) fn protocol(&self) -> &'static str {
-        if self.dialect == Dialect::AnthropicMessages {
-            "anthropic"
-        } else {
-            "openai"
+        protocol(self.dialect)
+    }
+
+    /// Returns how it can reach a backend: on its own wire, or translated.
+    pub(crate) fn carriage(&self) -> Carriage {
+        let untranslatable = match self.service {
+            // Merit counts itself where the model has no endpoint for that.
+            Some(Service::CountTokens) => None,
+            Some(_) => Some(Untranslatable::Endpoint),
+            None if !self.rewritable => Some(Untranslatable::Response),
+            None if self.prompt.continuity.previous_response.is_some() => {
+                Some(Untranslatable::ProviderState)
+            }
+            None => None,
+        };
+        Carriage {
+            wire: self.dialect,
+            untranslatable,
         }
+    }
+}
+
+/// Returns the API of a wire, as headers name it.
+pub(crate) fn protocol(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::AnthropicMessages => "anthropic",
+        Dialect::OpenAiChat | Dialect::OpenAiResponses => "openai",
     }
 }
 

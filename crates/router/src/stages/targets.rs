@@ -8,12 +8,18 @@
 use super::request::Refused;
 use crate::boundary::{Admitted, Verdict};
 use crate::config::Document;
-use crate::models::{ApiFormat, Credential, Model, Models};
-use crate::plan::{self, BodyEdit, Forward, HeaderOp, ReasoningEdit, Refusal, Stands};
+use crate::models::{Credential, Model, Models};
+use crate::plan::translation::{api, headers as wire_headers};
+use crate::plan::{
+    self, BodyEdit, Forward, HeaderOp, ReasoningEdit, Refusal, Stands, Translation,
+};
 use crate::recipe::Route;
 use crate::response;
+use dialects::translate::Backend;
 use dialects::{Dialect, Prompt};
 use selection::card::ModelDescriptions;
+use selection::eligible::Barrier;
+use selection::providers::wires::Carriage;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -120,8 +126,12 @@ impl<'a> Reasoning<'a> {
 /// What the way to a model depends on beside the model.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wire<'a> {
-    /// The wire.
-    pub(crate) dialect: Dialect,
+    /// The wire, and whether it can be another one at the backend.
+    pub(crate) carriage: Carriage,
+    /// A translation must lose nothing.
+    pub(crate) strict: bool,
+    /// The client names the version of Anthropic's API.
+    pub(crate) has_version: bool,
     /// The endpoint is that of conversations.
     pub(crate) is_conversation: bool,
     /// What the caller says of reasoning.
@@ -245,12 +255,12 @@ impl Targets {
         &self,
         target: &Target<'a>,
         verdict: &Verdict,
-        dialect: Dialect,
+        carriage: Carriage,
     ) -> Result<Admitted<'a>, Refused> {
         let admitted = verdict
             .admit(&target.model.name, target.shown)
             .map_err(|barrier| Refused::at(target.shown, barrier))?;
-        self.speaks(target.model, dialect)?;
+        self.speaks(target, carriage)?;
         if !target.model.routable {
             return Err(Refusal::unavailable(target.shown).into());
         }
@@ -267,41 +277,74 @@ impl Targets {
         verdict: &Verdict,
         wire: Wire<'_>,
     ) -> Result<Forward, Refused> {
-        let admitted = self.check(target, verdict, wire.dialect)?;
+        let admitted = self.check(target, verdict, wire.carriage)?;
+        let client = wire.carriage.wire;
+        let backend = Some(target.model)
+            .filter(|_| wire.is_conversation)
+            .and_then(|model| model.translates(client));
+        let dialect = backend.map_or(client, |backend| backend.dialect);
 
-        // A backend's path is that of chat completions; other wires and endpoints keep their own.
-        let is_chat = wire.dialect == Dialect::OpenAiChat && wire.is_conversation;
-        let fits = |op: &&HeaderOp| is_chat || !sets_path(op);
-        let headers = target.model.headers.iter().filter(fits).cloned();
+        // A backend's path is that of its own wire; others and other endpoints keep theirs.
+        let is_own = dialect == target.model.wires.own() && wire.is_conversation;
+        let fits = |op: &&HeaderOp| is_own || !sets_path(op);
+        let of_wire = backend.map(|backend| wire_headers(client, backend.dialect, wire.has_version));
+        let of_model = target.model.headers.iter().filter(fits).cloned();
+        let headers = of_wire.into_iter().flatten().chain(of_model);
 
-        let mut body = vec![BodyEdit::Model(Arc::clone(&target.upstream))];
-        if wire.unsigned_thinking && target.model.signs_thinking {
-            body.push(BodyEdit::DropUnsignedThinking);
-        }
-        if wire.counts_usage {
-            body.push(BodyEdit::StreamUsage);
-        }
-        body.extend(target.reasons(wire.wish).map(BodyEdit::Reasoning));
-
-        let response = wire.asked.map_or_else(Vec::new, |asked| {
-            response::stages(self.settings.restore_model, asked, &target.upstream)
-        });
-
-        Ok(Forward::to(
+        let (body, translation, response) = match backend {
+            None => (target.edits(wire), None, self.stages(target, wire)),
+            Some(backend) => {
+                let translation = self.translation(target, wire, backend);
+                (Vec::new(), Some(translation), Vec::new())
+            }
+        };
+        let forward = Forward::to(
             admitted,
             &self.settings.routing_headers,
             wire.withdrawn,
             headers,
             body,
             response,
-        ))
+        );
+        Ok(match translation {
+            Some(translation) => forward.translated(translation),
+            None => forward,
+        })
     }
 
-    /// Returns whether a model takes requests of this wire, as a conversation would stay with it.
-    pub(crate) fn takes(&self, model: &str, dialect: Dialect) -> bool {
-        self.models
-            .get(model)
-            .is_some_and(|model| model.routable && self.speaks(model, dialect).is_ok())
+    /// Lists the stages of an answer that comes on the client's wire.
+    fn stages(&self, target: &Target<'_>, wire: Wire<'_>) -> Vec<response::ResponseStage> {
+        wire.asked.map_or_else(Vec::new, |asked| {
+            response::stages(self.settings.restore_model, asked, &target.upstream)
+        })
+    }
+
+    /// Plans how a request is put on its backend's wire, and told what only that wire can say.
+    fn translation(&self, target: &Target<'_>, wire: Wire<'_>, backend: Backend) -> Translation {
+        let mut edits = vec![BodyEdit::Model(Arc::clone(&target.upstream))];
+        if backend.dialect == Dialect::OpenAiChat {
+            // The client's wire may need the usage that only this tells.
+            edits.push(BodyEdit::StreamUsage);
+        }
+        // The client's own words of reasoning go by the model's switch, too.
+        let tells = target.reasoning.is_some() || wire.wish.on.is_some();
+        let told = tells.then(|| target.reasons_as(target.reasoning.unwrap_or_default(), wire.wish));
+        edits.extend(told.map(BodyEdit::Reasoning));
+        let asked = wire.asked.filter(|_| self.settings.restore_model);
+        Translation {
+            backend,
+            edits,
+            model: asked.map_or_else(|| Arc::clone(&target.upstream), Arc::from),
+            strict: wire.strict,
+        }
+    }
+
+    /// Returns whether a model takes a request, as a conversation would stay with it.
+    pub(crate) fn takes(&self, model: &str, carriage: Carriage) -> bool {
+        let Ok(target) = self.named(model) else {
+            return false;
+        };
+        target.model.routable && self.speaks(&target, carriage).is_ok()
     }
 
     /// Returns whether the model has a backend.
@@ -309,25 +352,27 @@ impl Targets {
         self.models.get(model).is_some_and(|model| model.routable)
     }
 
-    /// Checks that a model can take a request of this dialect now.
-    fn speaks(&self, model: &Model, dialect: Dialect) -> Result<(), Refusal> {
-        let wanted = if dialect == Dialect::AnthropicMessages {
-            ApiFormat::Anthropic
-        } else {
-            ApiFormat::OpenAi
-        };
-        if model.format != ApiFormat::Any && model.format != wanted {
-            let (name, speaks, asked) = (&model.name, model.format.as_str(), wanted.as_str());
+    /// Checks that a model can take a request of this wire now.
+    fn speaks(&self, target: &Target<'_>, carriage: Carriage) -> Result<(), Refused> {
+        let model = target.model;
+        if let Some(why) = carriage.refused_by(model.wires) {
+            let (name, reason) = (target.shown, why.reason());
+            let wire = api(carriage.wire);
+            let speaks = api(model.wires.of(carriage.wire));
             let message = format!(
-                "model \"{name}\" speaks the {speaks} API and this request the {asked} API; translation is not available"
+                "model \"{name}\" speaks {speaks} and this request {wire}; it cannot be translated: {reason}"
             );
-            return Err(Refusal::new(400, message));
+            return Err(Refused {
+                refusal: Refusal::new(400, message),
+                ..Refused::at(name, Barrier::Wire(why))
+            });
         }
         match model.credential {
             Credential::Missing { .. } if !self.settings.fail_open => Err(Refusal::new(
                 401,
                 "Authentication failed. Check your API key configuration.",
-            )),
+            )
+            .into()),
             _ => Ok(()),
         }
     }
@@ -349,8 +394,10 @@ impl<'a> Target<'a> {
         self.reasoning.map(|reasoning| reasoning.is_on(wish))
     }
 
-    /// Returns whether the policy takes away what the caller says of reasoning.
-    pub(crate) fn overrules(&self, wish: Wish<'a>, dialect: Dialect) -> bool {
+    /// Returns whether the policy takes away what the caller says of reasoning, on the wire on which
+    /// the model gets it.
+    pub(crate) fn overrules(&self, wish: Wish<'a>, client: Dialect) -> bool {
+        let dialect = self.wire(client);
         let Some(own) = self.reasons(wish).filter(|_| wish.on.is_some()) else {
             return false;
         };
@@ -381,12 +428,33 @@ impl<'a> Target<'a> {
     }
 
     fn reasons(&self, wish: Wish<'_>) -> Option<plan::Reasoning> {
-        let own = self.reasoning?;
+        Some(self.reasons_as(self.reasoning?, wish))
+    }
+
+    fn reasons_as(&self, own: Reasoning<'_>, wish: Wish<'_>) -> plan::Reasoning {
         let switch = &self.model.reasoning;
-        Some(plan::Reasoning {
+        plan::Reasoning {
             edit: switch.edit(own.is_on(wish), own.effort(wish), own.mode, wish.effort),
             stands: own.stands(wish),
-        })
+        }
+    }
+
+    /// Returns the edits of a body that goes out on its client's wire.
+    fn edits(&self, wire: Wire<'_>) -> Vec<BodyEdit> {
+        let mut body = vec![BodyEdit::Model(Arc::clone(&self.upstream))];
+        if wire.unsigned_thinking && self.model.signs_thinking {
+            body.push(BodyEdit::DropUnsignedThinking);
+        }
+        if wire.counts_usage {
+            body.push(BodyEdit::StreamUsage);
+        }
+        body.extend(self.reasons(wire.wish).map(BodyEdit::Reasoning));
+        body
+    }
+
+    /// Returns the wire on which a client's request goes to the model.
+    pub(crate) fn wire(&self, client: Dialect) -> Dialect {
+        self.model.wires.of(client)
     }
 
     /// Returns the headers that are set or removed for this model: its credential above all.

@@ -53,6 +53,7 @@ pub(super) fn check(text: &str, wanted: &Wanted) -> Vec<Problem> {
     for (path, value) in &filters {
         let filter = Filter::of(path, value);
         found.extend(filter.check(&namespaces));
+        found.extend(filter.translation(&wanted.translated));
         found.extend(filter.run_time().filter(|_| !wanted.calls.is_empty()));
         found.extend(clusters.check(&filter));
     }

@@ -163,7 +163,7 @@ impl Attempting {
         let before = told.get(BODY);
         let made = restored(&asked, bytes, before, &settings.reading).and_then(|request| {
             let plan = plan_attempt(router, attempt, request.prompt(), &asked)?;
-            let path = forward::deployment(settings, &self.request, &plan);
+            let path = forward::path(settings, &self.request, &plan);
             let path = path.map_err(|message| Refusal::new(400, message))?;
             let body = body::apply(&request, plan.body());
             Ok((body.unwrap_or_else(|| request.body().clone()), plan, path))

@@ -76,18 +76,23 @@ pub(super) fn headers(
     edits
 }
 
-/// Returns the edit by which a path that names a deployment names the chosen model, where the plan
-/// has no path of its own.
+/// Returns the edit by which a path is that of the backend's wire, and one that names a deployment
+/// names the chosen model, where the plan has no path of its own.
 ///
 /// # Errors
 /// What the client is told: the path cannot be changed.
-pub(super) fn deployment(
+pub(super) fn path(
     settings: &Settings,
     head: &RequestHead,
     forward: &Forward,
 ) -> Result<Option<HeaderEdit>, &'static str> {
     const PATH: &str = ":path";
     let path = head.headers.get(PATH).unwrap_or_default();
+    let has_own = forward.headers().iter().any(|op| op.name() == PATH);
+    if let Some(translation) = forward.translation() {
+        let path = settings.paths.on_wire(path, translation.backend.dialect);
+        return Ok((!has_own).then(|| HeaderEdit::Set(PATH.to_owned(), path.into())));
+    }
     let model = forward.body().iter().rev().find_map(|edit| match edit {
         BodyEdit::Model(id) => Some(id),
         _ => None,
@@ -95,7 +100,6 @@ pub(super) fn deployment(
     let (Some(named), Some(model)) = (settings.paths.deployment(path), model) else {
         return Ok(None);
     };
-    let has_own = forward.headers().iter().any(|op| op.name() == PATH);
     if has_own || *named == **model {
         return Ok(None);
     }

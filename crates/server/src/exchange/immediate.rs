@@ -194,6 +194,21 @@ pub(super) fn fast_response(
     answer
 }
 
+/// Merit's own count of a prompt's tokens, as Anthropic's API gives one; a header says that it is an
+/// estimate.
+pub(super) fn count(tokens: u64, facts: &[ReplyHeader]) -> Immediate {
+    let body = serde_json::json!({ "input_tokens": tokens }).to_string();
+    let path = ResponsePath::Upstream;
+    let mut answer = answer(200, wire::CONTENT_TYPE, body.into(), path);
+    answer.details = "merit_count_tokens";
+    answer.headers.push((
+        HeaderName::from_static("x-merit-estimated"),
+        HeaderValue::from_static("input_tokens"),
+    ));
+    answer.headers.extend(facts.iter().filter_map(header));
+    answer
+}
+
 /// The answer of a run: a completion, or the events of one.
 pub(super) fn run(stream: bool, body: Vec<Bytes>, facts: &[ReplyHeader]) -> Immediate {
     let content_type = if stream {

@@ -9,7 +9,7 @@ use conversation::dispatch::Dispatch;
 use conversation::objects::Keeper;
 use conversation::session::Chain;
 use conversation::shared_state::SharedState;
-use dialects::{BodyKind, Dialect, Usage};
+use dialects::{BodyKind, Dialect, Usage, refusal};
 use extproc::{ChunkStep, HeaderEdit, HeaderEdits, ResponseHead, ResponseStep};
 use http::HeaderValue;
 use router::plan::Forward;
@@ -106,13 +106,8 @@ impl Responding {
         self.served.status = status.parse().unwrap_or(0);
         let (mut rewrites, mut decodes, mut unread) = (false, false, None);
         if success {
-            let body = BodyHead {
-                content_type: head.headers.get("content-type").unwrap_or_default(),
-                content_encoding: head.headers.get("content-encoding").unwrap_or_default(),
-            };
+            let body = body_head(head);
             let response = Response::begin(self.plan.dialect, body, &self.plan.stages);
-            (rewrites, decodes) = (response.rewrites(), response.decodes());
-            unread = response.unread();
             self.response = Some(response);
             let kind = BodyKind::of(body.content_type);
             self.first_token = kind == BodyKind::EventStream;
@@ -126,6 +121,26 @@ impl Responding {
             }
         } else {
             self.metrics.refused(&self.plan.model, "upstream_status");
+            let body = body_head(head);
+            let request_id = ["request-id", "x-request-id"]
+                .iter()
+                .find_map(|name| head.headers.get(name));
+            let stages = &self.plan.stages;
+            self.response = Response::begin_error(self.served.status, request_id, body, stages);
+        }
+        let mut own = HeaderEdits::new();
+        if let Some(response) = &self.response {
+            (rewrites, decodes) = (response.rewrites(), response.decodes());
+            unread = response.unread();
+            if let Some(status) = response.status() {
+                self.metrics
+                    .refused(&self.plan.model, "upstream_untranslatable");
+                own.push(HeaderEdit::Set(":status".to_owned(), status.to_string().into()));
+            }
+            if response.becomes_json() && !head.end_of_stream {
+                let json = refusal::CONTENT_TYPE.into();
+                own.push(HeaderEdit::Set("content-type".to_owned(), json));
+            }
         }
         if head.end_of_stream {
             self.finish(true);
@@ -147,6 +162,7 @@ impl Responding {
                 HeaderEdit::Set((*name).to_owned(), value.to_owned().into())
             })
             .collect();
+        headers.append(&mut own);
         if decodes {
             headers.push(HeaderEdit::Remove("content-encoding".to_owned()));
         }
@@ -172,8 +188,13 @@ impl Responding {
                     .first_token(&self.plan.model, self.plan.since.elapsed());
             }
         } else if self.served.status == 0 && !self.plan.stages.is_empty() {
-            // The gateway shows the body but not the headers, which may have left.
-            self.plan.stages.clear();
+            // The gateway shows the body but not the headers, which may have left. What is on another
+            // wire than the client's must not reach it.
+            let is_foreign = |stage: &ResponseStage| matches!(stage, ResponseStage::Translate { .. });
+            if self.plan.stages.iter().any(is_foreign) {
+                step = ChunkStep::Broken;
+            }
+            self.plan.stages.retain(is_foreign);
             self.metrics
                 .signals
                 .degrade("response", "headers_not_shown");
@@ -233,6 +254,13 @@ impl Responding {
                 keeper.keep(&self.plan.state.objects, &id);
             }
         }
+    }
+}
+
+fn body_head(head: &ResponseHead) -> BodyHead<'_> {
+    BodyHead {
+        content_type: head.headers.get("content-type").unwrap_or_default(),
+        content_encoding: head.headers.get("content-encoding").unwrap_or_default(),
     }
 }
 

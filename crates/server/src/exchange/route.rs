@@ -11,6 +11,7 @@ use conversation::learning::context::{Headers, RequestContext};
 use conversation::objects::Keeper;
 use conversation::session::SessionHints;
 use dialects::refusal::CONTEXT_LENGTH_EXCEEDED;
+use dialects::translate::loss::{WARNINGS_HEADER, warnings};
 use dialects::{Asked, Dialect, RefusedKind, Request, Service};
 use extproc::{BodyReply, Immediate, ResponseInterest};
 use immediate::Said;
@@ -18,7 +19,7 @@ use inference::ask::Ask;
 use router::generation::Profile;
 use router::pipeline::{self, Routed, RoutingRequest, fallback};
 use router::plan::surface::{ReplyHeader, ResponsePath};
-use router::plan::{Escalation, Forward, MAX_OUTPUT_TOKENS_EXCEEDED, Outcome, Trace, body};
+use router::plan::{Escalation, Forward, MAX_OUTPUT_TOKENS_EXCEEDED, Outcome, Trace, make};
 use selection::eligible::Barrier;
 use signals::families::Identity;
 use std::borrow::Cow;
@@ -136,13 +137,14 @@ pub(super) async fn plan(
     record(&head.serving, metrics, &routed);
     record_span(head, &routed.trace);
     let (outcome, trace) = (routed.outcome, routed.trace);
-    let planned = execute(head, request, outcome, trace, identity, debug);
+    let planned = execute(head, metrics, request, outcome, trace, identity, debug);
     metrics.stages(parsed - started, routed_at - parsed, routed_at.elapsed());
     planned
 }
 
 fn execute(
     head: &Head,
+    metrics: &Metrics,
     request: Request,
     outcome: Outcome,
     trace: Arc<Trace>,
@@ -150,7 +152,7 @@ fn execute(
     debug: bool,
 ) -> Planned {
     match outcome {
-        Outcome::Forward(plan) => forward(head, &request, &plan, &trace, debug),
+        Outcome::Forward(plan) => forward(head, &request, &plan, &trace, (debug, metrics)),
         Outcome::Escalate(escalation) => Planned::Run(Box::new(Ready {
             request,
             identity,
@@ -168,6 +170,10 @@ fn execute(
                 (head.dialect, prompt.stream),
                 &shown,
             ))
+        }
+        Outcome::Count { tokens, .. } => {
+            let shown = surface(&trace, ResponsePath::Upstream, debug);
+            Planned::Respond(immediate::count(tokens, &shown))
         }
         Outcome::Refuse(refusal) => {
             let said = Said {
@@ -197,15 +203,22 @@ pub(super) fn forward(
     request: &Request,
     plan: &Forward,
     trace: &Trace,
-    debug: bool,
+    (debug, metrics): (bool, &Metrics),
 ) -> Planned {
     let settings = &head.serving.router.settings;
     let state = &head.serving.router.state;
-    let path = match forward::deployment(settings, &head.request, plan) {
+    let path = match forward::path(settings, &head.request, plan) {
         Ok(path) => path,
         Err(message) => return Planned::Respond(turn_down(head, 400, message)),
     };
-    let carried = fallback::carried(request, plan);
+    let made = match make(request, plan) {
+        Ok(made) => made,
+        Err(refusal) => {
+            metrics.refused(plan.model(), "untranslatable");
+            return Planned::Respond(turn_down(head, refusal.status, &refusal.message));
+        }
+    };
+    let carried = fallback::carried(request, plan, &made);
     let trace = match carried.lost {
         Some(reason) => {
             let trace = trace.without_fallback(reason);
@@ -229,7 +242,8 @@ pub(super) fn forward(
             .as_ref()
             .and_then(|learned| learned.record.clone()),
     };
-    let always = Trace::always(ResponsePath::Upstream).to_vec();
+    let mut always = Trace::always(ResponsePath::Upstream).to_vec();
+    always.extend(warnings(&made.losses).map(|value| (WARNINGS_HEADER, value)));
     let on_success = surface(&trace, ResponsePath::Upstream, debug);
     let shown: Vec<ReplyHeader> = always.iter().chain(&on_success).cloned().collect();
     let planned = [plan.headers(), &carried.headers].concat();
@@ -241,13 +255,13 @@ pub(super) fn forward(
         dispatch.id,
     );
     headers.extend(path);
-    if !plan.response().is_empty() {
+    if plan.changes_response() {
         response::ask_for_plain_text(&mut headers);
     }
     let metadata = forward::metadata(&shown, dispatch.id, &headers);
     let reply = BodyReply {
         headers,
-        body: body::apply(request, plan.body()),
+        body: made.body,
         clear_route_cache: settings.clear_route_cache,
         metadata,
         response: interest(head, plan),
@@ -257,7 +271,11 @@ pub(super) fn forward(
         model: dispatch.model.clone(),
         always,
         on_success,
-        stages: plan.response().to_vec(),
+        stages: made
+            .answer
+            .into_iter()
+            .chain(plan.response().iter().cloned())
+            .collect(),
         since: head.since,
         text_bytes: text_bytes(request),
         token_ratio: Arc::clone(&head.serving.router.token_ratio),
@@ -268,7 +286,8 @@ pub(super) fn forward(
         chain: trace
             .session
             .as_ref()
-            .and_then(|outcome| outcome.chain.clone()),
+            .and_then(|outcome| outcome.chain.clone())
+            .filter(|_| plan.translation().is_none()),
         keeper: keeper(head, request, plan),
     };
     Planned::Forward(Box::new(reply), Box::new(plan))
@@ -278,6 +297,8 @@ pub(super) fn forward(
 /// forbids it, or a batch.
 fn keeper(head: &Head, request: &Request, plan: &Forward) -> Option<Keeper> {
     let is_kept = match request.service() {
+        // The ids of a translated answer are not the provider's.
+        None if plan.translation().is_some() => false,
         None => {
             head.dialect == Dialect::OpenAiResponses && request.member("store") != Some("false")
         }
@@ -322,7 +343,7 @@ fn counts_usage(head: &Head) -> bool {
 /// What of the response is wanted: by the plan and the document's profile, at most what makes sense
 /// in the gateway's mode.
 fn interest(head: &Head, plan: &Forward) -> ResponseInterest {
-    if !plan.response().is_empty() {
+    if plan.changes_response() {
         return ResponseInterest::Body;
     }
     let interest = match head.serving.router.settings.profile {
@@ -380,6 +401,8 @@ fn record(serving: &Generation, metrics: &Metrics, routed: &Routed<'_>) {
         Outcome::Answer { .. } => metrics.answered(trace),
         // Counted when it is over.
         Outcome::Escalate(_) => {}
+        // It is no use of the model.
+        Outcome::Count { .. } => {}
         Outcome::Refuse(refusal) => {
             let reason = match &trace.refused_by {
                 Some(Barrier::Boundary(name)) => {
@@ -389,6 +412,7 @@ fn record(serving: &Generation, metrics: &Metrics, routed: &Routed<'_>) {
                 Some(Barrier::ContextWindow { .. }) => CONTEXT_LENGTH_EXCEEDED,
                 Some(Barrier::OutputLimit { .. }) => MAX_OUTPUT_TOKENS_EXCEEDED,
                 Some(Barrier::Ability(_) | Barrier::Capability(_)) => "ability",
+                Some(Barrier::Wire(_)) => "untranslatable",
                 Some(Barrier::UnknownLimits | Barrier::Mixed | Barrier::TooFew { .. }) => {
                     "requirements"
                 }

@@ -110,7 +110,7 @@ fn stand_in(head: &Head, ready: Ready, reason: &'static str, metrics: &Metrics) 
     metrics.looper.ended(reason);
     count_dropped(otherwise, metrics);
     head.serving.meters.forwarded(metrics, &trace);
-    forward(head, &ready.request, otherwise, &trace, ready.debug)
+    forward(head, &ready.request, otherwise, &trace, (ready.debug, metrics))
 }
 
 impl Running {

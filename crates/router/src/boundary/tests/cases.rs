@@ -109,6 +109,7 @@ pub(super) fn outcome(routed: &Routed<'_>) -> String {
     let end = match &routed.outcome {
         Outcome::Forward(_) => trace.model.as_deref().unwrap_or("-").to_owned(),
         Outcome::Answer { .. } => "answer".to_owned(),
+        Outcome::Count { model, .. } => model.to_string(),
         Outcome::Escalate(run) => format!("run {:?}", run.allowed),
         Outcome::Refuse(refusal) => format!("{} {}", refusal.status, refusal.message),
     };

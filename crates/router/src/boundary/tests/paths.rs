@@ -448,7 +448,7 @@ impl Case {
                     refusal
                 );
             }
-            Outcome::Answer { .. } => {}
+            Outcome::Answer { .. } | Outcome::Count { .. } => {}
             Outcome::Escalate(run) => {
                 let names = run
                     .cascade

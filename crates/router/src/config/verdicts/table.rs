@@ -30,10 +30,7 @@ pub(in crate::config) const VERDICTS: &[Row] = &[
         Verdict::Note("the model's card and records are found by it, and not how it reasons"),
     ),
     row("providers.models[].reasoning", Verdict::Runs),
-    row(
-        "providers.models[].api_format=responses",
-        served("it means `openai`, and requests of chat go out as they came"),
-    ),
+    row("providers.models[].api_format=responses", Verdict::Runs),
     // Evidence.
     row("evaluation.benchmarks", Verdict::Runs),
     row("evaluation.indices", Verdict::Runs),

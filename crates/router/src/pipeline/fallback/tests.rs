@@ -3,7 +3,7 @@
 use super::*;
 use crate::pipeline::tests::{call, generation, plan, plan_of};
 use crate::pipeline::{RoutingRequest, route};
-use crate::plan::Outcome;
+use crate::plan::{Made, Outcome};
 use conversation::learning::context::RequestContext;
 use futures_util::FutureExt as _;
 use signals::families::Identity;
@@ -176,7 +176,7 @@ fn try_both(policy: &str, later: &str, members: &str) -> Tried {
     let first = body::apply(&request, forward.body()).unwrap();
 
     let mut all = forward.headers().to_vec();
-    all.extend(carried(&request, &forward).headers);
+    all.extend(carried(&request, &forward, &Made::default()).headers);
     let header = |name: &str| {
         all.iter().rev().find_map(|op| match op {
             HeaderOp::Set(other, value) if &**other == name => Some(&**value),
@@ -319,7 +319,7 @@ fn what_is_too_long_to_be_carried_has_no_fallback() {
     let Outcome::Forward(forward) = plan.outcome else {
         panic!("{:?}", plan.outcome)
     };
-    let carried = carried(&request, &forward);
+    let carried = carried(&request, &forward, &Made::default());
     assert_eq!(carried.headers, [HeaderOp::Remove(MODEL.into())]);
     assert_eq!(carried.lost, Some("body_too_long"));
 }

@@ -89,6 +89,7 @@ fn outcome(service: Service, text: &str) -> String {
         }
         Outcome::Refuse(refusal) => format!("{} {}", refusal.status, refusal.message),
         Outcome::Answer { message } => format!("answer {message}"),
+        Outcome::Count { model, tokens } => format!("{model} counts {tokens}"),
         Outcome::Escalate(_) => "run".to_owned(),
     }
 }

@@ -126,6 +126,29 @@ impl<'a> Filter<'a> {
         })
     }
 
+    /// A translation needs the whole of the answer, from its headers on, and must be let change it.
+    pub(super) fn translation(&self, models: &[String]) -> Option<Problem> {
+        let body = self.mode("response_body_mode");
+        let is_changed = ["STREAMED", "FULL_DUPLEX_STREAMED", "BUFFERED"].contains(&body);
+        let (key, mode) = if self.mode("response_header_mode") == "SKIP" {
+            ("response_header_mode", "SKIP")
+        } else if !is_changed {
+            ("response_body_mode", body)
+        } else {
+            return None;
+        };
+        let (first, others) = models.split_first().filter(|_| !self.is_attempt())?;
+        let others = match others.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let message = format!(
+            "{mode} hides answers from Merit, so requests are not translated here: {first}{others} serves only clients of its own API, \
+             and others get a 400 where no other candidate is left; show both, as envoy/observe.yaml does"
+        );
+        Some(warning(self.mode_path(key), message))
+    }
+
     fn timeout(&self) -> Option<Problem> {
         if self.mode("request_body_mode") == "FULL_DUPLEX_STREAMED" {
             // Envoy sets no timer there.

@@ -433,3 +433,40 @@ fn findings_have_lines() {
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(Some(found[0].line as usize), line.map(|line| line + 1));
 }
+
+#[test]
+fn models_of_one_wire_need_their_answers_shown() {
+    let wanted = Wanted {
+        translated: vec!["claude".to_owned(), "gpt".to_owned()],
+        ..Wanted::default()
+    };
+    for (headers, body, expected) in [
+        ("SKIP", "NONE", Some("response_header_mode")),
+        ("SKIP", "STREAMED", Some("response_header_mode")),
+        ("SEND", "NONE", Some("response_body_mode")),
+        ("SEND", "BUFFERED_PARTIAL", Some("response_body_mode")),
+        ("SEND", "STREAMED", None),
+        ("SEND", "FULL_DUPLEX_STREAMED", None),
+    ] {
+        let mut document = bootstrap();
+        let modes = document
+            .pointer_mut(&format!("{FILTER}/processing_mode"))
+            .unwrap();
+        modes["response_header_mode"] = json!(headers);
+        modes["response_body_mode"] = json!(body);
+        let told = |wanted: &Wanted| {
+            let found = check(&document.to_string(), wanted);
+            found
+                .into_iter()
+                .find(|it| it.message.contains("not translated here: claude and 1 more"))
+                .map(|it| it.path)
+        };
+        let path = told(&wanted);
+        assert_eq!(
+            path.as_deref().and_then(|path| path.rsplit('.').next()),
+            expected,
+            "{headers} {body}"
+        );
+        assert_eq!(told(&Wanted::default()), None);
+    }
+}

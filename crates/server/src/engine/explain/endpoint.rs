@@ -11,6 +11,7 @@ use futures_executor::block_on;
 use inference::ask::Ask;
 use router::generation::Generation;
 use router::pipeline::{self, Routed, RoutingRequest};
+use router::plan::translation::api;
 use router::plan::Outcome;
 use serde_json::{Map, Value, json};
 use std::time::Instant;
@@ -127,8 +128,14 @@ fn render(path: &str, routed: &Routed<'_>) -> String {
     let shown = |name: Option<&str>| name.unwrap_or("-").to_owned();
     let model = shown(trace.model.as_deref());
     let outcome = match &routed.outcome {
-        Outcome::Forward(_) => {
-            format!("model     {model} ({})", trace.algorithm.unwrap_or("named"))
+        Outcome::Forward(forward) => {
+            let wire = forward.translation().map(|it| api(it.backend.dialect));
+            let translated = wire.map_or_else(String::new, |api| format!(", translated to {api}"));
+            let how = trace.algorithm.unwrap_or("named");
+            format!("model     {model} ({how}{translated})")
+        }
+        Outcome::Count { model, tokens } => {
+            format!("model     {model} (Merit counts: about {tokens} tokens)")
         }
         Outcome::Answer { .. } => "model     - (a plugin answers)".to_owned(),
         Outcome::Escalate(_) => format!("model     several ({model} where they are not run)"),

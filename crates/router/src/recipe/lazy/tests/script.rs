@@ -288,6 +288,7 @@ fn route(decision: &Decision) -> Route {
         .collect();
     Route {
         destination: None,
+        strict_translation: false,
         requirements: Requirements::default(),
         not_run: Vec::new(),
         tier: decision.tier,
