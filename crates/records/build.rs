@@ -1,5 +1,4 @@
 //! Makes the types of records from their definition in `proto/`.
-#![expect(clippy::print_stdout, reason = "cargo reads what is printed")]
 
 use std::error::Error;
 

@@ -17,20 +17,20 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 /// The id of the newest record.
-pub const NEWEST: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const NEWEST: &str = "0123456789abcdef0123456789abcdef";
 /// A prompt that would be an element, and a script, if it were no text.
-pub const HOSTILE: &str =
+pub(crate) const HOSTILE: &str =
     "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>";
 
 /// A running front; ends when dropped.
-pub struct Front {
+pub(crate) struct Front {
     address: SocketAddr,
     _serving: JoinSet<()>,
 }
 
 impl Front {
     /// Starts before an admin listener.
-    pub async fn start(merit: SocketAddr) -> Result<Self> {
+    pub(crate) async fn start(merit: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let mut serving = JoinSet::new();
@@ -49,7 +49,7 @@ impl Front {
     }
 
     /// The address of a view.
-    pub fn view(&self, name: &str) -> String {
+    pub(crate) fn view(&self, name: &str) -> String {
         format!("http://{}/#/{name}", self.address)
     }
 }

@@ -52,7 +52,7 @@ pub fn on_one_line(text: &str) -> Cow<'_, str> {
 }
 
 /// Returns the text with a blank for each character that nobody sees: such a one may stand between
-/// two words. `None` if there are none.
+/// two words. `None` if there is no such character.
 #[must_use]
 pub fn apart(text: &str) -> Option<String> {
     let blank = |scalar| if is_ignorable(scalar) { ' ' } else { scalar };

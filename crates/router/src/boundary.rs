@@ -231,6 +231,14 @@ impl Verdict {
         named.peek().is_some() && named.all(|bound| has(&self.unread, bound))
     }
 
+    /// Tells whether every boundary that holds lets text be kept with records of requests.
+    #[must_use]
+    pub fn sees_records(&self) -> bool {
+        self.holding
+            .iter()
+            .all(|bound| bound.places.allow_records())
+    }
+
     fn sees_encoder(&self) -> bool {
         self.holding
             .iter()

@@ -19,6 +19,7 @@ pub mod milvus;
 pub mod paths;
 pub mod pool;
 mod ranking;
+pub mod records;
 pub mod renames;
 pub mod requirements;
 mod schema;

@@ -3,8 +3,10 @@
 use crate::config::Document;
 use crate::config::paths::KnownPaths;
 use crate::config::pool::LooperLimits;
+use crate::config::records::RecordStore;
 use crate::models::{Env, Models};
 use crate::names::Names;
+use crate::plan::ReplayPolicy;
 use crate::recipe::{Recipe, Source};
 use crate::stages::targets::TargetSettings;
 use crate::stages::{Eligibility, Learning, Sessions, Targets};
@@ -44,6 +46,9 @@ pub struct Generation {
     pub token_ratio: Arc<TokenRatio>,
     /// State of pools, sessions and experience, shared by all generations.
     pub state: Arc<SharedState>,
+    /// How much is kept of requests that no recipe has to do with; `None` where their records are
+    /// not.
+    pub replay: Option<Arc<ReplayPolicy>>,
     /// What was found while building, none of it an error.
     pub warnings: Vec<Problem>,
     /// The document as read.
@@ -210,6 +215,8 @@ impl Generation {
             secret,
             token_ratio: Arc::clone(&deps.token_ratio),
             state,
+            replay: ReplayPolicy::of(document.records(&document.routing), None)
+                .filter(|_| !matches!(document.record_store(), RecordStore::NotRun(_))),
             warnings,
             document,
             value,
@@ -223,6 +230,16 @@ impl Generation {
         let outer = self.recipes.first().map_or(0.0, Recipe::pace);
         let own = self.recipes.iter().skip(1).map(Recipe::pace);
         outer + own.fold(0.0, f64::max)
+    }
+
+    /// Tells whether records of some requests are kept.
+    #[must_use]
+    pub fn records(&self) -> bool {
+        let of_recipe = |recipe: &Recipe| {
+            let mut routes = recipe.routes.iter();
+            recipe.replay.is_some() || routes.any(|route| route.replay.is_some())
+        };
+        self.replay.is_some() || self.recipes.iter().any(of_recipe)
     }
 
     /// Tells whether text that is not read must not pass: some policy has a boundary, or a rule

@@ -49,7 +49,7 @@ pub struct Routed<'g> {
 pub async fn route<'g>(generation: &'g Generation, request: &RoutingRequest<'_>) -> Routed<'g> {
     match Task::of(generation, request) {
         Ok(task) => plan(generation, task, request).await,
-        Err(refused) => Routed::refused(refused, request),
+        Err(refused) => Routed::refused(generation, refused, request),
     }
 }
 
@@ -62,7 +62,7 @@ pub async fn route_call<'g>(
 ) -> Routed<'g> {
     match escalation::called(generation, claims, &request.prompt.model) {
         Ok(called) => plan(generation, Task::Call(called), request).await,
-        Err(refused) => Routed::refused(refused, request),
+        Err(refused) => Routed::refused(generation, refused, request),
     }
 }
 
@@ -120,6 +120,7 @@ async fn plan<'g>(
         session,
         sent: &sent,
         default_model: generation.targets.default_model(),
+        replay: generation.replay.as_ref(),
     });
     Routed {
         outcome: sent.map_or_else(|refused| Outcome::Refuse(refused.refusal), |it| it.outcome),
@@ -349,9 +350,10 @@ fn finished(forward: Forward, choice: &Choice<'_>, request: &RoutingRequest<'_>)
 }
 
 impl Routed<'_> {
-    fn refused(refused: Refused, request: &RoutingRequest<'_>) -> Self {
+    fn refused(generation: &Generation, refused: Refused, request: &RoutingRequest<'_>) -> Self {
+        let replay = generation.replay.as_ref();
         Self {
-            trace: Arc::new(record::refused(&refused, request)),
+            trace: Arc::new(record::refused(&refused, request, replay)),
             outcome: Outcome::Refuse(refused.refusal),
             reading: Reading::default(),
         }

@@ -6,12 +6,14 @@
 
 pub mod body;
 mod forward;
+mod replay;
 pub mod surface;
 mod trace;
 pub mod translation;
 
 pub use body::{BodyEdit, CacheMarks, PromptMode, Reasoning, ReasoningEdit, RequestParams, Stands};
 pub use forward::{Edits, Forward, HeaderOp};
+pub use replay::ReplayPolicy;
 pub use trace::{RunOutcome, Trace, UNREAD_TURN};
 pub use translation::{Made, Translation, make};
 

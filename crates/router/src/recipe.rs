@@ -2,6 +2,7 @@
 
 mod composer;
 mod lazy;
+mod replay;
 mod steps;
 
 use crate::algorithms::{Algorithm, first_router_dc, method};
@@ -10,6 +11,7 @@ use crate::config::decisions::{Decision, Translation, boundary_trees, decision_t
 use crate::config::{Document, Routing};
 use crate::escalation::Looper;
 use crate::models::{Model, Models};
+use crate::plan::ReplayPolicy;
 use crate::plugins::{self, Plugin, PluginConfig};
 use conversation::learning::policy::{LearningRecipe, ModelProfiles, Policy};
 use conversation::shared_state::SharedState;
@@ -24,8 +26,8 @@ use signals::decision::{Decisions, Ranking, Strategy};
 use signals::declared::Declared;
 use signals::families::learned::{self, Learned};
 use signals::families::{self, Bounding, Signal, SignalError, SignalInput, Watch};
-use signals::projection::Projections;
 use signals::projection::step::Step;
+use signals::projection::{ProjectionTrace, Projections};
 use signals::report::{Key, Keys, Kind, SignalReport};
 use signals::rules::OnUnknown;
 use signals::scope::Scope;
@@ -46,6 +48,8 @@ pub struct Recipe {
     pub decisions: Decisions,
     /// Limits on all that it routes.
     pub boundaries: Boundaries,
+    /// How much is kept of requests that no decision takes; `None` where their records are not.
+    pub replay: Option<Arc<ReplayPolicy>>,
     /// Plans name the candidate that may be tried where the chosen one fails.
     pub falls_back: bool,
     /// What each decision leads to, by the index of the decision.
@@ -99,6 +103,8 @@ pub struct Route {
     pub requirements: Requirements,
     /// Enabled plugins in their fixed order.
     pub plugins: Vec<Box<dyn Plugin>>,
+    /// How much is kept of its requests; `None` where their records are not.
+    pub replay: Option<Arc<ReplayPolicy>>,
     /// What the decision asks for and is not run, as `x-merit-degraded` says it.
     pub not_run: Vec<Arc<str>>,
 }
@@ -213,6 +219,7 @@ impl Recipe {
             name: source.name.into(),
             declared,
             decisions,
+            replay: replay::usual(document, routing),
             falls_back: document.falls_back(routing),
             routes,
             projections,
@@ -312,6 +319,12 @@ impl Recipe {
         self.projections.project(report);
     }
 
+    /// Returns how the projections of a finished report came about.
+    #[must_use]
+    pub fn projected<'a>(&'a self, report: &SignalReport) -> ProjectionTrace<'a> {
+        self.projections.trace(&self.keys, report, Vec::new())
+    }
+
     /// Tells whether some decision takes requests away from the model that they name.
     #[must_use]
     pub fn diverts(&self) -> bool {
@@ -369,12 +382,19 @@ impl Route {
         let learning = learning_recipe(routing, document);
         let mut routes = Vec::with_capacity(routing.decisions.len());
         for decision in &routing.decisions {
+            let built = Self::build(decision, document, models, state, &mut building);
+            let mut not_run = built.not_run.clone();
+            if replay::is_lost(routing, decision, document) {
+                not_run.push("plugin=router_replay_not_run".into());
+            }
             routes.push(Self {
                 requirements: requirements(routing, decision),
+                replay: replay::of(routing, decision, document),
                 learning: learning
                     .as_ref()
                     .map(|recipe| Policy::of(decision.learned(), recipe)),
-                ..Self::build(decision, document, models, state, &mut building)
+                not_run,
+                ..built
             });
         }
         routes
@@ -430,6 +450,7 @@ impl Route {
             looper: algorithm.looper(candidates.candidates()),
             destination: decision.destination().map(Arc::from),
             requirements: Requirements::default(),
+            replay: None,
             not_run: not_run(decision, &algorithm),
             candidates,
             forecaster,

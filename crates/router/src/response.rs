@@ -15,8 +15,8 @@ mod translate;
 use bytes::Bytes;
 use compression::ChunkDecoder;
 use dialects::sse::{Segment, SseReader};
-use dialects::usage::BODY_LIMIT;
 use dialects::translate::Reply;
+use dialects::usage::BODY_LIMIT;
 use dialects::{BodyKind, Dialect, Outcome, UsageFold, UsageReader};
 use restore_model::RestoreModel;
 use std::sync::Arc;
@@ -222,7 +222,13 @@ impl Response {
                 let stages = stages.iter().map(|stage| stage.build(later)).collect();
                 let whole = if gathers { BodyKind::Json } else { kind };
                 let staged = Staged::new(read, whole, decoder, stages);
-                (Way::Staged(Box::new(Staged { must_read, ..staged })), None)
+                (
+                    Way::Staged(Box::new(Staged {
+                        must_read,
+                        ..staged
+                    })),
+                    None,
+                )
             }
         };
         let becomes_json = gathers || matches!(way, Way::Failed(_));

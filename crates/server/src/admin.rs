@@ -3,19 +3,24 @@
 mod classification;
 mod endpoint;
 mod guard;
+mod outcomes;
 mod page;
+mod records;
 mod refusal;
 
 pub use classification::Classification;
 pub use endpoint::Endpoint;
+pub use records::Records;
 pub use refusal::Refusal;
 
+use ::records::store::RecordStore;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
+use futures_util::future::BoxFuture;
 use guard::Guard;
 use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
 use serde_json::Value;
@@ -59,12 +64,22 @@ pub trait Console: Send + Sync + 'static {
     /// # Errors
     /// In the shape of the API; 400 if the body is no file of probes.
     fn probes(&self, body: &[u8]) -> Result<Value, Refusal>;
+    /// Returns the user that a caller speaks for, who may judge that user's requests only; `None` for
+    /// an operator.
+    ///
+    /// # Errors
+    /// The header that names users makes no sense.
+    fn judge(&self, headers: &HeaderMap) -> Result<Option<String>, Refusal>;
     /// The document that serves, secrets redacted.
     fn config(&self) -> Value;
     /// Hash and generation of the document that serves, and the last reload.
     fn hash(&self) -> Value;
     /// The state of the models' pools.
     fn pool(&self) -> Value;
+    /// Where records of requests are; `None` where the document keeps none.
+    fn records(&self) -> Option<Arc<dyn RecordStore>>;
+    /// Waits, not for long, until records of what has just happened are there.
+    fn settled(&self) -> BoxFuture<'_, ()>;
     /// The models that clients may ask for.
     fn models(&self) -> Value;
 }

@@ -11,6 +11,7 @@ use crate::listener::{self, Address, BindError, Bound};
 use crate::metrics::{self, Metrics, Observed};
 use crate::models::Installed;
 use crate::pools::Pools;
+use crate::recording;
 use crate::reload::{Live, Loaded, Refusal, Reloader, Status, Triggers};
 use crate::shared;
 use crate::shutdown::{self, Grace, NothingToDrain, Outcome, Running, Signals, Tasks};
@@ -116,16 +117,18 @@ impl Process {
         let readiness = Readiness::new().await;
         let (live, status) = (reloader.live(), reloader.status());
 
+        let records = recording::start(&live, &background, &metrics)?;
         let routes = engine::Routes {
             live: Arc::clone(&live),
             metrics: Arc::clone(&metrics),
             tracing,
+            recorded: Some(records.clone()),
         };
         let service = tonic::service::Routes::new(readiness.service());
         let processor = routes.processor();
         let streams = processor.streams();
         let pools = Pools::start(&live, &background);
-        let logs = pools.access_log(serving.stopping());
+        let logs = pools.access_log(Arc::clone(&records.recording), serving.stopping());
         pools.observe(&metrics, &logs);
         shared::start(&live, &background, &metrics)?;
         let service = service
@@ -138,6 +141,7 @@ impl Process {
             status: status.clone(),
             state: readiness.watch(),
             metrics: Arc::clone(&metrics),
+            records,
         };
         let admin = admin::router(Arc::new(console), token);
         http_listener::serve(sockets.admin, admin, Bounds::default(), &background);

@@ -44,6 +44,9 @@ pub enum Command {
     Train(Box<TrainArgs>),
     /// Ask a running Merit whether it is serving, as Envoy's health check does
     Probe(ProbeArgs),
+    /// Records of requests
+    #[command(subcommand)]
+    Records(RecordsCommand),
     /// Print the JSON Schema of the routing document
     Schema,
 }
@@ -345,6 +348,37 @@ pub struct ProbeArgs {
     pub timeout_seconds: u32,
 }
 
+/// `merit records`.
+#[derive(Debug, Subcommand)]
+pub enum RecordsCommand {
+    /// Write the records of a running Merit as JSON lines, oldest first
+    Export(ExportArgs),
+}
+
+/// `merit records export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// Address of the admin HTTP API
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub admin: SocketAddr,
+    /// File with the bearer token of the admin API
+    #[arg(long, value_name = "FILE")]
+    pub admin_token_file: Option<PathBuf>,
+    /// Form of the output
+    #[arg(long, value_enum, default_value_t = ExportFormat::Jsonl)]
+    pub format: ExportFormat,
+    /// Only records whose prompt was captured, which `merit train` can read
+    #[arg(long)]
+    pub captured: bool,
+}
+
+/// A form of exported records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// JSON lines.
+    Jsonl,
+}
+
 /// `merit train`.
 #[derive(Debug, Args)]
 pub struct TrainArgs {
@@ -552,6 +586,12 @@ mod tests {
             ("probe a:1 --tls-cert c --tls-key k", false),
             ("probe a:1 --tls-ca a --tls-cert c --tls-key k", true),
             ("serve --config a --settle-seconds 10", true),
+            (
+                "records export --admin 127.0.0.1:9 --format jsonl --captured",
+                true,
+            ),
+            ("records export --format csv", false),
+            ("records", false),
             ("schema", true),
         ] {
             let words = std::iter::once("merit").chain(line.split(' '));

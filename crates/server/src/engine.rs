@@ -22,6 +22,8 @@ use crate::exchange::LlmExchanges;
 use crate::metrics::Metrics;
 use crate::models::{Models, Open};
 use crate::probes::Probes;
+use crate::recording::Opened;
+use crate::recording::tariff::Tariff;
 use crate::reload::{Live, Prepare, Refusal};
 use crate::telemetry::Tracing;
 use crate::trust::Exposure;
@@ -66,6 +68,8 @@ pub struct Generation {
     pub unlisted: Vec<ModelEntry>,
     /// Resolved metrics.
     pub(crate) meters: Meters,
+    /// What its models cost.
+    pub(crate) tariff: Arc<Tariff>,
     /// What the classification API answers with.
     classifiers: Classifiers,
     config: Value,
@@ -232,6 +236,7 @@ impl Prepare for Preparer {
             models: settings::listing(generation.names.listed()),
             unlisted: settings::listing(generation.names.unlisted()),
             meters,
+            tariff: Arc::new(Tariff::of(&generation.document, &generation.value)),
             classifiers,
             config: document::redact(&generation.value, config::schema()),
             router: generation,
@@ -304,6 +309,8 @@ pub struct Routes {
     pub metrics: Arc<Metrics>,
     /// Whether exchanges are traced.
     pub tracing: Tracing,
+    /// Where their records are.
+    pub(crate) recorded: Option<Opened>,
 }
 
 impl Routes {
@@ -313,7 +320,9 @@ impl Routes {
         let live = Arc::clone(&self.live);
         let current = Settings::dynamic(move || Arc::clone(&live.load().options));
         extproc::service(
-            Arc::new(LlmExchanges::new(self.live, self.metrics, self.tracing)),
+            Arc::new(
+                LlmExchanges::new(self.live, self.metrics, self.tracing).recorded(self.recorded),
+            ),
             current,
         )
     }

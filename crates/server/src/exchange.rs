@@ -9,6 +9,8 @@ pub(crate) mod forward;
 mod identity;
 mod immediate;
 mod internal;
+mod noted;
+mod replayed;
 mod response;
 mod route;
 mod run;
@@ -20,6 +22,7 @@ mod work;
 use crate::engine::Generation;
 use crate::looper::Looper;
 use crate::metrics::{Metrics, Observed};
+use crate::recording::{End, Ended, Entry, Opened, Seen};
 use crate::reload::{Live, Loaded};
 use crate::telemetry::{ExchangeSpan, Tracing};
 use async_trait::async_trait;
@@ -32,7 +35,7 @@ use extproc::{
 use response::Responding;
 use router::plan::surface::ReplyHeader;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use stored::Passing;
 use work::Work;
 
@@ -47,6 +50,7 @@ pub(crate) struct LlmExchanges {
     work: Arc<Work>,
     looper: Arc<Looper>,
     told: Arc<unknown::Told>,
+    recorded: Option<Opened>,
 }
 
 impl LlmExchanges {
@@ -71,7 +75,14 @@ impl LlmExchanges {
             work: Arc::new(Work::new(cores)),
             looper,
             told: Arc::default(),
+            recorded: None,
         }
+    }
+
+    /// The same, whose records go there.
+    #[must_use]
+    pub(crate) fn recorded(self, recorded: Option<Opened>) -> Self {
+        Self { recorded, ..self }
     }
 }
 
@@ -84,6 +95,8 @@ impl Exchanges for LlmExchanges {
             work: self.work.clone(),
             looper: self.looper.clone(),
             told: self.told.clone(),
+            recorded: self.recorded.clone(),
+            entry: None,
             deadline: None,
             models_until: None,
             phase: Phase::Opened,
@@ -101,6 +114,10 @@ struct LlmExchange {
     looper: Arc<Looper>,
     /// Paths whose refusal is in the log.
     told: Arc<unknown::Told>,
+    /// Where records begin, and where they are.
+    recorded: Option<Opened>,
+    /// The request's record, if its document keeps any.
+    entry: Option<Arc<Entry>>,
     /// Of the decision that is asked for.
     deadline: Option<Instant>,
     /// Until when models may be waited for; the rest of the request's time is for planning.
@@ -137,6 +154,8 @@ struct Head {
     request: RequestHead,
     span: ExchangeSpan,
     since: Instant,
+    /// Its record.
+    entry: Option<Arc<Entry>>,
 }
 
 /// A request on a path that is not read.
@@ -172,6 +191,12 @@ impl Exchange for LlmExchange {
             self.phase = Phase::Done(None);
             return HeadStep::Forward(forward::untouched(&serving, &head));
         }
+        if let Some(rest) = replayed::asked(path) {
+            let deadline = self.models_until.unwrap_or_else(Instant::now);
+            let recorded = self.recorded.as_ref();
+            let answer = replayed::own(&serving, &head, rest, recorded, deadline).await;
+            return HeadStep::Respond(answer);
+        }
         let (dialect, service) = match serving.router.settings.paths.endpoint(method, path) {
             Endpoint::Inference(dialect) => (dialect, None),
             Endpoint::Service(service) => (service.dialect(), Some(service)),
@@ -180,6 +205,7 @@ impl Exchange for LlmExchange {
         };
         let span = self.tracing.begin(&head.headers);
         let bodiless = head.end_of_stream;
+        self.note(&serving, &head, Some(dialect));
         self.phase = Phase::AwaitsBody(Box::new(Head {
             serving,
             dialect,
@@ -187,6 +213,7 @@ impl Exchange for LlmExchange {
             request: head,
             span,
             since: Instant::now(),
+            entry: self.entry.clone(),
         }));
         if !bodiless {
             return HeadStep::NeedBody;
@@ -205,7 +232,11 @@ impl Exchange for LlmExchange {
             Phase::AwaitsBody(head) => head,
             Phase::AwaitsAttempt(attempting) => {
                 let (length, metrics) = (body.len(), self.metrics.clone());
-                let step = async move { attempting.body(body, &metrics) };
+                let recorded = self.recorded.clone();
+                let step = async move {
+                    let recording = recorded.as_ref().map(|recorded| &*recorded.recording);
+                    attempting.body(body, &metrics, recording)
+                };
                 return if Work::is_short(length, 0.0) {
                     step.await
                 } else {
@@ -258,7 +289,7 @@ impl Exchange for LlmExchange {
         let (looper, metrics) = (self.looper.clone(), self.metrics.clone());
         match running.run(&looper, &metrics).await {
             route::Planned::Forward(reply, plan) => self.forward(*reply, plan),
-            route::Planned::Respond(answer) => BodyStep::Respond(answer),
+            route::Planned::Respond(answer) => BodyStep::Respond(self.answered(answer)),
             // A run does not lead to another one.
             route::Planned::Run(_) => BodyStep::Respond(self.fault(Fault::DeadlineExceeded)),
         }
@@ -312,12 +343,17 @@ impl Exchange for LlmExchange {
         };
         let answer = immediate::fault(fault, dialect, request);
         self.metrics.fault(fault);
-        answer
+        self.answered(answer)
     }
 
     fn refuse(&mut self, head: &RequestHead, fault: Fault) -> Immediate {
         self.metrics.fault(fault);
-        immediate::fault(fault, immediate::wire(head), Some(head))
+        let wire = immediate::wire(head);
+        if wire.is_some() {
+            let serving = self.live.load();
+            self.note(&serving, head, wire);
+        }
+        self.answered(immediate::fault(fault, wire, Some(head)))
     }
 }
 
@@ -329,6 +365,40 @@ fn models_until(now: Instant, deadline: Instant) -> Instant {
 }
 
 impl LlmExchange {
+    /// Begins the request's record, where its document keeps any.
+    fn note(
+        &mut self,
+        serving: &Arc<Loaded<Generation>>,
+        head: &RequestHead,
+        dialect: Option<Dialect>,
+    ) {
+        let Some(recorded) = self.recorded.as_ref().filter(|_| serving.router.records()) else {
+            return;
+        };
+        let seen = Seen {
+            key: serving.router.state.dispatches.next_id(),
+            id: fastrand::u128(..),
+            at: SystemTime::now(),
+            serving: Arc::clone(serving),
+            dialect,
+            request_id: head.headers.get("x-request-id").map(Arc::from),
+        };
+        self.entry = Some(Entry::new(&recorded.recording, seen));
+    }
+
+    /// Ends the request's record: Merit answers it. A run says itself what it came to.
+    fn answered(&self, answer: Immediate) -> Immediate {
+        if let Some(entry) = &self.entry {
+            let end = if answer.status.is_success() {
+                End::Complete
+            } else {
+                End::Refused
+            };
+            entry.end(Ended::with_status(end, answer.status.as_u16()));
+        }
+        answer
+    }
+
     fn forward(&mut self, reply: BodyReply, plan: Box<response::ResponsePlan>) -> BodyStep {
         self.phase = Phase::Responding(Box::new(Responding::new(*plan, self.metrics.clone())));
         BodyStep::Forward(reply)
@@ -338,7 +408,7 @@ impl LlmExchange {
     fn proceed(&mut self, head: Box<Head>, planned: route::Planned) -> BodyStep {
         let ready = match planned {
             route::Planned::Forward(reply, plan) => return self.forward(*reply, plan),
-            route::Planned::Respond(answer) => return BodyStep::Respond(answer),
+            route::Planned::Respond(answer) => return BodyStep::Respond(self.answered(answer)),
             route::Planned::Run(ready) => ready,
         };
         let set_out = run::set_out(head, ready, &self.looper, &self.metrics, self.deadline);
@@ -349,7 +419,7 @@ impl LlmExchange {
             }
             run::SetOut::Go(planned) => match planned {
                 route::Planned::Forward(reply, plan) => self.forward(*reply, plan),
-                route::Planned::Respond(answer) => BodyStep::Respond(answer),
+                route::Planned::Respond(answer) => BodyStep::Respond(self.answered(answer)),
                 route::Planned::Run(_) => BodyStep::Respond(self.fault(Fault::DeadlineExceeded)),
             },
         }
@@ -446,7 +516,7 @@ impl LlmExchange {
     fn refuse_unread(
         &mut self,
         why: unknown::Why,
-        serving: &Generation,
+        serving: &Arc<Loaded<Generation>>,
         head: &RequestHead,
     ) -> Immediate {
         let why = if why == unknown::BODY {
@@ -457,12 +527,13 @@ impl LlmExchange {
         self.phase = Phase::Done(None);
         self.told.tell(&serving.router.settings.paths, head);
         self.metrics.refused("", "unread_path");
-        immediate::refusal(
+        self.note(serving, head, immediate::wire(head));
+        self.answered(immediate::refusal(
             why.status,
             why.message,
             immediate::wire(head),
             head.headers.get("x-request-id"),
-        )
+        ))
     }
 
     fn turn_down(&mut self, status: u16, message: &str, head: &RequestHead) -> Immediate {

@@ -1,10 +1,10 @@
 //! The `merit` command.
 
 use document::Problem;
-use server::cli::{Cli, Command, ModelArgs};
+use server::cli::{Cli, Command, ModelArgs, RecordsCommand};
 use server::engine::Evaluator;
 use server::models::{Installed, Open};
-use server::{app, check, engine, explain, migrate, output, probe, probes, train};
+use server::{app, check, engine, explain, export, migrate, output, probe, probes, train};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -43,6 +43,7 @@ fn main() -> ExitCode {
         }),
         Command::Train(arguments) => train::run(*arguments),
         Command::Probe(arguments) => probe::run(&arguments),
+        Command::Records(RecordsCommand::Export(arguments)) => export::run(&arguments),
         Command::Schema => output::text(&engine::schema())
             .map(|()| ExitCode::SUCCESS)
             .map_err(anyhow::Error::from),

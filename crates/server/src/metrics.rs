@@ -11,6 +11,7 @@ mod handles;
 pub mod looper;
 mod pool;
 mod record;
+pub mod usage;
 
 pub use handles::{DecisionHandles, FamilyHandles, Handles, ModelHandles, Names, SignalHandles};
 
@@ -43,6 +44,8 @@ pub struct Metrics {
     known: Mutex<handles::Known>,
     /// Requests, by model.
     pub models: Models,
+    /// What answers used and took.
+    pub usage: usage::Usage,
     /// Signal evaluation.
     pub signals: Signals,
     /// Boundaries.
@@ -78,6 +81,7 @@ impl Metrics {
         registry.register_collector(Box::new(pool.clone()));
         Self {
             models: Models::register(&mut registry),
+            usage: usage::Usage::register(&mut registry),
             signals: Signals::register(&mut registry),
             boundaries: Boundaries::register(&mut registry),
             decisions: Decisions::register(&mut registry),

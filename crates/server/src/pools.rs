@@ -4,6 +4,7 @@
 use crate::engine::Generation;
 use crate::exchange::forward;
 use crate::metrics::{Metrics, Observed};
+use crate::recording::Recording;
 use crate::reload::Live;
 use crate::scrape::{Scraper, Scrapes, Targets};
 use crate::shutdown::Tasks;
@@ -54,9 +55,15 @@ impl Pools {
     }
 
     /// Returns the service that Envoy sends its access log to.
-    pub(crate) fn access_log(&self, stop: CancellationToken) -> AccessLogs {
+    /// What it says of a request's end also completes its record.
+    pub(crate) fn access_log(
+        &self,
+        recording: Arc<Recording>,
+        stop: CancellationToken,
+    ) -> AccessLogs {
         let log = Arc::new(Log {
             state: Arc::clone(&self.state),
+            recording: Some(recording),
         });
         extproc::access_log(log, forward::NAMESPACE, forward::DISPATCH, stop)
     }
@@ -122,6 +129,7 @@ async fn tick(state: Arc<SharedState>, stop: CancellationToken) {
 /// What the access log says, as ends of dispatches.
 struct Log {
     state: Arc<SharedState>,
+    recording: Option<Arc<Recording>>,
 }
 
 impl AccessLog for Log {
@@ -136,6 +144,9 @@ impl AccessLog for Log {
             cut: entry.ending == Ending::UpstreamFailed,
             ..Served::default()
         };
+        if let Some(recording) = &self.recording {
+            recording.logged(id, entry.clone());
+        }
         match entry.ending {
             Ending::UpstreamFailed => self.state.end(id, &served),
             Ending::Complete if entry.status != 0 => self.state.end(id, &served),
@@ -156,6 +167,7 @@ mod tests {
             let state = Arc::<SharedState>::default();
             let log = Log {
                 state: Arc::clone(&state),
+                recording: None,
             };
             let id = state.dispatches.next_id();
             let (model, recipe, decision) = ("a".into(), None, None);

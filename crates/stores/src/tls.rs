@@ -41,7 +41,7 @@ pub(crate) fn connector(settings: &RedisStore) -> Result<TlsConnector, Unusable>
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-/// Returns what a client of another protocol needs: certificates are checked, or none is.
+/// Returns the settings of another client than that of Redis, with certificates checked or not.
 pub(crate) fn config(is_verified: bool) -> Result<ClientConfig, Unusable> {
     let provider = Arc::new(ring::default_provider());
     let config = ClientConfig::builder_with_provider(Arc::clone(&provider))

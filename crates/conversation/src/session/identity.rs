@@ -165,6 +165,12 @@ impl SessionKeyer {
 }
 
 /// Returns the first source of the request that names a session, and the name.
+/// Returns the name that the client gives its session, and where it does; `None` where it names none.
+#[must_use]
+pub fn named<'a>(prompt: &'a Prompt, hints: &SessionHints<'a>) -> Option<(Source, &'a str)> {
+    Some(source(prompt, hints)).filter(|(source, _)| source.is_explicit())
+}
+
 fn source<'a>(prompt: &'a Prompt, hints: &SessionHints<'a>) -> (Source, &'a str) {
     let continuity = &prompt.continuity;
     let user_id = || {

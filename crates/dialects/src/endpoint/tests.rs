@@ -13,11 +13,18 @@ fn paths_on_another_wire() {
     check("/v1/messages?beta=true", chat, "/v1/chat/completions");
     check("/v1/chat/completions", messages, "/v1/messages");
     check("/v1/responses", messages, "/v1/messages");
-    check("/inference/v1/messages", chat, "/inference/v1/chat/completions");
+    check(
+        "/inference/v1/messages",
+        chat,
+        "/inference/v1/chat/completions",
+    );
     check("/API//v1/./chat/completions", messages, "/api/v1/messages");
-    check("/openai/deployments/x/chat/completions?api-version=1", messages, "/openai/v1/messages");
+    check(
+        "/openai/deployments/x/chat/completions?api-version=1",
+        messages,
+        "/openai/v1/messages",
+    );
 }
-
 
 #[track_caller]
 fn check(method: &str, path: &str, expected: &Endpoint) {

@@ -15,7 +15,7 @@ const DIGITS: usize = 12;
 const UNIT: i128 = 1_000_000_000_000;
 /// The units of [`Price`] that make a billionth of a currency's unit for one token.
 const NANO: i128 = 1_000_000_000;
-/// Prices above are none.
+/// Prices above count as absent.
 const PRICE_MAX: f64 = 1e12;
 
 /// A price of a million tokens: 10⁻¹² units of a currency.
@@ -302,7 +302,7 @@ fn cost_of_all(attempts: &[Attempt]) -> Option<Cost> {
     total.nanos = whole(&total);
     total.micros = half_even(total.nanos.into(), 1_000);
     // The baseline would have answered once, with the last attempt's tokens.
-    if let Some(last) = costs().last() {
+    if let Some(last) = costs().next_back() {
         total.baseline_nanos = last.baseline_nanos;
         total.baseline_model.clone_from(&last.baseline_model);
     }

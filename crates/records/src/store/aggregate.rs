@@ -70,7 +70,7 @@ pub struct Names {
 }
 
 impl Names {
-    /// Takes the names of a record; empty ones are none.
+    /// Takes the names of a record; empty ones count as absent.
     pub fn add(&mut self, name: &Name<'_>) {
         let mut insert = |set: Set, name: &str| {
             if !name.is_empty() {

@@ -92,7 +92,8 @@ pub async fn check(store: &dyn RecordStore) -> Result<(), Fault> {
 async fn lists(store: &dyn RecordStore, records: &[DecisionRecord]) -> Result<(), Fault> {
     let some = |text: &str| Some(text.to_owned());
     let none = Filter::default();
-    let filters: [(Filter, fn(&DecisionRecord) -> bool); 7] = [
+    type Keeps = fn(&DecisionRecord) -> bool;
+    let filters: [(Filter, Keeps); 7] = [
         (none.clone(), |_| true),
         (
             Filter {

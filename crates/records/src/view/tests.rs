@@ -7,9 +7,9 @@ use crate::record::{
     Cost, Decision, DecisionRecord, Lifecycle, Moment, OutcomeReport, Signal, SignalName,
     SignalState, StepSource, Tokens, ToolStep, ToolStepType,
 };
+use crate::store::Change;
 use crate::store::contract::sample;
 use crate::store::memory::Memory;
-use crate::store::{Change, RecordStore as _};
 
 fn pairs(query: &[(&str, &str)]) -> Vec<(String, String)> {
     let pairs = query.iter();

@@ -16,6 +16,8 @@ pub(super) struct Places {
     encoder: bool,
     /// So are these models of `global.model_catalog.external`.
     external: BTreeSet<Arc<str>>,
+    /// Text may be kept with records of requests.
+    records: bool,
 }
 
 impl Places {
@@ -26,7 +28,10 @@ impl Places {
             !location.is_empty() && allow.locations.iter().any(|word| word.trim() == location)
         };
         let listed = |name: &str| allow.models.iter().any(|model| model.trim() == name.trim());
-        let mut places = Self::default();
+        let mut places = Self {
+            records: allow.records,
+            ..Self::default()
+        };
         for model in &document.providers.models {
             places.note(&model.name, listed(&model.name) || here(&model.location));
         }
@@ -79,6 +84,11 @@ impl Places {
     /// The external model may see the text.
     pub(super) fn allow_external(&self, name: &str) -> bool {
         self.external.contains(name)
+    }
+
+    /// The store of records may keep the text.
+    pub(super) fn allow_records(&self) -> bool {
+        self.records
     }
 
     /// A name that is allowed in one place and denied in another is denied.

@@ -268,6 +268,8 @@ pub struct Allowed {
     pub models: Vec<String>,
     /// Words of `providers.models[].location`.
     pub locations: Vec<String>,
+    /// Text may be kept with records of requests, where `router_replay` captures it.
+    pub records: bool,
 }
 
 /// Returns the rule trees of decisions.

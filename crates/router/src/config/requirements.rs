@@ -20,6 +20,6 @@ pub struct CandidateRequirements {
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataPolicy {
-    /// Whether requests may be recorded; nothing is recorded today.
+    /// `false`: no record of a request is kept, whatever `router_replay` says.
     pub replay: Option<bool>,
 }

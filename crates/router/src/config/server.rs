@@ -2,6 +2,7 @@
 
 use super::paths::Passthrough;
 use super::pool::{Fallback, LooperLimits, PoolSettings};
+use super::records::RecordSettings;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +43,8 @@ pub struct Server {
     pub fallback: Fallback,
     /// What is changed in answers.
     pub response: ResponseSettings,
+    /// Records of requests.
+    pub records: RecordSettings,
     /// Environment variable with the secret that signs turn states and the credentials of calls
     /// back through the gateway. All replicas must have the same. Without it each process makes its
     /// own, so that a turn state is void at another replica.
@@ -65,6 +68,7 @@ impl Default for Server {
             looper: LooperLimits::default(),
             fallback: Fallback::default(),
             response: ResponseSettings::default(),
+            records: RecordSettings::default(),
             secret_env: "MERIT_SECRET".to_owned(),
         }
     }

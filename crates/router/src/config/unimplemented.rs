@@ -3,6 +3,7 @@
 
 use super::Document;
 use super::decisions::Decision;
+use super::records::RecordStore;
 use crate::algorithms::Algorithm;
 use crate::plugins::{NotRun, PluginConfig};
 use document::{Problem, Severity};
@@ -272,16 +273,17 @@ impl List {
                 NotRun::Served("the readiness probe tells when the start is over"),
             );
         }
-        if services
-            .router_replay
-            .as_ref()
-            .is_some_and(|replay| replay.enabled)
-        {
-            self.add(
-                "global.services.router_replay",
-                "the store of records",
-                uses_plugin(document, "router_replay"),
-                NotRun::Served("records only, no effect on routing"),
+        if let RecordStore::NotRun(store) = document.record_store() {
+            let is_on = services
+                .router_replay
+                .as_ref()
+                .is_some_and(|replay| replay.enabled);
+            self.add_shown(
+                "global.services.router_replay.store_backend",
+                format!("the store of records `{store}`"),
+                live && (is_on || uses_plugin(document, "router_replay")),
+                NotRun::Served("no record of a request is kept"),
+                Some("plugin=router_replay_not_run".to_owned()),
             );
         }
     }

@@ -14,7 +14,7 @@ mod pool;
 mod ranking;
 
 use super::decisions::{boundary_trees, decision_trees};
-use super::{Document, Routing, evidence};
+use super::{Document, Routing, evidence, records};
 use document::{Findings, Problem};
 use signals::families::{self, Deps};
 use signals::projection;
@@ -29,6 +29,7 @@ pub fn validate(document: &Document) -> Vec<Problem> {
     evidence::check(&document.evaluation, &mut findings);
     pool::settings(document, &mut findings);
     learning::check(document, &mut findings);
+    records::check(document, &mut findings);
     if let Some(selection) = &document.global.router.model_selection {
         selection.check(&mut findings);
     }

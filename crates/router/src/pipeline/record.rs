@@ -4,6 +4,7 @@ use super::choice::Choice;
 use super::sent::Sent;
 use super::service;
 use super::task::Task;
+use crate::plan::ReplayPolicy;
 use crate::plan::{Outcome, Trace, UNREAD_TURN};
 use crate::recipe::Route;
 use crate::stages::reading::{Reading, RecipeReading};
@@ -25,15 +26,22 @@ pub(super) struct Records<'a, 'g> {
     pub(super) sent: &'a Result<Sent, Refused>,
     /// The model of requests that nothing chooses for.
     pub(super) default_model: Option<&'a Arc<str>>,
+    /// How much is kept of requests that no recipe has to do with.
+    pub(super) replay: Option<&'a Arc<ReplayPolicy>>,
 }
 
 /// Makes the trace of a request that ended before it was read.
-pub(super) fn refused(refused: &Refused, request: &RoutingRequest<'_>) -> Trace {
+pub(super) fn refused(
+    refused: &Refused,
+    request: &RoutingRequest<'_>,
+    replay: Option<&Arc<ReplayPolicy>>,
+) -> Trace {
     Trace {
         protocol: request.protocol(),
         upstream: request.protocol(),
         dropped: refused.dropped.clone(),
         refused_by: refused.barrier.clone(),
+        replay: replay.cloned(),
         ..Trace::default()
     }
 }
@@ -44,6 +52,7 @@ pub(super) fn trace(records: Records<'_, '_>) -> Trace {
     let forecasts = records.forecasts();
     let model = records.model();
     let degraded = records.degraded();
+    let replay = records.replay();
     let scores = records.scores();
     let debug = reading.recipes().next().filter(|_| request.full);
 
@@ -103,6 +112,7 @@ pub(super) fn trace(records: Records<'_, '_>) -> Trace {
         injected_system_prompt: sent.is_some_and(|sent| sent.injected_system_prompt),
         forecasts,
         degraded,
+        replay,
     }
 }
 
@@ -124,6 +134,18 @@ impl Records<'_, '_> {
             _ => None,
         };
         choice.model(self.default_model).or(forwarded)
+    }
+
+    /// Returns how much is kept of the request: as its decision says, or else its recipe, and no more
+    /// than the boundaries allow.
+    fn replay(&self) -> Option<Arc<ReplayPolicy>> {
+        let route = self.reading.decided().map(|(_, route)| route);
+        let kept = match (route.or(self.task.called()), self.task.recipe()) {
+            (Some(route), _) => route.replay.as_ref(),
+            (None, Some(recipe)) => recipe.replay.as_ref(),
+            (None, None) => self.replay,
+        };
+        Some(kept?.within(&self.reading.verdict))
     }
 
     /// Returns what could not be done or read, in the order of the stages.

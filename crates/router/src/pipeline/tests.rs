@@ -225,7 +225,7 @@ fn check(request: &str, expected: &str) {
 /// What a decision asks for and is not run shows on its requests, and on no others.
 #[test]
 fn what_is_not_run_shows_on_the_request() {
-    let plugins = "[{type: rag}, {type: router_replay}, {type: rag}, {type: memory, configuration: {enabled: false}}]";
+    let plugins = "[{type: rag}, {type: hallucination}, {type: rag}, {type: memory, configuration: {enabled: false}}]";
     let policy = POLICY.replace(
         "modelRefs: [{model: small, lora_name: small-law, use_reasoning: false}]",
         &format!("modelRefs: [{{model: small}}]\n      plugins: {plugins}"),
@@ -238,7 +238,7 @@ fn what_is_not_run_shows_on_the_request() {
     };
     assert_eq!(
         degraded("a contract"),
-        "plugin=rag_not_run plugin=router_replay_not_run"
+        "plugin=hallucination_not_run plugin=rag_not_run"
     );
     assert_eq!(degraded("hello"), "");
 }

@@ -3,7 +3,7 @@
 //! A trace is made once, from the records of the stages, when the way is at its end. Headers,
 //! metadata, spans and metrics read it; nothing writes to it.
 
-use super::Forward;
+use super::{Forward, ReplayPolicy};
 use crate::boundary::Verdict;
 use conversation::credential::Void;
 use conversation::learning::outcome::LearningOutcome;
@@ -71,6 +71,8 @@ pub struct Trace {
     pub forecasts: Vec<Forecast>,
     /// What could not be done or read, `part=reason`.
     pub degraded: Vec<Arc<str>>,
+    /// How much is kept of the request; `None` where its record is not.
+    pub replay: Option<Arc<ReplayPolicy>>,
 }
 
 /// How a run of several models ended.

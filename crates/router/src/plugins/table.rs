@@ -101,6 +101,8 @@ pub enum Turn {
     Parameters,
     /// Edits headers, after all that the router sets.
     Headers,
+    /// Says what is kept of the request.
+    Record,
 }
 
 /// What is known of a plugin before any configuration of it is read.

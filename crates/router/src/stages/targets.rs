@@ -10,9 +10,7 @@ use crate::boundary::{Admitted, Verdict};
 use crate::config::Document;
 use crate::models::{Credential, Model, Models};
 use crate::plan::translation::{api, headers as wire_headers};
-use crate::plan::{
-    self, BodyEdit, Forward, HeaderOp, ReasoningEdit, Refusal, Stands, Translation,
-};
+use crate::plan::{self, BodyEdit, Forward, HeaderOp, ReasoningEdit, Refusal, Stands, Translation};
 use crate::recipe::Route;
 use crate::response;
 use dialects::translate::Backend;
@@ -287,7 +285,8 @@ impl Targets {
         // A backend's path is that of its own wire; others and other endpoints keep theirs.
         let is_own = dialect == target.model.wires.own() && wire.is_conversation;
         let fits = |op: &&HeaderOp| is_own || !sets_path(op);
-        let of_wire = backend.map(|backend| wire_headers(client, backend.dialect, wire.has_version));
+        let of_wire =
+            backend.map(|backend| wire_headers(client, backend.dialect, wire.has_version));
         let of_model = target.model.headers.iter().filter(fits).cloned();
         let headers = of_wire.into_iter().flatten().chain(of_model);
 
@@ -328,7 +327,8 @@ impl Targets {
         }
         // The client's own words of reasoning go by the model's switch, too.
         let tells = target.reasoning.is_some() || wire.wish.on.is_some();
-        let told = tells.then(|| target.reasons_as(target.reasoning.unwrap_or_default(), wire.wish));
+        let told =
+            tells.then(|| target.reasons_as(target.reasoning.unwrap_or_default(), wire.wish));
         edits.extend(told.map(BodyEdit::Reasoning));
         let asked = wire.asked.filter(|_| self.settings.restore_model);
         Translation {

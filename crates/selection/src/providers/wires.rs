@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn what_backends_speak() {
-        use Wires::{Any, Anthropic, Chat, OpenAi, Responses};
+        use Wires::{Anthropic, Any, Chat, OpenAi, Responses};
         let local = "http://127.0.0.1:8000/v1";
         let openai = "https://api.openai.com/v1";
         let azure = "https://eu.openai.azure.com";
@@ -189,7 +189,11 @@ mod tests {
             ("anthropic", local, Anthropic),
             ("anthropic", openai, Anthropic),
         ] {
-            assert_eq!(wires(api_format, base_url), expected, "{api_format} {base_url}");
+            assert_eq!(
+                wires(api_format, base_url),
+                expected,
+                "{api_format} {base_url}"
+            );
         }
     }
 

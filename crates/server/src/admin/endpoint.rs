@@ -1,12 +1,12 @@
 //! The endpoints: one list, from which the router is built and against which openapi.json is
 //! tested.
 
-use super::{BODY_LIMIT, Classification, Console, Refusal, evaluate};
+use super::{BODY_LIMIT, Classification, Console, Records, Refusal, evaluate, outcomes, records};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode, Uri, header::CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, get, post};
 use serde_json::{Value, json};
@@ -36,6 +36,8 @@ pub enum Endpoint {
     Pool,
     /// The models that clients may ask for.
     Models,
+    /// Records of requests.
+    Records(Records),
     /// Classify texts.
     Classify(Classification),
     /// This API described.
@@ -44,7 +46,7 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 30] = [
         Self::Health,
         Self::Ready,
         Self::Eval,
@@ -54,6 +56,16 @@ impl Endpoint {
         Self::Hash,
         Self::Pool,
         Self::Models,
+        Self::Records(Records::List),
+        Self::Records(Records::ListSlash),
+        Self::Records(Records::Aggregate),
+        Self::Records(Records::Trajectory),
+        Self::Records(Records::One),
+        Self::Records(Records::NewList),
+        Self::Records(Records::NewAggregate),
+        Self::Records(Records::NewTrajectory),
+        Self::Records(Records::NewOne),
+        Self::Records(Records::Ledger),
         Self::Classify(Classification::Intent),
         Self::Classify(Classification::Pii),
         Self::Classify(Classification::Security),
@@ -80,6 +92,7 @@ impl Endpoint {
             Self::Hash => "/config/hash",
             Self::Pool => "/api/v1/pool",
             Self::Models => "/v1/models",
+            Self::Records(what) => what.path(),
             Self::Classify(what) => what.path(),
             Self::OpenApi => "/openapi.json",
         }
@@ -114,6 +127,10 @@ impl Endpoint {
             Self::Hash => get(async |State(console): Shared| Json(console.hash())),
             Self::Pool => get(async |State(console): Shared| Json(console.pool())),
             Self::Models => get(async |State(console): Shared| Json(console.models())),
+            Self::Records(what) => get(async move |State(console): Shared, uri: Uri| {
+                console.settled().await;
+                records::respond(what, uri, console.records().as_deref()).await
+            }),
             Self::Classify(what) => post(async move |State(console): Shared, body: Received| {
                 let body = whole(body)?;
                 evaluate(move || console.classify(what, &body))
@@ -158,7 +175,9 @@ async fn outcome(
     headers: HeaderMap,
     body: Received,
 ) -> Result<Json<Value>, Refusal> {
-    console.outcome(&headers, &whole(body)?).map(Json)
+    outcomes::take(&*console, &headers, &whole(body)?)
+        .await
+        .map(Json)
 }
 
 fn whole(body: Received) -> Result<Bytes, Refusal> {

@@ -38,11 +38,20 @@ impl Console for Fake {
     fn probes(&self, body: &[u8]) -> Result<Value, Refusal> {
         Ok(json!({"length": body.len()}))
     }
+    fn judge(&self, _: &HeaderMap) -> Result<Option<String>, Refusal> {
+        Ok(None)
+    }
     fn config(&self) -> Value {
         json!({"version": "v0.3"})
     }
     fn hash(&self) -> Value {
         json!({"hash": "abc"})
+    }
+    fn records(&self) -> Option<Arc<dyn RecordStore>> {
+        None
+    }
+    fn settled(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
     }
     fn pool(&self) -> Value {
         json!({"models": []})

@@ -4,8 +4,11 @@ use crate::admin::{Classification, Console, Refusal};
 use crate::engine::Generation;
 use crate::health::State;
 use crate::metrics::Metrics;
+use crate::recording::Opened;
 use crate::reload::{Live, Status};
 use axum::http::HeaderMap;
+use futures_util::future::BoxFuture;
+use records::store::RecordStore;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,6 +20,7 @@ pub(super) struct AppConsole {
     pub(super) status: watch::Receiver<Status>,
     pub(super) state: watch::Receiver<State>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) records: Opened,
 }
 
 impl Console for AppConsole {
@@ -42,6 +46,10 @@ impl Console for AppConsole {
         self.live.load().probes(body)
     }
 
+    fn judge(&self, headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+        self.live.load().judge(headers)
+    }
+
     fn config(&self) -> Value {
         self.live.load().config()
     }
@@ -59,6 +67,15 @@ impl Console for AppConsole {
         let state = &self.live.load().router.state;
         let (open, given_up) = (state.dispatches.len(), state.dispatches.given_up());
         json!({"models": state.pool.readings(Instant::now()), "open": open, "given_up": given_up})
+    }
+
+    fn records(&self) -> Option<Arc<dyn RecordStore>> {
+        let keeps = self.live.load().router.records();
+        keeps.then(|| Arc::clone(&self.records.store))
+    }
+
+    fn settled(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.records.settled())
     }
 
     fn models(&self) -> Value {

@@ -68,6 +68,17 @@ impl Generation {
         }
     }
 
+    /// Returns the user that a caller of the admin API speaks for; `None` for an operator.
+    ///
+    /// # Errors
+    /// The header that names users is empty, or stands there twice.
+    pub fn judge(&self, headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+        match only(headers, &self.router.settings.user_header)?.map(str::trim) {
+            Some("") => Err(invalid("the header that names the user is empty")),
+            user => Ok(user.map(str::to_owned)),
+        }
+    }
+
     fn count(
         &self,
         headers: &HeaderMap,

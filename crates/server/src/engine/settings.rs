@@ -77,7 +77,7 @@ pub fn trace_settings(file: &Path) -> Option<TraceSettings> {
 /// What is read at start only: the exporter is installed once, the largest gRPC message is fixed
 /// with the service, the engine of the models starts once, and stores that replicas share are
 /// reached once.
-const RESTART_ONLY: [&str; 16] = [
+const RESTART_ONLY: [&str; 22] = [
     "global.services.observability.tracing",
     "global.server.extproc.body_limit_bytes",
     "global.server.inference.execution_providers",
@@ -94,6 +94,12 @@ const RESTART_ONLY: [&str; 16] = [
     "global.router.learning.state_store",
     "global.server.pool.redis",
     "global.server.pool.share_interval_ms",
+    "global.services.router_replay.store_backend",
+    "global.services.router_replay.ttl_seconds",
+    "global.services.router_replay.redis",
+    "global.services.router_replay.postgres",
+    "global.server.records.file",
+    "global.server.records.queue",
 ];
 
 /// The fields that two documents differ in although they cannot change while running.

@@ -9,6 +9,7 @@ use super::forward::{FALLBACK, NAMESPACE};
 use super::{forward, immediate};
 use crate::engine::Generation;
 use crate::metrics::Metrics;
+use crate::recording::Recording;
 use crate::reload::Loaded;
 use bytes::Bytes;
 use dialects::{Asked, Dialect, Endpoint, Service};
@@ -123,7 +124,12 @@ fn refuse(request: &RequestHead, refusal: &Refusal) -> Immediate {
 
 impl Attempting {
     /// Makes the request fit for the next model.
-    pub(super) fn body(&self, bytes: Bytes, metrics: &Metrics) -> BodyStep {
+    pub(super) fn body(
+        &self,
+        bytes: Bytes,
+        metrics: &Metrics,
+        recording: Option<&Recording>,
+    ) -> BodyStep {
         let header = |name: &str| self.request.headers.get(name).unwrap_or_default();
         let told = Told(&self.request);
         let said = |name: &str| told.get(name).unwrap_or_default();
@@ -171,6 +177,9 @@ impl Attempting {
         match made {
             Ok((body, plan, path)) => {
                 metrics.looper.attempted(attempt.to, "sent");
+                if let (Some(recording), Ok(dispatch)) = (recording, said(DISPATCH).parse()) {
+                    recording.attempted(dispatch, attempt.to);
+                }
                 let mut headers = forward::merged(Vec::new(), plan.headers());
                 headers.extend(path);
                 // Replies name the model that answers.

@@ -4,6 +4,9 @@
 use super::forward::NAMESPACE;
 use super::sent::Sent;
 use crate::metrics::Metrics;
+use crate::metrics::usage::Answered;
+use crate::recording::tariff::Tariff;
+use crate::recording::{End, Ended, Entry};
 use bytes::Bytes;
 use conversation::dispatch::Dispatch;
 use conversation::objects::Keeper;
@@ -12,14 +15,17 @@ use conversation::shared_state::SharedState;
 use dialects::{BodyKind, Dialect, Usage, refusal};
 use extproc::{ChunkStep, HeaderEdit, HeaderEdits, ResponseHead, ResponseStep};
 use http::HeaderValue;
+use records::record::Tokens;
 use router::plan::Forward;
 use router::plan::surface::ReplyHeader;
 use router::response::{BodyHead, Chunk, Response, ResponseStage};
-use selection::card::Tokens;
 use selection::served::Served;
 use signals::families::TokenRatio;
 use std::sync::Arc;
 use std::time::Instant;
+
+/// The header that names the model.
+const MODEL: &str = "x-vsr-selected-model";
 
 /// What the response's way needs of a plan. Independent of the generation that made it.
 pub(super) struct ResponsePlan {
@@ -52,6 +58,12 @@ pub(super) struct ResponsePlan {
     pub(super) chain: Option<Chain>,
     /// Records that the provider keeps what the answer brings.
     pub(super) keeper: Option<Keeper>,
+    /// The request's record, if it is kept.
+    pub(super) entry: Option<Arc<Entry>>,
+    /// What models cost.
+    pub(super) tariff: Arc<Tariff>,
+    /// The domain of the session's turn, maybe empty; `None` outside of sessions.
+    pub(super) turn: Option<Arc<str>>,
 }
 
 /// Asks the backend for an answer that stages can read.
@@ -78,12 +90,17 @@ pub(super) struct Responding {
     served: Served,
     response: Option<Response>,
     first_token: bool,
+    /// The model that answers, where a second attempt has said another one.
+    answered_by: Option<Arc<str>>,
 }
 
 impl Responding {
     /// The request goes out.
     pub(super) fn new(plan: ResponsePlan, metrics: Arc<Metrics>) -> Self {
         let sent = Sent::begin(&plan.state, plan.dispatch.clone(), plan.is_logged);
+        if let Some(entry) = &plan.entry {
+            entry.sent(plan.is_logged);
+        }
         Self {
             plan,
             metrics,
@@ -91,16 +108,23 @@ impl Responding {
             served: Served::default(),
             response: None,
             first_token: false,
+            answered_by: None,
         }
     }
 
     /// The request did not go out after all.
     pub(super) fn withdraw(&mut self) {
         self.sent.withdraw();
+        if let Some(entry) = &self.plan.entry {
+            entry.withdraw();
+        }
     }
 
     /// Notes the status and gives the reply headers.
     pub(super) fn headers(&mut self, head: &ResponseHead) -> ResponseStep {
+        self.answered_by = answered_by(MODEL, head)
+            .filter(|model| **model != *self.plan.model)
+            .map(Arc::from);
         let status = head.headers.get(":status").unwrap_or_default();
         let success = status.starts_with('2');
         self.served.status = status.parse().unwrap_or(0);
@@ -135,7 +159,10 @@ impl Responding {
             if let Some(status) = response.status() {
                 self.metrics
                     .refused(&self.plan.model, "upstream_untranslatable");
-                own.push(HeaderEdit::Set(":status".to_owned(), status.to_string().into()));
+                own.push(HeaderEdit::Set(
+                    ":status".to_owned(),
+                    status.to_string().into(),
+                ));
             }
             if response.becomes_json() && !head.end_of_stream {
                 let json = refusal::CONTENT_TYPE.into();
@@ -190,7 +217,8 @@ impl Responding {
         } else if self.served.status == 0 && !self.plan.stages.is_empty() {
             // The gateway shows the body but not the headers, which may have left. What is on another
             // wire than the client's must not reach it.
-            let is_foreign = |stage: &ResponseStage| matches!(stage, ResponseStage::Translate { .. });
+            let is_foreign =
+                |stage: &ResponseStage| matches!(stage, ResponseStage::Translate { .. });
             if self.plan.stages.iter().any(is_foreign) {
                 step = ChunkStep::Broken;
             }
@@ -212,19 +240,23 @@ impl Responding {
 
     /// `whole`: the body's end was seen.
     fn finish(&mut self, whole: bool) {
-        let mut response_id = None;
+        let (mut response_id, mut usage, mut failed) = (None, None, false);
+        let mut degraded = Vec::new();
         if let Some(response) = self.response.take() {
             if let Some(reason) = response.unread() {
                 self.metrics.signals.degrade("response", reason);
+                degraded.push(reason);
             }
             let outcome = response.into_outcome();
             if outcome.has_odd_usage {
                 self.metrics.signals.degrade("response", "odd_usage");
+                degraded.push("odd_usage");
             }
             response_id = outcome.response_id;
+            usage = outcome.usage;
+            failed = outcome.error.is_some();
             if let Some(usage) = outcome.usage {
-                self.metrics
-                    .tokens(&self.plan.model, usage.prompt, usage.completion);
+                self.used(usage);
                 self.plan
                     .token_ratio
                     .learn(self.plan.text_bytes, usage.prompt);
@@ -245,6 +277,10 @@ impl Responding {
         } else if answered {
             self.sent.began(&self.served);
         }
+        if whole && !failed {
+            self.completed(usage);
+        }
+        self.record(whole, failed, usage, degraded);
         // After the answer was counted, so that the session goes on with its bill.
         if let Some(id) = response_id {
             if let Some(chain) = &self.plan.chain {
@@ -264,11 +300,75 @@ fn body_head(head: &ResponseHead) -> BodyHead<'_> {
     }
 }
 
+impl Responding {
+    /// Counts what the answer used and cost.
+    fn used(&self, usage: Usage) {
+        let model = self.answered_by.as_ref().unwrap_or(&self.plan.model);
+        let tokens = Tokens {
+            input: usage.prompt,
+            cached_input: usage.cached.unwrap_or_default(),
+            cache_write: usage.cache_write.unwrap_or_default(),
+            output: usage.completion,
+            reasoning: usage.reasoning.unwrap_or_default(),
+            estimated: false,
+        };
+        let cost = self.plan.tariff.cost(model, &tokens);
+        self.metrics.used(Answered {
+            model,
+            usage,
+            cost: cost.as_ref(),
+            turn: self.plan.turn.as_deref(),
+        });
+    }
+
+    /// Counts how long a successful answer took; its first token is left out of the time of the others.
+    fn completed(&self, usage: Option<Usage>) {
+        let is_success = (200..300).contains(&self.served.status);
+        let Some(total) = self.served.total.filter(|_| is_success) else {
+            return;
+        };
+        let streamed = usage.filter(|usage| self.served.streamed && usage.completion > 1);
+        let per_token = streamed.and_then(|usage| {
+            let rest = total.checked_sub(self.served.first_token?)?;
+            rest.checked_div(u32::try_from(usage.completion - 1).ok()?)
+        });
+        let model = self.answered_by.as_ref().unwrap_or(&self.plan.model);
+        self.metrics
+            .completed(model, self.plan.since.elapsed(), per_token);
+    }
+
+    /// Tells the request's record what is known of the answer.
+    fn record(&self, whole: bool, failed: bool, usage: Option<Usage>, degraded: Vec<&'static str>) {
+        let Some(entry) = &self.plan.entry else {
+            return;
+        };
+        let end = match (whole, self.plan.sees_body) {
+            _ if failed => End::FailedInStream,
+            (true, _) => End::Complete,
+            (false, true) => End::Cut,
+            (false, false) => End::Unseen,
+        };
+        let ended = Ended {
+            usage,
+            first_token: self.served.first_token,
+            total: self.served.total,
+            streamed: self.served.streamed,
+            degraded,
+            model: self.answered_by.clone(),
+            ..Ended::with_status(end, self.served.status)
+        };
+        if whole || (ended.status != 0 && !self.plan.is_logged) {
+            entry.end(ended);
+        } else if ended.status != 0 {
+            entry.part(ended);
+        }
+    }
+}
+
 /// Returns the model that a reply names where a second attempt has said another one.
 fn answered_by<'a>(name: &str, head: &'a ResponseHead) -> Option<&'a str> {
-    const NAME: &str = "x-vsr-selected-model";
-    let metadata = head.metadata.get(NAMESPACE).filter(|_| name == NAME)?;
-    metadata.get(NAME)?.as_str()
+    let metadata = head.metadata.get(NAMESPACE).filter(|_| name == MODEL)?;
+    metadata.get(MODEL)?.as_str()
 }
 
 /// Says among what else was degraded that the stages could not read the response.
@@ -285,8 +385,8 @@ fn add_degraded(headers: &mut HeaderEdits, reason: &str) {
     }
 }
 
-fn tokens(usage: Usage) -> Tokens {
-    Tokens {
+fn tokens(usage: Usage) -> selection::card::Tokens {
+    selection::card::Tokens {
         prompt: usage.prompt,
         cached: usage.cached.unwrap_or(0),
         written: usage.cache_write.unwrap_or(0),

@@ -1,5 +1,6 @@
 //! From a request body to what Envoy is told: parse, route, edit.
 
+use super::noted::{self, Decided};
 use super::response::{self, ResponsePlan};
 use super::{Head, forward, identity, immediate, internal};
 use crate::engine::Generation;
@@ -134,9 +135,23 @@ pub(super) async fn plan(
             head.serving.meters.recipe_read(metrics, recipe);
         }
     }
-    record(&head.serving, metrics, &routed);
+    record(&head.serving, metrics, &routed, &request.prompt().model);
     record_span(head, &routed.trace);
-    let (outcome, trace) = (routed.outcome, routed.trace);
+    let Routed {
+        outcome,
+        trace,
+        reading,
+    } = routed;
+    let decided = Decided {
+        outcome: &outcome,
+        trace: &trace,
+        reading,
+        identity: &identity,
+        is_own_call: back.is_some(),
+        parse: parsed - started,
+        route: routed_at - parsed,
+    };
+    noted::begin(head, &request, decided);
     let planned = execute(head, metrics, request, outcome, trace, identity, debug);
     metrics.stages(parsed - started, routed_at - parsed, routed_at.elapsed());
     planned
@@ -163,7 +178,8 @@ fn execute(
         Outcome::Answer { message } => {
             let prompt = request.prompt();
             let model = trace.model.as_deref().unwrap_or(&prompt.model);
-            let shown = surface(&trace, ResponsePath::FastResponse, debug);
+            let mut shown = surface(&trace, ResponsePath::FastResponse, debug);
+            shown.extend(noted::id(head, &trace));
             Planned::Respond(immediate::fast_response(
                 &message,
                 model,
@@ -188,6 +204,9 @@ fn execute(
             );
             if let Some(applied) = trace.applied_unknown() {
                 immediate::show(&mut answer, &[applied]);
+            }
+            if let Some(id) = noted::id(head, &trace) {
+                immediate::show(&mut answer, &[id]);
             }
             if debug {
                 immediate::show(&mut answer, &trace.debug());
@@ -229,7 +248,7 @@ pub(super) fn forward(
         None => Cow::Borrowed(trace),
     };
     let dispatch = Dispatch {
-        id: state.dispatches.next_id(),
+        id: noted::key(head, state),
         at: Instant::now(),
         model: Arc::clone(plan.model()),
         recipe: trace.recipe.clone(),
@@ -244,6 +263,7 @@ pub(super) fn forward(
     };
     let mut always = Trace::always(ResponsePath::Upstream).to_vec();
     always.extend(warnings(&made.losses).map(|value| (WARNINGS_HEADER, value)));
+    always.extend(noted::id(head, &trace));
     let on_success = surface(&trace, ResponsePath::Upstream, debug);
     let shown: Vec<ReplyHeader> = always.iter().chain(&on_success).cloned().collect();
     let planned = [plan.headers(), &carried.headers].concat();
@@ -289,8 +309,18 @@ pub(super) fn forward(
             .and_then(|outcome| outcome.chain.clone())
             .filter(|_| plan.translation().is_none()),
         keeper: keeper(head, request, plan),
+        entry: head.entry.clone().filter(|_| trace.replay.is_some()),
+        tariff: Arc::clone(&head.serving.tariff),
+        turn: turn(&trace),
     };
     Planned::Forward(Box::new(reply), Box::new(plan))
+}
+
+/// Returns the domain of a session's turn; `None` outside of sessions.
+fn turn(trace: &Trace) -> Option<Arc<str>> {
+    let session = trace.session.as_ref()?;
+    session.ticket?;
+    Some(trace.category.clone().unwrap_or_default())
 }
 
 /// Returns who records the answer of a request that a provider keeps: a response, unless the client
@@ -383,7 +413,7 @@ pub(super) fn turn_down(head: &Head, status: u16, message: &str) -> Immediate {
 }
 
 /// Counts what routing found.
-fn record(serving: &Generation, metrics: &Metrics, routed: &Routed<'_>) {
+fn record(serving: &Generation, metrics: &Metrics, routed: &Routed<'_>, asked: &str) {
     let trace = &routed.trace;
     trace
         .verdict
@@ -397,6 +427,11 @@ fn record(serving: &Generation, metrics: &Metrics, routed: &Routed<'_>) {
         Outcome::Forward(plan) => {
             response::count_dropped(plan, metrics);
             serving.meters.forwarded(metrics, trace);
+            // What clients write is no label, unless the document knows it.
+            let listed = serving.router.names.listed().iter();
+            let mut named = listed.chain(serving.router.names.unlisted());
+            let asked = named.find(|line| line.id == asked).map(|line| &*line.id);
+            metrics.sent_to(plan.model(), asked, trace.recipe.is_some());
         }
         Outcome::Answer { .. } => metrics.answered(trace),
         // Counted when it is over.

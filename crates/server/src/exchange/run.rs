@@ -3,17 +3,18 @@
 
 use super::response::count_dropped;
 use super::route::{Planned, Ready, forward, surface, turn_down};
-use super::{Head, immediate};
+use super::{Head, immediate, noted};
 use crate::looper::{self, Caller, Looper, Place};
 use crate::metrics::Metrics;
+use crate::recording::{End, Ended, Run};
 use bytes::Bytes;
-use dialects::Dialect;
+use dialects::{Dialect, Usage};
 use router::escalation::answer::Answer;
 use router::escalation::confidence::RUN_AT_LEAST_MS;
 use router::escalation::reply::Reply;
 use router::escalation::run::{Fault, Finished, Verdict};
-use router::plan::RunOutcome;
 use router::plan::surface::{ReplyHeader, ResponsePath};
+use router::plan::{RunOutcome, Trace};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -106,11 +107,27 @@ fn stand_in(head: &Head, ready: Ready, reason: &'static str, metrics: &Metrics) 
     let trace = ready
         .trace
         .after_run(RunOutcome::NotRun { reason, otherwise });
+    if let Some(entry) = &head.entry {
+        let run = Run {
+            trace: Arc::new(trace.clone()),
+            used: Vec::new(),
+        };
+        entry.part(Ended {
+            run: Some(Box::new(run)),
+            ..Ended::of(End::Unseen)
+        });
+    }
     metrics.signals.degrade("looper", reason);
     metrics.looper.ended(reason);
     count_dropped(otherwise, metrics);
     head.serving.meters.forwarded(metrics, &trace);
-    forward(head, &ready.request, otherwise, &trace, (ready.debug, metrics))
+    forward(
+        head,
+        &ready.request,
+        otherwise,
+        &trace,
+        (ready.debug, metrics),
+    )
 }
 
 impl Running {
@@ -180,6 +197,9 @@ impl Running {
                 });
                 metrics.refused(model, "run_failed");
                 let (status, message) = fault.told(model);
+                if let Some(entry) = &self.head.entry {
+                    entry.end(Ended::with_status(End::RunFailed, status));
+                }
                 turn_down(&self.head, status, &message)
             }
         };
@@ -240,8 +260,29 @@ impl Running {
             .map(|&index| escalation.cascade.name(index))
             .collect();
         headers.extend(counts.headers(model, &used.join(",")));
+        headers.extend(noted::id(&self.head, &trace));
+        record(&self.head, trace, &used, counts);
         immediate::run(stream, body, &headers)
     }
+}
+
+/// Tells the request's record what its run came to.
+fn record(head: &Head, trace: Trace, used: &[&str], counts: &Counts) {
+    let Some(entry) = &head.entry else { return };
+    let run = Run {
+        trace: Arc::new(trace),
+        used: used.iter().map(|&model| model.into()).collect(),
+    };
+    entry.end(Ended {
+        usage: Some(Usage {
+            prompt: counts.usage.prompt_tokens,
+            completion: counts.usage.completion_tokens,
+            ..Usage::default()
+        }),
+        total: Some(counts.took),
+        run: Some(Box::new(run)),
+        ..Ended::with_status(End::Complete, 200)
+    });
 }
 
 /// The client asked for the last chunk of a stream to tell the usage.

@@ -84,7 +84,7 @@ where
     register(to, name, help, make, HISTOGRAMS_MAX)
 }
 
-fn register<L: Named, M>(
+pub(super) fn register<L: Named, M>(
     to: &mut Registry,
     name: &str,
     help: &str,

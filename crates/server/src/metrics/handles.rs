@@ -177,6 +177,7 @@ impl Metrics {
         self.models.prompt_tokens.clear();
         self.models.completion_tokens.clear();
         self.models.ttft.clear();
+        self.usage.clear();
         self.boundaries.applied.clear();
         self.boundaries.refused.clear();
         self.decisions.matches.clear();

@@ -33,7 +33,13 @@ impl fmt::Debug for PoolReadings {
 
 type Figure = fn(&ModelReading) -> Option<f64>;
 
-const FIGURES: [(&str, &str, Option<Unit>, Figure); 6] = [
+const FIGURES: [(&str, &str, Option<Unit>, Figure); 7] = [
+    (
+        "llm_model_inflight_requests",
+        "Requests that a model has not answered yet",
+        None,
+        |it| Some(it.in_flight as f64),
+    ),
     (
         "merit_pool_in_flight",
         "Requests that a model has not answered yet",

@@ -5,6 +5,7 @@ use super::families::{
     Fallback, Lesson, Model, ModelError, Plugin, PredictedEnergy, PredictedMoney, Selected,
     Session, Stage, VoidTurnState,
 };
+use conversation::session::Action;
 use router::plan::{Trace, UNREAD_TURN};
 use std::sync::Arc;
 use std::time::Duration;
@@ -149,6 +150,11 @@ impl Metrics {
         let Some(outcome) = &trace.session else {
             return;
         };
+        if let (Action::Switch, Some(from), Some(to)) =
+            (outcome.action, &outcome.previous, &trace.model)
+        {
+            self.moved(from, to);
+        }
         let reason = outcome.reason.map_or("", |reason| reason.as_str());
         let label = Session {
             outcome: outcome.action.as_str(),

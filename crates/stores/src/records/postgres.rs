@@ -104,7 +104,7 @@ pub fn open(settings: &Settings) -> Result<PostgresRecords, Unusable> {
         "verify-ca" | "verify-full" => (SslMode::Require, true),
         other => {
             let why = format!(
-                "ssl_mode `{other}` is none of disable, prefer, require, verify-ca, verify-full"
+                "ssl_mode `{other}` must be one of disable, prefer, require, verify-ca, verify-full"
             );
             return Err(Unusable::Settings(why));
         }

@@ -60,7 +60,7 @@ struct Duplicate {
 
 /// Every duplicate, with the packages that keep the older versions. A new one is a reviewed line
 /// here.
-const DUPLICATES: [Duplicate; 13] = [
+const DUPLICATES: [Duplicate; 23] = [
     Duplicate {
         name: "base64",
         versions: 3,
@@ -77,9 +77,34 @@ const DUPLICATES: [Duplicate; 13] = [
         reason: "0.9 by yasna (rcgen) and 0.10 by antlr4rust (cel), both tests only",
     },
     Duplicate {
+        name: "block-buffer",
+        versions: 2,
+        reason: "0.12 by digest 0.11",
+    },
+    Duplicate {
+        name: "const-oid",
+        versions: 2,
+        reason: "0.10 by digest 0.11",
+    },
+    Duplicate {
         name: "cpufeatures",
         versions: 2,
         reason: "0.2 by sha2 0.10, 0.3 by chacha20 (proptest, tests only)",
+    },
+    Duplicate {
+        name: "crypto-common",
+        versions: 2,
+        reason: "0.2 by digest 0.11",
+    },
+    Duplicate {
+        name: "digest",
+        versions: 2,
+        reason: "0.11 by sha2 0.11 and hmac 0.13",
+    },
+    Duplicate {
+        name: "fallible-iterator",
+        versions: 2,
+        reason: "0.2 by postgres-protocol",
     },
     Duplicate {
         name: "fancy-regex",
@@ -102,9 +127,24 @@ const DUPLICATES: [Duplicate; 13] = [
         reason: "0.15 by cached (tokenizers), 0.16 by safetensors",
     },
     Duplicate {
+        name: "hmac",
+        versions: 2,
+        reason: "0.13 by postgres-protocol",
+    },
+    Duplicate {
         name: "itertools",
         versions: 3,
         reason: "0.13 by criterion, 0.14 by tokenizers, 0.15 by prost-derive",
+    },
+    Duplicate {
+        name: "phf",
+        versions: 2,
+        reason: "0.12 by chrono-tz (cel, tests only)",
+    },
+    Duplicate {
+        name: "phf_shared",
+        versions: 2,
+        reason: "0.12 by chrono-tz (cel, tests only)",
     },
     Duplicate {
         name: "rand",
@@ -117,6 +157,11 @@ const DUPLICATES: [Duplicate; 13] = [
         reason: "follows rand",
     },
     Duplicate {
+        name: "sha2",
+        versions: 2,
+        reason: "0.11 by postgres-protocol",
+    },
+    Duplicate {
         name: "syn",
         versions: 2,
         reason: "2 by derive_builder and monostate (tokenizers) and others; builds only",
@@ -125,6 +170,11 @@ const DUPLICATES: [Duplicate; 13] = [
         name: "synstructure",
         versions: 2,
         reason: "0.13 by asn1-rs-derive (rcgen, tests only)",
+    },
+    Duplicate {
+        name: "unicode-width",
+        versions: 2,
+        reason: "0.1 by miette (protox, builds only)",
     },
 ];
 

@@ -125,6 +125,7 @@ fn boundaries() -> BoxedStrategy<Vec<Boundary>> {
             allow: Allowed {
                 models: words(models),
                 locations: words(locations),
+                records: false,
             },
             ..Boundary::default()
         },

@@ -628,7 +628,7 @@ fn learned_signals_and_their_modules() {
 /// What no model name leads to may ask for anything.
 #[test]
 fn unreachable_recipes_are_served() {
-    let recipe = "  decisions:\n    - {name: d, modelRefs: [{model: small}], plugins: [{type: router_replay, configuration: {enabled: true}}]}\n";
+    let recipe = "  decisions:\n    - {name: d, modelRefs: [{model: small}], plugins: [{type: memory, configuration: {enabled: true}}]}\n";
     let reach = |tail: &str| -> Vec<bool> {
         let loaded = load(&policy(&format!("{recipe}{tail}")), &environment);
         unimplemented(&loaded.document.unwrap())

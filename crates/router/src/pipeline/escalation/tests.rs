@@ -13,7 +13,7 @@ version: v0.3
 providers:
   defaults: {default_model: small}
   models:
-    - {name: claude, api_format: anthropic, backend_refs: [{endpoint: "127.0.0.1:8002"}]}
+    - {name: claude, api_format: anthropic, backend_refs: [{endpoint: "127.0.0.1:8002", api_key_env: UNSET}]}
     - {name: small, provider_model_id: small-1b, backend_refs: [{endpoint: "127.0.0.1:8000"}]}
     - {name: large, provider_model_id: large-70b, backend_refs: [{endpoint: "127.0.0.1:8001"}]}
 routing:
@@ -134,5 +134,5 @@ fn a_call_goes_where_its_credential_says_and_nowhere_else() {
     check("small", ("default", "cascade", "small"), Err(400));
     check("large", ("default", "gone", "large"), Err(400));
     check("large", ("gone", "cascade", "large"), Err(400));
-    check("claude", ("default", "cascade", "claude"), Err(400));
+    check("claude", ("default", "cascade", "claude"), Err(401));
 }

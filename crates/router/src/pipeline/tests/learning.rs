@@ -187,8 +187,8 @@ fn outcomes_change_the_choice() {
 #[test]
 fn a_wider_set_stays_among_models_that_can_take_the_request() {
     let gateway = Gateway::new("global", "");
-    // `claude` speaks another wire.
-    gateway.teach("other", 3);
+    // `claude` speaks another wire, and is reached by translation.
+    gateway.teach("other", 4);
     let trace = gateway.ask(USER, "", "r-1");
     assert_eq!(trace.model.as_deref(), Some("other"));
     assert_eq!(

@@ -116,7 +116,11 @@ fn each_client_reaches_each_backend() {
         ("any", ["=", "=", "="], ["=", "=", "="]),
         ("chat", ["=", CHAT, CHAT], ["=", "400", "400"]),
         ("openai", ["=", "=", CHAT], ["=", "=", "400"]),
-        ("responses", [RESPONSES, "=", RESPONSES], ["400", "=", "400"]),
+        (
+            "responses",
+            [RESPONSES, "=", RESPONSES],
+            ["400", "=", "400"],
+        ),
         ("claude", [MESSAGES, MESSAGES, "="], ["400", "400", "="]),
     ] {
         check(model, true, seen);
@@ -176,7 +180,10 @@ fn policy_edits_come_first_and_the_backends_last() {
         "{body}"
     );
     assert_eq!(body["messages"][0]["role"], "user");
-    assert_eq!((plan.trace.protocol, plan.trace.upstream), ("openai", "anthropic"));
+    assert_eq!(
+        (plan.trace.protocol, plan.trace.upstream),
+        ("openai", "anthropic")
+    );
 
     let headers: Vec<String> = forward
         .headers()
@@ -186,7 +193,11 @@ fn policy_edits_come_first_and_the_backends_last() {
             HeaderOp::Remove(name) => format!("-{name}"),
         })
         .collect();
-    for expected in ["anthropic-version=2023-06-01", "x-api-key=k", "-authorization"] {
+    for expected in [
+        "anthropic-version=2023-06-01",
+        "x-api-key=k",
+        "-authorization",
+    ] {
         assert!(headers.iter().any(|it| it == expected), "{headers:?}");
     }
     assert!(forward.changes_response() && forward.response().is_empty());
@@ -201,7 +212,10 @@ fn policy_edits_come_first_and_the_backends_last() {
 fn a_switch_of_reasoning_is_written_on_the_backends_wire() {
     let dialect = Dialect::AnthropicMessages;
     for (thinking, expected) in [
-        (json!({"type": "enabled", "budget_tokens": 1024}), json!(true)),
+        (
+            json!({"type": "enabled", "budget_tokens": 1024}),
+            json!(true),
+        ),
         (json!({"type": "disabled"}), json!(false)),
         (Value::Null, Value::Null),
     ] {
@@ -216,7 +230,10 @@ fn a_switch_of_reasoning_is_written_on_the_backends_wire() {
         };
         let sent = sent(&request, &forward);
         assert_eq!(sent["model"], "chat-1");
-        assert_eq!(sent["chat_template_kwargs"]["enable_thinking"], expected, "{sent}");
+        assert_eq!(
+            sent["chat_template_kwargs"]["enable_thinking"], expected,
+            "{sent}"
+        );
         assert!(forward.body().is_empty(), "{:?}", forward.body());
     }
 }
@@ -269,7 +286,12 @@ fn tokens_are_counted_where_the_model_cannot() {
             service: Some(Service::CountTokens),
             ..dialects::Asked::conversation(Dialect::AnthropicMessages)
         };
-        let text = body(Dialect::AnthropicMessages, model, "How many tokens are in this?").to_string();
+        let text = body(
+            Dialect::AnthropicMessages,
+            model,
+            "How many tokens are in this?",
+        )
+        .to_string();
         let request = Request::read(&asked, text.into(), &ReadOptions::default()).unwrap();
         let identity = Identity::default();
         let generation = generation(POLICY);
@@ -311,7 +333,11 @@ fn other_endpoints_stay_on_their_wire() {
     let Outcome::Refuse(refusal) = routed.outcome else {
         panic!("{:?}", routed.outcome)
     };
-    assert!(refusal.message.contains("another endpoint"), "{}", refusal.message);
+    assert!(
+        refusal.message.contains("another endpoint"),
+        "{}",
+        refusal.message
+    );
 }
 
 #[test]

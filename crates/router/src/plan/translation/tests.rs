@@ -25,7 +25,10 @@ fn a_strict_policy_refuses_what_the_model_would_have_seen() {
     };
     let check = |losses: Losses, expected: Option<&str>| {
         let refused = without_loss(&losses, &translation(true)).err();
-        assert_eq!(refused.map(|it| (it.status, it.message)), expected.map(|message| (400, message.to_owned())));
+        assert_eq!(
+            refused.map(|it| (it.status, it.message)),
+            expected.map(|message| (400, message.to_owned()))
+        );
     };
     check(Vec::new(), None);
     check(vec![loss(Severity::Info, "top_k")], None);

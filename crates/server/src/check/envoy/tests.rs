@@ -458,7 +458,10 @@ fn models_of_one_wire_need_their_answers_shown() {
             let found = check(&document.to_string(), wanted);
             found
                 .into_iter()
-                .find(|it| it.message.contains("not translated here: claude and 1 more"))
+                .find(|it| {
+                    it.message
+                        .contains("not translated here: claude and 1 more")
+                })
                 .map(|it| it.path)
         };
         let path = told(&wanted);

@@ -11,8 +11,8 @@ use futures_executor::block_on;
 use inference::ask::Ask;
 use router::generation::Generation;
 use router::pipeline::{self, Routed, RoutingRequest};
-use router::plan::translation::api;
 use router::plan::Outcome;
+use router::plan::translation::api;
 use serde_json::{Map, Value, json};
 use std::time::Instant;
 

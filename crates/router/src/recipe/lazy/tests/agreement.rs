@@ -295,6 +295,7 @@ fn boundaries() -> BoxedStrategy<Vec<Boundary>> {
         allow: Allowed {
             models: words(models),
             locations: words(locations),
+            records: false,
         },
         ..Boundary::default()
     });

@@ -220,6 +220,7 @@ impl Script {
         }
         steps.push(Box::new(Cut::new(Kind::Embedding, self.top_k, &keys)));
         Recipe {
+            replay: None,
             name: "default".into(),
             declared,
             decisions,
@@ -291,6 +292,7 @@ fn route(decision: &Decision) -> Route {
         strict_translation: false,
         requirements: Requirements::default(),
         not_run: Vec::new(),
+        replay: None,
         tier: decision.tier,
         name: decision.name.as_str().into(),
         candidates: Candidates::new(
