@@ -9,6 +9,7 @@ NAME.safetensors), `texts` (a list of {"text", "states"}). ANSWERS gets one JSON
 import json
 import os
 import sys
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -167,7 +168,7 @@ class Reader:
         return [self.run(window) for window in windows], statics
 
     def read(self, asked):
-        text = asked["text"]
+        text = unicodedata.normalize("NFC", asked["text"])
         windows, truncated = segment(self.tokenizer, text, SAMPLED)
         runs, statics = self.runs(windows, text)
         weights = [len(window) for window in windows]
