@@ -38,7 +38,8 @@ pub trait Exchange: Send {
     }
 
     /// A piece of the response body has come; `end` is set on the last one. What is returned counts
-    /// where [`ResponseStep::rewrites`] announced it; otherwise the piece goes on as it came.
+    /// where [`ResponseStep::rewrites`] announced it; otherwise the piece goes on as it came, unless
+    /// it is [`ChunkStep::Broken`].
     fn response_chunk(&mut self, _chunk: &Bytes, _end: bool) -> ChunkStep {
         ChunkStep::Unchanged
     }

@@ -64,7 +64,10 @@ where
         if self.response == Response::Rewriting {
             return self.rewrite(bytes, piece.end);
         }
-        self.tell_chunk(&bytes, piece.end);
+        // It must not go on, although nothing else can take its place.
+        if self.tell_chunk(&bytes, piece.end) == ChunkStep::Broken {
+            return self.cut_response("it must not go on as it is");
+        }
         self.pass_response(bytes, piece.end);
     }
 
@@ -80,7 +83,7 @@ where
                 }
                 self.outbox.push_pieces(Side::Response, rest, false);
             }
-            ChunkStep::Broken if rewriting => return self.cut_response("it cannot be rewritten"),
+            ChunkStep::Broken => return self.cut_response("it cannot be rewritten"),
             _ => {}
         }
         self.outbox.push(reply::trailers(Side::Response));

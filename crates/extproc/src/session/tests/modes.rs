@@ -359,6 +359,13 @@ async fn a_response_that_cannot_go_on_fails_its_stream() {
             "rH | rb ab",
             format!("rH x-ok=1 | {broken}"),
         ),
+        // Where the head was not shown nothing is rewritten, but what must not go on does not.
+        (
+            STREAMED,
+            Break,
+            "rB ab | rb",
+            "Internal: the response was cut: it must not go on as it is".to_owned(),
+        ),
         (
             STREAMED,
             HoldOne,
