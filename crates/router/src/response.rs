@@ -322,7 +322,7 @@ impl Response {
                 if staged.usage.outcome().truncated {
                     self.unread = Some("too_large");
                 }
-                if step == Chunk::Broken {
+                if staged.broken {
                     self.unread = self.unread.or(Some("untranslatable"));
                 }
                 step

@@ -187,8 +187,8 @@ impl Paths {
         (self.deployment(&path)? == deployment).then_some(path)
     }
 
-    /// Returns the path of the same request on another wire: behind the same prefix, without a query,
-    /// which is the client's API's.
+    /// Returns the path of the same request on another wire: behind the same prefix, and without a
+    /// query, which is one of the client's API.
     #[must_use]
     pub fn on_wire(&self, path: &str, dialect: Dialect) -> String {
         let segments = Segments::of(path);

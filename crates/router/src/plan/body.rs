@@ -119,6 +119,16 @@ pub(super) fn apply_all(request: &Request, edits: &[BodyEdit]) -> Option<Bytes> 
     (!draft.is_empty()).then(|| draft.apply(request))
 }
 
+/// The body of a JSON object with all edits made, which names its model: where the path does, the
+/// body need not, but a translation has no other place for it.
+pub(super) fn apply_named(request: &Request, edits: &[BodyEdit], model: &str) -> Option<Bytes> {
+    let mut draft = draft(request, edits, true);
+    if request.text_member("model").is_none() {
+        draft.set_model(model);
+    }
+    (!draft.is_empty()).then(|| draft.apply(request))
+}
+
 /// Returns the members that would be otherwise if the model were told nothing of reasoning, with
 /// the raw values that they would have; `None` where the member would not be there.
 #[must_use]

@@ -7,7 +7,7 @@
 //! What plugins change is changed on the client's wire, where it means what it always means; the
 //! model's id, its switch of reasoning and marks for its cache are written on its own.
 
-use super::body::{apply, apply_all};
+use super::body::{apply, apply_all, apply_named};
 use super::{BodyEdit, Forward, Refusal};
 use crate::response::ResponseStage;
 use bytes::Bytes;
@@ -48,14 +48,14 @@ pub struct Made {
 /// What the client is told: the request cannot be said on the backend's wire, or not without a loss
 /// where the policy allows none.
 pub fn make(request: &Request, forward: &Forward) -> Result<Made, Refusal> {
-    let body = apply(request, forward.body());
     let Some(translation) = forward.translation() else {
         return Ok(Made {
-            body,
+            body: apply(request, forward.body()),
             ..Made::default()
         });
     };
-    let edited = body.unwrap_or_else(|| request.body().clone());
+    let edited = apply_named(request, forward.body(), &translation.model);
+    let edited = edited.unwrap_or_else(|| request.body().clone());
     let translated = translate::request(&edited, request.dialect(), translation.backend)
         .map_err(|unfit| Refusal::new(400, unfit.message))?;
     if translation.strict {
@@ -64,7 +64,7 @@ pub fn make(request: &Request, forward: &Forward) -> Result<Made, Refusal> {
 
     let dialect = translation.backend.dialect;
     let again = Request::parse(dialect, translated.body, &ReadOptions::default())
-        .map_err(|refused| Refusal::new(500, format!("translation failed: {refused}")))?;
+        .map_err(|refused| Refusal::new(400, format!("translated, {refused}")))?;
     let body = apply_all(&again, &translation.edits).unwrap_or_else(|| again.body().clone());
     let reply = translate::Reply {
         model: Arc::clone(&translation.model),

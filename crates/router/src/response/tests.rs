@@ -294,3 +294,166 @@ proptest! {
         prop_assert_eq!(outcome, restored_outcome);
     }
 }
+
+fn reply(client: Dialect, backend: Dialect, streams: bool) -> [ResponseStage; 1] {
+    let reply = Reply {
+        client,
+        backend,
+        model: "auto".into(),
+        streams,
+        wants_usage: true,
+        echo: "".into(),
+    };
+    [ResponseStage::Translate {
+        reply: Arc::new(reply),
+    }]
+}
+
+const WIRES: [Dialect; 3] = [
+    Dialect::OpenAiChat,
+    Dialect::OpenAiResponses,
+    Dialect::AnthropicMessages,
+];
+
+/// A whole stream of a wire.
+fn stream_of(backend: Dialect) -> String {
+    let data = |text: &str| format!("data: {text}\n\n");
+    match backend {
+        Dialect::OpenAiChat => [
+            r#"{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"Hi"},"finish_reason":null}]}"#,
+            r#"{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#,
+            r#"{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[],"usage":{"prompt_tokens":5,"completion_tokens":1,"total_tokens":6}}"#,
+            "[DONE]",
+        ]
+        .map(data)
+        .concat(),
+        Dialect::OpenAiResponses => [
+            r#"{"type":"response.created","sequence_number":0,"response":{"id":"r","object":"response","created_at":1,"status":"in_progress","model":"m","output":[]}}"#,
+            r#"{"type":"response.output_item.added","sequence_number":1,"output_index":0,"item":{"type":"message","id":"i","role":"assistant","status":"in_progress","content":[]}}"#,
+            r#"{"type":"response.output_text.delta","sequence_number":2,"item_id":"i","output_index":0,"content_index":0,"delta":"Hi"}"#,
+            r#"{"type":"response.completed","sequence_number":3,"response":{"id":"r","object":"response","created_at":1,"status":"completed","model":"m","output":[{"type":"message","id":"i","role":"assistant","status":"completed","content":[{"type":"output_text","text":"Hi","annotations":[]}]}],"usage":{"input_tokens":5,"output_tokens":1,"total_tokens":6}}}"#,
+        ]
+        .map(data)
+        .concat(),
+        Dialect::AnthropicMessages => [
+            r#"{"type":"message_start","message":{"id":"a","type":"message","role":"assistant","model":"m","content":[],"stop_reason":null,"usage":{"input_tokens":5,"output_tokens":1}}}"#,
+            r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#,
+            r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hi"}}"#,
+            r#"{"type":"content_block_stop","index":0}"#,
+            r#"{"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":1}}"#,
+            r#"{"type":"message_stop"}"#,
+        ]
+        .map(data)
+        .concat(),
+    }
+}
+
+#[test]
+fn a_translated_stream_is_the_same_however_it_is_cut() {
+    for backend in WIRES {
+        let stream = stream_of(backend);
+        for client in WIRES.into_iter().filter(|client| *client != backend) {
+            let stages = reply(client, backend, true);
+            let begin = || Response::begin(client, SSE, &stages);
+            let (whole, outcome) = send(begin(), &chunks([stream.as_bytes()]));
+            let whole = String::from_utf8(whole).unwrap();
+            assert!(whole.contains("Hi") && !whole.contains("\"m\""), "{whole}");
+            let usage = outcome.usage.unwrap();
+            assert_eq!(
+                (usage.prompt, usage.completion),
+                (5, 1),
+                "{backend} {client}"
+            );
+            for size in [1, 7, 64] {
+                let (sent, _) = send(begin(), &chunks(stream.as_bytes().chunks(size)));
+                let sent = String::from_utf8(sent).unwrap();
+                // Times of the translation's own may differ.
+                assert_eq!(
+                    sent.matches("data: ").count(),
+                    whole.matches("data: ").count()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stream_that_nobody_asked_for_is_gathered() {
+    for backend in WIRES {
+        let client = WIRES.into_iter().find(|client| *client != backend).unwrap();
+        let response = Response::begin(client, SSE, &reply(client, backend, false));
+        assert!(response.becomes_json() && response.rewrites());
+        let (sent, _) = send(response, &chunks(stream_of(backend).as_bytes().chunks(50)));
+        let answer: serde_json::Value = serde_json::from_slice(&sent).unwrap();
+        assert!(answer.to_string().contains("Hi"), "{answer}");
+    }
+}
+
+#[test]
+fn errors_are_translated_whatever_they_are() {
+    let (client, backend) = (Dialect::AnthropicMessages, Dialect::OpenAiChat);
+    let stages = reply(client, backend, false);
+    for (body, says) in [
+        (
+            r#"{"error":{"message":"slow down","type":"x","code":null}}"#,
+            "slow down",
+        ),
+        ("<html>nginx</html>", ""),
+        ("", ""),
+    ] {
+        let response = Response::begin_error(429, Some("req-1"), JSON, &stages).unwrap();
+        assert_eq!(response.status(), None);
+        let (sent, outcome) = send(
+            response,
+            &chunks(body.as_bytes().chunks(9).chain([&b""[..]])),
+        );
+        let error: serde_json::Value = serde_json::from_slice(&sent).unwrap();
+        assert_eq!(error["type"], "error", "{error}");
+        assert_eq!(error["error"]["type"], "rate_limit_error", "{error}");
+        let message = error["error"]["message"].as_str().unwrap();
+        assert!(
+            message.contains(says) && !message.is_empty() && !message.contains("<html>"),
+            "{message}"
+        );
+        assert!(outcome.usage.is_none());
+    }
+    assert!(Response::begin_error(429, None, JSON, &restored()).is_none());
+}
+
+#[test]
+fn a_page_in_place_of_an_answer_is_an_error_of_the_gateway() {
+    let (client, backend) = (Dialect::OpenAiChat, Dialect::AnthropicMessages);
+    let stages = reply(client, backend, false);
+    for (content_type, content_encoding) in [
+        ("text/html; charset=utf-8", ""),
+        ("application/json", "zstd2"),
+    ] {
+        let head = BodyHead {
+            content_type,
+            content_encoding,
+        };
+        let response = Response::begin(client, head, &stages);
+        assert_eq!(response.status(), Some(502));
+        let (sent, _) = send(response, &chunks([&b"<html>"[..], b"</html>"]));
+        let error: serde_json::Value = serde_json::from_slice(&sent).unwrap();
+        assert!(error["error"]["message"].is_string(), "{error}");
+    }
+}
+
+#[test]
+fn what_cannot_be_translated_does_not_go_on() {
+    let (client, backend) = (Dialect::OpenAiChat, Dialect::AnthropicMessages);
+    let stages = reply(client, backend, false);
+    for body in ["{\"id\":", "", "nonsense"] {
+        let mut response = Response::begin(client, JSON, &stages);
+        assert_eq!(
+            response.chunk(&Bytes::from(body), true),
+            Chunk::Broken,
+            "{body}"
+        );
+        assert_eq!(response.unread(), Some("untranslatable"));
+    }
+    let mut response = Response::begin(client, JSON, &stages);
+    let large = Bytes::from(vec![b' '; BODY_LIMIT + 1]);
+    assert_eq!(response.chunk(&large, false), Chunk::Broken);
+}

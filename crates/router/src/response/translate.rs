@@ -50,15 +50,11 @@ impl Stage for Translate {
     }
 }
 
-/// The status of an answer that is none.
-const BAD_GATEWAY: u16 = 502;
-
 /// An error on its way to another wire.
 pub(super) struct Failed {
     reply: Arc<Reply>,
+    /// As it came.
     status: u16,
-    /// It came with the status of a success.
-    was_success: bool,
     request_id: Option<String>,
     body: Vec<u8>,
     decoder: Option<ChunkDecoder>,
@@ -77,7 +73,6 @@ impl Failed {
         Self {
             reply: Arc::clone(reply),
             status,
-            was_success: false,
             request_id: request_id.map(str::to_owned),
             body: Vec::new(),
             decoder,
@@ -87,14 +82,13 @@ impl Failed {
 
     /// A success that is no answer of the backend's wire: a page, or something in an unknown coding.
     pub(super) fn page(reply: &Arc<Reply>, decoder: Option<ChunkDecoder>) -> Self {
-        Self {
-            was_success: true,
-            ..Self::error(reply, BAD_GATEWAY, None, decoder)
-        }
+        Self::error(reply, 200, None, decoder)
     }
 
+    /// Returns the status of an error in place of one that is none.
     pub(super) fn new_status(&self) -> Option<u16> {
-        self.was_success.then_some(self.status)
+        let status = Reply::status(self.status);
+        (status != self.status).then_some(status)
     }
 
     pub(super) fn chunk(&mut self, chunk: &Bytes, end: bool) -> Chunk {
@@ -104,7 +98,8 @@ impl Failed {
         }
         let body = if self.unreadable { &[] } else { &*self.body };
         let request_id = self.request_id.as_deref();
-        Chunk::Replaced(self.reply.error(self.status, body, request_id).into())
+        let status = Reply::status(self.status);
+        Chunk::Replaced(self.reply.error(status, body, request_id).into())
     }
 
     fn take(&mut self, chunk: &Bytes, end: bool) {

@@ -359,3 +359,17 @@ fn backends_that_are_like_vllm() {
     assert_eq!(backend("openai", messages), chat(false, false));
     assert_eq!(backend("any", messages), None);
 }
+
+#[test]
+fn a_model_that_the_path_names_is_in_the_body_of_the_other_wire() {
+    let asked = dialects::Asked {
+        model: Some("claude"),
+        ..dialects::Asked::conversation(Dialect::OpenAiChat)
+    };
+    let text = json!({"messages": [{"role": "user", "content": "hi"}]}).to_string();
+    let request = Request::read(&asked, text.into(), &ReadOptions::default()).unwrap();
+    let Outcome::Forward(forward) = routed(Dialect::OpenAiChat, &request, true).outcome else {
+        panic!()
+    };
+    assert_eq!(sent(&request, &forward)["model"], "claude-1");
+}
