@@ -29,3 +29,4 @@ mod responses;
 mod sdk;
 mod sessions;
 mod streaming;
+mod translation;

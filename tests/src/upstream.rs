@@ -2,7 +2,7 @@
 //! remembers what came.
 //!
 //! A request scripts its own answer by headers, so that many cases can share one backend:
-//! `x-script-status` (answer with this error), `x-script-pieces` (number of text pieces),
+//! `x-script-status` (answer with this error), `x-script-retry-after` (which says so), `x-script-pieces` (number of text pieces),
 //! `x-script-delay-ms` (before each event), `x-script-gate` (each event waits for [`Gate::open`],
 //! and so does a whole answer), `x-script-cut` (break off after so many events), `x-script-margin`
 //! (tokens have probabilities, this far between first and second choice), `x-script-split` (a
@@ -214,7 +214,11 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> io::Result<Res
     let asked = Asked::read(&state.name, &seen);
     if let Some(status) = script(&seen, "x-script-status") {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        return Ok(state.reply(status, "application/json", full(asked.error().to_string())));
+        let mut reply = state.reply(status, "application/json", full(asked.error().to_string()));
+        if let Some(Ok(after)) = scripted(&seen, "x-script-retry-after").map(str::parse) {
+            reply.headers_mut().insert("retry-after", after);
+        }
+        return Ok(reply);
     }
     if asked.stream {
         let events = state.paced(&seen, pieces(&seen, asked.events())?);
