@@ -5,6 +5,7 @@
 
 use router::config::Document;
 use selection::card::ModelDescriptions;
+use selection::providers::wires::Wires;
 
 const CHANGELOG: &str = include_str!("../../CHANGELOG.md");
 /// In the last column of rows that are told here.
@@ -76,7 +77,7 @@ fn rows() -> impl Iterator<Item = Vec<&'static str>> {
 type Concerns = fn(&Document) -> bool;
 
 /// Which documents a change concerns, by its setting; all others concern every document.
-const CONCERNS: [(&str, Concerns); 22] = [
+const CONCERNS: [(&str, Concerns); 26] = [
     ("`global.server.profile`", |it| profile(it) == "auto"),
     ("usage of chat streams", |it| profile(it) == "auto"),
     (
@@ -91,6 +92,34 @@ const CONCERNS: [(&str, Concerns); 22] = [
         let mut models = it.providers.models.iter();
         models.any(|model| model.api_format.is_empty())
     }),
+    (
+        "`api_format` of a model and a client of another wire",
+        |it| {
+            let mut models = it.providers.models.iter();
+            models.any(|model| !model.api_format.is_empty())
+        },
+    ),
+    (
+        "Responses requests to a model with `api_format: openai` that is not at OpenAI or Azure",
+        |it| {
+            let mut models = it.providers.models.iter();
+            models.any(|it| it.api_format == "openai" && it.wires() == Wires::Chat)
+        },
+    ),
+    ("`api_format: responses`", |it| {
+        let mut models = it.providers.models.iter();
+        models.any(|model| model.api_format == "responses")
+    }),
+    (
+        "`chat_path` of a model with `api_format: anthropic`",
+        |it| {
+            let mut models = it.providers.models.iter();
+            models.any(|model| {
+                let mut backends = model.backend_refs.iter();
+                model.api_format == "anthropic" && backends.any(|it| !it.chat_path.is_empty())
+            })
+        },
+    ),
     ("candidates that cannot serve a request", |it| {
         it.model_cards()
             .any(|card| card.context_window_size > 0 || !card.capabilities.is_empty())
