@@ -107,7 +107,10 @@ fn names(record: &mut DecisionRecord, begun: &Begun) {
         listed.into_iter().any(|line| line.id == named)
             || begun.trace.model.as_deref() == Some(named)
     };
-    if is_free || is_known() {
+    // A name that nothing was read of may be any text.
+    let has_boundaries = router.recipes.iter().any(|it| !it.boundaries.is_empty());
+    let is_read = begun.trace.recipe.is_some();
+    if is_known() || !has_boundaries || (is_free && is_read) {
         record.requested_model = cut(&begun.requested_model);
     }
     let id = |text: &Option<String>| text.as_deref().map(cut).unwrap_or_default();

@@ -499,3 +499,58 @@ async fn a_stand_in_is_a_fallback() {
     check(&record, expected);
     assert_eq!(record.selected_model, "small");
 }
+
+/// No text of a request under a boundary is in its record, nor beside it, unless the boundary
+/// allows that; where a marker stands in the body does not matter.
+#[tokio::test]
+async fn no_text_leaves_a_boundary_for_a_record() {
+    const MARKER: &str = "secret marker-7391";
+    let places = [
+        r#"{"model": "small", "messages": [{"role": "user", "content": "MARKER"}]}"#,
+        r#"{"model": "small", "messages": [{"role": "system", "content": "MARKER"}, {"role": "user", "content": "secret"}]}"#,
+        r#"{"model": "small", "messages": [{"role": "user", "content": "secret"}, {"role": "assistant", "tool_calls": [{"id": "MARKER", "type": "function", "function": {"name": "MARKER", "arguments": "MARKER"}}]}, {"role": "tool", "tool_call_id": "MARKER", "content": "MARKER"}]}"#,
+        r#"{"model": "small", "messages": [{"role": "user", "content": "secret"}], "tools": [{"type": "function", "function": {"name": "MARKER", "description": "MARKER"}}]}"#,
+        r#"{"model": "small", "messages": [{"role": "user", "content": "secret"}], "metadata": {"user_id": "MARKER"}}"#,
+        r#"{"model": "small", "messages": [{"role": "user", "content": "secret"}], "prompt_cache_key": "MARKER", "user": "MARKER"}"#,
+        r#"{"model": "MARKER", "messages": [{"role": "user", "content": "secret"}]}"#,
+    ];
+    for allows in [false, true] {
+        let document = DOCUMENT.replace("LOGGED", "false").replace(
+            "allow: {models: [small]}",
+            &format!("allow: {{models: [small], records: {allows}}}"),
+        );
+        // Every decision captures, and so would requests that name their model.
+        let document = document.replace(
+            "rules: {operator: OR, conditions: [{type: keyword, name: hard}]},",
+            "",
+        );
+        let document = document.replace(
+            "configuration: {capture_request_body: true, max_body_bytes: 60}",
+            "configuration: {capture_request_body: true, capture_response_body: true}",
+        );
+        for body in places {
+            let body = body
+                .replace("MARKER", MARKER)
+                .replace("\"small\"", "\"auto\"");
+            let bench = Bench::of(&document);
+            let mut headers = CHAT.to_vec();
+            headers.retain(|(name, _)| *name != "x-session-id");
+            let mut exchange = bench.begin(&headers, ResponseInterest::Body).await;
+            let step = exchange.request_body(body.clone().into()).await;
+            let mut sent = Sent { exchange, step };
+            if matches!(sent.step, BodyStep::Forward(_)) {
+                sent.headers("200", "application/json").await;
+                sent.chunk(
+                    r#"{"choices": [{"message": {"content": "secret marker-7391"}}]}"#,
+                    true,
+                );
+            }
+            drop(sent);
+            let kept = bench.only().await;
+            let found = format!("{kept:?}").contains("marker-7391");
+            let is_captured = kept.captured.is_some();
+            assert!(!found || allows, "{body}\n{kept:?}");
+            assert!(!is_captured || allows, "{body}\n{kept:?}");
+        }
+    }
+}
