@@ -3,7 +3,7 @@
 mod classification;
 mod endpoint;
 mod guard;
-mod outcomes;
+pub(crate) mod outcomes;
 mod page;
 mod records;
 mod refusal;

@@ -9,7 +9,7 @@ use ::records::record::{DecisionRecord, Moment, OutcomeReport, is_id};
 use ::records::store::{Added, RecordStore, StoreError};
 use axum::http::{HeaderMap, StatusCode};
 use conversation::learning::rows::Verdict;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -22,7 +22,8 @@ const REASON_MAX: usize = 1_024;
 const ENTRIES: usize = 32;
 const ENTRY_KEY: usize = 128;
 const ENTRY_VALUE: usize = 1_024;
-const SOURCES: [&str; 6] = ["user", "agent", "eval", "operator", "provider", "router"];
+/// Who may say what an answer was worth.
+pub(crate) const SOURCES: [&str; 6] = ["user", "agent", "eval", "operator", "provider", "router"];
 const TARGETS: [&str; 6] = [
     "model",
     "route",
@@ -35,23 +36,35 @@ const TARGETS: [&str; 6] = [
 /// An outcome as it is sent.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Outcome {
+pub(crate) struct Outcome {
+    /// The request: its record's id, or else the value of `x-merit-request-id`.
     #[serde(alias = "request_id")]
-    replay_id: String,
+    pub(crate) replay_id: String,
+    /// What the answer was worth.
     #[serde(alias = "outcome")]
-    verdict: String,
+    pub(crate) verdict: String,
+    /// What is judged; empty means the model.
     #[serde(default)]
-    target: String,
+    pub(crate) target: String,
+    /// Its name.
     #[serde(default, alias = "model")]
-    target_ref: String,
+    pub(crate) target_ref: String,
+    /// How good it was.
+    #[serde(default, deserialize_with = "written")]
+    pub(crate) score: Option<f64>,
+    /// Who says so; empty means what the caller is.
     #[serde(default)]
-    score: Option<f64>,
-    #[serde(default)]
-    source: String,
+    pub(crate) source: String,
+    /// For people.
     #[serde(default)]
     reason: String,
     #[serde(default)]
     metadata: BTreeMap<String, String>,
+}
+
+/// Reads a score that is written, which is a number and not `null`.
+fn written<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+    f64::deserialize(from).map(Some)
 }
 
 /// Takes an outcome.
@@ -162,14 +175,9 @@ impl Outcome {
         {
             return Err(invalid("score must be between 0 and 1"));
         }
-        let key = match headers.get("idempotency-key").map(|key| key.to_str()) {
+        let key = match key(headers)? {
+            Some(key) => key.to_owned(),
             None => format!("{source}:{target}:{}", verdict.as_str()),
-            Some(Ok(key)) if !key.is_empty() && key.len() <= KEY_MAX => key.to_owned(),
-            Some(_) => {
-                return Err(invalid(&format!(
-                    "Idempotency-Key must have 1 to {KEY_MAX} characters"
-                )));
-            }
         };
         let fits = |(key, value): &(&String, &String)| {
             key.len() <= ENTRY_KEY && value.len() <= ENTRY_VALUE
@@ -226,7 +234,38 @@ fn cut(text: &str, most: usize) -> String {
     text.get(..end).unwrap_or_default().to_owned()
 }
 
-fn invalid(message: &str) -> Refusal {
+/// Returns the key by which an outcome counts once, if the caller gives one.
+///
+/// # Errors
+/// It is empty or too long, or stands there twice.
+pub(crate) fn key(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
+    let key = only(headers, "idempotency-key")?;
+    if key.is_some_and(|key| key.is_empty() || key.len() > KEY_MAX) {
+        return Err(invalid(&format!(
+            "Idempotency-Key must have 1 to {KEY_MAX} characters"
+        )));
+    }
+    Ok(key)
+}
+
+/// Returns a header that must not be repeated: two values may have two authors.
+///
+/// # Errors
+/// It stands there twice, or is not text.
+pub(crate) fn only<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Refusal> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => value
+            .to_str()
+            .map(Some)
+            .map_err(|_| invalid(&format!("the header {name} is not text"))),
+        (Some(_), Some(_)) => Err(invalid(&format!("the header {name} stands there twice"))),
+    }
+}
+
+/// Refuses what is no outcome.
+pub(crate) fn invalid(message: &str) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, "INVALID_OUTCOME", message)
 }
 

@@ -12,46 +12,16 @@
 
 use super::Generation;
 use crate::admin::Refusal;
+use crate::admin::outcomes::{Outcome, SOURCES, invalid, key, only};
 use axum::http::{HeaderMap, StatusCode};
 use conversation::learning::policy::ttl;
 use conversation::learning::requests::{Judge, Judgement, NotJudged};
 use conversation::learning::rows::Verdict;
-use serde::Deserialize;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::time::{Instant, SystemTime};
 
-/// Longer keys are refused, bytes.
-const KEY_MAX: usize = 256;
 /// The largest score.
 const SCORE_MAX: f64 = 100.0;
-const SOURCES: [&str; 7] = [
-    "", "user", "agent", "eval", "operator", "provider", "router",
-];
-
-/// An outcome as it is sent.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Outcome {
-    #[serde(alias = "request_id")]
-    replay_id: String,
-    #[serde(alias = "outcome")]
-    verdict: String,
-    #[serde(default)]
-    target: String,
-    #[serde(default, alias = "model")]
-    target_ref: String,
-    #[serde(default)]
-    score: f64,
-    #[serde(default)]
-    source: String,
-    /// For people; not kept.
-    #[serde(default, rename = "reason")]
-    _reason: String,
-    /// Not kept.
-    #[serde(default, rename = "metadata")]
-    _metadata: BTreeMap<String, String>,
-}
 
 impl Generation {
     /// Counts an outcome. Beside the answer it gives the word for the metric.
@@ -101,25 +71,17 @@ impl Generation {
                 message,
             ));
         };
-        let verdict = outcome.verdict()?;
-        let key = only(headers, "idempotency-key")?;
-        if key.is_some_and(|key| key.is_empty() || key.len() > KEY_MAX) {
-            return Err(invalid(&format!(
-                "Idempotency-Key must have 1 to {KEY_MAX} characters"
-            )));
-        }
-        let judge = match only(headers, &self.router.settings.user_header)?.map(str::trim) {
-            None => Judge::Operator,
-            Some("") => return Err(invalid("the header that names the user is empty")),
-            Some(user) => Judge::Caller(user),
-        };
+        let (verdict, score) = (verdict(outcome)?, score(outcome)?);
+        let key = key(headers)?;
+        let user = self.judge(headers)?;
+        let judge = user.as_deref().map_or(Judge::Operator, Judge::Caller);
         let model = Some(outcome.target_ref.trim()).filter(|model| !model.is_empty());
         let request = outcome.replay_id.trim();
         let judgement = Judgement {
             request,
             judge,
             verdict,
-            score: outcome.score,
+            score,
             model,
             key,
         };
@@ -145,46 +107,35 @@ impl Generation {
     }
 }
 
-impl Outcome {
-    fn verdict(&self) -> Result<Verdict, Refusal> {
-        if self.replay_id.trim().is_empty() {
-            return Err(invalid(
-                "replay_id is required: the value of x-merit-request-id",
-            ));
-        }
-        if !SOURCES.contains(&self.source.trim()) {
-            return Err(invalid(
-                "source must be one of user, agent, eval, operator, provider, router",
-            ));
-        }
-        if !["", "model"].contains(&self.target.trim()) {
-            return Err(invalid(
-                "target must be model: outcomes of routes, policies and providers are not kept",
-            ));
-        }
-        if !(0.0..=SCORE_MAX).contains(&self.score) {
-            return Err(invalid(&format!("score must be between 0 and {SCORE_MAX}")));
-        }
-        let wanted = "verdict must be one of good_fit, underpowered, overprovisioned, failed";
-        Verdict::parse(&self.verdict).ok_or_else(|| invalid(wanted))
+fn verdict(outcome: &Outcome) -> Result<Verdict, Refusal> {
+    if outcome.replay_id.trim().is_empty() {
+        return Err(invalid(
+            "replay_id is required: the value of x-merit-request-id",
+        ));
     }
+    let source = outcome.source.trim();
+    if !source.is_empty() && !SOURCES.contains(&source) {
+        return Err(invalid(&format!(
+            "source must be one of {}",
+            SOURCES.join(", ")
+        )));
+    }
+    if !["", "model"].contains(&outcome.target.trim()) {
+        return Err(invalid(
+            "target must be model: outcomes of routes, policies and providers are not kept",
+        ));
+    }
+    let wanted = "verdict must be one of good_fit, underpowered, overprovisioned, failed";
+    Verdict::parse(&outcome.verdict).ok_or_else(|| invalid(wanted))
 }
 
-/// Returns a header that must not be repeated: two values may have two authors.
-fn only<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Refusal> {
-    let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (None, _) => Ok(None),
-        (Some(value), None) => value
-            .to_str()
-            .map(Some)
-            .map_err(|_| invalid(&format!("the header {name} is not text"))),
-        (Some(_), Some(_)) => Err(invalid(&format!("the header {name} stands there twice"))),
+/// Returns the score; 0 if it is omitted.
+fn score(outcome: &Outcome) -> Result<f64, Refusal> {
+    let score = outcome.score.unwrap_or_default();
+    if !(0.0..=SCORE_MAX).contains(&score) {
+        return Err(invalid(&format!("score must be between 0 and {SCORE_MAX}")));
     }
-}
-
-fn invalid(message: &str) -> Refusal {
-    Refusal::new(StatusCode::BAD_REQUEST, "INVALID_OUTCOME", message)
+    Ok(score)
 }
 
 fn refusal(error: NotJudged) -> Refusal {
