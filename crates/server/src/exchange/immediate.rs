@@ -11,10 +11,7 @@ use router::plan::surface::{ReplyHeader, ResponsePath};
 use router::plan::{Refusal, Trace};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What Envoy's log says of a decision's fixed answer.
-pub(super) const FAST_RESPONSE: &str = "merit_fast_response";
-
-/// The same of a caller's own record.
+/// What Envoy's log says of a caller's own record.
 pub(super) const REPLAY: &str = "merit_replay";
 
 /// The wire that a request's path speaks, for errors found before its body.
@@ -191,7 +188,7 @@ pub(super) fn fast_response(
     }
     .render(dialect, stream);
     let mut answer = answer(200, content_type, body, ResponsePath::FastResponse);
-    answer.details = FAST_RESPONSE;
+    answer.details = "merit_fast_response";
     answer.headers.push((
         HeaderName::from_static("x-vsr-fast-response"),
         HeaderValue::from_static("true"),

@@ -128,46 +128,17 @@ impl Responding {
         let status = head.headers.get(":status").unwrap_or_default();
         let success = status.starts_with('2');
         self.served.status = status.parse().unwrap_or(0);
-        let (mut rewrites, mut decodes, mut unread) = (false, false, None);
         if success {
-            let body = body_head(head);
-            let response = Response::begin(self.plan.dialect, body, &self.plan.stages);
-            self.response = Some(response);
-            let kind = BodyKind::of(body.content_type);
-            self.first_token = kind == BodyKind::EventStream;
-            self.served.streamed = self.first_token && self.plan.sees_body;
-            if !self.served.streamed {
-                self.served.first_token = Some(self.sent.elapsed());
-            }
-            if kind == BodyKind::Json {
-                self.metrics
-                    .first_token(&self.plan.model, self.plan.since.elapsed());
-            }
+            self.succeeds(head);
         } else {
-            self.metrics.refused(&self.plan.model, "upstream_status");
-            let body = body_head(head);
-            let request_id = ["request-id", "x-request-id"]
-                .iter()
-                .find_map(|name| head.headers.get(name));
-            let stages = &self.plan.stages;
-            self.response = Response::begin_error(self.served.status, request_id, body, stages);
+            self.fails(head);
         }
+
         let mut own = HeaderEdits::new();
+        let (mut rewrites, mut unread) = (false, None);
         if let Some(response) = &self.response {
-            (rewrites, decodes) = (response.rewrites(), response.decodes());
-            unread = response.unread();
-            if let Some(status) = response.status() {
-                self.metrics
-                    .refused(&self.plan.model, "upstream_untranslatable");
-                own.push(HeaderEdit::Set(
-                    ":status".to_owned(),
-                    status.to_string().into(),
-                ));
-            }
-            if response.becomes_json() && !head.end_of_stream {
-                let json = refusal::CONTENT_TYPE.into();
-                own.push(HeaderEdit::Set("content-type".to_owned(), json));
-            }
+            (rewrites, unread) = (response.rewrites(), response.unread());
+            own = self.edits(response, head.end_of_stream);
         }
         if head.end_of_stream {
             self.finish(true);
@@ -190,13 +161,56 @@ impl Responding {
             })
             .collect();
         headers.append(&mut own);
-        if decodes {
-            headers.push(HeaderEdit::Remove("content-encoding".to_owned()));
-        }
         if let Some(reason) = unread {
             add_degraded(&mut headers, reason);
         }
         ResponseStep { headers, rewrites }
+    }
+
+    /// Begins an answer.
+    fn succeeds(&mut self, head: &ResponseHead) {
+        let body = body_head(head);
+        let response = Response::begin(self.plan.dialect, body, &self.plan.stages);
+        self.response = Some(response);
+        let kind = BodyKind::of(body.content_type);
+        self.first_token = kind == BodyKind::EventStream;
+        self.served.streamed = self.first_token && self.plan.sees_body;
+        if !self.served.streamed {
+            self.served.first_token = Some(self.sent.elapsed());
+        }
+        if kind == BodyKind::Json {
+            self.metrics
+                .first_token(&self.plan.model, self.plan.since.elapsed());
+        }
+    }
+
+    /// Begins an error.
+    fn fails(&mut self, head: &ResponseHead) {
+        self.metrics.refused(&self.plan.model, "upstream_status");
+        let request_id = ["request-id", "x-request-id"]
+            .iter()
+            .find_map(|name| head.headers.get(name));
+        let (status, body) = (self.served.status, body_head(head));
+        self.response = Response::begin_error(status, request_id, body, &self.plan.stages);
+    }
+
+    /// Returns what the head says otherwise where the body becomes another one; `is_empty` tells
+    /// that there is none.
+    fn edits(&self, response: &Response, is_empty: bool) -> HeaderEdits {
+        let set = |name: &str, value: String| HeaderEdit::Set(name.to_owned(), value.into());
+        let mut edits = HeaderEdits::new();
+        if let Some(status) = response.status() {
+            self.metrics
+                .refused(&self.plan.model, "upstream_untranslatable");
+            edits.push(set(":status", status.to_string()));
+        }
+        if response.becomes_json() && !is_empty {
+            edits.push(set("content-type", refusal::CONTENT_TYPE.to_owned()));
+        }
+        if response.decodes() {
+            edits.push(HeaderEdit::Remove("content-encoding".to_owned()));
+        }
+        edits
     }
 
     /// Reads a piece of the body, and says what becomes of it.
@@ -291,19 +305,15 @@ impl Responding {
             }
         }
     }
-}
 
-fn body_head(head: &ResponseHead) -> BodyHead<'_> {
-    BodyHead {
-        content_type: head.headers.get("content-type").unwrap_or_default(),
-        content_encoding: head.headers.get("content-encoding").unwrap_or_default(),
+    /// Returns the model that answers.
+    fn model(&self) -> &Arc<str> {
+        self.answered_by.as_ref().unwrap_or(&self.plan.model)
     }
-}
 
-impl Responding {
     /// Counts what the answer used and cost.
     fn used(&self, usage: Usage) {
-        let model = self.answered_by.as_ref().unwrap_or(&self.plan.model);
+        let model = self.model();
         let tokens = Tokens {
             input: usage.prompt,
             cached_input: usage.cached.unwrap_or_default(),
@@ -332,9 +342,8 @@ impl Responding {
             let rest = total.checked_sub(self.served.first_token?)?;
             rest.checked_div(u32::try_from(usage.completion - 1).ok()?)
         });
-        let model = self.answered_by.as_ref().unwrap_or(&self.plan.model);
         self.metrics
-            .completed(model, self.plan.since.elapsed(), per_token);
+            .completed(self.model(), self.plan.since.elapsed(), per_token);
     }
 
     /// Tells the request's record what is known of the answer.
@@ -362,6 +371,13 @@ impl Responding {
         } else if ended.status != 0 {
             entry.part(ended);
         }
+    }
+}
+
+fn body_head(head: &ResponseHead) -> BodyHead<'_> {
+    BodyHead {
+        content_type: head.headers.get("content-type").unwrap_or_default(),
+        content_encoding: head.headers.get("content-encoding").unwrap_or_default(),
     }
 }
 

@@ -72,23 +72,9 @@ pub(super) async fn plan(
     let started = Instant::now();
     let router = &head.serving.router;
     let settings = &router.settings;
-    let path = head.request.headers.get(":path").unwrap_or_default();
-    let deployment = settings.paths.deployment(path);
-    let asked = Asked {
-        dialect: head.dialect,
-        service: head.service,
-        content_type: head.request.headers.get("content-type").unwrap_or_default(),
-        model: deployment.as_deref(),
-    };
-    let request = match Request::read_until(&asked, body, &settings.reading, limits.plan) {
+    let request = match read(head, body, metrics, limits.plan) {
         Ok(request) => request,
-        Err(refused) => {
-            // The protocol layer counts what came too late.
-            if refused.kind != RefusedKind::Late {
-                metrics.refused("", "invalid_request");
-            }
-            return Planned::Respond(turn_down(head, refused.status, &refused.message));
-        }
+        Err(refusal) => return Planned::Respond(refusal),
     };
     let parsed = Instant::now();
     let back = internal::claims(head, metrics);
@@ -157,6 +143,31 @@ pub(super) async fn plan(
     planned
 }
 
+/// Reads a request's body.
+fn read(
+    head: &Head,
+    body: Bytes,
+    metrics: &Metrics,
+    until: Option<Instant>,
+) -> Result<Request, Immediate> {
+    let settings = &head.serving.router.settings;
+    let path = head.request.headers.get(":path").unwrap_or_default();
+    let deployment = settings.paths.deployment(path);
+    let asked = Asked {
+        dialect: head.dialect,
+        service: head.service,
+        content_type: head.request.headers.get("content-type").unwrap_or_default(),
+        model: deployment.as_deref(),
+    };
+    Request::read_until(&asked, body, &settings.reading, until).map_err(|refused| {
+        // The protocol layer counts what came too late.
+        if refused.kind != RefusedKind::Late {
+            metrics.refused("", "invalid_request");
+        }
+        turn_down(head, refused.status, &refused.message)
+    })
+}
+
 fn execute(
     head: &Head,
     metrics: &Metrics,
@@ -167,7 +178,7 @@ fn execute(
     debug: bool,
 ) -> Planned {
     match outcome {
-        Outcome::Forward(plan) => forward(head, &request, &plan, &trace, (debug, metrics)),
+        Outcome::Forward(plan) => forward(head, &request, &plan, &trace, debug, metrics),
         Outcome::Escalate(escalation) => Planned::Run(Box::new(Ready {
             request,
             identity,
@@ -222,7 +233,8 @@ pub(super) fn forward(
     request: &Request,
     plan: &Forward,
     trace: &Trace,
-    (debug, metrics): (bool, &Metrics),
+    debug: bool,
+    metrics: &Metrics,
 ) -> Planned {
     let settings = &head.serving.router.settings;
     let state = &head.serving.router.state;
@@ -247,20 +259,7 @@ pub(super) fn forward(
         }
         None => Cow::Borrowed(trace),
     };
-    let dispatch = Dispatch {
-        id: noted::key(head, state),
-        at: Instant::now(),
-        model: Arc::clone(plan.model()),
-        recipe: trace.recipe.clone(),
-        decision: trace.decision.clone(),
-        tier: trace.tier,
-        session: trace.session.as_ref().and_then(|outcome| outcome.ticket),
-        prompt_tokens: trace.context_tokens,
-        learning: trace
-            .learned
-            .as_ref()
-            .and_then(|learned| learned.record.clone()),
-    };
+    let dispatch = dispatch(head, plan, &trace);
     let mut always = Trace::always(ResponsePath::Upstream).to_vec();
     always.extend(warnings(&made.losses).map(|value| (WARNINGS_HEADER, value)));
     always.extend(noted::id(head, &trace));
@@ -314,6 +313,24 @@ pub(super) fn forward(
         turn: turn(&trace),
     };
     Planned::Forward(Box::new(reply), Box::new(plan))
+}
+
+/// Returns what the pool, sessions and learning are told of a request that goes out now.
+fn dispatch(head: &Head, plan: &Forward, trace: &Trace) -> Dispatch {
+    Dispatch {
+        id: noted::key(head, &head.serving.router.state),
+        at: Instant::now(),
+        model: Arc::clone(plan.model()),
+        recipe: trace.recipe.clone(),
+        decision: trace.decision.clone(),
+        tier: trace.tier,
+        session: trace.session.as_ref().and_then(|outcome| outcome.ticket),
+        prompt_tokens: trace.context_tokens,
+        learning: trace
+            .learned
+            .as_ref()
+            .and_then(|learned| learned.record.clone()),
+    }
 }
 
 /// Returns the domain of a session's turn; `None` outside of sessions.

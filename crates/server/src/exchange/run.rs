@@ -126,7 +126,8 @@ fn stand_in(head: &Head, ready: Ready, reason: &'static str, metrics: &Metrics) 
         &ready.request,
         otherwise,
         &trace,
-        (ready.debug, metrics),
+        ready.debug,
+        metrics,
     )
 }
 
